@@ -1,0 +1,38 @@
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/installed
+
+.PHONY: help demo test check lint types imports clean
+
+help: ## print the targets
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+$(STAMP): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "dedup needs Python 3.11 or newer, this is " + sys.version.split()[0] + ". Name another one: make PYTHON=python3.12")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[demo]' --group dev
+	@touch $@
+
+demo: $(STAMP) ## build a small dataset with planted duplicates, clean it, show the report
+	$(BIN)/dedup demo demo
+
+test: $(STAMP) ## run the test suite
+	$(BIN)/python -m pytest -q -n 2
+
+lint: $(STAMP) ## format and lint rules
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: $(STAMP) ## static types
+	$(BIN)/mypy
+
+imports: $(STAMP) ## the layers: imports run downwards only
+	$(BIN)/lint-imports
+
+check: lint types imports test ## everything that CI runs
+
+clean: ## delete the environment and everything that was made
+	rm -rf $(VENV) demo runs build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

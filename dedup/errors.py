@@ -1,0 +1,52 @@
+"""What can go wrong, as a tree.
+
+    DedupError
+    ├── ConfigError       the request is wrong: settings, options, arguments
+    ├── SourceError       the dataset cannot be read or written as asked
+    ├── RunError          the run folder cannot be used as asked
+    ├── TableError        a stored table is of another kind, version or spec
+    ├── LimitError        a stated limit would be passed
+    ├── MissingExtraError an optional dependency is not installed
+    └── InternalError     a bug of dedup's own
+
+Bad data is none of these: it is a row with a status.
+"""
+
+
+class DedupError(Exception):
+    """Base of every error that dedup raises on purpose."""
+
+
+class ConfigError(DedupError):
+    """The request is wrong.
+
+    `problems` has one line for each mistake: all of them are found at once.
+    """
+
+    def __init__(self, *problems: str) -> None:
+        self.problems = problems
+        super().__init__("\n".join(problems))
+
+
+class SourceError(DedupError):
+    """The dataset cannot be read, or not be written as asked."""
+
+
+class RunError(DedupError):
+    """The run folder cannot be used as asked."""
+
+
+class TableError(DedupError):
+    """A stored table is of another kind, schema version or spec than expected."""
+
+
+class LimitError(DedupError):
+    """A limit that the config states would be passed."""
+
+
+class MissingExtraError(DedupError):
+    """An optional dependency is not installed."""
+
+
+class InternalError(DedupError):
+    """A bug of dedup's own. Please report it."""

@@ -1,0 +1,16 @@
+"""The one instruction the search stands on, for use inside numba kernels."""
+
+from typing import Any
+
+from numba import types
+from numba.extending import intrinsic
+
+
+@intrinsic  # type: ignore[untyped-decorator]  # numba ships no types
+def popcount(typing_context: Any, word: Any) -> Any:  # noqa: ARG001  # the signature numba calls
+    """Number of set bits of a uint64, as LLVM's `ctpop`, which the vectoriser knows."""
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:  # noqa: ARG001
+        return builder.ctpop(arguments[0])
+
+    return types.uint64(types.uint64), codegen
