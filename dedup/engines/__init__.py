@@ -1,0 +1,46 @@
+"""Engines: where work runs. They get tasks and give results, in the order of the tasks, and know nothing of images.
+
+Work is a module, named by its import path, with two functions:
+
+    start(setup) -> function from one record batch to one record batch
+    lost(setup, batch, reason) -> the result for a batch whose worker died on it
+
+`setup` is plain JSON and batches are Arrow, so that work can be sent to another process or machine without pickling.
+"""
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Protocol
+
+import pyarrow as pa
+
+from dedup.engines.inline import InlineEngine
+from dedup.engines.processes import ProcessEngine
+
+__all__ = ["Engine", "InlineEngine", "ProcessEngine", "Transform", "choose", "cores"]
+
+Transform = Callable[[pa.RecordBatch], pa.RecordBatch]
+
+
+class Engine(Protocol):
+    """Runs work over batches."""
+
+    def run(
+        self, work: str, setup: Mapping[str, Any], batches: Iterable[pa.RecordBatch]
+    ) -> Iterator[pa.RecordBatch]:
+        """Results of the batches, one each, in their order; at most a few batches are in flight."""
+
+
+def choose(workers: int | None, n_batches: int) -> Engine:
+    """The engine for so many batches: `workers` processes (None: one per core), or this process for 0 or a single batch."""
+    wanted = min(cores() if workers is None else workers, n_batches)
+    if wanted == 0 or (workers is None and n_batches < 2):
+        return InlineEngine()
+    return ProcessEngine(wanted)
+
+
+def cores() -> int:
+    """Cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -1,0 +1,19 @@
+"""Hashers: one file per family, behind one contract.
+
+A family is a function from normalised pictures to the packed codes of one algorithm.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from dedup.hashers import compat
+
+Family = Callable[[Sequence[Image.Image], str, int], NDArray[np.uint8]]
+"""(pictures of mode L or RGB, algorithm, bits) → uint8, shape (n, bits // 8)."""
+
+MODES: Final[Mapping[str, Family]] = {"compat": compat.codes}
+"""Family by `hash.mode`."""

@@ -1,0 +1,398 @@
+"""The configuration: frozen, validated once, unknown keys rejected with the nearest known one.
+
+Defaults live here and nowhere else. Stages get the part that concerns them; nothing below the pipeline reads a file or
+the environment to learn a setting.
+"""
+
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, Self
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, StrictInt, ValidationError
+from pydantic import model_validator as check
+
+from dedup.errors import ConfigError
+
+ALGORITHMS: Final = ("ahash", "phash", "dhash", "whash")
+BITS: Final = (64, 256, 1024)
+
+AUTO_DISTANCE_PER_64_BITS: Final = 12
+"""What `search.max_distance: auto` means: 12 of 64 bits, 48 of 256, 192 of 1024."""
+
+AUTO_MIN_SIMILARITY: Final = 0.9
+"""What `verify.min_similarity: auto` means; where it comes from stands in docs/verification.md."""
+
+SPLIT_ALIASES: Final = {
+    "training": "train",
+    "val": "validation",
+    "valid": "validation",
+    "dev": "validation",
+    "eval": "validation",
+    "evaluation": "validation",
+    "testing": "test",
+}
+"""Other names of the three usual splits, compared without regard to case."""
+
+NOT_BUILT_YET: Final = {
+    "dataset.source": {"webdataset"},
+    "hash.algorithms": {"pdq"},
+    "hash.mode": {"fast"},
+    "search.orientations": {"mirrored", "all"},
+}
+"""Values that the design names and this version refuses by name."""
+
+
+def normal_split(name: str | None) -> str | None:
+    """The split's usual name: `val`, `valid`, `dev` and `eval` are `validation`; unusual names stay as they are.
+
+    >>> [normal_split(name) for name in ("Train", "val", "DEV", "fold1", None)]
+    ['train', 'validation', 'validation', 'fold1', None]
+    """
+    if name is None:
+        return None
+    lower = name.lower()
+    if lower in SPLIT_ALIASES:
+        return SPLIT_ALIASES[lower]
+    return lower if lower in {"train", "validation", "test"} else name
+
+
+def _one_of(key: str, *allowed: str) -> BeforeValidator:
+    """Accepts one of the allowed words; names those that are not built yet as such."""
+
+    def validate(value: object) -> object:
+        if isinstance(value, str) and value in NOT_BUILT_YET.get(key, ()):
+            message = f"{value!r} is not built yet. Allowed now: {', '.join(allowed)}"
+            raise ValueError(message)
+        if value not in allowed:
+            near = difflib.get_close_matches(str(value), allowed, n=1)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            message = f"got {value!r}, allowed: {', '.join(allowed)}.{hint}"
+            raise ValueError(message)
+        return value
+
+    return BeforeValidator(validate)
+
+
+def _max_distance(value: object) -> object:
+    message = "give a whole number of bits, 0 or more, one number per algorithm, or 'auto'"
+    numbers = list(value.values()) if isinstance(value, Mapping) else [value]
+    if value != "auto" and not all(type(n) is int and n >= 0 for n in numbers):
+        raise ValueError(f"got {value!r}; {message}")  # noqa: EM102
+    return value
+
+
+def _share(value: object) -> object:
+    if value is not None and (type(value) not in (int, float) or not 0 <= float(value) <= 1):  # type: ignore[arg-type]
+        raise ValueError(f"got {value!r}; give a share from 0 to 1, or null")  # noqa: EM102
+    return value
+
+
+def _similarity(value: object) -> object:
+    if value != "auto" and (type(value) not in (int, float) or not 0 <= float(value) <= 1):  # type: ignore[arg-type]
+        raise ValueError(f"got {value!r}; give a number from 0 to 1, or 'auto'")  # noqa: EM102
+    return value
+
+
+def _names(value: object) -> object:
+    return (value,) if isinstance(value, str) else value
+
+
+Share = Annotated[float | None, BeforeValidator(_share)]
+Count = Annotated[StrictInt, Field(gt=0)]
+
+
+class Section(BaseModel):
+    """Base of the sections."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DatasetConfig(Section):
+    """Where the samples come from."""
+
+    source: Annotated[
+        Literal["auto", "imagefolder", "manifest", "huggingface"],
+        _one_of("dataset.source", "auto", "imagefolder", "manifest", "huggingface"),
+    ] = "auto"
+    path: str | None = None
+    path_column: str | None = None
+    bytes_column: str | None = None
+    image_column: str | None = None
+    id_column: str | None = None
+    split_column: str | None = None
+    label_column: str | None = None
+    default_split: str | None = None
+
+
+class HashConfig(Section):
+    """What is measured on every picture."""
+
+    algorithms: Annotated[
+        tuple[Annotated[str, _one_of("hash.algorithms", *ALGORITHMS)], ...],
+        BeforeValidator(_names),
+        Field(min_length=1),
+    ] = ("dhash", "phash")
+    bits: Literal[64, 256, 1024] = 64
+    mode: Annotated[Literal["compat"], _one_of("hash.mode", "compat")] = "compat"
+    background: Annotated[str, Field(pattern=r"^#[0-9a-fA-F]{6}$")] = "#ffffff"
+    max_pixels: Count = 100_000_000
+
+    @check(mode="after")
+    def _distinct(self) -> Self:
+        if len(set(self.algorithms)) < len(self.algorithms):
+            raise ValueError(f"algorithms are named twice: {', '.join(self.algorithms)}")  # noqa: EM102
+        return self
+
+
+class SearchConfig(Section):
+    """How far candidates may lie apart."""
+
+    max_distance: Annotated[Literal["auto"] | int | dict[str, int], BeforeValidator(_max_distance)] = "auto"
+    combine: Annotated[Literal["any", "all"], _one_of("search.combine", "any", "all")] = "any"
+    orientations: Annotated[Literal["upright"], _one_of("search.orientations", "upright")] = "upright"
+    max_candidates: Count = 20_000_000
+
+
+class VerifyConfig(Section):
+    """Which candidates are accepted as pairs."""
+
+    method: Annotated[Literal["pixels", "none"], _one_of("verify.method", "pixels", "none")] = "pixels"
+    min_similarity: Annotated[Literal["auto"] | float, BeforeValidator(_similarity)] = "auto"
+
+
+class PolicyConfig(Section):
+    """What is done about pairs."""
+
+    held_out: Annotated[tuple[str, ...] | None, BeforeValidator(_names)] = None
+    leakage: Annotated[
+        Literal["drop_from_train", "drop_from_held_out", "report_only"],
+        _one_of("policy.leakage", "drop_from_train", "drop_from_held_out", "report_only"),
+    ] = "drop_from_train"
+    duplicates: Annotated[
+        Literal["keep_best", "keep_first", "report_only"],
+        _one_of("policy.duplicates", "keep_best", "keep_first", "report_only"),
+    ] = "keep_best"
+    unreadable: Annotated[
+        Literal["drop_from_train", "drop", "keep"],
+        _one_of("policy.unreadable", "drop_from_train", "drop", "keep"),
+    ] = "drop_from_train"
+
+
+class GateConfig(Section):
+    """When the exit code says that the dataset is not fit for use."""
+
+    max_leakage: Share = None
+    max_unreadable: Share = None
+
+
+class OutputConfig(Section):
+    """Where the result goes. No part of the fingerprint."""
+
+    dir: str | None = None
+    splits: Annotated[
+        Literal["same", "manifest", "parquet", "none"],
+        _one_of("output.splits", "same", "manifest", "parquet", "none"),
+    ] = "same"
+    files: Annotated[
+        Literal["hardlink", "copy", "symlink"], _one_of("output.files", "hardlink", "copy", "symlink")
+    ] = "hardlink"
+    report: StrictBool = True
+
+
+class EngineConfig(Section):
+    """Where the work runs. No part of the fingerprint."""
+
+    workers: Annotated[StrictInt | None, Field(ge=0)] = None
+
+
+class Config(Section):
+    """The whole configuration of a run."""
+
+    dataset: DatasetConfig = DatasetConfig()
+    hash: HashConfig = HashConfig()
+    search: SearchConfig = SearchConfig()
+    verify: VerifyConfig = VerifyConfig()
+    policy: PolicyConfig = PolicyConfig()
+    gate: GateConfig = GateConfig()
+    output: OutputConfig = OutputConfig()
+    engine: EngineConfig = EngineConfig()
+
+    @check(mode="after")
+    def _distances_fit(self) -> Self:
+        distance = self.search.max_distance
+        if isinstance(distance, dict):
+            if set(distance) != set(self.hash.algorithms):
+                raise ValueError(  # noqa: TRY004  # pydantic turns ValueError into its own
+                    f"search.max_distance names {', '.join(sorted(distance))}, hash.algorithms "  # noqa: EM102
+                    f"{', '.join(sorted(self.hash.algorithms))}: give one number for each algorithm"
+                )
+            largest = max(distance.values())
+        else:
+            largest = 0 if distance == "auto" else distance
+        if largest > self.hash.bits:
+            message = f"search.max_distance: got {largest}, the codes have only {self.hash.bits} bits"
+            raise ValueError(message)
+        return self
+
+    def fingerprint_part(self) -> dict[str, Any]:
+        """What decides the tables: not where data and output lie, not where the work runs, not the gate."""
+        settings = self.model_dump(mode="json", exclude={"gate", "output", "engine"})
+        del settings["dataset"]["path"]
+        return settings
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """The settings of a run with every `auto` replaced by what it came to."""
+
+    algorithms: tuple[str, ...]
+    bits: int  # of each code
+    mode: str
+    max_distance: dict[str, int]  # bits, inclusive, per algorithm
+    combine: str
+    orientations: str
+    method: str
+    min_similarity: float | None  # 0..1, inclusive; None where nothing is verified
+    held_out: tuple[str, ...]  # normalised names, sorted
+    leakage: str
+    duplicates: str
+    unreadable: str
+
+
+def resolve(config: Config, splits: Iterable[str | None]) -> Resolved:
+    """Replace every `auto` by a number. Depends on the config and the names of the splits only."""
+    present = {split for split in splits if split is not None}
+    distance = config.search.max_distance
+    if distance == "auto":
+        distance = AUTO_DISTANCE_PER_64_BITS * config.hash.bits // 64
+    per_algorithm = (
+        distance if isinstance(distance, dict) else dict.fromkeys(config.hash.algorithms, distance)
+    )
+    similarity = config.verify.min_similarity
+    verified = config.verify.method == "pixels"
+    if config.policy.held_out is not None:
+        held_out = {normal_split(name) or name for name in config.policy.held_out}
+        if unknown := held_out - present:
+            message = (
+                f"policy.held_out: no sample is in split {', '.join(map(repr, sorted(unknown)))}. "
+                f"The dataset has {', '.join(map(repr, sorted(present))) or 'no splits'}."
+            )
+            raise ConfigError(message)
+        if not present - held_out:
+            message = "policy.held_out names every split of the dataset: nothing is left to clean."
+            raise ConfigError(message)
+    else:
+        held_out = present - {"train"} if "train" in present else set()
+    return Resolved(
+        algorithms=config.hash.algorithms,
+        bits=config.hash.bits,
+        mode=config.hash.mode,
+        max_distance={name: per_algorithm[name] for name in config.hash.algorithms},
+        combine=config.search.combine,
+        orientations=config.search.orientations,
+        method=config.verify.method,
+        min_similarity=(AUTO_MIN_SIMILARITY if similarity == "auto" else float(similarity))
+        if verified
+        else None,
+        held_out=tuple(sorted(held_out)),
+        leakage=config.policy.leakage,
+        duplicates=config.policy.duplicates,
+        unreadable=config.policy.unreadable,
+    )
+
+
+def load(path: Path, overrides: Sequence[str] = ()) -> Config:
+    """Read a YAML file and apply `section.key=value` overrides.
+
+    `dataset.path` is taken relative to the file. Raises `ConfigError` with every problem at once.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        message = f"{path}: no such config file."
+        raise ConfigError(message) from None
+    except (OSError, UnicodeDecodeError) as error:
+        message = f"{path}: cannot be read: {error}."
+        raise ConfigError(message) from error
+    try:
+        settings = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        message = f"{path}: not valid YAML: {' '.join(str(error).split())}."
+        raise ConfigError(message) from error
+    if settings is None:
+        settings = {}
+    if not isinstance(settings, dict):
+        message = f"{path}: expected sections such as 'dataset:' at the top, got {type(settings).__name__}."
+        raise ConfigError(message)
+    return build(settings, overrides, where=str(path), relative_to=path.parent)
+
+
+def build(
+    settings: Mapping[str, Any],
+    overrides: Sequence[str] = (),
+    *,
+    where: str = "config",
+    relative_to: Path | None = None,
+) -> Config:
+    """A validated config from nested settings; `where` stands in front of every problem."""
+    nested: dict[str, Any] = {k: dict(v) if isinstance(v, Mapping) else v for k, v in settings.items()}
+    problems = [problem for override in overrides if (problem := _override(nested, override))]
+    dataset = nested.get("dataset")
+    if relative_to is not None and isinstance(dataset, dict) and isinstance(dataset.get("path"), str):
+        overridden = any(o.startswith("dataset.path=") for o in overrides)
+        if "://" not in dataset["path"] and not overridden:
+            dataset["path"] = str(relative_to / dataset["path"])
+    try:
+        config = Config.model_validate(nested)
+    except ValidationError as error:
+        problems += [f"{where}: {_problem(detail)}" for detail in error.errors()]
+    if problems:
+        raise ConfigError(*problems)
+    return config
+
+
+def keys() -> dict[str, type[Section]]:
+    """Every dotted key of the configuration, with the section it belongs to."""
+    found: dict[str, type[Section]] = {}
+    for section, field in Config.model_fields.items():
+        model = field.annotation
+        if isinstance(model, type) and issubclass(model, Section):
+            found |= {f"{section}.{key}": model for key in model.model_fields}
+    return found
+
+
+def _override(nested: dict[str, Any], override: str) -> str | None:
+    """Apply one `section.key=value`; returns what is wrong with it, if anything."""
+    key, equals, text = override.partition("=")
+    section, dot, name = key.strip().partition(".")
+    if not equals or not dot or not name:
+        return f"--set {override!r}: expected section.key=value, as in --set search.max_distance=8."
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        return f"--set {override!r}: the value is not valid YAML: {' '.join(str(error).split())}."
+    target = nested.setdefault(section, {})
+    if isinstance(target, dict):
+        target[name] = value
+    return None
+
+
+def _problem(detail: Any) -> str:
+    """One problem that pydantic found, as `dotted.key: what is wrong`."""
+    parts = [str(part) for part in detail["loc"] if isinstance(part, int) or str(part).isidentifier()]
+    key = ".".join(parts)
+    kind = detail["type"]
+    if kind == "extra_forbidden":
+        known = list(keys()) if "." in key else list(Config.model_fields)
+        near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+        hint = f" Did you mean {near[0]!r}?" if near else f" Known: {', '.join(known)}."
+        return f"{key}: unknown key.{hint}"
+    if kind == "value_error":
+        text = str(detail["ctx"]["error"]).rstrip(".?")
+        end = "?" if str(detail["ctx"]["error"]).endswith("?") else "."
+        return f"{key}: {text}{end}" if key else f"{text}{end}"
+    text = detail["msg"]
+    return f"{key}: got {detail['input']!r}; {text[:1].lower()}{text[1:]}."

@@ -1,0 +1,138 @@
+"""Work in local processes that import nothing of the user's script, so it needs no `if __name__ == "__main__"`.
+
+Each worker is a fresh interpreter (`python -m dedup.engines.worker`) that is spoken to over pipes, in Arrow. A worker
+that dies costs the rows of one batch a second try, one by one, and only the row that kills again is given up.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from importlib import import_module
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
+
+import pyarrow as pa
+
+from dedup.engines import wire
+from dedup.errors import InternalError
+
+_IN_FLIGHT_PER_WORKER = 2  # one at work, one waiting: bounds what is in memory
+
+
+class ProcessEngine:
+    """Runs batches on `workers` processes."""
+
+    def __init__(self, workers: int) -> None:
+        self.workers = workers
+
+    def run(
+        self, work: str, setup: Mapping[str, Any], batches: Iterable[pa.RecordBatch]
+    ) -> Iterator[pa.RecordBatch]:
+        """Results of the batches, in their order; at most two per worker are in flight."""
+        idle: SimpleQueue[_Worker] = SimpleQueue()
+        staff = [_Worker(work, setup) for _ in range(self.workers)]
+        for worker in staff:
+            idle.put(worker)
+
+        def one(batch: pa.RecordBatch) -> pa.RecordBatch:
+            worker = idle.get()
+            try:
+                return worker.do(batch)
+            finally:
+                idle.put(worker)
+
+        waiting: deque[Future[pa.RecordBatch]] = deque()
+        pool = ThreadPoolExecutor(self.workers)
+        try:
+            for batch in batches:
+                waiting.append(pool.submit(one, batch))
+                if len(waiting) >= _IN_FLIGHT_PER_WORKER * self.workers:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for worker in staff:
+                worker.stop()
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+class _Died(Exception):  # noqa: N818  # it never leaves this file
+    """The worker's process ended while it had a batch."""
+
+
+class _Worker:
+    """One process and the pipes to it; started when it first gets work."""
+
+    def __init__(self, work: str, setup: Mapping[str, Any]) -> None:
+        self._work = work
+        self._setup = setup
+        self._process: subprocess.Popen[bytes] | None = None
+        self._stopped = False
+
+    def do(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """The result for the batch; rows that kill the process get what the work says of lost rows."""
+        try:
+            return self._ask(batch)
+        except _Died as death:
+            if batch.num_rows == 1:
+                return import_module(self._work).lost(self._setup, batch, str(death))
+        parts = [self.do(batch.slice(row, 1)) for row in range(batch.num_rows)]
+        return pa.Table.from_batches(parts).combine_chunks().to_batches()[0]
+
+    def stop(self) -> None:
+        """End the process, whatever it does, and start no other."""
+        self._stopped = True
+        self._end()
+
+    def _ask(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        process = self._started()
+        try:
+            wire.send(process.stdin, wire.batch_bytes(batch))
+            answer = wire.receive(process.stdout)
+        except (EOFError, BrokenPipeError) as error:
+            if self._stopped:
+                raise _Died("the run was stopped") from error
+            code = process.wait()
+            reason = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+            self._end()
+            raise _Died(f"the decoding process died ({reason})") from error
+        if answer[:1] == wire.FAILED:
+            message = f"{self._work} raised in a worker:\n{answer[1:].decode()}"
+            raise InternalError(message)
+        return wire.bytes_batch(answer[1:])
+
+    def _started(self) -> subprocess.Popen[bytes]:
+        if self._process is None:
+            if self._stopped:
+                raise _Died("the run was stopped")
+            package_root = str(Path(__file__).parents[2])
+            paths = [package_root, *filter(None, [os.environ.get("PYTHONPATH")])]
+            # -P keeps the working folder off sys.path: a user's datasets.py there must not shadow the library.
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "dedup.engines.worker", self._work],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,  # codecs print what a status says; tracebacks come over the pipe
+                env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
+                start_new_session=True,  # Ctrl-C reaches the parent alone, which then stops its workers
+            )
+            wire.send(self._process.stdin, json.dumps(self._setup).encode())
+        return self._process
+
+    def _end(self) -> None:
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.kill()
+        process.wait()
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                with suppress(BrokenPipeError):  # what was still buffered for a dead process
+                    pipe.close()

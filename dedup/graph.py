@@ -1,0 +1,166 @@
+"""The matches as a graph, small however many pictures are identical.
+
+Samples with the same decoded pixels form a class. Near pairs connect classes, through their representatives: two samples
+match when they are of one class or of two connected ones. Everything here is linear in samples and pairs, so 100,000
+blank images cost no more than 100,000 different ones.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from dedup import tables
+
+
+def representatives(digests: pa.ChunkedArray) -> NDArray[np.int64]:
+    """For each row the first row with the same digest; itself where the digest is null, which equals nothing."""
+    rows = np.arange(len(digests), dtype=np.int64)
+    codes = pc.dictionary_encode(digests.combine_chunks()).indices
+    known = codes.is_valid().to_numpy(zero_copy_only=False)
+    numbers = codes.fill_null(0).to_numpy()[known]
+    first = np.full(int(numbers.max(initial=-1)) + 1, len(rows), dtype=np.int64)
+    np.minimum.at(first, numbers, rows[known])
+    out = rows.copy()
+    out[known] = first[numbers]
+    return out
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """Classes of identical pictures and the near pairs between them."""
+
+    class_of: NDArray[np.int64]  # sample → lowest sample of its class
+    near_a: NDArray[np.int64]  # near pairs in both directions, sorted by (a, b): from representative
+    near_b: NDArray[np.int64]  # to representative
+    near_row: NDArray[np.int64]  # row of the pair in the table of pairs
+    near_start: NDArray[np.int64]  # where a sample's near pairs start in the three arrays; length n + 1
+    distance: NDArray[np.uint16]  # of each row of pairs: the smallest of the algorithms' distances, bits
+    similarity: NDArray[np.float32]  # of each row of pairs; NaN where nothing was verified
+    identical_row: NDArray[np.int64]  # sample → row of its pair with its representative, -1 where it has none
+
+    @property
+    def n_samples(self) -> int:
+        """Number of samples."""
+        return len(self.class_of)
+
+    def near(self, representative: int) -> range:
+        """Positions of a representative's near pairs in `near_a`, `near_b` and `near_row`."""
+        return range(int(self.near_start[representative]), int(self.near_start[representative + 1]))
+
+    def matched(self) -> NDArray[np.bool_]:
+        """Whether each sample matches any other one."""
+        shared = np.bincount(self.class_of, minlength=self.n_samples) > 1
+        connected = np.diff(self.near_start) > 0
+        return np.asarray((shared | connected)[self.class_of])
+
+
+def from_pairs(pairs: pa.Table, n_samples: int) -> Graph:
+    """The graph of a table of pairs."""
+    a, b = pairs["a"].to_numpy(), pairs["b"].to_numpy()
+    near = pc.equal(pairs["kind"], "near").to_numpy()
+    class_of = np.arange(n_samples, dtype=np.int64)
+    class_of[b[~near]] = a[~near]
+    identical_row = np.full(n_samples, -1, dtype=np.int64)
+    identical_row[b[~near]] = np.flatnonzero(~near)
+    rows = np.flatnonzero(near)
+    sources, targets = np.concatenate([a[rows], b[rows]]), np.concatenate([b[rows], a[rows]])
+    order = np.lexsort((targets, sources))
+    names = [tables.distance_column(name) for name in tables.algorithms_of(pairs)]
+    distances = (
+        np.stack([pairs[name].to_numpy() for name in names]) if names else np.zeros((1, len(a)), np.uint16)
+    )
+    similarity = pairs["similarity"].to_numpy()
+    return Graph(
+        class_of=class_of,
+        near_a=sources[order],
+        near_b=targets[order],
+        near_row=np.concatenate([rows, rows])[order],
+        near_start=np.searchsorted(sources[order], np.arange(n_samples + 1)).astype(np.int64),
+        distance=distances.min(axis=0).astype(np.uint16),
+        similarity=similarity.astype(np.float32),
+        identical_row=identical_row,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Witnesses:
+    """For each sample the one because of which something is done about it."""
+
+    sample: NDArray[np.int64]  # -1: none
+    distance: NDArray[np.uint16]  # bits; 0 for identical pictures
+    similarity: NDArray[np.float32]  # 1 for identical pictures; NaN where nothing was verified
+    row: NDArray[np.int64]  # of the near pair; -1 for identical pictures and where there is no witness
+
+
+def best_witnesses(graph: Graph, candidates: NDArray[np.bool_]) -> Witnesses:
+    """For each sample its best match among `candidates` (but itself): identical, then most similar, nearest, lowest."""
+    n = graph.n_samples
+    lowest = np.full(n, n, dtype=np.int64)  # lowest candidate of each class
+    members = np.flatnonzero(candidates)
+    np.minimum.at(lowest, graph.class_of[members], members)
+    # Every member of a class has the same near matches, so the best is found once per class.
+    usable = np.flatnonzero(lowest[graph.near_b] < n)
+    rows, source, target = graph.near_row[usable], graph.near_a[usable], lowest[graph.near_b[usable]]
+    order = np.lexsort((target, graph.distance[rows], -np.nan_to_num(graph.similarity[rows]), source))
+    classes, first = np.unique(source[order], return_index=True)
+    best_row, best = np.full(n, -1, dtype=np.int64), np.full(n, -1, dtype=np.int64)
+    best_row[classes], best[classes] = rows[order][first], target[order][first]
+
+    sample, row = best[graph.class_of], best_row[graph.class_of]
+    distance, similarity = np.zeros(n, np.uint16), np.ones(n, np.float32)
+    near = row >= 0
+    distance[near], similarity[near] = graph.distance[row[near]], graph.similarity[row[near]]
+    same = lowest[graph.class_of]
+    identical = (same < n) & (same != np.arange(n))
+    sample[identical], row[identical] = same[identical], -1
+    distance[identical], similarity[identical] = 0, 1
+    return Witnesses(sample, distance, similarity, row)
+
+
+def leader_cover(graph: Graph, order: Iterable[int], eligible: NDArray[np.bool_]) -> Witnesses:
+    """Cover the eligible samples by leaders: whoever comes first in `order` leads all its matches not yet covered.
+
+    A leader is its own witness. Every covered sample matches its leader directly, so there are no chains; what a leader
+    covers is never a leader itself.
+    """
+    n = graph.n_samples
+    leader, row = np.full(n, -1, dtype=np.int64), np.full(n, -1, dtype=np.int64)
+    open_members: dict[int, list[int]] = {}
+    for sample in np.flatnonzero(eligible & graph.matched()):
+        open_members.setdefault(int(graph.class_of[sample]), []).append(int(sample))
+    for sample in order:
+        if leader[sample] >= 0 or not eligible[sample]:
+            continue
+        own = int(graph.class_of[sample])
+        leader[sample] = sample
+        edges = [(own, -1), *((int(graph.near_b[k]), int(graph.near_row[k])) for k in graph.near(own))]
+        for other, pair_row in edges:
+            for member in open_members.pop(other, ()):
+                if leader[member] < 0:
+                    leader[member], row[member] = sample, pair_row
+    distance, similarity = np.zeros(n, np.uint16), np.ones(n, np.float32)
+    near = row >= 0
+    distance[near], similarity[near] = graph.distance[row[near]], graph.similarity[row[near]]
+    return Witnesses(leader, distance, similarity, row)
+
+
+def quality_order(hashes: pa.Table, class_of: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Samples from the best to the worst picture: more pixels, less compression, lower sample.
+
+    Identical pictures are equally compressed, whatever their files say: the highest known value of the class counts, so
+    that a JPEG saved again as PNG gains nothing. Unknown compression ranks last.
+    """
+    area = (
+        (pc.multiply(hashes["width"].cast(pa.int64()), hashes["height"].cast(pa.int64())))
+        .fill_null(0)
+        .to_numpy()
+    )
+    own = hashes["compression"].fill_null(-1).to_numpy()
+    worst = np.full(len(own), -1.0)
+    np.maximum.at(worst, class_of, own)
+    compression = np.where(worst < 0, np.inf, worst)[class_of]
+    return np.lexsort((np.arange(len(own)), compression, -area)).astype(np.int64)

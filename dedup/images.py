@@ -1,0 +1,258 @@
+"""Bytes to a normalised picture, or why not.
+
+What is decided here, once, before anything is measured:
+
+- the first frame of an animation or of a file with several pages;
+- the EXIF orientation is applied;
+- transparency is composited on a stated background (the digest of the pixels keeps the transparency);
+- 16-bit values are scaled to 8 bits over their full range, palettes are looked up, CMYK and the like become RGB;
+- colour profiles are not applied.
+"""
+
+import hashlib
+import re
+import struct
+import warnings
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from io import BytesIO
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+FORMATS: Final = (
+    "JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "MPO", "JPEG2000", "PPM", "TGA", "ICO", "ICNS",
+    "PSD", "QOI", "PCX", "SGI", "DDS", "DIB", "XBM", "XPM", "MSP", "SUN", "HEIF",
+)  # fmt: skip
+"""What is decoded: Pillow's raster formats. PostScript is left out because Pillow runs Ghostscript on it."""
+
+FILE_SUFFIXES: Final = frozenset(
+    ".jpg .jpeg .jpe .jfif .png .apng .webp .gif .bmp .dib .tif .tiff .avif .avifs .mpo .jp2 .j2k .jpx .ppm .pgm .pbm .pnm "
+    ".pfm .tga .ico .icns .psd .qoi .pcx .sgi .rgb .dds .xbm .xpm .msp .ras .heic .heif .jxl".split()
+)
+"""File names that an image folder takes for pictures, in lower case."""
+
+_UNSUPPORTED: Final = {
+    "HEIC": (4, b"ftyphei"), "HEIF": (4, b"ftypmif1"), "JPEG XL": (0, b"\xff\x0a"), "JPEG XL container": (4, b"JXL \r\n"),
+    "PostScript": (0, b"%!PS"), "PDF": (0, b"%PDF"), "SVG": (0, b"<svg"),
+}  # fmt: skip
+
+_BROKEN_HEADER: Final = {
+    "JPEG": (0, b"\xff\xd8"), "PNG": (0, b"\x89PNG"), "GIF": (0, b"GIF8"), "WEBP": (8, b"WEBP"), "BMP": (0, b"BM"),
+    "TIFF": (0, b"II*\0"), "AVIF": (4, b"ftypavif"),
+}  # fmt: skip
+
+_DECODER_ERRORS: Final = (
+    OSError, SyntaxError, ValueError, TypeError, LookupError, AttributeError, NameError, EOFError, ArithmeticError,
+    NotImplementedError, RuntimeError, AssertionError, BufferError, struct.error, zlib.error,
+)  # fmt: skip
+"""What decoders were seen to raise on hostile files: each is a property of that file, so it becomes its status."""
+
+_ORIENTATION_TAG: Final = 0x0112
+_TRANSPOSE: Final = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A decoded picture, upright, 8 bits, mode L or RGB."""
+
+    image: Image.Image
+    format: str
+    pixel_digest: bytes  # equal where size and every visible value agree, whatever the file format
+    luma_steps: tuple[int, ...] | None  # a JPEG's quantisation steps, row by row; None for other formats
+    lossless: bool  # the file format keeps every value, whatever was done before
+
+    @property
+    def width(self) -> int:
+        """Pixels, after the orientation is applied."""
+        return self.image.width
+
+    @property
+    def height(self) -> int:
+        """Pixels, after the orientation is applied."""
+        return self.image.height
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """Why there is no picture."""
+
+    status: str  # one of tables.STATUSES but ok
+    detail: str
+    format: str | None = None
+    width: int | None = None  # as the header says, where it was read
+    height: int | None = None
+
+
+def file_digest(data: bytes) -> bytes:
+    """SHA-256 of the stored bytes, 32 bytes."""
+    return hashlib.sha256(data).digest()
+
+
+def open_picture(data: bytes, *, max_pixels: int, background: str = "#ffffff") -> Picture | Unreadable:
+    """Decode and normalise; whatever is wrong with the file is returned, not raised.
+
+    `max_pixels` is the largest width × height that is decoded; `background` (`#rrggbb`) shows through transparency.
+    """
+    if not data:
+        return Unreadable("truncated", "the file is empty")
+    opened = None
+    with warnings.catch_warnings(), _pixel_limit(max_pixels):
+        warnings.simplefilter("ignore")
+        try:
+            with Image.open(BytesIO(data), formats=_known_formats()) as opened:
+                if opened.width * opened.height > max_pixels:
+                    return _too_large(opened.width, opened.height, max_pixels, opened.format)
+                opened.load()
+                return _normalise(opened, data, background)
+        except UnidentifiedImageError:
+            return _unidentified(data)
+        except Image.DecompressionBombError as error:
+            found = re.search(r"\((\d+) pixels\)", str(error))
+            size = f"{int(found[1]):,} pixels" if found else str(error)
+            return Unreadable("too_large", f"{size}; the limit is hash.max_pixels = {max_pixels:,}")
+        except MemoryError:
+            return Unreadable("too_large", "not enough memory to decode it", opened and opened.format)
+        except _DECODER_ERRORS as error:
+            return _undecodable(error, opened)
+
+
+def _known_formats() -> tuple[str, ...]:
+    Image.init()
+    return tuple(name for name in FORMATS if name in Image.OPEN)
+
+
+@contextmanager
+def _pixel_limit(max_pixels: int) -> Iterator[None]:
+    """Pillow's own limit, set to ours meanwhile: it also guards pictures nested in containers."""
+    before = Image.MAX_IMAGE_PIXELS
+    Image.MAX_IMAGE_PIXELS = max_pixels
+    try:
+        yield
+    finally:
+        Image.MAX_IMAGE_PIXELS = before
+
+
+def _too_large(width: int, height: int, max_pixels: int, name: str | None) -> Unreadable:
+    detail = f"{width} × {height} pixels; the limit is hash.max_pixels = {max_pixels:,}"
+    return Unreadable("too_large", detail, name, width, height)
+
+
+def _unidentified(data: bytes) -> Unreadable:
+    for name, (offset, magic) in _UNSUPPORTED.items():
+        if data[offset : offset + len(magic)] == magic:
+            return Unreadable("unsupported", f"{name} is not decoded here", name)
+    for name, (offset, magic) in _BROKEN_HEADER.items():
+        if data[offset : offset + len(magic)] == magic:
+            return Unreadable("undecodable", f"it starts like {name}, but its header is broken", name)
+    return Unreadable("undecodable", "it is no image of a known format")
+
+
+def _undecodable(error: Exception, opened: Image.Image | None) -> Unreadable:
+    text = " ".join(str(error).split()) or type(error).__name__
+    lower = text.lower()
+    truncated = isinstance(error, EOFError) or "truncated" in lower or "unexpected end" in lower
+    unsupported = isinstance(error, NotImplementedError) or "unsupported" in lower or "not supported" in lower
+    status = "truncated" if truncated else "unsupported" if unsupported else "undecodable"
+    if opened is None:
+        return Unreadable(status, text)
+    return Unreadable(status, text, opened.format, opened.width, opened.height)
+
+
+def _normalise(opened: Image.Image, data: bytes, background: str) -> Picture:
+    tables = getattr(opened, "quantization", None)
+    luma_steps = tuple(tables[0]) if isinstance(tables, dict) and tables.get(0) else None
+    upright = _upright(opened)
+    image, digest = _eight_bit(upright, background)
+    return Picture(image, opened.format or "unknown", digest, luma_steps, _lossless(opened, data))
+
+
+def _lossless(opened: Image.Image, data: bytes) -> bool:
+    if opened.mode in {"P", "PA"}:  # colours were reduced to a palette
+        return False
+    if opened.format == "WEBP":
+        return b"VP8L" in data[:64]
+    if opened.format == "TIFF":
+        return opened.info.get("compression") not in {"jpeg", "tiff_jpeg", "webp"}
+    return opened.format in {
+        "PNG",
+        "BMP",
+        "DIB",
+        "PPM",
+        "TGA",
+        "QOI",
+        "PCX",
+        "SGI",
+        "ICO",
+        "PSD",
+        "XBM",
+        "XPM",
+    }
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    try:
+        orientation = image.getexif().get(_ORIENTATION_TAG)
+    except _DECODER_ERRORS:  # broken metadata says nothing about the pixels
+        return image
+    method = _TRANSPOSE.get(orientation) if isinstance(orientation, int) else None
+    return image if method is None else image.transpose(method)
+
+
+def _eight_bit(image: Image.Image, background: str) -> tuple[Image.Image, bytes]:
+    """The normalised picture and the digest of its pixels."""
+    if image.mode.startswith(("I", "F")):
+        return _scaled(image)
+    if image.mode in {"LA", "La", "PA", "RGBA", "RGBa"} or image.has_transparency_data:
+        rgba = image.convert("RGBA")
+        low, _ = rgba.getchannel("A").getextrema()
+        if low == 255:
+            image = rgba.convert("RGB")
+        else:
+            pixels = np.array(rgba)
+            pixels[pixels[..., 3] == 0] = 0  # what cannot be seen does not count
+            below = Image.new("RGBA", rgba.size, background)
+            return Image.alpha_composite(below, rgba).convert("RGB"), _pixel_digest(pixels)
+    if image.mode == "1":
+        image = image.convert("L")
+    elif image.mode not in {"L", "RGB"}:
+        image = image.convert("RGB")
+    pixels = np.asarray(image)
+    if pixels.ndim == 3 and (pixels[..., :1] == pixels[..., 1:]).all():
+        pixels = pixels[..., 0]  # grey stored as colour is the same picture
+    return image, _pixel_digest(pixels)
+
+
+def _scaled(image: Image.Image) -> tuple[Image.Image, bytes]:
+    """Pictures of 16 bits, 32 bits or floating point."""
+    values = np.asarray(image)
+    values = values.astype(values.dtype.newbyteorder("="))
+    low, high = float(np.nanmin(values)), float(np.nanmax(values))
+    if image.mode == "F" and 0 <= low and high <= 255:
+        scaled = values * (255.0 if high <= 1 else 1.0)
+    elif image.mode != "F" and 0 <= low and high <= 65535:
+        scaled = values / 257.0
+    else:
+        scaled = (values.astype(np.float64) - low) * (255.0 / ((high - low) or 1.0))
+    eight = np.rint(np.nan_to_num(scaled)).clip(0, 255).astype(np.uint8)
+    exact = bool(np.array_equal(scaled, eight))
+    return Image.fromarray(eight), _pixel_digest(eight if exact else values)
+
+
+def _pixel_digest(pixels: NDArray[np.generic]) -> bytes:
+    """SHA-256 of shape, type and values, so that 10 × 20 is not 20 × 10 and grey is not one channel of three."""
+    digest = hashlib.sha256(f"{pixels.shape} {pixels.dtype.str}".encode())
+    digest.update(np.ascontiguousarray(pixels).data)
+    return digest.digest()

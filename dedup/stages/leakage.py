@@ -1,0 +1,69 @@
+"""leakage: pairs between train and a held-out split, the train side first."""
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from dedup import tables
+from dedup.graph import Graph
+
+Samples = NDArray[np.int64]
+
+
+def leakage(
+    graph: Graph, pairs: pa.Table, hashes: pa.Table, manifest: pa.Table, held_out: tuple[str, ...]
+) -> pa.Table:
+    """One row for each train sample and each class of pictures that holds held-out samples it matches.
+
+    The witness is the class's lowest held-out sample. Sorted by (train sample, witness).
+    """
+    n = graph.n_samples
+    is_held_out = pc.is_in(manifest["split"], pa.array(held_out, pa.string())).to_numpy()
+    lowest = np.full(n, n, dtype=np.int64)
+    members = np.flatnonzero(is_held_out)
+    np.minimum.at(lowest, graph.class_of[members], members)
+
+    train = np.flatnonzero(~is_held_out) if held_out else np.empty(0, np.int64)
+    same = train[lowest[graph.class_of[train]] < n]
+    near_sample, near_row, near_witness = _near(graph, train, lowest)
+    sample = np.concatenate([same, near_sample])
+    witness = np.concatenate([lowest[graph.class_of[same]], near_witness])
+    row = np.concatenate([np.full(len(same), -1, np.int64), near_row])
+    order = np.lexsort((witness, sample))
+    sample, witness, row = sample[order], witness[order], row[order]
+
+    near = row >= 0
+    digests = hashes["file_digest"]
+    same_file = pc.equal(digests.take(pa.array(sample)), digests.take(pa.array(witness)))
+    kind = pc.if_else(pa.array(near), "near", pc.if_else(same_file, "bytes", "pixels"))
+    names = pairs["transform"].take(pa.array(np.maximum(row, 0), mask=~near)).fill_null("identity")
+    distance = np.where(near, graph.distance[row], 0) if len(graph.distance) else np.zeros(len(row))
+    similarity = np.where(near, graph.similarity[row], 1.0) if len(graph.similarity) else np.ones(len(row))
+    of, by = manifest.take(pa.array(sample)), manifest.take(pa.array(witness))
+    columns = [
+        of["id"],
+        of["split"],
+        of["label"],
+        by["id"],
+        by["split"],
+        by["label"],
+        kind,
+        names,
+        distance.astype(np.uint16),
+        pa.array(similarity.astype(np.float32), mask=np.isnan(similarity)),
+        pc.not_equal(of["label"], by["label"]).fill_null(False),  # noqa: FBT003
+    ]
+    return pa.table(columns, schema=tables.LEAKAGE).combine_chunks()
+
+
+def _near(graph: Graph, train: Samples, lowest: Samples) -> tuple[Samples, Samples, Samples]:
+    """(train sample, row of pairs, witness) for every near match with a class that holds held-out samples."""
+    own = graph.class_of[train]
+    counts = graph.near_start[own + 1] - graph.near_start[own]
+    sample = np.repeat(train, counts)
+    within = np.arange(len(sample)) - np.repeat(np.cumsum(counts) - counts, counts)
+    at = np.repeat(graph.near_start[own], counts) + within
+    witness = lowest[graph.near_b[at]] if len(at) else np.empty(0, np.int64)
+    leaks = witness < graph.n_samples
+    return sample[leaks], graph.near_row[at][leaks], witness[leaks]

@@ -1,0 +1,33 @@
+"""manifest: one row per sample, numbered by sorted id."""
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from dedup import tables
+from dedup.errors import SourceError
+
+
+def manifest(rows: pa.Table, name: str) -> tuple[pa.Table, NDArray[np.int64]]:
+    """The manifest of a source's rows, and for each sample the row where it stands in the source.
+
+    The table depends on the set of rows, not on their order. `name` stands in messages. Raises `SourceError` when two
+    rows have one id.
+    """
+    row_of_sample = pc.sort_indices(rows["id"]).to_numpy().astype(np.int64)
+    ordered = rows.take(pa.array(row_of_sample)).combine_chunks()
+    ids = ordered["id"]
+    if len(ids) > 1:
+        repeated = pc.equal(ids.slice(1), ids.slice(0, len(ids) - 1))
+        if twice := pc.sum(repeated).as_py():
+            at = pc.index(repeated, True).as_py()  # noqa: FBT003
+            first, second = sorted(int(row) + 1 for row in row_of_sample[at : at + 2])
+            message = (
+                f"{name}: {twice:,} rows repeat the id of another one, the first is {ids[at].as_py()!r} in rows {first} "
+                f"and {second}. Give every row its own id, or name another column as dataset.id_column."
+            )
+            raise SourceError(message)
+    samples = pa.array(np.arange(len(ordered), dtype=np.int64))
+    columns = [samples, *(ordered[column] for column in ("id", "split", "label", "uri"))]
+    return pa.table(columns, schema=tables.MANIFEST), row_of_sample

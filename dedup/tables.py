@@ -1,0 +1,224 @@
+"""The tables that pass between the stages: Arrow schemas in pipeline order, and how they are stored.
+
+Every stored table says in its schema's metadata what it is: its name, the schema version, the spec that made it and
+the versions of the libraries that did. Reading a table made with another spec is an error that names both.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.dataset
+import pyarrow.parquet as pq
+
+from dedup.errors import TableError
+from dedup.versions import VERSIONS
+
+SCHEMA_VERSION: Final = 1
+
+NAMES: Final = ("manifest", "hashes", "candidates", "pairs", "groups", "leakage", "decisions")
+
+STATUSES: Final = ("ok", "missing", "undecodable", "truncated", "too_large", "unsupported")
+KINDS: Final = ("bytes", "pixels", "near")
+ACTIONS: Final = ("keep", "drop", "unreadable")
+
+TRANSFORMS: Final = (
+    "identity",
+    "mirror",
+    "flip",
+    "rotate180",
+    "transpose",
+    "rotate90",
+    "transverse",
+    "rotate270",
+)
+"""The eight orientations; `candidates` stores the position in this tuple, `pairs` the name."""
+
+THUMBNAIL_SIDE: Final = 32  # pixels
+DIGEST_BYTES: Final = 32  # SHA-256
+
+MANIFEST: Final = pa.schema(
+    [
+        pa.field("sample", pa.int64(), nullable=False),
+        pa.field("id", pa.string(), nullable=False),
+        pa.field("split", pa.string()),
+        pa.field("label", pa.string()),
+        pa.field("uri", pa.string()),
+    ]
+)
+
+
+def hashes_schema(code_bytes: Mapping[str, int]) -> pa.Schema:
+    """Schema of `hashes`; `code_bytes` gives each algorithm's code in bytes."""
+    return pa.schema(
+        [
+            pa.field("sample", pa.int64(), nullable=False),
+            pa.field("status", pa.string(), nullable=False),
+            pa.field("detail", pa.string()),
+            pa.field("width", pa.int32()),
+            pa.field("height", pa.int32()),
+            pa.field("format", pa.string()),
+            pa.field("file_digest", pa.binary(DIGEST_BYTES)),
+            pa.field("pixel_digest", pa.binary(DIGEST_BYTES)),
+            pa.field("information", pa.float32()),
+            pa.field("compression", pa.float32()),
+            *(pa.field(name, pa.binary(n_bytes)) for name, n_bytes in code_bytes.items()),
+            pa.field("thumbnail", pa.binary(THUMBNAIL_SIDE * THUMBNAIL_SIDE)),
+        ]
+    )
+
+
+def distance_column(algorithm: str) -> str:
+    """Name of the column that holds one algorithm's Hamming distance, in bits."""
+    return f"distance_{algorithm}"
+
+
+def candidates_schema(algorithms: Sequence[str]) -> pa.Schema:
+    """Schema of `candidates`: ordinals only, one distance per algorithm."""
+    return pa.schema(
+        [
+            pa.field("a", pa.int64(), nullable=False),
+            pa.field("b", pa.int64(), nullable=False),
+            pa.field("transform", pa.uint8(), nullable=False),
+            *(pa.field(distance_column(name), pa.uint16(), nullable=False) for name in algorithms),
+            pa.field("similarity", pa.float32()),
+        ]
+    )
+
+
+def pairs_schema(algorithms: Sequence[str]) -> pa.Schema:
+    """Schema of `pairs`: accepted candidates and members of classes of identical pictures."""
+    return pa.schema(
+        [
+            pa.field("a", pa.int64(), nullable=False),
+            pa.field("b", pa.int64(), nullable=False),
+            pa.field("id_a", pa.string(), nullable=False),
+            pa.field("id_b", pa.string(), nullable=False),
+            pa.field("split_a", pa.string()),
+            pa.field("split_b", pa.string()),
+            pa.field("label_a", pa.string()),
+            pa.field("label_b", pa.string()),
+            pa.field("kind", pa.string(), nullable=False),
+            pa.field("transform", pa.string(), nullable=False),
+            *(pa.field(distance_column(name), pa.uint16(), nullable=False) for name in algorithms),
+            pa.field("similarity", pa.float32()),
+            pa.field("colour_differs", pa.bool_()),
+            pa.field("label_conflict", pa.bool_(), nullable=False),
+        ]
+    )
+
+
+GROUPS: Final = pa.schema(
+    [
+        pa.field("group", pa.int64(), nullable=False),
+        pa.field("sample", pa.int64(), nullable=False),
+        pa.field("id", pa.string(), nullable=False),
+        pa.field("split", pa.string()),
+        pa.field("keeper", pa.bool_(), nullable=False),
+        pa.field("distance", pa.uint16()),
+        pa.field("similarity", pa.float32()),
+    ]
+)
+
+LEAKAGE: Final = pa.schema(
+    [
+        pa.field("id", pa.string(), nullable=False),
+        pa.field("split", pa.string()),
+        pa.field("label", pa.string()),
+        pa.field("witness_id", pa.string(), nullable=False),
+        pa.field("witness_split", pa.string()),
+        pa.field("witness_label", pa.string()),
+        pa.field("kind", pa.string(), nullable=False),
+        pa.field("transform", pa.string(), nullable=False),
+        pa.field("distance", pa.uint16(), nullable=False),
+        pa.field("similarity", pa.float32()),
+        pa.field("label_conflict", pa.bool_(), nullable=False),
+    ]
+)
+
+DECISIONS: Final = pa.schema(
+    [
+        pa.field("sample", pa.int64(), nullable=False),
+        pa.field("id", pa.string(), nullable=False),
+        pa.field("split", pa.string()),
+        pa.field("action", pa.string(), nullable=False),
+        pa.field("reason", pa.string(), nullable=False),
+        pa.field("witness_id", pa.string()),
+        pa.field("witness_split", pa.string()),
+        pa.field("distance", pa.uint16()),
+        pa.field("similarity", pa.float32()),
+    ]
+)
+
+
+def canonical(spec: Mapping[str, Any]) -> str:
+    """The spec as canonical JSON: keys sorted, no spaces, so that equal specs are equal strings."""
+    return json.dumps(spec, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def described(table: pa.Table, name: str, spec: Mapping[str, Any]) -> pa.Table:
+    """The table with its description in the schema's metadata."""
+    return table.replace_schema_metadata(
+        {
+            "dedup.table": name,
+            "dedup.schema_version": str(SCHEMA_VERSION),
+            "dedup.spec": canonical(spec),
+            "dedup.versions": canonical(VERSIONS),
+        }
+    )
+
+
+def write(table: pa.Table, folder: Path, name: str, spec: Mapping[str, Any]) -> pa.Table:
+    """Store the table as `folder/name.parquet`, whole or not at all, and return it with its description."""
+    table = described(table, name, spec)
+    target = folder / f"{name}.parquet"
+    partial = folder / f".{name}.parquet.partial"
+    pq.write_table(table, partial, compression="zstd")
+    partial.replace(target)
+    return table
+
+
+def read(folder: Path, name: str, *, spec: Mapping[str, Any] | None = None) -> pa.Table:
+    """Read `folder/name.parquet`, a file or a folder of parts, and check that it is what its name says.
+
+    With `spec` given, a table made with another one is refused.
+    """
+    path = folder / f"{name}.parquet"
+    if not path.exists():
+        message = f"{path} does not exist: the run is not complete. Run it again."
+        raise TableError(message)
+    try:
+        table = pyarrow.dataset.dataset(path, format="parquet").to_table()
+    except (pa.ArrowInvalid, OSError) as error:
+        message = f"{path} cannot be read as Parquet: {error}. Run it again."
+        raise TableError(message) from error
+    metadata = {key.decode(): value.decode() for key, value in (table.schema.metadata or {}).items()}
+    if metadata.get("dedup.table") != name:
+        message = (
+            f"{path} is not a {name} table of dedup (its metadata says {metadata.get('dedup.table')!r})."
+        )
+        raise TableError(message)
+    if metadata.get("dedup.schema_version") != str(SCHEMA_VERSION):
+        message = (
+            f"{path} has schema version {metadata.get('dedup.schema_version')!r}, this dedup reads "
+            f"{SCHEMA_VERSION}. Run it again with this version."
+        )
+        raise TableError(message)
+    if spec is not None and metadata.get("dedup.spec") != canonical(spec):
+        message = f"{path} was made with {metadata.get('dedup.spec')}; this run asks for {canonical(spec)}."
+        raise TableError(message)
+    return table
+
+
+def spec_of(table: pa.Table) -> dict[str, Any]:
+    """The spec that made a stored table."""
+    spec: dict[str, Any] = json.loads(table.schema.metadata[b"dedup.spec"])
+    return spec
+
+
+def algorithms_of(table: pa.Table) -> tuple[str, ...]:
+    """The algorithms whose distances a candidates or pairs table holds, in column order."""
+    prefix = distance_column("")
+    return tuple(name.removeprefix(prefix) for name in table.column_names if name.startswith(prefix))
