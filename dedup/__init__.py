@@ -1,1 +1,57 @@
-"""dedup."""
+"""dedup: exact and near-duplicates and train/test leakage in image datasets."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dedup.api import audit, deduplicate, hash_images, run
+    from dedup.comparison import Comparison, compare
+    from dedup.config import Config
+    from dedup.errors import (
+        ConfigError,
+        DedupError,
+        InternalError,
+        LimitError,
+        MissingExtraError,
+        RunError,
+        SourceError,
+        TableError,
+    )
+    from dedup.pipeline import Run
+    from dedup.search import find_pairs
+
+__all__ = [
+    "Comparison",
+    "Config",
+    "ConfigError",
+    "DedupError",
+    "InternalError",
+    "LimitError",
+    "MissingExtraError",
+    "Run",
+    "RunError",
+    "SourceError",
+    "TableError",
+    "audit",
+    "compare",
+    "deduplicate",
+    "find_pairs",
+    "hash_images",
+    "run",
+]
+
+_HOME = {
+    **dict.fromkeys(("audit", "deduplicate", "hash_images", "run"), "dedup.api"),
+    **dict.fromkeys(("Comparison", "compare"), "dedup.comparison"),
+    "Config": "dedup.config",
+    "Run": "dedup.pipeline",
+    "find_pairs": "dedup.search",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used: numba and SciPy take a second, `dedup --help` needs neither."""
+    if name not in __all__:
+        message = f"module 'dedup' has no attribute {name!r}"
+        raise AttributeError(message)
+    return getattr(import_module(_HOME.get(name, "dedup.errors")), name)

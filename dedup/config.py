@@ -5,6 +5,7 @@ the environment to learn a setting.
 """
 
 import difflib
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -362,6 +363,11 @@ def keys() -> dict[str, type[Section]]:
         if isinstance(model, type) and issubclass(model, Section):
             found |= {f"{section}.{key}": model for key in model.model_fields}
     return found
+
+
+def quoted(text: str) -> str:
+    """A text as the value of an override, whatever is in it."""
+    return json.dumps(text)
 
 
 def _override(nested: dict[str, Any], override: str) -> str | None:

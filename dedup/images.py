@@ -129,6 +129,11 @@ def open_picture(data: bytes, *, max_pixels: int, background: str = "#ffffff") -
             return _undecodable(error, opened)
 
 
+def normalise(image: Image.Image, background: str = "#ffffff") -> Image.Image:
+    """A decoded PIL image as a run would see it: upright, 8 bits, mode L or RGB."""
+    return _eight_bit(_upright(image), background)[0]
+
+
 def _known_formats() -> tuple[str, ...]:
     Image.init()
     return tuple(name for name in FORMATS if name in Image.OPEN)

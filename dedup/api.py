@@ -1,0 +1,116 @@
+"""The Python functions: settings as keywords, datasets as paths or objects."""
+
+import difflib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from dedup import pipeline
+from dedup.config import ALGORITHMS, BITS, Config, HashConfig, build, keys, load
+from dedup.errors import ConfigError, SourceError
+from dedup.formats import read_bytes
+from dedup.hashers import MODES
+from dedup.images import Unreadable, normalise, open_picture
+from dedup.pipeline import Run
+
+
+def run(config: Config | Mapping[str, Any] | str | Path, *, overwrite: bool = False) -> Run:
+    """Run the whole stage: hash, search, verify, decide, write the splits and the report.
+
+    `config`: a YAML file, its content as nested dicts, or a `Config`. Without `output.dir` nothing is written and the
+    result stays in memory.
+    """
+    if isinstance(config, str | Path):
+        config = load(Path(config))
+    elif not isinstance(config, Config):
+        config = build(config)
+    return pipeline.run(config, overwrite=overwrite)
+
+
+def audit(dataset: Any, **options: Any) -> Run:
+    """What is wrong with this dataset? Writes no splits.
+
+    `dataset`: a path, a `datasets.DatasetDict` or a `datasets.Dataset`. `options` are settings of the config by their
+    own names (`max_distance=8`, `held_out=["test"]`) or by section (`search={"max_distance": 8}`); with `dir` the tables
+    and the report are written there.
+    """
+    return _run(dataset, {**options, "splits": "none"})
+
+
+def deduplicate(dataset: Any, **options: Any) -> tuple[Any, Run]:
+    """The dataset without duplicates and leaks, as a `datasets.DatasetDict`, and the run that says why.
+
+    Rows are selected, never re-encoded. `dataset` and `options` as for `audit`.
+    """
+    result = _run(dataset, options)
+    return result.splits(), result
+
+
+def hash_images(
+    images: Sequence[Any], *, algorithm: str, bits: int = 64, mode: str = "compat"
+) -> NDArray[np.uint8]:
+    """Codes of pictures given as paths, encoded bytes or PIL images: uint8, shape (n, bits // 8).
+
+    Files are normalised as in a run (orientation, transparency, depth). Raises `SourceError` for the first picture that
+    cannot be read, `ConfigError` for an unknown algorithm, width or mode.
+    """
+    problems = [
+        f"{key}: got {value!r}, allowed: {', '.join(map(str, allowed))}."
+        for key, value, allowed in (
+            ("algorithm", algorithm, ALGORITHMS),
+            ("bits", bits, BITS),
+            ("mode", mode, tuple(MODES)),
+        )
+        if value not in allowed
+    ]
+    if problems:
+        raise ConfigError(*problems)
+    return MODES[mode]([_normalised(image, place) for place, image in enumerate(images)], algorithm, bits)
+
+
+def options_to_settings(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Keyword options as the nested settings of a config.
+
+    >>> options_to_settings({"max_distance": 8, "hash": {"bits": 256}})
+    {'search': {'max_distance': 8}, 'hash': {'bits': 256}}
+    """
+    section_of = {key.partition(".")[2]: key.partition(".")[0] for key in keys()}
+    settings: dict[str, Any] = {}
+    problems = []
+    for name, value in options.items():
+        if name in Config.model_fields:
+            settings[name] = {**settings.get(name, {}), **value} if isinstance(value, Mapping) else value
+        elif name in section_of:
+            settings.setdefault(section_of[name], {})[name] = value
+        else:
+            near = difflib.get_close_matches(name, [*section_of, *Config.model_fields], n=1)
+            problems.append(f"{name}: unknown option.{f' Did you mean {near[0]!r}?' if near else ''}")
+    if problems:
+        raise ConfigError(*problems)
+    return settings
+
+
+def _run(dataset: Any, options: Mapping[str, Any]) -> Run:
+    overwrite = bool(options.get("overwrite", False))
+    settings = options_to_settings({name: value for name, value in options.items() if name != "overwrite"})
+    if isinstance(dataset, str | Path):
+        settings.setdefault("dataset", {})["path"] = str(dataset)
+        return pipeline.run(build(settings), overwrite=overwrite)
+    return pipeline.run(build(settings), dataset, overwrite=overwrite)
+
+
+def _normalised(image: Any, place: int) -> Image.Image:
+    settings = HashConfig()
+    if isinstance(image, Image.Image):
+        return normalise(image, settings.background)
+    data = image if isinstance(image, bytes) else read_bytes(bytes(Path(image)), None)
+    picture = data if isinstance(data, Unreadable) else open_picture(data, max_pixels=settings.max_pixels)
+    if isinstance(picture, Unreadable):
+        name = f"images[{place}]" if isinstance(image, bytes) else repr(str(image))
+        message = f"{name}: {picture.status}: {picture.detail}."
+        raise SourceError(message)
+    return picture.image

@@ -1,0 +1,306 @@
+"""The command line: arguments → config → pipeline. Only this file prints and picks exit codes."""
+
+import functools
+import logging
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final, ParamSpec
+
+import typer
+from rich.console import Console
+from rich.logging import RichHandler
+from rich.markup import escape
+
+from dedup import config as configuration
+from dedup import console
+from dedup.errors import ConfigError, DedupError
+from dedup.versions import DEDUP_VERSION
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from dedup.pipeline import Observer, Run
+
+DONE: Final = 0
+FAILED: Final = 1
+USAGE: Final = 2
+LEAKS: Final = 3
+UNREADABLE: Final = 4
+INTERRUPTED: Final = 130
+
+_WORST: Final = 5  # leaks printed when the gate is closed
+
+P = ParamSpec("P")
+
+_out = Console()
+_err = Console(stderr=True)
+
+app = typer.Typer(
+    name="dedup",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    help="Find exact and near-duplicates and train/test leakage in image datasets, and write the clean splits.",
+    epilog="Exit codes: 0 done · 1 failed · 2 usage or config · 3 a held-out split leaks more than gate.max_leakage · "
+    "4 more is unreadable than gate.max_unreadable (3 if both) · 130 Ctrl-C. With 3 and 4 everything is written.",
+)
+
+Output = Annotated[
+    Path | None, typer.Option("--output", "-o", help="Folder for the tables, splits and report.")
+]
+Set = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="Override one setting, e.g. search.max_distance=8. Repeatable."
+    ),
+]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace another run in the output folder.")]
+Workers = Annotated[
+    int | None, typer.Option("--workers", min=0, help="Processes that hash; one per core by default.")
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")]
+
+
+def main() -> None:
+    """Entry point of the `dedup` command."""
+    app()
+
+
+def _guarded(command: Callable[P, None]) -> Callable[P, None]:
+    """Turn dedup's errors into one clear message and an exit code."""
+
+    @functools.wraps(command)
+    def guarded(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            command(*args, **kwargs)
+        except ConfigError as error:
+            for problem in error.problems:
+                _err.print(f"[red]Error:[/] {escape(problem)}", soft_wrap=True)
+            raise typer.Exit(USAGE) from error
+        except DedupError as error:
+            _err.print(f"[red]Error:[/] {escape(str(error))}", soft_wrap=True)
+            raise typer.Exit(FAILED) from error
+        except OSError as error:
+            where = f" ({error.filename!r})" if error.filename else ""
+            _err.print(
+                f"[red]Error:[/] {escape(str(error.strerror or error))}{escape(where)}.", soft_wrap=True
+            )
+            raise typer.Exit(FAILED) from error
+        except KeyboardInterrupt:
+            _err.print("Interrupted. Run the same command again to start over in the same folder.")
+            raise typer.Exit(INTERRUPTED) from None
+
+    return guarded
+
+
+@app.callback(invoke_without_command=True)
+def _version(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,  # noqa: FBT002
+) -> None:
+    if version:
+        _out.print(f"dedup {DEDUP_VERSION}", highlight=False)
+        raise typer.Exit
+
+
+@app.command()
+@_guarded
+def run(
+    config: Annotated[
+        Path, typer.Argument(metavar="CONFIG.yaml", help="The configuration; configs/ has examples.")
+    ],
+    output: Output = None,
+    set_: Set = None,
+    overwrite: Overwrite = False,  # noqa: FBT002  # typer makes a flag of it
+    workers: Workers = None,
+    quiet: Quiet = False,  # noqa: FBT002
+) -> None:
+    """Run the whole stage: hash, search, verify, decide, write and certify the splits, report."""
+    settings = configuration.load(config, [*(set_ or []), *_options(output, workers)])
+    if settings.output.dir is None:
+        settings = configuration.load(config, [*(set_ or []), *_options(Path("runs") / config.stem, workers)])
+    from dedup import pipeline  # noqa: PLC0415  # it imports numba; `--help` should not wait for it
+
+    with _observed(quiet=quiet) as observer:
+        result = pipeline.run(settings, observer=observer, overwrite=overwrite)
+    _finish(result, quiet=quiet)
+
+
+@app.command()
+@_guarded
+def audit(
+    source: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="SOURCE", help="A folder of images, a manifest or a Hugging Face dataset on disk."
+        ),
+    ],
+    output: Output = None,
+    like: Annotated[
+        Path | None, typer.Option(metavar="RUN", help="Use the resolved settings of this finished run.")
+    ] = None,
+    form: Annotated[
+        str | None, typer.Option("--source", help="What SOURCE is: imagefolder, manifest or huggingface.")
+    ] = None,
+    max_leakage: Annotated[
+        float | None, typer.Option(help="Exit with 3 when a larger share of a held-out split leaks.")
+    ] = None,
+    max_unreadable: Annotated[
+        float | None, typer.Option(help="Exit with 4 when a larger share of the samples is unreadable.")
+    ] = None,
+    set_: Set = None,
+    overwrite: Overwrite = False,  # noqa: FBT002
+    workers: Workers = None,
+    quiet: Quiet = False,  # noqa: FBT002
+) -> None:
+    """Tell what is wrong with a dataset. Needs no config and writes no splits."""
+    if len(source) > 1:
+        message = f"audit: {len(source)} sources are given; several at once are not built yet. Name one."
+        raise ConfigError(message)
+    from dedup import pipeline  # noqa: PLC0415  # it imports numba; `--help` should not wait for it
+
+    settings: dict[str, Any] = pipeline.like(like) if like is not None else {}
+    settings["dataset"] = {"path": source[0], **({"source": form} if form else {})}
+    settings["gate"] = {"max_leakage": max_leakage, "max_unreadable": max_unreadable}
+    settings["output"] = {"dir": str(output or Path("runs") / (Path(source[0]).stem or "audit"))}
+    overrides = [*(set_ or []), *_options(None, workers), "output.splits=none"]
+    with _observed(quiet=quiet) as observer:
+        result = pipeline.run(
+            configuration.build(settings, overrides, where="audit"), observer=observer, overwrite=overwrite
+        )
+    _finish(result, quiet=quiet)
+
+
+@app.command()
+@_guarded
+def compare(
+    a: Annotated[Path, typer.Argument(metavar="A", help="A picture.")],
+    b: Annotated[Path, typer.Argument(metavar="B", help="Another one.")],
+    bits: Annotated[int, typer.Option(help="Bits of each code: 64, 256 or 1024.")] = 64,
+) -> None:
+    """Explain one pair: bytes, pixels, every hash and distance, similarity, the two thumbnails."""
+    if bits not in configuration.BITS:
+        message = f"--bits: got {bits}, allowed: {', '.join(map(str, configuration.BITS))}."
+        raise ConfigError(message)
+    from dedup.comparison import compare as compared  # noqa: PLC0415  # it imports numba
+
+    _out.print(console.comparison(compared(a, b, bits=bits)))
+
+
+@app.command()
+@_guarded
+def decide(
+    run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a finished run.")],
+    output: Output = None,
+    set_: Set = None,
+    quiet: Quiet = False,  # noqa: FBT002
+) -> None:
+    """Apply new thresholds, within what was searched, or another policy. Reads the stored tables, no pixels."""
+    from dedup import pipeline  # noqa: PLC0415  # it imports numba; `--help` should not wait for it
+
+    with _observed(quiet=quiet) as observer:
+        result = pipeline.decide(run_folder, set_ or [], output=output, observer=observer)
+    _finish(result, quiet=quiet)
+
+
+@app.command()
+@_guarded
+def report(
+    run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a finished run.")],
+) -> None:
+    """Write the HTML report of a run again."""
+    from dedup import pipeline  # noqa: PLC0415  # it imports numba; `--help` should not wait for it
+
+    pipeline.report(run_folder)
+    _out.print(f"Report: {run_folder / 'report.html'}", highlight=False, markup=False, soft_wrap=True)
+
+
+@app.command()
+@_guarded
+def demo(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where the dataset and the run go.")] = Path(
+        "demo"
+    ),
+    workers: Workers = None,
+) -> None:
+    """Build a small dataset of real pictures with planted duplicates, clean it, and count what was found."""
+    from dedup import demo as demonstration  # noqa: PLC0415  # it imports numba; `--help` should not wait for it
+
+    with _observed(quiet=False) as observer:
+        result, planted = demonstration.run(folder, workers=workers, observer=observer)
+    _out.print(console.overview(result.summary))
+    _out.print(console.planted(planted))
+    _places(result)
+
+
+@contextmanager
+def _observed(*, quiet: bool) -> "Iterator[Observer | None]":
+    """Log lines and progress bars while a run goes on; bars on a terminal only."""
+    logger = logging.getLogger("dedup")
+    with console.progress(_err) as bars:
+        handler = RichHandler(
+            console=bars.console, show_path=False, show_level=False, log_time_format="%H:%M:%S"
+        )
+        handler.setFormatter(logging.Formatter("%(message)s"))
+        logger.addHandler(handler)
+        logger.setLevel(logging.ERROR if quiet else logging.INFO)
+        try:
+            yield None if quiet else console.Bars(bars)
+        finally:
+            logger.removeHandler(handler)
+
+
+def _options(output: Path | None, workers: int | None) -> list[str]:
+    """Command-line options as overrides of the config."""
+    found = [] if output is None else [f"output.dir={configuration.quoted(str(output))}"]
+    return found if workers is None else [*found, f"engine.workers={workers}"]
+
+
+def _finish(result: "Run", *, quiet: bool) -> None:
+    """Print what was found and end with the code that the gate asks for."""
+    if not quiet:
+        _out.print(console.overview(result.summary))
+        _places(result)
+    code, reasons = _gate(result.summary, result.config.gate)
+    for reason in reasons:
+        _err.print(f"[red]{escape(reason)}[/]", soft_wrap=True)
+    if code == LEAKS:
+        leaks = result.leakage.sort_by([("label_conflict", "descending"), ("similarity", "descending")])
+        _err.print(console.worst_leaks(leaks.slice(0, _WORST).to_pylist()))
+    if code:
+        raise typer.Exit(code)
+
+
+def _gate(summary: Mapping[str, Any], gate: configuration.GateConfig) -> tuple[int, list[str]]:
+    code, reasons = DONE, []
+    samples = summary["samples"]
+    share = samples["unreadable"] / samples["total"]
+    if gate.max_unreadable is not None and share > gate.max_unreadable:
+        code = UNREADABLE
+        reasons.append(
+            f"{samples['unreadable']:,} of {samples['total']:,} samples are unreadable ({100 * share:.2f} %); "
+            f"gate.max_unreadable allows {100 * gate.max_unreadable:.2f} %."
+        )
+    for name, found in summary["leakage"].items():
+        if gate.max_leakage is not None and found["share"] > gate.max_leakage:
+            code = LEAKS
+            reasons.append(
+                f"{found['leaking']:,} of {found['images']:,} images of {name!r} are in train ({100 * found['share']:.2f} %); "
+                f"gate.max_leakage allows {100 * gate.max_leakage:.2f} %."
+            )
+    return code, reasons
+
+
+def _places(result: "Run") -> None:
+    if result.dir is None:
+        return
+    places = {"Report": "report.html", "Tables": "*.parquet", "Clean splits": "splits"}
+    for what, name in places.items():
+        if "*" in name or (result.dir / name).exists():
+            _out.print(f"{what}: {result.dir / name}", highlight=False, markup=False, soft_wrap=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

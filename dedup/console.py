@@ -1,0 +1,172 @@
+"""What the command line shows, as rich renderables; nothing is printed here."""
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Group, RenderableType
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from dedup.comparison import Comparison
+    from dedup.demo import Score
+
+
+def overview(summary: Mapping[str, Any]) -> RenderableType:
+    """Counts, split × split matrix, leaking shares, warnings and certificate of a run."""
+    parts: list[RenderableType] = [_counts(summary), _matrix(summary)]
+    parts += [Text.from_markup(f"[yellow]Warning:[/] {escape(text)}") for text in summary["warnings"]]
+    if skipped := summary["skipped_files"]:
+        parts.append(Text("Files that are no samples: " + _listed(skipped)))
+    for name, found in summary["leakage"].items():
+        colour = "red" if found["leaking"] else "green"
+        parts.append(
+            Text.from_markup(
+                f"[{colour}]{found['leaking']:,} of {found['images']:,}[/] images of [bold]{escape(name)}[/] are also in train "
+                f"({100 * found['share']:.2f} %)"
+            )
+        )
+    if not summary["leakage"]:
+        parts.append(Text("There is no held-out split beside train: duplicates only."))
+    if certificate := summary.get("certificate"):
+        colour = "green" if certificate["clean"] else "red"
+        parts.append(Text(f"Certificate: {certificate['statement']}", style=colour))
+    return Group(*parts)
+
+
+def _counts(summary: Mapping[str, Any]) -> Table:
+    table = Table(title="Samples", title_justify="left", title_style="bold")
+    table.add_column("split")
+    for name in ("images", "kept", "dropped", "unreadable"):
+        table.add_column(name, justify="right")
+    rows = [(name, n) for name, n in summary["splits"].items()]
+    for name, n in rows:
+        table.add_row(escape(name), *(f"{n[key]:,}" for key in ("images", "keep", "drop", "unreadable")))
+    if len(rows) > 1:
+        table.add_section()
+        total = {key: sum(n[key] for _, n in rows) for key in ("images", "keep", "drop", "unreadable")}
+        table.add_row("all", *(f"{n:,}" for n in total.values()), style="bold")
+    return table
+
+
+def _matrix(summary: Mapping[str, Any]) -> Table:
+    matrix = summary["leakage_matrix"]
+    table = Table(title="Images with a match, split × split", title_justify="left", title_style="bold")
+    table.add_column("images of ↓ that match one of →")
+    for name in matrix:
+        table.add_column(escape(name), justify="right")
+    for name, row in matrix.items():
+        cells = [f"[red]{n:,}[/]" if n and other != name else f"{n:,}" for other, n in row.items()]
+        table.add_row(escape(name), *cells)
+    return table
+
+
+def _listed(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{n:,} {reason.replace('_', ' ')}" for reason, n in counts.items())
+
+
+def worst_leaks(rows: Iterable[Mapping[str, Any]]) -> Table:
+    """A few leaks, one line each."""
+    table = Table(title="Worst leaks", title_justify="left", title_style="bold")
+    for name in ("train sample", "held-out sample", "kind", "similarity"):
+        table.add_column(name, overflow="fold")
+    for row in rows:
+        witness = f"{row['witness_split']}: {row['witness_id']}"
+        similarity = "" if row["similarity"] is None else f"{row['similarity']:.3f}"
+        table.add_row(escape(row["id"]), escape(witness), row["kind"], similarity)
+    return table
+
+
+def comparison(found: "Comparison") -> RenderableType:
+    """One pair explained, with the two thumbnails drawn in half blocks."""
+    facts = Table(show_header=True, title_justify="left")
+    facts.add_column("")
+    facts.add_column("a", overflow="fold")
+    facts.add_column("b", overflow="fold")
+    facts.add_row("file", escape(found.a.name), escape(found.b.name))
+    facts.add_row("size", f"{found.a.width} × {found.a.height}", f"{found.b.width} × {found.b.height}")
+    facts.add_row("format", found.a.format, found.b.format)
+    facts.add_row("bytes", f"{found.a.n_bytes:,}", f"{found.b.n_bytes:,}")
+    facts.add_row("information, grey levels", f"{found.a.information:.1f}", f"{found.b.information:.1f}")
+    facts.add_section()
+    facts.add_row("thumbnail", _thumbnail(found.a.thumbnail), _thumbnail(found.b.thumbnail))
+    measures = Table(show_header=True)
+    measures.add_column("measure")
+    measures.add_column("value", justify="right")
+    measures.add_row("same bytes", "yes" if found.same_bytes else "no")
+    measures.add_row("same pixels", "yes" if found.same_pixels else "no")
+    for name, bits in found.distances.items():
+        measures.add_row(f"{name} distance", f"{bits} of {found.bits} bits")
+    measures.add_row("similarity", f"{found.similarity:.3f}")
+    colour = "green" if found.kind else "yellow"
+    return Group(facts, measures, Text(found.verdict(), style=f"bold {colour}"))
+
+
+def _thumbnail(grey: Any) -> Text:
+    """Two rows of grey pixels to a line: the upper as the colour of ▀, the lower as its background."""
+    text = Text()
+    for upper, lower in zip(grey[0::2], grey[1::2], strict=True):
+        for above, below in zip(upper.tolist(), lower.tolist(), strict=True):
+            text.append("▀", style=f"rgb({above},{above},{above}) on rgb({below},{below},{below})")
+        text.append("\n")
+    text.rstrip()
+    return text
+
+
+class Bars:
+    """An observer that draws a progress bar for the stage under way."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._task: Any = None
+
+    def begin(self, stage: str) -> None:
+        """A bar for the stage."""
+        self._task = self._progress.add_task(stage, total=1.0)
+
+    def advance(self, share: float) -> None:
+        """Move the bar."""
+        self._progress.update(self._task, completed=share)
+
+    def end(self) -> None:
+        """Take the bar away: the log line of the stage stays."""
+        self._progress.remove_task(self._task)
+
+
+def progress(console: Any) -> Progress:
+    """The progress display of a run."""
+    return Progress(
+        TextColumn("{task.description:>11}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
+
+
+def planted(scores: "Iterable[Score]") -> Table:
+    """How many of the demo's planted copies were found."""
+    table = Table(title="Planted copies", title_justify="left", title_style="bold")
+    table.add_column("sort")
+    for name in ("planted", "found", "leaks planted", "leaks removed from train"):
+        table.add_column(name, justify="right")
+    for score in scores:
+        if score.found is None:
+            table.add_row(
+                score.sort, f"{score.planted}", "not searched", f"{score.leaks}", "not searched", style="dim"
+            )
+        else:
+            colours = ["green" if score.found == score.planted else "yellow"]
+            colours.append("green" if score.leaks_removed == score.leaks else "yellow")
+            table.add_row(
+                score.sort,
+                f"{score.planted}",
+                f"[{colours[0]}]{score.found}[/]",
+                f"{score.leaks}",
+                f"[{colours[1]}]{score.leaks_removed}[/]",
+            )
+    return table

@@ -1,0 +1,104 @@
+"""The run folder: what may be in it, when it may be used again, and how files appear in it whole or not at all."""
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from dedup import tables
+from dedup.errors import RunError
+
+RUN: Final = "run.json"
+SUMMARY: Final = "summary.json"
+REPORT: Final = "report.html"
+SPLITS: Final = "splits"
+PARTIAL_SPLITS: Final = ".splits.partial"
+
+_OWN: Final = (RUN, SUMMARY, REPORT, SPLITS, PARTIAL_SPLITS, *(f"{name}.parquet" for name in tables.NAMES))
+
+
+def prepare(folder: Path, fingerprints: Mapping[str, str], *, overwrite: bool) -> None:
+    """Make the folder ready for a run, or refuse.
+
+    A folder that holds a run over the same input and config is rebuilt in place; one with another run, or with files
+    that are no run, is refused unless `overwrite` is set, and then only what runs write is removed.
+    """
+    if folder.exists() and not folder.is_dir():
+        message = f"The output folder {str(folder)!r} is a file. Name another one with -o or output.dir."
+        raise RunError(message)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        held = [entry for entry in folder.iterdir() if not entry.name.endswith(".partial")]
+        probe = folder / ".writable.partial"
+        probe.write_bytes(b"")
+        probe.unlink()
+    except OSError as error:
+        message = f"The output folder {str(folder)!r} cannot be written: {error.strerror}."
+        raise RunError(message) from error
+    if held and not overwrite:
+        _same_run(folder, fingerprints)
+    for name in _OWN:
+        if name != RUN:
+            remove(folder / name)
+
+
+def _same_run(folder: Path, fingerprints: Mapping[str, str]) -> None:
+    hint = "Name another folder with -o or output.dir, or replace it with --overwrite."
+    path = folder / RUN
+    if not path.exists():
+        message = f"The output folder {str(folder)!r} is not empty and holds no run of dedup. {hint}"
+        raise RunError(message)
+    before = read_json(path).get("fingerprints", {})
+    other = [what for what in ("input", "config") if before.get(what) != fingerprints[what]]
+    if other:
+        message = f"The output folder {str(folder)!r} holds a run with another {' and another '.join(other)}. {hint}"
+        raise RunError(message)
+
+
+def remove(path: Path) -> None:
+    """Delete a file or a folder, if it is there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file, whole or not at all."""
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(path)
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a JSON file for people and machines, whole or not at all."""
+    write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON file of a run."""
+    try:
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        message = f"{str(path.parent)!r} holds no run of dedup: it has no {path.name}."
+        raise RunError(message) from None
+    except (OSError, ValueError) as error:
+        message = f"{str(path)!r} cannot be read: {error}."
+        raise RunError(message) from error
+    return content
+
+
+def finished(folder: Path) -> dict[str, Any]:
+    """What `run.json` says of a run that was finished."""
+    info = read_json(folder / RUN)
+    if info.get("state") != "finished":
+        message = f"The run in {str(folder)!r} was not finished. Run it again."
+        raise RunError(message)
+    return info
+
+
+def inside(path: Path, folder: Path) -> bool:
+    """Whether `path` is `folder` or lies below it, links resolved."""
+    return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))

@@ -1,0 +1,247 @@
+"""The HTML report: one self-contained file, no script in it, the worst cases in galleries, the rest in Parquet.
+
+File names and labels are hostile input: the template escapes everything, and the page's own policy forbids scripts,
+frames and connections.
+"""
+
+import base64
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from PIL import Image
+
+from dedup import tables
+from dedup.formats import read_bytes
+from dedup.images import Unreadable, open_picture
+
+ReadSamples = Callable[[Sequence[int]], Iterator[pa.RecordBatch]]
+"""PAYLOAD batches of the named samples, in the order given; none where the dataset is gone."""
+
+MAX_LEAKS: Final = 60
+MAX_GROUPS: Final = 40
+MAX_MEMBERS: Final = 6  # shown of a group
+MAX_PAIRS: Final = 24  # in each gallery of pairs
+MAX_UNREADABLE: Final = 200
+MAX_PICTURE_BYTES: Final = 13_000_000  # 17 MB as base64: the page stays below 20 MB
+_SIDE: Final = 224  # pixels
+_READ_AT_ONCE: Final = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A sample in a gallery."""
+
+    sample: int
+    id: str
+    split: str
+    label: str | None
+    picture: str  # data: URI, or empty
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """Samples side by side, and what is said of them."""
+
+    shown: tuple[Shown, ...]
+    facts: str
+    conflict: bool
+    more: int = 0  # members that are not shown
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One step of a histogram: how many candidates were accepted and rejected there."""
+
+    label: str
+    accepted: int
+    rejected: int
+    accepted_height: float  # of 100, logarithmic
+    rejected_height: float
+
+
+def render(
+    stored: Mapping[str, pa.Table], summary: Mapping[str, Any], *, title: str, read: ReadSamples
+) -> str:
+    """The page's text."""
+    cases = {
+        "leaks": _leaks(stored),
+        "conflicts": _pairs(stored, pc.equal(stored["pairs"]["label_conflict"], True)),  # noqa: FBT003
+        "borderline": _pairs(stored, pc.equal(stored["pairs"]["kind"], "near")),
+        "groups": _groups(stored),
+    }
+    wanted = dict.fromkeys(sample for gallery in cases.values() for case in gallery for sample in case[0])
+    album = _album(list(wanted), stored["hashes"], read)
+    galleries = {name: _cases(gallery, stored["manifest"], album) for name, gallery in cases.items()}
+    environment = Environment(
+        loader=PackageLoader("dedup.report", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True,
+    )  # fmt: skip
+    return environment.get_template("report.html.j2").render(
+        title=title,
+        summary=summary,
+        galleries=galleries,
+        n_leaks=len(stored["leakage"]),
+        n_groups=pc.count_distinct(stored["groups"]["group"]).as_py(),
+        histograms=_histograms(stored),
+        unreadable=_unreadable(stored),
+        max_unreadable=MAX_UNREADABLE,
+    )
+
+
+_Outline = tuple[tuple[int, ...], str, bool, int]  # samples, facts, conflict, more
+
+
+def _leaks(stored: Mapping[str, pa.Table]) -> list[_Outline]:
+    """Worst first: under another label, then the same file, the same pixels, the most similar."""
+    leakage = stored["leakage"]
+    severity = pc.index_in(leakage["kind"], pa.array(tables.KINDS))
+    similarity = leakage["similarity"].fill_null(0.0).to_numpy()
+    conflict = leakage["label_conflict"].to_numpy()
+    order = np.lexsort((leakage["distance"].to_numpy(), -similarity, severity.to_numpy(), ~conflict))
+    chosen = leakage.take(pa.array(order[:MAX_LEAKS])).to_pylist()
+    ids = pa.array([row[key] for row in chosen for key in ("id", "witness_id")], pa.string())
+    samples = pc.index_in(ids, stored["manifest"]["id"].combine_chunks()).to_pylist()
+    return [
+        ((samples[2 * k], samples[2 * k + 1]), _facts(row), row["label_conflict"], 0)
+        for k, row in enumerate(chosen)
+    ]
+
+
+def _pairs(stored: Mapping[str, pa.Table], chosen: pa.ChunkedArray) -> list[_Outline]:
+    """The least similar of the chosen pairs: where the tool may be wrong."""
+    pairs = stored["pairs"].filter(chosen)
+    similarity = pairs["similarity"].fill_null(1.0).to_numpy()
+    rows = pairs.take(pa.array(np.argsort(similarity, kind="stable")[:MAX_PAIRS])).to_pylist()
+    return [((row["a"], row["b"]), _facts(row), row["label_conflict"], 0) for row in rows]
+
+
+def _groups(stored: Mapping[str, pa.Table]) -> list[_Outline]:
+    """The largest groups, the keeper first."""
+    groups = stored["groups"]
+    numbers = groups["group"].to_numpy()
+    sizes = np.bincount(numbers) if len(numbers) else np.empty(0, np.int64)
+    starts = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+    outlines: list[_Outline] = []
+    for number in np.argsort(-sizes, kind="stable")[:MAX_GROUPS]:
+        samples = (
+            groups["sample"].slice(int(starts[number]), min(int(sizes[number]), MAX_MEMBERS)).to_pylist()
+        )
+        more = max(0, int(sizes[number]) - MAX_MEMBERS)
+        outlines.append((tuple(samples), f"{sizes[number]:,} images, the keeper first", False, more))
+    return outlines
+
+
+def _facts(row: Mapping[str, Any]) -> str:
+    kind = {"bytes": "same file", "pixels": "same pixels", "near": "near"}[row["kind"]]
+    distances = [
+        f"{name.removeprefix(tables.distance_column(''))} {value}"
+        for name, value in row.items()
+        if name.startswith(tables.distance_column(""))
+    ] or [f"distance {row['distance']}"]
+    parts = [kind]
+    if row["kind"] == "near":
+        parts += distances
+        parts += [] if row["similarity"] is None else [f"similarity {row['similarity']:.3f}"]
+    return " · ".join(parts)
+
+
+def _cases(outlines: Sequence[_Outline], manifest: pa.Table, album: Mapping[int, str]) -> list[Case]:
+    cases = []
+    for samples, facts, conflict, more in outlines:
+        rows = manifest.take(pa.array(samples, pa.int64())).to_pylist()
+        shown = tuple(
+            Shown(row["sample"], row["id"], row["split"] or "", row["label"], album.get(row["sample"], ""))
+            for row in rows
+        )
+        cases.append(Case(shown, facts, conflict, more))
+    return cases
+
+
+def _album(samples: Sequence[int], hashes: pa.Table, read: ReadSamples) -> dict[int, str]:
+    """A small picture of each sample as a data URI, from the dataset or, where it is gone, from the thumbnail."""
+    album: dict[int, str] = {}
+    budget = MAX_PICTURE_BYTES
+    for start in range(0, len(samples), _READ_AT_ONCE):
+        some = samples[start : start + _READ_AT_ONCE]
+        pictures = [picture for batch in read(some) for picture in _decoded(batch)]
+        thumbnails = hashes["thumbnail"].take(pa.array(some, pa.int64())).to_pylist()
+        for sample, picture, stored in zip(some, pictures or [None] * len(some), thumbnails, strict=True):
+            image = picture or (stored and Image.frombytes("L", (tables.THUMBNAIL_SIDE,) * 2, stored))
+            if not image or budget <= 0:
+                continue
+            data = _jpeg(image)
+            budget -= len(data)
+            album[sample] = "data:image/jpeg;base64," + base64.b64encode(data).decode()
+    return album
+
+
+def _decoded(batch: pa.RecordBatch) -> Iterator[Image.Image | None]:
+    for path, stored in zip(batch["path"].to_pylist(), batch["data"].to_pylist(), strict=True):
+        data = read_bytes(path, stored)
+        picture = data if isinstance(data, Unreadable) else open_picture(data, max_pixels=100_000_000)
+        yield None if isinstance(picture, Unreadable) else picture.image
+
+
+def _jpeg(image: Image.Image) -> bytes:
+    small = image.copy()
+    small.thumbnail((_SIDE, _SIDE))
+    sink = BytesIO()
+    small.save(sink, "JPEG", quality=80)
+    return sink.getvalue()
+
+
+def _histograms(stored: Mapping[str, pa.Table]) -> dict[str, list[Bar]]:
+    """Candidates by distance in each algorithm, and by similarity; accepted and rejected side by side."""
+    candidates, pairs = stored["candidates"], stored["pairs"]
+    near = pairs.filter(pc.equal(pairs["kind"], "near"))
+    found = {}
+    for name in tables.algorithms_of(candidates):
+        column = tables.distance_column(name)
+        of_all, of_near = candidates[column].to_numpy(), near[column].to_numpy()
+        edges = np.arange(int(of_all.max(initial=0)) + 2) if len(of_all) else np.arange(2)
+        step = math.ceil((len(edges) - 1) / 40)
+        found[f"{name}, bits"] = _bars(of_all, of_near, edges[::step] if step > 1 else edges, "{:.0f}")
+    similarity = candidates["similarity"].drop_null().to_numpy()
+    if len(similarity):
+        edges = np.linspace(0, 1, 21)
+        found["similarity"] = _bars(similarity, near["similarity"].to_numpy(), edges, "{:.2f}")
+    return found
+
+
+def _bars(of_all: Any, of_near: Any, edges: Any, label: str) -> list[Bar]:
+    last = np.append(edges[:-1], max(float(edges[-1]), float(of_all.max(initial=0)) + 1e-6))
+    everything, accepted = np.histogram(of_all, last)[0], np.histogram(of_near, last)[0]
+    top = math.log10(1 + max(int(everything.max(initial=0)), 1))
+    return [
+        Bar(
+            label.format(edges[k]),
+            int(accepted[k]),
+            int(everything[k] - accepted[k]),
+            100 * math.log10(1 + int(accepted[k])) / top,
+            100 * math.log10(1 + int(everything[k] - accepted[k])) / top,
+        )
+        for k in range(len(everything))
+    ]
+
+
+def _unreadable(stored: Mapping[str, pa.Table]) -> list[dict[str, Any]]:
+    bad = pc.not_equal(stored["hashes"]["status"], "ok")
+    some = stored["hashes"].filter(bad).slice(0, MAX_UNREADABLE)
+    of = stored["manifest"].take(some["sample"])
+    return [
+        {"id": name, "split": split or "", "status": status, "detail": detail}
+        for name, split, status, detail in zip(
+            of["id"].to_pylist(),
+            of["split"].to_pylist(),
+            some["status"].to_pylist(),
+            some["detail"].to_pylist(),
+            strict=True,
+        )  # fmt: skip
+    ]
