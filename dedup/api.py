@@ -35,8 +35,8 @@ def audit(dataset: Any, **options: Any) -> Run:
     """What is wrong with this dataset? Writes no splits.
 
     `dataset`: a path, a `datasets.DatasetDict` or a `datasets.Dataset`. `options` are settings of the config by their
-    own names (`max_distance=8`, `held_out=["test"]`) or by section (`search={"max_distance": 8}`); with `dir` the tables
-    and the report are written there.
+    own names (`max_distance=8`, `held_out=["test"]`) or by section (`search={"max_distance": 8}`); with `dir` the
+    tables and the report are written there.
     """
     return _run(dataset, {**options, "splits": "none"})
 
@@ -50,9 +50,7 @@ def deduplicate(dataset: Any, **options: Any) -> tuple[Any, Run]:
     return result.splits(), result
 
 
-def hash_images(
-    images: Sequence[Any], *, algorithm: str, bits: int = 64, mode: str = "compat"
-) -> NDArray[np.uint8]:
+def hash_images(images: Sequence[Any], *, algorithm: str, bits: int = 64, mode: str = "compat") -> NDArray[np.uint8]:
     """Codes of pictures given as paths, encoded bytes or PIL images: uint8, shape (n, bits // 8).
 
     Files are normalised as in a run (orientation, transparency, depth). Raises `SourceError` for the first picture that

@@ -7,7 +7,7 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 
-from dedup import graph, tables
+from dedup import graph
 from dedup.config import Resolved
 from dedup.formats import Source, read_bytes
 from dedup.images import Unreadable, file_digest
@@ -42,14 +42,10 @@ def certificate(
         "samples": len(table),
         "readable": int(np.sum(measured["status"].to_numpy() == "ok")),
         "train_held_out_pairs": len(leaks),
-        "train_held_out_first": _first(
-            leaks.select(["id", "split", "witness_id", "witness_split", "similarity"])
-        ),
+        "train_held_out_first": _first(leaks.select(["id", "split", "witness_id", "witness_split", "similarity"])),
         "held_out_pairs": len(between),
         "held_out_first": _first(between.select(["id_a", "split_a", "id_b", "split_b", "similarity"])),
-        "settings": {
-            key: asdict(resolved)[key] for key in ("max_distance", "combine", "method", "min_similarity")
-        },
+        "settings": {key: asdict(resolved)[key] for key in ("max_distance", "combine", "method", "min_similarity")},
     }
 
 
@@ -61,10 +57,7 @@ def _measured(written: Source, known: pa.Table, setup: measuring.Setup) -> list[
     measure = measuring.start(asdict(setup))
     parts = []
     for batch in written.payloads(measuring.BATCH_ROWS):
-        contents = [
-            read_bytes(p, d)
-            for p, d in zip(batch["path"].to_pylist(), batch["data"].to_pylist(), strict=True)
-        ]
+        contents = [read_bytes(p, d) for p, d in zip(batch["path"].to_pylist(), batch["data"].to_pylist(), strict=True)]
         rows = [None if isinstance(c, Unreadable) else row_of_digest.get(file_digest(c)) for c in contents]
         if None in rows:
             parts.append(measure(batch))
@@ -90,18 +83,12 @@ def _first(table: pa.Table) -> list[Mapping[str, Any]]:
 
 
 def _statement(resolved: Resolved, n_leaks: int) -> str:
-    distances = ", ".join(
-        f"{name} ≤ {bits} of {resolved.bits} bits" for name, bits in resolved.max_distance.items()
-    )
+    distances = ", ".join(f"{name} ≤ {bits} of {resolved.bits} bits" for name, bits in resolved.max_distance.items())
     verified = f" and similarity ≥ {resolved.min_similarity}" if resolved.min_similarity is not None else ""
     settings = (
-        f"{resolved.combine} of {distances}{verified}"
-        if len(resolved.max_distance) > 1
-        else f"{distances}{verified}"
+        f"{resolved.combine} of {distances}{verified}" if len(resolved.max_distance) > 1 else f"{distances}{verified}"
     )
     if not resolved.held_out:
         return f"There is no held-out split, so nothing can leak (searched with {settings})."
     number = "No pair" if n_leaks == 0 else f"{n_leaks:,} pair{'s' if n_leaks > 1 else ''}"
-    return (
-        f"{number} between train and a held-out split is left in what was written (searched with {settings})."
-    )
+    return f"{number} between train and a held-out split is left in what was written (searched with {settings})."

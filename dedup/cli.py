@@ -2,7 +2,6 @@
 
 import functools
 import logging
-import sys
 from collections.abc import Callable, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -48,19 +47,13 @@ app = typer.Typer(
     "4 more is unreadable than gate.max_unreadable (3 if both) · 130 Ctrl-C. With 3 and 4 everything is written.",
 )
 
-Output = Annotated[
-    Path | None, typer.Option("--output", "-o", help="Folder for the tables, splits and report.")
-]
+Output = Annotated[Path | None, typer.Option("--output", "-o", help="Folder for the tables, splits and report.")]
 Set = Annotated[
     list[str] | None,
-    typer.Option(
-        "--set", metavar="KEY=VALUE", help="Override one setting, e.g. search.max_distance=8. Repeatable."
-    ),
+    typer.Option("--set", metavar="KEY=VALUE", help="Override one setting, e.g. search.max_distance=8. Repeatable."),
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace another run in the output folder.")]
-Workers = Annotated[
-    int | None, typer.Option("--workers", min=0, help="Processes that hash; one per core by default.")
-]
+Workers = Annotated[int | None, typer.Option("--workers", min=0, help="Processes that hash; one per core by default.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")]
 
 
@@ -85,9 +78,7 @@ def _guarded(command: Callable[P, None]) -> Callable[P, None]:
             raise typer.Exit(FAILED) from error
         except OSError as error:
             where = f" ({error.filename!r})" if error.filename else ""
-            _err.print(
-                f"[red]Error:[/] {escape(str(error.strerror or error))}{escape(where)}.", soft_wrap=True
-            )
+            _err.print(f"[red]Error:[/] {escape(str(error.strerror or error))}{escape(where)}.", soft_wrap=True)
             raise typer.Exit(FAILED) from error
         except KeyboardInterrupt:
             _err.print("Interrupted. Run the same command again to start over in the same folder.")
@@ -108,9 +99,7 @@ def _version(
 @app.command()
 @_guarded
 def run(
-    config: Annotated[
-        Path, typer.Argument(metavar="CONFIG.yaml", help="The configuration; configs/ has examples.")
-    ],
+    config: Annotated[Path, typer.Argument(metavar="CONFIG.yaml", help="The configuration; configs/ has examples.")],
     output: Output = None,
     set_: Set = None,
     overwrite: Overwrite = False,  # noqa: FBT002  # typer makes a flag of it
@@ -121,7 +110,7 @@ def run(
     settings = configuration.load(config, [*(set_ or []), *_options(output, workers)])
     if settings.output.dir is None:
         settings = configuration.load(config, [*(set_ or []), *_options(Path("runs") / config.stem, workers)])
-    from dedup import pipeline  # noqa: PLC0415  # it imports numba; `--help` should not wait for it
+    from dedup import pipeline  # it imports numba; `--help` should not wait for it
 
     with _observed(quiet=quiet) as observer:
         result = pipeline.run(settings, observer=observer, overwrite=overwrite)
@@ -133,9 +122,7 @@ def run(
 def audit(
     source: Annotated[
         list[str],
-        typer.Argument(
-            metavar="SOURCE", help="A folder of images, a manifest or a Hugging Face dataset on disk."
-        ),
+        typer.Argument(metavar="SOURCE", help="A folder of images, a manifest or a Hugging Face dataset on disk."),
     ],
     output: Output = None,
     like: Annotated[
@@ -159,7 +146,7 @@ def audit(
     if len(source) > 1:
         message = f"audit: {len(source)} sources are given; several at once are not built yet. Name one."
         raise ConfigError(message)
-    from dedup import pipeline  # noqa: PLC0415  # it imports numba; `--help` should not wait for it
+    from dedup import pipeline  # it imports numba; `--help` should not wait for it
 
     settings: dict[str, Any] = pipeline.like(like) if like is not None else {}
     settings["dataset"] = {"path": source[0], **({"source": form} if form else {})}
@@ -184,7 +171,7 @@ def compare(
     if bits not in configuration.BITS:
         message = f"--bits: got {bits}, allowed: {', '.join(map(str, configuration.BITS))}."
         raise ConfigError(message)
-    from dedup.comparison import compare as compared  # noqa: PLC0415  # it imports numba
+    from dedup.comparison import compare as compared  # it imports numba
 
     _out.print(console.comparison(compared(a, b, bits=bits)))
 
@@ -198,7 +185,7 @@ def decide(
     quiet: Quiet = False,  # noqa: FBT002
 ) -> None:
     """Apply new thresholds, within what was searched, or another policy. Reads the stored tables, no pixels."""
-    from dedup import pipeline  # noqa: PLC0415  # it imports numba; `--help` should not wait for it
+    from dedup import pipeline  # it imports numba; `--help` should not wait for it
 
     with _observed(quiet=quiet) as observer:
         result = pipeline.decide(run_folder, set_ or [], output=output, observer=observer)
@@ -211,7 +198,7 @@ def report(
     run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a finished run.")],
 ) -> None:
     """Write the HTML report of a run again."""
-    from dedup import pipeline  # noqa: PLC0415  # it imports numba; `--help` should not wait for it
+    from dedup import pipeline  # it imports numba; `--help` should not wait for it
 
     pipeline.report(run_folder)
     _out.print(f"Report: {run_folder / 'report.html'}", highlight=False, markup=False, soft_wrap=True)
@@ -220,13 +207,11 @@ def report(
 @app.command()
 @_guarded
 def demo(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where the dataset and the run go.")] = Path(
-        "demo"
-    ),
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where the dataset and the run go.")] = Path("demo"),
     workers: Workers = None,
 ) -> None:
     """Build a small dataset of real pictures with planted duplicates, clean it, and count what was found."""
-    from dedup import demo as demonstration  # noqa: PLC0415  # it imports numba; `--help` should not wait for it
+    from dedup import demo as demonstration  # it imports numba; `--help` should not wait for it
 
     with _observed(quiet=False) as observer:
         result, planted = demonstration.run(folder, workers=workers, observer=observer)
@@ -240,9 +225,7 @@ def _observed(*, quiet: bool) -> "Iterator[Observer | None]":
     """Log lines and progress bars while a run goes on; bars on a terminal only."""
     logger = logging.getLogger("dedup")
     with console.progress(_err) as bars:
-        handler = RichHandler(
-            console=bars.console, show_path=False, show_level=False, log_time_format="%H:%M:%S"
-        )
+        handler = RichHandler(console=bars.console, show_path=False, show_level=False, log_time_format="%H:%M:%S")
         handler.setFormatter(logging.Formatter("%(message)s"))
         logger.addHandler(handler)
         logger.setLevel(logging.ERROR if quiet else logging.INFO)
@@ -287,8 +270,8 @@ def _gate(summary: Mapping[str, Any], gate: configuration.GateConfig) -> tuple[i
         if gate.max_leakage is not None and found["share"] > gate.max_leakage:
             code = LEAKS
             reasons.append(
-                f"{found['leaking']:,} of {found['images']:,} images of {name!r} are in train ({100 * found['share']:.2f} %); "
-                f"gate.max_leakage allows {100 * gate.max_leakage:.2f} %."
+                f"{found['leaking']:,} of {found['images']:,} images of {name!r} are in train "
+                f"({100 * found['share']:.2f} %); gate.max_leakage allows {100 * gate.max_leakage:.2f} %."
             )
     return code, reasons
 
@@ -303,4 +286,4 @@ def _places(result: "Run") -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -197,9 +197,9 @@ class OutputConfig(Section):
         Literal["same", "manifest", "parquet", "none"],
         _one_of("output.splits", "same", "manifest", "parquet", "none"),
     ] = "same"
-    files: Annotated[
-        Literal["hardlink", "copy", "symlink"], _one_of("output.files", "hardlink", "copy", "symlink")
-    ] = "hardlink"
+    files: Annotated[Literal["hardlink", "copy", "symlink"], _one_of("output.files", "hardlink", "copy", "symlink")] = (
+        "hardlink"
+    )
     report: StrictBool = True
 
 
@@ -226,7 +226,7 @@ class Config(Section):
         distance = self.search.max_distance
         if isinstance(distance, dict):
             if set(distance) != set(self.hash.algorithms):
-                raise ValueError(  # noqa: TRY004  # pydantic turns ValueError into its own
+                raise ValueError(  # pydantic turns ValueError into its own
                     f"search.max_distance names {', '.join(sorted(distance))}, hash.algorithms "  # noqa: EM102
                     f"{', '.join(sorted(self.hash.algorithms))}: give one number for each algorithm"
                 )
@@ -269,9 +269,7 @@ def resolve(config: Config, splits: Iterable[str | None]) -> Resolved:
     distance = config.search.max_distance
     if distance == "auto":
         distance = AUTO_DISTANCE_PER_64_BITS * config.hash.bits // 64
-    per_algorithm = (
-        distance if isinstance(distance, dict) else dict.fromkeys(config.hash.algorithms, distance)
-    )
+    per_algorithm = distance if isinstance(distance, dict) else dict.fromkeys(config.hash.algorithms, distance)
     similarity = config.verify.min_similarity
     verified = config.verify.method == "pixels"
     if config.policy.held_out is not None:
@@ -295,9 +293,7 @@ def resolve(config: Config, splits: Iterable[str | None]) -> Resolved:
         combine=config.search.combine,
         orientations=config.search.orientations,
         method=config.verify.method,
-        min_similarity=(AUTO_MIN_SIMILARITY if similarity == "auto" else float(similarity))
-        if verified
-        else None,
+        min_similarity=(AUTO_MIN_SIMILARITY if similarity == "auto" else float(similarity)) if verified else None,
         held_out=tuple(sorted(held_out)),
         leakage=config.policy.leakage,
         duplicates=config.policy.duplicates,

@@ -24,8 +24,8 @@ def overview(summary: Mapping[str, Any]) -> RenderableType:
         colour = "red" if found["leaking"] else "green"
         parts.append(
             Text.from_markup(
-                f"[{colour}]{found['leaking']:,} of {found['images']:,}[/] images of [bold]{escape(name)}[/] are also in train "
-                f"({100 * found['share']:.2f} %)"
+                f"[{colour}]{found['leaking']:,} of {found['images']:,}[/] images of [bold]{escape(name)}[/] "
+                f"are also in train ({100 * found['share']:.2f} %)"
             )
         )
     if not summary["leakage"]:
@@ -156,9 +156,7 @@ def planted(scores: "Iterable[Score]") -> Table:
         table.add_column(name, justify="right")
     for score in scores:
         if score.found is None:
-            table.add_row(
-                score.sort, f"{score.planted}", "not searched", f"{score.leaks}", "not searched", style="dim"
-            )
+            table.add_row(score.sort, f"{score.planted}", "not searched", f"{score.leaks}", "not searched", style="dim")
         else:
             colours = ["green" if score.found == score.planted else "yellow"]
             colours.append("green" if score.leaks_removed == score.leaks else "yellow")

@@ -27,7 +27,8 @@ _SHARES: Final = (("train", 0.7), ("validation", 0.15), ("test", 0.15))
 _FLAT: Final = 10.0  # standard deviation in grey levels: sky, night and black margins make no picture
 _PHOTOS: Final = (
     "astronaut.png", "camera.png", "cell.png", "chelsea.png", "clock_motion.png", "coffee.png", "coins.png",
-    "hubble_deep_field.jpg", "ihc.png", "moon.png", "motorcycle_left.png", "page.png", "retina.jpg", "rocket.jpg", "text.png",
+    "hubble_deep_field.jpg", "ihc.png", "moon.png", "motorcycle_left.png", "page.png", "retina.jpg", "rocket.jpg",
+    "text.png",
 )  # fmt: skip
 _TEXTURES: Final = ("brick.png", "grass.png", "gravel.png")
 _TILES_OF_A_TEXTURE: Final = 12
@@ -104,7 +105,7 @@ def build_dataset(dataset: Path) -> list[Plant]:
 
 
 def score(result: pipeline.Run, plants: list[Plant]) -> list[Score]:
-    """Count per sort. A copy is found when its pair, or the class of identical pictures that holds both, is in `pairs`."""
+    """Count per sort. A copy is found when `pairs` holds the two, or puts both into one class of identical pictures."""
     sample_of = {name: sample for sample, name in enumerate(result.manifest["id"].to_pylist())}
     actions = dict(zip(sample_of, result.decisions["action"].to_pylist(), strict=True))
     matches = graph.from_pairs(result.pairs, len(result.manifest))
@@ -114,9 +115,7 @@ def score(result: pipeline.Run, plants: list[Plant]) -> list[Score]:
         return a == b or any(int(matches.near_b[k]) == b for k in matches.near(a))
 
     def removed(plant: Plant) -> bool:
-        return any(
-            actions[name] == "drop" for name in (plant.original, plant.copy) if name.startswith("train/")
-        )
+        return any(actions[name] == "drop" for name in (plant.original, plant.copy) if name.startswith("train/"))
 
     scores = []
     for sort in dict.fromkeys(plant.sort for plant in plants):
@@ -125,16 +124,14 @@ def score(result: pipeline.Run, plants: list[Plant]) -> list[Score]:
         if sort in NOT_SEARCHED:
             scores.append(Score(sort, len(those), None, len(leaks), None))
         else:
-            scores.append(
-                Score(sort, len(those), sum(map(found, those)), len(leaks), sum(map(removed, leaks)))
-            )
+            scores.append(Score(sort, len(those), sum(map(found, those)), len(leaks), sum(map(removed, leaks))))
     return scores
 
 
 def _photos(names: tuple[str, ...]) -> Iterator[tuple[str, Image.Image]]:
     try:
-        import skimage  # noqa: PLC0415  # an extra
-        import sklearn  # noqa: PLC0415  # an extra
+        import skimage  # an extra
+        import sklearn  # an extra
     except ImportError as error:
         message = "The demo's pictures come with an extra: pip install 'dedup-images[demo]'."
         raise MissingExtraError(message) from error
@@ -155,12 +152,8 @@ def _pictures() -> Iterator[tuple[str, str, Image.Image]]:
         for label, photo in _photos(photos):
             if most == _TILES_OF_A_PHOTO:
                 yield label, label, photo
-            tiles = [
-                tile for tile in _tiles(photo) if float(np.std(np.asarray(tile[1].convert("L")))) > _FLAT
-            ]
-            for name, tile in (
-                tiles if len(tiles) <= most else [tiles[k * len(tiles) // most] for k in range(most)]
-            ):
+            tiles = [tile for tile in _tiles(photo) if float(np.std(np.asarray(tile[1].convert("L")))) > _FLAT]
+            for name, tile in tiles if len(tiles) <= most else [tiles[k * len(tiles) // most] for k in range(most)]:
                 yield label, f"{label}_{name}", tile
 
 
@@ -223,9 +216,7 @@ def _plants(dataset: Path, placed: dict[str, list[str]], chance: random.Random) 
             yield Plant(sort, original, _plant(dataset, original, target, sort, labels, chance))
 
 
-def _plant(
-    dataset: Path, original: str, split: str, sort: str, labels: list[str], chance: random.Random
-) -> str:
+def _plant(dataset: Path, original: str, split: str, sort: str, labels: list[str], chance: random.Random) -> str:
     """Write one copy and return its id."""
     data = (dataset / original).read_bytes()
     _, label, name = original.split("/")
@@ -250,8 +241,7 @@ def _plant(
 
 def _save(image: Image.Image, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
-    options = {"quality": 90} if target.suffix == ".jpg" else {}
-    image.save(target, **options)
+    image.save(target, quality=90)  # formats without loss ignore it
 
 
 def _break_some(dataset: Path) -> None:

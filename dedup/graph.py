@@ -1,8 +1,8 @@
 """The matches as a graph, small however many pictures are identical.
 
-Samples with the same decoded pixels form a class. Near pairs connect classes, through their representatives: two samples
-match when they are of one class or of two connected ones. Everything here is linear in samples and pairs, so 100,000
-blank images cost no more than 100,000 different ones.
+Samples with the same decoded pixels form a class. Near pairs connect classes, through their representatives: two
+samples match when they are of one class or of two connected ones. Everything here is linear in samples and pairs, so
+100,000 blank images cost no more than 100,000 different ones.
 """
 
 from collections.abc import Iterable
@@ -70,9 +70,7 @@ def from_pairs(pairs: pa.Table, n_samples: int) -> Graph:
     sources, targets = np.concatenate([a[rows], b[rows]]), np.concatenate([b[rows], a[rows]])
     order = np.lexsort((targets, sources))
     names = [tables.distance_column(name) for name in tables.algorithms_of(pairs)]
-    distances = (
-        np.stack([pairs[name].to_numpy() for name in names]) if names else np.zeros((1, len(a)), np.uint16)
-    )
+    distances = np.stack([pairs[name].to_numpy() for name in names]) if names else np.zeros((1, len(a)), np.uint16)
     similarity = pairs["similarity"].to_numpy()
     return Graph(
         class_of=class_of,
@@ -130,8 +128,8 @@ def leader_cover(graph: Graph, order: Iterable[int], eligible: NDArray[np.bool_]
     n = graph.n_samples
     leader, row = np.full(n, -1, dtype=np.int64), np.full(n, -1, dtype=np.int64)
     open_members: dict[int, list[int]] = {}
-    for sample in np.flatnonzero(eligible & graph.matched()):
-        open_members.setdefault(int(graph.class_of[sample]), []).append(int(sample))
+    for member in np.flatnonzero(eligible & graph.matched()).tolist():
+        open_members.setdefault(int(graph.class_of[member]), []).append(member)
     for sample in order:
         if leader[sample] >= 0 or not eligible[sample]:
             continue
@@ -154,11 +152,7 @@ def quality_order(hashes: pa.Table, class_of: NDArray[np.int64]) -> NDArray[np.i
     Identical pictures are equally compressed, whatever their files say: the highest known value of the class counts, so
     that a JPEG saved again as PNG gains nothing. Unknown compression ranks last.
     """
-    area = (
-        (pc.multiply(hashes["width"].cast(pa.int64()), hashes["height"].cast(pa.int64())))
-        .fill_null(0)
-        .to_numpy()
-    )
+    area = (pc.multiply(hashes["width"].cast(pa.int64()), hashes["height"].cast(pa.int64()))).fill_null(0).to_numpy()
     own = hashes["compression"].fill_null(-1).to_numpy()
     worst = np.full(len(own), -1.0)
     np.maximum.at(worst, class_of, own)

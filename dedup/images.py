@@ -30,14 +30,16 @@ FORMATS: Final = (
 )  # fmt: skip
 """What is decoded: Pillow's raster formats. PostScript is left out because Pillow runs Ghostscript on it."""
 
-FILE_SUFFIXES: Final = frozenset(
-    ".jpg .jpeg .jpe .jfif .png .apng .webp .gif .bmp .dib .tif .tiff .avif .avifs .mpo .jp2 .j2k .jpx .ppm .pgm .pbm .pnm "
-    ".pfm .tga .ico .icns .psd .qoi .pcx .sgi .rgb .dds .xbm .xpm .msp .ras .heic .heif .jxl".split()
-)
+FILE_SUFFIXES: Final = frozenset({
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".webp", ".gif", ".bmp", ".dib", ".tif", ".tiff", ".avif",
+    ".avifs", ".mpo", ".jp2", ".j2k", ".jpx", ".ppm", ".pgm", ".pbm", ".pnm", ".pfm", ".tga", ".ico", ".icns", ".psd",
+    ".qoi", ".pcx", ".sgi", ".rgb", ".dds", ".xbm", ".xpm", ".msp", ".ras", ".heic", ".heif", ".jxl",
+})  # fmt: skip
 """File names that an image folder takes for pictures, in lower case."""
 
 _UNSUPPORTED: Final = {
-    "HEIC": (4, b"ftyphei"), "HEIF": (4, b"ftypmif1"), "JPEG XL": (0, b"\xff\x0a"), "JPEG XL container": (4, b"JXL \r\n"),
+    "HEIC": (4, b"ftyphei"), "HEIF": (4, b"ftypmif1"), "JPEG XL": (0, b"\xff\x0a"),
+    "JPEG XL container": (4, b"JXL \r\n"),
     "PostScript": (0, b"%!PS"), "PDF": (0, b"%PDF"), "SVG": (0, b"<svg"),
 }  # fmt: skip
 
@@ -108,7 +110,7 @@ def open_picture(data: bytes, *, max_pixels: int, background: str = "#ffffff") -
     """
     if not data:
         return Unreadable("truncated", "the file is empty")
-    opened = None
+    opened: Image.Image | None = None
     with warnings.catch_warnings(), _pixel_limit(max_pixels):
         warnings.simplefilter("ignore")
         try:
@@ -124,7 +126,7 @@ def open_picture(data: bytes, *, max_pixels: int, background: str = "#ffffff") -
             size = f"{int(found[1]):,} pixels" if found else str(error)
             return Unreadable("too_large", f"{size}; the limit is hash.max_pixels = {max_pixels:,}")
         except MemoryError:
-            return Unreadable("too_large", "not enough memory to decode it", opened and opened.format)
+            return Unreadable("too_large", "not enough memory to decode it", None if opened is None else opened.format)
         except _DECODER_ERRORS as error:
             return _undecodable(error, opened)
 
@@ -245,9 +247,9 @@ def _scaled(image: Image.Image) -> tuple[Image.Image, bytes]:
     values = np.asarray(image)
     values = values.astype(values.dtype.newbyteorder("="))
     low, high = float(np.nanmin(values)), float(np.nanmax(values))
-    if image.mode == "F" and 0 <= low and high <= 255:
+    if image.mode == "F" and low >= 0 and high <= 255:
         scaled = values * (255.0 if high <= 1 else 1.0)
-    elif image.mode != "F" and 0 <= low and high <= 65535:
+    elif image.mode != "F" and low >= 0 and high <= 65535:
         scaled = values / 257.0
     else:
         scaled = (values.astype(np.float64) - low) * (255.0 / ((high - low) or 1.0))

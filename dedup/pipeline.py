@@ -120,9 +120,7 @@ class Run:
         return self.opened().dataset_dict(self.keep())
 
 
-def run(
-    config: Config, dataset: Any = None, *, observer: Observer | None = None, overwrite: bool = False
-) -> Run:
+def run(config: Config, dataset: Any = None, *, observer: Observer | None = None, overwrite: bool = False) -> Run:
     """The whole stage: from the dataset to the report.
 
     `dataset`: a `datasets.DatasetDict` or `Dataset` in place of `config.dataset.path`. Tables, splits and report are
@@ -162,7 +160,8 @@ def decide(
 ) -> Run:
     """New thresholds, within what was searched, or another policy, from the stored tables: no pixels, no search.
 
-    The result takes the place of the old one, or goes to the folder `output`, and equals that of a full run with these settings.
+    The result takes the place of the old one, or goes to the folder `output`. It equals that of a full run with these
+    settings.
     """
     clock = _Clock(observer or _Silent())
     with clock.stage("manifest") as done:
@@ -260,9 +259,7 @@ def _write_splits(result: Run) -> None:
     keep, source = result.keep(), result.opened()
     if result.dir is None:
         if keep.any() and source.form == "huggingface":
-            result.summary["certificate"] = _certified(
-                result, open_source(result.config.dataset, result.splits())
-            )
+            result.summary["certificate"] = _certified(result, open_source(result.config.dataset, result.splits()))
         return
     partial, target = result.dir / folder.PARTIAL_SPLITS, result.dir / folder.SPLITS
     folder.remove(partial)
@@ -349,17 +346,9 @@ def _refuse_what_was_not_searched(result: Run) -> None:
     for name, distance in asked["search"]["max_distance"].items():
         limit = searched["max_distance"].get(name, -1)
         if distance > limit:
-            problems.append(
-                f"search.max_distance: {name} was searched up to {limit} bits, not to {distance}."
-            )
-    if (
-        searched["combine"] == "all"
-        and asked["search"]["combine"] == "any"
-        and len(searched["max_distance"]) > 1
-    ):
-        problems.append(
-            "search.combine: only pairs within the distance of all algorithms were searched, not of any."
-        )
+            problems.append(f"search.max_distance: {name} was searched up to {limit} bits, not to {distance}.")
+    if searched["combine"] == "all" and asked["search"]["combine"] == "any" and len(searched["max_distance"]) > 1:
+        problems.append("search.combine: only pairs within the distance of all algorithms were searched, not of any.")
     if problems:
         raise ConfigError(*problems, "Run it again with these settings.")
 
@@ -405,9 +394,7 @@ def _output_folder(output: OutputConfig, source: Source) -> Path | None:
         return None
     out = Path(output.dir)
     if source.root is not None and source.form != "manifest" and folder.inside(out, source.root):
-        message = (
-            f"output.dir {str(out)!r} lies inside the dataset {str(source.root)!r}. Name a folder outside it."
-        )
+        message = f"output.dir {str(out)!r} lies inside the dataset {str(source.root)!r}. Name a folder outside it."
         raise ConfigError(message)
     if source.root is not None and folder.inside(source.root, out):
         message = f"The dataset {str(source.root)!r} lies inside the output folder {str(out)!r}. Name another folder."
@@ -455,7 +442,7 @@ def _threads(config: Config) -> int:
 def _peak_memory() -> int | None:
     """Largest resident size of this process so far, in bytes; None where the system does not say."""
     try:
-        import resource  # noqa: PLC0415  # not on Windows
+        import resource  # not on Windows
     except ImportError:
         return None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -196,9 +196,7 @@ def read(folder: Path, name: str, *, spec: Mapping[str, Any] | None = None) -> p
         raise TableError(message) from error
     metadata = {key.decode(): value.decode() for key, value in (table.schema.metadata or {}).items()}
     if metadata.get("dedup.table") != name:
-        message = (
-            f"{path} is not a {name} table of dedup (its metadata says {metadata.get('dedup.table')!r})."
-        )
+        message = f"{path} is not a {name} table of dedup (its metadata says {metadata.get('dedup.table')!r})."
         raise TableError(message)
     if metadata.get("dedup.schema_version") != str(SCHEMA_VERSION):
         message = (

@@ -25,14 +25,12 @@ Transform = Callable[[pa.RecordBatch], pa.RecordBatch]
 class Engine(Protocol):
     """Runs work over batches."""
 
-    def run(
-        self, work: str, setup: Mapping[str, Any], batches: Iterable[pa.RecordBatch]
-    ) -> Iterator[pa.RecordBatch]:
+    def run(self, work: str, setup: Mapping[str, Any], batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """Results of the batches, one each, in their order; at most a few batches are in flight."""
 
 
 def choose(workers: int | None, n_batches: int) -> Engine:
-    """The engine for so many batches: `workers` processes (None: one per core), or this process for 0 or a single batch."""
+    """The engine for so many batches: `workers` processes (None: one per core), or this process for 0 or for one."""
     wanted = min(cores() if workers is None else workers, n_batches)
     if wanted == 0 or (workers is None and n_batches < 2):
         return InlineEngine()

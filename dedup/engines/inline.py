@@ -10,9 +10,7 @@ import pyarrow as pa
 class InlineEngine:
     """Runs every batch where it is asked to."""
 
-    def run(
-        self, work: str, setup: Mapping[str, Any], batches: Iterable[pa.RecordBatch]
-    ) -> Iterator[pa.RecordBatch]:
+    def run(self, work: str, setup: Mapping[str, Any], batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """Results of the batches, in their order."""
         transform = import_module(work).start(setup)
         for batch in batches:

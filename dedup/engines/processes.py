@@ -24,6 +24,7 @@ from dedup.engines import wire
 from dedup.errors import InternalError
 
 _IN_FLIGHT_PER_WORKER = 2  # one at work, one waiting: bounds what is in memory
+_STOPPED = "the run was stopped"
 
 
 class ProcessEngine:
@@ -32,9 +33,7 @@ class ProcessEngine:
     def __init__(self, workers: int) -> None:
         self.workers = workers
 
-    def run(
-        self, work: str, setup: Mapping[str, Any], batches: Iterable[pa.RecordBatch]
-    ) -> Iterator[pa.RecordBatch]:
+    def run(self, work: str, setup: Mapping[str, Any], batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """Results of the batches, in their order; at most two per worker are in flight."""
         idle: SimpleQueue[_Worker] = SimpleQueue()
         staff = [_Worker(work, setup) for _ in range(self.workers)]
@@ -98,11 +97,12 @@ class _Worker:
             answer = wire.receive(process.stdout)
         except (EOFError, BrokenPipeError) as error:
             if self._stopped:
-                raise _Died("the run was stopped") from error
+                raise _Died(_STOPPED) from error
             code = process.wait()
             reason = signal.Signals(-code).name if code < 0 else f"exit code {code}"
             self._end()
-            raise _Died(f"the decoding process died ({reason})") from error
+            message = f"the decoding process died ({reason})"
+            raise _Died(message) from error
         if answer[:1] == wire.FAILED:
             message = f"{self._work} raised in a worker:\n{answer[1:].decode()}"
             raise InternalError(message)
@@ -111,7 +111,7 @@ class _Worker:
     def _started(self) -> subprocess.Popen[bytes]:
         if self._process is None:
             if self._stopped:
-                raise _Died("the run was stopped")
+                raise _Died(_STOPPED)
             package_root = str(Path(__file__).parents[2])
             paths = [package_root, *filter(None, [os.environ.get("PYTHONPATH")])]
             # -P keeps the working folder off sys.path: a user's datasets.py there must not shadow the library.

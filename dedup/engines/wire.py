@@ -1,7 +1,7 @@
 """What goes over a worker's pipes: frames of eight bytes length and the payload; batches as Arrow IPC streams."""
 
 import struct
-from typing import BinaryIO, Final
+from typing import IO, Final
 
 import pyarrow as pa
 
@@ -10,7 +10,7 @@ FAILED: Final = b"\x01"
 _LENGTH: Final = struct.Struct("<Q")
 
 
-def send(pipe: BinaryIO | None, payload: bytes) -> None:
+def send(pipe: IO[bytes] | None, payload: bytes) -> None:
     """Write one frame."""
     if pipe is None:
         raise BrokenPipeError
@@ -19,7 +19,7 @@ def send(pipe: BinaryIO | None, payload: bytes) -> None:
     pipe.flush()
 
 
-def receive(pipe: BinaryIO | None) -> bytes:
+def receive(pipe: IO[bytes] | None) -> bytes:
     """Read one frame; raises EOFError when the other side is gone."""
     head = pipe.read(_LENGTH.size) if pipe is not None else b""
     if pipe is None or len(head) < _LENGTH.size:

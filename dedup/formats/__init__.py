@@ -18,7 +18,7 @@ __all__ = ["PAYLOAD", "ROWS", "Source", "open_source", "read_bytes"]
 def open_source(config: DatasetConfig, dataset: Any = None) -> Source:
     """The dataset that the config names, or the `datasets` object given."""
     if dataset is not None:
-        from dedup.formats.huggingface import in_memory  # noqa: PLC0415  # `datasets` takes a second to import
+        from dedup.formats.huggingface import in_memory  # `datasets` takes a second to import
 
         return in_memory(dataset, config)
     if config.path is None:
@@ -33,13 +33,11 @@ def open_source(config: DatasetConfig, dataset: Any = None) -> Source:
         raise ConfigError(message)
     form = detect(path) if config.source == "auto" else config.source
     if form == "huggingface":
-        from dedup.formats.huggingface import on_disk  # noqa: PLC0415  # `datasets` takes a second to import
+        from dedup.formats.huggingface import on_disk  # `datasets` takes a second to import
 
         return on_disk(path, config)
     if path.is_dir() != (form == "imagefolder"):
-        message = (
-            f"dataset.source is {form!r}, but {config.path!r} is a {'folder' if path.is_dir() else 'file'}."
-        )
+        message = f"dataset.source is {form!r}, but {config.path!r} is a {'folder' if path.is_dir() else 'file'}."
         raise ConfigError(message)
     return ImageFolder(path, config) if form == "imagefolder" else Manifest(path, config)
 
@@ -63,9 +61,7 @@ def detect(path: Path) -> str:
         except (pa.ArrowInvalid, OSError) as error:
             message = f"{path}: cannot be read as Parquet: {error}."
             raise SourceError(message) from error
-        structs = [
-            f for f in schema if pa.types.is_struct(f.type) and {g.name for g in f.type} == {"bytes", "path"}
-        ]
+        structs = [f for f in schema if pa.types.is_struct(f.type) and {g.name for g in f.type} == {"bytes", "path"}]
         return "huggingface" if structs else "manifest"
     if suffix in SUFFIXES:
         return "manifest"

@@ -65,7 +65,7 @@ class _Split:
 class HuggingFace:
     """The splits of a Hugging Face dataset. Ids are `split/row` unless a column is named."""
 
-    form = "huggingface"
+    form: str = "huggingface"
     skipped: Mapping[str, int] = {}
 
     def __init__(self, splits: Sequence[_Split], name: str, root: Path | None, config: DatasetConfig) -> None:
@@ -99,12 +99,12 @@ class HuggingFace:
         for k, split in enumerate(self._splits):
             at = np.flatnonzero(of_split == k)
             if len(at):
-                values = split.take(self._image, [rows[i] - int(self._starts[k]) for i in at])
+                values = split.take(self._image, [rows[i] - int(self._starts[k]) for i in at.tolist()])
                 for i, value in zip(at, values, strict=True):
                     images[i] = value
         yield self._payload(rows, images)
 
-    def write(self, keep: NDArray[np.bool_], folder: Path, files: str) -> None:  # noqa: ARG002  # rows, not files
+    def write(self, keep: NDArray[np.bool_], folder: Path, files: str) -> None:  # rows, not files
         """The kept rows as `data/<split>-00000-of-000NN.parquet`, features, column and row order as they were."""
         (folder / "data").mkdir(parents=True, exist_ok=True)
         for split, start in zip(self._splits, self._starts, strict=False):
@@ -133,13 +133,13 @@ class HuggingFace:
                 raise SourceError(message)
         ids: list[Any] = [f"{normal}/{row}" for row in range(split.n_rows)]
         labels: list[str | None] = [None] * split.n_rows
-        read = [table for table in split.tables(columns, 100_000)] if columns else []
+        read = list(split.tables(columns, 100_000)) if columns else []
         if config.id_column:
             ids = [value for table in read for value in table[config.id_column].to_pylist()]
             if None in ids:
                 message = (
-                    f"{self.name}: split {split.raw_name!r}, row {ids.index(None)}: column {config.id_column!r} is null. "
-                    f"Give every sample an id."
+                    f"{self.name}: split {split.raw_name!r}, row {ids.index(None)}: column {config.id_column!r} is "
+                    f"null. Give every sample an id."
                 )
                 raise SourceError(message)
         if label_column:
@@ -201,7 +201,7 @@ class HuggingFace:
             if value is not None and value["bytes"] is None and path is not None:
                 data = read_bytes(path, None)
                 name = os.path.basename(value["path"])  # noqa: PTH119
-                value = value if isinstance(data, Unreadable) else {"bytes": data, "path": name}  # noqa: PLW2901
+                value = value if isinstance(data, Unreadable) else {"bytes": data, "path": name}
             embedded.append(value)
         index = table.column_names.index(self._image)
         return table.set_column(index, table.schema.field(index), pa.array(embedded, column.type))
@@ -242,7 +242,7 @@ def files_as_dataset_dict(rows: pa.Table, images: Sequence[Any], keep: NDArray[n
     for split in sorted(set(split_of)):
         kept = [row for row in np.flatnonzero(keep) if split_of[row] == split]
         columns = {
-            "image": [images[row] for row in kept],
+            "image": [images[int(row)] for row in kept],
             "label": [labels[row] for row in kept],
             "id": [ids[row] for row in kept],
         }
@@ -300,9 +300,11 @@ def _image_column(features: Features, named: str | None, name: str) -> str:
         return named
     images = [column for column, feature in features.items() if isinstance(feature, Image)]
     if len(images) == 1:
-        return images[0]
+        return str(images[0])
     if not images:
-        message = f"{name}: no image column. It has {known}; name one that holds encoded images as dataset.image_column."
+        message = (
+            f"{name}: no image column. It has {known}; name one that holds encoded images as dataset.image_column."
+        )
     else:
         message = f"{name}: several image columns: {', '.join(map(repr, images))}. Choose one as dataset.image_column."
     raise SourceError(message)

@@ -19,7 +19,7 @@ from dedup.images import FILE_SUFFIXES
 class ImageFolder:
     """The image files below a folder. Ids are their paths below it, with forward slashes."""
 
-    form = "imagefolder"
+    form: str = "imagefolder"
 
     def __init__(self, root: Path, config: DatasetConfig) -> None:
         self.root = root
@@ -45,9 +45,7 @@ class ImageFolder:
         for parts in files:
             ids.append(printable("/".join(parts)))
             has_split = len(parts) > 1 and parts[0] in splits
-            split_of.append(
-                (normal_split(printable(parts[0])) if has_split else default) if splits else default
-            )
+            split_of.append((normal_split(printable(parts[0])) if has_split else default) if splits else default)
             inner = parts[1:-1] if has_split else parts[:-1]
             labels.append(printable(inner[0]) if inner else None)
         self.rows = pa.table([ids, split_of, labels, ids], schema=ROWS)
@@ -69,7 +67,7 @@ class ImageFolder:
 
     def dataset_dict(self, keep: NDArray[np.bool_]) -> Any:
         """The kept files as datasets with the columns image, label and id."""
-        from dedup.formats.huggingface import files_as_dataset_dict  # noqa: PLC0415  # `datasets` takes a second to import
+        from dedup.formats.huggingface import files_as_dataset_dict  # `datasets` takes a second to import
 
         return files_as_dataset_dict(self.rows, [os.fsdecode(self._path(r)) for r in range(len(keep))], keep)
 

@@ -30,7 +30,7 @@ _DEFAULT_COLUMNS: Final = {
 class Manifest:
     """The rows of a manifest. Paths are relative to it; further columns are carried through to the output."""
 
-    form = "manifest"
+    form: str = "manifest"
     skipped: Mapping[str, int] = {}
 
     def __init__(self, path: Path, config: DatasetConfig) -> None:
@@ -88,14 +88,12 @@ class Manifest:
 
     def dataset_dict(self, keep: NDArray[np.bool_]) -> Any:
         """The kept rows as datasets with the columns image, label and id."""
-        from dedup.formats.huggingface import files_as_dataset_dict  # noqa: PLC0415  # `datasets` takes a second to import
+        from dedup.formats.huggingface import files_as_dataset_dict  # `datasets` takes a second to import
 
         images: list[Any] = []
         for batch in self.payloads(1024):
             for path, data in zip(batch["path"].to_pylist(), batch["data"].to_pylist(), strict=True):
-                images.append(
-                    {"bytes": data, "path": None} if data is not None else path and os.fsdecode(path)
-                )
+                images.append({"bytes": data, "path": None} if data is not None else path and os.fsdecode(path))
         return files_as_dataset_dict(self.rows, images, keep)
 
     def _columns(self, config: DatasetConfig) -> dict[str, str | None]:
@@ -105,7 +103,9 @@ class Manifest:
         for part, usual in _DEFAULT_COLUMNS.items():
             named = getattr(config, f"{part}_column")
             if named is not None and named not in names:
-                message = f"{self._file}: no column {named!r} (dataset.{part}_column). It has {', '.join(map(repr, names))}."
+                message = (
+                    f"{self._file}: no column {named!r} (dataset.{part}_column). It has {', '.join(map(repr, names))}."
+                )
                 raise SourceError(message)
             columns[part] = named or next((name for name in usual if name in names), None)
         if columns["path"] is None and columns["bytes"] is None:
@@ -156,7 +156,7 @@ class _Texts:
         """A column as strings; null and empty are None."""
         return [_text(record.get(column)) for record in self._values]
 
-    def binary(self, column: str, rows: Sequence[int]) -> list[bytes | None]:  # noqa: ARG002
+    def binary(self, column: str, rows: Sequence[int]) -> list[bytes | None]:
         """Text files hold no bytes."""
         message = f"Column {column!r}: bytes need a Parquet manifest; text manifests name files."
         raise SourceError(message)
@@ -215,9 +215,7 @@ class _Lines(_Texts):
     def write(self, path: Path, keep: NDArray[np.bool_], changes: Mapping[str, Any]) -> None:
         """Write the kept records."""
         with path.open("w", encoding="utf-8") as file:
-            file.writelines(
-                json.dumps(record, ensure_ascii=False) + "\n" for record in self._changed(keep, changes)
-            )
+            file.writelines(json.dumps(record, ensure_ascii=False) + "\n" for record in self._changed(keep, changes))
 
 
 class _Columns:

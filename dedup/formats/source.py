@@ -14,9 +14,7 @@ from numpy.typing import NDArray
 from dedup.errors import SourceError
 from dedup.images import Unreadable
 
-ROWS: Final = pa.schema(
-    [("id", pa.string()), ("split", pa.string()), ("label", pa.string()), ("uri", pa.string())]
-)
+ROWS: Final = pa.schema([("id", pa.string()), ("split", pa.string()), ("label", pa.string()), ("uri", pa.string())])
 """What is known of the samples before any byte is read, in the order of the source. Splits are normalised."""
 
 PAYLOAD: Final = pa.schema([("row", pa.int64()), ("path", pa.binary()), ("data", pa.large_binary())])
@@ -28,9 +26,12 @@ class Source(Protocol):
 
     form: str  # imagefolder, manifest, huggingface
     name: str  # for people: the path, or what stands for it
-    root: Path | None  # where it lies, if it lies on this machine
     rows: pa.Table  # ROWS
     skipped: Mapping[str, int]  # files that are no samples, by reason
+
+    @property
+    def root(self) -> Path | None:
+        """Where it lies, if it lies on this machine."""
 
     def payloads(self, size: int) -> Iterator[pa.RecordBatch]:
         """PAYLOAD batches of all rows, in order, at most `size` rows each."""
@@ -73,7 +74,9 @@ def check_split_names(raw_to_normal: Mapping[str, str | None], name: str) -> Non
     seen: dict[str | None, str] = {}
     for raw, normal in sorted(raw_to_normal.items()):
         if normal in seen:
-            message = f"{name}: {seen[normal]!r} and {raw!r} both mean the split {normal!r}. Rename or merge one of them."
+            message = (
+                f"{name}: {seen[normal]!r} and {raw!r} both mean the split {normal!r}. Rename or merge one of them."
+            )
             raise SourceError(message)
         seen[normal] = raw
 

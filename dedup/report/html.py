@@ -66,9 +66,7 @@ class Bar:
     rejected_height: float
 
 
-def render(
-    stored: Mapping[str, pa.Table], summary: Mapping[str, Any], *, title: str, read: ReadSamples
-) -> str:
+def render(stored: Mapping[str, pa.Table], summary: Mapping[str, Any], *, title: str, read: ReadSamples) -> str:
     """The page's text."""
     cases = {
         "leaks": _leaks(stored),
@@ -109,8 +107,7 @@ def _leaks(stored: Mapping[str, pa.Table]) -> list[_Outline]:
     ids = pa.array([row[key] for row in chosen for key in ("id", "witness_id")], pa.string())
     samples = pc.index_in(ids, stored["manifest"]["id"].combine_chunks()).to_pylist()
     return [
-        ((samples[2 * k], samples[2 * k + 1]), _facts(row), row["label_conflict"], 0)
-        for k, row in enumerate(chosen)
+        ((samples[2 * k], samples[2 * k + 1]), _facts(row), row["label_conflict"], 0) for k, row in enumerate(chosen)
     ]
 
 
@@ -130,9 +127,7 @@ def _groups(stored: Mapping[str, pa.Table]) -> list[_Outline]:
     starts = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
     outlines: list[_Outline] = []
     for number in np.argsort(-sizes, kind="stable")[:MAX_GROUPS]:
-        samples = (
-            groups["sample"].slice(int(starts[number]), min(int(sizes[number]), MAX_MEMBERS)).to_pylist()
-        )
+        samples = groups["sample"].slice(int(starts[number]), min(int(sizes[number]), MAX_MEMBERS)).to_pylist()
         more = max(0, int(sizes[number]) - MAX_MEMBERS)
         outlines.append((tuple(samples), f"{sizes[number]:,} images, the keeper first", False, more))
     return outlines
@@ -205,7 +200,7 @@ def _histograms(stored: Mapping[str, pa.Table]) -> dict[str, list[Bar]]:
     for name in tables.algorithms_of(candidates):
         column = tables.distance_column(name)
         of_all, of_near = candidates[column].to_numpy(), near[column].to_numpy()
-        edges = np.arange(int(of_all.max(initial=0)) + 2) if len(of_all) else np.arange(2)
+        edges: Any = np.arange(int(of_all.max(initial=0)) + 2) if len(of_all) else np.arange(2)
         step = math.ceil((len(edges) - 1) / 40)
         found[f"{name}, bits"] = _bars(of_all, of_near, edges[::step] if step > 1 else edges, "{:.0f}")
     similarity = candidates["similarity"].drop_null().to_numpy()
@@ -216,8 +211,8 @@ def _histograms(stored: Mapping[str, pa.Table]) -> dict[str, list[Bar]]:
 
 
 def _bars(of_all: Any, of_near: Any, edges: Any, label: str) -> list[Bar]:
-    last = np.append(edges[:-1], max(float(edges[-1]), float(of_all.max(initial=0)) + 1e-6))
-    everything, accepted = np.histogram(of_all, last)[0], np.histogram(of_near, last)[0]
+    closed = np.append(edges[:-1], max(float(edges[-1]), float(of_all.max(initial=0)) + 1e-6))
+    everything, accepted = np.histogram(of_all, closed)[0], np.histogram(of_near, closed)[0]
     top = math.log10(1 + max(int(everything.max(initial=0)), 1))
     return [
         Bar(
@@ -243,5 +238,5 @@ def _unreadable(stored: Mapping[str, pa.Table]) -> list[dict[str, Any]]:
             some["status"].to_pylist(),
             some["detail"].to_pylist(),
             strict=True,
-        )  # fmt: skip
+        )
     ]

@@ -8,16 +8,11 @@ from typing import Any
 
 def readme(summary: Mapping[str, Any], splits: Path, form: str) -> str:
     """The README's text; for Hugging Face datasets with the YAML that lists the splits."""
-    lines = (
-        [*_front_matter(splits), "# Cleaned dataset", ""]
-        if form == "huggingface"
-        else ["# Cleaned dataset", ""]
-    )
+    lines = [*_front_matter(splits), "# Cleaned dataset", ""] if form == "huggingface" else ["# Cleaned dataset", ""]
     counts, decisions = summary["samples"], summary["decisions"]
     lines += [
-        f"Written by [dedup](https://pypi.org/project/dedup-images/) {summary['dedup_version']} from "
-        f"{counts['total']:,} samples: {decisions['keep']:,} kept, {decisions['drop']:,} dropped, "
-        f"{decisions['unreadable']:,} unreadable.",
+        f"Written by dedup {summary['dedup_version']} (distribution dedup-images) from {counts['total']:,} samples:",
+        f"{decisions['keep']:,} kept, {decisions['drop']:,} dropped, {decisions['unreadable']:,} unreadable.",
         "",
         "| split | images | kept | dropped | unreadable |",
         "|---|---:|---:|---:|---:|",
@@ -34,7 +29,7 @@ def readme(summary: Mapping[str, Any], splits: Path, form: str) -> str:
     if summary.get("certificate"):
         lines += ["Certificate: " + summary["certificate"]["statement"], ""]
     lines += [
-        "Method: perceptual hashes joined exactly within a Hamming distance, candidates verified on thumbnails. "
+        "Method: perceptual hashes joined exactly within a Hamming distance, candidates verified on thumbnails.",
         "Resolved settings:",
         "",
         "```json",

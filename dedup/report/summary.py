@@ -69,8 +69,7 @@ def _matrix(graph: Graph, in_split: Mapping[str, NDArray[np.bool_]]) -> dict[str
     """For each split the number of its images that match another image of each split."""
     matched = {name: best_witnesses(graph, inside).sample >= 0 for name, inside in in_split.items()}
     return {
-        row: {column: int((matched[column] & inside).sum()) for column in in_split}
-        for row, inside in in_split.items()
+        row: {column: int((matched[column] & inside).sum()) for column in in_split} for row, inside in in_split.items()
     }
 
 
@@ -87,9 +86,7 @@ def _leakage(
     return found
 
 
-def _between_held_out(
-    graph: Graph, in_split: Mapping[str, NDArray[np.bool_]], held_out: tuple[str, ...]
-) -> int:
+def _between_held_out(graph: Graph, in_split: Mapping[str, NDArray[np.bool_]], held_out: tuple[str, ...]) -> int:
     """Held-out images that match an image of another held-out split: the policy leaves them."""
     found = np.zeros(graph.n_samples, dtype=bool)
     for name in held_out:

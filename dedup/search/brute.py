@@ -78,9 +78,7 @@ def join(
     total = max(1.0, n * (n - 1) / 2 if other is None else float(n) * m)
     with ThreadPoolExecutor(threads) as pool:
         tasks = [
-            pool.submit(
-                _rows_against, codes, against, s, min(s + _ROWS, n), other is None, max_distance, limit
-            )
+            pool.submit(_rows_against, codes, against, s, min(s + _ROWS, n), other is None, max_distance, limit)
             for s in starts
         ]
         try:

@@ -33,9 +33,7 @@ class Matches:
 def pack(codes: NDArray[np.uint8]) -> NDArray[np.uint64]:
     """Codes of n bytes as rows of 64-bit words, shape (n, n_bytes // 8), for the kernels."""
     if codes.dtype != np.uint8 or codes.ndim != 2:
-        message = (
-            f"codes must be a uint8 array of shape (n, n_bytes), not {codes.dtype} of shape {codes.shape}."
-        )
+        message = f"codes must be a uint8 array of shape (n, n_bytes), not {codes.dtype} of shape {codes.shape}."
         raise ConfigError(message)
     n_bytes = codes.shape[1]
     if n_bytes == 0 or n_bytes % 8:

@@ -1,0 +1,1 @@
+"""The stages, each named after the table it writes. None imports another."""

@@ -53,9 +53,9 @@ def fixed_width(column: pa.ChunkedArray) -> NDArray[np.uint8]:
         array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], column.type)
     width = column.type.byte_width
     start = array.offset * width
-    return np.frombuffer(array.buffers()[1] or b"", dtype=np.uint8)[
-        start : start + len(array) * width
-    ].reshape(-1, width)
+    return np.frombuffer(array.buffers()[1] or b"", dtype=np.uint8)[start : start + len(array) * width].reshape(
+        -1, width
+    )
 
 
 def _joined(
@@ -75,9 +75,7 @@ def _joined(
             def report(share: float, turn: int = turn) -> None:
                 progress((turn + share) / len(codes))
 
-        found = join(
-            words, max_distance=resolved.max_distance[name], limit=limit, threads=threads, progress=report
-        )
+        found = join(words, max_distance=resolved.max_distance[name], limit=limit, threads=threads, progress=report)
         every.append(found.a * n + found.b)
     keys, counts = np.unique(np.concatenate(every), return_counts=True)
     if resolved.combine == "all":

@@ -31,8 +31,8 @@ class _Drop:
 def decisions(graph: Graph, hashes: pa.Table, manifest: pa.Table, resolved: Resolved) -> pa.Table:
     """One row per sample, in sample order.
 
-    From pairs, not from groups: first the leaks, then a leader cover over what remains in train, best picture first. When
-    leaks go from the held-out splits the order is reversed, so that a witness is always a sample that is kept.
+    From pairs, not from groups: first the leaks, then a leader cover over what remains in train, best picture first.
+    When leaks go from the held-out splits the order is reversed, so that a witness is always a sample that is kept.
     """
     is_held_out = pc.is_in(manifest["split"], pa.array(resolved.held_out, pa.string())).to_numpy()
     readable = pc.equal(hashes["status"], "ok").to_numpy()
@@ -86,9 +86,7 @@ def _table(
         distance[drop.samples] = drop.witnesses.distance[drop.samples]
         similarity[drop.samples] = drop.witnesses.similarity[drop.samples]
     action[~readable] = "unreadable"
-    written = {"drop": np.zeros(n, bool), "keep": np.ones(n, bool), "drop_from_train": is_held_out}[
-        unreadable
-    ]
+    written = {"drop": np.zeros(n, bool), "keep": np.ones(n, bool), "drop_from_train": is_held_out}[unreadable]
     reason[~readable] = np.where(written, UNREADABLE_KEPT, UNREADABLE_DROPPED)[~readable]
     without = witness < 0
     by = manifest.take(pa.array(np.maximum(witness, 0), mask=without))

@@ -66,7 +66,9 @@ def start(setup: Mapping[str, Any]) -> Callable[[pa.RecordBatch], pa.RecordBatch
 
 def lost(setup: Mapping[str, Any], batch: pa.RecordBatch, reason: str) -> pa.RecordBatch:
     """The rows of a batch whose worker died on it."""
-    gone = [(row, None, Unreadable("undecodable", reason)) for row in batch["row"].to_pylist()]
+    gone: list[tuple[int, bytes | None, Picture | Unreadable]] = [
+        (row, None, Unreadable("undecodable", reason)) for row in batch["row"].to_pylist()
+    ]
     return _batch(gone, _setup(setup))
 
 
@@ -86,7 +88,7 @@ def _setup(setup: Mapping[str, Any]) -> Setup:
 
 
 def _measure(batch: pa.RecordBatch, setup: Setup) -> pa.RecordBatch:
-    measured = []
+    measured: list[tuple[int, bytes | None, Picture | Unreadable]] = []
     for row, path, stored in zip(*(batch[c].to_pylist() for c in ("row", "path", "data")), strict=True):
         data = read_bytes(path, stored)
         if isinstance(data, Unreadable):
@@ -97,9 +99,7 @@ def _measure(batch: pa.RecordBatch, setup: Setup) -> pa.RecordBatch:
     return _batch(measured, setup)
 
 
-def _batch(
-    measured: Sequence[tuple[int, bytes | None, Picture | Unreadable]], setup: Setup
-) -> pa.RecordBatch:
+def _batch(measured: Sequence[tuple[int, bytes | None, Picture | Unreadable]], setup: Setup) -> pa.RecordBatch:
     columns: dict[str, list[Any]] = {name: [] for name in setup.schema().names}
     for row, digest, picture in measured:
         values: dict[str, Any] = {"sample": row, "file_digest": digest}
@@ -115,9 +115,7 @@ def _batch(
 
 def _values(picture: Picture, setup: Setup) -> dict[str, Any]:
     small = thumbnail(picture.image)
-    codes = {
-        name: MODES[setup.mode]([picture.image], name, setup.bits)[0].tobytes() for name in setup.algorithms
-    }
+    codes = {name: MODES[setup.mode]([picture.image], name, setup.bits)[0].tobytes() for name in setup.algorithms}
     return {
         "status": "ok",
         "width": picture.width,

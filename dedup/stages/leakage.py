@@ -11,9 +11,7 @@ from dedup.graph import Graph
 Samples = NDArray[np.int64]
 
 
-def leakage(
-    graph: Graph, pairs: pa.Table, hashes: pa.Table, manifest: pa.Table, held_out: tuple[str, ...]
-) -> pa.Table:
+def leakage(graph: Graph, pairs: pa.Table, hashes: pa.Table, manifest: pa.Table, held_out: tuple[str, ...]) -> pa.Table:
     """One row for each train sample and each class of pictures that holds held-out samples it matches.
 
     The witness is the class's lowest held-out sample. Sorted by (train sample, witness).

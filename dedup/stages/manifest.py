@@ -21,11 +21,11 @@ def manifest(rows: pa.Table, name: str) -> tuple[pa.Table, NDArray[np.int64]]:
     if len(ids) > 1:
         repeated = pc.equal(ids.slice(1), ids.slice(0, len(ids) - 1))
         if twice := pc.sum(repeated).as_py():
-            at = pc.index(repeated, True).as_py()  # noqa: FBT003
+            at = pc.index(repeated, True).as_py()
             first, second = sorted(int(row) + 1 for row in row_of_sample[at : at + 2])
             message = (
-                f"{name}: {twice:,} rows repeat the id of another one, the first is {ids[at].as_py()!r} in rows {first} "
-                f"and {second}. Give every row its own id, or name another column as dataset.id_column."
+                f"{name}: {twice:,} rows repeat the id of another one, the first is {ids[at].as_py()!r} in rows "
+                f"{first} and {second}. Give every row its own id, or name another column as dataset.id_column."
             )
             raise SourceError(message)
     samples = pa.array(np.arange(len(ordered), dtype=np.int64))

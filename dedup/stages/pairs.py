@@ -20,9 +20,7 @@ def pairs(candidates: pa.Table, hashes: pa.Table, manifest: pa.Table, resolved: 
     n_near, n_same = len(near), len(members)
     a = np.concatenate([near["a"].to_numpy(), first])
     b = np.concatenate([near["b"].to_numpy(), members])
-    same_file = pc.equal(
-        hashes["file_digest"].take(pa.array(members)), hashes["file_digest"].take(pa.array(first))
-    )
+    same_file = pc.equal(hashes["file_digest"].take(pa.array(members)), hashes["file_digest"].take(pa.array(first)))
     same_kind = pc.if_else(same_file, "bytes", "pixels").to_pylist()
     kinds = pa.array(["near"] * n_near + same_kind, pa.string())
     transforms = [tables.TRANSFORMS[k] for k in near["transform"].to_pylist()] + ["identity"] * n_same
@@ -32,9 +30,7 @@ def pairs(candidates: pa.Table, hashes: pa.Table, manifest: pa.Table, resolved: 
         )
         for name in resolved.algorithms
     }
-    similarity = np.concatenate([near["similarity"].to_numpy(), np.ones(n_same, np.float32)]).astype(
-        np.float32
-    )
+    similarity = np.concatenate([near["similarity"].to_numpy(), np.ones(n_same, np.float32)]).astype(np.float32)
     of_a, of_b = manifest.take(pa.array(a)), manifest.take(pa.array(b))
     conflict = pc.not_equal(of_a["label"], of_b["label"]).fill_null(False)  # noqa: FBT003
     columns = {

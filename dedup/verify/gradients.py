@@ -1,8 +1,9 @@
 """Similarity of two pictures: the correlation of the gradients of their thumbnails.
 
 Gradients do not see brightness, and their correlation does not see contrast; flat pictures agree in intensity but have
-no gradients to agree in. Each gradient counts with the root of its length, so that one strong contour, such as the frame
-of a product photo, does not outvote everything inside. There is no alignment: the thumbnails are compared as they lie.
+no gradients to agree in. Each gradient counts with the root of its length, so that one strong contour, such as the
+frame of a product photo, does not outvote everything inside. There is no alignment: the thumbnails are compared as
+they lie.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -16,9 +17,7 @@ from dedup.tables import THUMBNAIL_SIDE
 
 _PAIRS_PER_TASK: Final = 16_384
 _DECIMALS: Final = 4  # more would only show the rounding of different processors
-_NOISE: Final = (
-    32.0  # two grey levels, in the units of the filter: shorter gradients are noise and count less
-)
+_NOISE: Final = 32.0  # two grey levels, in the units of the filter: shorter gradients are noise and count less
 
 
 @njit(nogil=True, cache=True)
@@ -37,7 +36,7 @@ def _blurred(grey: Any, out: Any) -> None:
 
 
 @njit(nogil=True, cache=True)
-def _gradients(grey: Any, smooth: Any, out: Any) -> float:
+def _gradients(grey: Any, smooth: Any, out: Any) -> Any:
     """Gradients of the blurred thumbnail, lengths replaced by their roots; returns the norm of them all."""
     n = smooth.shape[0]
     _blurred(grey, smooth)
