@@ -90,8 +90,8 @@ def comparison(found: "Comparison") -> RenderableType:
     facts.add_row("format", found.a.format, found.b.format)
     facts.add_row("bytes", f"{found.a.n_bytes:,}", f"{found.b.n_bytes:,}")
     facts.add_row("information, grey levels", f"{found.a.information:.1f}", f"{found.b.information:.1f}")
-    facts.add_section()
-    facts.add_row("thumbnail", _thumbnail(found.a.thumbnail), _thumbnail(found.b.thumbnail))
+    thumbnails = Table.grid(padding=(0, 2))
+    thumbnails.add_row(_thumbnail(found.a.thumbnail), _thumbnail(found.b.thumbnail))
     measures = Table(show_header=True)
     measures.add_column("measure")
     measures.add_column("value", justify="right")
@@ -101,12 +101,12 @@ def comparison(found: "Comparison") -> RenderableType:
         measures.add_row(f"{name} distance", f"{bits} of {found.bits} bits")
     measures.add_row("similarity", f"{found.similarity:.3f}")
     colour = "green" if found.kind else "yellow"
-    return Group(facts, measures, Text(found.verdict(), style=f"bold {colour}"))
+    return Group(facts, thumbnails, measures, Text(found.verdict(), style=f"bold {colour}"))
 
 
 def _thumbnail(grey: Any) -> Text:
     """Two rows of grey pixels to a line: the upper as the colour of ▀, the lower as its background."""
-    text = Text()
+    text = Text(no_wrap=True)
     for upper, lower in zip(grey[0::2], grey[1::2], strict=True):
         for above, below in zip(upper.tolist(), lower.tolist(), strict=True):
             text.append("▀", style=f"rgb({above},{above},{above}) on rgb({below},{below},{below})")
