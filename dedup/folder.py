@@ -90,10 +90,10 @@ def read_json(path: Path) -> dict[str, Any]:
     return content
 
 
-def finished(folder: Path) -> dict[str, Any]:
-    """What `run.json` says of a run that was finished."""
+def finished(folder: Path, *, or_deciding: bool = False) -> dict[str, Any]:
+    """What `run.json` says of a run that was finished; `or_deciding`: or whose candidates at least were."""
     info = read_json(folder / RUN)
-    if info.get("state") != "finished":
+    if info.get("state") != "finished" and not (or_deciding and info.get("state") == "deciding"):
         message = f"The run in {str(folder)!r} was not finished. Run it again."
         raise RunError(message)
     return info

@@ -4,7 +4,7 @@ import hashlib
 import logging
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -175,6 +175,8 @@ def decide(
         folder.prepare(output, result.info["fingerprints"], overwrite=False)
         for name in ("manifest", "hashes", "candidates"):
             tables.write(result.tables[name], output, name, tables.spec_of(result.tables[name]))
+    if result.dir is not None:
+        folder.write_json(result.dir / folder.RUN, result.info | {"state": "deciding"})
     return _conclude(result, clock)
 
 
@@ -305,9 +307,9 @@ def _write_report(result: Run) -> None:
     folder.write_text(result.dir / folder.REPORT, page)
 
 
-def _load(run_folder: Path, overrides: Sequence[str], names: Iterable[str]) -> Run:
+def _load(run_folder: Path, overrides: Sequence[str], names: Sequence[str]) -> Run:
     """A finished run, with the overrides applied to its config."""
-    info = folder.finished(run_folder)
+    info = folder.finished(run_folder, or_deciding="pairs" not in names)
     settings = {key: dict(section) for key, section in info["config"].items()}
     config = build(settings, overrides, where=str(run_folder / folder.RUN))
     loaded = {name: tables.read(run_folder, name) for name in names}
@@ -392,7 +394,7 @@ def _store(result: Run, name: str, table: pa.Table) -> None:
 def _output_folder(output: OutputConfig, source: Source) -> Path | None:
     if output.dir is None:
         return None
-    out = Path(output.dir)
+    out = Path(output.dir).expanduser()
     if source.root is not None and source.form != "manifest" and folder.inside(out, source.root):
         message = f"output.dir {str(out)!r} lies inside the dataset {str(source.root)!r}. Name a folder outside it."
         raise ConfigError(message)

@@ -27,7 +27,7 @@ def open_source(config: DatasetConfig, dataset: Any = None) -> Source:
     if "://" in config.path:
         message = f"dataset.path: {config.path!r} is not local; datasets on the Hub and other URLs are not built yet."
         raise ConfigError(message)
-    path = Path(config.path)
+    path = Path(config.path).expanduser()
     if not path.exists():
         message = f"dataset.path: {config.path!r} does not exist."
         raise ConfigError(message)

@@ -1,0 +1,149 @@
+"""What the documentation shows works: every config, every code block, every notebook."""
+
+import ast
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import datasets
+import nbformat
+import pytest
+import yaml
+from nbclient import NotebookClient
+
+from dedup import config as configuration
+from tests import pictures
+
+ROOT = Path(__file__).parents[1]
+CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+
+def blocks(page: Path) -> Iterator[tuple[str, str]]:
+    """(language, code) of the fenced blocks."""
+    yield from BLOCK.findall(page.read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the data that the documentation speaks of."""
+    folder = tmp_path_factory.mktemp("docs")
+    photos = folder / "photos"
+    pictures.folder(photos, ["train/cat/1.jpg", "train/cat/a.jpg", "train/dog/b.png", "test/dog/c.png", "val/cat/d.png"])
+    pictures.save(pictures.photo(0), photos / "test/cat/2.jpg", quality=60)
+    pictures.save(pictures.photo(2), photos / "train/dog/copy of b.bmp")
+    names = sorted(path.relative_to(folder).as_posix() for path in photos.rglob("*.*"))
+    rows = "".join(f"{name},{name},{name.split('/')[1]},{name.split('/')[2]},{name.split('/')[2]}\n" for name in names)
+    (folder / "photos.csv").write_text("path,picture,split,label,animal\n" + rows, encoding="utf-8")
+    features = datasets.Features({"image": datasets.Image(), "label": datasets.ClassLabel(names=["cat", "dog"])})
+    made = {
+        split: datasets.Dataset.from_dict(
+            {
+                "image": [{"bytes": pictures.encoded(pictures.photo(s), "JPEG"), "path": None} for s in seeds],
+                "label": [s % 2 for s in seeds],
+            },
+            features=features,
+        )
+        for split, seeds in {"train": (1, 2, 3, 3), "test": (1, 9)}.items()
+    }
+    datasets.DatasetDict(made).save_to_disk(str(folder / "my_dataset"))
+    return folder
+
+
+def shell(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run shell lines in a folder, with this environment's `dedup` in front."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    environment = os.environ | {"PATH": path, "HF_HUB_OFFLINE": "1"}
+    return subprocess.run(
+        ["sh", "-ec", command], cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.stem)
+def test_every_config_runs(config: Path, workplace: Path) -> None:
+    """Each example does what it says on data of the form it names."""
+    shutil.copy(config, workplace)
+    done = shell(f"dedup run {config.name} --overwrite", workplace)
+
+    expected = 3 if config.stem == "leakage_gate" else 0
+    assert expected == done.returncode, done.stderr
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.stem)
+def test_every_code_block_runs(page: Path, workplace: Path, tmp_path: Path) -> None:
+    """Blocks run in their order, in one folder, as a reader would run them."""
+    shutil.copytree(workplace, tmp_path, dirs_exist_ok=True)
+    for language, code in blocks(page):
+        if language == "sh" and code.startswith("make"):
+            targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+            assert {line.split()[1] for line in code.splitlines()} <= targets
+        elif language == "sh":
+            done = shell(code, tmp_path)
+            assert done.returncode == 0, f"{code}\n{done.stderr}"
+        elif language == "python":
+            if "demo/run" in code and not (tmp_path / "demo").exists():
+                assert shell("dedup demo demo", tmp_path).returncode == 0
+            (tmp_path / "block.py").write_text(code, encoding="utf-8")
+            done = shell(f"{sys.executable} -W error block.py", tmp_path)
+            assert done.returncode == 0, f"{code}\n{done.stderr}"
+        else:
+            assert language == "yaml", f"{page.name} has a block in {language!r} that no test runs"
+            settings = configuration.build(yaml.safe_load(code))
+            assert settings.dataset.path is not None
+            name = "my.yaml" if page.name == "README.md" else "block.yaml"
+            (tmp_path / name).write_text(code, encoding="utf-8")
+            done = shell(f"dedup run {name} -o {tmp_path / 'of_block'} --overwrite", tmp_path)
+            assert done.returncode == 0, f"{code}\n{done.stderr}"
+
+
+@pytest.mark.parametrize("notebook", sorted((ROOT / "notebooks").glob("*.ipynb")), ids=lambda path: path.stem)
+def test_every_notebook_runs(notebook: Path, tmp_path: Path) -> None:
+    """All cells run from top to bottom in an empty folder, and the file holds no results."""
+    content = nbformat.read(notebook, as_version=4)
+
+    assert all(not cell.get("outputs") for cell in content.cells)
+    NotebookClient(content, timeout=120, resources={"metadata": {"path": str(tmp_path)}}).execute()
+
+
+def test_every_key_is_documented() -> None:
+    """docs/configuration.md has a row for each key, with its default, and no row for anything else."""
+    page = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
+    documented = dict(re.findall(r"^\| (\w+\.\w+) \| (.*?) \|", page, re.MULTILINE))
+    defaults = configuration.Config().model_dump(mode="json")
+
+    assert set(configuration.keys()) == set(documented)
+    for key, text in documented.items():
+        section, _, name = key.partition(".")
+        assert yaml.safe_load(text) == defaults[section][name], key
+
+
+def test_every_link_leads_somewhere() -> None:
+    """Relative links and pictures in the documentation exist."""
+    pages = [*PAGES, *sorted((ROOT / "docs" / "decisions").glob("*.md"))]
+    broken = [
+        f"{page.name}: {target}"
+        for page in pages
+        for target in re.findall(r"\]\(([^)#]+)", page.read_text(encoding="utf-8"))
+        if "://" not in target and not (page.parent / target).exists()
+    ]
+
+    assert broken == []
+
+
+def test_nothing_outside_the_repository_is_named() -> None:
+    """No module of the package names a machine path, a registry or the folder with the real photos."""
+    found = [
+        f"{path.name}: {node.value!r}"
+        for path in sorted((ROOT / "dedup").rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant)
+        and isinstance(node.value, str)
+        and re.search(r"\.\./shared|/home/|/root/|pypi\.org|https?://", node.value)
+    ]
+
+    assert found == []
