@@ -65,6 +65,18 @@ _TRANSPOSE: Final = {
     8: Image.Transpose.ROTATE_90,
 }
 
+ORIENTED: Final = {
+    "identity": None,
+    "mirror": Image.Transpose.FLIP_LEFT_RIGHT,
+    "flip": Image.Transpose.FLIP_TOP_BOTTOM,
+    "rotate180": Image.Transpose.ROTATE_180,
+    "transpose": Image.Transpose.TRANSPOSE,
+    "rotate90": Image.Transpose.ROTATE_90,
+    "transverse": Image.Transpose.TRANSVERSE,
+    "rotate270": Image.Transpose.ROTATE_270,
+}
+"""How Pillow makes each of `tables.TRANSFORMS`."""
+
 
 @dataclass(frozen=True, slots=True)
 class Picture:
@@ -134,6 +146,12 @@ def open_picture(data: bytes, *, max_pixels: int, background: str = "#ffffff") -
 def normalise(image: Image.Image, background: str = "#ffffff") -> Image.Image:
     """A decoded PIL image as a run would see it: upright, 8 bits, mode L or RGB."""
     return _eight_bit(_upright(image), background)[0]
+
+
+def turned(image: Image.Image, transform: str) -> Image.Image:
+    """The picture in one of the eight orientations of `tables.TRANSFORMS`."""
+    method = ORIENTED[transform]
+    return image if method is None else image.transpose(method)
 
 
 def _known_formats() -> tuple[str, ...]:

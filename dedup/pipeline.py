@@ -137,7 +137,7 @@ def run(config: Config, dataset: Any = None, *, observer: Observer | None = None
     if result.dir is not None:
         folder.prepare(result.dir, result.info["fingerprints"], overwrite=overwrite)
         folder.write_json(result.dir / folder.RUN, result.info)
-    setup = Setup.of(config.hash)
+    setup = Setup.of(config)
     _store(result, "manifest", table)
 
     with clock.stage("hashes") as done:
@@ -281,7 +281,7 @@ def _certified(result: Run, written: Source) -> dict[str, Any]:
     return certificate(
         written,
         result.hashes,
-        Setup.of(config.hash),
+        Setup.of(config),
         result.resolved,
         limit=config.search.max_candidates,
         threads=_threads(config),
@@ -358,7 +358,7 @@ def _refuse_what_was_not_searched(result: Run) -> None:
 def specs(config: Config, resolved: Resolved) -> dict[str, dict[str, Any]]:
     """What made each table: the settings it depends on, upstream ones included."""
     dataset = config.dataset.model_dump(mode="json", exclude={"path", "source"})
-    hash_spec = Setup.of(config.hash).spec()
+    hash_spec = Setup.of(config).spec()
     search = {
         "max_distance": resolved.max_distance,
         "combine": resolved.combine,

@@ -36,6 +36,9 @@ TRANSFORMS: Final = (
 )
 """The eight orientations; `candidates` stores the position in this tuple, `pairs` the name."""
 
+ORIENTATIONS: Final = {"upright": (), "mirrored": ("mirror",), "all": TRANSFORMS[1:]}
+"""What `search.orientations` searches besides the identity."""
+
 THUMBNAIL_SIDE: Final = 32  # pixels
 DIGEST_BYTES: Final = 32  # SHA-256
 
@@ -68,6 +71,11 @@ def hashes_schema(code_bytes: Mapping[str, int]) -> pa.Schema:
             pa.field("thumbnail", pa.binary(THUMBNAIL_SIDE * THUMBNAIL_SIDE)),
         ]
     )
+
+
+def code_column(algorithm: str, transform: str = "identity") -> str:
+    """Name of the column that holds one algorithm's codes, of the pictures as they stand or turned first."""
+    return algorithm if transform == "identity" else f"{algorithm}_{transform}"
 
 
 def distance_column(algorithm: str) -> str:

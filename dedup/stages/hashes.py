@@ -10,13 +10,13 @@ from typing import Any, Final
 import pyarrow as pa
 
 from dedup import tables
-from dedup.config import HashConfig
+from dedup.config import Config
 from dedup.errors import InternalError
 from dedup.formats import read_bytes
 from dedup.hashers import MODES
 from dedup.hashers.compression import compression
 from dedup.hashers.thumbnail import information, thumbnail
-from dedup.images import Picture, Unreadable, file_digest, open_picture
+from dedup.images import Picture, Unreadable, file_digest, open_picture, turned
 
 WORK: Final = "dedup.stages.hashes"
 BATCH_ROWS: Final = 32  # about a tenth of a second of work: progress moves, and a dead worker loses little
@@ -31,11 +31,14 @@ class Setup:
     mode: str
     background: str
     max_pixels: int
+    transforms: tuple[str, ...] = ()  # orientations that are hashed besides the picture as it stands
 
     @classmethod
-    def of(cls, config: HashConfig) -> "Setup":
+    def of(cls, config: Config) -> "Setup":
         """The part of the config that decides the table."""
-        return cls(config.algorithms, config.bits, config.mode, config.background, config.max_pixels)
+        of = config.hash
+        transforms = tables.ORIENTATIONS[config.search.orientations]
+        return cls(of.algorithms, of.bits, of.mode, of.background, of.max_pixels, transforms)
 
     def spec(self) -> dict[str, Any]:
         """The spec that travels with the codes: the settings and the choices made before a hash is computed."""
@@ -45,6 +48,7 @@ class Setup:
             "mode": self.mode,
             "background": self.background,
             "max_pixels": self.max_pixels,
+            "transforms": list(self.transforms),
             "frame": "first",
             "exif_orientation": "applied",
             "colour_profile": "ignored",
@@ -55,7 +59,15 @@ class Setup:
 
     def schema(self) -> pa.Schema:
         """Schema of the table."""
-        return tables.hashes_schema(dict.fromkeys(self.algorithms, self.bits // 8))
+        return tables.hashes_schema({column: self.bits // 8 for column, _, _ in self.codes()})
+
+    def codes(self) -> list[tuple[str, str, str]]:
+        """(column, algorithm, transform) of every column of codes."""
+        return [
+            (tables.code_column(algorithm, transform), algorithm, transform)
+            for algorithm in self.algorithms
+            for transform in ("identity", *self.transforms)
+        ]
 
 
 def start(setup: Mapping[str, Any]) -> Callable[[pa.RecordBatch], pa.RecordBatch]:
@@ -84,7 +96,7 @@ def hashes(parts: Sequence[pa.RecordBatch], row_of_sample: Any, setup: Setup) ->
 
 
 def _setup(setup: Mapping[str, Any]) -> Setup:
-    return Setup(**{**setup, "algorithms": tuple(setup["algorithms"])})
+    return Setup(**{**setup, "algorithms": tuple(setup["algorithms"]), "transforms": tuple(setup["transforms"])})
 
 
 def _measure(batch: pa.RecordBatch, setup: Setup) -> pa.RecordBatch:
@@ -115,7 +127,11 @@ def _batch(measured: Sequence[tuple[int, bytes | None, Picture | Unreadable]], s
 
 def _values(picture: Picture, setup: Setup) -> dict[str, Any]:
     small = thumbnail(picture.image)
-    codes = {name: MODES[setup.mode]([picture.image], name, setup.bits)[0].tobytes() for name in setup.algorithms}
+    oriented = {transform: turned(picture.image, transform) for transform in ("identity", *setup.transforms)}
+    codes = {
+        column: MODES[setup.mode]([oriented[transform]], algorithm, setup.bits)[0].tobytes()
+        for column, algorithm, transform in setup.codes()
+    }
     return {
         "status": "ok",
         "width": picture.width,
