@@ -1,5 +1,21 @@
 """Thresholded Hamming search: every pair within a distance, none missed."""
 
-from dedup.search.join import Matches, Progress, find_pairs, join, pack
+from dedup.search.crew import Progress
+from dedup.search.codes import pack
+from dedup.search.join import Matches, distances, find_pairs, join, join_batches, plan
+from dedup.search.plan import Band, Plan
+from dedup.search.planner import FINDERS
 
-__all__ = ["Matches", "Progress", "find_pairs", "join", "pack"]
+__all__ = [
+    "FINDERS",
+    "Band",
+    "Matches",
+    "Plan",
+    "Progress",
+    "distances",
+    "find_pairs",
+    "join",
+    "join_batches",
+    "pack",
+    "plan",
+]

@@ -1,21 +1,26 @@
-"""The join: codes in, every pair within a distance out, by whichever finder is named."""
+"""The join: codes in, every pair within a distance out, by whichever finder is named or is the fastest."""
 
-import os
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from dedup.errors import ConfigError, LimitError
-from dedup.search import brute
-
-Progress = Callable[[float], None]
-"""Called now and then with the share of the work done, in [0, 1], never decreasing."""
+from dedup.search import kernels
+from dedup.search import plan as plans
+from dedup.search.codes import Distinct, check, collapse, pack
+from dedup.search.crew import Crew, Progress
+from dedup.search.limits import check_memory, check_sample, passed
+from dedup.search.order import in_order
+from dedup.search.plan import Plan
+from dedup.search.planner import Request, choose
+from dedup.search.scan import Keys, PairSink, execute
 
 MAX_PAIRS = 100_000_000
 """What `find_pairs` returns at the most: 1.8 GB of columns."""
+
+BATCH_ROWS = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,18 +35,20 @@ class Matches:
         return len(self.a)
 
 
-def pack(codes: NDArray[np.uint8]) -> NDArray[np.uint64]:
-    """Codes of n bytes as rows of 64-bit words, shape (n, n_bytes // 8), for the kernels."""
-    if codes.dtype != np.uint8 or codes.ndim != 2:
-        message = (
-            f"codes must be a uint8 array of shape (n, n_bytes), not {codes.dtype} of shape {codes.shape}."
-        )
-        raise ConfigError(message)
-    n_bytes = codes.shape[1]
-    if n_bytes == 0 or n_bytes % 8:
-        message = f"codes must be a multiple of 8 bytes (64 bits) wide, not {n_bytes}."
-        raise ConfigError(message)
-    return np.ascontiguousarray(codes).view(np.uint64)
+def plan(
+    codes: NDArray[np.uint64],
+    other: NDArray[np.uint64] | None = None,
+    *,
+    max_distance: int,
+    threads: int | None = None,
+    finder: str = "auto",
+) -> Plan:
+    """How `join` would search these codes, with the pairs to expect; `str()` of it is for people."""
+    check(codes, other, max_distance)
+    with Crew(threads) as crew:
+        left, right = _collapsed(codes, other, crew)
+        chosen = choose(Request(left, right, max_distance, crew), finder)
+        return replace(chosen, expected_pairs=check_sample(left, right, max_distance, None))
 
 
 def join(
@@ -52,34 +59,54 @@ def join(
     limit: int = MAX_PAIRS,
     threads: int | None = None,
     progress: Progress | None = None,
+    finder: str = "auto",
+    plan: Plan | None = None,
 ) -> Matches:
     """Every pair of rows whose codes differ in at most `max_distance` bits.
 
     `codes` has shape (n, words), `other` (m, words): with it rows of `codes` are paired with rows of `other`,
-    without it rows of `codes` with each other, a < b. The result is the same for any number of threads.
-    Raises `LimitError` as soon as more than `limit` pairs are found.
+    without it rows of `codes` with each other, a < b. `finder` is a name of `dedup.search.FINDERS` or "auto", for the
+    fastest; `plan` uses one that stands already. Neither of them nor the number of threads changes the result.
+    Raises `LimitError` as soon as it is clear that there are more than `limit` pairs.
     """
-    for name, words in (("codes", codes), ("other", other)):
-        if words is not None and (words.dtype != np.uint64 or words.ndim != 2):
-            message = f"{name} must be a uint64 array of shape (n, words), not {words.dtype} of shape {words.shape}."
-            raise ConfigError(message)
-    if other is not None and other.shape[1] != codes.shape[1]:
-        message = f"codes are {64 * codes.shape[1]} bits wide and other {64 * other.shape[1]}: they cannot be compared."
-        raise ConfigError(message)
-    n_bits = 64 * codes.shape[1]
-    if not 0 <= max_distance <= n_bits:
-        message = f"max_distance must be between 0 and {n_bits} bits, not {max_distance!r}."
-        raise ConfigError(message)
-    a, b, distance = brute.join(
-        codes, other, max_distance, limit, threads or os.cpu_count() or 1, progress or (lambda share: None)
-    )
-    if len(a) > limit:
-        message = (
-            f"The search passed its limit of {limit:,} pairs within {max_distance} of {n_bits} bits. "
-            f"Lower the distance or raise the limit."
-        )
-        raise LimitError(message)
-    return Matches(a, b, distance)
+    with Crew(threads, progress) as crew:
+        keys = _found(codes, other, max_distance, limit, crew, finder, plan)
+        matches = _matches(codes, codes if other is None else other, keys, crew)
+        crew.finish()
+    return matches
+
+
+def join_batches(
+    codes: NDArray[np.uint64],
+    other: NDArray[np.uint64] | None = None,
+    *,
+    max_distance: int,
+    limit: int = MAX_PAIRS,
+    threads: int | None = None,
+    progress: Progress | None = None,
+    finder: str = "auto",
+    plan: Plan | None = None,
+    batch_rows: int = BATCH_ROWS,
+) -> Iterator[Matches]:
+    """The same pairs in the same order, in parts of `batch_rows`, for writing a large result.
+
+    Between the parts a pair takes 8 bytes instead of 18, and nothing else of the search is in memory any more.
+    """
+    with Crew(threads, progress) as crew:
+        keys = _found(codes, other, max_distance, limit, crew, finder, plan)
+        crew.finish()
+        for begin in range(0, len(keys), batch_rows):
+            yield _matches(codes, codes if other is None else other, keys[begin : begin + batch_rows], crew)
+
+
+def distances(
+    codes: NDArray[np.uint64], other: NDArray[np.uint64], a: NDArray[np.int64], b: NDArray[np.int64]
+) -> NDArray[np.uint16]:
+    """Bits in which row a[k] of `codes` and row b[k] of `other` differ, for every k."""
+    keys = (a.astype(np.uint64) << np.uint64(32)) | b.astype(np.uint64)
+    out = np.empty(len(keys), np.uint16)
+    kernels.distances(np.ascontiguousarray(codes), np.ascontiguousarray(other), keys, out)
+    return out
 
 
 def find_pairs(
@@ -101,3 +128,52 @@ def find_pairs(
     """
     found = join(pack(codes), None if other is None else pack(other), max_distance=max_distance, limit=limit)
     return pa.table({"a": found.a, "b": found.b, "distance": found.distance})
+
+
+def _collapsed(
+    codes: NDArray[np.uint64], other: NDArray[np.uint64] | None, crew: Crew
+) -> tuple[Distinct, Distinct | None]:
+    check_memory(codes, other, crew.threads)
+    return collapse(codes, crew), None if other is None else collapse(other, crew)
+
+
+def _found(
+    codes: NDArray[np.uint64],
+    other: NDArray[np.uint64] | None,
+    max_distance: int,
+    limit: int,
+    crew: Crew,
+    finder: str,
+    chosen: Plan | None,
+) -> Keys:
+    """All pairs of rows, in order."""
+    check(codes, other, max_distance)
+    if chosen is not None:
+        plans.check_exact(chosen, 64 * codes.shape[1], max_distance)
+    left, right = _collapsed(codes, other, crew)
+    if chosen is None:
+        chosen = choose(Request(left, right, max_distance, crew), finder)
+    check_sample(left, right, max_distance, limit)
+    crew.expected = chosen.seconds
+    sink = PairSink(limit)
+    execute(chosen, left, right, crew, sink)
+    if sink.found > limit:
+        sink.parts.clear()
+        raise passed(left, right, max_distance, limit)
+    del left, right
+    return in_order(sink.parts, len(codes), crew)
+
+
+def _matches(one: NDArray[np.uint64], two: NDArray[np.uint64], keys: Keys, crew: Crew) -> Matches:
+    one, two = np.ascontiguousarray(one), np.ascontiguousarray(two)
+    a, b = np.empty(len(keys), np.int64), np.empty(len(keys), np.int64)
+    distance = np.empty(len(keys), np.uint16)
+
+    def fill(first: int, last: int) -> None:
+        part = slice(first, last)
+        a[part] = keys[part] >> np.uint64(32)
+        b[part] = keys[part] & np.uint64(0xFFFFFFFF)
+        kernels.distances(one, two, keys[part], distance[part])
+
+    crew.run(fill, [(first, min(first + BATCH_ROWS, len(keys))) for first in range(0, len(keys), BATCH_ROWS)])
+    return Matches(a, b, distance)
