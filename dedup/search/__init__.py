@@ -2,8 +2,8 @@
 
 from dedup.search.crew import Progress
 from dedup.search.codes import pack
-from dedup.search.join import Matches, distances, find_pairs, join, join_batches, plan
-from dedup.search.plan import Band, Plan
+from dedup.search.matches import Matches, distances, find_pairs, join, join_batches, plan
+from dedup.search.plans import Band, Plan
 from dedup.search.planner import FINDERS
 
 __all__ = [

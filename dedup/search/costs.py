@@ -79,7 +79,13 @@ def _move(words: int) -> float:
     counts = np.zeros(1 << width, np.uint32)
     kernels.count_keys(planes, 0, n, 0, width, counts)
     begin = (np.cumsum(counts) - counts).astype(np.uint32)
-    return _best(lambda: kernels.scatter(planes, 0, n, 0, width, begin.copy(), to, ids)) / n
+
+    def run() -> None:
+        kernels.scatter(planes, 0, n, 0, width, begin.copy(), to, ids)
+        if words > 1:
+            kernels.gather(planes, ids, 0, n, to)
+
+    return _best(run) / n
 
 
 @cache

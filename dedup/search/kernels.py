@@ -24,7 +24,7 @@ ROWS = 8  # codes compared with each loaded vector: their running minima stay in
 TILE = 1024  # codes that one group of rows passes over: 8 KB a word, which stay in the first-level cache
 CHUNK = 512  # rows of one bucket that share each tile
 PADDING = 64
-EMITTED_AT_ONCE = ROWS * TILE  # room that `scan` needs in its output before it looks at a tile
+EMITTED_AT_ONCE = ROWS * (TILE + ROWS)  # room that `scan` needs in its output before it looks at a tile
 
 _I32, _I64 = ir.IntType(32), ir.IntType(64)
 _VECTOR = ir.VectorType(_I64, LANES)
@@ -39,6 +39,10 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     except RuntimeError:  # numba found no folder that it may write to
         kernel = njit(nogil=True)(function)
     return kernel
+
+
+inlined: Callable[[Callable[..., Any]], Callable[..., Any]] = njit(inline="always")
+"""For what is called once for each code: numba counts references to the arrays at every real call, some 20 ns."""
 
 
 class Side(NamedTuple):
@@ -184,7 +188,7 @@ def lanes_within(
     return types.uint64(left, types.int64, right, types.int64, types.int64, types.uint64), codegen
 
 
-@compiled
+@inlined
 def mixed(planes: Any, position: Any) -> Any:
     """A 64-bit hash of one code (the finaliser of SplitMix64, word by word)."""
     h = np.uint64(0)
@@ -195,7 +199,7 @@ def mixed(planes: Any, position: Any) -> Any:
     return h
 
 
-@compiled
+@inlined
 def key_of(planes: Any, position: Any, start: Any, width: Any) -> Any:
     """The bits start .. start + width - 1 of one code as a bucket number; with start -1 bits of its hash."""
     if width == 0:
@@ -221,14 +225,27 @@ def count_keys(planes: Any, first: Any, last: Any, start: Any, width: Any, count
 def scatter(
     planes: Any, first: Any, last: Any, start: Any, width: Any, cursors: Any, to_planes: Any, to_ids: Any
 ) -> None:
-    """Moves positions first .. last - 1 to their buckets; `cursors` has the next free position of every bucket."""
+    """Moves the first word of positions first .. last - 1 to their buckets and notes where each came from.
+
+    `cursors` has the next free position of every bucket. The other words follow in `gather`: a loop over words in
+    here makes LLVM generate code that is six times as slow.
+    """
+    source, target = planes[0], to_planes[0]
     for p in range(first, last):
         key = key_of(planes, p, start, width)
         to = cursors[key]
         cursors[key] = to + 1
-        for w in range(planes.shape[0]):
-            to_planes[w, to] = planes[w, p]
+        target[to] = source[p]
         to_ids[to] = p
+
+
+@compiled
+def gather(planes: Any, ids: Any, first: Any, last: Any, to_planes: Any) -> None:
+    """Fills positions first .. last - 1 of all words but the first from where `ids` says."""
+    for w in range(1, planes.shape[0]):
+        source, target = planes[w], to_planes[w]
+        for p in range(first, last):
+            target[p] = source[ids[p]]
 
 
 @compiled
@@ -298,7 +315,7 @@ def sum_of_neighbours(layers: Any, width: Any) -> None:
                     layers[q, k] = low
 
 
-@compiled
+@inlined
 def found_before(left: Any, i: Any, right: Any, j: Any, bands: Any, band: Any) -> Any:
     """Whether an earlier band has put this pair into neighbouring buckets already."""
     for q in range(band):
@@ -309,21 +326,36 @@ def found_before(left: Any, i: Any, right: Any, j: Any, bands: Any, band: Any) -
     return False
 
 
-@compiled
+@inlined
 def emit(
-    left: Any, i: Any, right: Any, first: Any, last: Any, bands: Any, band: Any, t: Any, out: Any, n: Any
+    left: Any,
+    rows: Any,
+    right: Any,
+    positions: Any,
+    later: Any,
+    bands: Any,
+    band: Any,
+    t: Any,
+    out: Any,
+    n: Any,
 ) -> Any:
-    """Appends the pairs of row i with positions first .. last - 1 that are within the distance and new."""
+    """Appends the pairs of a range of rows with a range of positions that are within the distance and new.
+
+    `later`: only positions behind the row.
+    """
     words = left.planes.shape[0]
     one = np.uint64(1)
-    for start in range(first, last, LANES):
-        lanes = lanes_within(left.planes, i, right.planes, start, words, t)
-        while lanes != np.uint64(0):
-            j = start + np.int64(popcount(~lanes & (lanes - one)))
-            lanes &= lanes - one
-            if j < last and not found_before(left.planes, i, right.planes, j, bands, band):
-                out[n] = (np.uint64(left.ids[i]) << np.uint64(32)) | np.uint64(right.ids[j])
-                n += 1
+    for i in range(rows[0], rows[1]):
+        for start in range(positions[0], positions[1], LANES):
+            lanes = lanes_within(left.planes, i, right.planes, start, words, t)
+            while lanes != np.uint64(0):
+                j = start + np.int64(popcount(~lanes & (lanes - one)))
+                lanes &= lanes - one
+                if j >= positions[1] or (later and j <= i):
+                    continue
+                if not found_before(left.planes, i, right.planes, j, bands, band):
+                    out[n] = (np.uint64(left.ids[i]) << np.uint64(32)) | np.uint64(right.ids[j])
+                    n += 1
     return n
 
 
@@ -362,20 +394,24 @@ def scan(
             if within and neighbour < key:
                 stop = tile
             if same:
-                tile = max(tile, row + 1)
+                tile = max(tile, row)
             while tile < stop:
                 until = min(tile + TILE, stop)
                 for i in range(max(row, state[3]), end, ROWS):
-                    begin = max(tile, i + 1) if same else tile
-                    blocks = (until - begin + LANES - 1) // LANES
-                    if blocks <= 0 or least_distance(left.planes, i, right.planes, begin, blocks, prefix) > t:
-                        continue
                     if n + EMITTED_AT_ONCE > len(out):
                         state[2] = tile
                         state[3] = i
                         return n
-                    for r in range(i, min(i + ROWS, end)):
-                        n = emit(left, r, right, max(begin, r + 1) if same else begin, until, bands, band, t, out, n)
+                    rows = (i, min(i + ROWS, end))
+                    begin = tile
+                    if same:
+                        if tile <= i < until:
+                            block = (i, min(i + ROWS, stop))
+                            n = emit(left, rows, right, block, True, bands, band, t, out, n)
+                        begin = max(tile, i + ROWS)
+                    blocks = (until - begin + LANES - 1) // LANES
+                    if blocks > 0 and least_distance(left.planes, i, right.planes, begin, blocks, prefix) <= t:
+                        n = emit(left, rows, right, (begin, until), False, bands, band, t, out, n)
                 state[3] = 0
                 tile = until
             state[1] += 1

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from dedup.errors import LimitError
 from dedup.search.codes import Distinct
-from dedup.search.plan import memory_of
+from dedup.search.plans import memory_of
 from dedup.search.sample import Degrees, degrees
 
 

@@ -13,7 +13,7 @@ from dedup.search.buckets import bucket_sizes, n_neighbours, near_sums
 from dedup.search.codes import Distinct
 from dedup.search.costs import Costs, measured, misses
 from dedup.search.crew import Crew
-from dedup.search.plan import Band, Plan, laid_out, least_width, memory_of, shapes
+from dedup.search.plans import Band, Plan, laid_out, least_width, memory_of, shapes
 from dedup.search.sample import distance_shares, meeting_shares, prefix_share
 
 _MAX_WIDTH = 26  # 2**26 buckets: half a gigabyte of offsets

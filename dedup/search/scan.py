@@ -13,7 +13,7 @@ from dedup.search.buckets import neighbour_masks, sort_into_buckets
 from dedup.search.codes import Distinct
 from dedup.search.costs import Costs, measured, misses
 from dedup.search.crew import Crew, spans
-from dedup.search.plan import Band, Plan
+from dedup.search.plans import Band, Plan
 from dedup.search.planner import band_costs
 
 Keys = NDArray[np.uint64]
@@ -74,11 +74,12 @@ def execute(plan: Plan, left: Distinct, right: Distinct | None, crew: Crew, sink
     if right is None:
         _emit_equal(left, crew, rows)
     costs = measured(left.words, plan.prefix_words)
+    one = two = None
     for number, band in enumerate(plan.bands):
         if crew.stopped:
             return
-        one = _bucketed(left, band, crew)
-        two = one if right is None else _bucketed(right, band, crew)
+        one = _bucketed(left, band, crew, one)
+        two = one if right is None else _bucketed(right, band, crew, two)
         tasks, seconds = _tasks(one, two, band, right is None, costs, crew)
         table, masks = plan.table(), neighbour_masks(band.width, band.radius)
 
@@ -101,11 +102,11 @@ def execute(plan: Plan, left: Distinct, right: Distinct | None, crew: Crew, sink
         crew.run(run, tasks, seconds)
 
 
-def _bucketed(side: Distinct, band: Band, crew: Crew) -> kernels.Side:
+def _bucketed(side: Distinct, band: Band, crew: Crew, reuse: kernels.Side | None) -> kernels.Side:
     if band.width == 0:
         n = len(side)
         return kernels.Side(side.planes, np.arange(n, dtype=np.uint32), np.array([0, n], np.int64))
-    return sort_into_buckets(side.planes, len(side), band.start, band.width, crew)
+    return sort_into_buckets(side.planes, len(side), band.start, band.width, crew, reuse)
 
 
 def _emit_equal(left: Distinct, crew: Crew, rows: _Rows) -> None:

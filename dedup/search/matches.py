@@ -8,12 +8,11 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from dedup.search import kernels
-from dedup.search import plan as plans
 from dedup.search.codes import Distinct, check, collapse, pack
 from dedup.search.crew import Crew, Progress
 from dedup.search.limits import check_memory, check_sample, passed
 from dedup.search.order import in_order
-from dedup.search.plan import Plan
+from dedup.search.plans import Plan, check_exact
 from dedup.search.planner import Request, choose
 from dedup.search.scan import Keys, PairSink, execute
 
@@ -149,7 +148,7 @@ def _found(
     """All pairs of rows, in order."""
     check(codes, other, max_distance)
     if chosen is not None:
-        plans.check_exact(chosen, 64 * codes.shape[1], max_distance)
+        check_exact(chosen, 64 * codes.shape[1], max_distance)
     left, right = _collapsed(codes, other, crew)
     if chosen is None:
         chosen = choose(Request(left, right, max_distance, crew), finder)
