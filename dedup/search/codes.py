@@ -57,6 +57,14 @@ def check_distance(max_distance: int, n_bits: int) -> None:
         raise ConfigError(message)
 
 
+def check_limit(limit: int) -> None:
+    """Raises `ConfigError` unless it is a number of pairs."""
+    whole = isinstance(limit, int | np.integer) and not isinstance(limit, bool)
+    if not whole or limit < 0:
+        message = f"limit must be a whole number of pairs, 0 or more, not {limit!r}."
+        raise ConfigError(message)
+
+
 def _described(codes: object) -> str:
     if isinstance(codes, np.ndarray):
         return f"{codes.dtype} of shape {codes.shape}"

@@ -7,6 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import Self, TypeVar
 
+from dedup.errors import ConfigError
+
 Progress = Callable[[float], None]
 """Called now and then with the share of the work done, in [0, 1], never decreasing."""
 
@@ -22,10 +24,14 @@ class Crew:
     """A pool of threads with one stop sign and one measure of progress. Leaving it drops all work not yet begun."""
 
     def __init__(self, threads: int | None = None, progress: Progress | None = None) -> None:
+        if threads is not None and threads < 1:
+            message = f"threads must be 1 or more, or None for all cores, not {threads!r}."
+            raise ConfigError(message)
         self.threads = threads or usable_cores()
         self.expected = 0.0  # seconds of all work; zero until a plan says it
         self._progress = progress
         self._done = 0.0
+        self._phase, self._phases = 0, 1
         self._reported = 0.0
         self._stop = threading.Event()
         self._pool = ThreadPoolExecutor(self.threads)
@@ -59,10 +65,16 @@ class Crew:
             self.advance(seconds / len(tasks))
         return results
 
+    def begin(self, phase: int, phases: int) -> None:
+        """From here on the work is one of several searches, each of which counts alike for the progress."""
+        self._phase, self._phases = phase, phases
+        self._done = self.expected = 0.0
+
     def advance(self, seconds: float) -> None:
         """Counts expected seconds as done."""
         self._done += seconds
         share = min(self._done / self.expected, 1.0) if self.expected else 0.0
+        share = (self._phase + share) / self._phases
         if self._progress is not None and share > self._reported:
             self._reported = share
             self._progress(share)

@@ -8,13 +8,14 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from dedup.search import kernels
-from dedup.search.codes import Distinct, check, collapse, pack
+from dedup.search.codes import check, check_limit, pack
 from dedup.search.crew import Crew, Progress
-from dedup.search.limits import check_memory, check_sample, passed
+from dedup.search.limits import check_sample
 from dedup.search.order import in_order
+from dedup.search.planner import Request, check_finder, choose
 from dedup.search.plans import Plan, check_exact
-from dedup.search.planner import Request, choose
-from dedup.search.scan import Keys, PairSink, execute
+from dedup.search.scan import Keys, PairSink
+from dedup.search.searching import collapsed, search
 
 MAX_PAIRS = 100_000_000
 """What `find_pairs` returns at the most: 1.8 GB of columns."""
@@ -44,8 +45,9 @@ def plan(
 ) -> Plan:
     """How `join` would search these codes, with the pairs to expect; `str()` of it is for people."""
     check(codes, other, max_distance)
+    check_finder(finder)
     with Crew(threads) as crew:
-        left, right = _collapsed(codes, other, crew)
+        left, right = collapsed(codes, other, crew)
         chosen = choose(Request(left, right, max_distance, crew), finder)
         return replace(chosen, expected_pairs=check_sample(left, right, max_distance, None))
 
@@ -129,13 +131,6 @@ def find_pairs(
     return pa.table({"a": found.a, "b": found.b, "distance": found.distance})
 
 
-def _collapsed(
-    codes: NDArray[np.uint64], other: NDArray[np.uint64] | None, crew: Crew
-) -> tuple[Distinct, Distinct | None]:
-    check_memory(codes, other, crew.threads)
-    return collapse(codes, crew), None if other is None else collapse(other, crew)
-
-
 def _found(
     codes: NDArray[np.uint64],
     other: NDArray[np.uint64] | None,
@@ -143,23 +138,18 @@ def _found(
     limit: int,
     crew: Crew,
     finder: str,
-    chosen: Plan | None,
+    plan: Plan | None,
 ) -> Keys:
     """All pairs of rows, in order."""
     check(codes, other, max_distance)
-    if chosen is not None:
-        check_exact(chosen, 64 * codes.shape[1], max_distance)
-    left, right = _collapsed(codes, other, crew)
-    if chosen is None:
-        chosen = choose(Request(left, right, max_distance, crew), finder)
-    check_sample(left, right, max_distance, limit)
-    crew.expected = chosen.seconds
+    check_limit(limit)
+    check_finder(finder)
+    if plan is not None:
+        check_exact(plan, 64 * codes.shape[1], max_distance)
+    sides = collapsed(codes, other, crew)
     sink = PairSink(limit)
-    execute(chosen, left, right, crew, sink)
-    if sink.found > limit:
-        sink.parts.clear()
-        raise passed(left, right, max_distance, limit)
-    del left, right
+    search(sides, max_distance, crew, sink, limit, finder, plan)
+    del sides
     return in_order(sink.parts, len(codes), crew)
 
 

@@ -206,12 +206,17 @@ FINDERS: dict[str, Callable[[Request], Plan]] = {"brute": plan_brute, "banded": 
 """How pairs can be found. Each says what it would do; `dedup.search.scan` does it."""
 
 
+def check_finder(finder: str) -> None:
+    """Raises `ConfigError` for a name that is not in the table."""
+    if finder != "auto" and finder not in FINDERS:
+        message = f"Unknown finder {finder!r}; it must be one of 'auto', {', '.join(map(repr, sorted(FINDERS)))}."
+        raise ConfigError(message)
+
+
 def choose(request: Request, finder: str) -> Plan:
     """The plan of the finder of that name, or with "auto" the fastest one."""
+    check_finder(finder)
     if finder != "auto":
-        if finder not in FINDERS:
-            message = f"Unknown finder {finder!r}; it must be one of 'auto', {', '.join(map(repr, sorted(FINDERS)))}."
-            raise ConfigError(message)
         return FINDERS[finder](request)
     brute = plan_brute(request)
     if request.pairs <= _SMALL**2:

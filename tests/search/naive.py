@@ -51,13 +51,16 @@ def turned(
     for a in range(n):
         for b in range(a + 1, n):
             best = None
-            for transform in [0, *sorted(oriented[0])]:
+            # Turning b by a transform and turning a by its inverse are one and the same claim about the pair.
+            for transform in sorted({0, *oriented[0], *(INVERSES[t] for t in oriented[0])}):
                 distances = []
                 for codes, turns in zip(upright, oriented, strict=True):
                     if transform == 0:
                         distances.append(distance(codes[a], codes[b]))
                         continue
-                    ways = [distance(codes[a], turns[transform][b])]
+                    ways = []
+                    if transform in turns:
+                        ways.append(distance(codes[a], turns[transform][b]))
                     if INVERSES[transform] in turns:
                         ways.append(distance(codes[b], turns[INVERSES[transform]][a]))
                     distances.append(min(ways))
