@@ -12,7 +12,7 @@ from dedup.search.buckets import bucket_offsets, neighbour_masks
 
 _KEY_BITS = 9
 _CODES = 1 << 12
-_FAR_BYTES = 1 << 26
+_FAR_BYTES = 1 << 25
 _CACHED_BYTES = 1 << 21  # the second-level cache of today's server cores
 
 
@@ -24,7 +24,6 @@ class Costs:
     visit: float  # to look up one neighbouring bucket
     group: float  # to begin with ROWS rows on a bucket
     move: float  # to put one code into its bucket
-    miss: float  # to touch memory that is in no cache, several such touches in flight
 
 
 def _best(run: Callable[[], object], repeats: int = 3) -> float:
@@ -66,7 +65,7 @@ def measured(words: int, prefix: int) -> Costs:
     masks = neighbour_masks(_KEY_BITS, 1)
     visits = (1 << _KEY_BITS) * (len(masks) + 1) / 2
     one_visit = max(_best(_scanned(bucketed, _KEY_BITS, masks, prefix)) / visits - block, 0.2 * block)
-    return Costs(block, one_visit / 2, one_visit / 2, _move(words), _miss())
+    return Costs(block, one_visit / 2, one_visit / 2, _move(words))
 
 
 @cache
@@ -90,12 +89,13 @@ def _move(words: int) -> float:
 
 @cache
 def _miss() -> float:
-    far = np.zeros(_FAR_BYTES // 8, np.uint64)
-    places = np.random.default_rng(0).integers(0, len(far), 1 << 13)
+    """Seconds to touch memory that is in no cache, several such touches in flight."""
+    far = np.ones(_FAR_BYTES // 8, np.uint64)  # ones: zeros would all be one and the same page
+    places = np.random.default_rng(0).integers(0, len(far), 1 << 14)
     return _best(lambda: far.take(places), 1) / len(places)
 
 
-def misses(costs: Costs, n: int, words: int) -> float:
+def misses(n: int, words: int) -> float:
     """Seconds for touching one code at random among n, whose share outside the cache grows with n."""
     n_bytes = 8 * n * words
-    return costs.miss * max(0.0, 1 - _CACHED_BYTES / n_bytes) if n_bytes else 0.0
+    return _miss() * (1 - _CACHED_BYTES / n_bytes) if n_bytes > _CACHED_BYTES else 0.0

@@ -124,7 +124,7 @@ class _Model:
         met = meeting_shares(distance_shares(request.left, request.right), self.max_width, len(radii) - 1)
         half = 0.5 if request.right is None else 1.0
         moved = n_codes if request.right is None else n_codes + n_other
-        far = misses(costs, n_other, request.left.words)
+        far = misses(n_other, request.left.words)
         self.seconds = np.empty((len(radii), self.max_width + 1))
         for radius in radii:
             for width in range(self.max_width + 1):
@@ -185,7 +185,7 @@ def _exact(request: Request, bands: tuple[Band, ...], prefix: int, costs: Costs)
     candidates = 0.0
     work = 0.0
     words, crew = request.left.words, request.crew
-    far = misses(costs, len(request.other), words)
+    far = misses(len(request.other), words)
     for band in bands:
         sizes = _sizes(request.left, band, crew)
         other_sizes = None if request.right is None else _sizes(request.right, band, crew)

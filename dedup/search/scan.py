@@ -130,7 +130,7 @@ def _tasks(
     n = len(one.ids)
     sizes = np.diff(one.offsets)
     other_sizes = None if within else np.diff(two.offsets)
-    far = misses(costs, len(two.ids), len(two.planes))
+    far = misses(len(two.ids), len(two.planes))
     passed = np.cumsum(band_costs(sizes, other_sizes, band, costs, far))
     total = float(passed[-1])
     parts = int(min(n, max(1, total / _TASK_SECONDS)))
