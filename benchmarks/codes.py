@@ -20,7 +20,8 @@ def uniform(n: int, words: int = 1, seed: int = 1) -> Codes:
 
 
 def photos(folder: Path, n: int, most_pictures: int = 4000, tiles: int = 6) -> tuple[Codes, int]:
-    """dHashes of the pictures below a folder and of tiles of them, brought to n rows by 8 to 12 random flips each.
+    """dHashes of the pictures below a folder and of tiles of them, brought to n rows by 8 to 12 random flips
+    each.
 
     Returns the codes and how many of them were hashed.
     """
@@ -35,7 +36,9 @@ def photos(folder: Path, n: int, most_pictures: int = 4000, tiles: int = 6) -> t
                 grey = picture.convert("L")
         except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError):
             continue  # the folder holds broken files on purpose
-        hashed += [np.packbits(imagehash.dhash(part).hash.ravel()).view(np.uint64) for part in _parts(grey, tiles)]
+        hashed += [
+            np.packbits(imagehash.dhash(part).hash.ravel()).view(np.uint64) for part in _parts(grey, tiles)
+        ]
     base = np.array(hashed, np.uint64).reshape(-1, 1)
     rng = np.random.default_rng(0)
     codes = base[rng.integers(0, len(base), n)]

@@ -69,7 +69,9 @@ def faiss_flat(codes: Codes, other: Codes | None, t: int, threads: int) -> Timin
 
 
 def faiss_multihash(codes: Codes, other: Codes | None, t: int, threads: int) -> Timing:
-    """The fastest of the exact settings: `hashes` parts with up to `flips` flips, where hashes * (flips + 1) > t."""
+    """The fastest of the exact settings: `hashes` parts with up to `flips` flips, where hashes * (flips + 1)
+    > t.
+    """
     try:
         import faiss
     except ImportError:
@@ -109,7 +111,7 @@ def numpy_loop(codes: Codes, other: Codes | None, t: int, threads: int) -> Timin
 
 @njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
 def _count(codes: Any, t: Any, rounds: Any) -> Any:
-    total = 0
+    total = np.uint64(0)
     for _ in range(rounds):
         for i in range(len(codes)):
             x = codes[i]

@@ -5,8 +5,8 @@
     python -m benchmarks.search --jobs a b      only these rows
     python -m benchmarks.search --scaling       seconds against N as docs/search-scaling.svg
 
-Every row runs in a process of its own, so that the peak memory is that of the row. A number with ~ is extrapolated from
-a part of at least a second; what is missing is said to be missing.
+Every row runs in a process of its own, so that the peak memory is that of the row. A number with ~ is
+extrapolated from a part of at least a second; what is missing is said to be missing.
 """
 
 import argparse
@@ -72,8 +72,12 @@ def measure(job: Job, threads: int, photos: Path) -> dict[str, str]:
     ours = median(seconds)
     cells = {"job": job.title + note, "goal": job.goal, "dedup": short(ours), "peak": f"{memory:.1f} GB"}
     chosen = plan(one, two, max_distance=job.max_distance, threads=threads)
-    cells["candidates"] = f"{chosen.candidates:.3g}, {ours * threads / max(1, chosen.candidates) * 1e9:.3f} ns"
-    cells["plan"] = f"{len(chosen.bands)} bands, {short(chosen.seconds)}" if chosen.finder == "banded" else "brute"
+    cells["candidates"] = (
+        f"{chosen.candidates:.3g}, {ours * threads / max(1, chosen.candidates) * 1e9:.3f} ns"
+    )
+    cells["plan"] = (
+        f"{len(chosen.bands)} bands, {short(chosen.seconds)}" if chosen.finder == "banded" else "brute"
+    )
     cells["pairs"] = f"{found:,}" if found else ""
     if job.real:
         same = sets.uniform(job.rows)
@@ -178,7 +182,9 @@ def small(job: Job) -> Job:
 def in_own_process(name: str, arguments: argparse.Namespace) -> dict[str, str]:
     command = [sys.executable, "-m", "benchmarks.search", "--jobs", name, "--as-json"]
     command += ["--threads", str(arguments.threads), "--photos", str(arguments.photos)]
-    done = subprocess.run([*command, *(["--quick"] if arguments.quick else [])], stdout=subprocess.PIPE, check=True)
+    done = subprocess.run(
+        [*command, *(["--quick"] if arguments.quick else [])], stdout=subprocess.PIPE, check=True
+    )
     cells: dict[str, str] = json.loads(done.stdout)
     return cells
 
@@ -212,7 +218,9 @@ def main() -> None:
         for name in names:
             print(f"… {name}", file=sys.stderr, flush=True)
             if name == "real" and not arguments.photos.is_dir():
-                rows.append({"job": JOBS[name].title, "dedup": f"no photos in {arguments.photos}: not measured"})
+                rows.append(
+                    {"job": JOBS[name].title, "dedup": f"no photos in {arguments.photos}: not measured"}
+                )
                 continue
             rows.append(in_own_process(name, arguments))
         printed(rows)

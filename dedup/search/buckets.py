@@ -34,7 +34,9 @@ def _in_steps(crew: Crew, parts: list[tuple[int, int]], step: Callable[[int, int
     crew.run(run, [(part, first, last) for part, (first, last) in enumerate(parts)])
 
 
-def bucket_sizes(planes: NDArray[np.uint64], n: int, start: int, width: int, crew: Crew) -> NDArray[np.uint32]:
+def bucket_sizes(
+    planes: NDArray[np.uint64], n: int, start: int, width: int, crew: Crew
+) -> NDArray[np.uint32]:
     """Sizes of the buckets, one row for each thread's span of the codes: shape (parts, 2**width)."""
     parts = spans(n, crew.threads if n > _ROWS_AT_ONCE >> 6 else 1)
     sizes = np.zeros((len(parts), 1 << width), np.uint32)
@@ -54,7 +56,8 @@ def sort_into_buckets(
     crew: Crew,
     reuse: kernels.Side | None = None,
 ) -> kernels.Side:
-    """The first n codes of the planes sorted by their bits start .. start + width - 1; stable, in linear time.
+    """The first n codes of the planes sorted by their bits start .. start + width - 1; stable, in linear
+    time.
 
     `reuse`: a side of as many codes that is no longer needed; fresh memory costs more than the sorting.
     """
@@ -100,4 +103,4 @@ def near_sums(weights: NDArray[np.float64], width: int, radius: int) -> NDArray[
     layers = np.zeros((radius + 1, 1 << width), np.float64)
     layers[0] = weights
     kernels.sum_of_neighbours(layers, width)
-    return layers.sum(axis=0)
+    return np.asarray(layers.sum(axis=0))

@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from dedup.search.codes import check, check_limit
 from dedup.search.crew import Crew, Progress
-from dedup.search.scan import Keys
 from dedup.search.sample import degrees
+from dedup.search.scan import Keys
 from dedup.search.searching import Sides, collapsed, search
 
 
@@ -21,11 +21,12 @@ def largest_distance_within(
     threads: int | None = None,
     progress: Progress | None = None,
 ) -> int | None:
-    """The largest distance, `cap` at most, within which there are at most `budget` pairs; None: not even at 0.
+    """The largest distance, `cap` at most, within which there are at most `budget` pairs; None: not even at
+    0.
 
-    The pairs are counted, not estimated: the answer depends on the codes alone, not on a sample, the machine or the
-    number of threads. A sample only says where to begin. Nothing is kept of the pairs. Costs about as much as two or
-    three searches at the answer.
+    The pairs are counted, not estimated: the answer depends on the codes alone, not on a sample, the machine
+    or the number of threads. A sample only says where to begin. Nothing is kept of the pairs. Costs about as
+    much as two or three searches at the answer.
     """
     check(codes, other, cap)
     check_limit(budget)

@@ -77,19 +77,25 @@ class Distinct:
 
     planes: NDArray[np.uint64]  # (words, n + kernels.PADDING)
     members: NDArray[np.uint32]  # rows, grouped by code; ascending within a group
-    starts: NDArray[np.int64] | None  # (n + 1,): code u stands in rows members[starts[u]:starts[u + 1]]; None: in one
+    starts: (
+        NDArray[np.int64] | None
+    )  # (n + 1,): code u is in rows members[starts[u]:starts[u + 1]]; None: in one
 
     def __len__(self) -> int:
-        return self.planes.shape[1] - kernels.PADDING
+        return int(self.planes.shape[1]) - kernels.PADDING
 
     @property
     def words(self) -> int:
         """64-bit words of a code."""
-        return self.planes.shape[0]
+        return int(self.planes.shape[0])
 
     def sizes(self, codes: NDArray[np.int64]) -> NDArray[np.int64]:
         """How many rows have each of these codes."""
-        return np.ones(len(codes), np.int64) if self.starts is None else self.starts[codes + 1] - self.starts[codes]
+        return (
+            np.ones(len(codes), np.int64)
+            if self.starts is None
+            else self.starts[codes + 1] - self.starts[codes]
+        )
 
     @property
     def equal_pairs(self) -> int:
@@ -134,7 +140,9 @@ def collapse(codes: NDArray[np.uint64], crew: Crew) -> Distinct:
     n, words = codes.shape
     planes = empty_planes(words, n)
     table = _permutation_table(words)
-    parts = [(codes, table, first, last, planes) for first, last in spans(n, 1 + n // _ROWS_A_TASK * crew.threads)]
+    parts = [
+        (codes, table, first, last, planes) for first, last in spans(n, 1 + n // _ROWS_A_TASK * crew.threads)
+    ]
     crew.run(kernels.permute, parts)
     width = min(24, max(0, (n // _CODES_A_BUCKET).bit_length()))
     side = sort_into_buckets(planes, n, HASHED, width, crew)

@@ -38,11 +38,12 @@ def _best(run: Callable[[], object], repeats: int = 3) -> float:
 
 def _scanned(side: kernels.Side, width: int, masks: np.ndarray, prefix: int) -> Callable[[], object]:
     bands = np.array([[0, width, 0]], np.int64)
+    within = True
     out = np.empty(2 * kernels.EMITTED_AT_ONCE, np.uint64)
 
     def run() -> object:
         state = np.zeros(4, np.int64)
-        return kernels.scan(side, side, bands, 0, masks, True, 0, prefix, len(side.ids), state, out)
+        return kernels.scan(side, side, bands, 0, masks, within, 0, prefix, len(side.ids), state, out)
 
     run()
     return run
@@ -61,7 +62,9 @@ def measured(words: int, prefix: int) -> Costs:
     block = _best(_scanned(whole, 0, neighbour_masks(0, 0), prefix)) / (
         _CODES * (_CODES + 1) / 2 / (kernels.ROWS * kernels.LANES)
     )
-    bucketed = kernels.Side(planes, ids, bucket_offsets(np.bincount(keys.astype(np.int64), minlength=1 << _KEY_BITS)))
+    bucketed = kernels.Side(
+        planes, ids, bucket_offsets(np.bincount(keys.astype(np.int64), minlength=1 << _KEY_BITS))
+    )
     masks = neighbour_masks(_KEY_BITS, 1)
     visits = (1 << _KEY_BITS) * (len(masks) + 1) / 2
     one_visit = max(_best(_scanned(bucketed, _KEY_BITS, masks, prefix)) / visits - block, 0.2 * block)

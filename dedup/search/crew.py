@@ -4,6 +4,7 @@ import os
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -21,7 +22,9 @@ def usable_cores() -> int:
 
 
 class Crew:
-    """A pool of threads with one stop sign and one measure of progress. Leaving it drops all work not yet begun."""
+    """A pool of threads with one stop sign and one measure of progress. Leaving it drops all work not yet
+    begun.
+    """
 
     def __init__(self, threads: int | None = None, progress: Progress | None = None) -> None:
         if threads is not None and threads < 1:
@@ -57,7 +60,9 @@ class Crew:
     def run(
         self, function: Callable[..., Result], parts: Sequence[tuple[object, ...]], seconds: float = 0.0
     ) -> list[Result]:
-        """function(*part) for every part, results in the order of the parts; `seconds`: expected, all together."""
+        """function(*part) for every part, results in the order of the parts; `seconds`: expected, all
+        together.
+        """
         tasks = [self._pool.submit(function, *part) for part in parts]
         results = []
         for task in tasks:
@@ -90,4 +95,4 @@ def spans(n: int, parts: int) -> list[tuple[int, int]]:
     """0 .. n cut into at most `parts` half-open ranges of nearly equal length, none empty."""
     parts = max(1, min(parts, n))
     cuts = [n * part // parts for part in range(parts + 1)]
-    return [(first, last) for first, last in zip(cuts, cuts[1:], strict=False) if first < last]
+    return [(first, last) for first, last in pairwise(cuts) if first < last]

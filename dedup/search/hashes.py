@@ -20,7 +20,9 @@ from dedup.search.searching import Sides, collapsed, search
 Codes = NDArray[np.uint64]
 
 COMBINE = ("any", "all")
-_PAIR_SECONDS = 2e-8  # to hand on a pair that another hash may reject: two touches of memory that is in no cache
+_PAIR_SECONDS = (
+    2e-8  # to hand on a pair that another hash may reject: two touches of memory that is in no cache
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +50,10 @@ def join_hashes(
 ) -> CombinedMatches:
     """Pairs within the distance of at least one hash (`any`) or of every one (`all`).
 
-    `codes` has one array (n, words) for each hash, all of the same n rows; `others` the same for the second side of a
-    cross-join. `max_distance` is one number for hashes of one width, or one for each hash. `any` costs one join for
-    each hash, `all` the join of the most selective one. Raises `LimitError` for more than `limit` pairs.
+    `codes` has one array (n, words) for each hash, all of the same n rows; `others` the same for the second
+    side of a cross-join. `max_distance` is one number for hashes of one width, or one for each hash. `any`
+    costs one join for each hash, `all` the join of the most selective one. Raises `LimitError` for more than
+    `limit` pairs.
     """
     bounds = checked(codes, others, max_distance, combine)
     check_limit(limit)
@@ -74,7 +77,9 @@ def checked(
         message = f"combine must be one of {', '.join(map(repr, COMBINE))}, not {combine!r}."
         raise ConfigError(message)
     if not codes or (others is not None and len(others) != len(codes)):
-        message = f"Every hash needs codes on both sides; there are {len(codes)} and {len(others or codes)} arrays."
+        message = (
+            f"Every hash needs codes on both sides; there are {len(codes)} and {len(others or codes)} arrays."
+        )
         raise ConfigError(message)
     if isinstance(max_distance, Sequence):
         bounds = list(max_distance)
@@ -82,7 +87,10 @@ def checked(
         bounds = [max_distance] * len(codes)
         widths = sorted({64 * one.shape[1] for one in codes if isinstance(one, np.ndarray) and one.ndim == 2})
         if len(widths) > 1:
-            message = f"Hashes of {widths} bits need one max_distance each; one number, {max_distance}, means another share of each."
+            message = (
+                f"Hashes of {widths} bits need one max_distance each; one number, {max_distance}, "
+                f"is another share of each."
+            )
             raise ConfigError(message)
     if len(bounds) != len(codes):
         message = f"There are {len(codes)} hashes and {len(bounds)} distances: {bounds}."
@@ -159,8 +167,9 @@ def distances_of(one: Codes, two: Codes, keys: Keys) -> NDArray[np.uint16]:
 
 def too_many(bounds: Sequence[int], limit: int) -> LimitError:
     """The error for several hashes that find too much together."""
-    message = f"There are more than {limit:,} pairs within the distances {list(bounds)}; lower them or raise the limit."
-    return LimitError(message)
+    return LimitError(
+        f"There are more than {limit:,} pairs within the distances {list(bounds)}; lower them or raise the limit."
+    )
 
 
 class Filtered:

@@ -1,12 +1,13 @@
 """The compiled loops of the search. Everything here runs without the interpreter's lock.
 
-Codes are held as *planes*: uint64, shape (words, n + PADDING), word w of all codes side by side, so that eight codes
-fill one vector register. Reading up to `PADDING` codes past an end is allowed; what is found there is not emitted.
+Codes are held as *planes*: uint64, shape (words, n + PADDING), word w of all codes side by side, so that
+eight codes fill one vector register. Reading up to `PADDING` codes past an end is allowed; what is found
+there is not emitted.
 
-All kernels live in one file: numba notices a changed kernel by its file, not by the files it calls into.
-They are compiled on the first call and kept in `__pycache__` beside this file or, where that cannot be written, in
-numba's folder below the user's cache folder (or NUMBA_CACHE_DIR). Where neither can be written they are compiled
-again in every process, which takes a few seconds.
+All kernels live in one file: numba notices a changed kernel by its file, not by the files it calls into. They
+are compiled on the first call and kept in `__pycache__` beside this file or, where that cannot be written, in
+numba's folder below the user's cache folder (or NUMBA_CACHE_DIR). Where neither can be written they are
+compiled again in every process, which takes a few seconds.
 """
 
 from collections.abc import Callable
@@ -33,7 +34,9 @@ _FAR = 1 << 20
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function as a kernel: without the interpreter's lock, kept between processes where a folder allows it."""
+    """The function as a kernel: without the interpreter's lock, kept between processes where a folder allows
+    it.
+    """
     try:
         kernel: Callable[..., Any] = njit(nogil=True, cache=True)(function)
     except RuntimeError:  # numba found no folder that it may write to
@@ -42,7 +45,9 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 inlined: Callable[[Callable[..., Any]], Callable[..., Any]] = njit(inline="always")
-"""For what is called once for each code: numba counts references to the arrays at every real call, some 20 ns."""
+"""For what is called once for each code: numba counts references to the arrays at every real call, some 20
+ns.
+"""
 
 
 class Side(NamedTuple):
@@ -50,14 +55,16 @@ class Side(NamedTuple):
 
     planes: NDArray[np.uint64]  # (words, n + PADDING)
     ids: NDArray[np.uint32]  # (n,) number of the code before sorting
-    offsets: NDArray[np.int64]  # (2**width + 1,) bucket k holds the positions offsets[k] .. offsets[k + 1] - 1
+    offsets: NDArray[
+        np.int64
+    ]  # (2**width + 1,) bucket k holds the positions offsets[k] .. offsets[k + 1] - 1
 
 
 @intrinsic  # type: ignore[untyped-decorator]  # numba ships no types
-def popcount(typing_context: Any, word: Any) -> Any:  # noqa: ARG001  # the signature numba calls
+def popcount(typing_context: Any, word: Any) -> Any:  # the signature numba calls
     """Number of set bits of a uint64, as LLVM's `ctpop`, which the vectoriser knows."""
 
-    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:  # noqa: ARG001
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return builder.ctpop(arguments[0])
 
     return types.uint64(types.uint64), codegen
@@ -130,17 +137,19 @@ def _least_of_words(
 
 @intrinsic  # type: ignore[untyped-decorator]
 def least_distance(
-    typing_context: Any,  # noqa: ARG001
+    typing_context: Any,
     left: Any,
-    row: Any,  # noqa: ARG001
+    row: Any,
     right: Any,
-    position: Any,  # noqa: ARG001
-    blocks: Any,  # noqa: ARG001
-    words: Any,  # noqa: ARG001
+    position: Any,
+    blocks: Any,
+    words: Any,
 ) -> Any:
-    """Least distance over the first `words` words of ROWS codes from `row` on to blocks × LANES from `position` on.
+    """Least distance over the first `words` words of ROWS codes from `row` on to blocks × LANES from
+    `position` on.
 
-    Written as vector instructions because a plain loop loses its vectors at the short, uneven ends that buckets have.
+    Written as vector instructions because a plain loop loses its vectors at the short, uneven ends that
+    buckets have.
     """
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -165,13 +174,13 @@ def least_distance(
 
 @intrinsic  # type: ignore[untyped-decorator]
 def lanes_within(
-    typing_context: Any,  # noqa: ARG001
+    typing_context: Any,
     left: Any,
-    row: Any,  # noqa: ARG001
+    row: Any,
     right: Any,
-    position: Any,  # noqa: ARG001
-    words: Any,  # noqa: ARG001
-    max_distance: Any,  # noqa: ARG001
+    position: Any,
+    words: Any,
+    max_distance: Any,
 ) -> Any:
     """Bit k is set where code `row` and code `position` + k differ in at most `max_distance` bits; k < LANES."""
 
@@ -227,8 +236,8 @@ def scatter(
 ) -> None:
     """Moves the first word of positions first .. last - 1 to their buckets and notes where each came from.
 
-    `cursors` has the next free position of every bucket. The other words follow in `gather`: a loop over words in
-    here makes LLVM generate code that is six times as slow.
+    `cursors` has the next free position of every bucket. The other words follow in `gather`: a loop over
+    words in here makes LLVM generate code that is six times as slow.
     """
     source, target = planes[0], to_planes[0]
     for p in range(first, last):
@@ -268,7 +277,9 @@ def permute(codes: Any, table: Any, first: Any, last: Any, planes: Any) -> None:
 
 @compiled
 def find_leaders(planes: Any, offsets: Any, first: Any, last: Any, leaders: Any) -> None:
-    """For every position of the buckets first .. last - 1 the first position of its bucket with the same code."""
+    """For every position of the buckets first .. last - 1 the first position of its bucket with the same
+    code.
+    """
     largest = 1
     for bucket in range(first, last):
         largest = max(largest, offsets[bucket + 1] - offsets[bucket])
@@ -329,9 +340,11 @@ def found_before(left: Any, i: Any, right: Any, j: Any, bands: Any, band: Any) -
 @inlined
 def emit(
     left: Any,
-    rows: Any,
+    row: Any,
+    last_row: Any,
     right: Any,
-    positions: Any,
+    position: Any,
+    last_position: Any,
     later: Any,
     bands: Any,
     band: Any,
@@ -341,17 +354,18 @@ def emit(
 ) -> Any:
     """Appends the pairs of a range of rows with a range of positions that are within the distance and new.
 
-    `later`: only positions behind the row.
+    `later`: only positions behind the row. Inlined, so it stands in one place only: compiling it takes a
+    second.
     """
     words = left.planes.shape[0]
     one = np.uint64(1)
-    for i in range(rows[0], rows[1]):
-        for start in range(positions[0], positions[1], LANES):
+    for i in range(row, last_row):
+        for start in range(position, last_position, LANES):
             lanes = lanes_within(left.planes, i, right.planes, start, words, t)
             while lanes != np.uint64(0):
                 j = start + np.int64(popcount(~lanes & (lanes - one)))
                 lanes &= lanes - one
-                if j >= positions[1] or (later and j <= i):
+                if j >= last_position or (later and j <= i):
                     continue
                 if not found_before(left.planes, i, right.planes, j, bands, band):
                     out[n] = (np.uint64(left.ids[i]) << np.uint64(32)) | np.uint64(right.ids[j])
@@ -373,11 +387,13 @@ def scan(
     state: Any,
     out: Any,
 ) -> Any:
-    """Compares rows of `left` with the neighbouring buckets of `right`; returns how many pairs it wrote to `out`.
+    """Compares rows of `left` with the neighbouring buckets of `right`; returns how many pairs it wrote to
+    `out`.
 
-    `masks` are the differences between the numbers of neighbouring buckets. `within`: both sides are the same, and
-    every pair of positions is looked at once. `prefix`: words that are compared first. `state` (row, mask, position,
-    row in chunk) is where to go on; the call returns when `out` is full or when row `last` is reached.
+    `masks` are the differences between the numbers of neighbouring buckets. `within`: both sides are the
+    same, and every pair of positions is looked at once. `prefix`: words that are compared first. `state`
+    (row, mask, position, row in chunk) is where to go on; the call returns when `out` is full or when row
+    `last` is reached.
     """
     start, width = bands[band, 0], bands[band, 1]
     t = np.uint64(max_distance)
@@ -402,16 +418,33 @@ def scan(
                         state[2] = tile
                         state[3] = i
                         return n
-                    rows = (i, min(i + ROWS, end))
-                    begin = tile
-                    if same:
-                        if tile <= i < until:
-                            block = (i, min(i + ROWS, stop))
-                            n = emit(left, rows, right, block, True, bands, band, t, out, n)
-                        begin = max(tile, i + ROWS)
+                    begin = max(tile, i + ROWS) if same else tile
                     blocks = (until - begin + LANES - 1) // LANES
-                    if blocks > 0 and least_distance(left.planes, i, right.planes, begin, blocks, prefix) <= t:
-                        n = emit(left, rows, right, (begin, until), False, bands, band, t, out, n)
+                    near = (
+                        blocks > 0
+                        and least_distance(left.planes, i, right.planes, begin, blocks, prefix) <= t
+                    )
+                    last_position = until
+                    # A group's own rows: the minimum cannot tell them, each is at distance 0 from itself.
+                    if same and tile <= i < until:
+                        begin = i + 1
+                        last_position = until if near else min(i + ROWS, stop)
+                        near = True
+                    if near:
+                        n = emit(
+                            left,
+                            i,
+                            min(i + ROWS, end),
+                            right,
+                            begin,
+                            last_position,
+                            same,
+                            bands,
+                            band,
+                            t,
+                            out,
+                            n,
+                        )
                 state[3] = 0
                 tile = until
             state[1] += 1
@@ -425,8 +458,9 @@ def scan(
 def expand(keys: Any, one: Any, two: Any, within: Any, state: Any, out: Any) -> Any:
     """Pairs of codes as pairs of rows: every row of the first code with every row of the second.
 
-    `one` and `two` are (members, starts): code u stands in the rows members[starts[u]] .. members[starts[u + 1] - 1].
-    `state` (key, row of the first, row of the second) is where to go on; returns when `out` is full or at the end.
+    `one` and `two` are (members, starts): code u stands in the rows members[starts[u]] .. members[starts[u +
+    1] - 1]. `state` (key, row of the first, row of the second) is where to go on; returns when `out` is full
+    or at the end.
     """
     n = 0
     while state[0] < len(keys):
@@ -452,7 +486,9 @@ def expand(keys: Any, one: Any, two: Any, within: Any, state: Any, out: Any) -> 
 
 @compiled
 def expand_groups(members: Any, starts: Any, last: Any, state: Any, out: Any) -> Any:
-    """All pairs of rows inside the groups state[0] .. last - 1; `state` (group, first, second) as in `expand`."""
+    """All pairs of rows inside the groups state[0] .. last - 1; `state` (group, first, second) as in
+    `expand`.
+    """
     n = 0
     while state[0] < last:
         begin = starts[state[0]]

@@ -33,8 +33,8 @@ def check_memory(codes: NDArray[np.uint64], other: NDArray[np.uint64] | None, th
     if needed > available:
         rows = n + (n_other or 0)
         message = (
-            f"Searching {rows:,} codes of {64 * words} bits needs about {needed / 2**30:.1f} GB of memory besides the "
-            f"codes, and {available / 2**30:.1f} GB are free. Search fewer codes at a time, or shorter ones."
+            f"Searching {rows:,} codes of {64 * words} bits needs about {needed / 2**30:.1f} GB of memory besides "
+            f"the codes, and {available / 2**30:.1f} GB are free. Search fewer codes at a time, or shorter ones."
         )
         raise LimitError(message)
 
@@ -51,7 +51,9 @@ def check_sample(left: Distinct, right: Distinct | None, max_distance: int, limi
 def passed(left: Distinct, right: Distinct | None, max_distance: int, limit: int) -> LimitError:
     """The error for a search that has found more than `limit` pairs."""
     equal = left.equal_pairs if right is None else 0
-    return _too_many(degrees(left, right, max_distance), equal, left.words, max_distance, limit, "more than", limit)
+    return _too_many(
+        degrees(left, right, max_distance), equal, left.words, max_distance, limit, "more than", limit
+    )
 
 
 def _too_many(
@@ -67,6 +69,6 @@ def _too_many(
     else:
         advice = "Not even max_distance 0 fits"
     return LimitError(
-        f"There are {bound} {pairs:,.0f} pairs within {max_distance} of {64 * words} bits, and the limit is {limit:,}. "
-        f"{advice}; lower the distance or raise the limit."
+        f"There are {bound} {pairs:,.0f} pairs within {max_distance} of {64 * words} bits, and the limit is "
+        f"{limit:,}. {advice}; lower the distance or raise the limit."
     )

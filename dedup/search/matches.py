@@ -66,9 +66,9 @@ def join(
     """Every pair of rows whose codes differ in at most `max_distance` bits.
 
     `codes` has shape (n, words), `other` (m, words): with it rows of `codes` are paired with rows of `other`,
-    without it rows of `codes` with each other, a < b. `finder` is a name of `dedup.search.FINDERS` or "auto", for the
-    fastest; `plan` uses one that stands already. Neither of them nor the number of threads changes the result.
-    Raises `LimitError` as soon as it is clear that there are more than `limit` pairs.
+    without it rows of `codes` with each other, a < b. `finder` is a name of `dedup.search.FINDERS` or "auto",
+    for the fastest; `plan` uses one that stands already. Neither of them nor the number of threads changes
+    the result. Raises `LimitError` as soon as it is clear that there are more than `limit` pairs.
     """
     with Crew(threads, progress) as crew:
         keys = _found(codes, other, max_distance, limit, crew, finder, plan)
@@ -91,7 +91,8 @@ def join_batches(
 ) -> Iterator[Matches]:
     """The same pairs in the same order, in parts of `batch_rows`, for writing a large result.
 
-    Between the parts a pair takes 8 bytes instead of 18, and nothing else of the search is in memory any more.
+    Between the parts a pair takes 8 bytes instead of 18, and nothing else of the search is in memory any
+    more.
     """
     with Crew(threads, progress) as crew:
         keys = _found(codes, other, max_distance, limit, crew, finder, plan)
@@ -119,9 +120,10 @@ def find_pairs(
 ) -> pa.Table:
     """All pairs of codes within `max_distance` bits (inclusive), exactly.
 
-    `codes`: uint8, shape (n, n_bytes), n_bytes a multiple of 8. Without `other` the codes are paired with each other
-    (a < b); with it a is a row of `codes` and b a row of `other`. Returns a table with columns a, b (int64) and
-    distance (uint16), sorted by (a, b). Raises `LimitError` when there are more than `limit` pairs.
+    `codes`: uint8, shape (n, n_bytes), n_bytes a multiple of 8. Without `other` the codes are paired with
+    each other (a < b); with it a is a row of `codes` and b a row of `other`. Returns a table with columns a,
+    b (int64) and distance (uint16), sorted by (a, b). Raises `LimitError` when there are more than `limit`
+    pairs.
 
     >>> codes = np.array([[0] * 8, [0] * 7 + [3], [255] * 8], dtype=np.uint8)
     >>> find_pairs(codes, max_distance=2).to_pylist()

@@ -33,10 +33,15 @@ def in_order(parts: list[Keys], n_rows: int, crew: Crew) -> Keys:
             keys[cursors[k] : cursors[k] + counts[k]] = taken[begin : begin + counts[k]]
             cursors[k] += counts[k]
             begin += counts[k]
-    crew.run(lambda first, last: keys[first:last].sort(), list(zip((ends - sizes).tolist(), ends.tolist(), strict=True)))
+    crew.run(
+        lambda first, last: keys[first:last].sort(),
+        list(zip((ends - sizes).tolist(), ends.tolist(), strict=True)),
+    )
     return keys
 
 
 def _slice_of(keys: Keys, n_rows: int, slices: int) -> np.ndarray:
     """Number of the slice of each pair, by its first row."""
-    return ((keys >> np.uint64(32)) * np.uint64(slices) // np.uint64(max(1, n_rows))).astype(np.int16 if slices < 1 << 15 else np.int64)
+    return ((keys >> np.uint64(32)) * np.uint64(slices) // np.uint64(max(1, n_rows))).astype(
+        np.int16 if slices < 1 << 15 else np.int64
+    )

@@ -1,11 +1,12 @@
 """Mirrored and turned copies: the codes of the other orientations joined against the upright ones.
 
-There are eight orientations of a picture, and one might join each with each. It is enough to turn one of the two: if
-`transform` applied to b gives a, then a as it stands matches b turned. So seven cross-joins do, not 63. Turning a back
-by the inverse instead matches b as it stands; for an exact hash of exact pixels that would be the same distance, but
-hashes are not quite equivariant (a DCT of an even number of samples, a difference that loses its first column, resized
-edges). The cross-joins contain both ways, (a, b) under a transform and (b, a) under its inverse, so the smaller of the
-two distances is used. Thus the result does not depend on which picture comes first.
+There are eight orientations of a picture, and one might join each with each. It is enough to turn one of the
+two: if `transform` applied to b gives a, then a as it stands matches b turned. So seven cross-joins do, not
+63. Turning a back by the inverse instead matches b as it stands; for an exact hash of exact pixels that would
+be the same distance, but hashes are not quite equivariant (a DCT of an even number of samples, a difference
+that loses its first column, resized edges). The cross-joins contain both ways, (a, b) under a transform and
+(b, a) under its inverse, so the smaller of the two distances is used. Thus the result does not depend on
+which picture comes first.
 """
 
 import threading
@@ -70,11 +71,12 @@ def join_orientations(
 ) -> OrientedMatches:
     """Pairs of rows that match as they stand or after turning one of them.
 
-    `upright` has one array (n, words) for each hash; `oriented` for each hash the codes of the same rows turned first,
-    by transform (all hashes the same transforms). `max_distance` and `combine` as in `join_hashes`; the distances of a
-    pair under a transform are the smaller ones of both ways. Of several transforms the one with the smallest share of
-    differing bits, summed over the hashes, is given; ties go to the first in `TRANSFORMS`. The work is one join for
-    each transform. Raises `LimitError` for more than `limit` pairs.
+    `upright` has one array (n, words) for each hash; `oriented` for each hash the codes of the same rows
+    turned first, by transform (all hashes the same transforms). `max_distance` and `combine` as in
+    `join_hashes`; the distances of a pair under a transform are the smaller ones of both ways. Of several
+    transforms the one with the smallest share of differing bits, summed over the hashes, is given; ties go to
+    the first in `TRANSFORMS`. The work is one join for each transform. Raises `LimitError` for more than
+    `limit` pairs.
     """
     bounds = checked(upright, None, max_distance, combine)
     check_limit(limit)
@@ -112,7 +114,7 @@ def _transforms(
 ) -> list[int]:
     """The transforms that are given, checked."""
     if len(oriented) != len(upright):
-        message = f"Every hash needs its oriented codes; there are {len(upright)} hashes and {len(oriented)} mappings."
+        message = f"Every hash needs its oriented codes: {len(upright)} hashes and {len(oriented)} mappings are given."
         raise ConfigError(message)
     transforms = sorted(oriented[0])
     for turned in oriented:
@@ -126,7 +128,9 @@ def _transforms(
         turned_codes = [turned[transform] for turned in oriented]
         checked(upright, turned_codes, list(bounds), combine)
         if any(len(turned) != len(one) for turned, one in zip(turned_codes, upright, strict=True)):
-            message = f"The codes turned by {TRANSFORMS[transform]!r} must be of the same rows as the upright ones."
+            message = (
+                f"The codes turned by {TRANSFORMS[transform]!r} must be of the same rows as the upright ones."
+            )
             raise ConfigError(message)
     return transforms
 
@@ -155,7 +159,7 @@ def _directed(
     if combine == "any":
         joined(upright, turned, bounds, combine, limit, crew, sink, finder, early)
     else:
-        # Both ways count for every hash, so the sink decides, and one hash, the same for all transforms, finds.
+        # Both ways count for every hash, so the sink decides; one hash, the same for all transforms, finds.
         joined(upright[:1], turned[:1], bounds[:1], "any", limit, crew, sink, finder, early=None)
     return sink.best()
 
@@ -216,7 +220,9 @@ class _Turned:
     def best(self) -> _Best:
         """All that was accepted."""
         if not self._parts:
-            return _Best(np.empty(0, np.uint64), np.empty(0, np.uint8), np.empty((len(self._upright), 0), np.uint16))
+            return _Best(
+                np.empty(0, np.uint64), np.empty(0, np.uint8), np.empty((len(self._upright), 0), np.uint16)
+            )
         return _Best(
             np.concatenate([part.keys for part in self._parts]),
             np.concatenate([part.transforms for part in self._parts]),

@@ -90,9 +90,10 @@ def plan_brute(request: Request) -> Plan:
 def plan_banded(request: Request) -> Plan:
     """The fastest choice of bands.
 
-    For every number of bands the radii are spread evenly, and bits go one by one to the band where they save most.
-    The costs come from a model with the distances of a sample; the few best plans are then compared by their exact
-    cost on these codes. Where no bands can help (a distance near the width), it is one band of width 0.
+    For every number of bands the radii are spread evenly, and bits go one by one to the band where they save
+    most. The costs come from a model with the distances of a sample; the few best plans are then compared by
+    their exact cost on these codes. Where no bands can help (a distance near the width), it is one band of
+    width 0.
     """
     if len(request.left) == 0 or len(request.other) == 0:
         return replace(plan_brute(request), finder="banded")
@@ -103,7 +104,9 @@ def plan_banded(request: Request) -> Plan:
         ((model.total(widths, radii), widths, radii) for widths, radii in map(model.allot, _shapes(request))),
         key=lambda ranked: ranked[0],
     )
-    plans = [_exact(request, laid_out(widths, radii), prefix, costs) for _, widths, radii in ranked[:_SHORTLIST]]
+    plans = [
+        _exact(request, laid_out(widths, radii), prefix, costs) for _, widths, radii in ranked[:_SHORTLIST]
+    ]
     if not plans:
         return replace(plan_brute(request), finder="banded")
     return min(plans, key=lambda plan: plan.seconds)
@@ -164,7 +167,9 @@ class _Model:
 
 
 def _filling(mean: float, at_once: int) -> tuple[float, float]:
-    """Of buckets with `mean` codes: the share that is not empty, and how many runs of `at_once` codes each has."""
+    """Of buckets with `mean` codes: the share that is not empty, and how many runs of `at_once` codes each
+    has.
+    """
     filled = 1 - float(np.exp(-mean))
     return filled, filled * max(1.0, mean / at_once + 0.45)
 
@@ -199,7 +204,8 @@ def _exact(request: Request, bands: tuple[Band, ...], prefix: int, costs: Costs)
 
 
 def _sizes(side: Distinct, band: Band, crew: Crew) -> NDArray[np.int64]:
-    return bucket_sizes(side.planes, len(side), band.start, band.width, crew).sum(axis=0, dtype=np.int64)
+    sizes = bucket_sizes(side.planes, len(side), band.start, band.width, crew)
+    return np.asarray(sizes.sum(axis=0, dtype=np.int64))
 
 
 FINDERS: dict[str, Callable[[Request], Plan]] = {"brute": plan_brute, "banded": plan_banded}
@@ -209,7 +215,9 @@ FINDERS: dict[str, Callable[[Request], Plan]] = {"brute": plan_brute, "banded": 
 def check_finder(finder: str) -> None:
     """Raises `ConfigError` for a name that is not in the table."""
     if finder != "auto" and finder not in FINDERS:
-        message = f"Unknown finder {finder!r}; it must be one of 'auto', {', '.join(map(repr, sorted(FINDERS)))}."
+        message = (
+            f"Unknown finder {finder!r}; it must be one of 'auto', {', '.join(map(repr, sorted(FINDERS)))}."
+        )
         raise ConfigError(message)
 
 

@@ -15,7 +15,9 @@ MAX_RADIUS = 3
 
 @dataclass(frozen=True, slots=True)
 class Band:
-    """Bits start .. start + width - 1 of the shuffled code; two codes meet if these differ in at most `radius`."""
+    """Bits start .. start + width - 1 of the shuffled code; two codes meet if these differ in at most
+    `radius`.
+    """
 
     start: int
     width: int  # bits
@@ -33,8 +35,12 @@ class Plan:
     n_other: int | None  # different codes on the second side; None in a self-join
     bands: tuple[Band, ...]  # one of width 0 for brute force: everything in one bucket
     prefix_words: int  # 64-bit words that are compared first; the rest only where these are near enough
-    candidates: int  # pairs of different codes that will be compared, a pair once for each band that offers it
-    expected_pairs: float | None  # pairs of rows within the distance, estimated from a sample; None: not estimated
+    candidates: (
+        int  # pairs of different codes that will be compared, a pair once for each band that offers it
+    )
+    expected_pairs: (
+        float | None
+    )  # pairs of rows within the distance, estimated from a sample; None: not estimated
     seconds: float  # expected on these threads
     threads: int
     memory_bytes: int  # expected at the peak, without the pairs (8 bytes each until they are handed out)
@@ -43,9 +49,10 @@ class Plan:
         side = "" if self.n_other is None else f" × {self.n_other:,}"
         pairs = "" if self.expected_pairs is None else f", about {self.expected_pairs:,.0f} pairs"
         lines = [
-            f"{self.finder}: {self.n_codes:,}{side} different codes of {self.n_bits} bits, distance <= {self.max_distance}",
+            f"{self.finder}: {self.n_codes:,}{side} different codes of {self.n_bits} bits, "
+            f"distance <= {self.max_distance}",
             f"  compares {self.candidates:,} candidates{pairs}",
-            f"  expects {self.seconds:.3g} s on {self.threads} threads and {self.memory_bytes / 2**20:,.0f} MB",
+            f"  expects {self.seconds:.3g} s on {self.threads} threads, {self.memory_bytes / 2**20:,.0f} MB",
         ]
         if self.finder == "banded":
             bands = ", ".join(f"{band.width} bits within {band.radius}" for band in self.bands)
@@ -67,19 +74,19 @@ class Plan:
 def check_exact(plan: Plan, n_bits: int, max_distance: int) -> None:
     """Raises `ConfigError` if the plan is for other codes or could miss a pair.
 
-    Two codes that differ in more than radius bits in *every* band differ in at least sum(radius + 1) bits. So no pair
-    is missed where that sum exceeds the distance (the general pigeonhole principle: Qin et al. 2018, "GPH: Similarity
-    Search in Hamming Space", section 3).
+    Two codes that differ in more than radius bits in *every* band differ in at least sum(radius + 1) bits. So
+    no pair is missed where that sum exceeds the distance (the general pigeonhole principle: Qin et al. 2018,
+    "GPH: Similarity Search in Hamming Space", section 3).
     """
     if (plan.n_bits, plan.max_distance) != (n_bits, max_distance):
-        message = (
-            f"The plan is for distance {plan.max_distance} of {plan.n_bits} bits, not {max_distance} of {n_bits}."
-        )
+        message = f"The plan is for distance {plan.max_distance} of {plan.n_bits} bits, not {max_distance} of {n_bits}."
         raise ConfigError(message)
     end = 0
     for band in plan.bands:
         if band.start < end or band.width < 0 or band.radius < 0 or band.start + band.width > n_bits:
-            message = f"The bands of a plan must be disjoint parts of {n_bits} bits in ascending order, not {band}."
+            message = (
+                f"The bands of a plan must be disjoint parts of {n_bits} bits in ascending order, not {band}."
+            )
             raise ConfigError(message)
         end = band.start + band.width
     whole = any(band.radius >= band.width for band in plan.bands)
@@ -119,7 +126,9 @@ def laid_out(widths: list[int], radii: tuple[int, ...]) -> tuple[Band, ...]:
 
 
 def memory_of(n_codes: int, n_other: int | None, words: int, widest: int, threads: int) -> int:
-    """Bytes at the peak: the given codes are not counted, the shuffled and the bucketed copy of each side are."""
+    """Bytes at the peak: the given codes are not counted, the shuffled and the bucketed copy of each side
+    are.
+    """
     rows = n_codes + (n_other or 0)
     copies = 2 * rows * (8 * words + 4) + rows * 4
     buckets = (1 << widest) * (8 + 8 * threads + 40) * (1 if n_other is None else 2)

@@ -17,7 +17,9 @@ _CHANCE = 1e-15  # of ending a search that would have fitted; a memory chip errs
 
 
 def distance_shares(left: Distinct, right: Distinct | None, seed: int = 0) -> NDArray[np.float64]:
-    """Share of each distance, 0 .. n_bits, among pairs of different codes drawn at random, shape (n_bits + 1,)."""
+    """Share of each distance, 0 .. n_bits, among pairs of different codes drawn at random, shape (n_bits +
+    1,).
+    """
     rng = np.random.default_rng(seed)
     other = left if right is None else right
     one = rng.integers(0, len(left), _PAIRS, dtype=np.uint64)
@@ -31,7 +33,9 @@ def distance_shares(left: Distinct, right: Distinct | None, seed: int = 0) -> ND
     return counts / _PAIRS
 
 
-def prefix_share(left: Distinct, right: Distinct | None, words: int, max_distance: int, seed: int = 0) -> float:
+def prefix_share(
+    left: Distinct, right: Distinct | None, words: int, max_distance: int, seed: int = 0
+) -> float:
     """Share of such pairs whose first `words` words differ in at most `max_distance` bits."""
     shortened = Distinct(left.planes[:words], left.members, None)
     other = None if right is None else Distinct(right.planes[:words], right.members, None)
@@ -39,7 +43,9 @@ def prefix_share(left: Distinct, right: Distinct | None, words: int, max_distanc
 
 
 def meeting_shares(shares: NDArray[np.float64], max_width: int, max_radius: int) -> NDArray[np.float64]:
-    """Share of pairs that differ in at most r of w bits picked at random, shape (max_radius + 1, max_width + 1)."""
+    """Share of pairs that differ in at most r of w bits picked at random, shape (max_radius + 1, max_width +
+    1).
+    """
     n_bits = len(shares) - 1
     met = np.zeros((max_radius + 1, max_width + 1))
     present = np.flatnonzero(shares)
@@ -47,7 +53,9 @@ def meeting_shares(shares: NDArray[np.float64], max_width: int, max_radius: int)
         ways = comb(n_bits, width)
         for radius in range(max_radius + 1):
             for d in present.tolist():
-                met[radius, width] += shares[d] * (comb(d, radius) * comb(n_bits - d, width - radius) / ways if radius <= width else 0.0)
+                met[radius, width] += shares[d] * (
+                    comb(d, radius) * comb(n_bits - d, width - radius) / ways if radius <= width else 0.0
+                )
     return np.cumsum(met, axis=0)
 
 
@@ -56,7 +64,9 @@ class Degrees:
     """Matches of some codes, drawn without repetition: what the whole search will find, roughly."""
 
     n_codes: int  # of which they were drawn
-    rows: NDArray[np.float64]  # for each drawn code the pairs of rows it takes part in, those of equal codes left out
+    rows: NDArray[
+        np.float64
+    ]  # for each drawn code the pairs of rows it takes part in, those of equal codes left out
     by_distance: NDArray[np.float64]  # the sum of these by distance, 0 .. max_distance
     halved: bool  # in a self-join every pair is seen from both ends
 
@@ -73,8 +83,9 @@ class Degrees:
     def at_least(self) -> float:
         """A number of pairs that the whole search exceeds, but for a chance of one in 10**15.
 
-        If k of s drawn codes have x or more matches, the share of such codes is hardly below k / s minus Hoeffding's
-        margin. So one code with very many matches, which a plain mean would scale up, cannot end a search.
+        If k of s drawn codes have x or more matches, the share of such codes is hardly below k / s minus
+        Hoeffding's margin. So one code with very many matches, which a plain mean would scale up, cannot end
+        a search.
         """
         if self.complete:
             return float(self.rows.sum()) * self.scale
@@ -109,7 +120,10 @@ def degrees(left: Distinct, right: Distinct | None, max_distance: int, seed: int
         state = np.array([first, 0, 0, 0], np.int64)
         while state[0] < last:
             n_out = kernels.scan(one, two, bands, 0, masks, False, max_distance, left.words, last, state, out)  # noqa: FBT003  # kernels take no keywords
-            i, j = (out[:n_out] >> np.uint64(32)).astype(np.int64), (out[:n_out] & np.uint64(0xFFFFFFFF)).astype(np.int64)
+            i, j = (
+                (out[:n_out] >> np.uint64(32)).astype(np.int64),
+                (out[:n_out] & np.uint64(0xFFFFFFFF)).astype(np.int64),
+            )
             keep = slice(None) if right is not None else drawn[i] != j
             i, j = i[keep], j[keep]
             weight = (drawn_sizes[i] * other.sizes(j)).astype(np.float64)

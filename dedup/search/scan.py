@@ -1,4 +1,6 @@
-"""Carries a plan out: band by band, in tasks of bounded work, and hands every found pair of rows to a sink once."""
+"""Carries a plan out: band by band, in tasks of bounded work, and hands every found pair of rows to a sink
+once.
+"""
 
 import threading
 from collections.abc import Callable
@@ -13,8 +15,8 @@ from dedup.search.buckets import neighbour_masks, sort_into_buckets
 from dedup.search.codes import Distinct
 from dedup.search.costs import Costs, measured, misses
 from dedup.search.crew import Crew, spans
-from dedup.search.plans import Band, Plan
 from dedup.search.planner import band_costs
+from dedup.search.plans import Band, Plan
 
 Keys = NDArray[np.uint64]
 """Pairs of rows, one number each: row of the first side << 32 | row of the second."""
@@ -80,26 +82,43 @@ def execute(plan: Plan, left: Distinct, right: Distinct | None, crew: Crew, sink
             return
         one = _bucketed(left, band, crew, one)
         two = one if right is None else _bucketed(right, band, crew, two)
-        tasks, seconds = _tasks(one, two, band, right is None, costs, crew)
-        table, masks = plan.table(), neighbour_masks(band.width, band.radius)
+        tasks, seconds = _tasks(one, two if right is not None else None, band, costs, crew)
+        masks = neighbour_masks(band.width, band.radius)
+        crew.run(_BandScan(plan, number, one, two, masks, rows).run, tasks, seconds)
 
-        def run(
-            first: int,
-            last: int,
-            one: kernels.Side = one,
-            two: kernels.Side = two,
-            number: int = number,
-            masks: NDArray[np.int64] = masks,
-        ) -> None:
-            state = np.array([first, 0, 0, 0], np.int64)
-            out = np.empty(_OUT, np.uint64)
-            while state[0] < last and not crew.stopped:
-                n = kernels.scan(
-                    one, two, table, number, masks, rows.within, plan.max_distance, plan.prefix_words, last, state, out
-                )
-                rows.deliver(out[:n])
 
-        crew.run(run, tasks, seconds)
+@dataclass(frozen=True, slots=True)
+class _BandScan:
+    """The comparisons of one band."""
+
+    plan: Plan
+    band: int  # its place in the plan
+    one: kernels.Side
+    two: kernels.Side
+    masks: NDArray[np.int64]  # differences between the numbers of neighbouring buckets
+    rows: _Rows
+
+    def run(self, first: int, last: int) -> None:
+        """Compares the rows first .. last - 1, as they are sorted, with their neighbours."""
+        plan = self.plan
+        bands = plan.table()
+        state = np.array([first, 0, 0, 0], np.int64)
+        out = np.empty(_OUT, np.uint64)
+        while state[0] < last and not self.rows.crew.stopped:
+            n = kernels.scan(
+                self.one,
+                self.two,
+                bands,
+                self.band,
+                self.masks,
+                self.rows.within,
+                plan.max_distance,
+                plan.prefix_words,
+                last,
+                state,
+                out,
+            )
+            self.rows.deliver(out[:n])
 
 
 def _bucketed(side: Distinct, band: Band, crew: Crew, reuse: kernels.Side | None) -> kernels.Side:
@@ -117,20 +136,22 @@ def _emit_equal(left: Distinct, crew: Crew, rows: _Rows) -> None:
 
     def run(first: int, last: int) -> None:
         rows.drain(
-            lambda state, out: kernels.expand_groups(left.members, starts, last, state, out), last, begin=first
+            lambda state, out: kernels.expand_groups(left.members, starts, last, state, out),
+            last,
+            begin=first,
         )
 
     crew.run(run, spans(len(left), 1 + len(left) // _GROUPS_A_TASK * crew.threads))
 
 
 def _tasks(
-    one: kernels.Side, two: kernels.Side, band: Band, within: bool, costs: Costs, crew: Crew
+    one: kernels.Side, two: kernels.Side | None, band: Band, costs: Costs, crew: Crew
 ) -> tuple[list[tuple[int, int]], float]:
-    """Ranges of rows of about equal cost, and the seconds for all of them on these threads."""
+    """Ranges of rows of about equal cost, and the seconds for all of them; `two` is None in a self-join."""
     n = len(one.ids)
     sizes = np.diff(one.offsets)
-    other_sizes = None if within else np.diff(two.offsets)
-    far = misses(len(two.ids), len(two.planes))
+    other_sizes = None if two is None else np.diff(two.offsets)
+    far = misses(len((two or one).ids), len(one.planes))
     passed = np.cumsum(band_costs(sizes, other_sizes, band, costs, far))
     total = float(passed[-1])
     parts = int(min(n, max(1, total / _TASK_SECONDS)))

@@ -26,7 +26,9 @@ def flipped(code: int, bits: Any) -> int:
     return code
 
 
-def forced(codes: NDArray[np.uint64], max_distance: int, widths: list[int], radii: tuple[int, ...], other: Any = None) -> Plan:
+def forced(
+    codes: NDArray[np.uint64], max_distance: int, widths: list[int], radii: tuple[int, ...], other: Any = None
+) -> Plan:
     """The plan with these bands, whatever the planner thinks of it."""
     chosen = plan(codes, other, max_distance=max_distance, finder="brute", threads=2)
     return replace(chosen, finder="banded", bands=laid_out(widths, radii))

@@ -6,21 +6,21 @@ def distance(one: int, two: int) -> int:
 
 
 def self_join(codes: list[int], max_distance: int) -> list[tuple[int, int, int]]:
-    found = []
-    for a in range(len(codes)):
-        for b in range(a + 1, len(codes)):
-            if distance(codes[a], codes[b]) <= max_distance:
-                found.append((a, b, distance(codes[a], codes[b])))
-    return found
+    return [
+        (a, b, distance(codes[a], codes[b]))
+        for a in range(len(codes))
+        for b in range(a + 1, len(codes))
+        if distance(codes[a], codes[b]) <= max_distance
+    ]
 
 
 def cross_join(codes: list[int], other: list[int], max_distance: int) -> list[tuple[int, int, int]]:
-    found = []
-    for a in range(len(codes)):
-        for b in range(len(other)):
-            if distance(codes[a], other[b]) <= max_distance:
-                found.append((a, b, distance(codes[a], other[b])))
-    return found
+    return [
+        (a, b, distance(codes[a], other[b]))
+        for a in range(len(codes))
+        for b in range(len(other))
+        if distance(codes[a], other[b]) <= max_distance
+    ]
 
 
 def several_hashes(

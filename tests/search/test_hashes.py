@@ -1,4 +1,5 @@
 import random
+from typing import Any
 
 import numpy as np
 import pytest
@@ -34,7 +35,9 @@ def test_hashes_of_several_widths_are_combined(combine: str, finder: str) -> Non
         hashes = []
         for width, bound in zip(widths, bounds, strict=True):
             centers = [rng.getrandbits(width) for _ in range(20)]
-            hashes.append([flipped(centers[k % 20], rng.sample(range(width), rng.randint(0, bound))) for k in order])
+            hashes.append(
+                [flipped(centers[k % 20], rng.sample(range(width), rng.randint(0, bound))) for k in order]
+            )
         expected = naive.several_hashes(hashes, bounds, combine)
         arrays = [packed(codes, width // 64) for codes, width in zip(hashes, widths, strict=True)]
         found = join_hashes(arrays, max_distance=bounds, combine=combine, finder=finder)
@@ -58,11 +61,12 @@ def test_cross_join_of_hashes(combine: str) -> None:
     one, two = related(rng, 40, 64, 12), related(rng, 40, 64, 12)
     bounds = [26, 25]
     found = join_hashes(
-        [packed(one[:15]), packed(two[:15])], [packed(one[15:]), packed(two[15:])], max_distance=bounds, combine=combine
+        [packed(one[:15]), packed(two[:15])],
+        [packed(one[15:]), packed(two[15:])],
+        max_distance=bounds,
+        combine=combine,
     )
-    expected = [
-        (a, b - 15) for a, b, _ in naive.several_hashes([one, two], bounds, combine) if a < 15 <= b
-    ]
+    expected = [(a, b - 15) for a, b, _ in naive.several_hashes([one, two], bounds, combine) if a < 15 <= b]
     got = list(zip(found.a.tolist(), found.b.tolist(), strict=True))
 
     assert expected == got
@@ -85,9 +89,9 @@ def test_one_distance_for_unequal_widths_is_refused() -> None:
         ({"finder": "fast"}, "must be one of 'auto', 'banded', 'brute'"),
     ],
 )
-def test_bad_combinations_are_refused(arguments: dict[str, object], message: str) -> None:
+def test_bad_combinations_are_refused(arguments: dict[str, Any], message: str) -> None:
     """Each mistake in what is combined is one error that says what is allowed."""
-    given = {"codes": [packed([1]), packed([1])], "max_distance": 3} | arguments
+    given: dict[str, Any] = {"codes": [packed([1]), packed([1])], "max_distance": 3} | arguments
     with pytest.raises(ConfigError, match=message):
         join_hashes(given.pop("codes"), **given)
 
@@ -161,7 +165,9 @@ def pictures_turned(picture: np.ndarray) -> list[np.ndarray]:
 
 
 def test_transforms_are_what_their_names_say() -> None:
-    """Applying a transform and then the one that INVERSE names gives the picture back, with Pillow as the judge."""
+    """Applying a transform and then the one that INVERSE names gives the picture back, with Pillow as the
+    judge.
+    """
     picture = np.arange(24, dtype=np.uint8).reshape(4, 6)
     for transform, inverse in enumerate(INVERSE):
         back = pictures_turned(pictures_turned(picture)[transform])[inverse]
@@ -191,7 +197,7 @@ def test_bad_orientations_are_refused() -> None:
     """Transforms outside the table, missing ones and codes of other rows are errors."""
     one = packed([1, 2])
     for oriented, message in (
-        ([], "1 hashes and 0 mappings"),
+        ([], "1 hashes and 0 mappings are given"),
         ([{8: one}], "from 1 to 7"),
         ([{1: packed([1])}], "'mirror' must be of the same rows"),
     ):

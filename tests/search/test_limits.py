@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,7 +27,10 @@ ONE = np.zeros((3, 1), np.uint64)
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"codes": np.zeros((3, 1), np.int64)}, r"codes must be a uint64 array .* not int64 of shape \(3, 1\)"),
+        (
+            {"codes": np.zeros((3, 1), np.int64)},
+            r"codes must be a uint64 array .* not int64 of shape \(3, 1\)",
+        ),
         ({"codes": np.zeros(3, np.uint64)}, r"not uint64 of shape \(3,\)"),
         ({"codes": [[1]]}, "codes must be a uint64 array .* not a list"),
         ({"codes": np.zeros((3, 0), np.uint64)}, "64 to 1024 bits wide, not 0"),
@@ -42,9 +46,9 @@ ONE = np.zeros((3, 1), np.uint64)
         ({"finder": "hnsw"}, "Unknown finder 'hnsw'; it must be one of 'auto', 'banded', 'brute'"),
     ],
 )
-def test_bad_requests_are_refused(arguments: dict[str, object], message: str) -> None:
+def test_bad_requests_are_refused(arguments: dict[str, Any], message: str) -> None:
     """Each wrong argument is one error that says what it got and what is allowed."""
-    given = {"codes": ONE, "max_distance": 3} | arguments
+    given: dict[str, Any] = {"codes": ONE, "max_distance": 3} | arguments
     with pytest.raises(ConfigError, match=message):
         join(given.pop("codes"), given.pop("other", None), **given)
 
@@ -59,7 +63,7 @@ def test_bad_requests_are_refused(arguments: dict[str, object], message: str) ->
         ("codes", "not a str"),
     ],
 )
-def test_bytes_that_are_no_codes_are_refused(codes: object, message: str) -> None:
+def test_bytes_that_are_no_codes_are_refused(codes: Any, message: str) -> None:
     """`find_pairs` takes bytes of a whole number of words only and says so."""
     with pytest.raises(ConfigError, match=message):
         find_pairs(codes, max_distance=3)
@@ -74,7 +78,7 @@ def test_nothing_to_pair(finder: str, words: int) -> None:
         got = join(codes, other, max_distance=5, finder=finder)
 
         assert len(got) == 0
-        assert (got.a.dtype, got.b.dtype, got.distance.dtype) == (np.int64, np.int64, np.uint16)
+        assert [got.a.dtype.str, got.b.dtype.str, got.distance.dtype.str] == ["<i8", "<i8", "<u2"]
         assert list(join_batches(codes, other, max_distance=5, finder=finder)) == []
         assert plan(codes, other, max_distance=5, finder=finder).candidates == 0
 
@@ -91,7 +95,9 @@ def test_largest_distances(finder: str) -> None:
 
 
 def test_read_only_and_strided_codes_are_taken() -> None:
-    """Codes that cannot be written to, or do not lie side by side, are searched as they are and stay untouched."""
+    """Codes that cannot be written to, or do not lie side by side, are searched as they are and stay
+    untouched.
+    """
     codes = packed(adversarial("all within t of one code", 5, 50, 64))
     expected = len(join(codes, max_distance=5))
     frozen = codes.copy()
@@ -121,7 +127,7 @@ def test_hopeless_search_ends_before_it_begins(monkeypatch: pytest.MonkeyPatch) 
     """Where a sample shows that there are far too many pairs, no plan is carried out."""
     codes = packed(adversarial("all within t of one code", 4, 20_000, 64))
     monkeypatch.setattr("dedup.search.searching.execute", lambda *_: pytest.fail("it was carried out"))
-    with pytest.raises(LimitError, match="at least .* pairs within 12 of 64 bits, and the limit is 1,000"):
+    with pytest.raises(LimitError, match=r"at least .* pairs within 12 of 64 bits, and the limit is 1,000"):
         join(codes, max_distance=12, limit=1000)
 
 
@@ -154,7 +160,9 @@ def test_too_little_memory_is_told_before_any_is_taken(monkeypatch: pytest.Monke
     """A search that would not fit is refused with the bytes it needs and the bytes there are."""
     monkeypatch.setattr("dedup.search.limits.available_memory", lambda: 1 << 20)
     monkeypatch.setattr("dedup.search.searching.collapse", lambda *_: pytest.fail("it was begun"))
-    with pytest.raises(LimitError, match=r"1,000,000 codes of 64 bits needs about 0\.\d GB .* 0\.0 GB are free"):
+    with pytest.raises(
+        LimitError, match=r"1,000,000 codes of 64 bits needs about 0\.\d GB .* 0\.0 GB are free"
+    ):
         join(np.zeros((10**6, 1), np.uint64), max_distance=3)
 
 
@@ -162,12 +170,19 @@ def test_plans_are_printed() -> None:
     """The text of a plan names the finder, the bands, the work and the time."""
     codes = np.random.default_rng(1).integers(0, 2**64, (50_000, 1), dtype=np.uint64)
     text = str(plan(codes, max_distance=6, finder="banded", threads=2))
-    for part in ("banded: 50,000 different codes of 64 bits, distance <= 6", "candidates", "bands:", " s on 2 threads"):
+    for part in (
+        "banded: 50,000 different codes of 64 bits, distance <= 6",
+        "candidates",
+        "bands:",
+        " s on 2 threads",
+    ):
         assert part in text
 
 
 def test_candidates_of_a_plan_are_exact() -> None:
-    """The plan's number of compared pairs is the number of pairs that share or neighbour a bucket, band by band."""
+    """The plan's number of compared pairs is the number of pairs that share or neighbour a bucket, band by
+    band.
+    """
     codes = np.random.default_rng(2).integers(0, 2**20, (3000, 1), dtype=np.uint64)
     codes = np.unique(codes, axis=0)
     chosen = plan(codes, max_distance=5, finder="banded")
@@ -185,13 +200,18 @@ def test_candidates_of_a_plan_are_exact() -> None:
 @pytest.mark.parametrize(
     ("bands", "message"),
     [
-        ((Band(0, 20, 1), Band(20, 20, 1)), r"could miss pairs: .* is 4 and must be more than max_distance, 4"),
+        (
+            (Band(0, 20, 1), Band(20, 20, 1)),
+            r"could miss pairs: .* is 4 and must be more than max_distance, 4",
+        ),
         ((Band(0, 20, 1), Band(19, 20, 3)), "disjoint"),
         ((Band(0, 20, 1), Band(50, 20, 3)), "disjoint"),
     ],
 )
 def test_plans_that_could_miss_pairs_are_refused(bands: tuple[Band, ...], message: str) -> None:
-    """A plan whose radii do not add up, or whose bands overlap or leave the code, is an error, not a wrong result."""
+    """A plan whose radii do not add up, or whose bands overlap or leave the code, is an error, not a wrong
+    result.
+    """
     good = forced(ONE, 4, [20, 20], (1, 2))
     bad = Plan(**{name: getattr(good, name) for name in Plan.__slots__} | {"bands": bands})
     with pytest.raises(ConfigError, match=message):
@@ -216,7 +236,8 @@ print("ended", flush=True)
 
 
 @pytest.mark.parametrize(
-    ("codes", "max_distance", "finder"), [("uniform", 28, "banded"), ("uniform", 20, "brute"), ("crowded", 16, "auto")]
+    ("codes", "max_distance", "finder"),
+    [("uniform", 28, "banded"), ("uniform", 20, "brute"), ("crowded", 16, "auto")],
 )
 def test_ctrl_c_ends_the_search(codes: str, max_distance: int, finder: str) -> None:
     """An interrupt in the middle of a search raises KeyboardInterrupt within a second or so, not at its end."""
@@ -246,7 +267,9 @@ print(len(join(np.arange(64, dtype=np.uint64)[:, None], max_distance=1)))
 
 @pytest.mark.parametrize("home_is_writable", [True, False])
 def test_a_read_only_package_still_searches(tmp_path: Path, home_is_writable: bool) -> None:
-    """Where kernels cannot be kept beside the package they go to the user's folder, or are compiled every time."""
+    """Where kernels cannot be kept beside the package they go to the user's folder, or are compiled every
+    time.
+    """
     package = tmp_path / "site" / "dedup"
     ignore = shutil.ignore_patterns("__pycache__")
     shutil.copytree(Path(dedup.search.__file__).parents[1], package, ignore=ignore)
@@ -254,13 +277,19 @@ def test_a_read_only_package_still_searches(tmp_path: Path, home_is_writable: bo
     (package / "search" / "__pycache__").write_text("")
     home = tmp_path / "home"
     home.mkdir()
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("NUMBA", "XDG", "HOME"))}
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith(("NUMBA", "XDG", "HOME"))
+    }
     if not home_is_writable:
         (home / ".cache").write_text("")
         (home / ".local").write_text("")
     environment |= {"PYTHONPATH": str(tmp_path / "site"), "HOME": str(home)}
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", FIRST_CALL], env=environment, capture_output=True, text=True, cwd=tmp_path
+        [sys.executable, "-W", "error", "-c", FIRST_CALL],
+        env=environment,
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
     )
 
     assert done.returncode == 0, done.stderr
