@@ -1,5 +1,33 @@
 """Thresholded Hamming search: every pair within a distance, none missed."""
 
-from dedup.search.join import Matches, Progress, find_pairs, join, pack
+from dedup.search.budget import largest_distance_within
+from dedup.search.codes import pack
+from dedup.search.crew import Progress
+from dedup.search.hashes import CombinedMatches, join_hashes
+from dedup.search.matches import MAX_PAIRS, Matches, distances, find_pairs, join, join_batches, plan
+from dedup.search.orientations import INVERSE, ORIENTATIONS, TRANSFORMS, OrientedMatches, join_orientations
+from dedup.search.planner import FINDERS
+from dedup.search.plans import Band, Plan
 
-__all__ = ["Matches", "Progress", "find_pairs", "join", "pack"]
+__all__ = [
+    "FINDERS",
+    "INVERSE",
+    "MAX_PAIRS",
+    "ORIENTATIONS",
+    "TRANSFORMS",
+    "Band",
+    "CombinedMatches",
+    "Matches",
+    "OrientedMatches",
+    "Plan",
+    "Progress",
+    "distances",
+    "find_pairs",
+    "join",
+    "join_batches",
+    "join_hashes",
+    "join_orientations",
+    "largest_distance_within",
+    "pack",
+    "plan",
+]
