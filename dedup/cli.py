@@ -54,6 +54,7 @@ Set = Annotated[
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace another run in the output folder.")]
 Workers = Annotated[int | None, typer.Option("--workers", min=0, help="Processes that hash; one per core by default.")]
+Explain = Annotated[bool, typer.Option("--explain", help="Print how the codes are searched and what it should take.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")]
 
 
@@ -104,6 +105,7 @@ def run(
     set_: Set = None,
     overwrite: Overwrite = False,  # noqa: FBT002  # typer makes a flag of it
     workers: Workers = None,
+    explain: Explain = False,  # noqa: FBT002
     quiet: Quiet = False,  # noqa: FBT002
 ) -> None:
     """Run the whole stage: hash, search, verify, decide, write and certify the splits, report."""
@@ -113,7 +115,7 @@ def run(
     from dedup import pipeline  # it imports numba; `--help` should not wait for it
 
     with _observed(quiet=quiet) as observer:
-        result = pipeline.run(settings, observer=observer, overwrite=overwrite)
+        result = pipeline.run(settings, observer=observer, overwrite=overwrite, explain=_explained if explain else None)
     _finish(result, quiet=quiet)
 
 
@@ -233,6 +235,10 @@ def _observed(*, quiet: bool) -> "Iterator[Observer | None]":
             yield None if quiet else console.Bars(bars)
         finally:
             logger.removeHandler(handler)
+
+
+def _explained(plan: str) -> None:
+    _err.print(plan, markup=False, highlight=False, soft_wrap=True)
 
 
 def _options(output: Path | None, workers: int | None) -> list[str]:

@@ -41,7 +41,6 @@ NOT_BUILT_YET: Final = {
     "dataset.source": {"webdataset"},
     "hash.algorithms": {"pdq"},
     "hash.mode": {"fast"},
-    "search.orientations": {"mirrored", "all"},
 }
 """Values that the design names and this version refuses by name."""
 
@@ -153,7 +152,9 @@ class SearchConfig(Section):
 
     max_distance: Annotated[Literal["auto"] | int | dict[str, int], BeforeValidator(_max_distance)] = "auto"
     combine: Annotated[Literal["any", "all"], _one_of("search.combine", "any", "all")] = "any"
-    orientations: Annotated[Literal["upright"], _one_of("search.orientations", "upright")] = "upright"
+    orientations: Annotated[
+        Literal["upright", "mirrored", "all"], _one_of("search.orientations", "upright", "mirrored", "all")
+    ] = "upright"
     max_candidates: Count = 20_000_000
 
 

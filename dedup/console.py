@@ -155,16 +155,13 @@ def planted(scores: "Iterable[Score]") -> Table:
     for name in ("planted", "found", "leaks planted", "leaks removed from train"):
         table.add_column(name, justify="right")
     for score in scores:
-        if score.found is None:
-            table.add_row(score.sort, f"{score.planted}", "not searched", f"{score.leaks}", "not searched", style="dim")
-        else:
-            colours = ["green" if score.found == score.planted else "yellow"]
-            colours.append("green" if score.leaks_removed == score.leaks else "yellow")
-            table.add_row(
-                score.sort,
-                f"{score.planted}",
-                f"[{colours[0]}]{score.found}[/]",
-                f"{score.leaks}",
-                f"[{colours[1]}]{score.leaks_removed}[/]",
-            )
+        found = "green" if score.found == score.planted else "yellow"
+        removed = "green" if score.leaks_removed == score.leaks else "yellow"
+        table.add_row(
+            score.sort,
+            f"{score.planted}",
+            f"[{found}]{score.found}[/]",
+            f"{score.leaks}",
+            f"[{removed}]{score.leaks_removed}[/]",
+        )
     return table

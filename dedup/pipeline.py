@@ -120,11 +120,18 @@ class Run:
         return self.opened().dataset_dict(self.keep())
 
 
-def run(config: Config, dataset: Any = None, *, observer: Observer | None = None, overwrite: bool = False) -> Run:
+def run(
+    config: Config,
+    dataset: Any = None,
+    *,
+    observer: Observer | None = None,
+    overwrite: bool = False,
+    explain: Callable[[str], None] | None = None,
+) -> Run:
     """The whole stage: from the dataset to the report.
 
     `dataset`: a `datasets.DatasetDict` or `Dataset` in place of `config.dataset.path`. Tables, splits and report are
-    written to `config.output.dir`; with none, everything stays in memory.
+    written to `config.output.dir`; with none, everything stays in memory. `explain` is told how the codes will be searched.
     """
     clock = _Clock(observer or _Silent())
     with clock.stage("manifest") as done:
@@ -145,7 +152,9 @@ def run(config: Config, dataset: Any = None, *, observer: Observer | None = None
         done(len(table))
     with clock.stage("candidates") as done:
         limit, threads = config.search.max_candidates, _threads(config)
-        found = candidates(result.hashes, resolved, limit=limit, threads=threads, progress=clock.advance)
+        found = candidates(
+            result.hashes, resolved, limit=limit, threads=threads, progress=clock.advance, explain=explain
+        )
         _store(result, "candidates", found)
         done(len(table))
     return _conclude(result, clock)

@@ -140,7 +140,7 @@ def _facts(row: Mapping[str, Any]) -> str:
         for name, value in row.items()
         if name.startswith(tables.distance_column(""))
     ] or [f"distance {row['distance']}"]
-    parts = [kind]
+    parts = [kind, *([row["transform"]] if row["transform"] != "identity" else [])]
     if row["kind"] == "near":
         parts += distances
         parts += [] if row["similarity"] is None else [f"similarity {row['similarity']:.3f}"]

@@ -34,9 +34,7 @@ def _in_steps(crew: Crew, parts: list[tuple[int, int]], step: Callable[[int, int
     crew.run(run, [(part, first, last) for part, (first, last) in enumerate(parts)])
 
 
-def bucket_sizes(
-    planes: NDArray[np.uint64], n: int, start: int, width: int, crew: Crew
-) -> NDArray[np.uint32]:
+def bucket_sizes(planes: NDArray[np.uint64], n: int, start: int, width: int, crew: Crew) -> NDArray[np.uint32]:
     """Sizes of the buckets, one row for each thread's span of the codes: shape (parts, 2**width)."""
     parts = spans(n, crew.threads if n > _ROWS_AT_ONCE >> 6 else 1)
     sizes = np.zeros((len(parts), 1 << width), np.uint32)
@@ -85,9 +83,7 @@ def sort_into_buckets(
 
 def neighbour_masks(width: int, radius: int) -> NDArray[np.int64]:
     """All differences between the numbers of buckets whose keys differ in at most `radius` bits, ascending."""
-    masks = [
-        sum(1 << bit for bit in bits) for q in range(radius + 1) for bits in combinations(range(width), q)
-    ]
+    masks = [sum(1 << bit for bit in bits) for q in range(radius + 1) for bits in combinations(range(width), q)]
     return np.sort(np.array(masks, np.int64))
 
 

@@ -77,9 +77,7 @@ class Distinct:
 
     planes: NDArray[np.uint64]  # (words, n + kernels.PADDING)
     members: NDArray[np.uint32]  # rows, grouped by code; ascending within a group
-    starts: (
-        NDArray[np.int64] | None
-    )  # (n + 1,): code u is in rows members[starts[u]:starts[u + 1]]; None: in one
+    starts: NDArray[np.int64] | None  # (n + 1,): code u is in rows members[starts[u]:starts[u + 1]]; None: in one
 
     def __len__(self) -> int:
         return int(self.planes.shape[1]) - kernels.PADDING
@@ -91,11 +89,7 @@ class Distinct:
 
     def sizes(self, codes: NDArray[np.int64]) -> NDArray[np.int64]:
         """How many rows have each of these codes."""
-        return (
-            np.ones(len(codes), np.int64)
-            if self.starts is None
-            else self.starts[codes + 1] - self.starts[codes]
-        )
+        return np.ones(len(codes), np.int64) if self.starts is None else self.starts[codes + 1] - self.starts[codes]
 
     @property
     def equal_pairs(self) -> int:
@@ -140,9 +134,7 @@ def collapse(codes: NDArray[np.uint64], crew: Crew) -> Distinct:
     n, words = codes.shape
     planes = empty_planes(words, n)
     table = _permutation_table(words)
-    parts = [
-        (codes, table, first, last, planes) for first, last in spans(n, 1 + n // _ROWS_A_TASK * crew.threads)
-    ]
+    parts = [(codes, table, first, last, planes) for first, last in spans(n, 1 + n // _ROWS_A_TASK * crew.threads)]
     crew.run(kernels.permute, parts)
     width = min(24, max(0, (n // _CODES_A_BUCKET).bit_length()))
     side = sort_into_buckets(planes, n, HASHED, width, crew)

@@ -62,9 +62,7 @@ def measured(words: int, prefix: int) -> Costs:
     block = _best(_scanned(whole, 0, neighbour_masks(0, 0), prefix)) / (
         _CODES * (_CODES + 1) / 2 / (kernels.ROWS * kernels.LANES)
     )
-    bucketed = kernels.Side(
-        planes, ids, bucket_offsets(np.bincount(keys.astype(np.int64), minlength=1 << _KEY_BITS))
-    )
+    bucketed = kernels.Side(planes, ids, bucket_offsets(np.bincount(keys.astype(np.int64), minlength=1 << _KEY_BITS)))
     masks = neighbour_masks(_KEY_BITS, 1)
     visits = (1 << _KEY_BITS) * (len(masks) + 1) / 2
     one_visit = max(_best(_scanned(bucketed, _KEY_BITS, masks, prefix)) / visits - block, 0.2 * block)

@@ -20,9 +20,7 @@ from dedup.search.searching import Sides, collapsed, search
 Codes = NDArray[np.uint64]
 
 COMBINE = ("any", "all")
-_PAIR_SECONDS = (
-    2e-8  # to hand on a pair that another hash may reject: two touches of memory that is in no cache
-)
+_PAIR_SECONDS = 2e-8  # to hand on a pair that another hash may reject: two touches of memory that is in no cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +75,7 @@ def checked(
         message = f"combine must be one of {', '.join(map(repr, COMBINE))}, not {combine!r}."
         raise ConfigError(message)
     if not codes or (others is not None and len(others) != len(codes)):
-        message = (
-            f"Every hash needs codes on both sides; there are {len(codes)} and {len(others or codes)} arrays."
-        )
+        message = f"Every hash needs codes on both sides; there are {len(codes)} and {len(others or codes)} arrays."
         raise ConfigError(message)
     if isinstance(max_distance, Sequence):
         bounds = list(max_distance)

@@ -55,9 +55,7 @@ class Side(NamedTuple):
 
     planes: NDArray[np.uint64]  # (words, n + PADDING)
     ids: NDArray[np.uint32]  # (n,) number of the code before sorting
-    offsets: NDArray[
-        np.int64
-    ]  # (2**width + 1,) bucket k holds the positions offsets[k] .. offsets[k + 1] - 1
+    offsets: NDArray[np.int64]  # (2**width + 1,) bucket k holds the positions offsets[k] .. offsets[k + 1] - 1
 
 
 @intrinsic  # type: ignore[untyped-decorator]  # numba ships no types
@@ -118,9 +116,7 @@ def _least_of_one_word(builder: Any, rows: _Planes, codes: _Planes, blocks: Any,
             builder.store(_minimum(builder, builder.load(least[r]), distance), least[r])
 
 
-def _least_of_words(
-    builder: Any, rows: _Planes, codes: _Planes, blocks: Any, words: Any, least: list[Any]
-) -> None:
+def _least_of_words(builder: Any, rows: _Planes, codes: _Planes, blocks: Any, words: Any, least: list[Any]) -> None:
     distances = [cgutils.alloca_once(builder, _VECTOR) for _ in range(ROWS)]
     with cgutils.for_range(builder, blocks, intp=_I64) as block:
         for distance in distances:
@@ -420,10 +416,7 @@ def scan(
                         return n
                     begin = max(tile, i + ROWS) if same else tile
                     blocks = (until - begin + LANES - 1) // LANES
-                    near = (
-                        blocks > 0
-                        and least_distance(left.planes, i, right.planes, begin, blocks, prefix) <= t
-                    )
+                    near = blocks > 0 and least_distance(left.planes, i, right.planes, begin, blocks, prefix) <= t
                     last_position = until
                     # A group's own rows: the minimum cannot tell them, each is at distance 0 from itself.
                     if same and tile <= i < until:

@@ -51,9 +51,7 @@ def check_sample(left: Distinct, right: Distinct | None, max_distance: int, limi
 def passed(left: Distinct, right: Distinct | None, max_distance: int, limit: int) -> LimitError:
     """The error for a search that has found more than `limit` pairs."""
     equal = left.equal_pairs if right is None else 0
-    return _too_many(
-        degrees(left, right, max_distance), equal, left.words, max_distance, limit, "more than", limit
-    )
+    return _too_many(degrees(left, right, max_distance), equal, left.words, max_distance, limit, "more than", limit)
 
 
 def _too_many(

@@ -128,9 +128,7 @@ def _transforms(
         turned_codes = [turned[transform] for turned in oriented]
         checked(upright, turned_codes, list(bounds), combine)
         if any(len(turned) != len(one) for turned, one in zip(turned_codes, upright, strict=True)):
-            message = (
-                f"The codes turned by {TRANSFORMS[transform]!r} must be of the same rows as the upright ones."
-            )
+            message = f"The codes turned by {TRANSFORMS[transform]!r} must be of the same rows as the upright ones."
             raise ConfigError(message)
     return transforms
 
@@ -220,9 +218,7 @@ class _Turned:
     def best(self) -> _Best:
         """All that was accepted."""
         if not self._parts:
-            return _Best(
-                np.empty(0, np.uint64), np.empty(0, np.uint8), np.empty((len(self._upright), 0), np.uint16)
-            )
+            return _Best(np.empty(0, np.uint64), np.empty(0, np.uint8), np.empty((len(self._upright), 0), np.uint16))
         return _Best(
             np.concatenate([part.keys for part in self._parts]),
             np.concatenate([part.transforms for part in self._parts]),

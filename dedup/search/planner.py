@@ -104,9 +104,7 @@ def plan_banded(request: Request) -> Plan:
         ((model.total(widths, radii), widths, radii) for widths, radii in map(model.allot, _shapes(request))),
         key=lambda ranked: ranked[0],
     )
-    plans = [
-        _exact(request, laid_out(widths, radii), prefix, costs) for _, widths, radii in ranked[:_SHORTLIST]
-    ]
+    plans = [_exact(request, laid_out(widths, radii), prefix, costs) for _, widths, radii in ranked[:_SHORTLIST]]
     if not plans:
         return replace(plan_brute(request), finder="banded")
     return min(plans, key=lambda plan: plan.seconds)
@@ -215,9 +213,7 @@ FINDERS: dict[str, Callable[[Request], Plan]] = {"brute": plan_brute, "banded": 
 def check_finder(finder: str) -> None:
     """Raises `ConfigError` for a name that is not in the table."""
     if finder != "auto" and finder not in FINDERS:
-        message = (
-            f"Unknown finder {finder!r}; it must be one of 'auto', {', '.join(map(repr, sorted(FINDERS)))}."
-        )
+        message = f"Unknown finder {finder!r}; it must be one of 'auto', {', '.join(map(repr, sorted(FINDERS)))}."
         raise ConfigError(message)
 
 

@@ -35,12 +35,8 @@ class Plan:
     n_other: int | None  # different codes on the second side; None in a self-join
     bands: tuple[Band, ...]  # one of width 0 for brute force: everything in one bucket
     prefix_words: int  # 64-bit words that are compared first; the rest only where these are near enough
-    candidates: (
-        int  # pairs of different codes that will be compared, a pair once for each band that offers it
-    )
-    expected_pairs: (
-        float | None
-    )  # pairs of rows within the distance, estimated from a sample; None: not estimated
+    candidates: int  # pairs of different codes that will be compared, a pair once for each band that offers it
+    expected_pairs: float | None  # pairs of rows within the distance, estimated from a sample; None: not estimated
     seconds: float  # expected on these threads
     threads: int
     memory_bytes: int  # expected at the peak, without the pairs (8 bytes each until they are handed out)
@@ -84,9 +80,7 @@ def check_exact(plan: Plan, n_bits: int, max_distance: int) -> None:
     end = 0
     for band in plan.bands:
         if band.start < end or band.width < 0 or band.radius < 0 or band.start + band.width > n_bits:
-            message = (
-                f"The bands of a plan must be disjoint parts of {n_bits} bits in ascending order, not {band}."
-            )
+            message = f"The bands of a plan must be disjoint parts of {n_bits} bits in ascending order, not {band}."
             raise ConfigError(message)
         end = band.start + band.width
     whole = any(band.radius >= band.width for band in plan.bands)

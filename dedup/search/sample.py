@@ -33,9 +33,7 @@ def distance_shares(left: Distinct, right: Distinct | None, seed: int = 0) -> ND
     return counts / _PAIRS
 
 
-def prefix_share(
-    left: Distinct, right: Distinct | None, words: int, max_distance: int, seed: int = 0
-) -> float:
+def prefix_share(left: Distinct, right: Distinct | None, words: int, max_distance: int, seed: int = 0) -> float:
     """Share of such pairs whose first `words` words differ in at most `max_distance` bits."""
     shortened = Distinct(left.planes[:words], left.members, None)
     other = None if right is None else Distinct(right.planes[:words], right.members, None)
@@ -64,9 +62,7 @@ class Degrees:
     """Matches of some codes, drawn without repetition: what the whole search will find, roughly."""
 
     n_codes: int  # of which they were drawn
-    rows: NDArray[
-        np.float64
-    ]  # for each drawn code the pairs of rows it takes part in, those of equal codes left out
+    rows: NDArray[np.float64]  # for each drawn code the pairs of rows it takes part in, those of equal codes left out
     by_distance: NDArray[np.float64]  # the sum of these by distance, 0 .. max_distance
     halved: bool  # in a self-join every pair is seen from both ends
 

@@ -1,5 +1,8 @@
 """candidates: representatives of pictures whose codes lie within the searched distance, with their similarity."""
 
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -8,35 +11,47 @@ from numpy.typing import NDArray
 from dedup import graph, tables
 from dedup.config import Resolved
 from dedup.hashers.thumbnail import MIN_INFORMATION
-from dedup.search import Progress, join, pack
+from dedup.search import Progress, join_hashes, join_orientations, pack, plan
+from dedup.search import distances as code_distances
 from dedup.verify import similarities
+
+Codes = Mapping[str, NDArray[np.uint64]]  # by column of `hashes`: the codes of the samples that are searched
 
 
 def candidates(
-    hashes: pa.Table, resolved: Resolved, *, limit: int, threads: int, progress: Progress | None = None
+    hashes: pa.Table,
+    resolved: Resolved,
+    *,
+    limit: int,
+    threads: int,
+    progress: Progress | None = None,
+    explain: Callable[[str], None] | None = None,
 ) -> pa.Table:
     """Every pair of representatives within the distance of any (or of all) of the algorithms.
 
     Pictures with the same pixels are searched as one, by their lowest sample. Pictures without information are not
-    searched: their codes are decided by noise. Raises `LimitError` when an algorithm alone passes `limit`.
+    searched: their codes are decided by noise. `explain` is told how each algorithm's codes will be searched. Raises
+    `LimitError` for more than `limit` pairs.
     """
     samples = searched(hashes)
     chosen = hashes.take(pa.array(samples))
-    codes = {name: pack(fixed_width(chosen[name])) for name in resolved.algorithms}
-    a, b = _joined(codes, resolved, limit, threads, progress)
-    columns: dict[str, NDArray[np.generic]] = {"a": samples[a], "b": samples[b]}
-    columns["transform"] = np.zeros(len(a), dtype=np.uint8)
-    for name in resolved.algorithms:
-        columns[tables.distance_column(name)] = _distances(codes[name], a, b)
+    columns = [tables.code_column(n, t) for n in resolved.algorithms for t in ("identity", *turns(resolved))]
+    codes = {column: pack(fixed_width(chosen[column])) for column in columns}
+    if explain is not None:
+        for name in resolved.algorithms:
+            chosen_plan = plan(codes[name], max_distance=resolved.max_distance[name], threads=threads)
+            explain(f"{name}, {chosen_plan}")
+        if turns(resolved):
+            explain(f"The same again for {len(turns(resolved))} more orientations.")
+    found = _joined(codes, resolved, limit, threads, progress)
     similarity = None
     if resolved.method == "pixels":
-        similarity = similarities(fixed_width(chosen["thumbnail"]), a, b, threads=threads)
+        found, similarity = _verified(found, codes, fixed_width(chosen["thumbnail"]), resolved, threads)
+    arrays = [samples[found.a], samples[found.b], found.transform, *found.distances.values()]
     schema = tables.candidates_schema(resolved.algorithms)
-    arrays = [
-        *map(pa.array, columns.values()),
-        pa.nulls(len(a), pa.float32()) if similarity is None else similarity,
-    ]
-    return pa.table(arrays, schema=schema)
+    return pa.table(
+        [*arrays, pa.nulls(len(found.a), pa.float32()) if similarity is None else similarity], schema=schema
+    )
 
 
 def searched(hashes: pa.Table) -> NDArray[np.int64]:
@@ -44,6 +59,11 @@ def searched(hashes: pa.Table) -> NDArray[np.int64]:
     informed = pc.greater_equal(hashes["information"], MIN_INFORMATION).fill_null(False).to_numpy()  # noqa: FBT003
     first = graph.representatives(hashes["pixel_digest"]) == np.arange(len(hashes))
     return np.flatnonzero(informed & first).astype(np.int64)
+
+
+def turns(resolved: Resolved) -> tuple[str, ...]:
+    """The transforms that are searched besides the identity."""
+    return tables.ORIENTATIONS[resolved.orientations]
 
 
 def fixed_width(column: pa.ChunkedArray) -> NDArray[np.uint8]:
@@ -58,33 +78,63 @@ def fixed_width(column: pa.ChunkedArray) -> NDArray[np.uint8]:
     )
 
 
-def _joined(
-    codes: dict[str, NDArray[np.uint64]],
-    resolved: Resolved,
-    limit: int,
-    threads: int,
-    progress: Progress | None,
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Positions (a, b) of the pairs, sorted, each once."""
-    n = len(next(iter(codes.values())))
-    every: list[NDArray[np.int64]] = []
-    for turn, (name, words) in enumerate(codes.items()):
-        report = None
-        if progress is not None:
-            # The loop variables are bound now: the call comes later, from inside the join.
-            def report(share: float, turn: int = turn) -> None:
-                progress((turn + share) / len(codes))
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """Positions of pairs among the searched samples, sorted by (a, b), each once."""
 
-        found = join(words, max_distance=resolved.max_distance[name], limit=limit, threads=threads, progress=report)
-        every.append(found.a * n + found.b)
-    keys, counts = np.unique(np.concatenate(every), return_counts=True)
-    if resolved.combine == "all":
-        keys = keys[counts == len(codes)]
-    return keys // max(n, 1), keys % max(n, 1)
+    a: NDArray[np.int64]
+    b: NDArray[np.int64]
+    transform: NDArray[np.uint8]  # places in `tables.TRANSFORMS`
+    distances: dict[str, NDArray[np.uint16]]  # by algorithm, under the transform
 
 
-def _distances(codes: NDArray[np.uint64], a: NDArray[np.int64], b: NDArray[np.int64]) -> NDArray[np.uint16]:
-    out = np.zeros(len(a), dtype=np.uint16)
-    for word in range(codes.shape[1]):
-        out += np.bitwise_count(codes[a, word] ^ codes[b, word])
-    return out
+def _joined(codes: Codes, resolved: Resolved, limit: int, threads: int, progress: Progress | None) -> _Found:
+    upright = [codes[name] for name in resolved.algorithms]
+    distance = [resolved.max_distance[name] for name in resolved.algorithms]
+    if not turns(resolved):
+        plain = join_hashes(
+            upright, max_distance=distance, combine=resolved.combine, limit=limit, threads=threads, progress=progress
+        )
+        transform = np.zeros(len(plain), dtype=np.uint8)
+        return _Found(plain.a, plain.b, transform, dict(zip(resolved.algorithms, plain.distances, strict=True)))
+    oriented = [
+        {tables.TRANSFORMS.index(turn): codes[tables.code_column(name, turn)] for turn in turns(resolved)}
+        for name in resolved.algorithms
+    ]
+    found = join_orientations(
+        upright,
+        oriented,
+        max_distance=distance,
+        combine=resolved.combine,
+        limit=limit,
+        threads=threads,
+        progress=progress,
+    )
+    return _Found(found.a, found.b, found.transform, dict(zip(resolved.algorithms, found.distances, strict=True)))
+
+
+def _verified(
+    found: _Found, codes: Codes, thumbnails: NDArray[np.uint8], resolved: Resolved, threads: int
+) -> tuple[_Found, NDArray[np.float32]]:
+    """Similarities, and the pairs with the transform under which they are most similar.
+
+    The join gives the transform of the smallest distance. In pictures that are nearly symmetrical it can be the wrong
+    one, so what is within the distance as it stands is also compared as it stands.
+    """
+    similarity = similarities(thumbnails, found.a, found.b, found.transform, threads=threads)
+    again = np.flatnonzero(found.transform != 0)
+    if len(again) == 0:
+        return found, similarity
+    a, b = found.a[again], found.b[again]
+    upright = {name: code_distances(codes[name], codes[name], a, b) for name in resolved.algorithms}
+    within = np.array([upright[name] <= resolved.max_distance[name] for name in resolved.algorithms])
+    both = within.any(axis=0) if resolved.combine == "any" else within.all(axis=0)
+    again, a, b = again[both], a[both], b[both]
+    standing = similarities(thumbnails, a, b, threads=threads)
+    better = standing >= similarity[again]
+    rows = again[better]
+    transform, distances = found.transform.copy(), {name: d.copy() for name, d in found.distances.items()}
+    transform[rows], similarity[rows] = 0, standing[better]
+    for name, distance in distances.items():
+        distance[rows] = upright[name][both][better]
+    return _Found(found.a, found.b, transform, distances), similarity
