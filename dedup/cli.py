@@ -33,8 +33,8 @@ _WORST: Final = 5  # leaks printed when the gate is closed
 
 P = ParamSpec("P")
 
-_out = Console()
-_err = Console(stderr=True)
+_out = Console(emoji=False)  # `:smile:` in a file's name is that name
+_err = Console(stderr=True, emoji=False)
 
 app = typer.Typer(
     name="dedup",
@@ -109,9 +109,9 @@ def run(
     quiet: Quiet = False,  # noqa: FBT002
 ) -> None:
     """Run the whole stage: hash, search, verify, decide, write and certify the splits, report."""
-    settings = configuration.load(config, [*(set_ or []), *_options(output, workers)])
+    settings = configuration.load(config, set_ or [], _options(output, workers))
     if settings.output.dir is None:
-        settings = configuration.load(config, [*(set_ or []), *_options(Path("runs") / config.stem, workers)])
+        settings = configuration.load(config, set_ or [], _options(Path("runs") / config.stem, workers))
     from dedup import pipeline  # it imports numba; `--help` should not wait for it
 
     with _observed(quiet=quiet) as observer:
@@ -154,10 +154,10 @@ def audit(
     settings["dataset"] = {"path": source[0], **({"source": form} if form else {})}
     settings["gate"] = {"max_leakage": max_leakage, "max_unreadable": max_unreadable}
     settings["output"] = {"dir": str(output or Path("runs") / (Path(source[0]).stem or "audit"))}
-    overrides = [*(set_ or []), *_options(None, workers), "output.splits=none"]
+    options = {**_options(None, workers), "output.splits": "none"}
     with _observed(quiet=quiet) as observer:
         result = pipeline.run(
-            configuration.build(settings, overrides, where="audit"), observer=observer, overwrite=overwrite
+            configuration.build(settings, set_ or [], options, where="audit"), observer=observer, overwrite=overwrite
         )
     _finish(result, quiet=quiet)
 
@@ -241,10 +241,10 @@ def _explained(plan: str) -> None:
     _err.print(plan, markup=False, highlight=False, soft_wrap=True)
 
 
-def _options(output: Path | None, workers: int | None) -> list[str]:
-    """Command-line options as overrides of the config."""
-    found = [] if output is None else [f"output.dir={configuration.quoted(str(output))}"]
-    return found if workers is None else [*found, f"engine.workers={workers}"]
+def _options(output: Path | None, workers: int | None) -> dict[str, Any]:
+    """Command-line options by the dotted keys that they stand for."""
+    found: dict[str, Any] = {} if output is None else {"output.dir": str(output)}
+    return found if workers is None else {**found, "engine.workers": workers}
 
 
 def _finish(result: "Run", *, quiet: bool) -> None:

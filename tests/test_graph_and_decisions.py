@@ -5,6 +5,7 @@ import math
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from dedup import graph
 from dedup.config import Resolved, build, resolve
+from dedup.report.summary import summary
 from dedup.stages.decisions import (
     DUPLICATE,
     KEPT,
@@ -80,9 +82,7 @@ def as_decisions(table: pa.Table) -> list[naive.Decision]:
     """The table in the oracle's words."""
     why = {reason: word for word, reason in REASONS.items()}
     return [
-        naive.Decision(
-            row["action"], why[row["reason"]], number(row["witness_id"]), row["distance"], row["similarity"]
-        )
+        naive.Decision(row["action"], why[row["reason"]], number(row["witness_id"]), row["distance"], row["similarity"])
         for row in table.to_pylist()
     ]
 
@@ -306,9 +306,7 @@ def test_the_witness_is_the_most_similar(near: dict[tuple[int, int], Any], witne
 
 def test_an_identical_witness_comes_first() -> None:
     """An identical held-out picture is the witness even if a near one has similarity 1 and a lower sample."""
-    world = World(
-        (Sample("train", 0), Sample("test", 1), Sample("test", 0)), {(0, 1): (0, 0, 1.0)}, {0: 100, 1: 100}
-    )
+    world = World((Sample("train", 0), Sample("test", 1), Sample("test", 0)), {(0, 1): (0, 0, 1.0)}, {0: 100, 1: 100})
 
     assert as_decisions(found(world)["decisions"])[0].witness == 2
 
@@ -412,6 +410,58 @@ def test_a_larger_distance_only_adds_pairs(world: World, distance: int, every: b
         return set(zip(table["a"].to_pylist(), table["b"].to_pylist(), strict=True))
 
     assert within(distance) <= within(distance + 1)
+
+
+@given(worlds(), st.data())
+def test_best_witness_among_any_candidates(world: World, data: st.DataObject) -> None:
+    """For every sample the best of its matches among some samples, itself left out."""
+    readable = sorted(world.readable())
+    chosen = data.draw(st.sets(st.sampled_from(readable))) if readable else set()
+    accepted = tables_of(world)["pairs"]
+    is_chosen = np.array([i in chosen for i in range(len(world))], dtype=bool)
+    got = graph.best_witnesses(graph.from_pairs(accepted, len(world)), is_chosen).sample.tolist()
+    expected = []
+    for i in range(len(world)):
+        ranked = [(match.rank(), j) for j in chosen if (match := world.match(i, j)) is not None]
+        expected.append(min(ranked)[1] if ranked else -1)
+
+    assert expected == got
+
+
+@given(worlds())
+def test_the_matrix_counts_images(world: World) -> None:
+    """Split by split, images that match another image of that split; the shares are of all images of the split."""
+    resolved = settled(world)
+    tables = tables_of(world)
+    matches = graph.from_pairs(tables["pairs"], len(world))
+    manifest, hashes = world.manifest(), world.hashes()
+    parts = (tables["pairs"], tables["leakage"], tables["decisions"])
+    got = summary(manifest, hashes, *parts, matches, resolved, skipped={})
+    in_split = {
+        split or "(no split)": {i for i, sample in enumerate(world.samples) if sample.split == split}
+        for split in {sample.split for sample in world.samples}
+    }
+    expected = {
+        row: {
+            column: sum(any(world.match(i, j) for j in of_column) for i in of_row)
+            for column, of_column in in_split.items()
+        }
+        for row, of_row in in_split.items()
+    }
+
+    assert expected == got["leakage_matrix"]
+    for split in world.held_out():
+        leaking = expected[split]["train"]
+        images = len(in_split[split])
+        assert {"images": images, "leaking": leaking, "share": leaking / images} == got["leakage"][split]
+    assert got["pairs"]["images"] == sum(any(world.match(i, j) for j in range(len(world))) for i in range(len(world)))
+    held_out_twice = [
+        i
+        for split in world.held_out()
+        for i in in_split[split]
+        if any(world.match(i, j) for other in world.held_out() if other != split for j in in_split[other])
+    ]
+    assert got["held_out_images_in_another_held_out_split"] == len(held_out_twice)
 
 
 @given(worlds())

@@ -105,7 +105,10 @@ class HuggingFace:
         yield self._payload(rows, images)
 
     def write(self, keep: NDArray[np.bool_], folder: Path, files: str) -> None:  # rows, not files
-        """The kept rows as `data/<split>-00000-of-000NN.parquet`, features, column and row order as they were."""
+        """The kept rows as `data/<split>-00000-of-000NN.parquet`, features, column and row order as they were.
+
+        A split of which nothing is kept has no file: `load_dataset` cannot read a Parquet file without rows.
+        """
         (folder / "data").mkdir(parents=True, exist_ok=True)
         for split, start in zip(self._splits, self._starts, strict=False):
             self._write_split(split, keep[start : start + split.n_rows], folder / "data")
@@ -169,6 +172,8 @@ class HuggingFace:
             for table in split.tables(None, _ROWS_PER_BATCH):
                 kept = table.filter(pa.array(keep[row : row + len(table)]))
                 row += len(table)
+                if not len(kept):
+                    continue
                 if writer is None or written > _BYTES_PER_FILE:
                     if writer is not None:
                         writer.close()
@@ -178,9 +183,6 @@ class HuggingFace:
                 embedded = self._embedded(kept)
                 written += embedded.nbytes
                 writer.write_table(embedded.cast(schema))
-            if writer is None:
-                partial.append(folder / f"{split.raw_name}-00000.partial")
-                writer = pq.ParquetWriter(partial[-1], schema)
         finally:
             if writer is not None:
                 writer.close()

@@ -41,9 +41,9 @@ class ImageFolder:
         self.skipped: Mapping[str, int] = {reason: n for reason, n in sorted(skipped.items()) if n}
         self._files = files
         default = normal_split(config.default_split)
-        ids, split_of, labels = [], [], []
+        ids = _ids(files)
+        split_of, labels = [], []
         for parts in files:
-            ids.append(printable("/".join(parts)))
             has_split = len(parts) > 1 and parts[0] in splits
             split_of.append((normal_split(printable(parts[0])) if has_split else default) if splits else default)
             inner = parts[1:-1] if has_split else parts[:-1]
@@ -75,6 +75,27 @@ class ImageFolder:
         return os.fsencode(os.path.join(self.root, *self._files[int(row)]))  # noqa: PTH118  # not always UTF-8
 
 
+def _is_folder(entry: "os.DirEntry[str]") -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself: whoever reads it is told that it is missing
+        return False
+
+
+def _ids(files: Sequence[tuple[str, ...]]) -> list[str]:
+    r"""Paths with `/`. Bytes that are not UTF-8 show as `\xNN`, with more backslashes where that name is taken."""
+    paths = ["/".join(parts) for parts in files]
+    taken = {path for path in paths if printable(path) == path}
+    ids = []
+    for path in paths:
+        name = printable(path)
+        while name != path and name in taken:
+            name = name.replace("\\x", "\\\\x")
+        taken.add(name)
+        ids.append(name)
+    return ids
+
+
 def _scan(root: Path) -> tuple[list[tuple[str, ...]], Counter[str]]:
     """Paths of the image files below root, as tuples of names in sorted order, and what was skipped."""
     files: list[tuple[str, ...]] = []
@@ -94,7 +115,7 @@ def _scan(root: Path) -> tuple[list[tuple[str, ...]], Counter[str]]:
         for entry in entries:
             if entry.name.startswith("."):
                 skipped["hidden"] += 1
-            elif entry.is_dir():
+            elif _is_folder(entry):
                 walk(entry.path, (*parts, entry.name), above | {here})
             elif os.path.splitext(entry.name)[1].lower() in FILE_SUFFIXES:  # noqa: PTH122  # ten times faster here
                 files.append((*parts, entry.name))
