@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, ParamSpec
 import typer
 from rich.console import Console
 from rich.logging import RichHandler
-from rich.markup import escape
 
 from dedup import config as configuration
 from dedup import console
@@ -72,14 +71,14 @@ def _guarded(command: Callable[P, None]) -> Callable[P, None]:
             command(*args, **kwargs)
         except ConfigError as error:
             for problem in error.problems:
-                _err.print(f"[red]Error:[/] {escape(problem)}", soft_wrap=True)
+                _err.print(f"[red]Error:[/] {_message(problem)}", soft_wrap=True)
             raise typer.Exit(USAGE) from error
         except DedupError as error:
-            _err.print(f"[red]Error:[/] {escape(str(error))}", soft_wrap=True)
+            _err.print(f"[red]Error:[/] {_message(str(error))}", soft_wrap=True)
             raise typer.Exit(FAILED) from error
         except OSError as error:
             where = f" ({error.filename!r})" if error.filename else ""
-            _err.print(f"[red]Error:[/] {escape(str(error.strerror or error))}{escape(where)}.", soft_wrap=True)
+            _err.print(f"[red]Error:[/] {_message(str(error.strerror or error) + where)}.", soft_wrap=True)
             raise typer.Exit(FAILED) from error
         except KeyboardInterrupt:
             _err.print("Interrupted. Run the same command again to start over in the same folder.")
@@ -222,6 +221,11 @@ def demo(
     _places(result)
 
 
+def _message(text: str) -> str:
+    """A message for rich; its lines stay lines."""
+    return "\n".join(map(console.literal, text.split("\n")))
+
+
 @contextmanager
 def _observed(*, quiet: bool) -> "Iterator[Observer | None]":
     """Log lines and progress bars while a run goes on; bars on a terminal only."""
@@ -254,7 +258,7 @@ def _finish(result: "Run", *, quiet: bool) -> None:
         _places(result)
     code, reasons = _gate(result.summary, result.config.gate)
     for reason in reasons:
-        _err.print(f"[red]{escape(reason)}[/]", soft_wrap=True)
+        _err.print(f"[red]{_message(reason)}[/]", soft_wrap=True)
     if code == LEAKS:
         leaks = result.leakage.sort_by([("label_conflict", "descending"), ("similarity", "descending")])
         _err.print(console.worst_leaks(leaks.slice(0, _WORST).to_pylist()))

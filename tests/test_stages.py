@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from dedup import graph
 from dedup.config import Resolved, build, resolve
 from dedup.errors import LimitError, SourceError
+from dedup.formats import ROWS
 from dedup.stages.candidates import candidates
 from dedup.stages.groups import groups
 from dedup.stages.leakage import leakage
@@ -293,3 +294,13 @@ def test_resolved_distances_decide_not_the_default() -> None:
     assert {"dhash": 12, "phash": 12} == auto.max_distance
     assert {"dhash": 8, "phash": 8} == eight.max_distance
     assert replace(auto, max_distance=eight.max_distance) == eight
+
+
+def test_too_many_splits_are_a_wrong_column() -> None:
+    """A split column with a value for every row is refused with the remedy, before anything is counted by split."""
+    n = 101
+    rows = pa.table([[f"{k}" for k in range(n)], [f"s{k}" for k in range(n)], [None] * n, [None] * n], schema=ROWS)
+    with pytest.raises(SourceError, match="101 different splits.*dataset.split_column"):
+        manifest(rows, "photos.csv")
+
+    assert len(manifest(rows.slice(0, n - 1), "photos.csv")[0]) == n - 1
