@@ -84,7 +84,7 @@ def sort_into_buckets(
 
 
 def neighbour_masks(width: int, radius: int) -> NDArray[np.int64]:
-    """All differences between the numbers of buckets whose keys differ in at most `radius` bits, ascending."""
+    """Differences between the numbers of buckets whose keys differ in at most `radius` bits, ascending."""
     masks = [
         sum(1 << bit for bit in bits) for q in range(radius + 1) for bits in combinations(range(width), q)
     ]

@@ -168,7 +168,8 @@ def distances_of(one: Codes, two: Codes, keys: Keys) -> NDArray[np.uint16]:
 def too_many(bounds: Sequence[int], limit: int) -> LimitError:
     """The error for several hashes that find too much together."""
     return LimitError(
-        f"There are more than {limit:,} pairs within the distances {list(bounds)}; lower them or raise the limit."
+        f"There are more than {limit:,} pairs within the distances {list(bounds)}. "
+        "Lower them or raise the limit."
     )
 
 

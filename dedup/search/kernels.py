@@ -83,7 +83,7 @@ def _set_bits(builder: Any, vector: Any) -> Any:
 
 
 def _minimum(builder: Any, one: Any, two: Any) -> Any:
-    """Lane by lane, as 32-bit halves: distances fit, and the 64-bit minimum of AVX-512 takes twice as long."""
+    """Lane by lane, as 32-bit halves: distances fit, and AVX-512's 64-bit minimum takes twice as long."""
     one, two = builder.bitcast(one, _HALVES), builder.bitcast(two, _HALVES)
     return builder.bitcast(builder.select(builder.icmp_unsigned("<", one, two), one, two), _VECTOR)
 
@@ -182,7 +182,7 @@ def lanes_within(
     words: Any,
     max_distance: Any,
 ) -> Any:
-    """Bit k is set where code `row` and code `position` + k differ in at most `max_distance` bits; k < LANES."""
+    """Bit k < LANES is set where codes `row` and `position` + k differ in at most `max_distance` bits."""
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         rows = _Planes(context, builder, signature.args[0], arguments[0], arguments[1])

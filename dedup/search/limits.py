@@ -33,8 +33,9 @@ def check_memory(codes: NDArray[np.uint64], other: NDArray[np.uint64] | None, th
     if needed > available:
         rows = n + (n_other or 0)
         message = (
-            f"Searching {rows:,} codes of {64 * words} bits needs about {needed / 2**30:.1f} GB of memory besides "
-            f"the codes, and {available / 2**30:.1f} GB are free. Search fewer codes at a time, or shorter ones."
+            f"Searching {rows:,} codes of {64 * words} bits needs about {needed / 2**30:.1f} GB of memory "
+            f"besides the codes, and {available / 2**30:.1f} GB are free. "
+            "Search fewer codes at a time, or shorter ones."
         )
         raise LimitError(message)
 

@@ -114,7 +114,8 @@ def _transforms(
 ) -> list[int]:
     """The transforms that are given, checked."""
     if len(oriented) != len(upright):
-        message = f"Every hash needs its oriented codes: {len(upright)} hashes and {len(oriented)} mappings are given."
+        given = f"{len(upright)} hashes and {len(oriented)} mappings are given"
+        message = f"Every hash needs its oriented codes: {given}."
         raise ConfigError(message)
     transforms = sorted(oriented[0])
     for turned in oriented:
@@ -165,7 +166,7 @@ def _directed(
 
 
 class _Turned:
-    """Takes pairs (a, b) where `transform` applied to b matches a, for at least the hash that was searched."""
+    """Takes pairs (a, b) where `transform` applied to b matches a, at least for the hash that is searched."""
 
     def __init__(
         self,

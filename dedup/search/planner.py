@@ -117,7 +117,7 @@ def _shapes(request: Request) -> list[tuple[int, ...]]:
 
 
 class _Model:
-    """Cost of a band of each width and radius, as if the sampled distances were spread evenly over all bits."""
+    """Cost of a band of each width and radius, as if sampled distances were spread evenly over all bits."""
 
     def __init__(self, request: Request, costs: Costs) -> None:
         n_codes, n_other = len(request.left), len(request.other)

@@ -240,7 +240,7 @@ print("ended", flush=True)
     [("uniform", 28, "banded"), ("uniform", 20, "brute"), ("crowded", 16, "auto")],
 )
 def test_ctrl_c_ends_the_search(codes: str, max_distance: int, finder: str) -> None:
-    """An interrupt in the middle of a search raises KeyboardInterrupt within a second or so, not at its end."""
+    """An interrupt in the middle of a search raises KeyboardInterrupt soon and not at its end."""
     process = subprocess.Popen(
         [sys.executable, "-c", SEARCH, codes, str(max_distance), finder],
         stdout=subprocess.PIPE,
