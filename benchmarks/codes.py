@@ -9,6 +9,10 @@ from PIL import Image, UnidentifiedImageError
 
 Codes = NDArray[np.uint64]
 
+_LEAST_CONTRAST = (
+    8  # grey levels; sky and white borders have one hash, and the row would time their 10⁸ pairs
+)
+
 
 def uniform(n: int, words: int = 1, seed: int = 1) -> Codes:
     """Codes in which every bit is a fair coin, with one near-duplicate for every thousand."""

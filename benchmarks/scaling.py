@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from benchmarks import codes as sets
 from benchmarks import peers
@@ -58,7 +59,7 @@ def _brute(one: Codes, threads: int) -> Timing:
     return Timing(seconds)
 
 
-def _peer(axes: object, sizes: list[int], name: str, colour: str, measure: Callable[[Codes], Timing]) -> None:
+def _peer(axes: Any, sizes: list[int], name: str, colour: str, measure: Callable[[Codes], Timing]) -> None:
     """A line that is whole where the job was run and dashed where a part of it or a square law says how long."""
     points = []
     for n in [n for n in sizes if n <= _MEASURED_PEERS]:
@@ -71,6 +72,6 @@ def _peer(axes: object, sizes: list[int], name: str, colour: str, measure: Calla
     whole = [(n, s) for n, s, full in points if full]
     guessed = whole[-1:] + [(n, s) for n, s, full in points if not full]
     guessed += [(n, points[-1][1] * (n / points[-1][0]) ** 2) for n in sizes if n > points[-1][0]]
-    plot = axes.plot  # type: ignore[attr-defined]  # matplotlib is in the bench group only
+    plot = axes.plot
     plot(*zip(*whole, strict=True), "s-", color=colour, label=name, markersize=4)
     plot(*zip(*guessed, strict=True), "s--", color=colour, markersize=3)

@@ -538,3 +538,39 @@ def gather_groups(groups: Any, ids: Any, cursors: Any, members: Any) -> None:
         group = groups[p]
         members[cursors[group]] = ids[p]
         cursors[group] += 1
+
+
+@compiled
+def split(keys: Any, codes: Any, other: Any, a: Any, b: Any, distance: Any) -> None:
+    """Pairs of rows as two columns, with the distance of each pair as the third."""
+    for k in range(len(keys)):
+        i = np.int64(keys[k] >> np.uint64(32))
+        j = np.int64(keys[k] & np.uint64(0xFFFFFFFF))
+        total = np.uint64(0)
+        for w in range(codes.shape[1]):
+            total += popcount(codes[i, w] ^ other[j, w])
+        a[k] = i
+        b[k] = j
+        distance[k] = total
+
+
+@inlined
+def slice_of(key: Any, n_rows: Any, n_slices: Any) -> Any:
+    """Which of the slices of equally many first rows a pair belongs to."""
+    return np.int64((key >> np.uint64(32)) * np.uint64(n_slices) // np.uint64(n_rows))
+
+
+@compiled
+def count_slices(keys: Any, n_rows: Any, sizes: Any) -> None:
+    """Adds to `sizes` how many of these pairs each slice gets."""
+    for k in range(len(keys)):
+        sizes[slice_of(keys[k], n_rows, len(sizes))] += 1
+
+
+@compiled
+def move_to_slices(keys: Any, n_rows: Any, cursors: Any, out: Any) -> None:
+    """Moves pairs to their slices; `cursors` has the next free place of each."""
+    for k in range(len(keys)):
+        part = slice_of(keys[k], n_rows, len(cursors))
+        out[cursors[part]] = keys[k]
+        cursors[part] += 1
