@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageStat, UnidentifiedImageError
 
 Codes = NDArray[np.uint64]
 
@@ -24,10 +24,9 @@ def uniform(n: int, words: int = 1, seed: int = 1) -> Codes:
 
 
 def photos(folder: Path, n: int, most_pictures: int = 4000, tiles: int = 6) -> tuple[Codes, int]:
-    """dHashes of the pictures below a folder and of tiles of them, brought to n rows by 8 to 12 random flips
-    each.
+    """dHashes of the pictures below a folder and of their tiles, and n rows of them with 8 to 12 random flips.
 
-    Returns the codes and how many of them were hashed.
+    The hashed codes come first as they are. Tiles of one shade are left out. Returns the codes and how many of them were hashed.
     """
     import imagehash
 
@@ -40,9 +39,8 @@ def photos(folder: Path, n: int, most_pictures: int = 4000, tiles: int = 6) -> t
                 grey = picture.convert("L")
         except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError):
             continue  # the folder holds broken files on purpose
-        hashed += [
-            np.packbits(imagehash.dhash(part).hash.ravel()).view(np.uint64) for part in _parts(grey, tiles)
-        ]
+        parts = [part for part in _parts(grey, tiles) if ImageStat.Stat(part).stddev[0] >= _LEAST_CONTRAST]
+        hashed += [np.packbits(imagehash.dhash(part).hash.ravel()).view(np.uint64) for part in parts]
     base = np.array(hashed, np.uint64).reshape(-1, 1)
     rng = np.random.default_rng(0)
     codes = base[rng.integers(0, len(base), n)]

@@ -142,9 +142,9 @@ def _on_all(pool: ThreadPoolExecutor, run: Callable[[object], object], threads: 
 
 
 def counting_rate(threads: int, t: int = 8) -> tuple[float, float]:
-    """Pairs a second of loops over codes that stay in the first-level cache, on all threads, which keep no pairs.
+    """Pairs a second of loops over codes in the first-level cache, on all threads, which keep no pairs.
 
-    The first is a plain loop that counts, as LLVM makes it; the second takes minima by the search's instructions.
+    The first is a plain loop that counts, as LLVM makes it; the second takes minima as the search does.
     """
     codes = np.random.default_rng(0).integers(0, 2**64, (1, 2048 + kernels.PADDING), dtype=np.uint64)
     rounds = 200

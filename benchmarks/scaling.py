@@ -60,7 +60,7 @@ def _brute(one: Codes, threads: int) -> Timing:
 
 
 def _peer(axes: Any, sizes: list[int], name: str, colour: str, measure: Callable[[Codes], Timing]) -> None:
-    """A line that is whole where the job was run and dashed where a part of it or a square law says how long."""
+    """A line, whole where the job was run and dashed where a part of it or a square law says how long."""
     points = []
     for n in [n for n in sizes if n <= _MEASURED_PEERS]:
         timing = measure(sets.uniform(n))

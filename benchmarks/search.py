@@ -127,8 +127,10 @@ def brute_rate(threads: int) -> dict[str, str]:
     return {
         "job": "brute force, 64 bit, 2·10⁵ codes",
         "goal": "≥ 80 % of a bare counting loop",
-        "dedup": f"{ours / 1e9:.1f} G pairs/s: {ours / plain:.0%} of a plain counting loop ({plain / 1e9:.1f} G/s), "
-        f"{ours / minima:.0%} of the bare kernel ({minima / 1e9:.1f} G/s)",
+        "dedup": (
+            f"{ours / 1e9:.1f} G pairs/s: {ours / plain:.0%} of a counting loop ({plain / 1e9:.1f} G/s), "
+            f"{ours / minima:.0%} of the bare kernel ({minima / 1e9:.1f} G/s)"
+        ),
     }
 
 

@@ -34,9 +34,7 @@ _FAR = 1 << 20
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function as a kernel: without the interpreter's lock, kept between processes where a folder allows
-    it.
-    """
+    """The function as a kernel without the interpreter's lock, kept between processes where possible."""
     try:
         kernel: Callable[..., Any] = njit(nogil=True, cache=True)(function)
     except RuntimeError:  # numba found no folder that it may write to
@@ -45,8 +43,7 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 inlined: Callable[[Callable[..., Any]], Callable[..., Any]] = njit(inline="always")
-"""For what is called once for each code: numba counts references to the arrays at every real call, some 20
-ns.
+"""For what is called once for each code: a real call counts references to arrays, which takes 20 ns.
 """
 
 
@@ -145,8 +142,7 @@ def least_distance(
     blocks: Any,
     words: Any,
 ) -> Any:
-    """Least distance over the first `words` words of ROWS codes from `row` on to blocks × LANES from
-    `position` on.
+    """Least distance of ROWS codes from `row` on to blocks × LANES codes from `position` on, by `words` words.
 
     Written as vector instructions because a plain loop loses its vectors at the short, uneven ends that
     buckets have.
@@ -277,9 +273,7 @@ def permute(codes: Any, table: Any, first: Any, last: Any, planes: Any) -> None:
 
 @compiled
 def find_leaders(planes: Any, offsets: Any, first: Any, last: Any, leaders: Any) -> None:
-    """For every position of the buckets first .. last - 1 the first position of its bucket with the same
-    code.
-    """
+    """Notes for every position of a range of buckets the first position in its bucket with the same code."""
     largest = 1
     for bucket in range(first, last):
         largest = max(largest, offsets[bucket + 1] - offsets[bucket])
@@ -387,8 +381,7 @@ def scan(
     state: Any,
     out: Any,
 ) -> Any:
-    """Compares rows of `left` with the neighbouring buckets of `right`; returns how many pairs it wrote to
-    `out`.
+    """Compares rows of `left` with the neighbouring buckets of `right`; returns the number of pairs in `out`.
 
     `masks` are the differences between the numbers of neighbouring buckets. `within`: both sides are the
     same, and every pair of positions is looked at once. `prefix`: words that are compared first. `state`
@@ -486,9 +479,7 @@ def expand(keys: Any, one: Any, two: Any, within: Any, state: Any, out: Any) -> 
 
 @compiled
 def expand_groups(members: Any, starts: Any, last: Any, state: Any, out: Any) -> Any:
-    """All pairs of rows inside the groups state[0] .. last - 1; `state` (group, first, second) as in
-    `expand`.
-    """
+    """All pairs of rows inside each group up to `last`; `state` (group, first, second) as in `expand`."""
     n = 0
     while state[0] < last:
         begin = starts[state[0]]

@@ -167,9 +167,7 @@ class _Model:
 
 
 def _filling(mean: float, at_once: int) -> tuple[float, float]:
-    """Of buckets with `mean` codes: the share that is not empty, and how many runs of `at_once` codes each
-    has.
-    """
+    """Of buckets of `mean` codes: the share that is not empty, and the runs of `at_once` codes in one."""
     filled = 1 - float(np.exp(-mean))
     return filled, filled * max(1.0, mean / at_once + 0.45)
 

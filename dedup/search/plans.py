@@ -15,11 +15,9 @@ MAX_RADIUS = 3
 
 @dataclass(frozen=True, slots=True)
 class Band:
-    """Bits start .. start + width - 1 of the shuffled code; two codes meet if these differ in at most
-    `radius`.
-    """
+    """Some bits of the shuffled code; two codes meet in the band if these differ in at most `radius`."""
 
-    start: int
+    start: int  # first bit
     width: int  # bits
     radius: int  # bits, inclusive
 
@@ -129,9 +127,7 @@ def laid_out(widths: list[int], radii: tuple[int, ...]) -> tuple[Band, ...]:
 
 
 def memory_of(n_codes: int, n_other: int | None, words: int, widest: int, threads: int) -> int:
-    """Bytes at the peak: the given codes are not counted, the shuffled and the bucketed copy of each side
-    are.
-    """
+    """Bytes at the peak, with the shuffled and the bucketed copy of each side, without the given codes."""
     rows = n_codes + (n_other or 0)
     copies = 2 * rows * (8 * words + 4) + rows * 4
     buckets = (1 << widest) * (8 + 8 * threads + 40) * (1 if n_other is None else 2)

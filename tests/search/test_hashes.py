@@ -165,9 +165,7 @@ def pictures_turned(picture: np.ndarray) -> list[np.ndarray]:
 
 
 def test_transforms_are_what_their_names_say() -> None:
-    """Applying a transform and then the one that INVERSE names gives the picture back, with Pillow as the
-    judge.
-    """
+    """A transform and then the one that INVERSE names give the picture back, with Pillow as the judge."""
     picture = np.arange(24, dtype=np.uint8).reshape(4, 6)
     for transform, inverse in enumerate(INVERSE):
         back = pictures_turned(pictures_turned(picture)[transform])[inverse]

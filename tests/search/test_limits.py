@@ -95,9 +95,7 @@ def test_largest_distances(finder: str) -> None:
 
 
 def test_read_only_and_strided_codes_are_taken() -> None:
-    """Codes that cannot be written to, or do not lie side by side, are searched as they are and stay
-    untouched.
-    """
+    """Codes that are read-only or do not lie side by side are searched all the same and stay untouched."""
     codes = packed(adversarial("all within t of one code", 5, 50, 64))
     expected = len(join(codes, max_distance=5))
     frozen = codes.copy()
@@ -180,9 +178,7 @@ def test_plans_are_printed() -> None:
 
 
 def test_candidates_of_a_plan_are_exact() -> None:
-    """The plan's number of compared pairs is the number of pairs that share or neighbour a bucket, band by
-    band.
-    """
+    """A plan's number of candidates is that of the pairs in neighbouring buckets, band by band."""
     codes = np.random.default_rng(2).integers(0, 2**20, (3000, 1), dtype=np.uint64)
     codes = np.unique(codes, axis=0)
     chosen = plan(codes, max_distance=5, finder="banded")
@@ -209,9 +205,7 @@ def test_candidates_of_a_plan_are_exact() -> None:
     ],
 )
 def test_plans_that_could_miss_pairs_are_refused(bands: tuple[Band, ...], message: str) -> None:
-    """A plan whose radii do not add up, or whose bands overlap or leave the code, is an error, not a wrong
-    result.
-    """
+    """A plan whose radii do not add up, or whose bands overlap or leave the code, is an error."""
     good = forced(ONE, 4, [20, 20], (1, 2))
     bad = Plan(**{name: getattr(good, name) for name in Plan.__slots__} | {"bands": bands})
     with pytest.raises(ConfigError, match=message):
@@ -267,9 +261,7 @@ print(len(join(np.arange(64, dtype=np.uint64)[:, None], max_distance=1)))
 
 @pytest.mark.parametrize("home_is_writable", [True, False])
 def test_a_read_only_package_still_searches(tmp_path: Path, home_is_writable: bool) -> None:
-    """Where kernels cannot be kept beside the package they go to the user's folder, or are compiled every
-    time.
-    """
+    """Kernels that cannot be kept beside the package go to the user's folder, or are compiled each time."""
     package = tmp_path / "site" / "dedup"
     ignore = shutil.ignore_patterns("__pycache__")
     shutil.copytree(Path(dedup.search.__file__).parents[1], package, ignore=ignore)
