@@ -24,9 +24,10 @@ def uniform(n: int, words: int = 1, seed: int = 1) -> Codes:
 
 
 def photos(folder: Path, n: int, most_pictures: int = 4000, tiles: int = 6) -> tuple[Codes, int]:
-    """dHashes of the pictures below a folder and of their tiles, and n rows of them with 8 to 12 random flips.
+    """dHashes of a folder's pictures and of their tiles, brought to n rows with 8 to 12 random flips.
 
-    The hashed codes come first as they are. Tiles of one shade are left out. Returns the codes and how many of them were hashed.
+    The hashed codes come first as they are. Tiles of one shade are left out. Returns the codes and how many
+    of them were hashed.
     """
     import imagehash
 

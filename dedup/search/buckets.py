@@ -58,7 +58,8 @@ def sort_into_buckets(
 ) -> kernels.Side:
     """The first n codes of the planes, sorted stably by their bits start .. start + width - 1.
 
-    In linear time. `reuse`: a side of as many codes that is no longer needed; fresh memory costs more than the sorting.
+    In linear time. `reuse`: a side of as many codes that is no longer needed; fresh memory costs more than
+    the sorting.
     """
     sizes = bucket_sizes(planes, n, start, width, crew)
     offsets = bucket_offsets(sizes.sum(axis=0, dtype=np.int64))

@@ -142,7 +142,7 @@ def least_distance(
     blocks: Any,
     words: Any,
 ) -> Any:
-    """Least distance of ROWS codes from `row` on to blocks × LANES codes from `position` on, by `words` words.
+    """Least distance of ROWS codes from `row` on to blocks × LANES from `position` on, by `words` words.
 
     Written as vector instructions because a plain loop loses its vectors at the short, uneven ends that
     buckets have.

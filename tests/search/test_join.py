@@ -117,7 +117,7 @@ def test_cross_join_equals_the_naive_one(finder: str, threads: int, words: int) 
 @pytest.mark.parametrize("name", ADVERSARIAL)
 @pytest.mark.parametrize(("words", "t"), [(1, 0), (1, 4), (1, 20), (4, 31)])
 def test_adversarial_sets(name: str, words: int, t: int) -> None:
-    """Sets that crowd buckets, tie distances or straddle the threshold give the naive pairs by all finders."""
+    """Sets that crowd buckets, tie distances or straddle the threshold give the naive pairs."""
     codes = adversarial(name, t, 150, 64 * words)
     expected = naive.self_join(codes, t)
     for finder in FINDERS:
