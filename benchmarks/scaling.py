@@ -1,8 +1,9 @@
 """Seconds against the number of codes, as a drawing: docs/search-scaling.svg."""
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 from benchmarks import codes as sets
 from benchmarks import peers
@@ -12,12 +13,44 @@ from dedup.search import join
 
 DRAWING = Path(__file__).parents[1] / "docs" / "search-scaling.svg"
 COLOURS = {4: "#1b7837", 8: "#2166ac", 12: "#b2182b"}
-_LAST_T12 = 10**7
-_MEASURED_PEERS = 10**6  # beyond it the peers' part of a second says nothing new: they are quadratic
+
+
+@dataclass(slots=True)
+class Line:
+    """One line of the drawing: points (codes, seconds, measured in full)."""
+
+    name: str
+    colour: str
+    measure: Callable[[Codes], Timing]
+    largest: int  # codes; the peers are quadratic, and beyond it a part of them says nothing new
+    points: list[tuple[int, float, bool]] = field(default_factory=list)
 
 
 def draw(threads: int, largest: int) -> None:
-    """Measures all points, smallest first, and writes the SVG."""
+    """Measures all points, smallest first, and writes the SVG anew after each size."""
+    join(sets.uniform(3000), max_distance=4, finder="banded")
+    lines = [
+        Line(f"dedup, t = {t}", colour, partial(_ours, t=t, threads=threads), 10**7 if t == 12 else 10**8)
+        for t, colour in COLOURS.items()
+    ]
+    lines.append(Line("brute force of dedup, t = 8", "#666666", partial(_brute, threads=threads), 10**6))
+    lines.append(Line("faiss IndexBinaryFlat, t = 8", "#e08214", partial(_flat, threads=threads), 10**6))
+    sizes = [10**k for k in range(4, 9) if 10**k <= largest]
+    for n in sizes:
+        one = sets.uniform(n)
+        for line in lines:
+            if n > line.largest:
+                continue
+            timing = line.measure(one)
+            print(f"{n:>11,}  {line.name:<30} {timing}", flush=True)
+            if timing.seconds is not None:
+                line.points.append((n, timing.seconds, timing.measured == 1))
+        _write(lines, sizes, threads)
+    print(f"wrote {DRAWING}")
+
+
+def _write(lines: list[Line], sizes: list[int], threads: int) -> None:
+    """Whole lines where the job was run, dashed where a part of it or the square of N says how long."""
     import matplotlib as mpl
 
     mpl.use("svg")
@@ -25,53 +58,36 @@ def draw(threads: int, largest: int) -> None:
     mpl.rcParams["svg.hashsalt"] = "dedup"
     from matplotlib import pyplot as plt
 
-    sizes = [10**k for k in range(4, 9) if 10**k <= largest]
     figure, axes = plt.subplots(figsize=(7.2, 4.6))
-    join(sets.uniform(3000), max_distance=4, finder="banded")
-    for t, colour in COLOURS.items():
-        points = [(n, _seconds(n, t, threads)) for n in sizes if t < 12 or n <= _LAST_T12]
-        axes.plot(*zip(*points, strict=True), "o-", color=colour, label=f"dedup, t = {t}")
-    _peer(axes, sizes, "brute force of dedup", "#666666", lambda one: _brute(one, threads))
-    _peer(
-        axes, sizes, "faiss IndexBinaryFlat", "#e08214", lambda one: peers.faiss_flat(one, None, 8, threads)
-    )
+    for line in lines:
+        whole = [(n, seconds) for n, seconds, full in line.points if full]
+        guessed = whole[-1:] + [(n, seconds) for n, seconds, full in line.points if not full]
+        if not guessed:
+            continue
+        last, seconds = guessed[-1]
+        if not line.name.startswith("dedup"):
+            guessed += [(n, seconds * (n / last) ** 2) for n in sizes if n > last]
+        axes.plot(*zip(*whole, strict=True), "o-", color=line.colour, label=line.name, markersize=4)
+        axes.plot(*zip(*guessed, strict=True), "o--", color=line.colour, markersize=3, fillstyle="none")
     axes.set(xscale="log", yscale="log", xlabel="codes of 64 bits, joined with themselves", ylabel="seconds")
     axes.set_title(f"All pairs within t bits, {threads} threads (dashed: extrapolated)", fontsize=10)
     axes.grid(which="major", alpha=0.3)
     axes.legend(fontsize=8)
     figure.tight_layout()
     figure.savefig(DRAWING, metadata={"Date": None})
-    print(f"wrote {DRAWING}")
+    plt.close(figure)
 
 
-def _seconds(n: int, t: int, threads: int) -> float:
-    one = sets.uniform(n)
-    best = min(
-        timed(lambda: join(one, max_distance=t, threads=threads, limit=10**9))
-        for _ in range(3 if n < 10**7 else 1)
+def _ours(one: Codes, *, t: int, threads: int) -> Timing:
+    repeats = 3 if len(one) < 10**7 else 1
+    return Timing(
+        min(timed(lambda: join(one, max_distance=t, threads=threads, limit=10**9)) for _ in range(repeats))
     )
-    print(f"{n:>11,}  t = {t:<3} {best:.4g} s", flush=True)
-    return best
 
 
-def _brute(one: Codes, threads: int) -> Timing:
-    seconds = timed(lambda: join(one, max_distance=8, threads=threads, finder="brute", limit=10**9))
-    return Timing(seconds)
+def _brute(one: Codes, *, threads: int) -> Timing:
+    return Timing(timed(lambda: join(one, max_distance=8, threads=threads, finder="brute", limit=10**9)))
 
 
-def _peer(axes: Any, sizes: list[int], name: str, colour: str, measure: Callable[[Codes], Timing]) -> None:
-    """A line, whole where the job was run and dashed where a part of it or a square law says how long."""
-    points = []
-    for n in [n for n in sizes if n <= _MEASURED_PEERS]:
-        timing = measure(sets.uniform(n))
-        if timing.seconds is None:
-            print(f"{name}: {timing.note}", flush=True)
-            return
-        print(f"{n:>11,}  {name} {timing}", flush=True)
-        points.append((n, timing.seconds, timing.measured == 1))
-    whole = [(n, s) for n, s, full in points if full]
-    guessed = whole[-1:] + [(n, s) for n, s, full in points if not full]
-    guessed += [(n, points[-1][1] * (n / points[-1][0]) ** 2) for n in sizes if n > points[-1][0]]
-    plot = axes.plot
-    plot(*zip(*whole, strict=True), "s-", color=colour, label=name, markersize=4)
-    plot(*zip(*guessed, strict=True), "s--", color=colour, markersize=3)
+def _flat(one: Codes, *, threads: int) -> Timing:
+    return peers.faiss_flat(one, None, 8, threads)

@@ -13,11 +13,14 @@ import pytest
 
 import dedup.search
 from dedup.errors import ConfigError, LimitError
-from dedup.search import Band, Plan, find_pairs, join, join_batches, pack, plan
+from dedup.search import Band, Plan, find_pairs, join, join_batches, kernels, pack, plan
+from dedup.search.buckets import sort_into_buckets
 from dedup.search.codes import collapse
+from dedup.search.costs import measured
 from dedup.search.crew import Crew
 from dedup.search.limits import check_sample
 from dedup.search.sample import Degrees
+from dedup.search.scan import _tasks
 from tests.search import naive
 from tests.search.codes import adversarial, flipped, forced, packed
 
@@ -175,6 +178,23 @@ def test_plans_are_printed() -> None:
         " s on 2 threads",
     ):
         assert part in text
+
+
+def test_a_crowded_bucket_is_shared_by_all_threads() -> None:
+    """One bucket of 100,000 codes becomes many tasks, none with more than a small part of the rows."""
+    codes = np.full((101_000, 1), 2**63, np.uint64)
+    codes[:100_000, 0] ^= np.arange(100_000, dtype=np.uint64)
+    codes[100_000:, 0] = np.random.default_rng(0).integers(0, 2**64, 1000, dtype=np.uint64)
+    planes = np.zeros((1, len(codes) + kernels.PADDING), np.uint64)
+    planes[0, : len(codes)] = codes[:, 0]
+    with Crew(2) as crew:
+        side = sort_into_buckets(planes, len(codes), 40, 16, crew)
+        tasks, _ = _tasks(side, None, Band(40, 16, 1), measured(1, 1), crew)
+    rows = [last - first for first, last in tasks]
+
+    assert np.diff(side.offsets).max() >= 100_000
+    assert sum(rows) == len(codes)
+    assert max(rows) < len(codes) / 4
 
 
 def test_candidates_of_a_plan_are_exact() -> None:
