@@ -23,11 +23,13 @@ def uniform(n: int, words: int = 1, seed: int = 1) -> Codes:
     return codes
 
 
-def photos(folder: Path, n: int, most_pictures: int = 4000, tiles: int = 6) -> tuple[Codes, int]:
-    """dHashes of a folder's pictures and of their tiles, brought to n rows with 8 to 12 random flips.
+def photos(
+    folder: Path, n: int, *, keep: bool, most_pictures: int = 4000, tiles: int = 6
+) -> tuple[Codes, int]:
+    """dHashes of a folder's pictures and of their tiles, brought to n rows by 8 to 12 random flips each.
 
-    The hashed codes come first as they are. Tiles of one shade are left out. Returns the codes and how many
-    of them were hashed.
+    `keep`: the hashed codes come first as they are, with all the near pairs among them. Tiles of one shade are
+    left out. Returns the codes and how many of them were hashed.
     """
     import imagehash
 
@@ -46,7 +48,8 @@ def photos(folder: Path, n: int, most_pictures: int = 4000, tiles: int = 6) -> t
     rng = np.random.default_rng(0)
     codes = base[rng.integers(0, len(base), n)]
     codes[: len(base)] = base[:n]
-    codes[len(base) :, 0] ^= flips(rng, max(0, n - len(base)))
+    kept = min(n, len(base)) if keep else 0
+    codes[kept:, 0] ^= flips(rng, n - kept)
     return codes, len(base)
 
 

@@ -39,6 +39,7 @@ class Job:
     goal: str
     others: int | None = None  # rows of the second side of a cross-join
     real: bool = False  # codes of photos instead of uniform ones
+    keep: bool = False  # the hashed codes themselves are among them, with their near pairs
     repeats: int = 3
 
 
@@ -49,14 +50,15 @@ JOBS = {
     "1e8-t6": Job("10⁸ × 64 bit, t = 6", 10**8, 64, 6, "≤ 6 min, ≤ 8 GB", repeats=1),
     "1e6-256": Job("10⁶ × 256 bit, t = 31", 10**6, 256, 31, "≤ 3 s"),
     "cross": Job("10⁴ × 10⁶, 64 bit, t = 10", 10**4, 64, 10, "≤ 0.4 s", others=10**6),
-    "real": Job("10⁶ real, 64 bit, t = 8", 10**6, 64, 8, "≤ 2 × uniform", real=True),
+    "real": Job("10⁶ real, 64 bit, t = 8, all flipped", 10**6, 64, 8, "≤ 2 × uniform", real=True),
+    "real-kept": Job("the same, hashed ones kept as they are", 10**6, 64, 8, "", real=True, keep=True),
 }
 
 
 def measure(job: Job, threads: int, photos: Path) -> dict[str, str]:
     """The cells of one row."""
     if job.real:
-        one, n_hashed = sets.photos(photos, job.rows)
+        one, n_hashed = sets.photos(photos, job.rows, keep=job.keep)
         note = f" from {n_hashed:,} hashed"
     else:
         one, note = sets.uniform(job.rows, job.bits // 64), ""
@@ -178,6 +180,7 @@ def small(job: Job) -> Job:
         job.goal,
         None if job.others is None else job.others // 100,
         job.real,
+        job.keep,
         job.repeats,
     )
 
@@ -220,7 +223,7 @@ def main() -> None:
         rows = []
         for name in names:
             print(f"… {name}", file=sys.stderr, flush=True)
-            if name == "real" and not arguments.photos.is_dir():
+            if name.startswith("real") and not arguments.photos.is_dir():
                 rows.append(
                     {"job": JOBS[name].title, "dedup": f"no photos in {arguments.photos}: not measured"}
                 )
