@@ -26,9 +26,9 @@ def uniform(n: int, words: int = 1, seed: int = 1) -> Codes:
 def photos(
     folder: Path, n: int, *, keep: bool, most_pictures: int = 4000, tiles: int = 6
 ) -> tuple[Codes, int]:
-    """dHashes of a folder's pictures and of their tiles, brought to n rows by 8 to 12 random flips each.
+    """dHashes of a folder's pictures and of their tiles, and n rows of them with 8 to 12 random flips.
 
-    `keep`: the hashed codes come first as they are, with all the near pairs among them. Tiles of one shade are
+    `keep`: the hashed codes come first as they are, with the near pairs among them. Tiles of one shade are
     left out. Returns the codes and how many of them were hashed.
     """
     import imagehash
