@@ -38,5 +38,5 @@ bench: $(STAMP) ## the search against other tools, about ten minutes
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group bench
 	$(BIN)/python -m benchmarks.search
 
-clean: ## delete the environment and everything that was made
-	rm -rf $(VENV) demo runs build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+clean: ## delete the environment, the demo and caches
+	rm -rf $(VENV) demo build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

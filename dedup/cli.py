@@ -147,10 +147,12 @@ def audit(
     if len(source) > 1:
         message = f"audit: {len(source)} sources are given; several at once are not built yet. Name one."
         raise ConfigError(message)
-    from dedup import pipeline  # it imports numba; `--help` should not wait for it
+    from dedup import formats, pipeline  # they import numba; `--help` should not wait for it
 
-    settings: dict[str, Any] = pipeline.like(like) if like is not None else {}
-    settings["dataset"] = {"path": source[0], **({"source": form} if form else {})}
+    settings: dict[str, Any] = {}
+    if like is not None:
+        settings = pipeline.like(like, form or formats.detect(Path(source[0])))
+    settings.setdefault("dataset", {}).update({"path": source[0], **({"source": form} if form else {})})
     settings["gate"] = {"max_leakage": max_leakage, "max_unreadable": max_unreadable}
     settings["output"] = {"dir": str(output or Path("runs") / (Path(source[0]).stem or "audit"))}
     options = {**_options(None, workers), "output.splits": "none"}

@@ -49,6 +49,7 @@ NOT_BUILT_YET: Final = {
     "dataset.source": {"webdataset"},
     "hash.algorithms": {"pdq"},
     "hash.mode": {"fast"},
+    "output.splits": {"manifest", "parquet"},
 }
 """Values that the design names and this version refuses by name."""
 
@@ -61,6 +62,7 @@ def normal_split(name: str | None) -> str | None:
     """
     if name is None:
         return None
+    name = name.strip()
     lower = name.lower()
     if lower in SPLIT_ALIASES:
         return SPLIT_ALIASES[lower]
@@ -132,6 +134,9 @@ class DatasetConfig(Section):
         _one_of("dataset.source", "auto", "imagefolder", "manifest", "huggingface"),
     ] = "auto"
     path: str | None = None
+    top_folders: Annotated[
+        Literal["auto", "splits", "labels"], _one_of("dataset.top_folders", "auto", "splits", "labels")
+    ] = "auto"
     path_column: str | None = None
     bytes_column: str | None = None
     image_column: str | None = None
@@ -203,10 +208,7 @@ class OutputConfig(Section):
     """Where the result goes. No part of the fingerprint."""
 
     dir: str | None = None
-    splits: Annotated[
-        Literal["same", "manifest", "parquet", "none"],
-        _one_of("output.splits", "same", "manifest", "parquet", "none"),
-    ] = "same"
+    splits: Annotated[Literal["same", "none"], _one_of("output.splits", "same", "none")] = "same"
     files: Annotated[Literal["hardlink", "copy", "symlink"], _one_of("output.files", "hardlink", "copy", "symlink")] = (
         "hardlink"
     )
@@ -293,7 +295,8 @@ def resolve(config: Config, splits: Iterable[str | None]) -> Resolved:
         if unknown := held_out - present:
             message = (
                 f"policy.held_out: no sample is in split {', '.join(map(repr, sorted(unknown)))}. "
-                f"The dataset has {', '.join(map(repr, sorted(present))) or 'no splits'}."
+                f"The dataset has {', '.join(map(repr, sorted(present))) or 'no splits'}. In an image folder, "
+                f"dataset.top_folders: splits makes every top folder one."
             )
             raise ConfigError(message)
         if not present - held_out:
@@ -378,7 +381,8 @@ def _sections(nested: Mapping[str, Any]) -> tuple[list[str], dict[str, Any]]:
     for name, field in Config.model_fields.items():
         model: Any = field.annotation
         try:
-            sections[name] = model.model_validate(nested.get(name) or {})
+            given = nested.get(name)
+            sections[name] = model.model_validate({} if given is None else given)
         except ValidationError as error:
             problems += [_problem(name, detail) for detail in error.errors()]
     if (

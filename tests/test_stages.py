@@ -161,7 +161,7 @@ class TestCandidates:
         hashes = measured([(bytes(8), bytes(8))] * 4)
 
         assert len(found(hashes, resolved(0, 0), limit=6)) == 6
-        with pytest.raises(LimitError, match=r"0 of 64 bits.*limit is 5"):
+        with pytest.raises(LimitError, match=r"max_candidates = 5 is passed within dhash 0, phash 0 of 64 bits"):
             found(hashes, resolved(0, 0), limit=5)
 
     def test_any_number_of_threads(self) -> None:

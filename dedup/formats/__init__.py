@@ -12,7 +12,15 @@ from dedup.formats.imagefolder import ImageFolder
 from dedup.formats.manifest import SUFFIXES, Manifest
 from dedup.formats.source import PAYLOAD, ROWS, Source, read_bytes
 
-__all__ = ["PAYLOAD", "ROWS", "Source", "open_source", "read_bytes"]
+__all__ = ["PAYLOAD", "ROWS", "Source", "detect", "keys_of", "open_source", "read_bytes"]
+
+
+_UNUSED = {
+    "imagefolder": ("path_column", "bytes_column", "image_column", "id_column", "split_column", "label_column"),
+    "manifest": ("image_column", "top_folders"),
+    "huggingface": ("path_column", "bytes_column", "split_column", "default_split", "top_folders"),
+}
+"""Keys of `dataset` that say nothing about a form."""
 
 
 def open_source(config: DatasetConfig, dataset: Any = None) -> Source:
@@ -20,6 +28,7 @@ def open_source(config: DatasetConfig, dataset: Any = None) -> Source:
     if dataset is not None:
         from dedup.formats.huggingface import in_memory  # `datasets` takes a second to import
 
+        _refuse_unused(config, "huggingface")
         return in_memory(dataset, config)
     if config.path is None:
         message = "dataset.path: no dataset is named. Give a path."
@@ -32,6 +41,7 @@ def open_source(config: DatasetConfig, dataset: Any = None) -> Source:
         message = f"dataset.path: {config.path!r} does not exist."
         raise ConfigError(message)
     form = detect(path) if config.source == "auto" else config.source
+    _refuse_unused(config, form)
     if form == "huggingface":
         from dedup.formats.huggingface import on_disk  # `datasets` takes a second to import
 
@@ -40,6 +50,22 @@ def open_source(config: DatasetConfig, dataset: Any = None) -> Source:
         message = f"dataset.source is {form!r}, but {config.path!r} is a {'folder' if path.is_dir() else 'file'}."
         raise ConfigError(message)
     return ImageFolder(path, config) if form == "imagefolder" else Manifest(path, config)
+
+
+def keys_of(form: str) -> tuple[str, ...]:
+    """Keys of `dataset` besides path and source that mean something to a form."""
+    return tuple(key for key in DatasetConfig.model_fields if key not in {"path", "source", *_UNUSED[form]})
+
+
+def _refuse_unused(config: DatasetConfig, form: str) -> None:
+    defaults = DatasetConfig()
+    problems = [
+        f"dataset.{key}: not used by the form {form!r}, which this dataset has; take it out."
+        for key in _UNUSED[form]
+        if getattr(config, key) != getattr(defaults, key)
+    ]
+    if problems:
+        raise ConfigError(*problems)
 
 
 def detect(path: Path) -> str:

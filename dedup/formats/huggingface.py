@@ -4,12 +4,15 @@ The stored bytes are hashed and written back: nothing is decoded and encoded aga
 """
 
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import datasets
+import huggingface_hub
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -18,6 +21,7 @@ from numpy.typing import NDArray
 
 from dedup.config import DatasetConfig, normal_split
 from dedup.errors import SourceError
+from dedup.folder import inside
 from dedup.formats.source import PAYLOAD, ROWS, check_split_names, read_bytes
 from dedup.images import Unreadable
 
@@ -72,6 +76,12 @@ class HuggingFace:
         self.name = name
         self.root = root
         self._splits = splits
+        for split in splits:
+            if not re.fullmatch(r"\w[\w.-]*", split.raw_name):
+                message = (
+                    f"{name}: {split.raw_name!r} is no name of a split: letters, digits, '_', '-' and '.' may be in it."
+                )
+                raise SourceError(message)
         check_split_names({split.raw_name: normal_split(split.raw_name) for split in splits}, name)
         self._starts = np.cumsum([0, *(split.n_rows for split in splits)])
         if self._starts[-1] == 0:
@@ -93,7 +103,7 @@ class HuggingFace:
                 row += len(table)
 
     def payload_of(self, rows: Sequence[int]) -> Iterator[pa.RecordBatch]:
-        """PAYLOAD batches of the named rows, one for each run of rows of the same split."""
+        """One PAYLOAD batch of the named rows."""
         of_split = np.searchsorted(self._starts, np.asarray(rows, dtype=np.int64), side="right") - 1
         images: list[Any] = [None] * len(rows)
         for k, split in enumerate(self._splits):
@@ -104,7 +114,25 @@ class HuggingFace:
                     images[i] = value
         yield self._payload(rows, images)
 
-    def write(self, keep: NDArray[np.bool_], folder: Path, files: str) -> None:  # rows, not files
+    def check_writable(self) -> None:
+        """Split names and columns must be such that `load_dataset` reads what is written."""
+        first = self._splits[0]
+        for split in self._splits:
+            if not re.fullmatch(r"\w+(\.\w+)*", split.raw_name):
+                instead = re.sub(r"\W", "_", split.raw_name)
+                message = (
+                    f"{self.name}: load_dataset reads no split called {split.raw_name!r}. Rename it, for instance "
+                    f"{instead!r}, or set output.splits: none."
+                )
+                raise SourceError(message)
+            if split.features.arrow_schema != first.features.arrow_schema:
+                message = (
+                    f"{self.name}: splits {first.raw_name!r} and {split.raw_name!r} have different columns, and "
+                    f"load_dataset reads no such dataset. Give them the same ones, or set output.splits: none."
+                )
+                raise SourceError(message)
+
+    def write(self, keep: NDArray[np.bool_], folder: Path, files: str) -> NDArray[np.bool_]:  # rows, not files
         """The kept rows as `data/<split>-00000-of-000NN.parquet`, features, column and row order as they were.
 
         A split of which nothing is kept has no file: `load_dataset` cannot read a Parquet file without rows.
@@ -112,6 +140,7 @@ class HuggingFace:
         (folder / "data").mkdir(parents=True, exist_ok=True)
         for split, start in zip(self._splits, self._starts, strict=False):
             self._write_split(split, keep[start : start + split.n_rows], folder / "data")
+        return keep
 
     def dataset_dict(self, keep: NDArray[np.bool_]) -> Any:
         """The kept rows, with the features of the dataset."""
@@ -120,7 +149,7 @@ class HuggingFace:
             kept = np.flatnonzero(keep[start : start + split.n_rows])
             stored = split.stored
             if not isinstance(stored, Dataset):
-                stored = Dataset.from_parquet([str(file) for file in stored])
+                stored = Dataset.from_parquet([str(file) for file in stored], features=split.features)
             filtered[split.raw_name] = stored.select(kept)
         return DatasetDict(filtered)
 
@@ -157,11 +186,16 @@ class HuggingFace:
         for value in images:
             image = value if isinstance(value, dict) else {"bytes": value, "path": None}
             data.append(image["bytes"])
-            path = image.get("path")
-            if path is not None and self.root is not None and not os.path.isabs(path):  # noqa: PTH117
-                path = str(self.root / path)
-            paths.append(os.fsencode(path) if path is not None and image["bytes"] is None else None)
+            path = self._inside(image.get("path")) if image["bytes"] is None else None
+            paths.append(None if path is None else os.fsencode(path))
         return pa.record_batch([list(rows), paths, data], schema=PAYLOAD)
+
+    def _inside(self, path: str | None) -> str | None:
+        """Where an image that is stored as a path lies. Files from elsewhere must not name files of this machine."""
+        if path is None or self.root is None:
+            return path
+        whole = self.root / path
+        return str(whole) if inside(whole, self.root) else None
 
     def _write_split(self, split: _Split, keep: NDArray[np.bool_], folder: Path) -> None:
         schema = split.features.arrow_schema
@@ -255,12 +289,28 @@ def files_as_dataset_dict(rows: pa.Table, images: Sequence[Any], keep: NDArray[n
 def _parquet_splits(folder: Path) -> list[_Split]:
     """Splits of a folder of Parquet files, found the way `load_dataset` finds them."""
     try:
-        builder = datasets.load_dataset_builder(str(folder))
+        with _offline():
+            builder = datasets.load_dataset_builder(str(folder))
         files = {str(split): list(paths) for split, paths in (builder.config.data_files or {}).items()}
-    except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
+    except (OSError, ValueError, ImportError, RuntimeError, datasets.exceptions.DatasetsError) as error:
         message = f"{folder}: cannot be read as a Hugging Face dataset: {error}."
         raise SourceError(message) from error
+    for path in (path for paths in files.values() for path in paths):
+        if "://" in path or not inside(Path(path), folder):
+            message = f"{folder}: its README names {path!r} as data, which is not in the folder. Copy it there."
+            raise SourceError(message)
     return [_parquet_split(name, [Path(path) for path in paths]) for name, paths in files.items()]
+
+
+@contextmanager
+def _offline() -> Iterator[None]:
+    """A local folder never leads to the network, whatever its README says."""
+    before = huggingface_hub.constants.HF_HUB_OFFLINE, datasets.config.HF_HUB_OFFLINE
+    huggingface_hub.constants.HF_HUB_OFFLINE = datasets.config.HF_HUB_OFFLINE = True
+    try:
+        yield
+    finally:
+        huggingface_hub.constants.HF_HUB_OFFLINE, datasets.config.HF_HUB_OFFLINE = before
 
 
 def _parquet_split(name: str, files: Sequence[Path]) -> _Split:
@@ -277,7 +327,11 @@ def _parquet_split(name: str, files: Sequence[Path]) -> _Split:
     if schema is None:
         message = f"Split {name!r} has no files."
         raise SourceError(message)
-    features = Features.from_arrow_schema(schema)
+    try:
+        features = Features.from_arrow_schema(schema)
+    except (ValueError, TypeError, KeyError) as error:
+        message = f"{files[0]}: a column has a type that Hugging Face datasets do not know: {error}."
+        raise SourceError(message) from error
     for column in schema:  # files that `datasets` did not write do not say that a struct is an image
         if is_image_struct(column.type) and not isinstance(features[column.name], Image):
             features[column.name] = Image()

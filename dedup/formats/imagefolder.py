@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +27,9 @@ class ImageFolder:
         files, skipped = _scan(root)
         folders = {parts[0] for parts in files if len(parts) > 1}
         splits: dict[str, str | None] = {folder: normal_split(folder) for folder in folders}
-        if not set(splits.values()) & {"train", "validation", "test"}:
+        if not _are_splits(set(splits.values()), config.top_folders):
             splits = {}
+        self.has_splits = bool(splits)
         check_split_names({printable(raw): normal for raw, normal in splits.items()}, self.name)
         if splits and config.default_split is None:
             outside = [parts for parts in files if len(parts) == 1]
@@ -60,10 +61,15 @@ class ImageFolder:
         paths = [self._path(row) for row in rows]
         yield pa.record_batch([list(rows), paths, [None] * len(paths)], schema=PAYLOAD)
 
-    def write(self, keep: NDArray[np.bool_], folder: Path, files: str) -> None:
-        """The kept files at the same places below `folder`."""
+    def check_writable(self) -> None:
+        """Every folder can be written."""
+
+    def write(self, keep: NDArray[np.bool_], folder: Path, files: str) -> NDArray[np.bool_]:
+        """The kept files at the same places below `folder`; which of them are there."""
+        written = keep.copy()
         for row in np.flatnonzero(keep):
-            place(self._path(row), folder.joinpath(*self._files[row]), files)
+            written[row] = place(self._path(row), folder.joinpath(*self._files[row]), files)
+        return written
 
     def dataset_dict(self, keep: NDArray[np.bool_]) -> Any:
         """The kept files as datasets with the columns image, label and id."""
@@ -73,6 +79,13 @@ class ImageFolder:
 
     def _path(self, row: int | np.integer[Any]) -> bytes:
         return os.fsencode(os.path.join(self.root, *self._files[int(row)]))  # noqa: PTH118  # not always UTF-8
+
+
+def _are_splits(names: Set[str | None], top_folders: str) -> bool:
+    """Whether top folders are splits: one is train, or all have a split's usual name. One class may be called test."""
+    if top_folders != "auto":
+        return top_folders == "splits"
+    return "train" in names or (bool(names) and names <= {"validation", "test"})
 
 
 def _is_folder(entry: "os.DirEntry[str]") -> bool:

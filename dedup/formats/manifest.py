@@ -71,20 +71,23 @@ class Manifest:
         data = self._records.binary(self._bytes_column, rows) if self._bytes_column else [None] * len(rows)
         yield pa.record_batch([list(rows), paths, data], schema=PAYLOAD)
 
-    def write(self, keep: NDArray[np.bool_], folder: Path, files: str) -> None:
+    def check_writable(self) -> None:
+        """Every manifest can be written."""
+
+    def write(self, keep: NDArray[np.bool_], folder: Path, files: str) -> NDArray[np.bool_]:
         """The kept rows, every column as it was, under the manifest's own name, with the files they name beside it.
 
         Paths that lead out of the manifest's folder are made absolute instead, and nothing is put beside it for them.
         """
         folder.mkdir(parents=True, exist_ok=True)
-        outside = {p for p in self._paths if p and (os.path.isabs(p) or os.path.normpath(p).startswith(".."))}  # noqa: PTH117
+        outside = {p for p in self._paths if p and (os.path.isabs(p) or _leads_out(os.path.normpath(p)))}  # noqa: PTH117
         changes = {self._path_column: lambda p: self._absolute(p) if p in outside else p} if outside else {}
         self._records.write(folder / self._file.name, keep, changes)
         inside = {self._paths[row] for row in np.flatnonzero(keep)} - outside - {None, ""}
         for path in sorted(filter(None, inside)):
-            original = Path(self._absolute(path))
-            if original.is_file() and not (folder / path).exists():
-                place(os.fsencode(original), folder / path, files)
+            if not os.path.lexists(folder / path):
+                place(os.fsencode(self._absolute(path)), folder / path, files)
+        return keep
 
     def dataset_dict(self, keep: NDArray[np.bool_]) -> Any:
         """The kept rows as datasets with the columns image, label and id."""
@@ -138,7 +141,7 @@ class Manifest:
     def _default_id(self, uri: str | None) -> str | None:
         if uri is not None and os.path.isabs(uri):  # noqa: PTH117
             inside = os.path.relpath(uri, self.root)
-            return uri if inside.startswith("..") else PurePosixPath(inside).as_posix()
+            return uri if _leads_out(inside) else PurePosixPath(inside).as_posix()
         return uri
 
     def _absolute(self, path: str) -> str:
@@ -147,6 +150,10 @@ class Manifest:
     def _path(self, row: int) -> bytes | None:
         path = self._paths[row]
         return os.fsencode(self._absolute(path)) if path else None
+
+
+def _leads_out(path: str) -> bool:
+    return path == ".." or path.startswith(f"..{os.sep}")
 
 
 class _Texts:
@@ -182,6 +189,9 @@ class _Delimited(_Texts):
         with path.open(encoding="utf-8-sig", newline="") as file:
             lines = csv.reader(file, delimiter=delimiter, strict=True)
             header = next(lines, [])
+            if padded := [name for name in header if name != name.strip()]:
+                message = f"{path}: blanks around the column name {padded[0]!r}. Take them out of the header."
+                raise SourceError(message)
             if len(set(header)) < len(header):
                 message = f"{path}: a column name occurs twice in the header: {', '.join(map(repr, header))}."
                 raise SourceError(message)
