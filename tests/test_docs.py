@@ -79,7 +79,7 @@ def test_every_config_runs(config: Path, workplace: Path) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: path.stem)
 def test_every_code_block_runs(page: Path, workplace: Path, tmp_path: Path) -> None:
     """Blocks run in their order, in one folder, as a reader would run them."""
-    shutil.copytree(workplace, tmp_path, dirs_exist_ok=True)
+    shutil.copytree(workplace, tmp_path, dirs_exist_ok=True, ignore=shutil.ignore_patterns("runs", "*.yaml"))
     for language, code in blocks(page):
         if language == "sh" and code.startswith("make"):
             targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
