@@ -55,7 +55,7 @@ class _Silent:
     def end(self) -> None: ...
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class Run:
     """What a run found: its tables (pyarrow), its summary, and the dataset without what was dropped."""
 
@@ -67,6 +67,15 @@ class Run:
     tables: dict[str, pa.Table] = field(default_factory=dict)
     summary: dict[str, Any] = field(default_factory=dict)
     info: dict[str, Any] = field(default_factory=dict)  # what stands in run.json
+
+    def __repr__(self) -> str:
+        name, where = self.info["source"]["name"], "" if self.dir is None else f", in {str(self.dir)!r}"
+        done = {key: self.summary["decisions"][key] for key in ("keep", "drop", "unreadable")} if self.summary else {}
+        counts = ", ".join(f"{key} {n:,}" for key, n in done.items())
+        leaks = "".join(
+            f", {found['leaking']:,} of {split} leak" for split, found in self.summary.get("leakage", {}).items()
+        )
+        return f"<dedup.Run of {name!r}: {counts}{leaks}{where}>"
 
     @property
     def manifest(self) -> pa.Table:
@@ -373,12 +382,14 @@ def _refuse_what_was_not_searched(result: Run) -> None:
     problems = [
         f"{section}.{key}: the stored tables were made with {stored[section][key]!r}, not {value!r}."
         for section, key, value in [
-            *(("hash", key, value) for key, value in asked["hash"].items()),
+            *(("hash", key, value) for key, value in asked["hash"].items() if key != "transforms"),
             ("search", "orientations", asked["search"]["orientations"]),
             ("verify", "method", asked["verify"]["method"]),
         ]
         if stored[section][key] != value
     ]
+    if problems:
+        raise ConfigError(*problems, "Run it again with these settings.")
     searched = stored["search"]
     if searched["orientations"] != "upright" and asked["search"] != searched:
         # One transform is stored for a pair, the best one under the settings of that search.
@@ -433,6 +444,9 @@ def _output_folder(output: OutputConfig, dataset: str) -> Path | None:
     """Where the run goes: neither into the dataset, whose samples its files would become, nor around it."""
     if output.dir is None:
         return None
+    if not output.dir.strip():
+        message = "output.dir is empty. Name a folder."
+        raise ConfigError(message)
     out = Path(output.dir).expanduser()
     if Path(dataset).is_dir() and folder.inside(out, Path(dataset)):
         message = f"output.dir {str(out)!r} lies inside the dataset {dataset!r}. Name a folder outside it."

@@ -11,6 +11,7 @@ from dedup.errors import ConfigError, SourceError
 from dedup.formats.imagefolder import ImageFolder
 from dedup.formats.manifest import SUFFIXES, Manifest
 from dedup.formats.source import PAYLOAD, ROWS, Source, read_bytes
+from dedup.images import FILE_SUFFIXES
 
 __all__ = ["PAYLOAD", "ROWS", "Source", "detect", "keys_of", "open_source", "read_bytes"]
 
@@ -30,7 +31,7 @@ def open_source(config: DatasetConfig, dataset: Any = None) -> Source:
 
         _refuse_unused(config, "huggingface")
         return in_memory(dataset, config)
-    if config.path is None:
+    if config.path is None or not config.path.strip():
         message = "dataset.path: no dataset is named. Give a path."
         raise ConfigError(message)
     if "://" in config.path:
@@ -91,6 +92,9 @@ def detect(path: Path) -> str:
         return "huggingface" if structs else "manifest"
     if suffix in SUFFIXES:
         return "manifest"
+    if suffix in FILE_SUFFIXES:
+        message = f"{path} is a single picture. Name its folder, or use 'dedup compare' for two pictures."
+        raise ConfigError(message)
     message = (
         f"{path}: a file is taken for a manifest if it ends in {', '.join(SUFFIXES)}. "
         f"Name a folder or a manifest, or set dataset.source."

@@ -37,7 +37,8 @@ class ImageFolder:
             files = [parts for parts in files if len(parts) > 1]
         if not files:
             found = ", ".join(f"{n} {reason.replace('_', ' ')}" for reason, n in sorted(skipped.items()) if n)
-            message = f"{root}: no image files in this folder or below it (skipped: {found or 'nothing'})."
+            why = f"skipped: {found}" if found else "it is empty"
+            message = f"{root}: no image files in this folder or below it ({why})."
             raise SourceError(message)
         self.skipped: Mapping[str, int] = {reason: n for reason, n in sorted(skipped.items()) if n}
         self._files = files
