@@ -109,7 +109,7 @@ def _listed(counts: Mapping[str, int]) -> str:
 
 
 def worst_leaks(rows: Iterable[Mapping[str, Any]]) -> RenderableType:
-    """A few leaks: the train sample and below it the held-out one, on lines of their own, so that they can be copied."""
+    """A few leaks: the train sample and below it the held-out one, on lines of their own, ready to be copied."""
     lines = ["[bold]Worst leaks[/]"]
     for row in rows:
         similarity = "" if row["similarity"] is None else f" {row['similarity']:.3f}"
