@@ -54,7 +54,9 @@ def certificate(
         )
         raise SourceError(message)
     measured = measuring.hashes(parts, row_of_sample, setup)
-    found = pairs(candidates(measured, resolved, limit=limit, threads=threads), measured, table, resolved)
+    found = pairs(
+        pa.concat_tables(candidates(measured, resolved, limit=limit, threads=threads)), measured, table, resolved
+    )
     matches = graph.from_pairs(found, len(table))
     present = set(table["split"].to_pylist())
     held_out = tuple(name for name in resolved.held_out if name in present)

@@ -168,7 +168,7 @@ def run(
         found = candidates(
             result.hashes, resolved, limit=limit, threads=threads, progress=clock.advance, explain=explain
         )
-        _store(result, "candidates", found)
+        _store_parts(result, "candidates", found)
         done(len(table))
     return _conclude(result, clock)
 
@@ -433,11 +433,15 @@ def specs(config: Config, resolved: Resolved) -> dict[str, dict[str, Any]]:
 
 
 def _store(result: Run, name: str, table: pa.Table) -> None:
+    _store_parts(result, name, iter([table]))
+
+
+def _store_parts(result: Run, name: str, parts: Iterator[pa.Table]) -> None:
     spec = specs(result.config, result.resolved)[name]
     if result.dir is None:
-        result.tables[name] = tables.described(table, name, spec)
+        result.tables[name] = tables.described(pa.concat_tables(parts), name, spec)
     else:
-        result.tables[name] = tables.write(table, result.dir, name, spec)
+        result.tables[name] = tables.write_parts(parts, result.dir, name, spec)
 
 
 def _output_folder(output: OutputConfig, dataset: str) -> Path | None:

@@ -5,7 +5,7 @@ the versions of the libraries that did. Reading a table made with another spec i
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -180,12 +180,21 @@ def described(table: pa.Table, name: str, spec: Mapping[str, Any]) -> pa.Table:
 
 def write(table: pa.Table, folder: Path, name: str, spec: Mapping[str, Any]) -> pa.Table:
     """Store the table as `folder/name.parquet`, whole or not at all, and return it with its description."""
-    table = described(table, name, spec)
-    target = folder / f"{name}.parquet"
+    return write_parts(iter([table]), folder, name, spec)
+
+
+def write_parts(parts: Iterator[pa.Table], folder: Path, name: str, spec: Mapping[str, Any]) -> pa.Table:
+    """Store the table whose parts come one after the other, each when it comes; there is at least one."""
+    first = described(next(parts), name, spec)
     partial = folder / f".{name}.parquet.partial"
-    pq.write_table(table, partial, compression="zstd")
-    partial.replace(target)
-    return table
+    stored = [first]
+    with pq.ParquetWriter(partial, first.schema, compression="zstd") as writer:
+        writer.write_table(first)
+        for part in parts:
+            stored.append(part.replace_schema_metadata(first.schema.metadata))
+            writer.write_table(stored[-1])
+    partial.replace(folder / f"{name}.parquet")
+    return pa.concat_tables(stored)
 
 
 def read(folder: Path, name: str, *, spec: Mapping[str, Any] | None = None) -> pa.Table:

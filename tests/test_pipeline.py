@@ -218,15 +218,15 @@ class TestReproducible:
 
     def test_a_killed_run_is_rebuilt(self, planted: Planted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """A run that died after any table is not taken for finished, and running it again gives identical bytes."""
-        write = tables.write
+        write = tables.write_parts
         for last in tables.NAMES:
 
-            def die(table: Any, where: Path, name: str, spec: Any, last: str = last) -> Any:
+            def die(parts: Any, where: Path, name: str, spec: Any, last: str = last) -> Any:
                 if name == last:
                     raise KeyboardInterrupt
-                return write(table, where, name, spec)
+                return write(parts, where, name, spec)
 
-            monkeypatch.setattr(tables, "write", die)
+            monkeypatch.setattr(tables, "write_parts", die)
             with pytest.raises(KeyboardInterrupt):
                 ran(planted.dataset, tmp_path / "run", output={"splits": "none"})
             with pytest.raises(RunError, match="not finished"):

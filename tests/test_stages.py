@@ -61,7 +61,7 @@ def measured(codes: list[tuple[bytes, bytes]], **columns: list[Any]) -> pa.Table
 
 
 def found(hashes: pa.Table, settled: Resolved, limit: int = 10**6, threads: int = 1) -> list[tuple[int, ...]]:
-    table = candidates(hashes, settled, limit=limit, threads=threads)
+    table = pa.concat_tables(candidates(hashes, settled, limit=limit, threads=threads))
     columns = ("a", "b", "distance_dhash", "distance_phash")
     return list(zip(*(table[name].to_pylist() for name in columns), strict=True))
 
@@ -151,7 +151,7 @@ class TestCandidates:
     def test_nothing_to_search(self) -> None:
         """No readable sample gives an empty table with all columns."""
         hashes = measured([(bytes(8), bytes(8))] * 2, information=[None, None])
-        table = candidates(hashes, resolved(64, 64, method="pixels"), limit=10, threads=1)
+        table = pa.concat_tables(candidates(hashes, resolved(64, 64, method="pixels"), limit=10, threads=1))
 
         assert len(table) == 0
         assert ["a", "b", "transform", "distance_dhash", "distance_phash", "similarity"] == table.column_names
@@ -169,16 +169,16 @@ class TestCandidates:
         chance = random.Random(5)
         codes = [(chance.randbytes(8), chance.randbytes(8)) for _ in range(200)]
         hashes, settled = measured(codes), resolved(24, 24, method="pixels")
-        one = candidates(hashes, settled, limit=10**6, threads=1)
+        one = pa.concat_tables(candidates(hashes, settled, limit=10**6, threads=1))
 
         assert len(one) > 100
-        assert one.equals(candidates(hashes, settled, limit=10**6, threads=3))
+        assert one.equals(pa.concat_tables(candidates(hashes, settled, limit=10**6, threads=3)))
 
     def test_progress_reaches_the_end(self) -> None:
         """The share that is told never falls and ends at 1."""
         shares: list[float] = []
         hashes = measured([(bytes(8), bytes(8))] * 4)
-        candidates(hashes, resolved(0, 0), limit=10, threads=1, progress=shares.append)
+        list(candidates(hashes, resolved(0, 0), limit=10, threads=1, progress=shares.append))
 
         assert sorted(shares) == shares
         assert shares[-1] == 1.0

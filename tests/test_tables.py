@@ -1,6 +1,7 @@
 """Stored tables say what they are, and nothing else is read in their place."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -107,11 +108,10 @@ def test_a_write_that_fails_leaves_the_old_table(tmp_path: Path, monkeypatch: py
     tables.write(TABLE, tmp_path, "manifest", SPEC)
     before = (tmp_path / "manifest.parquet").read_bytes()
 
-    def full(table: pa.Table, where: Path, **options: object) -> None:
-        Path(where).write_bytes(b"half")
+    def full(writer: pq.ParquetWriter, table: pa.Table) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(pq, "write_table", full)
+    monkeypatch.setattr(pq.ParquetWriter, "write_table", full)
     with pytest.raises(OSError, match="No space"):
         tables.write(TABLE.slice(0, 1), tmp_path, "manifest", SPEC)
 
@@ -129,3 +129,20 @@ def test_columns_that_must_not_be_null(tmp_path: Path) -> None:
     }
     for schema, names in required.values():
         assert not any(schema.field(name).nullable for name in names)
+
+
+def test_parts_are_one_table(tmp_path: Path) -> None:
+    """A table that comes in parts is stored part by part and read as if it had come at once."""
+    seen = []
+
+    def parts() -> Iterator[pa.Table]:
+        for start in range(len(TABLE)):
+            seen.append((tmp_path / ".manifest.parquet.partial").exists())
+            yield TABLE.slice(start, 1)
+
+    stored = tables.write_parts(parts(), tmp_path, "manifest", SPEC)
+
+    assert TABLE.equals(stored)
+    assert TABLE.equals(tables.read(tmp_path, "manifest", spec=SPEC))
+    assert seen[0] is False
+    assert all(seen[1:])

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from dedup.search import kernels
 from dedup.search.crew import Crew, spans
 
-_ROWS_AT_ONCE = 1 << 22  # rows between two looks at the stop sign
+_ROWS_AT_ONCE = 1 << 20  # rows between two looks at the stop sign
+_ROWS_FOR_THREADS = 1 << 16  # fewer are sorted by one thread
 
 HASHED = -1
 """As the start of a key: bits of a hash of the whole code instead of bits of the code."""
@@ -36,7 +37,7 @@ def _in_steps(crew: Crew, parts: list[tuple[int, int]], step: Callable[[int, int
 
 def bucket_sizes(planes: NDArray[np.uint64], n: int, start: int, width: int, crew: Crew) -> NDArray[np.uint32]:
     """Sizes of the buckets, one row for each thread's span of the codes: shape (parts, 2**width)."""
-    parts = spans(n, crew.threads if n > _ROWS_AT_ONCE >> 6 else 1)
+    parts = spans(n, crew.threads if n > _ROWS_FOR_THREADS else 1)
     sizes = np.zeros((len(parts), 1 << width), np.uint32)
     _in_steps(
         crew,

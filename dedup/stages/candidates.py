@@ -1,6 +1,6 @@
 """candidates: representatives of pictures whose codes lie within the searched distance, with their similarity."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +12,7 @@ from dedup import graph, tables
 from dedup.config import Resolved
 from dedup.errors import LimitError
 from dedup.hashers.thumbnail import MIN_INFORMATION
-from dedup.search import Progress, join_hashes, join_orientations, largest_distance_within, pack, plan
+from dedup.search import Progress, join_hashes_batches, join_orientations, largest_distance_within, pack, plan
 from dedup.search import distances as code_distances
 from dedup.verify import similarities
 
@@ -27,8 +27,10 @@ def candidates(
     threads: int,
     progress: Progress | None = None,
     explain: Callable[[str], None] | None = None,
-) -> pa.Table:
-    """Every pair of representatives within the distance of any (or of all) of the algorithms.
+) -> Iterator[pa.Table]:
+    """Every pair of representatives within the distance of any (or of all) of the algorithms, in parts, in order.
+
+    There is at least one part. They are verified one after the other, so that a large result is written as it comes.
 
     Pictures with the same pixels are searched as one, by their lowest sample. Pictures without information are not
     searched: their codes are decided by noise. `explain` is told how each algorithm's codes will be searched. Raises
@@ -44,18 +46,18 @@ def candidates(
             explain(f"{name}, {chosen_plan}")
         if turns(resolved):
             explain(f"The same again for {len(turns(resolved))} more orientations.")
+    schema = tables.candidates_schema(resolved.algorithms)
+    yield schema.empty_table()
+    thumbnails = fixed_width(chosen["thumbnail"])
     try:
-        found = _joined(codes, resolved, limit, threads, progress)
+        for part in _joined(codes, resolved, limit, threads, progress):
+            found, similarity = part, pa.nulls(len(part.a), pa.float32())
+            if resolved.method == "pixels":
+                found, similarity = _verified(part, codes, thumbnails, resolved, threads)
+            arrays = [samples[found.a], samples[found.b], found.transform, *found.distances.values()]
+            yield pa.table([*arrays, similarity], schema=schema)
     except LimitError as error:
         raise _too_many(codes, resolved, limit, threads) from error
-    similarity = None
-    if resolved.method == "pixels":
-        found, similarity = _verified(found, codes, fixed_width(chosen["thumbnail"]), resolved, threads)
-    arrays = [samples[found.a], samples[found.b], found.transform, *found.distances.values()]
-    schema = tables.candidates_schema(resolved.algorithms)
-    return pa.table(
-        [*arrays, pa.nulls(len(found.a), pa.float32()) if similarity is None else similarity], schema=schema
-    )
 
 
 def searched(hashes: pa.Table) -> NDArray[np.int64]:
@@ -92,15 +94,17 @@ class _Found:
     distances: dict[str, NDArray[np.uint16]]  # by algorithm, under the transform
 
 
-def _joined(codes: Codes, resolved: Resolved, limit: int, threads: int, progress: Progress | None) -> _Found:
+def _joined(codes: Codes, resolved: Resolved, limit: int, threads: int, progress: Progress | None) -> Iterator[_Found]:
     upright = [codes[name] for name in resolved.algorithms]
     distance = [resolved.max_distance[name] for name in resolved.algorithms]
     if not turns(resolved):
-        plain = join_hashes(
+        parts = join_hashes_batches(
             upright, max_distance=distance, combine=resolved.combine, limit=limit, threads=threads, progress=progress
         )
-        transform = np.zeros(len(plain), dtype=np.uint8)
-        return _Found(plain.a, plain.b, transform, dict(zip(resolved.algorithms, plain.distances, strict=True)))
+        for part in parts:
+            distances = dict(zip(resolved.algorithms, part.distances, strict=True))
+            yield _Found(part.a, part.b, np.zeros(len(part), dtype=np.uint8), distances)
+        return
     oriented = [
         {tables.TRANSFORMS.index(turn): codes[tables.code_column(name, turn)] for turn in turns(resolved)}
         for name in resolved.algorithms
@@ -114,7 +118,7 @@ def _joined(codes: Codes, resolved: Resolved, limit: int, threads: int, progress
         threads=threads,
         progress=progress,
     )
-    return _Found(found.a, found.b, found.transform, dict(zip(resolved.algorithms, found.distances, strict=True)))
+    yield _Found(found.a, found.b, found.transform, dict(zip(resolved.algorithms, found.distances, strict=True)))
 
 
 def _too_many(codes: Codes, resolved: Resolved, limit: int, threads: int) -> LimitError:
