@@ -38,7 +38,6 @@ SPLIT_ALIASES: Final = {
 """Other names of the three usual splits, compared without regard to case."""
 
 NOT_BUILT_YET: Final = {
-    "dataset.source": {"webdataset"},
     "hash.algorithms": {"pdq"},
     "hash.mode": {"fast"},
 }
@@ -114,10 +113,16 @@ class DatasetConfig(Section):
     """Where the samples come from."""
 
     source: Annotated[
-        Literal["auto", "imagefolder", "manifest", "huggingface"],
-        _one_of("dataset.source", "auto", "imagefolder", "manifest", "huggingface"),
+        Literal["auto", "imagefolder", "manifest", "huggingface", "webdataset"],
+        _one_of("dataset.source", "auto", "imagefolder", "manifest", "huggingface", "webdataset"),
     ] = "auto"
     path: str | None = None
+    name: str | None = None
+    revision: str | None = None
+    split: Annotated[tuple[str, ...], BeforeValidator(_names)] = ()
+    data_files: Annotated[tuple[str, ...], BeforeValidator(_names)] = ()
+    streaming: StrictBool = False
+    protocols: Annotated[tuple[str, ...], BeforeValidator(_names)] = ()
     path_column: str | None = None
     bytes_column: str | None = None
     image_column: str | None = None
@@ -195,8 +200,8 @@ class OutputConfig(Section):
 
     dir: str | None = None
     splits: Annotated[
-        Literal["same", "manifest", "parquet", "none"],
-        _one_of("output.splits", "same", "manifest", "parquet", "none"),
+        Literal["same", "imagefolder", "manifest", "parquet", "huggingface", "webdataset", "none"],
+        _one_of("output.splits", "same", "imagefolder", "manifest", "parquet", "huggingface", "webdataset", "none"),
     ] = "same"
     files: Annotated[Literal["hardlink", "copy", "symlink"], _one_of("output.files", "hardlink", "copy", "symlink")] = (
         "hardlink"

@@ -19,7 +19,7 @@ from dedup.certify import certificate
 from dedup.config import Config, OutputConfig, Resolved, build, resolve
 from dedup.engines import choose, cores
 from dedup.errors import ConfigError, RunError, SourceError
-from dedup.formats import Source, open_source
+from dedup.formats import Source, open_source, write_splits
 from dedup.report import html
 from dedup.report.readme import readme
 from dedup.report.summary import summary
@@ -276,11 +276,10 @@ def _write_splits(result: Run) -> None:
     folder.remove(partial)
     partial.mkdir()
     if keep.any():
-        source.write(keep, partial, result.config.output.files)
-        path = partial / Path(source.name).name if source.form == "manifest" else partial
-        as_before = result.config.dataset.model_copy(update={"path": str(path), "source": source.form})
-        result.summary["certificate"] = _certified(result, open_source(as_before))
-    folder.write_text(partial / "README.md", readme(result.summary, partial, source.form))
+        output = result.config.output
+        written = write_splits(source, keep, partial, output.splits, output.files)
+        result.summary["certificate"] = _certified(result, open_source(written))
+    folder.write_text(partial / "README.md", readme(result.summary, partial))
     folder.remove(target)
     partial.rename(target)
 
@@ -421,7 +420,7 @@ def _source_info(config: Config, source: Source) -> dict[str, Any]:
 def _info(config: Config, source: Mapping[str, Any], table: pa.Table) -> dict[str, Any]:
     """What `run.json` says before the work begins."""
     settings = config.model_dump(mode="json")
-    if config.dataset.path is not None:
+    if config.dataset.path is not None and "://" not in config.dataset.path:
         settings["dataset"]["path"] = str(Path(config.dataset.path).absolute())
     return {
         "state": "started",
