@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, ParamSpec
 import typer
 from rich.console import Console
 from rich.logging import RichHandler
-from rich.markup import escape
 
 from dedup import config as configuration
 from dedup import console
@@ -33,8 +32,8 @@ _WORST: Final = 5  # leaks printed when the gate is closed
 
 P = ParamSpec("P")
 
-_out = Console()
-_err = Console(stderr=True)
+_out = Console(emoji=False)  # `:smile:` in a file's name is that name
+_err = Console(stderr=True, emoji=False)
 
 app = typer.Typer(
     name="dedup",
@@ -72,14 +71,14 @@ def _guarded(command: Callable[P, None]) -> Callable[P, None]:
             command(*args, **kwargs)
         except ConfigError as error:
             for problem in error.problems:
-                _err.print(f"[red]Error:[/] {escape(problem)}", soft_wrap=True)
+                _err.print(f"[red]Error:[/] {_message(problem)}", soft_wrap=True)
             raise typer.Exit(USAGE) from error
         except DedupError as error:
-            _err.print(f"[red]Error:[/] {escape(str(error))}", soft_wrap=True)
+            _err.print(f"[red]Error:[/] {_message(str(error))}", soft_wrap=True)
             raise typer.Exit(FAILED) from error
         except OSError as error:
             where = f" ({error.filename!r})" if error.filename else ""
-            _err.print(f"[red]Error:[/] {escape(str(error.strerror or error))}{escape(where)}.", soft_wrap=True)
+            _err.print(f"[red]Error:[/] {_message(str(error.strerror or error) + where)}.", soft_wrap=True)
             raise typer.Exit(FAILED) from error
         except KeyboardInterrupt:
             _err.print("Interrupted. Run the same command again to start over in the same folder.")
@@ -109,9 +108,9 @@ def run(
     quiet: Quiet = False,  # noqa: FBT002
 ) -> None:
     """Run the whole stage: hash, search, verify, decide, write and certify the splits, report."""
-    settings = configuration.load(config, [*(set_ or []), *_options(output, workers)])
+    settings = configuration.load(config, set_ or [], _options(output, workers))
     if settings.output.dir is None:
-        settings = configuration.load(config, [*(set_ or []), *_options(Path("runs") / config.stem, workers)])
+        settings = configuration.load(config, set_ or [], _options(Path("runs") / config.stem, workers))
     from dedup import pipeline  # it imports numba; `--help` should not wait for it
 
     with _observed(quiet=quiet) as observer:
@@ -154,10 +153,10 @@ def audit(
     settings["dataset"] = {"path": source[0], **({"source": form} if form else {})}
     settings["gate"] = {"max_leakage": max_leakage, "max_unreadable": max_unreadable}
     settings["output"] = {"dir": str(output or Path("runs") / (Path(source[0]).stem or "audit"))}
-    overrides = [*(set_ or []), *_options(None, workers), "output.splits=none"]
+    options = {**_options(None, workers), "output.splits": "none"}
     with _observed(quiet=quiet) as observer:
         result = pipeline.run(
-            configuration.build(settings, overrides, where="audit"), observer=observer, overwrite=overwrite
+            configuration.build(settings, set_ or [], options, where="audit"), observer=observer, overwrite=overwrite
         )
     _finish(result, quiet=quiet)
 
@@ -222,6 +221,11 @@ def demo(
     _places(result)
 
 
+def _message(text: str) -> str:
+    """A message for rich; its lines stay lines."""
+    return "\n".join(map(console.literal, text.split("\n")))
+
+
 @contextmanager
 def _observed(*, quiet: bool) -> "Iterator[Observer | None]":
     """Log lines and progress bars while a run goes on; bars on a terminal only."""
@@ -241,10 +245,10 @@ def _explained(plan: str) -> None:
     _err.print(plan, markup=False, highlight=False, soft_wrap=True)
 
 
-def _options(output: Path | None, workers: int | None) -> list[str]:
-    """Command-line options as overrides of the config."""
-    found = [] if output is None else [f"output.dir={configuration.quoted(str(output))}"]
-    return found if workers is None else [*found, f"engine.workers={workers}"]
+def _options(output: Path | None, workers: int | None) -> dict[str, Any]:
+    """Command-line options by the dotted keys that they stand for."""
+    found: dict[str, Any] = {} if output is None else {"output.dir": str(output)}
+    return found if workers is None else {**found, "engine.workers": workers}
 
 
 def _finish(result: "Run", *, quiet: bool) -> None:
@@ -254,7 +258,7 @@ def _finish(result: "Run", *, quiet: bool) -> None:
         _places(result)
     code, reasons = _gate(result.summary, result.config.gate)
     for reason in reasons:
-        _err.print(f"[red]{escape(reason)}[/]", soft_wrap=True)
+        _err.print(f"[red]{_message(reason)}[/]", soft_wrap=True)
     if code == LEAKS:
         leaks = result.leakage.sort_by([("label_conflict", "descending"), ("similarity", "descending")])
         _err.print(console.worst_leaks(leaks.slice(0, _WORST).to_pylist()))

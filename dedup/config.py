@@ -5,14 +5,22 @@ the environment to learn a setting.
 """
 
 import difflib
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, StrictInt, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictInt,
+    ValidationError,
+)
 from pydantic import model_validator as check
 
 from dedup.errors import ConfigError
@@ -95,6 +103,12 @@ def _similarity(value: object) -> object:
     return value
 
 
+def _distinct(names: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(names)) < len(names):
+        raise ValueError(f"named twice: {', '.join(names)}")  # noqa: EM102
+    return names
+
+
 def _names(value: object) -> object:
     return (value,) if isinstance(value, str) else value
 
@@ -139,17 +153,12 @@ class HashConfig(Section):
         tuple[Annotated[str, _one_of("hash.algorithms", *ALGORITHMS)], ...],
         BeforeValidator(_names),
         Field(min_length=1),
+        AfterValidator(_distinct),
     ] = ("dhash", "phash")
     bits: Literal[64, 256, 1024] = 64
     mode: Annotated[Literal["compat"], _one_of("hash.mode", "compat")] = "compat"
     background: Annotated[str, Field(pattern=r"^#[0-9a-fA-F]{6}$")] = "#ffffff"
     max_pixels: Count = 100_000_000
-
-    @check(mode="after")
-    def _distinct(self) -> Self:
-        if len(set(self.algorithms)) < len(self.algorithms):
-            raise ValueError(f"algorithms are named twice: {', '.join(self.algorithms)}")  # noqa: EM102
-        return self
 
 
 class SearchConfig(Section):
@@ -215,6 +224,23 @@ class EngineConfig(Section):
     workers: Annotated[StrictInt | None, Field(ge=0)] = None
 
 
+def _distance_problem(hashes: HashConfig, search: SearchConfig) -> str | None:
+    """What is wrong between the distances and the codes, if anything."""
+    distance = search.max_distance
+    if isinstance(distance, dict):
+        if set(distance) != set(hashes.algorithms):
+            return (
+                f"search.max_distance: names {', '.join(sorted(distance))}, hash.algorithms "
+                f"{', '.join(sorted(hashes.algorithms))}; give one number for each algorithm"
+            )
+        largest = max(distance.values())
+    else:
+        largest = 0 if distance == "auto" else distance
+    if largest > hashes.bits:
+        return f"search.max_distance: got {largest}; the codes have only {hashes.bits} bits"
+    return None
+
+
 class Config(Section):
     """The whole configuration of a run."""
 
@@ -229,19 +255,8 @@ class Config(Section):
 
     @check(mode="after")
     def _distances_fit(self) -> Self:
-        distance = self.search.max_distance
-        if isinstance(distance, dict):
-            if set(distance) != set(self.hash.algorithms):
-                raise ValueError(  # pydantic turns ValueError into its own
-                    f"search.max_distance names {', '.join(sorted(distance))}, hash.algorithms "  # noqa: EM102
-                    f"{', '.join(sorted(self.hash.algorithms))}: give one number for each algorithm"
-                )
-            largest = max(distance.values())
-        else:
-            largest = 0 if distance == "auto" else distance
-        if largest > self.hash.bits:
-            message = f"search.max_distance: got {largest}, the codes have only {self.hash.bits} bits"
-            raise ValueError(message)
+        if problem := _distance_problem(self.hash, self.search):
+            raise ValueError(problem)
         return self
 
     def fingerprint_part(self) -> dict[str, Any]:
@@ -307,8 +322,8 @@ def resolve(config: Config, splits: Iterable[str | None]) -> Resolved:
     )
 
 
-def load(path: Path, overrides: Sequence[str] = ()) -> Config:
-    """Read a YAML file and apply `section.key=value` overrides.
+def load(path: Path, overrides: Sequence[str] = (), options: Mapping[str, Any] | None = None) -> Config:
+    """Read a YAML file and apply `section.key=value` overrides, then `options` by dotted key.
 
     `dataset.path` is taken relative to the file. Raises `ConfigError` with every problem at once.
     """
@@ -330,31 +345,54 @@ def load(path: Path, overrides: Sequence[str] = ()) -> Config:
     if not isinstance(settings, dict):
         message = f"{path}: expected sections such as 'dataset:' at the top, got {type(settings).__name__}."
         raise ConfigError(message)
-    return build(settings, overrides, where=str(path), relative_to=path.parent)
+    return build(settings, overrides, options, where=str(path), relative_to=path.parent)
 
 
 def build(
     settings: Mapping[str, Any],
     overrides: Sequence[str] = (),
+    options: Mapping[str, Any] | None = None,
     *,
     where: str = "config",
     relative_to: Path | None = None,
 ) -> Config:
     """A validated config from nested settings; `where` stands in front of every problem."""
     nested: dict[str, Any] = {k: dict(v) if isinstance(v, Mapping) else v for k, v in settings.items()}
-    problems = [problem for override in overrides if (problem := _override(nested, override))]
     dataset = nested.get("dataset")
     if relative_to is not None and isinstance(dataset, dict) and isinstance(dataset.get("path"), str):
-        overridden = any(o.startswith("dataset.path=") for o in overrides)
-        if "://" not in dataset["path"] and not overridden:
-            dataset["path"] = str(relative_to / dataset["path"])
-    try:
-        config = Config.model_validate(nested)
-    except ValidationError as error:
-        problems += [f"{where}: {_problem(detail)}" for detail in error.errors()]
+        dataset["path"] = _beside(relative_to, dataset["path"])
+    problems = [problem for override in overrides if (problem := _override(nested, override))]
+    for key, value in (options or {}).items():
+        _set(nested, key, value)
+    found, sections = _sections(nested)
+    problems += [f"{where}: {problem}" for problem in found]
     if problems:
         raise ConfigError(*problems)
-    return config
+    return Config(**sections)
+
+
+def _beside(folder: Path, path: str) -> str:
+    """A path taken relative to a folder, unless it is absolute, a URL or below the user's home."""
+    return path if "://" in path or path.startswith("~") else str(folder / path)
+
+
+def _sections(nested: Mapping[str, Any]) -> tuple[list[str], dict[str, Any]]:
+    """All problems, and the sections that are valid. Each is validated by itself, so that one hides no other."""
+    problems = [_unknown(key, list(Config.model_fields)) for key in nested if key not in Config.model_fields]
+    sections: dict[str, Any] = {}
+    for name, field in Config.model_fields.items():
+        model: Any = field.annotation
+        try:
+            sections[name] = model.model_validate(nested.get(name) or {})
+        except ValidationError as error:
+            problems += [_problem(name, detail) for detail in error.errors()]
+    if (
+        "hash" in sections
+        and "search" in sections
+        and (problem := _distance_problem(sections["hash"], sections["search"]))
+    ):
+        problems.append(f"{problem}.")
+    return problems, sections
 
 
 def keys() -> dict[str, type[Section]]:
@@ -367,40 +405,43 @@ def keys() -> dict[str, type[Section]]:
     return found
 
 
-def quoted(text: str) -> str:
-    """A text as the value of an override, whatever is in it."""
-    return json.dumps(text)
-
-
 def _override(nested: dict[str, Any], override: str) -> str | None:
     """Apply one `section.key=value`; returns what is wrong with it, if anything."""
     key, equals, text = override.partition("=")
-    section, dot, name = key.strip().partition(".")
+    _, dot, name = key.strip().partition(".")
     if not equals or not dot or not name:
         return f"--set {override!r}: expected section.key=value, as in --set search.max_distance=8."
     try:
         value = yaml.safe_load(text)
     except yaml.YAMLError as error:
         return f"--set {override!r}: the value is not valid YAML: {' '.join(str(error).split())}."
-    target = nested.setdefault(section, {})
-    if isinstance(target, dict):
-        target[name] = value
+    _set(nested, key.strip(), value)
     return None
 
 
-def _problem(detail: Any) -> str:
+def _set(nested: dict[str, Any], key: str, value: Any) -> None:
+    section, _, name = key.partition(".")
+    target = nested.setdefault(section, {})
+    if isinstance(target, dict):
+        target[name] = value
+
+
+def _unknown(key: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+    hint = f" Did you mean {near[0]!r}?" if near else f" Known: {', '.join(known)}."
+    return f"{key}: unknown key.{hint}"
+
+
+def _problem(section: str, detail: Any) -> str:
     """One problem that pydantic found, as `dotted.key: what is wrong`."""
-    parts = [str(part) for part in detail["loc"] if isinstance(part, int) or str(part).isidentifier()]
-    key = ".".join(parts)
     kind = detail["type"]
     if kind == "extra_forbidden":
-        known = list(keys()) if "." in key else list(Config.model_fields)
-        near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
-        hint = f" Did you mean {near[0]!r}?" if near else f" Known: {', '.join(known)}."
-        return f"{key}: unknown key.{hint}"
+        return _unknown(".".join([section, *map(str, detail["loc"])]), list(keys()))
+    # pydantic also names the members of a union that it tried, such as `tuple[str, ...]`
+    parts = [str(part) for part in detail["loc"] if isinstance(part, int) or str(part).isidentifier()]
+    key = ".".join([section, *parts])
     if kind == "value_error":
-        text = str(detail["ctx"]["error"]).rstrip(".?")
-        end = "?" if str(detail["ctx"]["error"]).endswith("?") else "."
-        return f"{key}: {text}{end}" if key else f"{text}{end}"
+        text = str(detail["ctx"]["error"])
+        return f"{key}: {text}" if text.endswith("?") else f"{key}: {text.rstrip('.')}."
     text = detail["msg"]
     return f"{key}: got {detail['input']!r}; {text[:1].lower()}{text[1:]}."

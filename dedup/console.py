@@ -1,7 +1,8 @@
 """What the command line shows, as rich renderables; nothing is printed here."""
 
+import unicodedata
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from rich.console import Group, RenderableType
 from rich.markup import escape
@@ -14,17 +15,37 @@ if TYPE_CHECKING:
     from dedup.demo import Score
 
 
+MAX_SPLITS: Final = 12  # columns of the matrix that a terminal has room for
+
+
+def literal(text: str) -> str:
+    r"""Text from a dataset, for rich: markup is not obeyed, nor are control codes, which become `\x1b` and the like."""
+    return escape("".join(character if _harmless(character) else _escaped(character) for character in text))
+
+
+def _harmless(character: str) -> bool:
+    return unicodedata.category(character) not in {"Cc", "Cs"} and character not in _DIRECTIONS
+
+
+def _escaped(character: str) -> str:
+    return character.encode("unicode_escape").decode()
+
+
+_DIRECTIONS: Final = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+"""They turn the direction of what follows, so that a name can look like another one."""
+
+
 def overview(summary: Mapping[str, Any]) -> RenderableType:
     """Counts, split × split matrix, leaking shares, warnings and certificate of a run."""
     parts: list[RenderableType] = [_counts(summary), _matrix(summary)]
-    parts += [Text.from_markup(f"[yellow]Warning:[/] {escape(text)}") for text in summary["warnings"]]
+    parts += [Text.from_markup(f"[yellow]Warning:[/] {literal(text)}") for text in summary["warnings"]]
     if skipped := summary["skipped_files"]:
         parts.append(Text("Files that are no samples: " + _listed(skipped)))
     for name, found in summary["leakage"].items():
         colour = "red" if found["leaking"] else "green"
         parts.append(
             Text.from_markup(
-                f"[{colour}]{found['leaking']:,} of {found['images']:,}[/] images of [bold]{escape(name)}[/] "
+                f"[{colour}]{found['leaking']:,} of {found['images']:,}[/] images of [bold]{literal(name)}[/] "
                 f"are also in train ({100 * found['share']:.2f} %)"
             )
         )
@@ -43,7 +64,7 @@ def _counts(summary: Mapping[str, Any]) -> Table:
         table.add_column(name, justify="right")
     rows = [(name, n) for name, n in summary["splits"].items()]
     for name, n in rows:
-        table.add_row(escape(name), *(f"{n[key]:,}" for key in ("images", "keep", "drop", "unreadable")))
+        table.add_row(literal(name), *(f"{n[key]:,}" for key in ("images", "keep", "drop", "unreadable")))
     if len(rows) > 1:
         table.add_section()
         total = {key: sum(n[key] for _, n in rows) for key in ("images", "keep", "drop", "unreadable")}
@@ -55,11 +76,16 @@ def _matrix(summary: Mapping[str, Any]) -> Table:
     matrix = summary["leakage_matrix"]
     table = Table(title="Images with a match, split × split", title_justify="left", title_style="bold")
     table.add_column("images of ↓ that match one of →")
-    for name in matrix:
-        table.add_column(escape(name), justify="right")
-    for name, row in matrix.items():
-        cells = [f"[red]{n:,}[/]" if n and other != name else f"{n:,}" for other, n in row.items()]
-        table.add_row(escape(name), *cells)
+    shown = list(matrix)[:MAX_SPLITS]
+    for name in shown:
+        table.add_column(literal(name), justify="right")
+    for name in shown:
+        row = {other: matrix[name][other] for other in shown}
+        table.add_row(
+            literal(name), *(f"[red]{n:,}[/]" if n and other != name else f"{n:,}" for other, n in row.items())
+        )
+    if len(shown) < len(matrix):
+        table.caption = f"{len(shown)} of {len(matrix)} splits; all are in summary.json"
     return table
 
 
@@ -75,7 +101,7 @@ def worst_leaks(rows: Iterable[Mapping[str, Any]]) -> Table:
     for row in rows:
         witness = f"{row['witness_split']}: {row['witness_id']}"
         similarity = "" if row["similarity"] is None else f"{row['similarity']:.3f}"
-        table.add_row(escape(row["id"]), escape(witness), row["kind"], similarity)
+        table.add_row(literal(row["id"]), literal(witness), row["kind"], similarity)
     return table
 
 
@@ -85,7 +111,7 @@ def comparison(found: "Comparison") -> RenderableType:
     facts.add_column("")
     facts.add_column("a", overflow="fold")
     facts.add_column("b", overflow="fold")
-    facts.add_row("file", escape(found.a.name), escape(found.b.name))
+    facts.add_row("file", literal(found.a.name), literal(found.b.name))
     facts.add_row("size", f"{found.a.width} × {found.a.height}", f"{found.b.width} × {found.b.height}")
     facts.add_row("format", found.a.format, found.b.format)
     facts.add_row("bytes", f"{found.a.n_bytes:,}", f"{found.b.n_bytes:,}")

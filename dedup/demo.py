@@ -246,7 +246,8 @@ def _break_some(dataset: Path) -> None:
     folder = dataset / "train" / "broken"
     folder.mkdir(parents=True, exist_ok=True)
     whole = BytesIO()
-    Image.effect_noise((96, 96), 60).save(whole, "JPEG")
+    noise = np.random.default_rng(SEED).integers(0, 256, (96, 96), dtype=np.uint8)
+    Image.fromarray(noise).save(whole, "JPEG")
     (folder / "cut_short.jpg").write_bytes(whole.getvalue()[: len(whole.getvalue()) // 2])
     (folder / "cut_short_again.jpg").write_bytes(whole.getvalue()[: len(whole.getvalue()) // 2])
     (folder / "empty.png").write_bytes(b"")

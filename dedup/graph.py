@@ -97,9 +97,7 @@ class Witnesses:
 def best_witnesses(graph: Graph, candidates: NDArray[np.bool_]) -> Witnesses:
     """For each sample its best match among `candidates` (but itself): identical, then most similar, nearest, lowest."""
     n = graph.n_samples
-    lowest = np.full(n, n, dtype=np.int64)  # lowest candidate of each class
-    members = np.flatnonzero(candidates)
-    np.minimum.at(lowest, graph.class_of[members], members)
+    lowest, second = _two_lowest(graph, candidates)
     # Every member of a class has the same near matches, so the best is found once per class.
     usable = np.flatnonzero(lowest[graph.near_b] < n)
     rows, source, target = graph.near_row[usable], graph.near_a[usable], lowest[graph.near_b[usable]]
@@ -113,10 +111,25 @@ def best_witnesses(graph: Graph, candidates: NDArray[np.bool_]) -> Witnesses:
     near = row >= 0
     distance[near], similarity[near] = graph.distance[row[near]], graph.similarity[row[near]]
     same = lowest[graph.class_of]
-    identical = (same < n) & (same != np.arange(n))
+    own = same == np.arange(n)
+    same[own] = second[graph.class_of[own]]
+    identical = same < n
     sample[identical], row[identical] = same[identical], -1
     distance[identical], similarity[identical] = 0, 1
     return Witnesses(sample, distance, similarity, row)
+
+
+def _two_lowest(graph: Graph, candidates: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """For each class, at the place of its representative, its two lowest candidates; n where there are none."""
+    n = graph.n_samples
+    members = np.flatnonzero(candidates)
+    members = members[np.argsort(graph.class_of[members], kind="stable")]
+    classes, start, size = np.unique(graph.class_of[members], return_index=True, return_counts=True)
+    lowest, second = np.full(n, n, dtype=np.int64), np.full(n, n, dtype=np.int64)
+    lowest[classes] = members[start]
+    several = size > 1
+    second[classes[several]] = members[start[several] + 1]
+    return lowest, second
 
 
 def leader_cover(graph: Graph, order: Iterable[int], eligible: NDArray[np.bool_]) -> Witnesses:

@@ -179,6 +179,8 @@ def _unidentified(data: bytes) -> Unreadable:
     for name, (offset, magic) in _UNSUPPORTED.items():
         if data[offset : offset + len(magic)] == magic:
             return Unreadable("unsupported", f"{name} is not decoded here", name)
+    if data.lstrip()[:5] == b"<?xml" and b"<svg" in data[:4096]:
+        return Unreadable("unsupported", "SVG is not decoded here", "SVG")
     for name, (offset, magic) in _BROKEN_HEADER.items():
         if data[offset : offset + len(magic)] == magic:
             return Unreadable("undecodable", f"it starts like {name}, but its header is broken", name)

@@ -131,7 +131,8 @@ def run(
     """The whole stage: from the dataset to the report.
 
     `dataset`: a `datasets.DatasetDict` or `Dataset` in place of `config.dataset.path`. Tables, splits and report are
-    written to `config.output.dir`; with none, everything stays in memory. `explain` is told how the codes will be searched.
+    written to `config.output.dir`; with none, everything stays in memory. `explain` is told how the codes will be
+    searched.
     """
     clock = _Clock(observer or _Silent())
     with clock.stage("manifest") as done:
@@ -308,8 +309,9 @@ def _write_report(result: Run) -> None:
     source = result.source
 
     def read(samples: Sequence[int]) -> Iterator[pa.RecordBatch]:
-        rows = [int(result.row_of_sample[sample]) for sample in samples]
-        return iter(()) if source is None else source.payload_of(rows)
+        if source is None:
+            return iter(())
+        return source.payload_of([int(result.row_of_sample[sample]) for sample in samples])
 
     page = html.render(result.tables, result.summary, title=result.info["source"]["name"], read=read)
     folder.write_text(result.dir / folder.REPORT, page)

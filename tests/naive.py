@@ -261,9 +261,7 @@ def decide(world: World, held_out: Sequence[str], leakage: str, duplicates: str,
     return [decided.get(i, Decision("keep", "kept")) for i in range(len(world))]
 
 
-def group_rows(
-    world: World, held_out: Sequence[str]
-) -> list[tuple[int, int, bool, int | None, float | None]]:
+def group_rows(world: World, held_out: Sequence[str]) -> list[tuple[int, int, bool, int | None, float | None]]:
     """(group, sample, keeper, distance, similarity): leaders by split then quality, the keeper first in its group."""
     order = sorted(by_quality(world), key=lambda i: world.samples[i].split not in held_out)
     open_ = world.readable()

@@ -34,7 +34,9 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the data that the documentation speaks of."""
     folder = tmp_path_factory.mktemp("docs")
     photos = folder / "photos"
-    pictures.folder(photos, ["train/cat/1.jpg", "train/cat/a.jpg", "train/dog/b.png", "test/dog/c.png", "val/cat/d.png"])
+    pictures.folder(
+        photos, ["train/cat/1.jpg", "train/cat/a.jpg", "train/dog/b.png", "test/dog/c.png", "val/cat/d.png"]
+    )
     pictures.save(pictures.photo(0), photos / "test/cat/2.jpg", quality=60)
     pictures.save(pictures.photo(2), photos / "train/dog/copy of b.bmp")
     names = sorted(path.relative_to(folder).as_posix() for path in photos.rglob("*.*"))

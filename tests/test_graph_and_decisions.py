@@ -5,6 +5,7 @@ import math
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from dedup import graph
 from dedup.config import Resolved, build, resolve
+from dedup.report.summary import summary
 from dedup.stages.decisions import (
     DUPLICATE,
     KEPT,
@@ -80,9 +82,7 @@ def as_decisions(table: pa.Table) -> list[naive.Decision]:
     """The table in the oracle's words."""
     why = {reason: word for word, reason in REASONS.items()}
     return [
-        naive.Decision(
-            row["action"], why[row["reason"]], number(row["witness_id"]), row["distance"], row["similarity"]
-        )
+        naive.Decision(row["action"], why[row["reason"]], number(row["witness_id"]), row["distance"], row["similarity"])
         for row in table.to_pylist()
     ]
 
@@ -110,12 +110,12 @@ def as_pairs(table: pa.Table) -> list[tuple[Any, ...]]:
 @st.composite
 def worlds(draw: st.DrawFn, max_samples: int = 11) -> World:
     """Few pictures for many samples, few values of everything: classes, ties and chains are the rule."""
-    n_pictures = draw(st.integers(1, 7))
+    n_pictures = draw(st.integers(1, 5))
     splits: st.SearchStrategy[str | None] = draw(
         st.sampled_from(
             [
                 st.sampled_from(["train", "test", "validation"]),
-                st.sampled_from(["train", "test"]),
+                *[st.sampled_from(["train", "test"])] * 3,
                 st.just("train"),
                 st.just(None),
                 st.sampled_from(["fold1", "fold2"]),
@@ -125,12 +125,13 @@ def worlds(draw: st.DrawFn, max_samples: int = 11) -> World:
     sample = st.builds(
         Sample,
         split=splits,
-        picture=st.one_of(st.none(), *[st.integers(0, n_pictures - 1)] * 5),
+        picture=st.integers(0, 3 * n_pictures).map(lambda k: k % n_pictures if k else None),
         file=st.integers(0, 1),
         compression=st.sampled_from([None, 1.0, 4.0]),
         label=st.sampled_from([None, "cat", "dog"]),
     )
-    samples = draw(st.lists(sample, min_size=1, max_size=max_samples))
+    n_samples = draw(st.integers(1, max_samples))
+    samples = draw(st.lists(sample, min_size=n_samples, max_size=n_samples))
     verified = draw(st.booleans())
     similarity = st.sampled_from([0.90625, 0.9375, 1.0]) if verified else st.none()
     near: dict[tuple[int, int], tuple[int, int, float | None]] = {}
@@ -168,6 +169,17 @@ def test_pairs_of_classes_and_representatives(world: World) -> None:
     got = as_pairs(tables_of(world)["pairs"])
 
     assert expected == got
+
+
+def test_the_lowest_held_out_sample_is_the_witness() -> None:
+    """Of the held-out members of a class the lowest stands in leakage, also where the match is near."""
+    world = World(
+        (Sample("test", 1), Sample("train", 0), Sample("test", 0), Sample("test", 0), Sample("test", 1)),
+        {(0, 1): (3, 3, 0.9375)},
+        {0: 100, 1: 100},
+    )
+
+    assert [(1, 0, "near", 3, 0.9375), (1, 2, "bytes", 0, 1.0)] == as_leaks(found(world)["leakage"])
 
 
 @given(worlds())
@@ -306,9 +318,7 @@ def test_the_witness_is_the_most_similar(near: dict[tuple[int, int], Any], witne
 
 def test_an_identical_witness_comes_first() -> None:
     """An identical held-out picture is the witness even if a near one has similarity 1 and a lower sample."""
-    world = World(
-        (Sample("train", 0), Sample("test", 1), Sample("test", 0)), {(0, 1): (0, 0, 1.0)}, {0: 100, 1: 100}
-    )
+    world = World((Sample("train", 0), Sample("test", 1), Sample("test", 0)), {(0, 1): (0, 0, 1.0)}, {0: 100, 1: 100})
 
     assert as_decisions(found(world)["decisions"])[0].witness == 2
 
@@ -412,6 +422,58 @@ def test_a_larger_distance_only_adds_pairs(world: World, distance: int, every: b
         return set(zip(table["a"].to_pylist(), table["b"].to_pylist(), strict=True))
 
     assert within(distance) <= within(distance + 1)
+
+
+@given(worlds(), st.data())
+def test_best_witness_among_any_candidates(world: World, data: st.DataObject) -> None:
+    """For every sample the best of its matches among some samples, itself left out."""
+    readable = sorted(world.readable())
+    chosen = data.draw(st.sets(st.sampled_from(readable))) if readable else set()
+    accepted = tables_of(world)["pairs"]
+    is_chosen = np.array([i in chosen for i in range(len(world))], dtype=bool)
+    got = graph.best_witnesses(graph.from_pairs(accepted, len(world)), is_chosen).sample.tolist()
+    expected = []
+    for i in range(len(world)):
+        ranked = [(match.rank(), j) for j in chosen if (match := world.match(i, j)) is not None]
+        expected.append(min(ranked)[1] if ranked else -1)
+
+    assert expected == got
+
+
+@given(worlds())
+def test_the_matrix_counts_images(world: World) -> None:
+    """Split by split, images that match another image of that split; the shares are of all images of the split."""
+    resolved = settled(world)
+    tables = tables_of(world)
+    matches = graph.from_pairs(tables["pairs"], len(world))
+    manifest, hashes = world.manifest(), world.hashes()
+    parts = (tables["pairs"], tables["leakage"], tables["decisions"])
+    got = summary(manifest, hashes, *parts, matches, resolved, skipped={})
+    in_split = {
+        split or "(no split)": {i for i, sample in enumerate(world.samples) if sample.split == split}
+        for split in {sample.split for sample in world.samples}
+    }
+    expected = {
+        row: {
+            column: sum(any(world.match(i, j) for j in of_column) for i in of_row)
+            for column, of_column in in_split.items()
+        }
+        for row, of_row in in_split.items()
+    }
+
+    assert expected == got["leakage_matrix"]
+    for split in world.held_out():
+        leaking = expected[split]["train"]
+        images = len(in_split[split])
+        assert {"images": images, "leaking": leaking, "share": leaking / images} == got["leakage"][split]
+    assert got["pairs"]["images"] == sum(any(world.match(i, j) for j in range(len(world))) for i in range(len(world)))
+    held_out_twice = [
+        i
+        for split in world.held_out()
+        for i in in_split[split]
+        if any(world.match(i, j) for other in world.held_out() if other != split for j in in_split[other])
+    ]
+    assert got["held_out_images_in_another_held_out_split"] == len(held_out_twice)
 
 
 @given(worlds())

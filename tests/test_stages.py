@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from dedup import graph
 from dedup.config import Resolved, build, resolve
 from dedup.errors import LimitError, SourceError
+from dedup.formats import ROWS
 from dedup.stages.candidates import candidates
 from dedup.stages.groups import groups
 from dedup.stages.leakage import leakage
@@ -161,7 +162,7 @@ class TestCandidates:
         hashes = measured([(bytes(8), bytes(8))] * 4)
 
         assert len(found(hashes, resolved(0, 0), limit=6)) == 6
-        with pytest.raises(LimitError, match=r"limit of 5 .*0 of 64 bits"):
+        with pytest.raises(LimitError, match=r"0 of 64 bits.*limit is 5"):
             found(hashes, resolved(0, 0), limit=5)
 
     def test_any_number_of_threads(self) -> None:
@@ -293,3 +294,13 @@ def test_resolved_distances_decide_not_the_default() -> None:
     assert {"dhash": 12, "phash": 12} == auto.max_distance
     assert {"dhash": 8, "phash": 8} == eight.max_distance
     assert replace(auto, max_distance=eight.max_distance) == eight
+
+
+def test_too_many_splits_are_a_wrong_column() -> None:
+    """A split column with a value for every row is refused with the remedy, before anything is counted by split."""
+    n = 101
+    rows = pa.table([[f"{k}" for k in range(n)], [f"s{k}" for k in range(n)], [None] * n, [None] * n], schema=ROWS)
+    with pytest.raises(SourceError, match="101 different splits.*dataset.split_column"):
+        manifest(rows, "photos.csv")
+
+    assert len(manifest(rows.slice(0, n - 1), "photos.csv")[0]) == n - 1

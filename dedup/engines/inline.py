@@ -1,10 +1,14 @@
 """Work in this process: for a few tasks, for debugging, and as the reference for the other engines."""
 
-from collections.abc import Iterable, Iterator, Mapping
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from importlib import import_module
 from typing import Any
 
 import pyarrow as pa
+
+from dedup.errors import InternalError
 
 
 class InlineEngine:
@@ -12,6 +16,15 @@ class InlineEngine:
 
     def run(self, work: str, setup: Mapping[str, Any], batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """Results of the batches, in their order."""
-        transform = import_module(work).start(setup)
+        transform = _as_our_bug(work, lambda: import_module(work).start(setup))
         for batch in batches:
-            yield transform(batch)
+            yield _as_our_bug(work, partial(transform, batch))
+
+
+def _as_our_bug(work: str, call: Callable[[], Any]) -> Any:
+    """The call's result. Work turns bad data into rows, so whatever it raises is a bug, as it is in a worker."""
+    try:
+        return call()
+    except Exception as error:
+        message = f"{work} raised:\n{traceback.format_exc()}"
+        raise InternalError(message) from error

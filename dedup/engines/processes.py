@@ -60,6 +60,8 @@ class ProcessEngine:
             for worker in staff:
                 worker.stop()
             pool.shutdown(wait=True, cancel_futures=True)
+            for worker in staff:
+                worker.stop()  # a thread may have been about to start its process
 
 
 class _Died(Exception):  # noqa: N818  # it never leaves this file

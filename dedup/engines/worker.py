@@ -13,15 +13,18 @@ def main() -> None:
     """Answer batches until the parent closes the pipe."""
     tasks = os.fdopen(os.dup(0), "rb")
     answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # whatever a library prints must not end up between two frames
+    # Whatever a library reads or prints must not come between two frames.
+    os.dup2(2, 1)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     setup = json.loads(wire.receive(tasks))
-    transform = import_module(sys.argv[1]).start(setup)
+    transform = None
     while True:
         try:
             payload = wire.receive(tasks)
         except EOFError:
             return
         try:
+            transform = transform or import_module(sys.argv[1]).start(setup)
             answer = wire.DONE + wire.batch_bytes(transform(wire.bytes_batch(payload)))
         except Exception:  # noqa: BLE001  # it is raised again in the parent, with this traceback
             answer = wire.FAILED + traceback.format_exc().encode()

@@ -43,7 +43,7 @@ class ImageFolder:
         check_split_names({printable(raw): normal for raw, normal in splits.items()}, self.name)
         said = self._said(config)
         default = normal_split(config.default_split)
-        self._files, ids, split_of, labels = [], [], [], []
+        self._files, named, split_of, labels = [], [], [], []
         for parts in files:
             has_split = len(parts) > 1 and parts[0] in splits
             row = said.get(parts, _Said())
@@ -53,15 +53,16 @@ class ImageFolder:
                 continue
             inner = parts[1:-1] if has_split else parts[:-1]
             self._files.append(parts)
-            ids.append(row.id or printable("/".join(parts)))
+            named.append(row.id)
             split_of.append(split)
             labels.append(row.label if row.labelled else printable(inner[0]) if inner else None)
-        if not ids:
+        if not self._files:
             found = ", ".join(f"{n} {reason.replace('_', ' ')}" for reason, n in sorted(skipped.items()) if n)
             message = f"{root}: no image files in this folder or below it (skipped: {found or 'nothing'})."
             raise SourceError(message)
         self.skipped: Mapping[str, int] = {reason: n for reason, n in sorted(skipped.items()) if n}
-        uris = [printable("/".join(parts)) for parts in self._files]
+        uris = _ids(self._files)
+        ids = [name or uri for name, uri in zip(named, uris, strict=True)]
         self.rows = pa.table([ids, split_of, labels, uris], schema=ROWS)
 
     def payloads(self, size: int) -> Iterator[pa.RecordBatch]:
@@ -184,6 +185,27 @@ def write_samples(samples: Iterable[Sample], folder: Path, files: str) -> Datase
     return DatasetConfig(source="imagefolder", path=str(folder), id_column="id")
 
 
+def _is_folder(entry: "os.DirEntry[str]") -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself: whoever reads it is told that it is missing
+        return False
+
+
+def _ids(files: Sequence[Parts]) -> list[str]:
+    r"""Paths with `/`. Bytes that are not UTF-8 show as `\xNN`, with more backslashes where that name is taken."""
+    paths = ["/".join(parts) for parts in files]
+    taken = {path for path in paths if printable(path) == path}
+    ids = []
+    for path in paths:
+        name = printable(path)
+        while name != path and name in taken:
+            name = name.replace("\\x", "\\\\x")
+        taken.add(name)
+        ids.append(name)
+    return ids
+
+
 def _scan(root: Path) -> tuple[list[Parts], list[Parts], Counter[str]]:
     """Image files below root and metadata files, as tuples of names in sorted order, and what was skipped."""
     files: list[Parts] = []
@@ -204,7 +226,7 @@ def _scan(root: Path) -> tuple[list[Parts], list[Parts], Counter[str]]:
         for entry in entries:
             if entry.name.startswith("."):
                 skipped["hidden"] += 1
-            elif entry.is_dir():
+            elif _is_folder(entry):
                 walk(entry.path, (*parts, entry.name), above | {here})
             elif os.path.splitext(entry.name)[1].lower() in FILE_SUFFIXES:  # noqa: PTH122  # ten times faster here
                 files.append((*parts, entry.name))

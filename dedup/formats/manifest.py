@@ -127,6 +127,11 @@ class Manifest:
                 )
                 raise SourceError(message)
             columns[part] = named or next((name for name in usual if name in names), None)
+        if columns["bytes"] and not self._records.is_binary(columns["bytes"]):
+            if config.bytes_column:
+                message = f"{self._file}: column {config.bytes_column!r} (dataset.bytes_column) does not hold bytes."
+                raise SourceError(message)
+            columns["bytes"] = None  # the size of the file, most likely
         if columns["path"] is None and columns["bytes"] is None:
             message = (
                 f"{self._file}: no column with paths or bytes. It has {', '.join(map(repr, names)) or 'no columns'}; "
@@ -174,7 +179,7 @@ class Manifest:
         return is_url(path) and protocol(path) in self._fetched and protocol(path) != "file"
 
     def _protocols(self, config: DatasetConfig) -> frozenset[str]:
-        """Protocols of the URLs that are read. A manifest on this machine must not send dedup to the network unasked."""
+        """Protocols of URLs that are read. A manifest on this machine must not send dedup to the network unasked."""
         own = {protocol(self._file)} if self.root is None else set()
         fetched = frozenset(_NO_NETWORK | own | {name.lower() for name in config.protocols})
         others = sorted({protocol(path) for path in self._paths if path and is_url(path)} - fetched)

@@ -27,6 +27,9 @@ class Records(Protocol):
     def texts(self, column: str) -> list[str | None]:
         """A column as strings; null and empty are None."""
 
+    def is_binary(self, column: str) -> bool:
+        """Whether a column can hold encoded images."""
+
     def binary(self, column: str, rows: Sequence[int]) -> list[bytes | None]:
         """The bytes in the named rows of a column."""
 
@@ -45,6 +48,10 @@ class _Texts:
     def texts(self, column: str) -> list[str | None]:
         """A column as strings; null and empty are None."""
         return [_text(record.get(column)) for record in self._values]
+
+    def is_binary(self, column: str) -> bool:
+        """Text files hold no bytes."""
+        return False
 
     def binary(self, column: str, rows: Sequence[int]) -> list[bytes | None]:
         """Text files hold no bytes."""
@@ -86,7 +93,7 @@ class _Lines(_Texts):
     def __init__(self, path: str) -> None:
         values: list[dict[str, Any]] = []
         names: dict[str, None] = {}
-        with io.TextIOWrapper(opened(path), encoding="utf-8") as file:
+        with io.TextIOWrapper(opened(path), encoding="utf-8-sig") as file:
             for number, line in enumerate(file, start=1):
                 if not line.strip():
                     continue
@@ -105,7 +112,7 @@ class _Lines(_Texts):
     def write(self, path: Path, keep: NDArray[np.bool_], changes: Mapping[str, Any]) -> None:
         """Write the kept records."""
         with path.open("w", encoding="utf-8") as file:
-            file.writelines(json.dumps(record, ensure_ascii=False) + "\n" for record in self._changed(keep, changes))
+            file.writelines(_json(record) + "\n" for record in self._changed(keep, changes))
 
 
 class _Columns:
@@ -123,6 +130,11 @@ class _Columns:
     def texts(self, column: str) -> list[str | None]:
         """A column as strings; null and empty are None."""
         return [_text(value) for value in self._file.read(columns=[column])[column].to_pylist()]
+
+    def is_binary(self, column: str) -> bool:
+        """Whether a column can hold encoded images."""
+        kind = self._file.schema_arrow.field(column).type
+        return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
 
     def binary(self, column: str, rows: Sequence[int]) -> list[bytes | None]:
         """The bytes of the named rows; one row group is in memory at a time."""
@@ -147,11 +159,22 @@ class _Columns:
                     field = table.schema.field(index)
                     changed = [value and change(value) for value in table[column].to_pylist()]
                     table = table.set_column(index, field, pa.array(changed, field.type))
-                writer.write_table(table)
+                if len(table):
+                    writer.write_table(table)
 
 
 def _text(value: Any) -> str | None:
-    return None if value is None or value == "" else str(value)
+    """A value as valid Unicode: JSON can hold half a surrogate pair, Arrow cannot."""
+    return None if value is None or value == "" else str(value).encode("utf-8", "backslashreplace").decode()
+
+
+def _json(record: dict[str, Any]) -> str:
+    text = json.dumps(record, ensure_ascii=False)
+    return text if text.isascii() or _is_unicode(text) else json.dumps(record)
+
+
+def _is_unicode(text: str) -> bool:
+    return not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def open_records(path: str) -> Records:

@@ -21,7 +21,10 @@ _BYTES_AT_ONCE: Final = 64_000_000
 
 
 class Shards:
-    """The files of one split. They get their names when all are written, as each says how many there are."""
+    """The files of one split. They get their names when all are written, as each says how many there are.
+
+    A split without rows has no file: `load_dataset` cannot read a Parquet file without rows.
+    """
 
     def __init__(self, folder: Path, split: str, schema: pa.Schema) -> None:
         if not re.fullmatch(r"\w+(\.\w+)*", split):
@@ -39,7 +42,6 @@ class Shards:
 
     def __enter__(self) -> Self:
         self._folder.mkdir(parents=True, exist_ok=True)
-        self._next()
         return self
 
     def __exit__(
@@ -53,18 +55,16 @@ class Shards:
 
     def write(self, table: pa.Table) -> None:
         """Append rows."""
-        if self._written > _BYTES_PER_FILE:
-            self._next()
-        if self._writer is not None and len(table):
-            self._written += table.nbytes
-            self._writer.write_table(table.cast(self._schema))
-
-    def _next(self) -> None:
-        if self._writer is not None:
-            self._writer.close()
-        self._written = 0
-        self._paths.append(self._folder / f"{self._split}-{len(self._paths):05d}.partial")
-        self._writer = pq.ParquetWriter(self._paths[-1], self._schema)
+        if len(table) == 0:
+            return
+        if self._writer is None or self._written > _BYTES_PER_FILE:
+            if self._writer is not None:
+                self._writer.close()
+            self._written = 0
+            self._paths.append(self._folder / f"{self._split}-{len(self._paths):05d}.partial")
+            self._writer = pq.ParquetWriter(self._paths[-1], self._schema)
+        self._written += table.nbytes
+        self._writer.write_table(table.cast(self._schema))
 
 
 def write_samples(samples: Iterable[Sample], folder: Path, files: str) -> DatasetConfig:  # rows, no files

@@ -155,12 +155,13 @@ def read_bytes(path: bytes | None, data: bytes | None) -> bytes | Unreadable:
     if path is None:
         return Unreadable("missing", "the row has neither bytes nor a path")
     try:
+        mode = os.stat(path).st_mode  # noqa: PTH116  # before it is opened: a named pipe would wait for a writer
+        if stat.S_ISDIR(mode):
+            return Unreadable("missing", "it is a directory, not a file")
+        if not stat.S_ISREG(mode):
+            return Unreadable("missing", "it is not a regular file")
         with open(path, "rb") as file:  # noqa: PTH123  # the name is bytes
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                return Unreadable("missing", "it is not a regular file")
             return file.read()
-    except IsADirectoryError:
-        return Unreadable("missing", "it is a directory, not a file")
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         return Unreadable("missing", reason[:1].lower() + reason[1:])

@@ -156,7 +156,8 @@ class _Said:
                 message = f"{self._shard}: {self._entry.key + '.json'!r} is not valid JSON: {error}."
                 raise SourceError(message) from error
         value = self._json.get(key) if isinstance(self._json, dict) else None
-        return None if value is None or value == "" else str(value)
+        # JSON can hold half a surrogate pair, Arrow cannot
+        return None if value is None or value == "" else str(value).encode("utf-8", "backslashreplace").decode()
 
     def _content(self, member: Member) -> bytes:
         return _read(self._file, member.offset, min(member.size, _LONGEST_TEXT))

@@ -6,6 +6,7 @@ frames and connections.
 
 import base64
 import math
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
@@ -29,6 +30,7 @@ MAX_GROUPS: Final = 40
 MAX_MEMBERS: Final = 6  # shown of a group
 MAX_PAIRS: Final = 24  # in each gallery of pairs
 MAX_UNREADABLE: Final = 200
+MAX_SPLITS: Final = 30  # rows of the tables by split
 MAX_PICTURE_BYTES: Final = 13_000_000  # 17 MB as base64: the page stays below 20 MB
 _SIDE: Final = 224  # pixels
 _READ_AT_ONCE: Final = 32
@@ -74,8 +76,8 @@ def render(stored: Mapping[str, pa.Table], summary: Mapping[str, Any], *, title:
         "borderline": _pairs(stored, pc.equal(stored["pairs"]["kind"], "near")),
         "groups": _groups(stored),
     }
-    wanted = dict.fromkeys(sample for gallery in cases.values() for case in gallery for sample in case[0])
-    album = _album(list(wanted), stored["hashes"], read)
+    wanted = Counter(sample for gallery in cases.values() for case in gallery for sample in case[0])
+    album = _album(wanted, stored["hashes"], read)
     galleries = {name: _cases(gallery, stored["manifest"], album) for name, gallery in cases.items()}
     environment = Environment(
         loader=PackageLoader("dedup.report", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
@@ -90,6 +92,7 @@ def render(stored: Mapping[str, pa.Table], summary: Mapping[str, Any], *, title:
         histograms=_histograms(stored),
         unreadable=_unreadable(stored),
         max_unreadable=MAX_UNREADABLE,
+        shown_splits=list(summary["splits"])[:MAX_SPLITS],
     )
 
 
@@ -159,8 +162,12 @@ def _cases(outlines: Sequence[_Outline], manifest: pa.Table, album: Mapping[int,
     return cases
 
 
-def _album(samples: Sequence[int], hashes: pa.Table, read: ReadSamples) -> dict[int, str]:
-    """A small picture of each sample as a data URI, from the dataset or, where it is gone, from the thumbnail."""
+def _album(wanted: Mapping[int, int], hashes: pa.Table, read: ReadSamples) -> dict[int, str]:
+    """A small picture of each sample as a data URI, from the dataset or, where it is gone, from the thumbnail.
+
+    `wanted` says how often each sample is shown: every time costs its bytes.
+    """
+    samples = list(wanted)
     album: dict[int, str] = {}
     budget = MAX_PICTURE_BYTES
     for start in range(0, len(samples), _READ_AT_ONCE):
@@ -169,10 +176,12 @@ def _album(samples: Sequence[int], hashes: pa.Table, read: ReadSamples) -> dict[
         thumbnails = hashes["thumbnail"].take(pa.array(some, pa.int64())).to_pylist()
         for sample, picture, stored in zip(some, pictures or [None] * len(some), thumbnails, strict=True):
             image = picture or (stored and Image.frombytes("L", (tables.THUMBNAIL_SIDE,) * 2, stored))
-            if not image or budget <= 0:
+            if not image:
                 continue
             data = _jpeg(image)
-            budget -= len(data)
+            if wanted[sample] * len(data) > budget:
+                continue
+            budget -= wanted[sample] * len(data)
             album[sample] = "data:image/jpeg;base64," + base64.b64encode(data).decode()
     return album
 

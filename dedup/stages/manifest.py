@@ -1,5 +1,7 @@
 """manifest: one row per sample, numbered by sorted id."""
 
+from typing import Final
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -8,6 +10,9 @@ from numpy.typing import NDArray
 from dedup import tables
 from dedup.errors import SourceError
 
+MAX_SPLITS: Final = 100
+"""More different splits than that are taken for a wrongly named column."""
+
 
 def manifest(rows: pa.Table, name: str) -> tuple[pa.Table, NDArray[np.int64]]:
     """The manifest of a source's rows, and for each sample the row where it stands in the source.
@@ -15,6 +20,12 @@ def manifest(rows: pa.Table, name: str) -> tuple[pa.Table, NDArray[np.int64]]:
     The table depends on the set of rows, not on their order. `name` stands in messages. Raises `SourceError` when two
     rows have one id.
     """
+    if (n_splits := len(rows["split"].unique())) > MAX_SPLITS:
+        message = (
+            f"{name}: {n_splits:,} different splits, at most {MAX_SPLITS} are allowed. "
+            f"Is it the right column? Name it as dataset.split_column."
+        )
+        raise SourceError(message)
     row_of_sample = pc.sort_indices(rows["id"]).to_numpy().astype(np.int64)
     ordered = rows.take(pa.array(row_of_sample)).combine_chunks()
     ids = ordered["id"]

@@ -35,9 +35,7 @@ def test_hashes_of_several_widths_are_combined(combine: str, finder: str) -> Non
         hashes = []
         for width, bound in zip(widths, bounds, strict=True):
             centers = [rng.getrandbits(width) for _ in range(20)]
-            hashes.append(
-                [flipped(centers[k % 20], rng.sample(range(width), rng.randint(0, bound))) for k in order]
-            )
+            hashes.append([flipped(centers[k % 20], rng.sample(range(width), rng.randint(0, bound))) for k in order])
         expected = naive.several_hashes(hashes, bounds, combine)
         arrays = [packed(codes, width // 64) for codes, width in zip(hashes, widths, strict=True)]
         found = join_hashes(arrays, max_distance=bounds, combine=combine, finder=finder)

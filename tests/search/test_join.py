@@ -29,9 +29,7 @@ SHAPES = [
 ]
 
 
-def boundary_codes(
-    rng: random.Random, bands: list[list[int]], radii: list[int], t: int, n_bits: int
-) -> list[int]:
+def boundary_codes(rng: random.Random, bands: list[list[int]], radii: list[int], t: int, n_bits: int) -> list[int]:
     """Codes with neighbours at t - 1, t and t + 1 bits: spread one more than allowed per band, in one band,
     at random.
     """
@@ -138,9 +136,7 @@ def test_different_plans_agree_on_many_codes() -> None:
     """
     rng = np.random.default_rng(3)
     codes = rng.integers(0, 2**64, (30_000, 1), dtype=np.uint64)
-    flips = np.array(
-        [flipped(0, random.Random(k).sample(range(64), k % 11)) for k in range(10_000)], np.uint64
-    )
+    flips = np.array([flipped(0, random.Random(k).sample(range(64), k % 11)) for k in range(10_000)], np.uint64)
     codes[:10_000, 0] = codes[10_000:20_000, 0] ^ flips
     expected = join(codes, max_distance=9, finder="brute")
     for radii, widths in (
@@ -160,9 +156,7 @@ def test_tile_size_changes_nothing(tile: int, monkeypatch: pytest.MonkeyPatch) -
     """Kernels compiled for other tiles and chunks give the same pairs."""
     import numba
 
-    codes = packed(
-        adversarial("all within t of one code", 6, 700, 64) + adversarial("one bit set", 6, 700, 64)
-    )
+    codes = packed(adversarial("all within t of one code", 6, 700, 64) + adversarial("one bit set", 6, 700, 64))
     expected = listed(join(codes, max_distance=6))
     monkeypatch.setattr(kernels, "TILE", tile)
     monkeypatch.setattr(kernels, "CHUNK", tile + 8)
@@ -202,9 +196,7 @@ def test_batches_are_the_join_in_parts() -> None:
 
 def test_large_results_are_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
     """A result sorted in many slices is the same as one sorted at once."""
-    codes = packed(
-        adversarial("all but a few bits shared", 7, 400, 64) + adversarial("one bit set", 7, 200, 64)
-    )
+    codes = packed(adversarial("all but a few bits shared", 7, 400, 64) + adversarial("one bit set", 7, 200, 64))
     expected = listed(join(codes, max_distance=7))
     monkeypatch.setattr("dedup.search.order._KEYS_A_SLICE", 100)
     got = listed(join(codes, max_distance=7))

@@ -160,9 +160,7 @@ def test_too_little_memory_is_told_before_any_is_taken(monkeypatch: pytest.Monke
     """A search that would not fit is refused with the bytes it needs and the bytes there are."""
     monkeypatch.setattr("dedup.search.limits.available_memory", lambda: 1 << 20)
     monkeypatch.setattr("dedup.search.searching.collapse", lambda *_: pytest.fail("it was begun"))
-    with pytest.raises(
-        LimitError, match=r"1,000,000 codes of 64 bits needs about 0\.\d GB .* 0\.0 GB are free"
-    ):
+    with pytest.raises(LimitError, match=r"1,000,000 codes of 64 bits needs about 0\.\d GB .* 0\.0 GB are free"):
         join(np.zeros((10**6, 1), np.uint64), max_distance=3)
 
 
@@ -277,9 +275,7 @@ def test_a_read_only_package_still_searches(tmp_path: Path, home_is_writable: bo
     (package / "search" / "__pycache__").write_text("")
     home = tmp_path / "home"
     home.mkdir()
-    environment = {
-        name: value for name, value in os.environ.items() if not name.startswith(("NUMBA", "XDG", "HOME"))
-    }
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("NUMBA", "XDG", "HOME"))}
     if not home_is_writable:
         (home / ".cache").write_text("")
         (home / ".local").write_text("")

@@ -1,0 +1,139 @@
+"""The certificate is made of what was written, not of what was meant to be written."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from dedup import folder, pipeline
+from dedup.config import DatasetConfig, build
+from dedup.formats import imagefolder
+from tests import naive, pictures
+
+Write = Callable[[imagefolder.ImageFolder, NDArray[np.bool_], Path, str], DatasetConfig]
+
+
+def ran(dataset: Path, output: Path, **policy: str) -> pipeline.Run:
+    return pipeline.run(
+        build(
+            {
+                "dataset": {"path": str(dataset)},
+                "output": {"dir": str(output), "report": False, "files": "copy"},
+                "policy": policy,
+                "engine": {"workers": 0},
+            }
+        )
+    )
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Path:
+    naive.planted(tmp_path / "dataset")
+    return tmp_path / "dataset"
+
+
+def after_writing(monkeypatch: pytest.MonkeyPatch, tamper: Callable[[Path], None]) -> None:
+    """Let the writer do its work, then change what it wrote."""
+    write: Write = imagefolder.ImageFolder.write
+
+    def tampered(self: imagefolder.ImageFolder, keep: NDArray[np.bool_], where: Path, files: str) -> DatasetConfig:
+        written = write(self, keep, where, files)
+        tamper(where)
+        return written
+
+    monkeypatch.setattr(imagefolder.ImageFolder, "write", tampered)
+
+
+def test_a_clean_output_is_certified(dataset: Path, tmp_path: Path) -> None:
+    """No pair between train and a held-out split is left; the one between two held-out splits is listed."""
+    certificate = ran(dataset, tmp_path / "run").summary["certificate"]
+
+    assert certificate["clean"] is True
+    assert certificate["statement"].startswith("No pair between train and a held-out split is left")
+    assert "dhash ≤ 12 of 64 bits" in certificate["statement"]
+    assert certificate["samples"] == 11
+    assert certificate["readable"] == 10
+    assert certificate["train_held_out_pairs"] == 0
+    assert certificate["held_out_pairs"] == 1
+    assert certificate["held_out_first"][0]["id_a"] == "test/dog/h.png"
+    assert certificate == folder.read_json(tmp_path / "run/summary.json")["certificate"]
+
+
+def test_a_writer_that_drops_nothing(dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When every row is written the certificate counts and names the leaks."""
+    write: Write = imagefolder.ImageFolder.write
+    monkeypatch.setattr(
+        imagefolder.ImageFolder, "write", lambda self, keep, where, files: write(self, keep | True, where, files)
+    )
+    certificate = ran(dataset, tmp_path / "run").summary["certificate"]
+
+    assert certificate["clean"] is False
+    assert certificate["train_held_out_pairs"] == 5
+    assert {"train/cat/a.png", "train/dog/b.jpg"} <= {row["id"] for row in certificate["train_held_out_first"]}
+    assert certificate["statement"].startswith("5 pairs between train and a held-out split")
+
+
+def test_a_leak_that_comes_with_new_bytes(dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A written file that was not in the input is hashed anew: its leak is found."""
+    copy = pictures.encoded(pictures.photo(6), "JPEG", quality=70)  # the test picture h, encoded again
+
+    def add(where: Path) -> None:
+        (where / "train/dog/new.jpg").write_bytes(copy)
+
+    after_writing(monkeypatch, add)
+    certificate = ran(dataset, tmp_path / "run").summary["certificate"]
+
+    assert certificate["clean"] is False
+    assert {"train/dog/new.jpg"} == {row["id"] for row in certificate["train_held_out_first"]}
+
+
+def test_bytes_that_were_swapped(dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The bytes count, not the name: a kept name with the bytes of a held-out picture is a leak."""
+
+    def swap(where: Path) -> None:
+        (where / "train/dog/g.png").write_bytes((where / "test/dog/h.png").read_bytes())
+
+    after_writing(monkeypatch, swap)
+    certificate = ran(dataset, tmp_path / "run").summary["certificate"]
+
+    assert certificate["clean"] is False
+    assert {("train/dog/g.png", "test/dog/h.png")} <= {
+        (row["id"], row["witness_id"]) for row in certificate["train_held_out_first"]
+    }
+
+
+def test_a_held_out_split_that_is_not_written(dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The number of samples in the certificate is that of what is there: a lost file shows."""
+    after_writing(monkeypatch, lambda where: (where / "test/dog/h.png").unlink())
+    certificate = ran(dataset, tmp_path / "run").summary["certificate"]
+
+    assert certificate["samples"] == 10
+
+
+def test_report_only_leaves_leaks_and_says_which(dataset: Path, tmp_path: Path) -> None:
+    """Under report_only nothing is clean: the certificate names the pairs that are left."""
+    certificate = ran(dataset, tmp_path / "run", leakage="report_only").summary["certificate"]
+
+    assert certificate["clean"] is False
+    left = {row["id"] for row in certificate["train_held_out_first"]}
+    assert {"train/dog/b.jpg", "train/dog/c.png"} <= left
+    assert len(left) == len(certificate["train_held_out_first"]) == certificate["train_held_out_pairs"]
+
+
+def test_drop_from_held_out_is_certified_too(dataset: Path, tmp_path: Path) -> None:
+    """Leaks that go from the held-out side leave none either."""
+    certificate = ran(dataset, tmp_path / "run", leakage="drop_from_held_out").summary["certificate"]
+
+    assert certificate["clean"] is True
+    assert (tmp_path / "run/splits/train/dog/c.png").exists()
+    assert not (tmp_path / "run/splits/test/cat/c.bmp").exists()
+
+
+def test_without_held_out_there_is_nothing_to_certify(tmp_path: Path) -> None:
+    """A dataset without splits says that nothing can leak, rather than that nothing did."""
+    pictures.folder(tmp_path / "data", ["1.png", "2.png"])
+    certificate = ran(tmp_path / "data", tmp_path / "run").summary["certificate"]
+
+    assert "no held-out split" in certificate["statement"]

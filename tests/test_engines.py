@@ -1,0 +1,303 @@
+"""One contract for every engine, and what is true only of those with processes of their own."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from dedup.engines import Engine, InlineEngine, ProcessEngine, choose, cores
+from dedup.errors import InternalError
+from tests import pictures
+
+WORK = "tests.engine_work"
+ROOT = Path(__file__).parents[1]
+
+ENGINES = {"inline": InlineEngine(), "one process": ProcessEngine(1), "two processes": ProcessEngine(2)}
+
+every_engine = pytest.mark.parametrize("engine", ENGINES.values(), ids=ENGINES.keys())
+with_processes = pytest.mark.parametrize("engine", [ProcessEngine(1), ProcessEngine(2)], ids=["one", "two"])
+
+
+def batches(n: int, rows: int = 3) -> Iterator[pa.RecordBatch]:
+    """`n` batches with the numbers from 0 on."""
+    for k in range(n):
+        numbers = range(rows * k, rows * (k + 1))
+        yield pa.record_batch([pa.array(numbers, pa.int64())], names=["number"])
+
+
+def numbers_of(results: Iterator[pa.RecordBatch]) -> list[list[int]]:
+    """The numbers of each result."""
+    return [batch["number"].to_pylist() for batch in results]
+
+
+def _kill_all(processes: Callable[[], set[int]]) -> None:
+    for process in processes():
+        os.kill(process, signal.SIGKILL)
+
+
+def doubled(n: int, rows: int = 3) -> list[list[int]]:
+    """What the work should make of `batches(n, rows)`."""
+    return [[2 * number for number in range(rows * k, rows * (k + 1))] for k in range(n)]
+
+
+def children() -> set[int]:
+    """Processes that this one started and that are not gone, dead ones included."""
+    found = set()
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                parent = (entry / "stat").read_text().rpartition(")")[2].split()[1]
+            except OSError:  # it ended meanwhile
+                continue
+            if int(parent) == os.getpid():
+                found.add(int(entry.name))
+    return found
+
+
+# --- the contract -----------------------------------------------------------------------------------------------------
+
+
+@every_engine
+def test_results_in_the_order_of_the_tasks(engine: Engine) -> None:
+    """Every batch has its result, in its place, even when some take longer than those after them."""
+    got = numbers_of(engine.run(WORK, {"do": "wait"}, batches(9)))
+
+    assert doubled(9) == got
+
+
+@every_engine
+def test_nothing_to_do(engine: Engine) -> None:
+    """No batches give no results."""
+    assert [] == list(engine.run(WORK, {}, batches(0)))
+
+
+@every_engine
+def test_schema_and_values_survive(engine: Engine) -> None:
+    """Results have the schema that the work gave them."""
+    (got,) = engine.run(WORK, {}, batches(1))
+
+    assert pa.schema([("number", pa.int64()), ("note", pa.string())]) == got.schema
+
+
+@every_engine
+def test_an_exception_in_the_work_is_our_bug(engine: Engine) -> None:
+    """Work that raises ends the run with `InternalError`, which tells what was raised and where."""
+    with pytest.raises(InternalError, match=r"(?s)engine_work.*no such thing as 4") as caught:
+        list(engine.run(WORK, {"do": "raise", "at": 4}, batches(5)))
+
+    assert "ZeroDivisionError" in str(caught.value)
+
+
+@every_engine
+def test_results_before_an_exception_are_given(engine: Engine) -> None:
+    """What was done before the exception comes out before it."""
+    results = engine.run(WORK, {"do": "raise", "at": 4}, batches(5))
+
+    assert doubled(1)[0] == next(results)["number"].to_pylist()
+    with pytest.raises(Exception, match="no such thing as 4"):
+        next(results)
+
+
+@every_engine
+def test_work_that_cannot_start_is_our_bug(engine: Engine) -> None:
+    """A failure before the first row is nobody's bad data: it ends the run and is no status of every sample."""
+    with pytest.raises(InternalError, match="the model is not there"):
+        list(engine.run(WORK, {"do": "fail at start"}, batches(1, rows=2)))
+
+
+@every_engine
+def test_an_exception_in_the_input_is_passed_on(engine: Engine) -> None:
+    """When the tasks cannot be read any further, the caller learns why."""
+
+    def broken() -> Iterator[pa.RecordBatch]:
+        yield from batches(2)
+        message = "the disk is gone"
+        raise OSError(message)
+
+    before = children()
+    with pytest.raises(OSError, match="the disk is gone"):
+        list(engine.run(WORK, {}, broken()))
+
+    assert set() == children() - before
+
+
+@every_engine
+def test_input_is_read_as_it_is_needed(engine: Engine) -> None:
+    """Of a thousand batches only a few are read before the first result is taken, and a few more after each."""
+    taken = 0
+
+    def counted() -> Iterator[pa.RecordBatch]:
+        nonlocal taken
+        for batch in batches(1000):
+            taken += 1
+            yield batch
+
+    results = engine.run(WORK, {}, counted())
+    for done in range(1, 6):
+        next(results)
+        assert taken <= done + 4
+    results.close()  # type: ignore[attr-defined]
+
+    assert taken <= 9
+
+
+@every_engine
+def test_setup_reaches_the_work(engine: Engine) -> None:
+    """The setup is what the caller gave, whatever characters are in it."""
+    setup = {"name": "é🦊\n\"'", "do": "raise", "at": -1, "more": [1, None, {"x": 2.5}]}
+
+    assert doubled(2) == numbers_of(engine.run(WORK, setup, batches(2)))
+
+
+@every_engine
+def test_printing_does_no_harm(engine: Engine, capfd: pytest.CaptureFixture[str]) -> None:
+    """What work, C code or a child process prints never gets between the results."""
+    got = numbers_of(engine.run(WORK, {"do": "print", "at": 4}, batches(4)))
+
+    assert doubled(4) == got
+    capfd.readouterr()
+
+
+# --- engines with processes -------------------------------------------------------------------------------------------
+
+
+@with_processes
+@pytest.mark.parametrize(("what", "reason"), [("kill", "SIGKILL"), ("exit", "exit code 7")])
+def test_a_row_that_kills_its_process_is_lost_alone(engine: Engine, what: str, reason: str) -> None:
+    """The row that kills gets the work's word for a lost row, with the reason; every other row gets its result."""
+    results = list(engine.run(WORK, {"do": what, "at": 4, "name": "gone"}, batches(5)))
+    expected = doubled(5)
+    expected[1][1] = -1
+
+    assert expected == [batch["number"].to_pylist() for batch in results]
+    note = results[1]["note"].to_pylist()[1]
+    assert note.startswith("gone: ")
+    assert reason in note
+
+
+def test_every_row_kills() -> None:
+    """Even when no row can be done, each is lost by itself and the run ends."""
+    got = numbers_of(ProcessEngine(2).run(WORK, {"do": "exit"}, batches(2, rows=1)))
+
+    assert [[-1], [-1]] == got
+
+
+def test_standard_input_is_not_the_pipe() -> None:
+    """Work that reads the standard input does not eat the tasks that are waiting in the pipe."""
+    before = children()
+    unblock = threading.Timer(5, _kill_all, [lambda: children() - before])
+    unblock.start()
+    got = numbers_of(ProcessEngine(1).run(WORK, {"do": "read", "at": 0}, batches(3, rows=1)))
+    unblock.cancel()
+
+    assert doubled(3, rows=1) == got
+
+
+def test_work_runs_in_other_processes() -> None:
+    """Two workers are two processes, neither of them this one."""
+    notes = {note for batch in ProcessEngine(2).run(WORK, {"do": "wait"}, batches(8)) for note in batch[1].to_pylist()}
+
+    assert 2 == len(notes)
+    assert str(os.getpid()) not in notes
+
+
+@with_processes
+@pytest.mark.parametrize("how", ["to the end", "closed early", "after an exception", "input broken"])
+def test_no_process_is_left(engine: Engine, how: str) -> None:
+    """However a run ends, its processes have ended and are waited for: no zombies."""
+    before = children()
+    setup = {"do": "raise", "at": 4} if how == "after an exception" else {"do": "wait"}
+
+    def tasks() -> Iterator[pa.RecordBatch]:
+        yield from batches(5)
+        if how == "input broken":
+            raise OSError
+
+    results = engine.run(WORK, setup, tasks())
+    next(results)
+    assert children() - before
+    if how == "closed early":
+        results.close()  # type: ignore[attr-defined]
+    elif how == "to the end":
+        list(results)
+    else:
+        with pytest.raises((InternalError, OSError)):
+            list(results)
+
+    assert set() == children() - before
+
+
+@with_processes
+def test_closing_does_not_wait_for_the_work(engine: Engine) -> None:
+    """A run that is stopped ends at once, also while its workers are busy: this is what Ctrl-C does."""
+    results = engine.run(WORK, {"do": "sleep", "at": 5}, batches(5))
+    next(results)
+    start = time.monotonic()
+    results.close()  # type: ignore[attr-defined]
+
+    assert time.monotonic() - start < 30  # of the sixty that the work sleeps
+
+
+def test_choice_of_engine() -> None:
+    """No workers, or a single batch without a wish, run here; a number of workers is a number of processes at most."""
+    assert isinstance(choose(0, 100), InlineEngine)
+    assert isinstance(choose(None, 1), InlineEngine)
+    assert isinstance(choose(None, 0), InlineEngine)
+    for workers, n_batches, expected in ((1, 100, 1), (3, 100, 3), (8, 2, 2), (None, 10_000, cores())):
+        engine = choose(workers, n_batches)
+        assert isinstance(engine, ProcessEngine)
+        assert expected == engine.workers
+    assert 1 <= cores() <= (os.cpu_count() or 1)
+
+
+# --- scripts ----------------------------------------------------------------------------------------------------------
+
+
+def script_output(script: Path, *arguments: str, cwd: Path, environment: dict[str, str] | None = None) -> str:
+    """What a script of the user prints; fails when it fails."""
+    done = subprocess.run(
+        [sys.executable, str(script), *arguments],
+        cwd=cwd,
+        env=os.environ | {"PYTHONPATH": str(ROOT)} | (environment or {}),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+AUDIT = """
+import sys
+import dedup
+
+print("top level")
+run = dedup.audit(sys.argv[1], workers=2, report=False)
+print([run.hashes["status"].to_pylist().count("ok"), len(run.pairs)])
+print(dedup.hash_images([sys.argv[1] + "/train/a.png"], algorithm="dhash").shape)
+"""
+
+
+def test_script_without_a_main_guard_beside_hostile_names(tmp_path: Path) -> None:
+    """A script that calls dedup at its top level runs once, with workers, also in a folder with a `datasets.py`."""
+    names = [f"train/{name}.png" for name in "abcde"] + [f"test/{k}.png" for k in range(40)]
+    root = pictures.folder(tmp_path / "photos", names)
+    pictures.save(pictures.photo(0), root / "test/copy.png")
+    script = tmp_path / "scripts" / "mine.py"
+    script.parent.mkdir()
+    script.write_text(AUDIT, encoding="utf-8")
+    here = tmp_path / "here"
+    here.mkdir()
+    for shadow in ("datasets", "json", "PIL", "dedup", "numpy"):
+        (here / f"{shadow}.py").write_text("raise RuntimeError('shadowed')\n", encoding="utf-8")
+    lines = script_output(script, str(root), cwd=here).splitlines()
+
+    assert ["top level", "[46, 1]", "(1, 8)"] == lines

@@ -1,0 +1,164 @@
+"""The whole run on real photos, where they are: see the option --shared-data."""
+
+import csv
+import random
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import imagehash
+import numpy as np
+import pytest
+from PIL import Image
+
+import dedup
+from dedup import tables
+
+pytestmark = pytest.mark.shared_data
+
+
+def ran(source: Path, output: Path, workers: int = 2, **sections: Any) -> dedup.Run:
+    return dedup.run(
+        {
+            "dataset": {"path": str(source)},
+            "output": {"dir": str(output), "splits": "none"},
+            "engine": {"workers": workers},
+            **sections,
+        }
+    )
+
+
+def stored(run_folder: Path) -> dict[str, bytes]:
+    return {name: (run_folder / f"{name}.parquet").read_bytes() for name in tables.NAMES}
+
+
+def rows_of(shared_data: Path) -> list[tuple[str, str, str, str]]:
+    """id, absolute path, split, label of every Caltech photo."""
+    with (shared_data / "caltech101/manifest.csv").open(encoding="utf-8", newline="") as file:
+        return [
+            (row["path"], str(shared_data / "caltech101/images" / row["path"]), row["split"], row["label"])
+            for row in csv.DictReader(file)
+        ]
+
+
+def write_manifest(rows: Sequence[tuple[str, str, str, str]], path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["id", "path", "split", "label"])
+        writer.writerows(rows)
+    return path
+
+
+def conserved(run: dedup.Run) -> None:
+    decided = run.summary["decisions"]
+
+    assert len(run.manifest) == len(run.hashes) == len(run.decisions)
+    assert len(run.manifest) == decided["keep"] + decided["drop"] + decided["unreadable"]
+    assert decided["unreadable"] == sum(status != "ok" for status in run.hashes["status"].to_pylist())
+    kept = {row["id"] for row in run.decisions.to_pylist() if row["action"] == "keep"}
+    pairs = {frozenset((row["id_a"], row["id_b"])) for row in run.pairs.to_pylist() if row["kind"] == "near"}
+    for row in run.decisions.to_pylist():
+        if row["action"] == "drop":
+            assert row["witness_id"] in kept
+            assert row["similarity"] == 1.0 or row["similarity"] >= 0.9
+    assert all(len(pair) == 2 for pair in pairs)
+
+
+@pytest.fixture(scope="module")
+def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dedup.Run:
+    """One run over the Caltech photos, by two processes."""
+    folder = Path(request.config.getoption("--shared-data")).resolve()
+    if not (folder / "caltech101").is_dir():
+        pytest.skip(f"the real photos are not in {folder}: name their folder with --shared-data")
+    root = tmp_path_factory.mktemp("caltech")
+    return ran(write_manifest(rows_of(folder), root / "rows.csv"), root / "run")
+
+
+class TestCaltech:
+    def test_counts(self, run: dedup.Run) -> None:
+        """Every photo is decided once, every drop has a kept witness."""
+        assert len(run.manifest) == 2675
+        conserved(run)
+
+    def test_a_second_run(self, run: dedup.Run, shared_data: Path) -> None:
+        """The same folder again: identical bytes."""
+        assert run.dir is not None
+        before = stored(run.dir)
+        ran(run.dir.parent / "rows.csv", run.dir)
+
+        assert before == stored(run.dir)
+
+    def test_one_worker_and_a_shuffled_manifest(self, run: dedup.Run, shared_data: Path, tmp_path: Path) -> None:
+        """One process instead of two, rows in another order: identical bytes."""
+        rows = rows_of(shared_data)
+        random.Random(1).shuffle(rows)
+        ran(write_manifest(rows, tmp_path / "rows.csv"), tmp_path / "run", workers=1)
+
+        assert run.dir is not None
+        assert stored(run.dir) == stored(tmp_path / "run")
+
+    def test_the_same_source_pairs(self, run: dedup.Run, shared_data: Path) -> None:
+        """At least nine in ten of the pairs that were judged to be of one source are found."""
+        with (shared_data / "caltech101/pairs.csv").open(encoding="utf-8", newline="") as file:
+            wanted = [frozenset((r["a"], r["b"])) for r in csv.DictReader(file) if r["kind"] == "same-source"]
+        found = {frozenset((row["id_a"], row["id_b"])) for row in run.pairs.to_pylist()}
+        share = sum(pair in found for pair in wanted) / len(wanted)
+
+        assert share >= 0.9, f"{share:.2f} of {len(wanted)}"
+
+    def test_compat_codes(self, run: dedup.Run, shared_data: Path) -> None:
+        """On 50 photos the stored codes and those of hash_images are ImageHash's own."""
+        rows = {name: path for name, path, _, _ in rows_of(shared_data)}
+        chosen = random.Random(2).sample(range(len(run.manifest)), 50)
+        functions = {
+            "ahash": imagehash.average_hash,
+            "phash": imagehash.phash,
+            "dhash": imagehash.dhash,
+            "whash": imagehash.whash,
+        }
+        paths = [rows[run.manifest["id"][sample].as_py()] for sample in chosen]
+        for name, function in functions.items():
+            expected = []
+            for path in paths:
+                with Image.open(path) as image:
+                    expected.append(str(function(image)))
+            codes = dedup.hash_images(paths, algorithm=name, mode="compat")
+            assert expected == [bytes(code).hex() for code in codes]
+            if name in run.hashes.column_names:
+                assert expected == [run.hashes[name][sample].as_py().hex() for sample in chosen]
+
+
+class TestPhotos:
+    def test_it_runs_to_the_end(self, shared_data: Path, tmp_path: Path) -> None:
+        """Hostile, broken and exotic files: every one has a row, every unreadable one a status and a reason."""
+        run = ran(shared_data / "photos", tmp_path / "run")
+        conserved(run)
+        rows = [
+            {**a, **b}
+            for a, b in zip(
+                run.manifest.select(["id"]).to_pylist(),
+                run.hashes.select(["status", "detail"]).to_pylist(),
+                strict=True,
+            )
+        ]
+        assert {row["status"] for row in rows} <= set(tables.STATUSES)
+        assert all(row["detail"] for row in rows if row["status"] != "ok")
+        corrupt = [row for row in rows if row["id"].startswith("pngsuite/") and Path(row["id"]).name.startswith("x")]
+        assert len(corrupt) == 14
+        # A wrong checksum over intact pixels: Pillow reads them, and so would every training loop.
+        assert {row["id"] for row in corrupt if row["status"] == "ok"} <= {"pngsuite/xcsn0g01.png"}
+        good = [row for row in rows if row["id"].startswith("pngsuite/") and not Path(row["id"]).name.startswith("x")]
+        assert all(row["status"] == "ok" for row in good), [r["id"] for r in good if r["status"] != "ok"]
+        before = stored(tmp_path / "run")
+        ran(shared_data / "photos", tmp_path / "run", workers=1)
+
+        assert before == stored(tmp_path / "run")
+
+    def test_orientations(self, shared_data: Path, tmp_path: Path) -> None:
+        """The two pictures with all orientation flags are two groups."""
+        run = ran(shared_data / "photos/exif_orientation", tmp_path / "run", workers=0)
+        sizes = np.bincount(run.groups["group"].to_numpy())
+
+        assert len(sizes) == 2
+        assert sizes.sum() == len(run.manifest)
