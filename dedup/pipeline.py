@@ -19,7 +19,7 @@ from dedup.certify import certificate
 from dedup.config import Config, OutputConfig, Resolved, build, resolve
 from dedup.engines import choose, cores
 from dedup.errors import ConfigError, RunError, SourceError
-from dedup.formats import Source, open_source, write_splits
+from dedup.formats import Source, open_source, parts_of, write_splits
 from dedup.report import html
 from dedup.report.readme import readme
 from dedup.report.summary import summary
@@ -367,7 +367,9 @@ def _refuse_what_was_not_searched(result: Run) -> None:
 
 def specs(config: Config, resolved: Resolved) -> dict[str, dict[str, Any]]:
     """What made each table: the settings it depends on, upstream ones included."""
-    dataset = config.dataset.model_dump(mode="json", exclude={"path", "source"})
+    dataset = config.fingerprint_part()["dataset"]
+    for of_one in (dataset, *dataset["sources"]):
+        del of_one["source"]
     hash_spec = Setup.of(config).spec()
     search = {
         "max_distance": resolved.max_distance,
@@ -382,6 +384,7 @@ def specs(config: Config, resolved: Resolved) -> dict[str, dict[str, Any]]:
     }
     with_held_out = {**of_pairs, "policy": {"held_out": list(resolved.held_out)}}
     policy = {key: getattr(resolved, key) for key in ("leakage", "duplicates", "unreadable")}
+    references = {"references": list(resolved.references)} if resolved.references else {}
     return {
         "manifest": {"dataset": dataset},
         "hashes": of_hashes,
@@ -389,7 +392,7 @@ def specs(config: Config, resolved: Resolved) -> dict[str, dict[str, Any]]:
         "pairs": of_pairs,
         "groups": with_held_out,
         "leakage": with_held_out,
-        "decisions": {**of_pairs, "policy": {"held_out": list(resolved.held_out), **policy}},
+        "decisions": {**of_pairs, "policy": {"held_out": list(resolved.held_out), **policy, **references}},
     }
 
 
@@ -405,25 +408,27 @@ def _output_folder(output: OutputConfig, source: Source) -> Path | None:
     if output.dir is None:
         return None
     out = Path(output.dir).expanduser()
-    if source.root is not None and source.form != "manifest" and folder.inside(out, source.root):
-        message = f"output.dir {str(out)!r} lies inside the dataset {str(source.root)!r}. Name a folder outside it."
-        raise ConfigError(message)
-    if source.root is not None and folder.inside(source.root, out):
-        message = f"The dataset {str(source.root)!r} lies inside the output folder {str(out)!r}. Name another folder."
-        raise ConfigError(message)
+    for part in parts_of(source):
+        if part.root is not None and part.form != "manifest" and folder.inside(out, part.root):
+            message = f"output.dir {str(out)!r} lies inside the dataset {str(part.root)!r}. Name a folder outside it."
+            raise ConfigError(message)
+        if part.root is not None and folder.inside(part.root, out):
+            message = f"The dataset {str(part.root)!r} lies inside the output folder {str(out)!r}. Name another folder."
+            raise ConfigError(message)
     return out
 
 
 def _source_info(config: Config, source: Source) -> dict[str, Any]:
-    in_memory = config.dataset.path is None
+    in_memory = config.dataset.path is None and not config.dataset.sources
     return {"form": source.form, "name": source.name, "in_memory": in_memory, "skipped": dict(source.skipped)}
 
 
 def _info(config: Config, source: Mapping[str, Any], table: pa.Table) -> dict[str, Any]:
     """What `run.json` says before the work begins."""
     settings = config.model_dump(mode="json")
-    if config.dataset.path is not None and "://" not in config.dataset.path:
-        settings["dataset"]["path"] = str(Path(config.dataset.path).absolute())
+    for of_one in (settings["dataset"], *settings["dataset"]["sources"]):
+        if of_one["path"] is not None and "://" not in of_one["path"]:
+            of_one["path"] = str(Path(of_one["path"]).absolute())
     return {
         "state": "started",
         "config": settings,

@@ -1,23 +1,25 @@
 """Forms of datasets: one file each says how its samples are read and how its filtered splits are written."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from dedup.config import DatasetConfig
+from dedup.config import DatasetConfig, NamedSource
 from dedup.errors import ConfigError, SourceError
 from dedup.formats.crossing import write_splits
 from dedup.formats.imagefolder import ImageFolder
 from dedup.formats.manifest import Manifest
 from dedup.formats.places import is_url, local, protocol
 from dedup.formats.records import SUFFIXES
+from dedup.formats.several import Part, Several
 from dedup.formats.source import PAYLOAD, ROWS, Source, read_bytes
 from dedup.formats.webdataset import WebDataset
 
-__all__ = ["PAYLOAD", "ROWS", "Source", "open_source", "read_bytes", "write_splits"]
+__all__ = ["PAYLOAD", "ROWS", "Source", "open_source", "parts_of", "read_bytes", "write_splits"]
 
 
 def open_source(config: DatasetConfig, dataset: Any = None) -> Source:
@@ -26,6 +28,9 @@ def open_source(config: DatasetConfig, dataset: Any = None) -> Source:
         from dedup.formats.hub import in_memory  # `datasets` takes a second to import
 
         return in_memory(dataset, config)
+    if config.sources:
+        named = zip(config.sources, config.prefixes(), strict=True)
+        return Several([Part(open_source(_single(entry)), entry, prefix) for entry, prefix in named])
     if config.path is None:
         message = "dataset.path: no dataset is named. Give a path."
         raise ConfigError(message)
@@ -48,6 +53,15 @@ def open_source(config: DatasetConfig, dataset: Any = None) -> Source:
         message = f"dataset.source is {form!r}, but {config.path!r} is a {'folder' if path.is_dir() else 'file'}."
         raise ConfigError(message)
     return ImageFolder(path, config) if form == "imagefolder" else Manifest(path, config)
+
+
+def parts_of(source: Source) -> Sequence[Source]:
+    """The datasets that are opened together, or the only one."""
+    return [part.source for part in source.parts] if isinstance(source, Several) else [source]
+
+
+def _single(entry: NamedSource) -> DatasetConfig:
+    return DatasetConfig(**entry.model_dump(exclude={"prefix", "reference"}))
 
 
 _REPOSITORY: Final = re.compile(r"[\w.-]+/[\w.-]+")

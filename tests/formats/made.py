@@ -34,9 +34,10 @@ class Row:
 
 def rows() -> list[Row]:
     """Twelve pictures: one leaks into test, one is twice in train, one in test cannot be decoded."""
-    made = []
-    for seed in range(6):
-        made.append(Row(f"a{seed}.png", "train", "cat" if seed % 2 else "dog", pictures.encoded(pictures.photo(seed))))
+    made = [
+        Row(f"a{seed}.png", "train", "cat" if seed % 2 else "dog", pictures.encoded(pictures.photo(seed)))
+        for seed in range(6)
+    ]
     leak = pictures.encoded(pictures.photo(2), "JPEG", quality=70)
     copy = pictures.encoded(pictures.photo(4), "JPEG", quality=60)
     made.append(Row("copy.jpg", "train", "dog", copy))
