@@ -265,6 +265,7 @@ class OutputConfig(Section):
     files: Annotated[Literal["hardlink", "copy", "symlink"], _one_of("output.files", "hardlink", "copy", "symlink")] = (
         "hardlink"
     )
+    push_to_hub: Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$")] | None = None
     report: StrictBool = True
 
 

@@ -19,7 +19,7 @@ from dedup.certify import certificate
 from dedup.config import Config, OutputConfig, Resolved, build, resolve
 from dedup.engines import choose, cores
 from dedup.errors import ConfigError, RunError, SourceError
-from dedup.formats import Source, open_source, parts_of, write_splits
+from dedup.formats import Source, open_source, parts_of, push_splits, write_splits
 from dedup.report import html
 from dedup.report.readme import readme
 from dedup.report.summary import summary
@@ -283,6 +283,19 @@ def _write_splits(result: Run) -> None:
     folder.write_text(partial / "README.md", readme(result.summary, partial))
     folder.remove(target)
     partial.rename(target)
+    _push(result, target)
+
+
+def _push(result: Run, target: Path) -> None:
+    """Upload the splits if the config asks for it; a dataset that still leaks stays at home."""
+    repository, certificate = result.config.output.push_to_hub, result.summary["certificate"]
+    if repository is None or certificate is None:
+        return
+    if not certificate["clean"]:
+        logger.warning("Not pushed to %s: %s", repository, certificate["statement"])
+        return
+    push_splits(target, repository)
+    logger.info("Pushed to %s", repository)
 
 
 def _certified(result: Run, written: Source) -> dict[str, Any]:
@@ -405,6 +418,10 @@ def _store(result: Run, name: str, table: pa.Table) -> None:
 
 
 def _output_folder(output: OutputConfig, source: Source) -> Path | None:
+    form = source.form if output.splits == "same" else output.splits
+    if output.push_to_hub is not None and (form not in {"parquet", "huggingface"} or output.dir is None):
+        message = "output.push_to_hub: only Parquet splits are pushed. Set output.splits=parquet and output.dir."
+        raise ConfigError(message)
     if output.dir is None:
         return None
     out = Path(output.dir).expanduser()

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from dedup.config import DatasetConfig, NamedSource
 from dedup.errors import ConfigError, SourceError
-from dedup.formats.crossing import write_splits
+from dedup.formats.crossing import push_splits, write_splits
 from dedup.formats.imagefolder import ImageFolder
 from dedup.formats.manifest import Manifest
 from dedup.formats.places import is_url, local, protocol
@@ -19,7 +19,7 @@ from dedup.formats.several import Part, Several
 from dedup.formats.source import PAYLOAD, ROWS, Source, read_bytes
 from dedup.formats.webdataset import WebDataset
 
-__all__ = ["PAYLOAD", "ROWS", "Source", "open_source", "parts_of", "read_bytes", "write_splits"]
+__all__ = ["PAYLOAD", "ROWS", "Source", "open_source", "parts_of", "push_splits", "read_bytes", "write_splits"]
 
 
 def open_source(config: DatasetConfig, dataset: Any = None) -> Source:

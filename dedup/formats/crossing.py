@@ -44,6 +44,13 @@ def write_splits(source: Source, keep: NDArray[np.bool_], folder: Path, splits: 
     return WRITERS[form](samples(source, keep), folder, files)
 
 
+def push_splits(folder: Path, repository: str) -> None:
+    """Upload a written Hugging Face dataset to the Hub."""
+    from dedup.formats.hub import push  # `datasets` takes a second to import
+
+    push(folder, repository)
+
+
 def _write_several(source: Several, keep: NDArray[np.bool_], folder: Path, splits: str, files: str) -> DatasetConfig:
     """Write what is cleaned: one dataset to the folder itself, several to folders below it; no reference."""
     n_own = sum(not part.config.reference for part in source.parts)

@@ -78,7 +78,7 @@ def on_hub(url: str, config: DatasetConfig) -> HuggingFace:
             builder.download_and_prepare()
             splits = _splits_of(builder.as_dataset(), url)
     except _UNREADABLE as error:
-        raise SourceError(_why(url, error)) from error
+        raise SourceError(_why(url, error, config)) from error
     return HuggingFace(_chosen(splits, config, url), url, None, config)
 
 
@@ -95,7 +95,7 @@ def _parsed(url: str, config: DatasetConfig) -> tuple[str, str | None]:
     return repository, revision or config.revision
 
 
-def _why(url: str, error: Exception) -> str:
+def _why(url: str, error: Exception, config: DatasetConfig) -> str:
     text = " ".join(str(error).split())
     if isinstance(error, datasets.exceptions.DatasetNotFoundError):
         return f"{url}: no such dataset on the Hub, or it is private: {text} Check the name, or run `hf auth login`."
@@ -104,7 +104,8 @@ def _why(url: str, error: Exception) -> str:
             f"{url}: the Hub cannot be reached: {text} Check the network (and HF_HUB_OFFLINE, HF_ENDPOINT), "
             f"or name a local copy."
         )
-    return f"{url}: cannot be read: {text}"
+    asked = f" (dataset.data_files is {', '.join(map(repr, config.data_files))})" if config.data_files else ""
+    return f"{url}: cannot be read: {text}{asked}."
 
 
 def _downloaded(url: str) -> str:
@@ -225,3 +226,22 @@ def _chosen(splits: Sequence[Split], config: DatasetConfig, name: str) -> list[S
             start, stop = part.from_ or 0, of.n_rows if part.to is None else part.to
             chosen[of.raw_name] = Split(of.raw_name, of.features, max(0, stop - start), of.stored.select(start, stop))
     return list(chosen.values())
+
+
+def push(folder: Path, repository: str) -> None:
+    """Upload a written dataset, its card included, to a repository, made private if it is not there yet."""
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError
+
+    api = HfApi()
+    try:
+        api.create_repo(repository, repo_type="dataset", private=True, exist_ok=True)
+        api.upload_folder(
+            repo_id=repository, folder_path=folder, repo_type="dataset", commit_message="Cleaned with dedup"
+        )
+    except (HfHubHTTPError, OSError, ValueError) as error:
+        message = (
+            f"output.push_to_hub: {repository!r} cannot be pushed to: {' '.join(str(error).split())} "
+            f"The dataset is complete in {str(folder)!r}."
+        )
+        raise SourceError(message) from error

@@ -133,10 +133,17 @@ class ParquetFiles:
         except (pa.ArrowInvalid, OSError) as error:
             raise _broken(group[0], error) from error
 
-    @staticmethod
-    def _read(name: str, read: Any) -> Any:
+    @cached_property
+    def _last(self) -> dict[str, pq.ParquetFile]:
+        """The file that was read last: opening one at a URL costs a request and its footer another."""
+        return {}
+
+    def _read(self, name: str, read: Any) -> Any:
         try:
-            return read(parquet_file(name))
+            if name not in self._last:
+                self._last.clear()
+                self._last[name] = parquet_file(name)
+            return read(self._last[name])
         except (pa.ArrowInvalid, OSError) as error:
             raise _broken(name, error) from error
 
