@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
-.PHONY: help demo test check lint types imports clean
+.PHONY: help demo test check lint types imports bench clean
 
 help: ## print the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -34,5 +34,9 @@ imports: $(STAMP) ## the layers: imports run downwards only
 
 check: lint types imports test ## everything that CI runs
 
-clean: ## delete the environment and everything that was made
-	rm -rf $(VENV) demo runs build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+bench: $(STAMP) ## the search against other tools, about ten minutes
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group bench
+	$(BIN)/python -m benchmarks.search
+
+clean: ## delete the environment, the demo and caches
+	rm -rf $(VENV) demo build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

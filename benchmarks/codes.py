@@ -5,9 +5,11 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageStat, UnidentifiedImageError
 
 Codes = NDArray[np.uint64]
+
+_LEAST_CONTRAST = 8  # grey levels; sky and white borders have one hash, and the row would time their 10⁸ pairs
 
 
 def uniform(n: int, words: int = 1, seed: int = 1) -> Codes:
@@ -19,11 +21,11 @@ def uniform(n: int, words: int = 1, seed: int = 1) -> Codes:
     return codes
 
 
-def photos(folder: Path, n: int, most_pictures: int = 4000, tiles: int = 6) -> tuple[Codes, int]:
-    """dHashes of the pictures below a folder and of tiles of them, brought to n rows by 8 to 12 random flips
-    each.
+def photos(folder: Path, n: int, *, keep: bool, most_pictures: int = 4000, tiles: int = 6) -> tuple[Codes, int]:
+    """dHashes of a folder's pictures and of their tiles, and n rows of them with 8 to 12 random flips.
 
-    Returns the codes and how many of them were hashed.
+    `keep`: the hashed codes come first as they are, with the near pairs among them. Tiles of one shade are
+    left out. Returns the codes and how many of them were hashed.
     """
     import imagehash
 
@@ -36,14 +38,14 @@ def photos(folder: Path, n: int, most_pictures: int = 4000, tiles: int = 6) -> t
                 grey = picture.convert("L")
         except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError):
             continue  # the folder holds broken files on purpose
-        hashed += [
-            np.packbits(imagehash.dhash(part).hash.ravel()).view(np.uint64) for part in _parts(grey, tiles)
-        ]
+        parts = [part for part in _parts(grey, tiles) if ImageStat.Stat(part).stddev[0] >= _LEAST_CONTRAST]
+        hashed += [np.packbits(imagehash.dhash(part).hash.ravel()).view(np.uint64) for part in parts]
     base = np.array(hashed, np.uint64).reshape(-1, 1)
     rng = np.random.default_rng(0)
     codes = base[rng.integers(0, len(base), n)]
     codes[: len(base)] = base[:n]
-    codes[len(base) :, 0] ^= flips(rng, max(0, n - len(base)))
+    kept = min(n, len(base)) if keep else 0
+    codes[kept:, 0] ^= flips(rng, n - kept)
     return codes, len(base)
 
 

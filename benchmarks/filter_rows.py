@@ -58,7 +58,7 @@ def measure(folder: Path, out: Path) -> None:
     print(f"opened   {opened - start:6.1f} s")
     print(f"filtered {filtered - opened:6.1f} s")
     print(f"peak     {peak:6,.0f} MiB")
-    files = sorted(Path(written.path or "").glob("data/*.parquet"))
+    files = sorted(Path(written.config.path or "").glob("data/*.parquet"))
     captions = pa.chunked_array([c for f in files for c in pq.read_table(f, columns=["caption"])["caption"].chunks])
     expected = pa.array([f"the picture in row {row}" for row in np.flatnonzero(keep)])
     print("rows and order as they should be:", captions.combine_chunks().equals(expected))

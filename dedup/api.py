@@ -81,8 +81,12 @@ def options_to_settings(options: Mapping[str, Any]) -> dict[str, Any]:
     settings: dict[str, Any] = {}
     problems = []
     for name, value in options.items():
-        if name in Config.model_fields:
-            settings[name] = {**settings.get(name, {}), **value} if isinstance(value, Mapping) else value
+        if name in Config.model_fields and isinstance(value, Mapping):
+            settings[name] = {**settings.get(name, {}), **value}
+        elif name in Config.model_fields:
+            problems.append(
+                f"{name}: got {value!r}; a section is a dict of settings, e.g. search={{'max_distance': 8}}."
+            )
         elif name in section_of:
             settings.setdefault(section_of[name], {})[name] = value
         else:

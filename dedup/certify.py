@@ -1,14 +1,17 @@
 """The certificate: what was written is read and searched again, with the same settings."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from itertools import zip_longest
 from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from dedup import graph
 from dedup.config import Resolved
+from dedup.errors import SourceError
 from dedup.formats import Source, read_bytes
 from dedup.images import Unreadable, file_digest
 from dedup.stages import hashes as measuring
@@ -21,15 +24,40 @@ LISTED: Final = 20  # pairs named in the certificate; all of them are in the tab
 
 
 def certificate(
-    written: Source, known: pa.Table, setup: measuring.Setup, resolved: Resolved, *, limit: int, threads: int
+    written: Source,
+    known: pa.Table,
+    expected: Mapping[str | None, Sequence[bytes | None]],
+    setup: measuring.Setup,
+    resolved: Resolved,
+    *,
+    limit: int,
+    threads: int,
+    in_order: bool = True,
 ) -> dict[str, Any]:
     """Search the written samples again and say what is left between train and the held-out splits.
 
-    Every stored byte is read again. Files that are, byte for byte, files of the input have the input's codes (`known`);
-    any other file would be hashed anew.
+    Every stored byte is read again. `expected` has, by split, the digests that the written rows must have, in their
+    order (any, without `in_order`), None for samples without bytes; `known` the hashes of the input, among them those
+    of every such digest.
+    Raises `SourceError` when anything else was written than what was hashed: then the dataset has changed meanwhile.
     """
     table, row_of_sample = manifest(written.rows, written.name)
-    measured = measuring.hashes(_measured(written, known, setup), row_of_sample, setup)
+    parts, digests = _measured(written, known, setup)
+    there = by_split(written.rows["split"].to_pylist(), digests)
+    if not in_order:
+        there, expected = _in_any_order(there), _in_any_order(expected)
+    if there != expected:
+        changed = sum(
+            one != other
+            for split in {*there, *expected}
+            for one, other in zip_longest(there.get(split, ()), expected.get(split, ()))
+        )
+        message = (
+            f"{changed:,} of {sum(map(len, expected.values())):,} samples to be written are not what was hashed: "
+            f"the dataset has changed since. Run it again."
+        )
+        raise SourceError(message)
+    measured = measuring.hashes(parts, row_of_sample, setup)
     found = pairs(candidates(measured, resolved, limit=limit, threads=threads), measured, table, resolved)
     matches = graph.from_pairs(found, len(table))
     present = set(table["split"].to_pylist())
@@ -49,30 +77,49 @@ def certificate(
     }
 
 
-def _measured(written: Source, known: pa.Table, setup: measuring.Setup) -> list[pa.RecordBatch]:
+def by_split(splits: Sequence[str | None], digests: Sequence[bytes | None]) -> dict[str | None, list[bytes | None]]:
+    """Digests by split, in their order."""
+    grouped: dict[str | None, list[bytes | None]] = {}
+    for split, digest in zip(splits, digests, strict=True):
+        grouped.setdefault(split, []).append(digest)
+    return grouped
+
+
+def _in_any_order(digests: Mapping[str | None, Sequence[bytes | None]]) -> dict[str | None, list[bytes | None]]:
+    return {split: sorted(of, key=lambda digest: digest or b"") for split, of in digests.items()}
+
+
+def _measured(
+    written: Source, known: pa.Table, setup: measuring.Setup
+) -> tuple[list[pa.RecordBatch], list[bytes | None]]:
+    """The written samples' rows of `hashes`, in the order of the source, and the digests of their bytes."""
     row_of_digest: dict[bytes, int] = {}
     for row, digest in enumerate(known["file_digest"].to_pylist()):
         if digest is not None:
             row_of_digest.setdefault(digest, row)
     measure = measuring.start(asdict(setup))
-    parts = []
+    parts, digests = [], []
     for batch in written.payloads(measuring.BATCH_ROWS):
         contents = [read_bytes(p, d) for p, d in zip(batch["path"].to_pylist(), batch["data"].to_pylist(), strict=True)]
-        rows = [None if isinstance(c, Unreadable) else row_of_digest.get(file_digest(c)) for c in contents]
-        if None in rows:
-            parts.append(measure(batch))
-        else:
-            table = known.take(pa.array(rows, pa.int64()))
-            table = table.set_column(0, setup.schema().field(0), batch["row"])
-            parts += table.cast(setup.schema()).combine_chunks().to_batches()
-    return parts
+        own = [None if isinstance(content, Unreadable) else file_digest(content) for content in contents]
+        rows = [None if digest is None else row_of_digest.get(digest) for digest in own]
+        digests += own
+        for k, known_row in enumerate(rows):
+            if known_row is None:  # no bytes
+                parts.append(measure(batch.slice(k, 1)))
+        here = [k for k, row in enumerate(rows) if row is not None]
+        table = known.take(pa.array([rows[k] for k in here], pa.int64()))
+        table = table.set_column(0, setup.schema().field(0), batch["row"].take(pa.array(here, pa.int64())))
+        parts += table.cast(setup.schema()).combine_chunks().to_batches()
+    order = np.argsort(np.concatenate([part["sample"].to_numpy() for part in parts]), kind="stable")
+    ordered = pa.Table.from_batches(parts, setup.schema()).take(pa.array(order))
+    return ordered.combine_chunks().to_batches(), digests
 
 
 def _between_held_out(found: pa.Table, held_out: tuple[str, ...]) -> pa.Table:
-    a, b = found["split_a"].to_pylist(), found["split_b"].to_pylist()
-    return found.filter(
-        pa.array([x != y and x in held_out and y in held_out for x, y in zip(a, b, strict=True)], pa.bool_())
-    )
+    names = pa.array(held_out, pa.string())
+    both = pc.and_(pc.is_in(found["split_a"], names), pc.is_in(found["split_b"], names))
+    return found.filter(pc.and_(both, pc.not_equal(found["split_a"], found["split_b"])))
 
 
 def _first(table: pa.Table) -> list[Mapping[str, Any]]:

@@ -149,10 +149,12 @@ def audit(
     quiet: Quiet = False,  # noqa: FBT002
 ) -> None:
     """Tell what is wrong with a dataset. Needs no config and writes no splits."""
-    from dedup import pipeline  # it imports numba; `--help` should not wait for it
+    from dedup import formats, pipeline  # they import numba; `--help` should not wait for it
 
-    settings: dict[str, Any] = pipeline.like(like) if like is not None else {}
-    first = {"path": source[0], **({"source": form} if form else {})}
+    settings: dict[str, Any] = {}
+    if like is not None:
+        settings = pipeline.like(like, form or formats.detect(Path(source[0])))
+    first = {**settings.get("dataset", {}), "path": source[0], **({"source": form} if form else {})}
     references = [{"path": path, "reference": True} for path in source[1:]]
     settings["dataset"] = {"sources": [first, *references]} if references else first
     settings["gate"] = {"max_leakage": max_leakage, "max_unreadable": max_unreadable}

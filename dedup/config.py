@@ -60,6 +60,7 @@ def normal_split(name: str | None) -> str | None:
     """
     if name is None:
         return None
+    name = name.strip()
     lower = name.lower()
     if lower in SPLIT_ALIASES:
         return SPLIT_ALIASES[lower]
@@ -137,6 +138,9 @@ class SourceConfig(Section):
     data_files: Annotated[tuple[str, ...], BeforeValidator(_names)] = ()
     streaming: StrictBool = False
     protocols: Annotated[tuple[str, ...], BeforeValidator(_names)] = ()
+    top_folders: Annotated[
+        Literal["auto", "splits", "labels"], _one_of("dataset.top_folders", "auto", "splits", "labels")
+    ] = "auto"
     path_column: str | None = None
     bytes_column: str | None = None
     image_column: str | None = None
@@ -354,7 +358,8 @@ def resolve(config: Config, splits: Iterable[str | None]) -> Resolved:
         if unknown := held_out - present:
             message = (
                 f"policy.held_out: no sample is in split {', '.join(map(repr, sorted(unknown)))}. "
-                f"The dataset has {', '.join(map(repr, sorted(present))) or 'no splits'}."
+                f"The dataset has {', '.join(map(repr, sorted(present))) or 'no splits'}. In an image folder, "
+                f"dataset.top_folders: splits makes every top folder one."
             )
             raise ConfigError(message)
         if not all_splits - held_out:
@@ -450,7 +455,8 @@ def _sections(nested: Mapping[str, Any]) -> tuple[list[str], dict[str, Any]]:
     for name, field in Config.model_fields.items():
         model: Any = field.annotation
         try:
-            sections[name] = model.model_validate(nested.get(name) or {})
+            given = nested.get(name)
+            sections[name] = model.model_validate({} if given is None else given)
         except ValidationError as error:
             problems += [_problem(name, detail) for detail in error.errors()]
     if (

@@ -3,7 +3,7 @@
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,8 +22,8 @@ _OWN: Final = (RUN, SUMMARY, REPORT, SPLITS, PARTIAL_SPLITS, *(f"{name}.parquet"
 def prepare(folder: Path, fingerprints: Mapping[str, str], *, overwrite: bool) -> None:
     """Make the folder ready for a run, or refuse.
 
-    A folder that holds a run over the same input and config is rebuilt in place; one with another run, or with files
-    that are no run, is refused unless `overwrite` is set, and then only what runs write is removed.
+    A folder that holds a run over the same input and config is rebuilt in place. One with another run is refused unless
+    `overwrite` is set, and then only what runs write is removed; one with files that are no run is always refused.
     """
     if folder.exists() and not folder.is_dir():
         message = f"The output folder {str(folder)!r} is a file. Name another one with -o or output.dir."
@@ -37,19 +37,29 @@ def prepare(folder: Path, fingerprints: Mapping[str, str], *, overwrite: bool) -
     except OSError as error:
         message = f"The output folder {str(folder)!r} cannot be written: {error.strerror}."
         raise RunError(message) from error
-    if held and not overwrite:
-        _same_run(folder, fingerprints)
+    if held:
+        _refuse_another_run(folder, fingerprints, overwrite=overwrite)
+    clear(folder)
+
+
+def clear(folder: Path, *, but: Container[str] = ()) -> None:
+    """Remove what an earlier run wrote, all but its run.json and the names in `but`."""
     for name in _OWN:
-        if name != RUN:
+        if name != RUN and name not in but:
             remove(folder / name)
 
 
-def _same_run(folder: Path, fingerprints: Mapping[str, str]) -> None:
-    hint = "Name another folder with -o or output.dir, or replace it with --overwrite."
+def _refuse_another_run(folder: Path, fingerprints: Mapping[str, str], *, overwrite: bool) -> None:
     path = folder / RUN
     if not path.exists():
-        message = f"The output folder {str(folder)!r} is not empty and holds no run of dedup. {hint}"
+        message = (
+            f"The output folder {str(folder)!r} is not empty and holds no run of dedup. "
+            f"Name another folder with -o or output.dir."
+        )
         raise RunError(message)
+    if overwrite:
+        return
+    hint = "Name another folder with -o or output.dir, or replace it with --overwrite."
     before = read_json(path).get("fingerprints", {})
     other = [what for what in ("input", "config") if before.get(what) != fingerprints[what]]
     if other:
@@ -68,6 +78,7 @@ def remove(path: Path) -> None:
 def write_text(path: Path, text: str) -> None:
     """Write a text file, whole or not at all."""
     partial = path.with_name(f".{path.name}.partial")
+    partial.unlink(missing_ok=True)  # it could be a hard link to somebody's file
     partial.write_text(text, encoding="utf-8")
     partial.replace(path)
 

@@ -15,11 +15,19 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from dedup import folder, graph, tables
-from dedup.certify import certificate
+from dedup.certify import by_split, certificate
 from dedup.config import Config, OutputConfig, Resolved, build, resolve
 from dedup.engines import choose, cores
 from dedup.errors import ConfigError, RunError, SourceError
-from dedup.formats import Source, open_source, parts_of, push_splits, write_splits
+from dedup.formats import (
+    Source,
+    check_writable,
+    keys_of,
+    open_source,
+    parts_of,
+    push_splits,
+    write_splits,
+)
 from dedup.report import html
 from dedup.report.readme import readme
 from dedup.report.summary import summary
@@ -140,7 +148,12 @@ def run(
         table, row_of_sample = manifest(source.rows, source.name)
         done(len(table))
     resolved = resolve(config, table["split"].unique().to_pylist())
-    result = Run(config, resolved, source, row_of_sample, _output_folder(config.output, source))
+    result = Run(
+        config, resolved, source, row_of_sample, _output_folder(config.output, [part.name for part in parts_of(source)])
+    )
+    if config.output.splits != "none" and result.dir is not None:
+        check_writable(source, config.output.splits)
+    _refuse_push(config.output, source)
     result.info = _info(config, _source_info(config, source), table)
     if result.dir is not None:
         folder.prepare(result.dir, result.info["fingerprints"], overwrite=overwrite)
@@ -174,19 +187,26 @@ def decide(
     settings.
     """
     clock = _Clock(observer or _Silent())
+    if any(override.startswith("output.dir=") for override in overrides):
+        message = "--set output.dir: decide writes to the run's own folder, or to another one with -o."
+        raise ConfigError(message)
     with clock.stage("manifest") as done:
         result = _load(run_folder, overrides, ("manifest", "hashes", "candidates"))
         _refuse_what_was_not_searched(result)
         if result.config.output.splits != "none":
             _reopen(result)
         done(len(result.manifest))
+    stored = ("manifest", "hashes", "candidates")
     if output is not None and not (output.exists() and output.samefile(run_folder)):
-        result.dir = output
-        folder.prepare(output, result.info["fingerprints"], overwrite=False)
-        for name in ("manifest", "hashes", "candidates"):
-            tables.write(result.tables[name], output, name, tables.spec_of(result.tables[name]))
-    if result.dir is not None:
-        folder.write_json(result.dir / folder.RUN, result.info | {"state": "deciding"})
+        place = result.config.output.model_copy(update={"dir": str(output)})
+        result.dir = _output_folder(place, result.info["source"]["names"]) or output
+        folder.prepare(result.dir, result.info["fingerprints"], overwrite=False)
+        for name in stored:
+            tables.write(result.tables[name], result.dir, name, tables.spec_of(result.tables[name]))
+    else:
+        folder.clear(run_folder, but=[f"{name}.parquet" for name in stored])
+    result.info["config"]["output"]["dir"] = str(result.dir)
+    folder.write_json((result.dir or run_folder) / folder.RUN, result.info | {"state": "deciding"})
     return _conclude(result, clock)
 
 
@@ -201,11 +221,12 @@ def report(run_folder: Path, *, observer: Observer | None = None) -> Run:
     return result
 
 
-def like(run_folder: Path) -> dict[str, Any]:
-    """The hash, search, verify and policy settings of a finished run, with the numbers that `auto` came to."""
+def like(run_folder: Path, form: str) -> dict[str, Any]:
+    """The settings of a finished run for a dataset of some form, with the numbers that `auto` came to."""
     info = folder.finished(run_folder)
     resolved = folder.read_json(run_folder / folder.SUMMARY)["resolved"]
     settings = {section: dict(info["config"][section]) for section in ("hash", "search", "verify", "policy")}
+    settings["dataset"] = {key: info["config"]["dataset"][key] for key in keys_of(form, info["source"]["form"])}
     settings["search"]["max_distance"] = resolved["max_distance"]
     if resolved["min_similarity"] is not None:
         settings["verify"]["min_similarity"] = resolved["min_similarity"]
@@ -271,16 +292,22 @@ def _write_splits(result: Run) -> None:
     keep, source = result.keep(), result.opened()
     if result.dir is None:
         if keep.any() and source.form == "huggingface":
-            result.summary["certificate"] = _certified(result, open_source(result.config.dataset, result.splits()))
+            written = open_source(result.config.dataset, result.splits())
+            result.summary["certificate"] = _certified(result, written, keep)
         return
     partial, target = result.dir / folder.PARTIAL_SPLITS, result.dir / folder.SPLITS
     folder.remove(partial)
     partial.mkdir()
     if keep.any():
         output = result.config.output
-        written = write_splits(source, keep, partial, output.splits, output.files)
-        result.summary["certificate"] = _certified(result, open_source(written))
-    folder.write_text(partial / "README.md", readme(result.summary, partial))
+        out = write_splits(source, keep, partial, output.splits, output.files)
+        result.summary["certificate"] = _certified(
+            result, open_source(out.config), out.rows, out.default_split, out.in_order
+        )
+    card = partial / "README.md"
+    if card.exists():  # a sample of that name
+        card = partial / "README.dedup.md"
+    folder.write_text(card, readme(result.summary, partial))
     folder.remove(target)
     partial.rename(target)
     _push(result, target)
@@ -298,15 +325,33 @@ def _push(result: Run, target: Path) -> None:
     logger.info("Pushed to %s", repository)
 
 
-def _certified(result: Run, written: Source) -> dict[str, Any]:
+def _refuse_push(output: OutputConfig, source: Source) -> None:
+    form = source.form if output.splits == "same" else output.splits
+    if output.push_to_hub is not None and (form not in {"parquet", "huggingface"} or output.dir is None):
+        message = "output.push_to_hub: only Parquet splits are pushed. Set output.splits=parquet and output.dir."
+        raise ConfigError(message)
+
+
+def _certified(
+    result: Run,
+    written: Source,
+    there: NDArray[np.bool_],
+    default_split: str | None = None,
+    in_order: bool = True,  # noqa: FBT001, FBT002
+) -> dict[str, Any]:
+    """The certificate of what was written: the rows `there`, in the order of the source unless `in_order` is false."""
     config = result.config
+    sample_of_row = pa.array(np.argsort(result.row_of_sample)[there])
+    splits, digests = result.manifest["split"].take(sample_of_row), result.hashes["file_digest"].take(sample_of_row)
     return certificate(
         written,
         result.hashes,
+        by_split([split or default_split for split in splits.to_pylist()], digests.to_pylist()),
         Setup.of(config),
         result.resolved,
         limit=config.search.max_candidates,
         threads=_threads(config),
+        in_order=in_order,
     )
 
 
@@ -326,7 +371,9 @@ def _write_report(result: Run) -> None:
             return iter(())
         return source.payload_of([int(result.row_of_sample[sample]) for sample in samples])
 
-    page = html.render(result.tables, result.summary, title=result.info["source"]["name"], read=read)
+    page = html.render(
+        result.tables, result.summary, title=result.info["source"]["name"], read=read, settings=result.config.hash
+    )
     folder.write_text(result.dir / folder.REPORT, page)
 
 
@@ -368,6 +415,9 @@ def _refuse_what_was_not_searched(result: Run) -> None:
         if stored[section][key] != value
     ]
     searched = stored["search"]
+    if searched["orientations"] != "upright" and asked["search"] != searched:
+        # One transform is stored for a pair, the best one under the settings of that search.
+        problems.append("search: with other orientations than upright, no search setting can be changed afterwards.")
     for name, distance in asked["search"]["max_distance"].items():
         limit = searched["max_distance"].get(name, -1)
         if distance > limit:
@@ -417,27 +467,31 @@ def _store(result: Run, name: str, table: pa.Table) -> None:
         result.tables[name] = tables.write(table, result.dir, name, spec)
 
 
-def _output_folder(output: OutputConfig, source: Source) -> Path | None:
-    form = source.form if output.splits == "same" else output.splits
-    if output.push_to_hub is not None and (form not in {"parquet", "huggingface"} or output.dir is None):
-        message = "output.push_to_hub: only Parquet splits are pushed. Set output.splits=parquet and output.dir."
-        raise ConfigError(message)
+def _output_folder(output: OutputConfig, datasets: Sequence[str]) -> Path | None:
+    """Where the run goes: neither into a dataset, whose samples its files would become, nor around it."""
     if output.dir is None:
         return None
     out = Path(output.dir).expanduser()
-    for part in parts_of(source):
-        if part.root is not None and part.form != "manifest" and folder.inside(out, part.root):
-            message = f"output.dir {str(out)!r} lies inside the dataset {str(part.root)!r}. Name a folder outside it."
+    for dataset in datasets:
+        if Path(dataset).is_dir() and folder.inside(out, Path(dataset)):
+            message = f"output.dir {str(out)!r} lies inside the dataset {dataset!r}. Name a folder outside it."
             raise ConfigError(message)
-        if part.root is not None and folder.inside(part.root, out):
-            message = f"The dataset {str(part.root)!r} lies inside the output folder {str(out)!r}. Name another folder."
+        if Path(dataset).exists() and folder.inside(Path(dataset), out):
+            message = f"The dataset {dataset!r} lies inside the output folder {str(out)!r}. Name another folder."
             raise ConfigError(message)
     return out
 
 
 def _source_info(config: Config, source: Source) -> dict[str, Any]:
     in_memory = config.dataset.path is None and not config.dataset.sources
-    return {"form": source.form, "name": source.name, "in_memory": in_memory, "skipped": dict(source.skipped)}
+    names = [part.name for part in parts_of(source)]
+    return {
+        "form": source.form,
+        "name": source.name,
+        "names": names,
+        "in_memory": in_memory,
+        "skipped": dict(source.skipped),
+    }
 
 
 def _info(config: Config, source: Mapping[str, Any], table: pa.Table) -> dict[str, Any]:
@@ -445,7 +499,7 @@ def _info(config: Config, source: Mapping[str, Any], table: pa.Table) -> dict[st
     settings = config.model_dump(mode="json")
     for of_one in (settings["dataset"], *settings["dataset"]["sources"]):
         if of_one["path"] is not None and "://" not in of_one["path"]:
-            of_one["path"] = str(Path(of_one["path"]).absolute())
+            of_one["path"] = str(Path(of_one["path"]).expanduser().absolute())
     return {
         "state": "started",
         "config": settings,

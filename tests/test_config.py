@@ -143,7 +143,12 @@ def test_wrong_values_are_refused(key: str, value: object) -> None:
     assert key in found[0]
 
 
-@pytest.mark.parametrize("section", [5, "text", ["a"], None])
+def test_a_section_whose_keys_are_all_commented_out() -> None:
+    """In YAML such a section is null: it has its defaults."""
+    assert build({"hash": None}) == build({})
+
+
+@pytest.mark.parametrize("section", [5, "text", ["a"], 0, False, []])
 def test_a_section_that_is_none(section: object) -> None:
     """A section that holds no keys is refused by its name."""
     (line,) = problems({"hash": section})

@@ -57,9 +57,8 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for split, seeds in {"train": (1, 2, 3, 3), "test": (1, 9)}.items()
     }
     datasets.DatasetDict(made).save_to_disk(str(folder / "my_dataset"))
-    rows = forms.rows()
-    forms.webdataset(folder / "shards", rows)
-    forms.parquet(folder / "hub" / "main", rows)
+    forms.webdataset(folder / "shards", forms.rows())
+    forms.parquet(folder / "hub" / "main", forms.rows())
     pictures.folder(folder / "benchmark", ["test/x.png", "test/y.png"], first_seed=1)
     pictures.folder(folder / "with_metadata", ["train/1.jpg", "test/2.jpg"])
     for split, name in (("train", "1.jpg"), ("test", "2.jpg")):

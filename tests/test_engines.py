@@ -246,11 +246,10 @@ def test_closing_does_not_wait_for_the_work(engine: Engine) -> None:
 
 
 def test_choice_of_engine() -> None:
-    """No workers, or a single batch without a wish, run here; a number of workers is a number of processes at most."""
+    """No workers run here; else there is a process even for a single batch, so that a decoder cannot kill the run."""
     assert isinstance(choose(0, 100), InlineEngine)
-    assert isinstance(choose(None, 1), InlineEngine)
     assert isinstance(choose(None, 0), InlineEngine)
-    for workers, n_batches, expected in ((1, 100, 1), (3, 100, 3), (8, 2, 2), (None, 10_000, cores())):
+    for workers, n_batches, expected in ((1, 100, 1), (None, 1, 1), (3, 100, 3), (8, 2, 2), (None, 10_000, cores())):
         engine = choose(workers, n_batches)
         assert isinstance(engine, ProcessEngine)
         assert expected == engine.workers

@@ -30,11 +30,9 @@ class Engine(Protocol):
 
 
 def choose(workers: int | None, n_batches: int) -> Engine:
-    """The engine for so many batches: `workers` processes (None: one per core), or this process for 0 or for one."""
+    """The engine for so many batches: `workers` processes (None: one per core), or this process for 0."""
     wanted = min(cores() if workers is None else workers, n_batches)
-    if wanted == 0 or (workers is None and n_batches < 2):
-        return InlineEngine()
-    return ProcessEngine(wanted)
+    return ProcessEngine(wanted) if wanted else InlineEngine()
 
 
 def cores() -> int:

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from dedup.config import DatasetConfig, NamedSource
 from dedup.errors import ConfigError, SourceError
-from dedup.formats.crossing import push_splits, write_splits
+from dedup.formats.crossing import check_writable, push_splits, write_splits
 from dedup.formats.imagefolder import ImageFolder
 from dedup.formats.manifest import Manifest
 from dedup.formats.places import is_url, local, protocol
@@ -19,7 +19,28 @@ from dedup.formats.several import Part, Several
 from dedup.formats.source import PAYLOAD, ROWS, Source, read_bytes
 from dedup.formats.webdataset import WebDataset
 
-__all__ = ["PAYLOAD", "ROWS", "Source", "open_source", "parts_of", "push_splits", "read_bytes", "write_splits"]
+__all__ = [
+    "PAYLOAD",
+    "ROWS",
+    "Source",
+    "check_writable",
+    "detect",
+    "keys_of",
+    "open_source",
+    "parts_of",
+    "push_splits",
+    "read_bytes",
+    "write_splits",
+]
+
+_OF_THE_HUB = ("name", "revision", "split", "data_files", "streaming")
+_UNUSED = {
+    "imagefolder": ("path_column", "bytes_column", "protocols", *_OF_THE_HUB),
+    "manifest": ("image_column", "top_folders", *_OF_THE_HUB),
+    "huggingface": ("path_column", "bytes_column", "split_column", "default_split", "top_folders", "protocols"),
+    "webdataset": ("path_column", "bytes_column", "top_folders", "protocols", *_OF_THE_HUB),
+}
+"""Keys of `dataset` that say nothing about a form."""
 
 
 def open_source(config: DatasetConfig, dataset: Any = None) -> Source:
@@ -27,6 +48,7 @@ def open_source(config: DatasetConfig, dataset: Any = None) -> Source:
     if dataset is not None:
         from dedup.formats.hub import in_memory  # `datasets` takes a second to import
 
+        _refuse_unused(config, "huggingface")
         return in_memory(dataset, config)
     if config.sources:
         named = zip(config.sources, config.prefixes(), strict=True)
@@ -42,11 +64,11 @@ def open_source(config: DatasetConfig, dataset: Any = None) -> Source:
         message = f"dataset.path: {config.path!r} does not exist.{hint}"
         raise ConfigError(message)
     form = detect(path) if config.source == "auto" else config.source
+    _refuse_unused(config, form)
     if form == "huggingface":
         from dedup.formats.hub import on_disk  # `datasets` takes a second to import
 
         return on_disk(path, config)
-    _refuse_hub_keys(form, config)
     if form == "webdataset":
         return WebDataset(path, config)
     if path.is_dir() != (form == "imagefolder"):
@@ -72,9 +94,10 @@ def _remote(url: str, config: DatasetConfig) -> Source:
     if protocol(url) == "hf":
         from dedup.formats.hub import on_hub  # `datasets` takes a second to import
 
+        _refuse_unused(config, "huggingface")
         return on_hub(url, config)
     if config.source in {"auto", "manifest"} and url.lower().endswith(SUFFIXES):
-        _refuse_hub_keys("manifest", config)
+        _refuse_unused(config, "manifest")
         return Manifest(url, config)
     message = (
         f"dataset.path: {url!r} is neither a dataset on the Hub (hf://datasets/org/name) nor a manifest "
@@ -83,20 +106,35 @@ def _remote(url: str, config: DatasetConfig) -> Source:
     raise ConfigError(message)
 
 
-def _refuse_hub_keys(form: str, config: DatasetConfig) -> None:
-    keys = [key for key in ("name", "revision", "split", "data_files", "streaming") if getattr(config, key)]
-    if keys:
-        raise ConfigError(*(f"dataset.{key}: for Hugging Face datasets only, this is {form}." for key in keys))
+def keys_of(form: str, like: str) -> tuple[str, ...]:
+    """Keys of `dataset` besides path and source that a dataset of some form can take over from one of another form."""
+    others = {"path", "source", "sources", *_OF_THE_HUB, *_UNUSED[form]}
+    if form != like and form in {"imagefolder", "webdataset"}:  # their columns are of another kind
+        others |= {key for key in DatasetConfig.model_fields if key.endswith("_column")}
+    return tuple(key for key in DatasetConfig.model_fields if key not in others)
+
+
+def _refuse_unused(config: DatasetConfig, form: str) -> None:
+    defaults = DatasetConfig()
+    problems = [
+        f"dataset.{key}: not used by the form {form!r}, which this dataset has; take it out."
+        for key in _UNUSED[form]
+        if getattr(config, key) != getattr(defaults, key)
+    ]
+    if problems:
+        raise ConfigError(*problems)
 
 
 def detect(path: Path) -> str:
-    """The form of what lies at `path`.
+    """The form of what lies at `path`, a folder, a file or a URL.
 
     A folder with `dataset_dict.json` or `state.json` is what `save_to_disk` wrote; one with Parquet or Arrow files in
     it or one level down is a Hugging Face dataset; one with tar files is a WebDataset; any other folder is an image
     folder. A Parquet file is a Hugging Face dataset if a column is an image struct, else a manifest, as CSV, TSV and
     JSONL files are; an Arrow file is a Hugging Face dataset, a tar file a WebDataset.
     """
+    if str(path).startswith("hf:"):
+        return "huggingface"
     if path.is_dir():
         if (path / "dataset_dict.json").exists() or (path / "state.json").exists():
             return "huggingface"

@@ -64,9 +64,13 @@ def _is_binary(feature: Any) -> bool:
     return getattr(feature, "dtype", "") in {"binary", "large_binary"}
 
 
-def features_of(schema: pa.Schema) -> Features:
-    """Features of stored rows. Files that `datasets` did not write do not say that a struct is an image."""
-    features = Features.from_arrow_schema(schema)
+def features_of(schema: pa.Schema, name: str) -> Features:
+    """Features of the rows of a file. Files that `datasets` did not write do not say that a struct is an image."""
+    try:
+        features = Features.from_arrow_schema(schema)
+    except (ValueError, TypeError, KeyError) as error:
+        message = f"{name}: a column has a type that Hugging Face datasets do not know: {error}."
+        raise SourceError(message) from error
     for column in schema:
         if is_image_struct(column.type) and not isinstance(features[column.name], Image):
             features[column.name] = Image()

@@ -1,16 +1,19 @@
 """Opening Hugging Face datasets: in memory, on disk, or on the Hub."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
 import datasets
+import huggingface_hub
 import pyarrow as pa
 from datasets import Dataset, DatasetDict, IterableDataset, IterableDatasetDict, ReadInstruction
 
 from dedup.config import DatasetConfig
 from dedup.errors import ConfigError, SourceError
+from dedup.folder import inside
 from dedup.formats.features import features_of
 from dedup.formats.huggingface import HuggingFace
 from dedup.formats.stored import (
@@ -79,7 +82,9 @@ def on_hub(url: str, config: DatasetConfig) -> HuggingFace:
             splits = _splits_of(builder.as_dataset(), url)
     except _UNREADABLE as error:
         raise SourceError(_why(url, error, config)) from error
-    return HuggingFace(_chosen(splits, config, url), url, None, config)
+    source = HuggingFace(_chosen(splits, config, url), url, None, config)
+    source.is_remote = True
+    return source
 
 
 def _parsed(url: str, config: DatasetConfig) -> tuple[str, str | None]:
@@ -119,12 +124,30 @@ def _downloaded(url: str) -> str:
 def _files_of_folder(folder: Path, config: DatasetConfig) -> dict[str, list[str]]:
     """Files of each split of a folder, found the way `load_dataset` finds them."""
     try:
-        builder = datasets.load_dataset_builder(str(folder), config.name, data_files=list(config.data_files) or None)
+        with _offline():
+            builder = datasets.load_dataset_builder(
+                str(folder), config.name, data_files=list(config.data_files) or None
+            )
         files = {str(split): [str(f) for f in of] for split, of in (builder.config.data_files or {}).items()}
-    except _UNREADABLE as error:
+    except (*_UNREADABLE, ImportError, RuntimeError) as error:
         message = f"{folder}: cannot be read as a Hugging Face dataset: {error}."
         raise SourceError(message) from error
+    for path in (path for paths in files.values() for path in paths):
+        if "://" in path or not inside(Path(path), folder):
+            message = f"{folder}: its README names {path!r} as data, which is not in the folder. Copy it there."
+            raise SourceError(message)
     return _asked_for(files, config, str(folder))
+
+
+@contextmanager
+def _offline() -> Iterator[None]:
+    """A local folder never leads to the network, whatever its README says."""
+    before = huggingface_hub.constants.HF_HUB_OFFLINE, datasets.config.HF_HUB_OFFLINE
+    huggingface_hub.constants.HF_HUB_OFFLINE = datasets.config.HF_HUB_OFFLINE = True
+    try:
+        yield
+    finally:
+        huggingface_hub.constants.HF_HUB_OFFLINE, datasets.config.HF_HUB_OFFLINE = before
 
 
 def _asked_for(files: Mapping[str, list[str]], config: DatasetConfig, name: str) -> dict[str, list[str]]:
@@ -159,11 +182,12 @@ def _of_files(split: str, files: Sequence[str]) -> Split:
         tables = [_opened(file, arrow_table, "Arrow") for file in files]
         _refuse_other_columns(files, [table.schema.names for table in tables])
         table = pa.concat_tables([table.cast(tables[0].schema) for table in tables])
-        return Split(split, features_of(table.schema), len(table), ArrowTable(table))
+        return Split(split, features_of(table.schema, files[0]), len(table), ArrowTable(table))
     parquet = [_opened(file, parquet_file, "Parquet") for file in files]
     _refuse_other_columns(files, [file.schema_arrow.names for file in parquet])
     n_rows = sum(file.metadata.num_rows for file in parquet)
-    return Split(split, features_of(parquet[0].schema_arrow), n_rows, ParquetFiles(tuple(files), 0, n_rows))
+    features = features_of(parquet[0].schema_arrow, files[0])
+    return Split(split, features, n_rows, ParquetFiles(tuple(files), 0, n_rows, features))
 
 
 def _opened(file: str, read: Any, what: str) -> Any:

@@ -4,6 +4,7 @@ The stored bytes are hashed and written back: nothing is decoded and encoded aga
 """
 
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -17,8 +18,9 @@ from numpy.typing import NDArray
 
 from dedup.config import DatasetConfig, normal_split
 from dedup.errors import SourceError
+from dedup.folder import inside
 from dedup.formats.features import image_column, label, label_column
-from dedup.formats.shards import Shards
+from dedup.formats.shards import Shards, check_split_name
 from dedup.formats.source import PAYLOAD, ROWS, check_split_names, read_bytes
 from dedup.formats.stored import Split
 from dedup.images import Unreadable
@@ -30,6 +32,7 @@ class HuggingFace:
     """The splits of a Hugging Face dataset. Ids are `split/row` unless a column is named."""
 
     form: str = "huggingface"
+    is_remote = False  # what comes from the Hub names no files of this machine
     skipped: Mapping[str, int] = {}
 
     def __init__(self, splits: Sequence[Split], name: str, root: Path | None, config: DatasetConfig) -> None:
@@ -37,6 +40,12 @@ class HuggingFace:
         self.root = root
         self._config = config
         self._splits = splits
+        for split in splits:
+            if not re.fullmatch(r"\w[\w.-]*", split.raw_name):
+                message = (
+                    f"{name}: {split.raw_name!r} is no name of a split: letters, digits, '_', '-' and '.' may be in it."
+                )
+                raise SourceError(message)
         check_split_names({split.raw_name: normal_split(split.raw_name) for split in splits}, name)
         self._starts = np.cumsum([0, *(split.n_rows for split in splits)])
         if self._starts[-1] == 0:
@@ -58,7 +67,7 @@ class HuggingFace:
                 row += len(table)
 
     def payload_of(self, rows: Sequence[int]) -> Iterator[pa.RecordBatch]:
-        """PAYLOAD batches of the named rows, one for each run of rows of the same split."""
+        """One PAYLOAD batch of the named rows."""
         of_split = np.searchsorted(self._starts, np.asarray(rows, dtype=np.int64), side="right") - 1
         images: list[Any] = [None] * len(rows)
         for k, split in enumerate(self._splits):
@@ -69,7 +78,19 @@ class HuggingFace:
                     images[i] = value
         yield self._payload(rows, images)
 
-    def write(self, keep: NDArray[np.bool_], folder: Path, files: str) -> DatasetConfig:  # rows
+    def check_writable(self) -> None:
+        """Split names and columns must be such that `load_dataset` reads what is written."""
+        first = self._splits[0]
+        for split in self._splits:
+            check_split_name(split.raw_name, self.name)
+            if split.features.arrow_schema != first.features.arrow_schema:
+                message = (
+                    f"{self.name}: splits {first.raw_name!r} and {split.raw_name!r} have different columns, and "
+                    f"load_dataset reads no such dataset. Give them the same ones, or set output.splits: none."
+                )
+                raise SourceError(message)
+
+    def write(self, keep: NDArray[np.bool_], folder: Path, files: str) -> NDArray[np.bool_]:  # rows, not files
         """The kept rows as `data/<split>-00000-of-000NN.parquet`, features, column and row order as they were."""
         for split, start in zip(self._splits, self._starts, strict=False):
             with Shards(folder / "data", split.raw_name, split.features.arrow_schema) as shards:
@@ -78,15 +99,12 @@ class HuggingFace:
                     kept = table.filter(pa.array(keep[row : row + len(table)]))
                     row += len(table)
                     shards.write(self._embedded(kept))
-        local = {
-            "source": self.form,
-            "path": str(folder),
-            "name": None,
-            "revision": None,
-            "split": (),
-            "data_files": (),
-        }
-        return self._config.model_copy(update=local | {"streaming": False})
+        return keep
+
+    def written(self, folder: Path) -> DatasetConfig:
+        """The same columns, in a folder on this machine."""
+        of_the_hub = {"name": None, "revision": None, "split": (), "data_files": (), "streaming": False}
+        return self._config.model_copy(update={"source": self.form, "path": str(folder), **of_the_hub})
 
     def dataset_dict(self, keep: NDArray[np.bool_]) -> Any:
         """The kept rows, with the features of the dataset."""
@@ -129,11 +147,18 @@ class HuggingFace:
         for value in images:
             image = value if isinstance(value, dict) else {"bytes": value, "path": None}
             data.append(image["bytes"])
-            path = image.get("path")
-            if path is not None and self.root is not None and not os.path.isabs(path):  # noqa: PTH117
-                path = str(self.root / path)
-            paths.append(os.fsencode(path) if path is not None and image["bytes"] is None else None)
+            path = self._inside(image.get("path")) if image["bytes"] is None else None
+            paths.append(None if path is None else os.fsencode(path))
         return pa.record_batch([list(rows), paths, data], schema=PAYLOAD)
+
+    def _inside(self, path: str | None) -> str | None:
+        """Where an image that is stored as a path lies. Files from elsewhere must not name files of this machine."""
+        if path is None or self.is_remote:
+            return None
+        if self.root is None:
+            return path
+        whole = self.root / path
+        return str(whole) if inside(whole, self.root) else None
 
     def _embedded(self, table: pa.Table) -> pa.Table:
         """The table with the bytes of images that are stored as files beside it."""

@@ -4,7 +4,7 @@ import json
 import logging
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from dedup.config import DatasetConfig, normal_split
-from dedup.errors import SourceError
+from dedup.errors import ConfigError, SourceError
 from dedup.formats.metadata import NAMES, Parts, read_metadata
 from dedup.formats.source import PAYLOAD, ROWS, Names, Sample, check_split_names, place, printable, put, safe
 from dedup.images import FILE_SUFFIXES
@@ -38,8 +38,9 @@ class ImageFolder:
         files = self._with_named(files)
         folders = {parts[0] for parts in files if len(parts) > 1}
         splits: dict[str, str | None] = {folder: normal_split(printable(folder)) for folder in folders}
-        if not set(splits.values()) & {"train", "validation", "test"}:
+        if not _are_splits(set(splits.values()), config.top_folders):
             splits = {}
+        self.has_splits = bool(splits)
         check_split_names({printable(raw): normal for raw, normal in splits.items()}, self.name)
         said = self._said(config)
         default = normal_split(config.default_split)
@@ -75,15 +76,20 @@ class ImageFolder:
         paths = [self._path(row) for row in rows]
         yield pa.record_batch([list(rows), paths, [None] * len(paths)], schema=PAYLOAD)
 
-    def write(self, keep: NDArray[np.bool_], folder: Path, files: str) -> DatasetConfig:
+    def check_writable(self) -> None:
+        """Every folder can be written."""
+
+    def write(self, keep: NDArray[np.bool_], folder: Path, files: str) -> NDArray[np.bool_]:
         """The kept files at the same places below `folder`, and the rows of the metadata that name them.
 
-        Rows of metadata that name no sample stay where they are: nothing speaks against them.
+        Rows of metadata that name no sample stay where they are: nothing speaks against them. A kept file that does not
+        exist is there only if metadata names it.
         """
+        named = {parts for metadata in self._metadata for parts in metadata.files}
+        there = keep.copy()
         for row in np.flatnonzero(keep):
-            original = self._path(row)
-            if not self._is_missing(row):
-                place(original, folder.joinpath(*self._files[row]), files)
+            placed = place(self._path(row), folder.joinpath(*self._files[row]), files)
+            there[row] = placed or self._files[row] in named
         dropped = {self._files[row] for row in np.flatnonzero(~keep)}
         for metadata in self._metadata:
             kept_rows = np.array([parts not in dropped for parts in metadata.files], dtype=bool)
@@ -92,9 +98,14 @@ class ImageFolder:
                 for row in np.flatnonzero(kept_rows):
                     original = self._encoded(companions[row])
                     target = folder.joinpath(*companions[row])
-                    if os.path.isfile(original) and not target.exists():  # noqa: PTH113
+                    if not os.path.lexists(target):
                         place(original, target, files)
-        return self._config.model_copy(update={"source": self.form, "path": str(folder)})
+        return there
+
+    def written(self, folder: Path) -> DatasetConfig:
+        """The same settings; what is left must not be taken for another kind of folder."""
+        kind = "splits" if self.has_splits else "labels"
+        return self._config.model_copy(update={"source": self.form, "path": str(folder), "top_folders": kind})
 
     def dataset_dict(self, keep: NDArray[np.bool_]) -> Any:
         """The kept files as datasets with the columns image, label and id."""
@@ -108,34 +119,42 @@ class ImageFolder:
     def _encoded(self, parts: Parts) -> bytes:
         return os.fsencode(os.path.join(self.root, *parts))  # noqa: PTH118  # not always UTF-8
 
-    def _is_missing(self, row: int | np.integer[Any]) -> bool:
-        return self._files[int(row)] in self._missing
-
     def _with_named(self, files: list[Parts]) -> list[Parts]:
         """The samples: scanned files and files that only metadata names, without the files of other image columns."""
         scanned = set(files)
         named = {parts for metadata in self._metadata for parts in metadata.files}
-        self._missing = {p for p in named - scanned if not os.path.isfile(self._encoded(p))}  # noqa: PTH113
-        if self._missing:
-            metadata, first = next((m, p) for m in self._metadata for p in m.files if p in self._missing)
+        missing = {p for p in named - scanned if not os.path.isfile(self._encoded(p))}  # noqa: PTH113
+        if missing:
+            metadata, first = next((m, p) for m in self._metadata for p in m.files if p in missing)
             text = f"{metadata.name} names files that do not exist, the first is {'/'.join(first)!r}"
-            if not named - self._missing:
+            if not named - missing:
                 message = f"{text}: none of them does. file_name is relative to the folder of the metadata."
                 raise SourceError(message)
             logger.warning(
                 "%s, %s in all. They are listed as missing: restore them or remove their rows.",
                 text,
-                f"{len(self._missing):,}",
+                f"{len(missing):,}",
             )
         companions = {p for metadata in self._metadata for column in metadata.companions for p in column}
         return sorted(named | (scanned - companions))
 
+    def _refuse_columns(self, config: DatasetConfig) -> None:
+        """A folder without metadata has no columns to name."""
+        keys = [key for key in ("image_column", "id_column", "split_column", "label_column") if getattr(config, key)]
+        if keys and not self._metadata:
+            problems = [
+                f"dataset.{key}: not used by the form 'imagefolder' without metadata; take it out." for key in keys
+            ]
+            raise ConfigError(*problems)
+
     def _said(self, config: DatasetConfig) -> dict[Parts, "_Said"]:
         """What metadata says of each file; where several rows name one file, the first."""
         said: dict[Parts, _Said] = {}
+        named_columns = [c for c in (config.id_column, config.label_column, config.split_column) if c is not None]
+        self._refuse_columns(config)
         for metadata in self._metadata:
-            for column in (config.id_column, config.label_column, config.split_column):
-                if column is not None and column not in metadata.records.names:
+            for column in named_columns:
+                if column not in metadata.records.names:
                     known = ", ".join(map(repr, metadata.records.names))
                     message = f"{metadata.name}: no column {column!r}. It has {known}."
                     raise SourceError(message)
@@ -183,6 +202,13 @@ def write_samples(samples: Iterable[Sample], folder: Path, files: str) -> Datase
             row |= {"split": sample.split} if sample.split is not None else {}
             metadata[above].write(json.dumps(row, ensure_ascii=False) + "\n")
     return DatasetConfig(source="imagefolder", path=str(folder), id_column="id")
+
+
+def _are_splits(names: Set[str | None], top_folders: str) -> bool:
+    """Whether top folders are splits: one is train, or all have a split's usual name. One class may be called test."""
+    if top_folders != "auto":
+        return top_folders == "splits"
+    return "train" in names or (bool(names) and names <= {"validation", "test"})
 
 
 def _is_folder(entry: "os.DirEntry[str]") -> bool:

@@ -84,7 +84,10 @@ class Manifest:
         names = [path and os.fsencode(local(path)) for path in paths]
         yield pa.record_batch([list(rows), names, data], schema=PAYLOAD)
 
-    def write(self, keep: NDArray[np.bool_], folder: Path, files: str) -> DatasetConfig:
+    def check_writable(self) -> None:
+        """Every manifest can be written."""
+
+    def write(self, keep: NDArray[np.bool_], folder: Path, files: str) -> NDArray[np.bool_]:
         """The kept rows, every column as it was, under the manifest's own name, with the files they name beside it.
 
         Paths that lead out of the manifest's folder, and URLs, are made absolute instead, and nothing is put beside it
@@ -99,11 +102,15 @@ class Manifest:
         self._records.write(target, keep, changes)
         inside = {self._paths[row] for row in np.flatnonzero(keep)} - outside - {None, ""}
         for path in sorted(filter(None, inside)):
-            original = Path(self._absolute(path))
-            if original.is_file() and not (folder / path).exists():
-                place(os.fsencode(original), folder / path, files)
-        update = {"source": self.form, "path": str(target), "protocols": tuple(sorted(self._fetched - _NO_NETWORK))}
-        return self._config.model_copy(update=update)
+            if not os.path.lexists(folder / path):
+                place(os.fsencode(self._absolute(path)), folder / path, files)
+        return keep
+
+    def written(self, folder: Path) -> DatasetConfig:
+        """The same settings; URLs that were read may be read again."""
+        path = str(folder / PurePosixPath(self._file).name)
+        protocols = tuple(sorted(self._fetched - _NO_NETWORK))
+        return self._config.model_copy(update={"source": self.form, "path": path, "protocols": protocols})
 
     def dataset_dict(self, keep: NDArray[np.bool_]) -> Any:
         """The kept rows as datasets with the columns image, label and id."""
@@ -159,14 +166,14 @@ class Manifest:
             return uri and uri.removeprefix(beside(self._file, "") + "/")
         if uri is not None and os.path.isabs(uri):  # noqa: PTH117
             inside = os.path.relpath(uri, self.root)
-            return uri if inside.startswith("..") else PurePosixPath(inside).as_posix()
+            return uri if _leads_out(inside) else PurePosixPath(inside).as_posix()
         return uri
 
     def _leads_out(self, path: str) -> bool:
         """Whether the file is not below the manifest's folder on this machine."""
         if self.root is None or is_url(path) or os.path.isabs(path):  # noqa: PTH117
             return True
-        return os.path.normpath(path).startswith("..")
+        return _leads_out(os.path.normpath(path))
 
     def _absolute(self, path: str) -> str:
         return beside(self._file, path)
@@ -191,6 +198,10 @@ class Manifest:
                 others,
             )
         return fetched
+
+
+def _leads_out(path: str) -> bool:
+    return path == ".." or path.startswith(f"..{os.sep}")
 
 
 def write_samples(samples: Iterable[Sample], folder: Path, files: str) -> DatasetConfig:

@@ -70,6 +70,9 @@ class _Delimited(_Texts):
         with io.TextIOWrapper(opened(path), encoding="utf-8-sig", newline="") as file:
             lines = csv.reader(file, delimiter=delimiter, strict=True)
             header = next(lines, [])
+            if padded := [name for name in header if name != name.strip()]:
+                message = f"{path}: blanks around the column name {padded[0]!r}. Take them out of the header."
+                raise SourceError(message)
             if len(set(header)) < len(header):
                 message = f"{path}: a column name occurs twice in the header: {', '.join(map(repr, header))}."
                 raise SourceError(message)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from dedup.config import DatasetConfig, NamedSource
 from dedup.errors import SourceError
-from dedup.formats.source import PAYLOAD, ROWS, Source
+from dedup.formats.source import PAYLOAD, ROWS, Source, safe
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +61,39 @@ class Several:
         for part, start in zip(self.parts, self._starts.tolist(), strict=False):
             yield part, keep[start : start + len(part.source.rows)]
 
-    def write(self, keep: NDArray[np.bool_], folder: Path, files: str) -> DatasetConfig:
-        """Write the datasets that are no references, each in its form; several of them to folders of their prefixes."""
-        from dedup.formats.crossing import write_splits  # it takes several datasets apart itself
+    def targets(self, folder: Path) -> list[Path | None]:
+        """Where each dataset is written: one to the folder itself, several to folders below it, references nowhere."""
+        n_own = sum(not part.config.reference for part in self.parts)
+        below = [folder / (safe(part.prefix) or f"dataset-{k}") for k, part in enumerate(self.parts)]
+        return [
+            None if part.config.reference else folder if n_own == 1 else target
+            for part, target in zip(self.parts, below, strict=True)
+        ]
 
-        return write_splits(self, keep, folder, "same", files)
+    def check_writable(self) -> None:
+        """What is cleaned must be writable."""
+        for part in self.parts:
+            if not part.config.reference:
+                part.source.check_writable()
+
+    def write(self, keep: NDArray[np.bool_], folder: Path, files: str) -> NDArray[np.bool_]:
+        """Write the datasets that are cleaned, each in its form; the rows of references are there as they were."""
+        there = []
+        for (part, kept), target in zip(self.slices(keep), self.targets(folder), strict=True):
+            there.append(part.source.write(kept, target, files) if target and kept.any() else kept)
+        return np.concatenate(there)
+
+    def written(self, folder: Path) -> DatasetConfig:
+        """The written datasets in place of their sources, beside the references."""
+        entries = []
+        for part, target in zip(self.parts, self.targets(folder), strict=True):
+            entry = part.config.model_copy(update={"prefix": part.prefix})
+            if target is not None:
+                written = part.source.written(target).model_dump(exclude={"sources"})
+                entry = NamedSource(**written, prefix=part.prefix)
+            if target is None or target.exists():
+                entries.append(entry)
+        return DatasetConfig(sources=tuple(entries))
 
     def dataset_dict(self, keep: NDArray[np.bool_]) -> Any:
         """The kept rows of the one dataset that is cleaned."""

@@ -27,12 +27,6 @@ class Shards:
     """
 
     def __init__(self, folder: Path, split: str, schema: pa.Schema) -> None:
-        if not re.fullmatch(r"\w+(\.\w+)*", split):
-            message = (
-                f"The split {split!r} cannot be written as a Hugging Face dataset: names of splits have letters, "
-                f"digits, _ and inner dots only. Rename it or set output.splits=manifest."
-            )
-            raise SourceError(message)
         self._folder = folder
         self._split = split
         self._schema = schema
@@ -65,6 +59,17 @@ class Shards:
             self._writer = pq.ParquetWriter(self._paths[-1], self._schema)
         self._written += table.nbytes
         self._writer.write_table(table.cast(self._schema))
+
+
+def check_split_name(split: str, name: str) -> None:
+    """Raise for a split that `load_dataset` would not read; `name` is that of the dataset."""
+    if not re.fullmatch(r"\w+(\.\w+)*", split):
+        instead = re.sub(r"\W", "_", split)
+        message = (
+            f"{name}: load_dataset reads no split called {split!r}. Rename it, for instance {instead!r}, or set "
+            f"output.splits: none, or manifest."
+        )
+        raise SourceError(message)
 
 
 def write_samples(samples: Iterable[Sample], folder: Path, files: str) -> DatasetConfig:  # rows, no files

@@ -42,11 +42,18 @@ class Source(Protocol):
     def payload_of(self, rows: Sequence[int]) -> Iterator[pa.RecordBatch]:
         """PAYLOAD batches of the named rows, in the order given."""
 
-    def write(self, keep: NDArray[np.bool_], folder: Path, files: str) -> DatasetConfig:
-        """Write the kept rows to `folder` in this form, and say how to open them.
+    def check_writable(self) -> None:
+        """Raise `SourceError` for what could not be written and read again, before any work is done."""
 
-        `files` is hardlink, copy or symlink.
+    def write(self, keep: NDArray[np.bool_], folder: Path, files: str) -> NDArray[np.bool_]:
+        """Write the kept rows to `folder` in this form; `files` is hardlink, copy or symlink.
+
+        Returns which rows are there now, in the order of the source: those kept, less what cannot be put anywhere, such
+        as a file that does not exist.
         """
+
+    def written(self, folder: Path) -> DatasetConfig:
+        """How to open what `write` put into a folder."""
 
     def dataset_dict(self, keep: NDArray[np.bool_]) -> Any:
         """The kept rows as a `datasets.DatasetDict`."""
@@ -139,10 +146,7 @@ _LONGEST_NAME: Final = 60  # characters; four bytes each at the most, below the 
 def put(sample: Sample, target: Path, files: str) -> bool:
     """Put a sample's file at `target`, linked or copied as `place` does; False where there is nothing to put."""
     if sample.data is None:
-        if sample.path is None or not os.path.isfile(sample.path):  # noqa: PTH113
-            return False
-        place(sample.path, target, files)
-        return True
+        return sample.path is not None and place(sample.path, target, files)
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_bytes(sample.data)
     return True
@@ -184,16 +188,22 @@ def check_split_names(raw_to_normal: Mapping[str, str | None], name: str) -> Non
         seen[normal] = raw
 
 
-def place(original: bytes, target: Path, files: str) -> None:
-    """Put a file at `target`: a hard link (a copy where links are impossible), a copy, or a symbolic link."""
+def place(original: bytes, target: Path, files: str) -> bool:
+    """Put a file at `target`: a hard link (a copy where links are impossible), a copy, or a symbolic link.
+
+    False where there is no regular file: a kept sample may be one that could not be read.
+    """
+    if not os.path.isfile(original):  # noqa: PTH113  # the name is bytes
+        return False
     target.parent.mkdir(parents=True, exist_ok=True)
     if files == "symlink":
         os.symlink(os.path.abspath(original), os.fsencode(target))  # noqa: PTH100, PTH211  # the name is bytes
-        return
+        return True
     if files == "hardlink":
         try:
             os.link(os.path.realpath(original), os.fsencode(target))
         except OSError:  # another file system, or one without links
             shutil.copy2(original, os.fsencode(target))
-        return
+        return True
     shutil.copy2(original, os.fsencode(target))
+    return True

@@ -76,6 +76,7 @@ class ParquetFiles:
     files: tuple[str, ...]
     start: int  # first row that counts
     stop: int  # first row that does not count any more
+    features: Features
 
     def tables(self, columns: Sequence[str] | None, size: int) -> Iterator[pa.Table]:
         """All rows in order."""
@@ -104,11 +105,11 @@ class ParquetFiles:
 
     def select(self, start: int, stop: int) -> "ParquetFiles":
         """A range of the rows."""
-        return ParquetFiles(self.files, self.start + start, min(self.start + stop, self.stop))
+        return ParquetFiles(self.files, self.start + start, min(self.start + stop, self.stop), self.features)
 
     def dataset(self, kept: NDArray[np.int64]) -> Dataset:
         """The kept rows."""
-        return Dataset.from_parquet(list(self.files)).select(kept + self.start)
+        return Dataset.from_parquet(list(self.files), features=self.features).select(kept + self.start)
 
     @cached_property
     def _groups(self) -> list[tuple[tuple[str, int], int, int]]:

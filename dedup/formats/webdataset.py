@@ -81,7 +81,10 @@ class WebDataset:
                 file.close()
         yield pa.record_batch([list(rows), [None] * len(data), data], schema=PAYLOAD)
 
-    def write(self, keep: NDArray[np.bool_], folder: Path, files: str) -> DatasetConfig:  # no files
+    def check_writable(self) -> None:
+        """Every WebDataset can be written."""
+
+    def write(self, keep: NDArray[np.bool_], folder: Path, files: str) -> NDArray[np.bool_]:  # no files
         """The kept samples in shards of the same names: the bytes of their members, headers included, as they were.
 
         A shard of which nothing is kept stays as an empty one, so that `{0000..0099}` finds every number.
@@ -97,6 +100,10 @@ class WebDataset:
                 for row in rows[keep[rows]].tolist():
                     _copy(source, out, self._start[row], self._stop[row])
                 out.write(END)
+        return keep
+
+    def written(self, folder: Path) -> DatasetConfig:
+        """The same settings."""
         return self._config.model_copy(update={"source": self.form, "path": str(folder)})
 
     def dataset_dict(self, keep: NDArray[np.bool_]) -> Any:

@@ -19,6 +19,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
 from dedup import tables
+from dedup.config import HashConfig
 from dedup.formats import read_bytes
 from dedup.images import Unreadable, open_picture
 
@@ -30,6 +31,7 @@ MAX_GROUPS: Final = 40
 MAX_MEMBERS: Final = 6  # shown of a group
 MAX_PAIRS: Final = 24  # in each gallery of pairs
 MAX_UNREADABLE: Final = 200
+MAX_TEXT: Final = 300  # characters of an id, a label or a detail
 MAX_SPLITS: Final = 30  # rows of the tables by split
 MAX_PICTURE_BYTES: Final = 13_000_000  # 17 MB as base64: the page stays below 20 MB
 _SIDE: Final = 224  # pixels
@@ -68,8 +70,16 @@ class Bar:
     rejected_height: float
 
 
-def render(stored: Mapping[str, pa.Table], summary: Mapping[str, Any], *, title: str, read: ReadSamples) -> str:
-    """The page's text."""
+def render(
+    stored: Mapping[str, pa.Table],
+    summary: Mapping[str, Any],
+    *,
+    title: str,
+    read: ReadSamples,
+    settings: HashConfig | None = None,
+) -> str:
+    """The page's text; `settings` say how its pictures are decoded."""
+    settings = settings or HashConfig()
     cases = {
         "leaks": _leaks(stored),
         "conflicts": _pairs(stored, pc.equal(stored["pairs"]["label_conflict"], True)),  # noqa: FBT003
@@ -77,7 +87,7 @@ def render(stored: Mapping[str, pa.Table], summary: Mapping[str, Any], *, title:
         "groups": _groups(stored),
     }
     wanted = Counter(sample for gallery in cases.values() for case in gallery for sample in case[0])
-    album = _album(wanted, stored["hashes"], read)
+    album = _album(wanted, stored["hashes"], read, settings)
     galleries = {name: _cases(gallery, stored["manifest"], album) for name, gallery in cases.items()}
     environment = Environment(
         loader=PackageLoader("dedup.report", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
@@ -155,14 +165,24 @@ def _cases(outlines: Sequence[_Outline], manifest: pa.Table, album: Mapping[int,
     for samples, facts, conflict, more in outlines:
         rows = manifest.take(pa.array(samples, pa.int64())).to_pylist()
         shown = tuple(
-            Shown(row["sample"], row["id"], row["split"] or "", row["label"], album.get(row["sample"], ""))
+            Shown(
+                row["sample"],
+                _short(row["id"]),
+                _short(row["split"] or ""),
+                None if row["label"] is None else _short(row["label"]),
+                album.get(row["sample"], ""),
+            )
             for row in rows
         )
         cases.append(Case(shown, facts, conflict, more))
     return cases
 
 
-def _album(wanted: Mapping[int, int], hashes: pa.Table, read: ReadSamples) -> dict[int, str]:
+def _short(text: str) -> str:
+    return text if len(text) <= MAX_TEXT else f"{text[: MAX_TEXT // 2]} … {text[-MAX_TEXT // 2 :]}"
+
+
+def _album(wanted: Mapping[int, int], hashes: pa.Table, read: ReadSamples, settings: HashConfig) -> dict[int, str]:
     """A small picture of each sample as a data URI, from the dataset or, where it is gone, from the thumbnail.
 
     `wanted` says how often each sample is shown: every time costs its bytes.
@@ -172,7 +192,7 @@ def _album(wanted: Mapping[int, int], hashes: pa.Table, read: ReadSamples) -> di
     budget = MAX_PICTURE_BYTES
     for start in range(0, len(samples), _READ_AT_ONCE):
         some = samples[start : start + _READ_AT_ONCE]
-        pictures = [picture for batch in read(some) for picture in _decoded(batch)]
+        pictures = [picture for batch in read(some) for picture in _decoded(batch, settings)]
         thumbnails = hashes["thumbnail"].take(pa.array(some, pa.int64())).to_pylist()
         for sample, picture, stored in zip(some, pictures or [None] * len(some), thumbnails, strict=True):
             image = picture or (stored and Image.frombytes("L", (tables.THUMBNAIL_SIDE,) * 2, stored))
@@ -186,10 +206,14 @@ def _album(wanted: Mapping[int, int], hashes: pa.Table, read: ReadSamples) -> di
     return album
 
 
-def _decoded(batch: pa.RecordBatch) -> Iterator[Image.Image | None]:
+def _decoded(batch: pa.RecordBatch, settings: HashConfig) -> Iterator[Image.Image | None]:
     for path, stored in zip(batch["path"].to_pylist(), batch["data"].to_pylist(), strict=True):
         data = read_bytes(path, stored)
-        picture = data if isinstance(data, Unreadable) else open_picture(data, max_pixels=100_000_000)
+        picture = (
+            data
+            if isinstance(data, Unreadable)
+            else open_picture(data, max_pixels=settings.max_pixels, background=settings.background)
+        )
         yield None if isinstance(picture, Unreadable) else picture.image
 
 
@@ -240,7 +264,7 @@ def _unreadable(stored: Mapping[str, pa.Table]) -> list[dict[str, Any]]:
     some = stored["hashes"].filter(bad).slice(0, MAX_UNREADABLE)
     of = stored["manifest"].take(some["sample"])
     return [
-        {"id": name, "split": split or "", "status": status, "detail": detail}
+        {"id": _short(name), "split": _short(split or ""), "status": status, "detail": _short(detail or "")}
         for name, split, status, detail in zip(
             of["id"].to_pylist(),
             of["split"].to_pylist(),

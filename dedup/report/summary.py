@@ -122,11 +122,11 @@ def _warnings(
             f"{n_no_information:,} of {n_readable:,} pictures are blank, flat or bare gradients: they are matched by "
             f"identical pixels only."
         )
+    if "train" not in counts and set(counts) != {NO_SPLIT}:
+        found.append(
+            f"No split is called train ({', '.join(map(repr, sorted(counts)))}). Unless policy.held_out names some, "
+            f"nothing is held out, and only duplicates are looked for."
+        )
     if n_readable == 0:
         found.append("No sample could be read.")
     return found
-
-
-def leaking_shares(summary: Mapping[str, Any]) -> dict[str, float]:
-    """Share of each held-out split that leaks."""
-    return {name: found["share"] for name, found in summary["leakage"].items()}

@@ -3,9 +3,9 @@
 from dedup.search.budget import largest_distance_within
 from dedup.search.codes import pack
 from dedup.search.crew import Progress
-from dedup.search.hashes import CombinedMatches, join_hashes
+from dedup.search.hashes import CombinedMatches, join_hashes, join_hashes_batches
 from dedup.search.matches import MAX_PAIRS, Matches, distances, find_pairs, join, join_batches, plan
-from dedup.search.orientations import INVERSE, ORIENTATIONS, TRANSFORMS, OrientedMatches, join_orientations
+from dedup.search.orientations import INVERSE, OrientedMatches, join_orientations
 from dedup.search.planner import FINDERS
 from dedup.search.plans import Band, Plan
 
@@ -13,8 +13,6 @@ __all__ = [
     "FINDERS",
     "INVERSE",
     "MAX_PAIRS",
-    "ORIENTATIONS",
-    "TRANSFORMS",
     "Band",
     "CombinedMatches",
     "Matches",
@@ -26,6 +24,7 @@ __all__ = [
     "join",
     "join_batches",
     "join_hashes",
+    "join_hashes_batches",
     "join_orientations",
     "largest_distance_within",
     "pack",

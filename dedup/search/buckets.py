@@ -54,10 +54,10 @@ def sort_into_buckets(
     crew: Crew,
     reuse: kernels.Side | None = None,
 ) -> kernels.Side:
-    """The first n codes of the planes sorted by their bits start .. start + width - 1; stable, in linear
-    time.
+    """The first n codes of the planes, sorted stably by their bits start .. start + width - 1.
 
-    `reuse`: a side of as many codes that is no longer needed; fresh memory costs more than the sorting.
+    In linear time. `reuse`: a side of as many codes that is no longer needed; fresh memory costs more than
+    the sorting.
     """
     sizes = bucket_sizes(planes, n, start, width, crew)
     offsets = bucket_offsets(sizes.sum(axis=0, dtype=np.int64))
@@ -82,7 +82,7 @@ def sort_into_buckets(
 
 
 def neighbour_masks(width: int, radius: int) -> NDArray[np.int64]:
-    """All differences between the numbers of buckets whose keys differ in at most `radius` bits, ascending."""
+    """Differences between the numbers of buckets whose keys differ in at most `radius` bits, ascending."""
     masks = [sum(1 << bit for bit in bits) for q in range(radius + 1) for bits in combinations(range(width), q)]
     return np.sort(np.array(masks, np.int64))
 

@@ -21,8 +21,7 @@ def largest_distance_within(
     threads: int | None = None,
     progress: Progress | None = None,
 ) -> int | None:
-    """The largest distance, `cap` at most, within which there are at most `budget` pairs; None: not even at
-    0.
+    """The largest distance up to `cap` that has at most `budget` pairs; None: not even 0 has so few.
 
     The pairs are counted, not estimated: the answer depends on the codes alone, not on a sample, the machine
     or the number of threads. A sample only says where to begin. Nothing is kept of the pairs. Costs about as

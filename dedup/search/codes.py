@@ -44,7 +44,8 @@ def check(codes: NDArray[np.uint64], other: NDArray[np.uint64] | None, max_dista
             message = f"{name} has {len(words):,} rows; one search takes at most {MAX_ROWS:,}."
             raise ConfigError(message)
     if other is not None and other.shape[1] != codes.shape[1]:
-        message = f"codes are {64 * codes.shape[1]} bits wide and other {64 * other.shape[1]}: they cannot be compared."
+        widths = f"codes are {64 * codes.shape[1]} bits wide and other {64 * other.shape[1]}"
+        message = f"{widths}: they cannot be compared."
         raise ConfigError(message)
     check_distance(max_distance, 64 * codes.shape[1])
 

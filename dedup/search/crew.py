@@ -22,8 +22,9 @@ def usable_cores() -> int:
 
 
 class Crew:
-    """A pool of threads with one stop sign and one measure of progress. Leaving it drops all work not yet
-    begun.
+    """A pool of threads with one stop sign and one measure of progress.
+
+    Leaving it drops all work not yet begun.
     """
 
     def __init__(self, threads: int | None = None, progress: Progress | None = None) -> None:
@@ -60,9 +61,7 @@ class Crew:
     def run(
         self, function: Callable[..., Result], parts: Sequence[tuple[object, ...]], seconds: float = 0.0
     ) -> list[Result]:
-        """function(*part) for every part, results in the order of the parts; `seconds`: expected, all
-        together.
-        """
+        """function(*part) for every part, in their order; `seconds`: expected for all together."""
         tasks = [self._pool.submit(function, *part) for part in parts]
         results = []
         for task in tasks:

@@ -1,6 +1,6 @@
 """Several hashes of the same rows joined at once."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +11,7 @@ from dedup.search import kernels
 from dedup.search.codes import check, check_limit
 from dedup.search.crew import Crew, Progress
 from dedup.search.limits import check_sample
-from dedup.search.matches import MAX_PAIRS
+from dedup.search.matches import BATCH_ROWS, MAX_PAIRS
 from dedup.search.order import in_order
 from dedup.search.planner import Request, check_finder, choose
 from dedup.search.scan import Keys, PairSink, Sink
@@ -53,17 +53,54 @@ def join_hashes(
     costs one join for each hash, `all` the join of the most selective one. Raises `LimitError` for more than
     `limit` pairs.
     """
+    with Crew(threads, progress) as crew:
+        keys = _keys(codes, others, max_distance, combine, limit, crew, finder)
+        matches = _matches(codes, codes if others is None else others, keys, crew)
+        crew.finish()
+    return matches
+
+
+def join_hashes_batches(
+    codes: Sequence[Codes],
+    others: Sequence[Codes] | None = None,
+    *,
+    max_distance: int | Sequence[int],
+    combine: str = "any",
+    limit: int = MAX_PAIRS,
+    threads: int | None = None,
+    progress: Progress | None = None,
+    finder: str = "auto",
+    batch_rows: int = BATCH_ROWS,
+) -> Iterator[CombinedMatches]:
+    """The same pairs in the same order, in parts of `batch_rows`, for writing a large result."""
+    with Crew(threads, progress) as crew:
+        keys = _keys(codes, others, max_distance, combine, limit, crew, finder)
+        crew.finish()
+        for begin in range(0, len(keys), batch_rows):
+            part = keys[begin : begin + batch_rows]
+            yield _matches(codes, codes if others is None else others, part, crew)
+
+
+def _keys(
+    codes: Sequence[Codes],
+    others: Sequence[Codes] | None,
+    max_distance: int | Sequence[int],
+    combine: str,
+    limit: int,
+    crew: Crew,
+    finder: str,
+) -> Keys:
     bounds = checked(codes, others, max_distance, combine)
     check_limit(limit)
     check_finder(finder)
-    with Crew(threads, progress) as crew:
-        sink = PairSink(limit)
-        joined(codes, others, bounds, combine, limit, crew, sink, finder, early=limit)
-        keys = in_order(sink.parts, len(codes[0]), crew)
-        two = codes if others is None else others
-        found = [distances_of(one, other, keys) for one, other in zip(codes, two, strict=True)]
-        crew.finish()
+    sink = PairSink(limit)
+    joined(codes, others, bounds, combine, limit, crew, sink, finder, early=limit)
+    return in_order(sink.parts, len(codes[0]), crew)
+
+
+def _matches(codes: Sequence[Codes], others: Sequence[Codes], keys: Keys, crew: Crew) -> CombinedMatches:
     a, b = (keys >> np.uint64(32)).astype(np.int64), (keys & np.uint64(0xFFFFFFFF)).astype(np.int64)
+    found = crew.run(distances_of, [(one, two, keys) for one, two in zip(codes, others, strict=True)])
     return CombinedMatches(a, b, tuple(found))
 
 
@@ -164,7 +201,7 @@ def distances_of(one: Codes, two: Codes, keys: Keys) -> NDArray[np.uint16]:
 def too_many(bounds: Sequence[int], limit: int) -> LimitError:
     """The error for several hashes that find too much together."""
     return LimitError(
-        f"There are more than {limit:,} pairs within the distances {list(bounds)}; lower them or raise the limit."
+        f"There are more than {limit:,} pairs within the distances {list(bounds)}. Lower them or raise the limit."
     )
 
 

@@ -20,6 +20,8 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
+from dedup.compiled import compiled
+
 LANES = 8  # codes in one vector of 512 bits; LLVM splits it where registers are narrower
 ROWS = 8  # codes compared with each loaded vector: their running minima stay in registers
 TILE = 1024  # codes that one group of rows passes over: 8 KB a word, which stay in the first-level cache
@@ -33,20 +35,8 @@ _HALVES = ir.VectorType(_I32, 2 * LANES)
 _FAR = 1 << 20
 
 
-def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function as a kernel: without the interpreter's lock, kept between processes where a folder allows
-    it.
-    """
-    try:
-        kernel: Callable[..., Any] = njit(nogil=True, cache=True)(function)
-    except RuntimeError:  # numba found no folder that it may write to
-        kernel = njit(nogil=True)(function)
-    return kernel
-
-
 inlined: Callable[[Callable[..., Any]], Callable[..., Any]] = njit(inline="always")
-"""For what is called once for each code: numba counts references to the arrays at every real call, some 20
-ns.
+"""For what is called once for each code: a real call counts references to arrays, which takes 20 ns.
 """
 
 
@@ -58,7 +48,7 @@ class Side(NamedTuple):
     offsets: NDArray[np.int64]  # (2**width + 1,) bucket k holds the positions offsets[k] .. offsets[k + 1] - 1
 
 
-@intrinsic  # type: ignore[untyped-decorator]  # numba ships no types
+@intrinsic
 def popcount(typing_context: Any, word: Any) -> Any:  # the signature numba calls
     """Number of set bits of a uint64, as LLVM's `ctpop`, which the vectoriser knows."""
 
@@ -81,7 +71,7 @@ def _set_bits(builder: Any, vector: Any) -> Any:
 
 
 def _minimum(builder: Any, one: Any, two: Any) -> Any:
-    """Lane by lane, as 32-bit halves: distances fit, and the 64-bit minimum of AVX-512 takes twice as long."""
+    """Lane by lane, as 32-bit halves: distances fit, and AVX-512's 64-bit minimum takes twice as long."""
     one, two = builder.bitcast(one, _HALVES), builder.bitcast(two, _HALVES)
     return builder.bitcast(builder.select(builder.icmp_unsigned("<", one, two), one, two), _VECTOR)
 
@@ -131,7 +121,7 @@ def _least_of_words(builder: Any, rows: _Planes, codes: _Planes, blocks: Any, wo
             builder.store(_minimum(builder, builder.load(least[r]), builder.load(distances[r])), least[r])
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def least_distance(
     typing_context: Any,
     left: Any,
@@ -141,8 +131,7 @@ def least_distance(
     blocks: Any,
     words: Any,
 ) -> Any:
-    """Least distance over the first `words` words of ROWS codes from `row` on to blocks × LANES from
-    `position` on.
+    """Least distance of ROWS codes from `row` on to blocks × LANES from `position` on, by `words` words.
 
     Written as vector instructions because a plain loop loses its vectors at the short, uneven ends that
     buckets have.
@@ -168,7 +157,7 @@ def least_distance(
     return types.uint64(left, types.int64, right, types.int64, types.int64, types.int64), codegen
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def lanes_within(
     typing_context: Any,
     left: Any,
@@ -178,7 +167,7 @@ def lanes_within(
     words: Any,
     max_distance: Any,
 ) -> Any:
-    """Bit k is set where code `row` and code `position` + k differ in at most `max_distance` bits; k < LANES."""
+    """Bit k < LANES is set where codes `row` and `position` + k differ in at most `max_distance` bits."""
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         rows = _Planes(context, builder, signature.args[0], arguments[0], arguments[1])
@@ -273,9 +262,7 @@ def permute(codes: Any, table: Any, first: Any, last: Any, planes: Any) -> None:
 
 @compiled
 def find_leaders(planes: Any, offsets: Any, first: Any, last: Any, leaders: Any) -> None:
-    """For every position of the buckets first .. last - 1 the first position of its bucket with the same
-    code.
-    """
+    """Notes for every position of a range of buckets the first position in its bucket with the same code."""
     largest = 1
     for bucket in range(first, last):
         largest = max(largest, offsets[bucket + 1] - offsets[bucket])
@@ -383,8 +370,7 @@ def scan(
     state: Any,
     out: Any,
 ) -> Any:
-    """Compares rows of `left` with the neighbouring buckets of `right`; returns how many pairs it wrote to
-    `out`.
+    """Compares rows of `left` with the neighbouring buckets of `right`; returns the number of pairs in `out`.
 
     `masks` are the differences between the numbers of neighbouring buckets. `within`: both sides are the
     same, and every pair of positions is looked at once. `prefix`: words that are compared first. `state`
@@ -479,9 +465,7 @@ def expand(keys: Any, one: Any, two: Any, within: Any, state: Any, out: Any) -> 
 
 @compiled
 def expand_groups(members: Any, starts: Any, last: Any, state: Any, out: Any) -> Any:
-    """All pairs of rows inside the groups state[0] .. last - 1; `state` (group, first, second) as in
-    `expand`.
-    """
+    """All pairs of rows inside each group up to `last`; `state` (group, first, second) as in `expand`."""
     n = 0
     while state[0] < last:
         begin = starts[state[0]]
@@ -531,3 +515,39 @@ def gather_groups(groups: Any, ids: Any, cursors: Any, members: Any) -> None:
         group = groups[p]
         members[cursors[group]] = ids[p]
         cursors[group] += 1
+
+
+@compiled
+def split(keys: Any, codes: Any, other: Any, a: Any, b: Any, distance: Any) -> None:
+    """Pairs of rows as two columns, with the distance of each pair as the third."""
+    for k in range(len(keys)):
+        i = np.int64(keys[k] >> np.uint64(32))
+        j = np.int64(keys[k] & np.uint64(0xFFFFFFFF))
+        total = np.uint64(0)
+        for w in range(codes.shape[1]):
+            total += popcount(codes[i, w] ^ other[j, w])
+        a[k] = i
+        b[k] = j
+        distance[k] = total
+
+
+@inlined
+def slice_of(key: Any, n_rows: Any, n_slices: Any) -> Any:
+    """Which of the slices of equally many first rows a pair belongs to."""
+    return np.int64((key >> np.uint64(32)) * np.uint64(n_slices) // np.uint64(n_rows))
+
+
+@compiled
+def count_slices(keys: Any, n_rows: Any, sizes: Any) -> None:
+    """Adds to `sizes` how many of these pairs each slice gets."""
+    for k in range(len(keys)):
+        sizes[slice_of(keys[k], n_rows, len(sizes))] += 1
+
+
+@compiled
+def move_to_slices(keys: Any, n_rows: Any, cursors: Any, out: Any) -> None:
+    """Moves pairs to their slices; `cursors` has the next free place of each."""
+    for k in range(len(keys)):
+        part = slice_of(keys[k], n_rows, len(cursors))
+        out[cursors[part]] = keys[k]
+        cursors[part] += 1

@@ -1,6 +1,8 @@
 """Ends a search that cannot be finished, early and with a word on what could be."""
 
 import os
+import sys
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,15 +14,15 @@ from dedup.search.sample import Degrees, degrees
 
 
 def available_memory() -> int:
-    """Bytes that the machine can give to this process without swapping."""
-    try:
-        with open("/proc/meminfo", encoding="ascii") as lines:  # noqa: PTH123  # not a path of ours
-            for line in lines:
-                if line.startswith("MemAvailable:"):
-                    return int(line.split()[1]) * 1024
-    except OSError:
-        pass
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    """Bytes that the machine can give to this process without swapping; no bound where nobody says."""
+    meminfo = Path("/proc/meminfo")
+    if meminfo.exists():
+        for line in meminfo.read_text(encoding="ascii").splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    if hasattr(os, "sysconf"):
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return sys.maxsize
 
 
 def check_memory(codes: NDArray[np.uint64], other: NDArray[np.uint64] | None, threads: int) -> None:
@@ -33,8 +35,9 @@ def check_memory(codes: NDArray[np.uint64], other: NDArray[np.uint64] | None, th
     if needed > available:
         rows = n + (n_other or 0)
         message = (
-            f"Searching {rows:,} codes of {64 * words} bits needs about {needed / 2**30:.1f} GB of memory besides "
-            f"the codes, and {available / 2**30:.1f} GB are free. Search fewer codes at a time, or shorter ones."
+            f"Searching {rows:,} codes of {64 * words} bits needs about {needed / 2**30:.1f} GB of memory "
+            f"besides the codes, and {available / 2**30:.1f} GB are free. "
+            "Search fewer codes at a time, or shorter ones."
         )
         raise LimitError(message)
 

@@ -162,9 +162,7 @@ def _matches(one: NDArray[np.uint64], two: NDArray[np.uint64], keys: Keys, crew:
 
     def fill(first: int, last: int) -> None:
         part = slice(first, last)
-        a[part] = keys[part] >> np.uint64(32)
-        b[part] = keys[part] & np.uint64(0xFFFFFFFF)
-        kernels.distances(one, two, keys[part], distance[part])
+        kernels.split(keys[part], one, two, a[part], b[part], distance[part])
 
     crew.run(fill, [(first, min(first + BATCH_ROWS, len(keys))) for first in range(0, len(keys), BATCH_ROWS)])
     return Matches(a, b, distance)

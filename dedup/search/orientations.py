@@ -25,24 +25,10 @@ from dedup.search.matches import MAX_PAIRS
 from dedup.search.order import in_order
 from dedup.search.planner import check_finder
 from dedup.search.scan import Keys, PairSink
-
-TRANSFORMS = (
-    "identity",
-    "mirror",  # left and right change places
-    "flip",  # top and bottom change places
-    "rotate180",
-    "transpose",  # rows become columns
-    "rotate90",  # anticlockwise, as PIL.Image.Transpose.ROTATE_90
-    "transverse",  # the other diagonal
-    "rotate270",
-)
-"""The eight orientations. A transform is stored as its place in this list, uint8; ties go to the first."""
+from dedup.tables import TRANSFORMS
 
 INVERSE = (0, 1, 2, 3, 4, 7, 6, 5)
-"""INVERSE[t] undoes transform t."""
-
-ORIENTATIONS: dict[str, tuple[int, ...]] = {"upright": (), "mirrored": (1,), "all": (1, 2, 3, 4, 5, 6, 7)}
-"""For each value of `search.orientations` the transforms that are searched besides the identity."""
+"""INVERSE[t] undoes transform t; transforms are places in `tables.TRANSFORMS`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +100,8 @@ def _transforms(
 ) -> list[int]:
     """The transforms that are given, checked."""
     if len(oriented) != len(upright):
-        message = f"Every hash needs its oriented codes: {len(upright)} hashes and {len(oriented)} mappings are given."
+        given = f"{len(upright)} hashes and {len(oriented)} mappings are given"
+        message = f"Every hash needs its oriented codes: {given}."
         raise ConfigError(message)
     transforms = sorted(oriented[0])
     for turned in oriented:
@@ -163,7 +150,7 @@ def _directed(
 
 
 class _Turned:
-    """Takes pairs (a, b) where `transform` applied to b matches a, for at least the hash that was searched."""
+    """Takes pairs (a, b) where `transform` applied to b matches a, at least for the hash that is searched."""
 
     def __init__(
         self,

@@ -115,7 +115,7 @@ def _shapes(request: Request) -> list[tuple[int, ...]]:
 
 
 class _Model:
-    """Cost of a band of each width and radius, as if the sampled distances were spread evenly over all bits."""
+    """Cost of a band of each width and radius, as if sampled distances were spread evenly over all bits."""
 
     def __init__(self, request: Request, costs: Costs) -> None:
         n_codes, n_other = len(request.left), len(request.other)
@@ -165,9 +165,7 @@ class _Model:
 
 
 def _filling(mean: float, at_once: int) -> tuple[float, float]:
-    """Of buckets with `mean` codes: the share that is not empty, and how many runs of `at_once` codes each
-    has.
-    """
+    """Of buckets of `mean` codes: the share that is not empty, and the runs of `at_once` codes in one."""
     filled = 1 - float(np.exp(-mean))
     return filled, filled * max(1.0, mean / at_once + 0.45)
 

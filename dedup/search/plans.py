@@ -15,11 +15,9 @@ MAX_RADIUS = 3
 
 @dataclass(frozen=True, slots=True)
 class Band:
-    """Bits start .. start + width - 1 of the shuffled code; two codes meet if these differ in at most
-    `radius`.
-    """
+    """Some bits of the shuffled code; two codes meet in the band if these differ in at most `radius`."""
 
-    start: int
+    start: int  # first bit
     width: int  # bits
     radius: int  # bits, inclusive
 
@@ -44,11 +42,12 @@ class Plan:
     def __str__(self) -> str:
         side = "" if self.n_other is None else f" × {self.n_other:,}"
         pairs = "" if self.expected_pairs is None else f", about {self.expected_pairs:,.0f} pairs"
+        codes = f"{self.n_codes:,}{side} different codes of {self.n_bits} bits"
+        megabytes = f"{self.memory_bytes / 2**20:,.0f} MB"
         lines = [
-            f"{self.finder}: {self.n_codes:,}{side} different codes of {self.n_bits} bits, "
-            f"distance <= {self.max_distance}",
+            f"{self.finder}: {codes}, distance <= {self.max_distance}",
             f"  compares {self.candidates:,} candidates{pairs}",
-            f"  expects {self.seconds:.3g} s on {self.threads} threads, {self.memory_bytes / 2**20:,.0f} MB",
+            f"  expects {self.seconds:.3g} s on {self.threads} threads, {megabytes}",
         ]
         if self.finder == "banded":
             bands = ", ".join(f"{band.width} bits within {band.radius}" for band in self.bands)
@@ -75,7 +74,8 @@ def check_exact(plan: Plan, n_bits: int, max_distance: int) -> None:
     "GPH: Similarity Search in Hamming Space", section 3).
     """
     if (plan.n_bits, plan.max_distance) != (n_bits, max_distance):
-        message = f"The plan is for distance {plan.max_distance} of {plan.n_bits} bits, not {max_distance} of {n_bits}."
+        wanted = f"{max_distance} of {n_bits}"
+        message = f"The plan is for distance {plan.max_distance} of {plan.n_bits} bits, not {wanted}."
         raise ConfigError(message)
     end = 0
     for band in plan.bands:
@@ -84,10 +84,11 @@ def check_exact(plan: Plan, n_bits: int, max_distance: int) -> None:
             raise ConfigError(message)
         end = band.start + band.width
     whole = any(band.radius >= band.width for band in plan.bands)
-    if not whole and sum(band.radius + 1 for band in plan.bands) <= max_distance:
+    total = sum(band.radius + 1 for band in plan.bands)
+    if not whole and total <= max_distance:
         message = (
-            f"The plan could miss pairs: sum(radius + 1) over its bands is "
-            f"{sum(band.radius + 1 for band in plan.bands)} and must be more than max_distance, {max_distance}."
+            f"The plan could miss pairs: sum(radius + 1) over its bands is {total} and must be more than "
+            f"max_distance, {max_distance}."
         )
         raise ConfigError(message)
     if not 1 <= plan.prefix_words <= n_bits // 64:
@@ -96,7 +97,7 @@ def check_exact(plan: Plan, n_bits: int, max_distance: int) -> None:
 
 
 def shapes(max_distance: int, n_bits: int) -> Iterator[tuple[int, ...]]:
-    """The radii of all numbers of bands worth a thought: sum(radius + 1) = max_distance + 1, spread evenly."""
+    """The radii of every number of bands: sum(radius + 1) = max_distance + 1, spread evenly."""
     for n_bands in range(1, max_distance + 2):
         radius, larger = divmod(max_distance + 1 - n_bands, n_bands)
         radii = (radius + 1,) * larger + (radius,) * (n_bands - larger)
@@ -120,9 +121,7 @@ def laid_out(widths: list[int], radii: tuple[int, ...]) -> tuple[Band, ...]:
 
 
 def memory_of(n_codes: int, n_other: int | None, words: int, widest: int, threads: int) -> int:
-    """Bytes at the peak: the given codes are not counted, the shuffled and the bucketed copy of each side
-    are.
-    """
+    """Bytes at the peak, with the shuffled and the bucketed copy of each side, without the given codes."""
     rows = n_codes + (n_other or 0)
     copies = 2 * rows * (8 * words + 4) + rows * 4
     buckets = (1 << widest) * (8 + 8 * threads + 40) * (1 if n_other is None else 2)

@@ -17,9 +17,7 @@ _CHANCE = 1e-15  # of ending a search that would have fitted; a memory chip errs
 
 
 def distance_shares(left: Distinct, right: Distinct | None, seed: int = 0) -> NDArray[np.float64]:
-    """Share of each distance, 0 .. n_bits, among pairs of different codes drawn at random, shape (n_bits +
-    1,).
-    """
+    """Share of each distance among pairs of different codes drawn at random, shape (n_bits + 1,)."""
     rng = np.random.default_rng(seed)
     other = left if right is None else right
     one = rng.integers(0, len(left), _PAIRS, dtype=np.uint64)
@@ -41,9 +39,7 @@ def prefix_share(left: Distinct, right: Distinct | None, words: int, max_distanc
 
 
 def meeting_shares(shares: NDArray[np.float64], max_width: int, max_radius: int) -> NDArray[np.float64]:
-    """Share of pairs that differ in at most r of w bits picked at random, shape (max_radius + 1, max_width +
-    1).
-    """
+    """Share of pairs that differ in at most r of w random bits, shape (max_radius + 1, max_width + 1)."""
     n_bits = len(shares) - 1
     met = np.zeros((max_radius + 1, max_width + 1))
     present = np.flatnonzero(shares)

@@ -1,6 +1,4 @@
-"""Carries a plan out: band by band, in tasks of bounded work, and hands every found pair of rows to a sink
-once.
-"""
+"""Carries a plan out in tasks of bounded work, band by band; each pair of rows goes to a sink once."""
 
 import threading
 from collections.abc import Callable

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from dedup import graph, tables
 from dedup.config import Resolved
+from dedup.errors import LimitError
 from dedup.hashers.thumbnail import MIN_INFORMATION
-from dedup.search import Progress, join_hashes, join_orientations, pack, plan
+from dedup.search import Progress, join_hashes, join_orientations, largest_distance_within, pack, plan
 from dedup.search import distances as code_distances
 from dedup.verify import similarities
 
@@ -43,7 +44,10 @@ def candidates(
             explain(f"{name}, {chosen_plan}")
         if turns(resolved):
             explain(f"The same again for {len(turns(resolved))} more orientations.")
-    found = _joined(codes, resolved, limit, threads, progress)
+    try:
+        found = _joined(codes, resolved, limit, threads, progress)
+    except LimitError as error:
+        raise _too_many(codes, resolved, limit, threads) from error
     similarity = None
     if resolved.method == "pixels":
         found, similarity = _verified(found, codes, fixed_width(chosen["thumbnail"]), resolved, threads)
@@ -111,6 +115,22 @@ def _joined(codes: Codes, resolved: Resolved, limit: int, threads: int, progress
         progress=progress,
     )
     return _Found(found.a, found.b, found.transform, dict(zip(resolved.algorithms, found.distances, strict=True)))
+
+
+def _too_many(codes: Codes, resolved: Resolved, limit: int, threads: int) -> LimitError:
+    """What would fit: for each algorithm the largest distance whose pairs fit its part of the limit, counted."""
+    share = limit // (len(resolved.algorithms) * (1 + len(turns(resolved))))
+    asked = ", ".join(f"{name} {bits}" for name, bits in resolved.max_distance.items())
+    fitting = {
+        name: largest_distance_within(codes[name], budget=share, cap=bits, threads=threads)
+        for name, bits in resolved.max_distance.items()
+    }
+    if None in fitting.values():
+        advice = "Not even equal codes fit. Raise search.max_candidates."
+    else:
+        fits = ", ".join(f"{name} {bits}" for name, bits in fitting.items())
+        advice = f"Within {fits} it is not: lower search.max_distance, or raise search.max_candidates."
+    return LimitError(f"search.max_candidates = {limit:,} is passed within {asked} of {resolved.bits} bits. {advice}")
 
 
 def _verified(

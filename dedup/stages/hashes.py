@@ -77,10 +77,12 @@ def start(setup: Mapping[str, Any]) -> Callable[[pa.RecordBatch], pa.RecordBatch
 
 
 def lost(setup: Mapping[str, Any], batch: pa.RecordBatch, reason: str) -> pa.RecordBatch:
-    """The rows of a batch whose worker died on it."""
-    gone: list[tuple[int, bytes | None, Picture | Unreadable]] = [
-        (row, None, Unreadable("undecodable", reason)) for row in batch["row"].to_pylist()
-    ]
+    """The rows of a batch whose worker died on it. Their bytes are digested, but not decoded again."""
+    gone: list[tuple[int, bytes | None, Picture | Unreadable]] = []
+    for row, path, stored in zip(*(batch[c].to_pylist() for c in ("row", "path", "data")), strict=True):
+        data = read_bytes(path, stored)
+        digest = None if isinstance(data, Unreadable) else file_digest(data)
+        gone.append((row, digest, Unreadable("undecodable", reason)))
     return _batch(gone, _setup(setup))
 
 

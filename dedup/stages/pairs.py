@@ -21,9 +21,10 @@ def pairs(candidates: pa.Table, hashes: pa.Table, manifest: pa.Table, resolved: 
     a = np.concatenate([near["a"].to_numpy(), first])
     b = np.concatenate([near["b"].to_numpy(), members])
     same_file = pc.equal(hashes["file_digest"].take(pa.array(members)), hashes["file_digest"].take(pa.array(first)))
-    same_kind = pc.if_else(same_file, "bytes", "pixels").to_pylist()
-    kinds = pa.array(["near"] * n_near + same_kind, pa.string())
-    transforms = [tables.TRANSFORMS[k] for k in near["transform"].to_pylist()] + ["identity"] * n_same
+    same_kind = pc.if_else(same_file, "bytes", "pixels").combine_chunks().cast(pa.string())
+    kinds = pa.chunked_array([pa.repeat("near", n_near), same_kind], pa.string())
+    turns = np.concatenate([near["transform"].to_numpy(), np.zeros(n_same, np.uint8)])
+    transforms = pa.array(tables.TRANSFORMS, pa.string()).take(pa.array(turns))
     distances = {
         tables.distance_column(name): np.concatenate(
             [near[tables.distance_column(name)].to_numpy(), np.zeros(n_same, np.uint16)]
@@ -43,7 +44,7 @@ def pairs(candidates: pa.Table, hashes: pa.Table, manifest: pa.Table, resolved: 
         "label_a": of_a["label"],
         "label_b": of_b["label"],
         "kind": kinds,
-        "transform": pa.array(transforms, pa.string()),
+        "transform": transforms,
         **distances,
         "similarity": pa.array(similarity, mask=np.isnan(similarity)),
         "colour_differs": pa.nulls(len(a), pa.bool_()),

@@ -10,9 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from dedup.compiled import compiled
 from dedup.tables import THUMBNAIL_SIDE
 
 _PAIRS_PER_TASK: Final = 16_384
@@ -20,7 +20,7 @@ _DECIMALS: Final = 4  # more would only show the rounding of different processor
 _NOISE: Final = 32.0  # two grey levels, in the units of the filter: shorter gradients are noise and count less
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _blurred(grey: Any, out: Any) -> None:
     """3 × 3 binomial filter, edges repeated, sixteen times too large: a shift of half a pixel becomes tolerable."""
     n = out.shape[0]
@@ -35,7 +35,7 @@ def _blurred(grey: Any, out: Any) -> None:
             )  # fmt: skip
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _gradients(grey: Any, smooth: Any, out: Any) -> Any:
     """Gradients of the blurred thumbnail, lengths replaced by their roots; returns the norm of them all."""
     n = smooth.shape[0]
@@ -53,7 +53,7 @@ def _gradients(grey: Any, smooth: Any, out: Any) -> Any:
     return np.sqrt(total)
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _turned(grey: Any, transform: int, out: Any) -> None:
     """The thumbnail in another orientation; numbers are places in `tables.TRANSFORMS`."""
     last = grey.shape[0] - 1
@@ -67,7 +67,7 @@ def _turned(grey: Any, transform: int, out: Any) -> None:
             out[y, x] = grey[row, column]
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _correlate(thumbnails: Any, a: Any, b: Any, transforms: Any, first: int, last: int, out: Any) -> None:
     """Similarities of pairs first..last-1."""
     n = thumbnails.shape[1]

@@ -36,7 +36,7 @@ def test_nothing_filtered(tmp_path: Path, form: str, output: str) -> None:
     """Read → filter nothing → write → read gives equal ids, splits, labels and bytes, in the order of the source."""
     source = made.opened(**made.MAKERS[form](tmp_path / "in", made.rows()))
     written = write_splits(source, made.everything(source), tmp_path / "out", output, "hardlink")
-    again = open_source(written)
+    again = open_source(written.config)
 
     if output == "same":
         for split in ("train", "test", "validation"):
@@ -55,7 +55,7 @@ def test_kept_rows_only(tmp_path: Path, form: str, output: str) -> None:
     keep = np.random.default_rng(3).random(len(source.rows)) < 0.6
     written = write_splits(source, keep, tmp_path / "out", output, "copy")
     kept = [row for row, is_kept in zip(made.described(source), keep, strict=True) if is_kept]
-    got = made.described(open_source(written))
+    got = made.described(open_source(written.config))
 
     assert sorted(kept) == sorted(got)
     if output != "imagefolder":

@@ -91,7 +91,7 @@ def test_crossing_from_urls(memory: fsspec.AbstractFileSystem, tmp_path: Path) -
     source = made.opened(path="memory://set/m.csv")
 
     for form in ("imagefolder", "parquet", "webdataset"):
-        again = open_source(write_splits(source, made.everything(source), tmp_path / form, form, "hardlink"))
+        again = open_source(write_splits(source, made.everything(source), tmp_path / form, form, "hardlink").config)
         assert sorted(made.described(source)) == sorted(made.described(again)), form
 
 

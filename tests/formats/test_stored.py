@@ -11,7 +11,7 @@ import pytest
 
 import dedup
 from dedup.errors import ConfigError, SourceError
-from dedup.formats import write_splits
+from dedup.formats import check_writable, write_splits
 from tests import pictures
 from tests.formats import made
 
@@ -68,7 +68,7 @@ def test_slices(tmp_path: Path, form: str) -> None:
     assert expected == made.contents(source)
     keep = np.array([True, False, True, False, True, True, False])
     written = write_splits(source, keep, tmp_path / "out", "same", "copy")
-    again = made.opened(**written.model_dump(exclude={"sources"}))
+    again = made.opened(**written.config.model_dump(exclude={"sources"}))
     kept = [data for data, is_kept in zip(expected, keep.tolist(), strict=True) if is_kept]
     assert sorted(kept) == sorted(filter(None, made.contents(again)))
     assert [expected[5], expected[2]] == [
@@ -205,10 +205,10 @@ def test_a_split_that_the_hub_cannot_name(tmp_path: Path) -> None:
     """A split whose name no Hugging Face dataset can have is refused with another way to write it."""
     source = made.opened(**made.manifest(tmp_path / "in", [made.Row("1.png", "a/b c", "x", PNG)]))
     with pytest.raises(SourceError) as caught:
-        write_splits(source, made.everything(source), tmp_path / "out", "parquet", "copy")
+        check_writable(source, "parquet")
 
-    assert "'a/b c' cannot be written" in str(caught.value)
-    assert "output.splits=manifest" in str(caught.value)
+    assert "no split called 'a/b c'" in str(caught.value)
+    assert "or manifest" in str(caught.value)
 
 
 def test_the_card(tmp_path: Path) -> None:
@@ -233,4 +233,4 @@ def test_keys_of_the_hub_for_other_forms(tmp_path: Path, key: str) -> None:
     with pytest.raises(ConfigError) as caught:
         made.opened(**dataset, **{name: True if value == "true" else value})
 
-    assert f"dataset.{name}: for Hugging Face datasets only" in str(caught.value)
+    assert f"dataset.{name}: not used by the form 'imagefolder'" in str(caught.value)

@@ -75,7 +75,7 @@ def test_an_emptied_shard_stays(tmp_path: Path) -> None:
     written = write_splits(source, np.array([False, True]), tmp_path / "out", "same", "hardlink")
 
     assert [] == members(tmp_path / "out/train-0.tar")
-    assert ["train-1/b"] == made.opened(path=written.path).rows["id"].to_pylist()
+    assert ["train-1/b"] == made.opened(path=written.config.path).rows["id"].to_pylist()
 
 
 def test_labels(tmp_path: Path) -> None:
@@ -135,7 +135,7 @@ def test_hostile_texts(tmp_path: Path) -> None:
         **made.manifest(tmp_path / "in", [made.Row(f"{k}.png", r.split, r.label, PNG) for k, r in enumerate(rows)])
     )
     for form in ("webdataset", "imagefolder", "manifest"):
-        again = open_source(write_splits(source, made.everything(source), tmp_path / form, form, "copy"))
+        again = open_source(write_splits(source, made.everything(source), tmp_path / form, form, "copy").config)
         for column in ("id", "split", "label"):
             assert sorted(source.rows[column].to_pylist()) == sorted(again.rows[column].to_pylist()), form
 

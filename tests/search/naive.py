@@ -44,7 +44,7 @@ INVERSES = [0, 1, 2, 3, 4, 7, 6, 5]
 def turned(
     upright: list[list[int]], oriented: list[dict[int, list[int]]], max_distances: list[int], combine: str
 ) -> list[tuple[int, int, int, tuple[int, ...]]]:
-    """Pairs with the transform that, applied to b, gives a; of several the one with the smallest distances."""
+    """Pairs with the transform that, applied to b, gives a; of several the one that is nearest."""
     found = []
     widths = max_distances  # only one width in these tests, so shares of bits order as bits do
     n = len(upright[0])

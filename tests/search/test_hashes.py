@@ -7,11 +7,12 @@ import pytest
 from dedup.errors import ConfigError, LimitError
 from dedup.search import (
     INVERSE,
-    TRANSFORMS,
     join_hashes,
+    join_hashes_batches,
     join_orientations,
     largest_distance_within,
 )
+from dedup.tables import TRANSFORMS
 from tests.search import naive
 from tests.search.codes import ADVERSARIAL, adversarial, flipped, packed
 
@@ -50,6 +51,20 @@ def test_hashes_of_several_widths_are_combined(combine: str, finder: str) -> Non
 
         assert expected == got
         assert expected
+
+
+def test_batches_of_hashes_are_the_join_in_parts() -> None:
+    """The streamed parts of combined hashes, put together, are the whole result with the same distances."""
+    rng = random.Random(23)
+    arrays = [packed(related(rng, 200, 64, 12)) for _ in range(2)]
+    whole = join_hashes(arrays, max_distance=[24, 22])
+    parts = list(join_hashes_batches(arrays, max_distance=[24, 22], batch_rows=64))
+
+    assert np.array_equal(whole.a, np.concatenate([part.a for part in parts]))
+    assert np.array_equal(whole.b, np.concatenate([part.b for part in parts]))
+    for k in range(2):
+        assert np.array_equal(whole.distances[k], np.concatenate([part.distances[k] for part in parts]))
+    assert len(parts) > 2
 
 
 @pytest.mark.parametrize("combine", ["any", "all"])
@@ -163,9 +178,7 @@ def pictures_turned(picture: np.ndarray) -> list[np.ndarray]:
 
 
 def test_transforms_are_what_their_names_say() -> None:
-    """Applying a transform and then the one that INVERSE names gives the picture back, with Pillow as the
-    judge.
-    """
+    """A transform and then the one that INVERSE names give the picture back, with Pillow as the judge."""
     picture = np.arange(24, dtype=np.uint8).reshape(4, 6)
     for transform, inverse in enumerate(INVERSE):
         back = pictures_turned(pictures_turned(picture)[transform])[inverse]

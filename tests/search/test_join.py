@@ -30,9 +30,7 @@ SHAPES = [
 
 
 def boundary_codes(rng: random.Random, bands: list[list[int]], radii: list[int], t: int, n_bits: int) -> list[int]:
-    """Codes with neighbours at t - 1, t and t + 1 bits: spread one more than allowed per band, in one band,
-    at random.
-    """
+    """Codes with neighbours at t - 1, t and t + 1 bits: spread over the bands, in one band, at random."""
     codes = []
     everywhere = list(range(n_bits))
     for distance in (t - 1, t, t + 1):
@@ -60,9 +58,7 @@ def boundary_codes(rng: random.Random, bands: list[list[int]], radii: list[int],
 
 @pytest.mark.parametrize(("words", "t", "radii"), SHAPES)
 def test_no_plan_misses_a_pair_at_the_boundary(words: int, t: int, radii: tuple[int, ...]) -> None:
-    """Every shape of bands finds the pairs at t - 1 and t whose flips only one band tolerates, and none at t
-    + 1.
-    """
+    """Every shape of bands finds all pairs up to t whose flips only one band tolerates, and none beyond."""
     n_bits = 64 * words
     rng = random.Random(f"{words} {t} {radii}")
     widths = even_widths(radii, n_bits)
@@ -119,9 +115,7 @@ def test_cross_join_equals_the_naive_one(finder: str, threads: int, words: int) 
 @pytest.mark.parametrize("name", ADVERSARIAL)
 @pytest.mark.parametrize(("words", "t"), [(1, 0), (1, 4), (1, 20), (4, 31)])
 def test_adversarial_sets(name: str, words: int, t: int) -> None:
-    """Sets made to crowd buckets, to tie distances or to straddle the threshold give the naive pairs by every
-    finder.
-    """
+    """Sets that crowd buckets, tie distances or straddle the threshold give the naive pairs."""
     codes = adversarial(name, t, 150, 64 * words)
     expected = naive.self_join(codes, t)
     for finder in FINDERS:
@@ -131,9 +125,7 @@ def test_adversarial_sets(name: str, words: int, t: int) -> None:
 
 
 def test_different_plans_agree_on_many_codes() -> None:
-    """On 30,000 codes with planted neighbours brute force and very different bands give one and the same
-    result.
-    """
+    """On 30,000 codes with planted neighbours brute force and very different bands give the same result."""
     rng = np.random.default_rng(3)
     codes = rng.integers(0, 2**64, (30_000, 1), dtype=np.uint64)
     flips = np.array([flipped(0, random.Random(k).sample(range(64), k % 11)) for k in range(10_000)], np.uint64)

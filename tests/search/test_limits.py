@@ -13,11 +13,14 @@ import pytest
 
 import dedup.search
 from dedup.errors import ConfigError, LimitError
-from dedup.search import Band, Plan, find_pairs, join, join_batches, pack, plan
+from dedup.search import Band, Plan, find_pairs, join, join_batches, kernels, pack, plan
+from dedup.search.buckets import sort_into_buckets
 from dedup.search.codes import collapse
+from dedup.search.costs import measured
 from dedup.search.crew import Crew
 from dedup.search.limits import check_sample
 from dedup.search.sample import Degrees
+from dedup.search.scan import _tasks
 from tests.search import naive
 from tests.search.codes import adversarial, flipped, forced, packed
 
@@ -95,9 +98,7 @@ def test_largest_distances(finder: str) -> None:
 
 
 def test_read_only_and_strided_codes_are_taken() -> None:
-    """Codes that cannot be written to, or do not lie side by side, are searched as they are and stay
-    untouched.
-    """
+    """Codes that are read-only or do not lie side by side are searched all the same and stay untouched."""
     codes = packed(adversarial("all within t of one code", 5, 50, 64))
     expected = len(join(codes, max_distance=5))
     frozen = codes.copy()
@@ -177,10 +178,25 @@ def test_plans_are_printed() -> None:
         assert part in text
 
 
+def test_a_crowded_bucket_is_shared_by_all_threads() -> None:
+    """One bucket of 100,000 codes becomes many tasks, none with more than a small part of the rows."""
+    codes = np.full((101_000, 1), 2**63, np.uint64)
+    codes[:100_000, 0] ^= np.arange(100_000, dtype=np.uint64)
+    codes[100_000:, 0] = np.random.default_rng(0).integers(0, 2**64, 1000, dtype=np.uint64)
+    planes = np.zeros((1, len(codes) + kernels.PADDING), np.uint64)
+    planes[0, : len(codes)] = codes[:, 0]
+    with Crew(2) as crew:
+        side = sort_into_buckets(planes, len(codes), 40, 16, crew)
+        tasks, _ = _tasks(side, None, Band(40, 16, 1), measured(1, 1), crew)
+    rows = [last - first for first, last in tasks]
+
+    assert np.diff(side.offsets).max() >= 100_000
+    assert sum(rows) == len(codes)
+    assert max(rows) < len(codes) / 4
+
+
 def test_candidates_of_a_plan_are_exact() -> None:
-    """The plan's number of compared pairs is the number of pairs that share or neighbour a bucket, band by
-    band.
-    """
+    """A plan's number of candidates is that of the pairs in neighbouring buckets, band by band."""
     codes = np.random.default_rng(2).integers(0, 2**20, (3000, 1), dtype=np.uint64)
     codes = np.unique(codes, axis=0)
     chosen = plan(codes, max_distance=5, finder="banded")
@@ -207,9 +223,7 @@ def test_candidates_of_a_plan_are_exact() -> None:
     ],
 )
 def test_plans_that_could_miss_pairs_are_refused(bands: tuple[Band, ...], message: str) -> None:
-    """A plan whose radii do not add up, or whose bands overlap or leave the code, is an error, not a wrong
-    result.
-    """
+    """A plan whose radii do not add up, or whose bands overlap or leave the code, is an error."""
     good = forced(ONE, 4, [20, 20], (1, 2))
     bad = Plan(**{name: getattr(good, name) for name in Plan.__slots__} | {"bands": bands})
     with pytest.raises(ConfigError, match=message):
@@ -238,7 +252,7 @@ print("ended", flush=True)
     [("uniform", 28, "banded"), ("uniform", 20, "brute"), ("crowded", 16, "auto")],
 )
 def test_ctrl_c_ends_the_search(codes: str, max_distance: int, finder: str) -> None:
-    """An interrupt in the middle of a search raises KeyboardInterrupt within a second or so, not at its end."""
+    """An interrupt in the middle of a search raises KeyboardInterrupt soon and not at its end."""
     process = subprocess.Popen(
         [sys.executable, "-c", SEARCH, codes, str(max_distance), finder],
         stdout=subprocess.PIPE,
@@ -265,9 +279,7 @@ print(len(join(np.arange(64, dtype=np.uint64)[:, None], max_distance=1)))
 
 @pytest.mark.parametrize("home_is_writable", [True, False])
 def test_a_read_only_package_still_searches(tmp_path: Path, home_is_writable: bool) -> None:
-    """Where kernels cannot be kept beside the package they go to the user's folder, or are compiled every
-    time.
-    """
+    """Kernels that cannot be kept beside the package go to the user's folder, or are compiled each time."""
     package = tmp_path / "site" / "dedup"
     ignore = shutil.ignore_patterns("__pycache__")
     shutil.copytree(Path(dedup.search.__file__).parents[1], package, ignore=ignore)
