@@ -43,7 +43,7 @@ def audit(dataset: Any, **options: Any) -> Run:
 
 
 def deduplicate(dataset: Any, **options: Any) -> tuple[Any, Run]:
-    """The dataset without duplicates and leaks, as a `datasets.DatasetDict`, and the run that says why.
+    """The dataset without duplicates and leaks, always as a `datasets.DatasetDict`, and the run that says why.
 
     Rows are selected, never re-encoded. `dataset` and `options` as for `audit`.
     """

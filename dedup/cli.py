@@ -222,7 +222,7 @@ def demo(
 
     with _observed(quiet=False) as observer:
         result, planted = demonstration.run(folder, workers=workers, observer=observer)
-    _out.print(console.overview(result.summary))
+    _out.print(console.overview(result.summary, written=True))
     _out.print(console.planted(planted))
     _places(result)
 
@@ -260,14 +260,14 @@ def _options(output: Path | None, workers: int | None) -> dict[str, Any]:
 def _finish(result: "Run", *, quiet: bool) -> None:
     """Print what was found and end with the code that the gate asks for."""
     if not quiet:
-        _out.print(console.overview(result.summary))
+        _out.print(console.overview(result.summary, written=result.config.output.splits != "none"))
         _places(result)
     code, reasons = _gate(result.summary, result.config.gate)
     for reason in reasons:
         _err.print(f"[red]{_message(reason)}[/]", soft_wrap=True)
     if code == LEAKS:
         leaks = result.leakage.sort_by([("label_conflict", "descending"), ("similarity", "descending")])
-        _err.print(console.worst_leaks(leaks.slice(0, _WORST).to_pylist()))
+        _err.print(console.worst_leaks(leaks.slice(0, _WORST).to_pylist()), soft_wrap=True)
     if code:
         raise typer.Exit(code)
 
@@ -282,6 +282,11 @@ def _gate(summary: Mapping[str, Any], gate: configuration.GateConfig) -> tuple[i
             f"{samples['unreadable']:,} of {samples['total']:,} samples are unreadable ({100 * share:.2f} %); "
             f"gate.max_unreadable allows {100 * gate.max_unreadable:.2f} %."
         )
+    if gate.max_leakage is not None:
+        for name, of_split in summary["splits"].items():
+            if of_split["unreadable"] == of_split["images"]:
+                code = UNREADABLE
+                reasons.append(f"No image of {name!r} can be read, so nobody knows whether it leaks.")
     for name, found in summary["leakage"].items():
         if gate.max_leakage is not None and found["share"] > gate.max_leakage:
             code = LEAKS

@@ -394,6 +394,9 @@ def load(path: Path, overrides: Sequence[str] = (), options: Mapping[str, Any] |
     except FileNotFoundError:
         message = f"{path}: no such config file."
         raise ConfigError(message) from None
+    except IsADirectoryError:
+        message = f"{path}: it is a folder, not a config. For a look at a dataset: 'dedup audit {path}'."
+        raise ConfigError(message) from None
     except (OSError, UnicodeDecodeError) as error:
         message = f"{path}: cannot be read: {error}."
         raise ConfigError(message) from error
@@ -516,5 +519,7 @@ def _problem(section: str, detail: Any) -> str:
     if kind == "value_error":
         text = str(detail["ctx"]["error"])
         return f"{key}: {text}" if text.endswith("?") else f"{key}: {text.rstrip('.')}."
+    if kind == "model_type":
+        return f"{key}: got {detail['input']!r}; keys are expected under it, as in '{section}: {{key: value}}'."
     text = detail["msg"]
     return f"{key}: got {detail['input']!r}; {text[:1].lower()}{text[1:]}."

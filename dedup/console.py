@@ -35,9 +35,14 @@ _DIRECTIONS: Final = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068
 """They turn the direction of what follows, so that a name can look like another one."""
 
 
-def overview(summary: Mapping[str, Any]) -> RenderableType:
-    """Counts, split × split matrix, leaking shares, warnings and certificate of a run."""
-    parts: list[RenderableType] = [_counts(summary), _matrix(summary)]
+def overview(summary: Mapping[str, Any], *, written: bool) -> RenderableType:
+    """Counts, split × split matrix, leaking shares, warnings and certificate of a run.
+
+    `written`: whether the kept samples were written, or would only be.
+    """
+    parts: list[RenderableType] = [_counts(summary, written=written), _matrix(summary)]
+    if stay := summary["decisions"]["by_reason"].get("unreadable, kept"):
+        parts.append(Text(f"{stay:,} of the unreadable samples stay, as policy.unreadable says."))
     parts += [Text.from_markup(f"[yellow]Warning:[/] {literal(text)}") for text in summary["warnings"]]
     if skipped := summary["skipped_files"]:
         parts.append(Text("Files that are no samples: " + _listed(skipped)))
@@ -49,6 +54,16 @@ def overview(summary: Mapping[str, Any]) -> RenderableType:
                 f"are also in train ({100 * found['share']:.2f} %)"
             )
         )
+    for name in summary["leakage"]:
+        if twins := summary["leakage_matrix"][name][name]:
+            shown = literal(name)
+            parts.append(
+                Text.from_markup(
+                    f"{twins:,} images of {shown} match another image of {shown}; held-out splits keep them."
+                )
+            )
+    if summary["resolved"]["orientations"] == "upright":
+        parts.append(Text("Mirrored and rotated copies were not searched (search.orientations).", style="dim"))
     if not summary["leakage"]:
         parts.append(Text("There is no held-out split beside train: duplicates only."))
     if certificate := summary.get("certificate"):
@@ -57,10 +72,10 @@ def overview(summary: Mapping[str, Any]) -> RenderableType:
     return Group(*parts)
 
 
-def _counts(summary: Mapping[str, Any]) -> Table:
+def _counts(summary: Mapping[str, Any], *, written: bool) -> Table:
     table = Table(title="Samples", title_justify="left", title_style="bold")
     table.add_column("split")
-    for name in ("images", "kept", "dropped", "unreadable"):
+    for name in ("images", *(("kept", "dropped") if written else ("would stay", "would go")), "unreadable"):
         table.add_column(name, justify="right")
     rows = [(name, n) for name, n in summary["splits"].items()]
     for name, n in rows:
@@ -93,16 +108,13 @@ def _listed(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{n:,} {reason.replace('_', ' ')}" for reason, n in counts.items())
 
 
-def worst_leaks(rows: Iterable[Mapping[str, Any]]) -> Table:
-    """A few leaks, one line each."""
-    table = Table(title="Worst leaks", title_justify="left", title_style="bold")
-    for name in ("train sample", "held-out sample", "kind", "similarity"):
-        table.add_column(name, overflow="fold")
+def worst_leaks(rows: Iterable[Mapping[str, Any]]) -> RenderableType:
+    """A few leaks: the train sample and below it the held-out one, on lines of their own, ready to be copied."""
+    lines = ["[bold]Worst leaks[/]"]
     for row in rows:
-        witness = f"{row['witness_split']}: {row['witness_id']}"
-        similarity = "" if row["similarity"] is None else f"{row['similarity']:.3f}"
-        table.add_row(literal(row["id"]), literal(witness), row["kind"], similarity)
-    return table
+        similarity = "" if row["similarity"] is None else f" {row['similarity']:.3f}"
+        lines += [f"{row['kind']}{similarity}", f"  {literal(row['id'])}", f"  {literal(row['witness_id'])}"]
+    return Text.from_markup("\n".join(lines), overflow="ignore")
 
 
 def comparison(found: "Comparison") -> RenderableType:
@@ -126,6 +138,8 @@ def comparison(found: "Comparison") -> RenderableType:
     for name, bits in found.distances.items():
         measures.add_row(f"{name} distance", f"{bits} of {found.bits} bits")
     measures.add_row("similarity", f"{found.similarity:.3f}")
+    if found.turned_similarity > found.similarity:
+        measures.add_row(f"similarity, b turned: {found.best_turn}", f"{found.turned_similarity:.3f}")
     colour = "green" if found.kind else "yellow"
     return Group(facts, thumbnails, measures, Text(found.verdict(), style=f"bold {colour}"))
 

@@ -62,7 +62,7 @@ class _Silent:
     def end(self) -> None: ...
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class Run:
     """What a run found: its tables (pyarrow), its summary, and the dataset without what was dropped."""
 
@@ -74,6 +74,15 @@ class Run:
     tables: dict[str, pa.Table] = field(default_factory=dict)
     summary: dict[str, Any] = field(default_factory=dict)
     info: dict[str, Any] = field(default_factory=dict)  # what stands in run.json
+
+    def __repr__(self) -> str:
+        name, where = self.info["source"]["name"], "" if self.dir is None else f", in {str(self.dir)!r}"
+        done = {key: self.summary["decisions"][key] for key in ("keep", "drop", "unreadable")} if self.summary else {}
+        counts = ", ".join(f"{key} {n:,}" for key, n in done.items())
+        leaks = "".join(
+            f", {found['leaking']:,} of {split} leak" for split, found in self.summary.get("leakage", {}).items()
+        )
+        return f"<dedup.Run of {name!r}: {counts}{leaks}{where}>"
 
     @property
     def manifest(self) -> pa.Table:
@@ -408,12 +417,14 @@ def _refuse_what_was_not_searched(result: Run) -> None:
     problems = [
         f"{section}.{key}: the stored tables were made with {stored[section][key]!r}, not {value!r}."
         for section, key, value in [
-            *(("hash", key, value) for key, value in asked["hash"].items()),
+            *(("hash", key, value) for key, value in asked["hash"].items() if key != "transforms"),
             ("search", "orientations", asked["search"]["orientations"]),
             ("verify", "method", asked["verify"]["method"]),
         ]
         if stored[section][key] != value
     ]
+    if problems:
+        raise ConfigError(*problems, "Run it again with these settings.")
     searched = stored["search"]
     if searched["orientations"] != "upright" and asked["search"] != searched:
         # One transform is stored for a pair, the best one under the settings of that search.
@@ -471,6 +482,9 @@ def _output_folder(output: OutputConfig, datasets: Sequence[str]) -> Path | None
     """Where the run goes: neither into a dataset, whose samples its files would become, nor around it."""
     if output.dir is None:
         return None
+    if not output.dir.strip():
+        message = "output.dir is empty. Name a folder."
+        raise ConfigError(message)
     out = Path(output.dir).expanduser()
     for dataset in datasets:
         if Path(dataset).is_dir() and folder.inside(out, Path(dataset)):

@@ -320,11 +320,11 @@ class TestBadInput:
         assert statuses[1] == {"status": "missing", "detail": "it is a directory, not a file"}
 
     def test_a_source_that_is_a_picture(self, clean: Path, tmp_path: Path) -> None:
-        """A file that is no manifest is refused with what is taken for one."""
+        """One picture is refused, and the command that takes pictures is named."""
         result = dedup("audit", clean / "train/x/1.png", "-o", tmp_path / "out")
 
         assert result.exit_code == 2
-        assert ".csv" in said(result)
+        assert "dedup compare" in said(result)
 
     def test_an_unwritable_output(self, clean: Path, tmp_path: Path) -> None:
         """An output below a file is one message and 1."""

@@ -9,9 +9,11 @@ import datasets
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
+from typer.testing import CliRunner
 
 import dedup
-from dedup import pipeline
+from dedup import cli, pipeline
 from dedup.errors import ConfigError, RunError, SourceError
 from tests import pictures
 
@@ -272,3 +274,64 @@ def test_a_file_that_kills_its_decoder(tmp_path: Path, monkeypatch: pytest.Monke
     assert {found[name]["status"] for name in ("train/1.png", "test/2.png")} == {"ok"}
     assert (tmp_path / "run/splits/test/kill.png").read_bytes() == b"KILL"
     assert run.summary["certificate"]["clean"]
+
+
+def test_load_dataset_never_gives_another_run(tmp_path: Path) -> None:
+    """Two runs, and a run whose policy changed, are three datasets to `load_dataset` with one cache."""
+    datasets.DatasetDict({"train": rows(1, 2, 3, 3), "test": rows(9)}).save_to_disk(str(tmp_path / "one"))
+    datasets.DatasetDict({"train": rows(5, 6, 7, 7), "test": rows(8)}).save_to_disk(str(tmp_path / "two"))
+
+    def loaded(run: str) -> list[bytes]:
+        found = datasets.load_dataset(str(tmp_path / run / "splits"), cache_dir=str(tmp_path / "cache"))["train"]
+        return [row["bytes"] for row in found.cast_column("image", datasets.Image(decode=False))["image"]]
+
+    def encoded(*seeds: int) -> list[bytes]:
+        return [pictures.encoded(pictures.photo(seed)) for seed in seeds]
+
+    for name in ("one", "two"):
+        dedup.run(settings(tmp_path / name, tmp_path / f"run_{name}"))
+
+    assert encoded(1, 2, 3) == loaded("run_one")
+    assert encoded(5, 6, 7) == loaded("run_two")
+    pipeline.decide(tmp_path / "run_one", ["policy.duplicates=report_only"])
+    assert encoded(1, 2, 3, 3) == loaded("run_one")
+
+
+def test_a_gate_needs_something_to_look_at(tmp_path: Path) -> None:
+    """A mistyped image root must not pass a leakage gate: a split of which nothing can be read exits with 4."""
+    (tmp_path / "m.csv").write_text("path,split\ntypo/a.png,train\ntypo/b.png,test\n")
+    done = CliRunner().invoke(
+        cli.app, ["audit", str(tmp_path / "m.csv"), "-o", str(tmp_path / "out"), "--max-leakage", "0", "--workers", "0"]
+    )
+
+    assert done.exit_code == 4
+    assert "No image of 'test' can be read" in done.stderr
+
+
+def test_a_run_is_short_at_the_prompt(tmp_path: Path) -> None:
+    """What a notebook shows of a run is a line, not its tables."""
+    pictures.folder(tmp_path / "data", ["train/1.png", "test/2.png"])
+    text = repr(dedup.audit(tmp_path / "data", workers=0))
+
+    assert len(text) < 300
+    assert "keep 2" in text
+    assert "0 of test leak" in text
+
+
+@pytest.mark.parametrize(("where", "remedy"), [("", "no dataset is named"), (" ", "no dataset is named")])
+def test_an_empty_path_is_not_the_working_folder(where: str, remedy: str) -> None:
+    """An unset variable in a script does not audit whatever folder it runs in."""
+    with pytest.raises(ConfigError, match=remedy):
+        dedup.audit(where, workers=0)
+
+
+def test_compare_says_which_setting_would_find_the_pair(tmp_path: Path) -> None:
+    """A mirrored copy is no pair by default; the verdict names the setting under which it is one."""
+    original = pictures.photo(5)
+    a = pictures.save(original, tmp_path / "a.png")
+    b = pictures.save(original.transpose(Image.Transpose.FLIP_LEFT_RIGHT), tmp_path / "b.png")
+    found = dedup.compare(a, b)
+
+    assert found.kind is None
+    assert "search.orientations: mirrored" in found.verdict()
+    assert dedup.compare(a, pictures.save(pictures.photo(6), tmp_path / "c.png")).turned_pair is False

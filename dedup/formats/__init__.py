@@ -18,6 +18,7 @@ from dedup.formats.records import SUFFIXES
 from dedup.formats.several import Part, Several
 from dedup.formats.source import PAYLOAD, ROWS, Source, read_bytes
 from dedup.formats.webdataset import WebDataset
+from dedup.images import FILE_SUFFIXES
 
 __all__ = [
     "PAYLOAD",
@@ -53,7 +54,7 @@ def open_source(config: DatasetConfig, dataset: Any = None) -> Source:
     if config.sources:
         named = zip(config.sources, config.prefixes(), strict=True)
         return Several([Part(open_source(_single(entry)), entry, prefix) for entry, prefix in named])
-    if config.path is None:
+    if config.path is None or not config.path.strip():
         message = "dataset.path: no dataset is named. Give a path."
         raise ConfigError(message)
     if is_url(config.path) and protocol(config.path) != "file":
@@ -155,6 +156,9 @@ def detect(path: Path) -> str:
         return "huggingface" if structs else "manifest"
     if suffix in SUFFIXES:
         return "manifest"
+    if suffix in FILE_SUFFIXES:
+        message = f"{path} is a single picture. Name its folder, or use 'dedup compare' for two pictures."
+        raise ConfigError(message)
     message = (
         f"{path}: a file is taken for a manifest if it ends in {', '.join(SUFFIXES)}. "
         f"Name a folder or a manifest, or set dataset.source."

@@ -59,7 +59,8 @@ class ImageFolder:
             labels.append(row.label if row.labelled else printable(inner[0]) if inner else None)
         if not self._files:
             found = ", ".join(f"{n} {reason.replace('_', ' ')}" for reason, n in sorted(skipped.items()) if n)
-            message = f"{root}: no image files in this folder or below it (skipped: {found or 'nothing'})."
+            why = f"skipped: {found}" if found else "it is empty"
+            message = f"{root}: no image files in this folder or below it ({why})."
             raise SourceError(message)
         self.skipped: Mapping[str, int] = {reason: n for reason, n in sorted(skipped.items()) if n}
         uris = _ids(self._files)

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
+
 
 def readme(summary: Mapping[str, Any], splits: Path) -> str:
     """The README's text; where Parquet shards were written, with the YAML that lists the splits."""
@@ -41,11 +43,19 @@ def readme(summary: Mapping[str, Any], splits: Path) -> str:
 
 
 def _front_matter(splits: Path) -> list[str]:
-    names = sorted({file.name.rsplit("-", 3)[0] for file in (splits / "data").glob("*.parquet")})
-    names.sort(key=lambda name: (name != "train", name))
-    lines = ["---", "configs:", "- config_name: default", "  data_files:"]
-    for name in names:
-        lines += [f"  - split: {json.dumps(name)}", f"    path: {json.dumps(f'data/{name}-*.parquet')}"]
+    """YAML that lists the splits.
+
+    Not as `configs` with `data_files`: `load_dataset` then takes two folders of one name, or one folder that was
+    written again, for the same dataset, and gives what it has in its cache (seen in datasets 5.2).
+    """
+    files: dict[str, list[Path]] = {}
+    for file in sorted((splits / "data").glob("*.parquet")):
+        files.setdefault(file.name.rsplit("-", 3)[0], []).append(file)
+    lines = ["---", "dataset_info:", "  splits:"]
+    for name in sorted(files, key=lambda name: (name != "train", name)):
+        n_examples = sum(pq.read_metadata(file).num_rows for file in files[name])
+        n_bytes = sum(file.stat().st_size for file in files[name])
+        lines += [f"  - name: {json.dumps(name)}", f"    num_bytes: {n_bytes}", f"    num_examples: {n_examples}"]
     return [*lines, "---", ""]
 
 
