@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import yaml
 
 import dedup
 from dedup.errors import ConfigError, SourceError
@@ -218,7 +219,8 @@ def test_the_card(tmp_path: Path) -> None:
     dedup.run({"dataset": dataset, "output": output, "engine": {"workers": 0}})
     card = (tmp_path / "run/splits/README.md").read_text(encoding="utf-8")
 
-    assert card.startswith('---\nconfigs:\n- config_name: default\n  data_files:\n  - split: "train"\n')
+    (config,) = yaml.safe_load(card.split("---")[1])["configs"]
+    assert {"train", "test", "validation"} == {files["split"] for files in config["data_files"]}
     for text in ("9 kept, 2 dropped, 1 unreadable", "leaks into a held-out split", "duplicate of a kept sample"):
         assert text in card
     assert '"max_distance": {\n    "dhash": 12,\n    "phash": 12\n  }' in card
