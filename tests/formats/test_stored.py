@@ -219,8 +219,8 @@ def test_the_card(tmp_path: Path) -> None:
     dedup.run({"dataset": dataset, "output": output, "engine": {"workers": 0}})
     card = (tmp_path / "run/splits/README.md").read_text(encoding="utf-8")
 
-    (config,) = yaml.safe_load(card.split("---")[1])["configs"]
-    assert {"train", "test", "validation"} == {files["split"] for files in config["data_files"]}
+    said = yaml.safe_load(card.split("---")[1])["dataset_info"]
+    assert {"train": 5, "test": 4, "validation": 1} == {s["name"]: s["num_examples"] for s in said["splits"]}
     for text in ("9 kept, 2 dropped, 1 unreadable", "leaks into a held-out split", "duplicate of a kept sample"):
         assert text in card
     assert '"max_distance": {\n    "dhash": 12,\n    "phash": 12\n  }' in card
