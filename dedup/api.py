@@ -34,7 +34,8 @@ def run(config: Config | Mapping[str, Any] | str | Path, *, overwrite: bool = Fa
 def audit(dataset: Any, **options: Any) -> Run:
     """What is wrong with this dataset? Writes no splits.
 
-    `dataset`: a path, a `datasets.DatasetDict` or a `datasets.Dataset`. `options` are settings of the config by their
+    `dataset`: a path, a `datasets.DatasetDict` or a `datasets.Dataset`; or a list of paths, of which the first is
+    checked and the others are reference sets. `options` are settings of the config by their
     own names (`max_distance=8`, `held_out=["test"]`) or by section (`search={"max_distance": 8}`); with `dir` the
     tables and the report are written there.
     """
@@ -101,6 +102,10 @@ def _run(dataset: Any, options: Mapping[str, Any]) -> Run:
     settings = options_to_settings({name: value for name, value in options.items() if name != "overwrite"})
     if isinstance(dataset, str | Path):
         settings.setdefault("dataset", {})["path"] = str(dataset)
+        return pipeline.run(build(settings), overwrite=overwrite)
+    if isinstance(dataset, list | tuple) and dataset and all(isinstance(path, str | Path) for path in dataset):
+        sources = [{"path": str(path), "reference": at > 0} for at, path in enumerate(dataset)]
+        settings.setdefault("dataset", {})["sources"] = sources
         return pipeline.run(build(settings), overwrite=overwrite)
     return pipeline.run(build(settings), dataset, overwrite=overwrite)
 

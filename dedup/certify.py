@@ -32,16 +32,20 @@ def certificate(
     *,
     limit: int,
     threads: int,
+    in_order: bool = True,
 ) -> dict[str, Any]:
     """Search the written samples again and say what is left between train and the held-out splits.
 
     Every stored byte is read again. `expected` has, by split, the digests that the written rows must have, in their
-    order, None for samples without bytes; `known` the hashes of the input, among them those of every such digest.
+    order (any, without `in_order`), None for samples without bytes; `known` the hashes of the input, among them those
+    of every such digest.
     Raises `SourceError` when anything else was written than what was hashed: then the dataset has changed meanwhile.
     """
     table, row_of_sample = manifest(written.rows, written.name)
     parts, digests = _measured(written, known, setup)
     there = by_split(written.rows["split"].to_pylist(), digests)
+    if not in_order:
+        there, expected = _in_any_order(there), _in_any_order(expected)
     if there != expected:
         changed = sum(
             one != other
@@ -81,6 +85,10 @@ def by_split(splits: Sequence[str | None], digests: Sequence[bytes | None]) -> d
     for split, digest in zip(splits, digests, strict=True):
         grouped.setdefault(split, []).append(digest)
     return grouped
+
+
+def _in_any_order(digests: Mapping[str | None, Sequence[bytes | None]]) -> dict[str | None, list[bytes | None]]:
+    return {split: sorted(of, key=lambda digest: digest or b"") for split, of in digests.items()}
 
 
 def _measured(

@@ -123,14 +123,19 @@ def run(
 def audit(
     source: Annotated[
         list[str],
-        typer.Argument(metavar="SOURCE", help="A folder of images, a manifest or a Hugging Face dataset on disk."),
+        typer.Argument(
+            metavar="SOURCE…",
+            help="A folder of images, a manifest, a WebDataset, a Hugging Face dataset on disk or on the Hub "
+            "(hf://datasets/org/name). Further ones are reference sets: is the first clean of them?",
+        ),
     ],
     output: Output = None,
     like: Annotated[
         Path | None, typer.Option(metavar="RUN", help="Use the resolved settings of this finished run.")
     ] = None,
     form: Annotated[
-        str | None, typer.Option("--source", help="What SOURCE is: imagefolder, manifest or huggingface.")
+        str | None,
+        typer.Option("--source", help="What the first SOURCE is: imagefolder, manifest, huggingface or webdataset."),
     ] = None,
     max_leakage: Annotated[
         float | None, typer.Option(help="Exit with 3 when a larger share of a held-out split leaks.")
@@ -144,15 +149,14 @@ def audit(
     quiet: Quiet = False,  # noqa: FBT002
 ) -> None:
     """Tell what is wrong with a dataset. Needs no config and writes no splits."""
-    if len(source) > 1:
-        message = f"audit: {len(source)} sources are given; several at once are not built yet. Name one."
-        raise ConfigError(message)
     from dedup import formats, pipeline  # they import numba; `--help` should not wait for it
 
     settings: dict[str, Any] = {}
     if like is not None:
         settings = pipeline.like(like, form or formats.detect(Path(source[0])))
-    settings.setdefault("dataset", {}).update({"path": source[0], **({"source": form} if form else {})})
+    first = {**settings.get("dataset", {}), "path": source[0], **({"source": form} if form else {})}
+    references = [{"path": path, "reference": True} for path in source[1:]]
+    settings["dataset"] = {"sources": [first, *references]} if references else first
     settings["gate"] = {"max_leakage": max_leakage, "max_unreadable": max_unreadable}
     settings["output"] = {"dir": str(output or Path("runs") / (Path(source[0]).stem or "audit"))}
     options = {**_options(None, workers), "output.splits": "none"}

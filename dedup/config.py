@@ -7,7 +7,7 @@ the environment to learn a setting.
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Final, Literal, Self
 
 import yaml
@@ -46,10 +46,8 @@ SPLIT_ALIASES: Final = {
 """Other names of the three usual splits, compared without regard to case."""
 
 NOT_BUILT_YET: Final = {
-    "dataset.source": {"webdataset"},
     "hash.algorithms": {"pdq"},
     "hash.mode": {"fast"},
-    "output.splits": {"manifest", "parquet"},
 }
 """Values that the design names and this version refuses by name."""
 
@@ -126,14 +124,20 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class DatasetConfig(Section):
-    """Where the samples come from."""
+class SourceConfig(Section):
+    """Where the samples of one dataset come from."""
 
     source: Annotated[
-        Literal["auto", "imagefolder", "manifest", "huggingface"],
-        _one_of("dataset.source", "auto", "imagefolder", "manifest", "huggingface"),
+        Literal["auto", "imagefolder", "manifest", "huggingface", "webdataset"],
+        _one_of("dataset.source", "auto", "imagefolder", "manifest", "huggingface", "webdataset"),
     ] = "auto"
     path: str | None = None
+    name: str | None = None
+    revision: str | None = None
+    split: Annotated[tuple[str, ...], BeforeValidator(_names)] = ()
+    data_files: Annotated[tuple[str, ...], BeforeValidator(_names)] = ()
+    streaming: StrictBool = False
+    protocols: Annotated[tuple[str, ...], BeforeValidator(_names)] = ()
     top_folders: Annotated[
         Literal["auto", "splits", "labels"], _one_of("dataset.top_folders", "auto", "splits", "labels")
     ] = "auto"
@@ -144,6 +148,56 @@ class DatasetConfig(Section):
     split_column: str | None = None
     label_column: str | None = None
     default_split: str | None = None
+
+
+class NamedSource(SourceConfig):
+    """One of several datasets."""
+
+    path: str
+    prefix: Annotated[str, Field(pattern=r"^[^/\\]+$")] | None = None
+    reference: StrictBool = False
+
+
+class DatasetConfig(SourceConfig):
+    """Where the samples come from: one dataset, or several."""
+
+    sources: tuple[NamedSource, ...] = ()
+
+    @check(mode="after")
+    def _one_or_several(self) -> Self:
+        if not self.sources:
+            return self
+        others = self.model_fields_set - {"sources"}
+        if wrong := sorted(key for key in others if getattr(self, key) != type(self).model_fields[key].default):
+            raise ValueError(f"dataset.sources is given beside {', '.join(wrong)}; move these into its entries")  # noqa: EM102
+        if all(source.reference for source in self.sources):
+            raise ValueError("every entry of dataset.sources is a reference; one must be cleaned")  # noqa: EM101
+        named = [source.prefix for source in self.sources if source.prefix is not None]
+        if twice := sorted({prefix for prefix in named if named.count(prefix) > 1}):
+            raise ValueError(f"dataset.sources: two entries have the prefix {twice[0]!r}; give each its own")  # noqa: EM102
+        return self
+
+    def prefixes(self) -> tuple[str, ...]:
+        """What stands before the ids of each of several datasets: its prefix, else the last part of its path.
+
+        >>> DatasetConfig(sources=({"path": "a/photos"}, {"path": "b/photos.csv", "reference": True})).prefixes()
+        ('photos', 'photos-2')
+        """
+        found: list[str] = []
+        taken = {source.prefix for source in self.sources}
+        for source in self.sources:
+            last = PurePosixPath(source.path.replace("\\", "/").partition("@")[0]).stem or "dataset"
+            prefix, number = source.prefix or last, 1
+            while source.prefix is None and (prefix in taken or prefix in found):
+                number += 1
+                prefix = f"{last}-{number}"
+            found.append(prefix)
+        return tuple(found)
+
+    def reference_splits(self, splits: Iterable[str]) -> set[str]:
+        """Those of the splits that are of a reference set."""
+        prefixes = {p for p, source in zip(self.prefixes(), self.sources, strict=True) if source.reference}
+        return {split for split in splits if split.partition("/")[0] in prefixes}
 
 
 class HashConfig(Section):
@@ -208,10 +262,14 @@ class OutputConfig(Section):
     """Where the result goes. No part of the fingerprint."""
 
     dir: str | None = None
-    splits: Annotated[Literal["same", "none"], _one_of("output.splits", "same", "none")] = "same"
+    splits: Annotated[
+        Literal["same", "imagefolder", "manifest", "parquet", "huggingface", "webdataset", "none"],
+        _one_of("output.splits", "same", "imagefolder", "manifest", "parquet", "huggingface", "webdataset", "none"),
+    ] = "same"
     files: Annotated[Literal["hardlink", "copy", "symlink"], _one_of("output.files", "hardlink", "copy", "symlink")] = (
         "hardlink"
     )
+    push_to_hub: Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$")] | None = None
     report: StrictBool = True
 
 
@@ -259,7 +317,8 @@ class Config(Section):
     def fingerprint_part(self) -> dict[str, Any]:
         """What decides the tables: not where data and output lie, not where the work runs, not the gate."""
         settings = self.model_dump(mode="json", exclude={"gate", "output", "engine"})
-        del settings["dataset"]["path"]
+        for dataset in (settings["dataset"], *settings["dataset"]["sources"]):
+            del dataset["path"]
         return settings
 
 
@@ -279,11 +338,15 @@ class Resolved:
     leakage: str
     duplicates: str
     unreadable: str
+    references: tuple[str, ...] = ()  # splits of reference sets, sorted: held out, and never altered
 
 
 def resolve(config: Config, splits: Iterable[str | None]) -> Resolved:
     """Replace every `auto` by a number. Depends on the config and the names of the splits only."""
-    present = {split for split in splits if split is not None}
+    all_splits = set(splits)
+    present = {split for split in all_splits if split is not None}
+    references = config.dataset.reference_splits(present)
+    own = present - references
     distance = config.search.max_distance
     if distance == "auto":
         distance = AUTO_DISTANCE_PER_64_BITS * config.hash.bits // 64
@@ -291,7 +354,7 @@ def resolve(config: Config, splits: Iterable[str | None]) -> Resolved:
     similarity = config.verify.min_similarity
     verified = config.verify.method == "pixels"
     if config.policy.held_out is not None:
-        held_out = {normal_split(name) or name for name in config.policy.held_out}
+        held_out = {normal_split(name) or name for name in config.policy.held_out} | references
         if unknown := held_out - present:
             message = (
                 f"policy.held_out: no sample is in split {', '.join(map(repr, sorted(unknown)))}. "
@@ -299,11 +362,11 @@ def resolve(config: Config, splits: Iterable[str | None]) -> Resolved:
                 f"dataset.top_folders: splits makes every top folder one."
             )
             raise ConfigError(message)
-        if not present - held_out:
+        if not all_splits - held_out:
             message = "policy.held_out names every split of the dataset: nothing is left to clean."
             raise ConfigError(message)
     else:
-        held_out = present - {"train"} if "train" in present else set()
+        held_out = (own - {"train"} if "train" in own else set()) | references
     return Resolved(
         algorithms=config.hash.algorithms,
         bits=config.hash.bits,
@@ -317,6 +380,7 @@ def resolve(config: Config, splits: Iterable[str | None]) -> Resolved:
         leakage=config.policy.leakage,
         duplicates=config.policy.duplicates,
         unreadable=config.policy.unreadable,
+        references=tuple(sorted(references)),
     )
 
 
@@ -360,8 +424,8 @@ def build(
     """A validated config from nested settings; `where` stands in front of every problem."""
     nested: dict[str, Any] = {k: dict(v) if isinstance(v, Mapping) else v for k, v in settings.items()}
     dataset = nested.get("dataset")
-    if relative_to is not None and isinstance(dataset, dict) and isinstance(dataset.get("path"), str):
-        dataset["path"] = _beside(relative_to, dataset["path"])
+    if relative_to is not None and isinstance(dataset, dict):
+        nested["dataset"] = _placed(relative_to, dataset)
     problems = [problem for override in overrides if (problem := _override(nested, override))]
     for key, value in (options or {}).items():
         _set(nested, key, value)
@@ -370,6 +434,16 @@ def build(
     if problems:
         raise ConfigError(*problems)
     return Config(**sections)
+
+
+def _placed(folder: Path, dataset: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a dataset with its path, and those of `sources`, relative to a folder."""
+    placed = dict(dataset)
+    if isinstance(placed.get("path"), str):
+        placed["path"] = _beside(folder, placed["path"])
+    if isinstance(placed.get("sources"), list):
+        placed["sources"] = [_placed(folder, s) if isinstance(s, Mapping) else s for s in placed["sources"]]
+    return placed
 
 
 def _beside(folder: Path, path: str) -> str:

@@ -19,8 +19,15 @@ from dedup.certify import by_split, certificate
 from dedup.config import Config, OutputConfig, Resolved, build, resolve
 from dedup.engines import choose, cores
 from dedup.errors import ConfigError, RunError, SourceError
-from dedup.formats import Source, keys_of, open_source
-from dedup.formats.imagefolder import ImageFolder
+from dedup.formats import (
+    Source,
+    check_writable,
+    keys_of,
+    open_source,
+    parts_of,
+    push_splits,
+    write_splits,
+)
 from dedup.report import html
 from dedup.report.readme import readme
 from dedup.report.summary import summary
@@ -150,9 +157,12 @@ def run(
         table, row_of_sample = manifest(source.rows, source.name)
         done(len(table))
     resolved = resolve(config, table["split"].unique().to_pylist())
-    result = Run(config, resolved, source, row_of_sample, _output_folder(config.output, source.name))
+    result = Run(
+        config, resolved, source, row_of_sample, _output_folder(config.output, [part.name for part in parts_of(source)])
+    )
     if config.output.splits != "none" and result.dir is not None:
-        source.check_writable()
+        check_writable(source, config.output.splits)
+    _refuse_push(config.output, source)
     result.info = _info(config, _source_info(config, source), table)
     if result.dir is not None:
         folder.prepare(result.dir, result.info["fingerprints"], overwrite=overwrite)
@@ -198,7 +208,7 @@ def decide(
     stored = ("manifest", "hashes", "candidates")
     if output is not None and not (output.exists() and output.samefile(run_folder)):
         place = result.config.output.model_copy(update={"dir": str(output)})
-        result.dir = _output_folder(place, result.info["source"]["name"]) or output
+        result.dir = _output_folder(place, result.info["source"]["names"]) or output
         folder.prepare(result.dir, result.info["fingerprints"], overwrite=False)
         for name in stored:
             tables.write(result.tables[name], result.dir, name, tables.spec_of(result.tables[name]))
@@ -225,7 +235,7 @@ def like(run_folder: Path, form: str) -> dict[str, Any]:
     info = folder.finished(run_folder)
     resolved = folder.read_json(run_folder / folder.SUMMARY)["resolved"]
     settings = {section: dict(info["config"][section]) for section in ("hash", "search", "verify", "policy")}
-    settings["dataset"] = {key: info["config"]["dataset"][key] for key in keys_of(form)}
+    settings["dataset"] = {key: info["config"]["dataset"][key] for key in keys_of(form, info["source"]["form"])}
     settings["search"]["max_distance"] = resolved["max_distance"]
     if resolved["min_similarity"] is not None:
         settings["verify"]["min_similarity"] = resolved["min_similarity"]
@@ -298,34 +308,59 @@ def _write_splits(result: Run) -> None:
     folder.remove(partial)
     partial.mkdir()
     if keep.any():
-        there = source.write(keep, partial, result.config.output.files)
-        path = partial / Path(source.name).name if source.form == "manifest" else partial
-        changes = {"path": str(path), "source": source.form}
-        if isinstance(source, ImageFolder):  # what is left must not be taken for another kind of folder
-            changes["top_folders"] = "splits" if source.has_splits else "labels"
-        written = open_source(result.config.dataset.model_copy(update=changes))
-        result.summary["certificate"] = _certified(result, written, there)
+        output = result.config.output
+        out = write_splits(source, keep, partial, output.splits, output.files)
+        result.summary["certificate"] = _certified(
+            result, open_source(out.config), out.rows, out.default_split, out.in_order
+        )
     card = partial / "README.md"
     if card.exists():  # a sample of that name
         card = partial / "README.dedup.md"
-    folder.write_text(card, readme(result.summary, partial, source.form))
+    folder.write_text(card, readme(result.summary, partial))
     folder.remove(target)
     partial.rename(target)
+    _push(result, target)
 
 
-def _certified(result: Run, written: Source, there: NDArray[np.bool_]) -> dict[str, Any]:
-    """The certificate of what was written: the rows `there`, in the order of the source."""
+def _push(result: Run, target: Path) -> None:
+    """Upload the splits if the config asks for it; a dataset that still leaks stays at home."""
+    repository, certificate = result.config.output.push_to_hub, result.summary["certificate"]
+    if repository is None or certificate is None:
+        return
+    if not certificate["clean"]:
+        logger.warning("Not pushed to %s: %s", repository, certificate["statement"])
+        return
+    push_splits(target, repository)
+    logger.info("Pushed to %s", repository)
+
+
+def _refuse_push(output: OutputConfig, source: Source) -> None:
+    form = source.form if output.splits == "same" else output.splits
+    if output.push_to_hub is not None and (form not in {"parquet", "huggingface"} or output.dir is None):
+        message = "output.push_to_hub: only Parquet splits are pushed. Set output.splits=parquet and output.dir."
+        raise ConfigError(message)
+
+
+def _certified(
+    result: Run,
+    written: Source,
+    there: NDArray[np.bool_],
+    default_split: str | None = None,
+    in_order: bool = True,  # noqa: FBT001, FBT002
+) -> dict[str, Any]:
+    """The certificate of what was written: the rows `there`, in the order of the source unless `in_order` is false."""
     config = result.config
     sample_of_row = pa.array(np.argsort(result.row_of_sample)[there])
     splits, digests = result.manifest["split"].take(sample_of_row), result.hashes["file_digest"].take(sample_of_row)
     return certificate(
         written,
         result.hashes,
-        by_split(splits.to_pylist(), digests.to_pylist()),
+        by_split([split or default_split for split in splits.to_pylist()], digests.to_pylist()),
         Setup.of(config),
         result.resolved,
         limit=config.search.max_candidates,
         threads=_threads(config),
+        in_order=in_order,
     )
 
 
@@ -406,7 +441,9 @@ def _refuse_what_was_not_searched(result: Run) -> None:
 
 def specs(config: Config, resolved: Resolved) -> dict[str, dict[str, Any]]:
     """What made each table: the settings it depends on, upstream ones included."""
-    dataset = config.dataset.model_dump(mode="json", exclude={"path", "source"})
+    dataset = config.fingerprint_part()["dataset"]
+    for of_one in (dataset, *dataset["sources"]):
+        del of_one["source"]
     hash_spec = Setup.of(config).spec()
     search = {
         "max_distance": resolved.max_distance,
@@ -421,6 +458,7 @@ def specs(config: Config, resolved: Resolved) -> dict[str, dict[str, Any]]:
     }
     with_held_out = {**of_pairs, "policy": {"held_out": list(resolved.held_out)}}
     policy = {key: getattr(resolved, key) for key in ("leakage", "duplicates", "unreadable")}
+    references = {"references": list(resolved.references)} if resolved.references else {}
     return {
         "manifest": {"dataset": dataset},
         "hashes": of_hashes,
@@ -428,7 +466,7 @@ def specs(config: Config, resolved: Resolved) -> dict[str, dict[str, Any]]:
         "pairs": of_pairs,
         "groups": with_held_out,
         "leakage": with_held_out,
-        "decisions": {**of_pairs, "policy": {"held_out": list(resolved.held_out), **policy}},
+        "decisions": {**of_pairs, "policy": {"held_out": list(resolved.held_out), **policy, **references}},
     }
 
 
@@ -444,33 +482,42 @@ def _store_parts(result: Run, name: str, parts: Iterator[pa.Table]) -> None:
         result.tables[name] = tables.write_parts(parts, result.dir, name, spec)
 
 
-def _output_folder(output: OutputConfig, dataset: str) -> Path | None:
-    """Where the run goes: neither into the dataset, whose samples its files would become, nor around it."""
+def _output_folder(output: OutputConfig, datasets: Sequence[str]) -> Path | None:
+    """Where the run goes: neither into a dataset, whose samples its files would become, nor around it."""
     if output.dir is None:
         return None
     if not output.dir.strip():
         message = "output.dir is empty. Name a folder."
         raise ConfigError(message)
     out = Path(output.dir).expanduser()
-    if Path(dataset).is_dir() and folder.inside(out, Path(dataset)):
-        message = f"output.dir {str(out)!r} lies inside the dataset {dataset!r}. Name a folder outside it."
-        raise ConfigError(message)
-    if Path(dataset).exists() and folder.inside(Path(dataset), out):
-        message = f"The dataset {dataset!r} lies inside the output folder {str(out)!r}. Name another folder."
-        raise ConfigError(message)
+    for dataset in datasets:
+        if Path(dataset).is_dir() and folder.inside(out, Path(dataset)):
+            message = f"output.dir {str(out)!r} lies inside the dataset {dataset!r}. Name a folder outside it."
+            raise ConfigError(message)
+        if Path(dataset).exists() and folder.inside(Path(dataset), out):
+            message = f"The dataset {dataset!r} lies inside the output folder {str(out)!r}. Name another folder."
+            raise ConfigError(message)
     return out
 
 
 def _source_info(config: Config, source: Source) -> dict[str, Any]:
-    in_memory = config.dataset.path is None
-    return {"form": source.form, "name": source.name, "in_memory": in_memory, "skipped": dict(source.skipped)}
+    in_memory = config.dataset.path is None and not config.dataset.sources
+    names = [part.name for part in parts_of(source)]
+    return {
+        "form": source.form,
+        "name": source.name,
+        "names": names,
+        "in_memory": in_memory,
+        "skipped": dict(source.skipped),
+    }
 
 
 def _info(config: Config, source: Mapping[str, Any], table: pa.Table) -> dict[str, Any]:
     """What `run.json` says before the work begins."""
     settings = config.model_dump(mode="json")
-    if config.dataset.path is not None:
-        settings["dataset"]["path"] = str(Path(config.dataset.path).expanduser().absolute())
+    for of_one in (settings["dataset"], *settings["dataset"]["sources"]):
+        if of_one["path"] is not None and "://" not in of_one["path"]:
+            of_one["path"] = str(Path(of_one["path"]).expanduser().absolute())
     return {
         "state": "started",
         "config": settings,

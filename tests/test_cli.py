@@ -222,7 +222,6 @@ class TestBadInput:
         [
             ("hash.mode", "fast"),
             ("hash.algorithms", "[pdq]"),
-            ("dataset.source", "webdataset"),
         ],
     )
     def test_what_is_not_built_yet(self, clean: Path, tmp_path: Path, key: str, value: str) -> None:
@@ -266,13 +265,13 @@ class TestBadInput:
         assert "phtos' does not exist" in said(result)
         assert not (tmp_path / "out").exists()
 
-    @pytest.mark.parametrize("url", ["hf://datasets/org/name", "https://example.com/x.zip", "s3://bucket/x"])
+    @pytest.mark.parametrize("url", ["hf://org/name", "https://example.com/x.zip", "s3://bucket/x"])
     def test_a_url(self, url: str, tmp_path: Path) -> None:
-        """Remote datasets are refused by name, not looked for."""
+        """What is neither a dataset on the Hub nor a manifest is refused by name, not looked for."""
         result = dedup("audit", url, "-o", tmp_path / "out")
 
         assert result.exit_code == 2
-        assert "not built yet" in said(result)
+        assert url in said(result)
 
     def test_an_empty_folder(self, tmp_path: Path) -> None:
         """A folder without images is 1, says what was skipped, and writes nothing."""
@@ -344,12 +343,12 @@ class TestBadInput:
         assert "--overwrite" in said(result)
         assert before == (finished / "run.json").read_bytes()
 
-    def test_two_sources(self, clean: Path) -> None:
-        """Several sources at once are not built yet and refused by count."""
-        result = dedup("audit", clean, clean)
+    def test_two_sources(self, clean: Path, tmp_path: Path) -> None:
+        """The second source is a reference set: whatever it shares with the first is a leak."""
+        result = dedup("audit", clean, clean, "-o", tmp_path / "out", "--max-leakage", "0", *FAST)
 
-        assert result.exit_code == 2
-        assert "not built yet" in said(result)
+        assert result.exit_code == 3
+        assert "is in train" in said(result) or "are in train" in said(result)
 
     @pytest.mark.parametrize("command", ["decide", "report"])
     def test_no_run(self, command: str, tmp_path: Path) -> None:

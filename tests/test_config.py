@@ -77,7 +77,6 @@ def test_a_distance_beyond_the_code_is_named_beside_other_problems() -> None:
 @pytest.mark.parametrize(
     ("key", "value"),
     [
-        ("dataset.source", "webdataset"),
         ("hash.algorithms", "pdq"),
         ("hash.mode", "fast"),
     ],

@@ -6,7 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import datasets
@@ -17,10 +17,13 @@ from nbclient import NotebookClient
 
 from dedup import config as configuration
 from tests import pictures
+from tests.formats import hub
+from tests.formats import made as forms
 
 ROOT = Path(__file__).parents[1]
 CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+YAML = re.compile(r"[\w-]+\.yaml")
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
@@ -54,13 +57,28 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for split, seeds in {"train": (1, 2, 3, 3), "test": (1, 9)}.items()
     }
     datasets.DatasetDict(made).save_to_disk(str(folder / "my_dataset"))
+    forms.webdataset(folder / "shards", forms.rows())
+    forms.parquet(folder / "hub" / "main", forms.rows())
+    pictures.folder(folder / "benchmark", ["test/x.png", "test/y.png"], first_seed=1)
+    pictures.folder(folder / "with_metadata", ["train/1.jpg", "test/2.jpg"])
+    for split, name in (("train", "1.jpg"), ("test", "2.jpg")):
+        records = [{"file_name": name, "animal": "cat"}]
+        forms.table(folder / "with_metadata" / split / "metadata.jsonl", records)
     return folder
 
 
 def shell(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
     """Run shell lines in a folder, with this environment's `dedup` in front."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    environment = os.environ | {"PATH": path, "HF_HUB_OFFLINE": "1"}
+    # A cache of its own: `datasets` takes folders of one relative name for one dataset.
+    environment = os.environ | {"PATH": path, "HF_HUB_OFFLINE": "1", "HF_HOME": str(folder / "hf")}
+    if "hf://" in command or any("hf://" in (folder / name).read_text() for name in YAML.findall(command)):
+        with hub.serving(folder / "hub") as served:
+            return _shell(command, folder, environment | {"HF_HUB_OFFLINE": "0", "HF_ENDPOINT": served.endpoint})
+    return _shell(command, folder, environment)
+
+
+def _shell(command: str, folder: Path, environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         ["sh", "-ec", command], cwd=folder, env=environment, capture_output=True, text=True, check=False
     )
@@ -96,7 +114,7 @@ def test_every_code_block_runs(page: Path, workplace: Path, tmp_path: Path) -> N
         else:
             assert language == "yaml", f"{page.name} has a block in {language!r} that no test runs"
             settings = configuration.build(yaml.safe_load(code))
-            assert settings.dataset.path is not None
+            assert settings.dataset.path is not None or settings.dataset.sources
             name = "my.yaml" if page.name == "README.md" else "block.yaml"
             (tmp_path / name).write_text(code, encoding="utf-8")
             done = shell(f"dedup run {name} -o {tmp_path / 'of_block'} --overwrite", tmp_path)

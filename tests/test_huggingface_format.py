@@ -304,11 +304,6 @@ def test_what_is_no_dataset(wrong: object) -> None:
     assert type(wrong).__name__ in refusal(wrong)
 
 
-def test_a_streamed_dataset_is_refused(splits: DatasetDict) -> None:
-    """A streamed dataset has no rows to choose from: it is refused by name."""
-    assert "IterableDataset" in refusal(splits["train"].to_iterable_dataset())
-
-
 def test_two_names_of_one_split(splits: DatasetDict) -> None:
     """`val` beside `validation` is refused, naming both."""
     splits["validation"] = splits["val"]

@@ -1,25 +1,45 @@
 """Forms of datasets: one file each says how its samples are read and how its filtered splits are written."""
 
+import re
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from dedup.config import DatasetConfig
+from dedup.config import DatasetConfig, NamedSource
 from dedup.errors import ConfigError, SourceError
+from dedup.formats.crossing import check_writable, push_splits, write_splits
 from dedup.formats.imagefolder import ImageFolder
-from dedup.formats.manifest import SUFFIXES, Manifest
+from dedup.formats.manifest import Manifest
+from dedup.formats.places import is_url, local, protocol
+from dedup.formats.records import SUFFIXES
+from dedup.formats.several import Part, Several
 from dedup.formats.source import PAYLOAD, ROWS, Source, read_bytes
+from dedup.formats.webdataset import WebDataset
 from dedup.images import FILE_SUFFIXES
 
-__all__ = ["PAYLOAD", "ROWS", "Source", "detect", "keys_of", "open_source", "read_bytes"]
+__all__ = [
+    "PAYLOAD",
+    "ROWS",
+    "Source",
+    "check_writable",
+    "detect",
+    "keys_of",
+    "open_source",
+    "parts_of",
+    "push_splits",
+    "read_bytes",
+    "write_splits",
+]
 
-
+_OF_THE_HUB = ("name", "revision", "split", "data_files", "streaming")
 _UNUSED = {
-    "imagefolder": ("path_column", "bytes_column", "image_column", "id_column", "split_column", "label_column"),
-    "manifest": ("image_column", "top_folders"),
-    "huggingface": ("path_column", "bytes_column", "split_column", "default_split", "top_folders"),
+    "imagefolder": ("path_column", "bytes_column", "protocols", *_OF_THE_HUB),
+    "manifest": ("image_column", "top_folders", *_OF_THE_HUB),
+    "huggingface": ("path_column", "bytes_column", "split_column", "default_split", "top_folders", "protocols"),
+    "webdataset": ("path_column", "bytes_column", "top_folders", "protocols", *_OF_THE_HUB),
 }
 """Keys of `dataset` that say nothing about a form."""
 
@@ -27,35 +47,72 @@ _UNUSED = {
 def open_source(config: DatasetConfig, dataset: Any = None) -> Source:
     """The dataset that the config names, or the `datasets` object given."""
     if dataset is not None:
-        from dedup.formats.huggingface import in_memory  # `datasets` takes a second to import
+        from dedup.formats.hub import in_memory  # `datasets` takes a second to import
 
         _refuse_unused(config, "huggingface")
         return in_memory(dataset, config)
+    if config.sources:
+        named = zip(config.sources, config.prefixes(), strict=True)
+        return Several([Part(open_source(_single(entry)), entry, prefix) for entry, prefix in named])
     if config.path is None or not config.path.strip():
         message = "dataset.path: no dataset is named. Give a path."
         raise ConfigError(message)
-    if "://" in config.path:
-        message = f"dataset.path: {config.path!r} is not local; datasets on the Hub and other URLs are not built yet."
-        raise ConfigError(message)
-    path = Path(config.path).expanduser()
+    if is_url(config.path) and protocol(config.path) != "file":
+        return _remote(config.path, config)
+    path = Path(local(config.path)).expanduser()
     if not path.exists():
-        message = f"dataset.path: {config.path!r} does not exist."
+        hint = " A dataset on the Hub is written hf://datasets/org/name." if _REPOSITORY.fullmatch(config.path) else ""
+        message = f"dataset.path: {config.path!r} does not exist.{hint}"
         raise ConfigError(message)
     form = detect(path) if config.source == "auto" else config.source
     _refuse_unused(config, form)
     if form == "huggingface":
-        from dedup.formats.huggingface import on_disk  # `datasets` takes a second to import
+        from dedup.formats.hub import on_disk  # `datasets` takes a second to import
 
         return on_disk(path, config)
+    if form == "webdataset":
+        return WebDataset(path, config)
     if path.is_dir() != (form == "imagefolder"):
         message = f"dataset.source is {form!r}, but {config.path!r} is a {'folder' if path.is_dir() else 'file'}."
         raise ConfigError(message)
     return ImageFolder(path, config) if form == "imagefolder" else Manifest(path, config)
 
 
-def keys_of(form: str) -> tuple[str, ...]:
-    """Keys of `dataset` besides path and source that mean something to a form."""
-    return tuple(key for key in DatasetConfig.model_fields if key not in {"path", "source", *_UNUSED[form]})
+def parts_of(source: Source) -> Sequence[Source]:
+    """The datasets that are opened together, or the only one."""
+    return [part.source for part in source.parts] if isinstance(source, Several) else [source]
+
+
+def _single(entry: NamedSource) -> DatasetConfig:
+    return DatasetConfig(**entry.model_dump(exclude={"prefix", "reference"}))
+
+
+_REPOSITORY: Final = re.compile(r"[\w.-]+/[\w.-]+")
+
+
+def _remote(url: str, config: DatasetConfig) -> Source:
+    """What a URL names: a dataset on the Hub or a manifest. Nothing else is tried, so no slip reaches the network."""
+    if protocol(url) == "hf":
+        from dedup.formats.hub import on_hub  # `datasets` takes a second to import
+
+        _refuse_unused(config, "huggingface")
+        return on_hub(url, config)
+    if config.source in {"auto", "manifest"} and url.lower().endswith(SUFFIXES):
+        _refuse_unused(config, "manifest")
+        return Manifest(url, config)
+    message = (
+        f"dataset.path: {url!r} is neither a dataset on the Hub (hf://datasets/org/name) nor a manifest "
+        f"({', '.join(SUFFIXES)}). Other URLs cannot be read: copy the dataset to this machine."
+    )
+    raise ConfigError(message)
+
+
+def keys_of(form: str, like: str) -> tuple[str, ...]:
+    """Keys of `dataset` besides path and source that a dataset of some form can take over from one of another form."""
+    others = {"path", "source", "sources", *_OF_THE_HUB, *_UNUSED[form]}
+    if form != like and form in {"imagefolder", "webdataset"}:  # their columns are of another kind
+        others |= {key for key in DatasetConfig.model_fields if key.endswith("_column")}
+    return tuple(key for key in DatasetConfig.model_fields if key not in others)
 
 
 def _refuse_unused(config: DatasetConfig, form: str) -> None:
@@ -70,18 +127,25 @@ def _refuse_unused(config: DatasetConfig, form: str) -> None:
 
 
 def detect(path: Path) -> str:
-    """The form of what lies at `path`.
+    """The form of what lies at `path`, a folder, a file or a URL.
 
-    A folder with `dataset_dict.json` or `state.json` is what `save_to_disk` wrote; one with Parquet files in it or one
-    level down is a Hugging Face dataset; any other folder is an image folder. A Parquet file is a Hugging Face dataset
-    if a column is an image struct, else a manifest, as CSV, TSV and JSONL files are.
+    A folder with `dataset_dict.json` or `state.json` is what `save_to_disk` wrote; one with Parquet or Arrow files in
+    it or one level down is a Hugging Face dataset; one with tar files is a WebDataset; any other folder is an image
+    folder. A Parquet file is a Hugging Face dataset if a column is an image struct, else a manifest, as CSV, TSV and
+    JSONL files are; an Arrow file is a Hugging Face dataset, a tar file a WebDataset.
     """
+    if str(path).startswith("hf:"):
+        return "huggingface"
     if path.is_dir():
         if (path / "dataset_dict.json").exists() or (path / "state.json").exists():
             return "huggingface"
-        found = (file for pattern in ("*.parquet", "*/*.parquet") for file in path.glob(pattern))
-        return "huggingface" if any(file.stem != "metadata" for file in found) else "imagefolder"
+        found = [file for pattern in ("*.*", "*/*.*") for file in path.glob(pattern)]
+        if any(file.suffix in {".parquet", ".arrow"} and file.stem != "metadata" for file in found):
+            return "huggingface"
+        return "webdataset" if any(file.suffix == ".tar" for file in found) else "imagefolder"
     suffix = path.suffix.lower()
+    if suffix in {".arrow", ".tar"}:
+        return "huggingface" if suffix == ".arrow" else "webdataset"
     if suffix == ".parquet":
         try:
             schema = pq.read_schema(path)

@@ -1,56 +1,71 @@
 """A folder of image files: `split/label/file`, `split/file`, `label/file` or just files, at any depth."""
 
+import json
+import logging
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from dedup.config import DatasetConfig, normal_split
-from dedup.errors import SourceError
-from dedup.formats.source import PAYLOAD, ROWS, check_split_names, place, printable
+from dedup.errors import ConfigError, SourceError
+from dedup.formats.metadata import NAMES, Parts, read_metadata
+from dedup.formats.source import PAYLOAD, ROWS, Names, Sample, check_split_names, place, printable, put, safe
 from dedup.images import FILE_SUFFIXES
+
+logger = logging.getLogger(__name__)
 
 
 class ImageFolder:
-    """The image files below a folder. Ids are their paths below it, with forward slashes."""
+    """The image files below a folder and what metadata says of them. Ids are their paths below it, with `/`."""
 
     form: str = "imagefolder"
 
     def __init__(self, root: Path, config: DatasetConfig) -> None:
         self.root = root
         self.name = str(root)
-        files, skipped = _scan(root)
+        self._config = config
+        files, places, skipped = _scan(root)
+        self._metadata = list(read_metadata(root, places, config.image_column))
+        skipped["not_an_image"] += len(places) - len(self._metadata)
+        files = self._with_named(files)
         folders = {parts[0] for parts in files if len(parts) > 1}
-        splits: dict[str, str | None] = {folder: normal_split(folder) for folder in folders}
+        splits: dict[str, str | None] = {folder: normal_split(printable(folder)) for folder in folders}
         if not _are_splits(set(splits.values()), config.top_folders):
             splits = {}
         self.has_splits = bool(splits)
         check_split_names({printable(raw): normal for raw, normal in splits.items()}, self.name)
-        if splits and config.default_split is None:
-            outside = [parts for parts in files if len(parts) == 1]
-            skipped["outside_splits"] = len(outside)
-            files = [parts for parts in files if len(parts) > 1]
-        if not files:
+        said = self._said(config)
+        default = normal_split(config.default_split)
+        self._files, named, split_of, labels = [], [], [], []
+        for parts in files:
+            has_split = len(parts) > 1 and parts[0] in splits
+            row = said.get(parts, _Said())
+            split = row.split or (splits[parts[0]] if has_split else default)
+            if splits and split is None:
+                skipped["outside_splits"] += 1
+                continue
+            inner = parts[1:-1] if has_split else parts[:-1]
+            self._files.append(parts)
+            named.append(row.id)
+            split_of.append(split)
+            labels.append(row.label if row.labelled else printable(inner[0]) if inner else None)
+        if not self._files:
             found = ", ".join(f"{n} {reason.replace('_', ' ')}" for reason, n in sorted(skipped.items()) if n)
             why = f"skipped: {found}" if found else "it is empty"
             message = f"{root}: no image files in this folder or below it ({why})."
             raise SourceError(message)
         self.skipped: Mapping[str, int] = {reason: n for reason, n in sorted(skipped.items()) if n}
-        self._files = files
-        default = normal_split(config.default_split)
-        ids = _ids(files)
-        split_of, labels = [], []
-        for parts in files:
-            has_split = len(parts) > 1 and parts[0] in splits
-            split_of.append((normal_split(printable(parts[0])) if has_split else default) if splits else default)
-            inner = parts[1:-1] if has_split else parts[:-1]
-            labels.append(printable(inner[0]) if inner else None)
-        self.rows = pa.table([ids, split_of, labels, ids], schema=ROWS)
+        uris = _ids(self._files)
+        ids = [name or uri for name, uri in zip(named, uris, strict=True)]
+        self.rows = pa.table([ids, split_of, labels, uris], schema=ROWS)
 
     def payloads(self, size: int) -> Iterator[pa.RecordBatch]:
         """PAYLOAD batches of all rows."""
@@ -66,11 +81,32 @@ class ImageFolder:
         """Every folder can be written."""
 
     def write(self, keep: NDArray[np.bool_], folder: Path, files: str) -> NDArray[np.bool_]:
-        """The kept files at the same places below `folder`; which of them are there."""
-        written = keep.copy()
+        """The kept files at the same places below `folder`, and the rows of the metadata that name them.
+
+        Rows of metadata that name no sample stay where they are: nothing speaks against them. A kept file that does not
+        exist is there only if metadata names it.
+        """
+        named = {parts for metadata in self._metadata for parts in metadata.files}
+        there = keep.copy()
         for row in np.flatnonzero(keep):
-            written[row] = place(self._path(row), folder.joinpath(*self._files[row]), files)
-        return written
+            placed = place(self._path(row), folder.joinpath(*self._files[row]), files)
+            there[row] = placed or self._files[row] in named
+        dropped = {self._files[row] for row in np.flatnonzero(~keep)}
+        for metadata in self._metadata:
+            kept_rows = np.array([parts not in dropped for parts in metadata.files], dtype=bool)
+            metadata.write(folder, kept_rows)
+            for companions in metadata.companions:
+                for row in np.flatnonzero(kept_rows):
+                    original = self._encoded(companions[row])
+                    target = folder.joinpath(*companions[row])
+                    if not os.path.lexists(target):
+                        place(original, target, files)
+        return there
+
+    def written(self, folder: Path) -> DatasetConfig:
+        """The same settings; what is left must not be taken for another kind of folder."""
+        kind = "splits" if self.has_splits else "labels"
+        return self._config.model_copy(update={"source": self.form, "path": str(folder), "top_folders": kind})
 
     def dataset_dict(self, keep: NDArray[np.bool_]) -> Any:
         """The kept files as datasets with the columns image, label and id."""
@@ -79,7 +115,94 @@ class ImageFolder:
         return files_as_dataset_dict(self.rows, [os.fsdecode(self._path(r)) for r in range(len(keep))], keep)
 
     def _path(self, row: int | np.integer[Any]) -> bytes:
-        return os.fsencode(os.path.join(self.root, *self._files[int(row)]))  # noqa: PTH118  # not always UTF-8
+        return self._encoded(self._files[int(row)])
+
+    def _encoded(self, parts: Parts) -> bytes:
+        return os.fsencode(os.path.join(self.root, *parts))  # noqa: PTH118  # not always UTF-8
+
+    def _with_named(self, files: list[Parts]) -> list[Parts]:
+        """The samples: scanned files and files that only metadata names, without the files of other image columns."""
+        scanned = set(files)
+        named = {parts for metadata in self._metadata for parts in metadata.files}
+        missing = {p for p in named - scanned if not os.path.isfile(self._encoded(p))}  # noqa: PTH113
+        if missing:
+            metadata, first = next((m, p) for m in self._metadata for p in m.files if p in missing)
+            text = f"{metadata.name} names files that do not exist, the first is {'/'.join(first)!r}"
+            if not named - missing:
+                message = f"{text}: none of them does. file_name is relative to the folder of the metadata."
+                raise SourceError(message)
+            logger.warning(
+                "%s, %s in all. They are listed as missing: restore them or remove their rows.",
+                text,
+                f"{len(missing):,}",
+            )
+        companions = {p for metadata in self._metadata for column in metadata.companions for p in column}
+        return sorted(named | (scanned - companions))
+
+    def _refuse_columns(self, config: DatasetConfig) -> None:
+        """A folder without metadata has no columns to name."""
+        keys = [key for key in ("image_column", "id_column", "split_column", "label_column") if getattr(config, key)]
+        if keys and not self._metadata:
+            problems = [
+                f"dataset.{key}: not used by the form 'imagefolder' without metadata; take it out." for key in keys
+            ]
+            raise ConfigError(*problems)
+
+    def _said(self, config: DatasetConfig) -> dict[Parts, "_Said"]:
+        """What metadata says of each file; where several rows name one file, the first."""
+        said: dict[Parts, _Said] = {}
+        named_columns = [c for c in (config.id_column, config.label_column, config.split_column) if c is not None]
+        self._refuse_columns(config)
+        for metadata in self._metadata:
+            for column in named_columns:
+                if column not in metadata.records.names:
+                    known = ", ".join(map(repr, metadata.records.names))
+                    message = f"{metadata.name}: no column {column!r}. It has {known}."
+                    raise SourceError(message)
+            ids = metadata.texts([config.id_column] if config.id_column else [])
+            of_label = [config.label_column] if config.label_column else ["label", "class"]
+            labels = metadata.texts(of_label)
+            labelled = bool({*of_label} & {*metadata.records.names})
+            raw = metadata.texts([config.split_column or "split"])
+            check_split_names({name: normal_split(name) for name in raw if name is not None}, metadata.name)
+            for parts, name, split, label in zip(metadata.files, ids, raw, labels, strict=True):
+                said.setdefault(parts, _Said(name, normal_split(split), label, labelled))
+        return said
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """What metadata says of one file."""
+
+    id: str | None = None
+    split: str | None = None
+    label: str | None = None
+    labelled: bool = False  # the metadata has a column of labels: null means none, whatever the folder is called
+
+
+def write_samples(samples: Iterable[Sample], folder: Path, files: str) -> DatasetConfig:
+    """Samples of another form as `split/label/file`, with a `metadata.jsonl` in each split.
+
+    It has the columns file_name, id, label and split as they were: folders cannot be named by every text.
+    """
+    names = Names()
+    with ExitStack() as stack:
+        metadata: dict[tuple[str, ...], IO[str]] = {}
+        for sample in samples:
+            label = safe(sample.label or "")
+            if sample.split is None and normal_split(label) in {"train", "validation", "test"}:
+                label = f"class_{label}"  # or it would be read as a split
+            parts = names.of(sample, sample.split, label)
+            above = tuple(filter(None, [safe(sample.split or "")]))
+            if above not in metadata:
+                folder.joinpath(*above).mkdir(parents=True, exist_ok=True)
+                path = folder.joinpath(*above, "metadata.jsonl")
+                metadata[above] = stack.enter_context(path.open("w", encoding="utf-8"))
+            put(sample, folder.joinpath(*parts), files)
+            row = {"file_name": "/".join(parts[len(above) :]), "id": sample.id, "label": sample.label}
+            row |= {"split": sample.split} if sample.split is not None else {}
+            metadata[above].write(json.dumps(row, ensure_ascii=False) + "\n")
+    return DatasetConfig(source="imagefolder", path=str(folder), id_column="id")
 
 
 def _are_splits(names: Set[str | None], top_folders: str) -> bool:
@@ -96,7 +219,7 @@ def _is_folder(entry: "os.DirEntry[str]") -> bool:
         return False
 
 
-def _ids(files: Sequence[tuple[str, ...]]) -> list[str]:
+def _ids(files: Sequence[Parts]) -> list[str]:
     r"""Paths with `/`. Bytes that are not UTF-8 show as `\xNN`, with more backslashes where that name is taken."""
     paths = ["/".join(parts) for parts in files]
     taken = {path for path in paths if printable(path) == path}
@@ -110,12 +233,13 @@ def _ids(files: Sequence[tuple[str, ...]]) -> list[str]:
     return ids
 
 
-def _scan(root: Path) -> tuple[list[tuple[str, ...]], Counter[str]]:
-    """Paths of the image files below root, as tuples of names in sorted order, and what was skipped."""
-    files: list[tuple[str, ...]] = []
+def _scan(root: Path) -> tuple[list[Parts], list[Parts], Counter[str]]:
+    """Image files below root and metadata files, as tuples of names in sorted order, and what was skipped."""
+    files: list[Parts] = []
+    metadata: list[Parts] = []
     skipped: Counter[str] = Counter()
 
-    def walk(folder: str, parts: tuple[str, ...], above: frozenset[tuple[int, int]]) -> None:
+    def walk(folder: str, parts: Parts, above: frozenset[tuple[int, int]]) -> None:
         try:
             status = os.stat(folder)  # noqa: PTH116
             entries = list(os.scandir(folder))
@@ -133,8 +257,10 @@ def _scan(root: Path) -> tuple[list[tuple[str, ...]], Counter[str]]:
                 walk(entry.path, (*parts, entry.name), above | {here})
             elif os.path.splitext(entry.name)[1].lower() in FILE_SUFFIXES:  # noqa: PTH122  # ten times faster here
                 files.append((*parts, entry.name))
+            elif entry.name in NAMES:
+                metadata.append((*parts, entry.name))
             else:
                 skipped["not_an_image"] += 1
 
     walk(str(root), (), frozenset())
-    return sorted(files), skipped
+    return sorted(files), metadata, skipped

@@ -1,22 +1,28 @@
 """A manifest: CSV, TSV, JSONL or Parquet with one row per sample, naming a file or holding its bytes."""
 
 import csv
-import json
+import logging
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from dedup.config import DatasetConfig, normal_split
 from dedup.errors import SourceError
-from dedup.formats.source import PAYLOAD, ROWS, check_split_names, place
+from dedup.formats.places import beside, content, is_url, local, protocol
+from dedup.formats.records import open_records
+from dedup.formats.source import PAYLOAD, ROWS, Names, Sample, check_split_names, place, put
 
-SUFFIXES: Final = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
+logger = logging.getLogger(__name__)
+
+WRITTEN: Final = "manifest.csv"
+"""Name of the manifest that samples of another form are written to."""
+
+_NO_NETWORK: Final = frozenset({"file", "memory"})
 
 _DEFAULT_COLUMNS: Final = {
     "path": ("path", "file_name", "filename", "filepath", "file_path", "image_path", "file"),
@@ -28,18 +34,19 @@ _DEFAULT_COLUMNS: Final = {
 
 
 class Manifest:
-    """The rows of a manifest. Paths are relative to it; further columns are carried through to the output."""
+    """The rows of a manifest at a path or URL. Paths are relative to it; further columns are carried through."""
 
     form: str = "manifest"
     skipped: Mapping[str, int] = {}
 
-    def __init__(self, path: Path, config: DatasetConfig) -> None:
-        self.name = str(path)
-        self.root = path.parent
-        self._file = path
-        self._records = _open(path)
+    def __init__(self, path: str | Path, config: DatasetConfig) -> None:
+        self.name = self._file = local(str(path))
+        self.root = None if is_url(self._file) else Path(self._file).parent
+        self._config = config
+        self._records = open_records(self._file)
         columns = self._columns(config)
         self._paths: list[str | None] = self._texts(columns["path"])
+        self._fetched = self._protocols(config)
         self._bytes_column = columns["bytes"]
         n_rows = self._records.n_rows
         if n_rows == 0:
@@ -49,7 +56,7 @@ class Manifest:
         normal = {raw: normal_split(raw) for raw in set(raw_splits) if raw is not None}
         check_split_names(normal, self.name)
         splits = [None if raw is None else normal[raw] for raw in raw_splits]
-        uris = [None if p is None else str(PurePosixPath(p)) for p in self._paths]
+        uris = [p if p is None or is_url(p) else str(PurePosixPath(p)) for p in self._paths]
         ids = self._texts(columns["id"]) if columns["id"] else [self._default_id(uri) for uri in uris]
         for row, name in enumerate(ids):
             if name is None and columns["id"]:
@@ -68,8 +75,14 @@ class Manifest:
     def payload_of(self, rows: Sequence[int]) -> Iterator[pa.RecordBatch]:
         """One PAYLOAD batch of the named rows."""
         paths = [self._path(row) for row in rows]
-        data = self._records.binary(self._bytes_column, rows) if self._bytes_column else [None] * len(rows)
-        yield pa.record_batch([list(rows), paths, data], schema=PAYLOAD)
+        data: list[bytes | None] = [None] * len(rows)
+        if self._bytes_column:
+            data = self._records.binary(self._bytes_column, rows)
+        for i, path in enumerate(paths):
+            if data[i] is None and path is not None and self._is_fetched(path):
+                data[i] = content(path)
+        names = [path and os.fsencode(local(path)) for path in paths]
+        yield pa.record_batch([list(rows), names, data], schema=PAYLOAD)
 
     def check_writable(self) -> None:
         """Every manifest can be written."""
@@ -77,17 +90,27 @@ class Manifest:
     def write(self, keep: NDArray[np.bool_], folder: Path, files: str) -> NDArray[np.bool_]:
         """The kept rows, every column as it was, under the manifest's own name, with the files they name beside it.
 
-        Paths that lead out of the manifest's folder are made absolute instead, and nothing is put beside it for them.
+        Paths that lead out of the manifest's folder, and URLs, are made absolute instead, and nothing is put beside it
+        for them.
         """
         folder.mkdir(parents=True, exist_ok=True)
-        outside = {p for p in self._paths if p and (os.path.isabs(p) or _leads_out(os.path.normpath(p)))}  # noqa: PTH117
-        changes = {self._path_column: lambda p: self._absolute(p) if p in outside else p} if outside else {}
-        self._records.write(folder / self._file.name, keep, changes)
+        target = folder / PurePosixPath(self._file).name
+        outside = {path for path in self._paths if path and self._leads_out(path)}
+        changes = {}
+        if outside and self._path_column:
+            changes[self._path_column] = lambda p: self._absolute(p) if p in outside else p
+        self._records.write(target, keep, changes)
         inside = {self._paths[row] for row in np.flatnonzero(keep)} - outside - {None, ""}
         for path in sorted(filter(None, inside)):
             if not os.path.lexists(folder / path):
                 place(os.fsencode(self._absolute(path)), folder / path, files)
         return keep
+
+    def written(self, folder: Path) -> DatasetConfig:
+        """The same settings; URLs that were read may be read again."""
+        path = str(folder / PurePosixPath(self._file).name)
+        protocols = tuple(sorted(self._fetched - _NO_NETWORK))
+        return self._config.model_copy(update={"source": self.form, "path": path, "protocols": protocols})
 
     def dataset_dict(self, keep: NDArray[np.bool_]) -> Any:
         """The kept rows as datasets with the columns image, label and id."""
@@ -139,180 +162,61 @@ class Manifest:
         return splits
 
     def _default_id(self, uri: str | None) -> str | None:
+        if self.root is None:
+            return uri and uri.removeprefix(beside(self._file, "") + "/")
         if uri is not None and os.path.isabs(uri):  # noqa: PTH117
             inside = os.path.relpath(uri, self.root)
             return uri if _leads_out(inside) else PurePosixPath(inside).as_posix()
         return uri
 
-    def _absolute(self, path: str) -> str:
-        return os.path.abspath(os.path.join(self.root, path))  # noqa: PTH100, PTH118  # no links resolved
+    def _leads_out(self, path: str) -> bool:
+        """Whether the file is not below the manifest's folder on this machine."""
+        if self.root is None or is_url(path) or os.path.isabs(path):  # noqa: PTH117
+            return True
+        return _leads_out(os.path.normpath(path))
 
-    def _path(self, row: int) -> bytes | None:
+    def _absolute(self, path: str) -> str:
+        return beside(self._file, path)
+
+    def _path(self, row: int) -> str | None:
         path = self._paths[row]
-        return os.fsencode(self._absolute(path)) if path else None
+        return self._absolute(path) if path else None
+
+    def _is_fetched(self, path: str) -> bool:
+        return is_url(path) and protocol(path) in self._fetched and protocol(path) != "file"
+
+    def _protocols(self, config: DatasetConfig) -> frozenset[str]:
+        """Protocols of URLs that are read. A manifest on this machine must not send dedup to the network unasked."""
+        own = {protocol(self._file)} if self.root is None else set()
+        fetched = frozenset(_NO_NETWORK | own | {name.lower() for name in config.protocols})
+        others = sorted({protocol(path) for path in self._paths if path and is_url(path)} - fetched)
+        if others:
+            logger.warning(
+                "%s: paths with %s:// are not fetched. Name what may be fetched as dataset.protocols, for example %s.",
+                self.name,
+                ":// and ".join(others),
+                others,
+            )
+        return fetched
 
 
 def _leads_out(path: str) -> bool:
     return path == ".." or path.startswith(f"..{os.sep}")
 
 
-class _Texts:
-    """Records of a CSV, TSV or JSONL file."""
-
-    def __init__(self, names: list[str], values: list[dict[str, Any]]) -> None:
-        self.names = names
-        self._values = values
-        self.n_rows = len(values)
-
-    def texts(self, column: str) -> list[str | None]:
-        """A column as strings; null and empty are None."""
-        return [_text(record.get(column)) for record in self._values]
-
-    def is_binary(self, column: str) -> bool:
-        """Text files hold no bytes."""
-        return False
-
-    def binary(self, column: str, rows: Sequence[int]) -> list[bytes | None]:
-        """Text files hold no bytes."""
-        message = f"Column {column!r}: bytes need a Parquet manifest; text manifests name files."
-        raise SourceError(message)
-
-    def _changed(self, keep: NDArray[np.bool_], changes: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-        for kept, record in zip(keep, self._values, strict=True):
-            if kept:
-                yield record | {c: change(record[c]) for c, change in changes.items() if record.get(c)}
-
-
-class _Delimited(_Texts):
-    def __init__(self, path: Path, delimiter: str) -> None:
-        self._delimiter = delimiter
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            lines = csv.reader(file, delimiter=delimiter, strict=True)
-            header = next(lines, [])
-            if padded := [name for name in header if name != name.strip()]:
-                message = f"{path}: blanks around the column name {padded[0]!r}. Take them out of the header."
-                raise SourceError(message)
-            if len(set(header)) < len(header):
-                message = f"{path}: a column name occurs twice in the header: {', '.join(map(repr, header))}."
-                raise SourceError(message)
-            values = []
-            for row, line in enumerate((line for line in lines if line), start=1):
-                if len(line) != len(header):
-                    message = f"{path}, row {row}: {len(line)} fields, the header has {len(header)}."
-                    raise SourceError(message)
-                values.append(dict(zip(header, line, strict=True)))
-        super().__init__(header, values)
-
-    def write(self, path: Path, keep: NDArray[np.bool_], changes: Mapping[str, Any]) -> None:
-        """Write the kept records."""
-        with path.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file, delimiter=self._delimiter, lineterminator="\n")
-            writer.writerow(self.names)
-            writer.writerows(record.values() for record in self._changed(keep, changes))
-
-
-class _Lines(_Texts):
-    def __init__(self, path: Path) -> None:
-        values: list[dict[str, Any]] = []
-        names: dict[str, None] = {}
-        with path.open(encoding="utf-8-sig") as file:
-            for number, line in enumerate(file, start=1):
-                if not line.strip():
-                    continue
-                try:
-                    record = json.loads(line)
-                except ValueError as error:
-                    message = f"{path}, line {number}: not valid JSON: {error}."
-                    raise SourceError(message) from error
-                if not isinstance(record, dict):
-                    message = f"{path}, line {number}: expected an object, got {type(record).__name__}."
-                    raise SourceError(message)
-                values.append(record)
-                names |= dict.fromkeys(record)
-        super().__init__(list(names), values)
-
-    def write(self, path: Path, keep: NDArray[np.bool_], changes: Mapping[str, Any]) -> None:
-        """Write the kept records."""
-        with path.open("w", encoding="utf-8") as file:
-            file.writelines(_json(record) + "\n" for record in self._changed(keep, changes))
-
-
-class _Columns:
-    """Rows of a Parquet file. The column with bytes stays on disk until it is asked for."""
-
-    def __init__(self, path: Path) -> None:
-        self._file = pq.ParquetFile(path, memory_map=True)
-        self.names: list[str] = self._file.schema_arrow.names
-        self.n_rows: int = self._file.metadata.num_rows
-        self._group_starts = np.cumsum(
-            [0, *(self._file.metadata.row_group(g).num_rows for g in range(self._file.num_row_groups))]
-        )
-        self._loaded: tuple[int, str, Any] | None = None
-
-    def texts(self, column: str) -> list[str | None]:
-        """A column as strings; null and empty are None."""
-        return [_text(value) for value in self._file.read(columns=[column])[column].to_pylist()]
-
-    def is_binary(self, column: str) -> bool:
-        """Whether a column can hold encoded images."""
-        kind = self._file.schema_arrow.field(column).type
-        return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
-
-    def binary(self, column: str, rows: Sequence[int]) -> list[bytes | None]:
-        """The bytes of the named rows; one row group is in memory at a time."""
-        found: list[bytes | None] = []
-        for row in rows:
-            group = int(np.searchsorted(self._group_starts, row, side="right")) - 1
-            if self._loaded is None or self._loaded[:2] != (group, column):
-                self._loaded = (group, column, self._file.read_row_group(group, columns=[column])[column])
-            found.append(self._loaded[2][row - int(self._group_starts[group])].as_py())
-        return found
-
-    def write(self, path: Path, keep: NDArray[np.bool_], changes: Mapping[str, Any]) -> None:
-        """Write the kept rows, a batch at a time, with the file's own schema."""
-        start = 0
-        with pq.ParquetWriter(path, self._file.schema_arrow) as writer:
-            for batch in self._file.iter_batches(1024):
-                table = pa.Table.from_batches([batch], self._file.schema_arrow)
-                table = table.filter(pa.array(keep[start : start + len(batch)]))
-                start += len(batch)
-                for column, change in changes.items():
-                    index = table.column_names.index(column)
-                    field = table.schema.field(index)
-                    changed = [value and change(value) for value in table[column].to_pylist()]
-                    table = table.set_column(index, field, pa.array(changed, field.type))
-                if len(table):
-                    writer.write_table(table)
-
-
-def _text(value: Any) -> str | None:
-    """A value as valid Unicode: JSON can hold half a surrogate pair, Arrow cannot."""
-    return None if value is None or value == "" else str(value).encode("utf-8", "backslashreplace").decode()
-
-
-def _json(record: dict[str, Any]) -> str:
-    text = json.dumps(record, ensure_ascii=False)
-    return text if text.isascii() or _is_unicode(text) else json.dumps(record)
-
-
-def _is_unicode(text: str) -> bool:
-    return not any("\ud800" <= character <= "\udfff" for character in text)
-
-
-def _open(path: Path) -> Any:
-    suffix = path.suffix.lower()
-    try:
-        if suffix in {".csv", ".tsv"}:
-            return _Delimited(path, "\t" if suffix == ".tsv" else ",")
-        if suffix in {".jsonl", ".ndjson"}:
-            return _Lines(path)
-        if suffix == ".parquet":
-            return _Columns(path)
-    except (UnicodeDecodeError, csv.Error) as error:
-        message = f"{path}: not a readable {suffix[1:].upper()} file in UTF-8: {error}."
-        raise SourceError(message) from error
-    except (pa.ArrowInvalid, OSError) as error:
-        message = f"{path}: cannot be read: {error}."
-        raise SourceError(message) from error
-    message = f"{path}: a manifest ends in {', '.join(SUFFIXES)}."
-    raise SourceError(message)
+def write_samples(samples: Iterable[Sample], folder: Path, files: str) -> DatasetConfig:
+    """Samples of another form as `manifest.csv` with the columns path, id, label and split, files below `images`."""
+    path = folder / WRITTEN
+    names = Names()
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        header: list[str] | None = None
+        for sample in samples:
+            if header is None:
+                header = ["path", "id", "label", *(["split"] if sample.split is not None else [])]
+                writer.writerow(header)
+            parts = names.of(sample, "images", sample.split)
+            put(sample, folder.joinpath(*parts), files)
+            row = ["/".join(parts), sample.id, sample.label, sample.split]
+            writer.writerow(row[: len(header)])
+    return DatasetConfig(source="manifest", path=str(path))

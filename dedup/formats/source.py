@@ -1,9 +1,11 @@
 """What every form of dataset offers: its rows, its bytes, and a way to write what was kept."""
 
 import os
+import re
 import shutil
 import stat
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -11,8 +13,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from dedup.config import DatasetConfig
 from dedup.errors import SourceError
-from dedup.images import Unreadable
+from dedup.images import FILE_SUFFIXES, Unreadable
 
 ROWS: Final = pa.schema([("id", pa.string()), ("split", pa.string()), ("label", pa.string()), ("uri", pa.string())])
 """What is known of the samples before any byte is read, in the order of the source. Splits are normalised."""
@@ -24,7 +27,7 @@ PAYLOAD: Final = pa.schema([("row", pa.int64()), ("path", pa.binary()), ("data",
 class Source(Protocol):
     """One opened dataset."""
 
-    form: str  # imagefolder, manifest, huggingface
+    form: str  # imagefolder, manifest, huggingface, webdataset
     name: str  # for people: the path, or what stands for it
     rows: pa.Table  # ROWS
     skipped: Mapping[str, int]  # files that are no samples, by reason
@@ -49,8 +52,104 @@ class Source(Protocol):
         as a file that does not exist.
         """
 
+    def written(self, folder: Path) -> DatasetConfig:
+        """How to open what `write` put into a folder."""
+
     def dataset_dict(self, keep: NDArray[np.bool_]) -> Any:
         """The kept rows as a `datasets.DatasetDict`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One row of ROWS with its payload: what a writer of another form gets."""
+
+    row: int
+    id: str
+    split: str | None
+    label: str | None
+    path: bytes | None
+    data: bytes | None
+
+    def content(self) -> bytes | None:
+        """The stored bytes; None where they cannot be read."""
+        found = read_bytes(self.path, self.data)
+        return None if isinstance(found, Unreadable) else found
+
+    def suffix(self) -> str:
+        """The file suffix that fits: that of its own file, else of its first bytes, else of its id, else `.jpg`."""
+        own = os.path.splitext(os.fsdecode(self.path or b""))[1].lower()  # noqa: PTH122
+        if own in FILE_SUFFIXES:
+            return own
+        head = (self.data or b"")[:16]
+        for pattern, suffix in _FIRST_BYTES:
+            if pattern.match(head):
+                return suffix
+        named = os.path.splitext(self.id)[1].lower()  # noqa: PTH122
+        return named if named in FILE_SUFFIXES else ".jpg"
+
+
+_FIRST_BYTES: Final = tuple(
+    (re.compile(pattern, re.DOTALL), suffix)
+    for pattern, suffix in (
+        (rb"\xff\xd8\xff", ".jpg"),
+        (rb"\x89PNG", ".png"),
+        (rb"RIFF....WEBP", ".webp"),
+        (rb"GIF8", ".gif"),
+        (rb"BM", ".bmp"),
+        (rb"II\*\0|MM\0\*", ".tiff"),
+        (rb"....ftypavi[fs]", ".avif"),
+        (rb"\0\0\0\x0cjP  ", ".jp2"),
+    )
+)
+
+_ROWS_AT_ONCE: Final = 64  # their bytes are in memory together
+
+
+def samples(source: Source, keep: NDArray[np.bool_]) -> Iterator[Sample]:
+    """The kept samples in the order of the source, read batch by batch."""
+    ids, splits, labels = (source.rows[column] for column in ("id", "split", "label"))
+    for batch in source.payloads(_ROWS_AT_ONCE):
+        rows = batch["row"].to_pylist()
+        if not keep[rows].any():
+            continue
+        for row, path, data in zip(rows, batch["path"].to_pylist(), batch["data"].to_pylist(), strict=True):
+            if keep[row]:
+                yield Sample(row, ids[row].as_py(), splits[row].as_py(), labels[row].as_py(), path, data)
+
+
+class Names:
+    """File names for samples, whatever their ids are: readable, safe on every file system, each given once."""
+
+    def __init__(self) -> None:
+        self._given: set[str] = set()
+
+    def of(self, sample: Sample, *folders: str | None) -> tuple[str, ...]:
+        """Safe names of the folders and a file name that no other sample has in them."""
+        above = tuple(name for name in (safe(folder or "") for folder in folders) if name)
+        last = re.split(r"[/\\]", sample.id)[-1]
+        stem, suffix = os.path.splitext(last)  # noqa: PTH122
+        stem = safe(stem if suffix.lower() in FILE_SUFFIXES else last) or "image"
+        while (key := "/".join((*above, stem)).lower()) in self._given:
+            stem = f"{stem}-{sample.row}"
+        self._given.add(key)
+        return (*above, stem + sample.suffix())
+
+
+def safe(text: str) -> str:
+    """A text as part of a file name: letters, digits, `_`, `-` and inner dots stay."""
+    return re.sub(r"[^\w.-]+", "_", text).strip(".")[:_LONGEST_NAME]
+
+
+_LONGEST_NAME: Final = 60  # characters; four bytes each at the most, below the 255 that file systems allow
+
+
+def put(sample: Sample, target: Path, files: str) -> bool:
+    """Put a sample's file at `target`, linked or copied as `place` does; False where there is nothing to put."""
+    if sample.data is None:
+        return sample.path is not None and place(sample.path, target, files)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_bytes(sample.data)
+    return True
 
 
 def read_bytes(path: bytes | None, data: bytes | None) -> bytes | Unreadable:

@@ -8,9 +8,9 @@ from typing import Any
 import pyarrow.parquet as pq
 
 
-def readme(summary: Mapping[str, Any], splits: Path, form: str) -> str:
-    """The README's text; for Hugging Face datasets with the YAML that lists the splits."""
-    lines = [*_front_matter(splits), "# Cleaned dataset", ""] if form == "huggingface" else ["# Cleaned dataset", ""]
+def readme(summary: Mapping[str, Any], splits: Path) -> str:
+    """The README's text; where Parquet shards were written, with the YAML that lists the splits."""
+    lines = [*(_front_matter(splits) if (splits / "data").is_dir() else []), "# Cleaned dataset", ""]
     counts, decisions = summary["samples"], summary["decisions"]
     lines += [
         f"Written by dedup {summary['dedup_version']} (distribution dedup-images) from {counts['total']:,} samples:",

@@ -33,8 +33,10 @@ def decisions(graph: Graph, hashes: pa.Table, manifest: pa.Table, resolved: Reso
 
     From pairs, not from groups: first the leaks, then a leader cover over what remains in train, best picture first.
     When leaks go from the held-out splits the order is reversed, so that a witness is always a sample that is kept.
+    Reference sets are never altered: what matches them goes, unless leaks are only reported.
     """
     is_held_out = pc.is_in(manifest["split"], pa.array(resolved.held_out, pa.string())).to_numpy()
+    is_reference = pc.is_in(manifest["split"], pa.array(resolved.references, pa.string())).to_numpy()
     readable = pc.equal(hashes["status"], "ok").to_numpy()
     train = readable & ~is_held_out
     dropped = np.zeros(graph.n_samples, dtype=bool)
@@ -44,16 +46,17 @@ def decisions(graph: Graph, hashes: pa.Table, manifest: pa.Table, resolved: Reso
         dropped[samples] = True
         drops.append(_Drop(samples, reason, witnesses))
 
-    if resolved.leakage == "drop_from_train" and resolved.held_out:
-        witnesses = best_witnesses(graph, is_held_out)
+    if resolved.leakage != "report_only":
+        stays = is_held_out if resolved.leakage == "drop_from_train" else is_reference
+        witnesses = best_witnesses(graph, stays)
         drop(train & (witnesses.sample >= 0), LEAK, witnesses)
     if resolved.duplicates != "report_only":
         cover = _cover(graph, hashes, train & ~dropped, resolved.duplicates)
         drop((cover.sample >= 0) & (cover.sample != np.arange(graph.n_samples)), DUPLICATE, cover)
     if resolved.leakage == "drop_from_held_out" and resolved.held_out:
         witnesses = best_witnesses(graph, train & ~dropped)
-        drop(readable & is_held_out & (witnesses.sample >= 0), LEAKED, witnesses)
-    return _table(manifest, drops, readable, is_held_out, resolved.unreadable)
+        drop(readable & is_held_out & ~is_reference & (witnesses.sample >= 0), LEAKED, witnesses)
+    return _table(manifest, drops, readable, is_held_out, is_reference, resolved.unreadable)
 
 
 def kept(decisions: pa.Table) -> NDArray[np.bool_]:
@@ -73,6 +76,7 @@ def _table(
     drops: list[_Drop],
     readable: NDArray[np.bool_],
     is_held_out: NDArray[np.bool_],
+    is_reference: NDArray[np.bool_],
     unreadable: str,
 ) -> pa.Table:
     n = len(manifest)
@@ -87,6 +91,7 @@ def _table(
         similarity[drop.samples] = drop.witnesses.similarity[drop.samples]
     action[~readable] = "unreadable"
     written = {"drop": np.zeros(n, bool), "keep": np.ones(n, bool), "drop_from_train": is_held_out}[unreadable]
+    written = written | is_reference
     reason[~readable] = np.where(written, UNREADABLE_KEPT, UNREADABLE_DROPPED)[~readable]
     without = witness < 0
     by = manifest.take(pa.array(np.maximum(witness, 0), mask=without))

@@ -1,0 +1,103 @@
+"""From one form to another: the kept samples of any source, written in the form that `output.splits` names."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dedup.config import DatasetConfig, NamedSource
+from dedup.formats import imagefolder, manifest, webdataset
+from dedup.formats.several import Several
+from dedup.formats.source import Sample, Source, samples
+
+Writer = Callable[[Iterable[Sample], Path, str], DatasetConfig]
+
+
+def _parquet(kept: Iterable[Sample], folder: Path, files: str) -> DatasetConfig:
+    from dedup.formats.shards import write_samples  # `datasets` takes a second to import
+
+    return write_samples(kept, folder, files)
+
+
+WRITERS: Final[dict[str, Writer]] = {
+    "imagefolder": imagefolder.write_samples,
+    "manifest": manifest.write_samples,
+    "huggingface": _parquet,
+    "webdataset": webdataset.write_samples,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What was written and how it is read again."""
+
+    config: DatasetConfig
+    rows: NDArray[np.bool_]  # of the source, that are there now
+    default_split: str | None = None  # what samples without a split are in now
+    in_order: bool = True  # whether each split has the order of the source
+
+
+def check_writable(source: Source, splits: str) -> None:
+    """Raise `SourceError` for what could not be written as `output.splits` says, before any work is done."""
+    if isinstance(source, Several):
+        parts = [part.source for part in source.parts if not part.config.reference]
+    else:
+        parts = [source]
+    for part in parts:
+        if _form(splits) in {"same", part.form}:
+            part.check_writable()
+        elif _form(splits) == "huggingface":
+            from dedup.formats.shards import check_split_name  # `datasets` takes a second to import
+
+            for split in part.rows["split"].unique().to_pylist():
+                check_split_name(split or "train", part.name)
+
+
+def write_splits(source: Source, keep: NDArray[np.bool_], folder: Path, splits: str, files: str) -> Written:
+    """Write the kept rows to `folder` and say how to open them.
+
+    `splits` is what `output.splits` names. The source's own form keeps all that the source has; another form gets
+    image, label, id and split of each sample. Image bytes are never changed.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    form = _form(splits)
+    if form in {"same", source.form}:
+        there = source.write(keep, folder, files)
+        return Written(source.written(folder), there)
+    if isinstance(source, Several):
+        return _write_several(source, keep, folder, splits, files)
+    config = WRITERS[form](samples(source, keep), folder, files)
+    return Written(config, keep, "train" if form == "huggingface" else None, form != "imagefolder")
+
+
+def _form(splits: str) -> str:
+    return "huggingface" if splits == "parquet" else splits
+
+
+def push_splits(folder: Path, repository: str) -> None:
+    """Upload a written Hugging Face dataset to the Hub."""
+    from dedup.formats.hub import push  # `datasets` takes a second to import
+
+    push(folder, repository)
+
+
+def _write_several(source: Several, keep: NDArray[np.bool_], folder: Path, splits: str, files: str) -> Written:
+    """Write what is cleaned in another form, each dataset to its own place; references stay as they are."""
+    entries: list[NamedSource] = []
+    rows: list[NDArray[np.bool_]] = []
+    default_split: str | None = None
+    in_order = True
+    for (part, kept), target in zip(source.slices(keep), source.targets(folder), strict=True):
+        rows.append(kept)
+        if target is None:
+            entries.append(part.config.model_copy(update={"prefix": part.prefix}))
+        elif kept.any():
+            written = write_splits(part.source, kept, target, splits, files)
+            rows[-1] = written.rows
+            default_split = default_split or written.default_split
+            in_order = in_order and written.in_order
+            entries.append(NamedSource(**written.config.model_dump(exclude={"sources"}), prefix=part.prefix))
+    return Written(DatasetConfig(sources=tuple(entries)), np.concatenate(rows), default_split, in_order)

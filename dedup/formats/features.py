@@ -1,0 +1,77 @@
+"""Which columns of a Hugging Face dataset hold images and labels."""
+
+from typing import Any
+
+import pyarrow as pa
+from datasets import ClassLabel, Features, Image
+
+from dedup.errors import SourceError
+
+
+def is_image_struct(kind: pa.DataType) -> bool:
+    """Whether a column's type is the struct in which Hugging Face datasets keep images."""
+    return bool(pa.types.is_struct(kind)) and {field.name for field in kind} == {"bytes", "path"}
+
+
+def image_column(features: Features, named: str | None, name: str) -> str:
+    """The column with the images: the named one, or the only one. `name` stands in messages."""
+    known = ", ".join(f"{column!r} ({type(feature).__name__})" for column, feature in features.items())
+    if named is not None:
+        if named not in features:
+            message = f"{name}: no column {named!r} (dataset.image_column). It has {known}."
+            raise SourceError(message)
+        feature = features[named]
+        if not isinstance(feature, Image) and not _is_binary(feature):
+            message = f"{name}: column {named!r} holds no images but {feature!r}. The columns are {known}."
+            raise SourceError(message)
+        return named
+    images = [column for column, feature in features.items() if isinstance(feature, Image)]
+    if len(images) == 1:
+        return str(images[0])
+    if not images:
+        message = (
+            f"{name}: no image column. It has {known}; name one that holds encoded images as dataset.image_column."
+        )
+    else:
+        message = f"{name}: several image columns: {', '.join(map(repr, images))}. Choose one as dataset.image_column."
+    raise SourceError(message)
+
+
+def label_column(features: Features, named: str | None, name: str) -> str | None:
+    """The column with the labels: the named one, else `label`, else the only `ClassLabel`."""
+    if named is not None:
+        if named not in features:
+            message = f"{name}: no column {named!r} (dataset.label_column). It has {', '.join(map(repr, features))}."
+            raise SourceError(message)
+        return named
+    if "label" in features:
+        return "label"
+    classes = [column for column, feature in features.items() if isinstance(feature, ClassLabel)]
+    return classes[0] if len(classes) == 1 else None
+
+
+def label(value: Any, feature: Any) -> str | None:
+    """A stored value as a label: the name of a class, or the value as text."""
+    if value is None:
+        return None
+    if isinstance(feature, ClassLabel) and isinstance(value, int):
+        # -1 is the Hub's way to say that a test label is withheld
+        return feature.int2str(value) if 0 <= value < feature.num_classes else None
+    return str(value)
+
+
+def _is_binary(feature: Any) -> bool:
+    return getattr(feature, "dtype", "") in {"binary", "large_binary"}
+
+
+def features_of(schema: pa.Schema, name: str) -> Features:
+    """Features of the rows of a file. Files that `datasets` did not write do not say that a struct is an image."""
+    try:
+        features = Features.from_arrow_schema(schema)
+    except (ValueError, TypeError, KeyError) as error:
+        message = f"{name}: a column has a type that Hugging Face datasets do not know: {error}."
+        raise SourceError(message) from error
+    for column in schema:
+        if is_image_struct(column.type) and not isinstance(features[column.name], Image):
+            features[column.name] = Image()
+    return features

@@ -1,0 +1,271 @@
+"""Opening Hugging Face datasets: in memory, on disk, or on the Hub."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import datasets
+import huggingface_hub
+import pyarrow as pa
+from datasets import Dataset, DatasetDict, IterableDataset, IterableDatasetDict, ReadInstruction
+
+from dedup.config import DatasetConfig
+from dedup.errors import ConfigError, SourceError
+from dedup.folder import inside
+from dedup.formats.features import features_of
+from dedup.formats.huggingface import HuggingFace
+from dedup.formats.stored import (
+    ArrowTable,
+    InMemory,
+    ParquetFiles,
+    Split,
+    Stored,
+    Streamed,
+    arrow_table,
+    parquet_file,
+)
+
+PREFIX: Final = "hf://datasets/"
+
+_SHARD: Final = re.compile(r"(.*)-(\d{5,6})-of-(\d{5,6})(\.\w+)$")
+
+_UNREADABLE = (OSError, ValueError, KeyError, datasets.exceptions.DatasetsError)
+
+
+def in_memory(dataset: Any, config: DatasetConfig) -> HuggingFace:
+    """A source from a `Dataset`, `IterableDataset` or a dict of them."""
+    if isinstance(dataset, Dataset | IterableDataset):
+        dataset = {str(dataset.split or "train"): dataset}
+    elif not isinstance(dataset, DatasetDict | IterableDatasetDict):
+        message = f"Expected a datasets.DatasetDict or Dataset, got {type(dataset).__name__}."
+        raise SourceError(message)
+    name = "the dataset in memory"
+    return HuggingFace(_chosen(_splits_of(dataset, name), config, name), name, None, config)
+
+
+def on_disk(path: Path, config: DatasetConfig) -> HuggingFace:
+    """A source from a `save_to_disk` folder, a folder of Parquet or Arrow files, or one such file."""
+    name = str(path)
+    if path.is_dir() and ((path / "dataset_dict.json").exists() or (path / "state.json").exists()):
+        try:
+            loaded = datasets.load_from_disk(name)
+        except (*_UNREADABLE, pa.ArrowInvalid) as error:
+            message = f"{path}: cannot be loaded as a save_to_disk folder: {error}."
+            raise SourceError(message) from error
+        source = in_memory(loaded, config)
+        source.name, source.root = name, path
+        return source
+    if path.is_dir():
+        splits = [_of_files(split, files) for split, files in _files_of_folder(path, config).items()]
+    else:
+        splits = [_of_files("train", [name])]
+    return HuggingFace(_chosen(splits, config, name), name, path if path.is_dir() else path.parent, config)
+
+
+def on_hub(url: str, config: DatasetConfig) -> HuggingFace:
+    """A source from `hf://datasets/org/name`. Parquet is read as it stands on the Hub, streamed or downloaded once."""
+    repository, revision = _parsed(url, config)
+    data_files = list(config.data_files) or None
+    try:
+        builder = datasets.load_dataset_builder(repository, config.name, revision=revision, data_files=data_files)
+        files = {str(split): [str(f) for f in of] for split, of in (builder.config.data_files or {}).items()}
+        if all(f.endswith(".parquet") for of in files.values() for f in of):
+            files = _asked_for(files, config, url)
+            place = str if config.streaming else _downloaded
+            splits = [_of_files(split, [place(file) for file in of]) for split, of in files.items()]
+        elif config.streaming:
+            splits = _splits_of(builder.as_streaming_dataset(), url)
+        else:
+            builder.download_and_prepare()
+            splits = _splits_of(builder.as_dataset(), url)
+    except _UNREADABLE as error:
+        raise SourceError(_why(url, error, config)) from error
+    source = HuggingFace(_chosen(splits, config, url), url, None, config)
+    source.is_remote = True
+    return source
+
+
+def _parsed(url: str, config: DatasetConfig) -> tuple[str, str | None]:
+    """Repository and revision; anything but the full form is refused before the network is touched."""
+    found = re.fullmatch(r"hf://datasets/([\w.-]+/[\w.-]+?)(?:@([^@\s]+))?/?", url)
+    if found is None:
+        message = f"dataset.path: {url!r} is no dataset on the Hub. Write hf://datasets/org/name or …/name@revision."
+        raise ConfigError(message)
+    repository, revision = found.groups()
+    if revision is not None and config.revision is not None and revision != config.revision:
+        message = f"dataset.revision is {config.revision!r}, but {url!r} names {revision!r}. Name one."
+        raise ConfigError(message)
+    return repository, revision or config.revision
+
+
+def _why(url: str, error: Exception, config: DatasetConfig) -> str:
+    text = " ".join(str(error).split())
+    if isinstance(error, datasets.exceptions.DatasetNotFoundError):
+        return f"{url}: no such dataset on the Hub, or it is private: {text} Check the name, or run `hf auth login`."
+    if isinstance(error, ConnectionError) or "offline" in text.lower() or "connect" in text.lower():
+        return (
+            f"{url}: the Hub cannot be reached: {text} Check the network (and HF_HUB_OFFLINE, HF_ENDPOINT), "
+            f"or name a local copy."
+        )
+    asked = f" (dataset.data_files is {', '.join(map(repr, config.data_files))})" if config.data_files else ""
+    return f"{url}: cannot be read: {text}{asked}."
+
+
+def _downloaded(url: str) -> str:
+    """The local copy of a file on the Hub, in the Hub's own cache."""
+    from huggingface_hub import HfFileSystem, hf_hub_download
+
+    at: Any = HfFileSystem().resolve_path(url)
+    return str(hf_hub_download(at.repo_id, at.path_in_repo, repo_type="dataset", revision=at.revision))
+
+
+def _files_of_folder(folder: Path, config: DatasetConfig) -> dict[str, list[str]]:
+    """Files of each split of a folder, found the way `load_dataset` finds them."""
+    try:
+        with _offline():
+            builder = datasets.load_dataset_builder(
+                str(folder), config.name, data_files=list(config.data_files) or None
+            )
+        files = {str(split): [str(f) for f in of] for split, of in (builder.config.data_files or {}).items()}
+    except (*_UNREADABLE, ImportError, RuntimeError) as error:
+        message = f"{folder}: cannot be read as a Hugging Face dataset: {error}."
+        raise SourceError(message) from error
+    for path in (path for paths in files.values() for path in paths):
+        if "://" in path or not inside(Path(path), folder):
+            message = f"{folder}: its README names {path!r} as data, which is not in the folder. Copy it there."
+            raise SourceError(message)
+    return _asked_for(files, config, str(folder))
+
+
+@contextmanager
+def _offline() -> Iterator[None]:
+    """A local folder never leads to the network, whatever its README says."""
+    before = huggingface_hub.constants.HF_HUB_OFFLINE, datasets.config.HF_HUB_OFFLINE
+    huggingface_hub.constants.HF_HUB_OFFLINE = datasets.config.HF_HUB_OFFLINE = True
+    try:
+        yield
+    finally:
+        huggingface_hub.constants.HF_HUB_OFFLINE, datasets.config.HF_HUB_OFFLINE = before
+
+
+def _asked_for(files: Mapping[str, list[str]], config: DatasetConfig, name: str) -> dict[str, list[str]]:
+    """The files of the splits that `dataset.split` names, of which no shard is missing."""
+    bases = {re.split(r"\[", part)[0].strip() for spec in config.split for part in spec.split("+")}
+    asked = {split: of for split, of in files.items() if not bases or split in bases or bases - set(files)}
+    for of in asked.values():
+        _refuse_gaps(of, name)
+    return asked
+
+
+def _refuse_gaps(files: Sequence[str], name: str) -> None:
+    """Raise for a shard that the names of the others tell of."""
+    found: dict[tuple[str, str, str], set[int]] = {}
+    for file in files:
+        if shard := _SHARD.match(file):
+            found.setdefault((shard[1], shard[3], shard[4]), set()).add(int(shard[2]))
+    for (start, total, suffix), numbers in sorted(found.items()):
+        if missing := sorted(set(range(int(total))) - numbers):
+            first = f"{start}-{missing[0]:0{len(total)}d}-of-{total}{suffix}"
+            message = (
+                f"{name}: {len(missing)} of {int(total)} shards are missing, the first is {first!r}. Get them again."
+            )
+            raise SourceError(message)
+
+
+def _of_files(split: str, files: Sequence[str]) -> Split:
+    if not files:
+        message = f"Split {split!r} has no files."
+        raise SourceError(message)
+    if all(file.endswith(".arrow") for file in files):
+        tables = [_opened(file, arrow_table, "Arrow") for file in files]
+        _refuse_other_columns(files, [table.schema.names for table in tables])
+        table = pa.concat_tables([table.cast(tables[0].schema) for table in tables])
+        return Split(split, features_of(table.schema, files[0]), len(table), ArrowTable(table))
+    parquet = [_opened(file, parquet_file, "Parquet") for file in files]
+    _refuse_other_columns(files, [file.schema_arrow.names for file in parquet])
+    n_rows = sum(file.metadata.num_rows for file in parquet)
+    features = features_of(parquet[0].schema_arrow, files[0])
+    return Split(split, features, n_rows, ParquetFiles(tuple(files), 0, n_rows, features))
+
+
+def _opened(file: str, read: Any, what: str) -> Any:
+    try:
+        return read(file)
+    except (pa.ArrowInvalid, OSError) as error:
+        message = f"{file}: cannot be read as {what}: {error}. Get the file again."
+        raise SourceError(message) from error
+
+
+def _refuse_other_columns(files: Sequence[str], columns: Sequence[list[str]]) -> None:
+    for file, names in zip(files, columns, strict=True):
+        if names != columns[0]:
+            message = f"{file}: its columns are {names}, those of {files[0]} are {columns[0]}. Give all the same ones."
+            raise SourceError(message)
+
+
+def _splits_of(dataset: Mapping[str, Any], name: str) -> list[Split]:
+    splits = []
+    for split, part in dataset.items():
+        if isinstance(part, Dataset):
+            splits.append(Split(str(split), part.features, part.num_rows, InMemory(part)))
+            continue
+        if part.features is None:
+            message = (
+                f"{name}: the stream of split {split!r} does not say what its columns are. Set dataset.streaming=false."
+            )
+            raise SourceError(message)
+        stored: Stored = Streamed(part.cast(_undecoded(part.features)))
+        column = min(part.features, key=lambda c: isinstance(part.features[c], datasets.Image))
+        n_rows = sum(len(table) for table in stored.tables([column], 1000))
+        splits.append(Split(str(split), part.features, n_rows, stored))
+    return splits
+
+
+def _undecoded(features: datasets.Features) -> datasets.Features:
+    """The same columns, images as stored bytes."""
+    return datasets.Features(
+        {c: datasets.Image(decode=False) if isinstance(f, datasets.Image) else f for c, f in features.items()}
+    )
+
+
+def _chosen(splits: Sequence[Split], config: DatasetConfig, name: str) -> list[Split]:
+    """The splits and slices that `dataset.split` names, as in `load_dataset`; all of them if it names none."""
+    if not config.split:
+        return list(splits)
+    by_name = {split.raw_name: split for split in splits}
+    chosen: dict[str, Split] = {}
+    for spec in config.split:
+        try:
+            parts = ReadInstruction.from_spec(spec).to_absolute({k: s.n_rows for k, s in by_name.items()})
+        except (ValueError, AssertionError) as error:
+            message = f"{name}: dataset.split {spec!r}: {error}. It has {', '.join(map(repr, by_name))}."
+            raise SourceError(message) from error
+        for part in parts:
+            if part.splitname in chosen:
+                message = f"{name}: dataset.split names {part.splitname!r} twice. Give one range of each split."
+                raise ConfigError(message)
+            of = by_name[part.splitname]
+            start, stop = part.from_ or 0, of.n_rows if part.to is None else part.to
+            chosen[of.raw_name] = Split(of.raw_name, of.features, max(0, stop - start), of.stored.select(start, stop))
+    return list(chosen.values())
+
+
+def push(folder: Path, repository: str) -> None:
+    """Upload a written dataset, its card included, to a repository, made private if it is not there yet."""
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError
+
+    api = HfApi()
+    try:
+        api.create_repo(repository, repo_type="dataset", private=True, exist_ok=True)
+        api.upload_folder(
+            repo_id=repository, folder_path=folder, repo_type="dataset", commit_message="Cleaned with dedup"
+        )
+    except (HfHubHTTPError, OSError, ValueError) as error:
+        message = (
+            f"output.push_to_hub: {repository!r} cannot be pushed to: {' '.join(str(error).split())} "
+            f"The dataset is complete in {str(folder)!r}."
+        )
+        raise SourceError(message) from error

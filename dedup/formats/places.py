@@ -1,0 +1,65 @@
+"""Where files lie: paths on this machine, and URLs that fsspec opens."""
+
+import os
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from dedup.errors import MissingExtraError, SourceError
+
+
+def is_url(path: str) -> bool:
+    """Whether a path names its protocol."""
+    return "://" in path
+
+
+def protocol(url: str) -> str:
+    """The protocol of a URL, in lower case."""
+    return url.partition("://")[0].lower()
+
+
+def local(path: str) -> str:
+    """A `file://` URL as the path it stands for; anything else as it is."""
+    if protocol(path) != "file" or not is_url(path):
+        return path
+    return path[len("file://") :]
+
+
+def opened(path: str) -> BinaryIO:
+    """The file at a path or URL, for reading; raises `OSError` when it cannot be opened."""
+    path = local(path)
+    if not is_url(path):
+        return Path(path).open("rb")
+    try:
+        import fsspec  # a third of a second, and most datasets are local
+    except ImportError as error:
+        message = f"{path!r} is a URL; reading it needs fsspec: pip install fsspec."
+        raise MissingExtraError(message) from error
+    try:
+        return cast("BinaryIO", fsspec.open(path, "rb").open())
+    except ImportError as error:
+        message = f"{path!r}: the file system of {protocol(path)!r} is not installed: {error}."
+        raise MissingExtraError(message) from error
+    except ValueError as error:
+        message = f"{path!r}: fsspec knows no such file system: {error}."
+        raise SourceError(message) from error
+
+
+def content(path: str) -> bytes | None:
+    """The bytes of the file at a URL, or None where there is none that can be read."""
+    try:
+        with opened(path) as file:
+            return file.read()
+    except OSError:
+        return None
+
+
+def beside(path: str, name: str) -> str:
+    """`name` relative to the folder that `path` lies in; a name that is absolute stays as it is."""
+    if is_url(name):
+        return name
+    if is_url(path):
+        if name.startswith("/"):
+            return f"{protocol(path)}://{name.lstrip('/')}" if protocol(path) == "memory" else name
+        scheme, _, rest = path.partition("://")
+        return f"{scheme}://{os.path.normpath(os.path.join(os.path.dirname(rest), name))}"  # noqa: PTH118, PTH120
+    return os.path.abspath(os.path.join(os.path.dirname(path), name))  # noqa: PTH100, PTH118, PTH120  # no links resolved

@@ -1,0 +1,201 @@
+"""Rows of text files and Parquet files, read and written without a change: what manifests and metadata are made of."""
+
+import csv
+import io
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any, Final, Protocol
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from dedup.errors import SourceError
+from dedup.formats.places import is_url, local, opened
+
+SUFFIXES: Final = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
+
+
+class Records(Protocol):
+    """The rows of a table of texts and numbers."""
+
+    names: list[str]  # of the columns, in order
+    n_rows: int
+
+    def texts(self, column: str) -> list[str | None]:
+        """A column as strings; null and empty are None."""
+
+    def is_binary(self, column: str) -> bool:
+        """Whether a column can hold encoded images."""
+
+    def binary(self, column: str, rows: Sequence[int]) -> list[bytes | None]:
+        """The bytes in the named rows of a column."""
+
+    def write(self, path: Path, keep: NDArray[np.bool_], changes: Mapping[str, Any]) -> None:
+        """Write the kept records; `changes` has a function from text to text for some columns."""
+
+
+class _Texts:
+    """Records of a CSV, TSV or JSONL file."""
+
+    def __init__(self, names: list[str], values: list[dict[str, Any]]) -> None:
+        self.names = names
+        self._values = values
+        self.n_rows = len(values)
+
+    def texts(self, column: str) -> list[str | None]:
+        """A column as strings; null and empty are None."""
+        return [_text(record.get(column)) for record in self._values]
+
+    def is_binary(self, column: str) -> bool:
+        """Text files hold no bytes."""
+        return False
+
+    def binary(self, column: str, rows: Sequence[int]) -> list[bytes | None]:
+        """Text files hold no bytes."""
+        message = f"Column {column!r}: bytes need a Parquet manifest; text manifests name files."
+        raise SourceError(message)
+
+    def _changed(self, keep: NDArray[np.bool_], changes: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+        for kept, record in zip(keep, self._values, strict=True):
+            if kept:
+                yield record | {c: change(record[c]) for c, change in changes.items() if record.get(c)}
+
+
+class _Delimited(_Texts):
+    def __init__(self, path: str, delimiter: str) -> None:
+        self._delimiter = delimiter
+        with io.TextIOWrapper(opened(path), encoding="utf-8-sig", newline="") as file:
+            lines = csv.reader(file, delimiter=delimiter, strict=True)
+            header = next(lines, [])
+            if padded := [name for name in header if name != name.strip()]:
+                message = f"{path}: blanks around the column name {padded[0]!r}. Take them out of the header."
+                raise SourceError(message)
+            if len(set(header)) < len(header):
+                message = f"{path}: a column name occurs twice in the header: {', '.join(map(repr, header))}."
+                raise SourceError(message)
+            values = []
+            for row, line in enumerate((line for line in lines if line), start=1):
+                if len(line) != len(header):
+                    message = f"{path}, row {row}: {len(line)} fields, the header has {len(header)}."
+                    raise SourceError(message)
+                values.append(dict(zip(header, line, strict=True)))
+        super().__init__(header, values)
+
+    def write(self, path: Path, keep: NDArray[np.bool_], changes: Mapping[str, Any]) -> None:
+        """Write the kept records."""
+        with path.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file, delimiter=self._delimiter, lineterminator="\n")
+            writer.writerow(self.names)
+            writer.writerows(record.values() for record in self._changed(keep, changes))
+
+
+class _Lines(_Texts):
+    def __init__(self, path: str) -> None:
+        values: list[dict[str, Any]] = []
+        names: dict[str, None] = {}
+        with io.TextIOWrapper(opened(path), encoding="utf-8-sig") as file:
+            for number, line in enumerate(file, start=1):
+                if not line.strip():
+                    continue
+                try:
+                    record = json.loads(line)
+                except ValueError as error:
+                    message = f"{path}, line {number}: not valid JSON: {error}."
+                    raise SourceError(message) from error
+                if not isinstance(record, dict):
+                    message = f"{path}, line {number}: expected an object, got {type(record).__name__}."
+                    raise SourceError(message)
+                values.append(record)
+                names |= dict.fromkeys(record)
+        super().__init__(list(names), values)
+
+    def write(self, path: Path, keep: NDArray[np.bool_], changes: Mapping[str, Any]) -> None:
+        """Write the kept records."""
+        with path.open("w", encoding="utf-8") as file:
+            file.writelines(_json(record) + "\n" for record in self._changed(keep, changes))
+
+
+class _Columns:
+    """Rows of a Parquet file. The column with bytes stays on disk until it is asked for."""
+
+    def __init__(self, path: str) -> None:
+        self._file = pq.ParquetFile(opened(path)) if is_url(path) else pq.ParquetFile(path, memory_map=True)
+        self.names: list[str] = self._file.schema_arrow.names
+        self.n_rows: int = self._file.metadata.num_rows
+        self._group_starts = np.cumsum(
+            [0, *(self._file.metadata.row_group(g).num_rows for g in range(self._file.num_row_groups))]
+        )
+        self._loaded: tuple[int, str, Any] | None = None
+
+    def texts(self, column: str) -> list[str | None]:
+        """A column as strings; null and empty are None."""
+        return [_text(value) for value in self._file.read(columns=[column])[column].to_pylist()]
+
+    def is_binary(self, column: str) -> bool:
+        """Whether a column can hold encoded images."""
+        kind = self._file.schema_arrow.field(column).type
+        return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
+
+    def binary(self, column: str, rows: Sequence[int]) -> list[bytes | None]:
+        """The bytes of the named rows; one row group is in memory at a time."""
+        found: list[bytes | None] = []
+        for row in rows:
+            group = int(np.searchsorted(self._group_starts, row, side="right")) - 1
+            if self._loaded is None or self._loaded[:2] != (group, column):
+                self._loaded = (group, column, self._file.read_row_group(group, columns=[column])[column])
+            found.append(self._loaded[2][row - int(self._group_starts[group])].as_py())
+        return found
+
+    def write(self, path: Path, keep: NDArray[np.bool_], changes: Mapping[str, Any]) -> None:
+        """Write the kept rows, a batch at a time, with the file's own schema."""
+        start = 0
+        with pq.ParquetWriter(path, self._file.schema_arrow) as writer:
+            for batch in self._file.iter_batches(1024):
+                table = pa.Table.from_batches([batch], self._file.schema_arrow)
+                table = table.filter(pa.array(keep[start : start + len(batch)]))
+                start += len(batch)
+                for column, change in changes.items():
+                    index = table.column_names.index(column)
+                    field = table.schema.field(index)
+                    changed = [value and change(value) for value in table[column].to_pylist()]
+                    table = table.set_column(index, field, pa.array(changed, field.type))
+                if len(table):
+                    writer.write_table(table)
+
+
+def _text(value: Any) -> str | None:
+    """A value as valid Unicode: JSON can hold half a surrogate pair, Arrow cannot."""
+    return None if value is None or value == "" else str(value).encode("utf-8", "backslashreplace").decode()
+
+
+def _json(record: dict[str, Any]) -> str:
+    text = json.dumps(record, ensure_ascii=False)
+    return text if text.isascii() or _is_unicode(text) else json.dumps(record)
+
+
+def _is_unicode(text: str) -> bool:
+    return not any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def open_records(path: str) -> Records:
+    """The rows of the CSV, TSV, JSONL or Parquet file at a path or URL."""
+    path = local(path)
+    suffix = PurePosixPath(path).suffix.lower()
+    try:
+        if suffix in {".csv", ".tsv"}:
+            return _Delimited(path, "\t" if suffix == ".tsv" else ",")
+        if suffix in {".jsonl", ".ndjson"}:
+            return _Lines(path)
+        if suffix == ".parquet":
+            return _Columns(path)
+    except (UnicodeDecodeError, csv.Error) as error:
+        message = f"{path}: not a readable {suffix[1:].upper()} file in UTF-8: {error}."
+        raise SourceError(message) from error
+    except (pa.ArrowInvalid, OSError) as error:
+        message = f"{path}: cannot be read: {error}."
+        raise SourceError(message) from error
+    message = f"{path}: a manifest ends in {', '.join(SUFFIXES)}."
+    raise SourceError(message)

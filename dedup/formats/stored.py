@@ -1,0 +1,218 @@
+"""One split of a Hugging Face dataset as Arrow tables, whatever it is stored in. Images stay the structs they are."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from typing import Any, Final, Protocol
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from datasets import Dataset, Features, IterableDataset
+from numpy.typing import NDArray
+
+from dedup.errors import SourceError
+from dedup.formats.places import is_url, opened
+
+_BYTES_AT_ONCE: Final = 64_000_000  # of one batch, decompressed: large photos make small batches
+
+
+class Stored(Protocol):
+    """Rows somewhere."""
+
+    def tables(self, columns: Sequence[str] | None, size: int) -> Iterator[pa.Table]:
+        """All rows in order, at most `size` in a table."""
+
+    def take(self, column: str, rows: Sequence[int]) -> list[Any]:
+        """Values of one column in the named rows; None where rows cannot be had out of order."""
+
+    def select(self, start: int, stop: int) -> "Stored":
+        """A range of the rows."""
+
+    def dataset(self, kept: NDArray[np.int64]) -> Dataset:
+        """The kept rows as a `datasets.Dataset`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """One split."""
+
+    raw_name: str  # as the dataset calls it
+    features: Features
+    n_rows: int
+    stored: Stored
+
+
+@dataclass(frozen=True, slots=True)
+class InMemory:
+    """A `datasets.Dataset`: in memory or, more often, mapped from Arrow files."""
+
+    rows: Dataset
+
+    def tables(self, columns: Sequence[str] | None, size: int) -> Iterator[pa.Table]:
+        """All rows in order."""
+        chosen = self.rows if columns is None else self.rows.select_columns(list(columns))
+        return iter(chosen.with_format("arrow").iter(batch_size=size))
+
+    def take(self, column: str, rows: Sequence[int]) -> list[Any]:
+        """Values of one column in the named rows."""
+        table = self.rows.select_columns([column]).with_format("arrow")[list(rows)]
+        return list(table[column].to_pylist())
+
+    def select(self, start: int, stop: int) -> "InMemory":
+        """A range of the rows."""
+        return InMemory(self.rows.select(range(start, stop)))
+
+    def dataset(self, kept: NDArray[np.int64]) -> Dataset:
+        """The kept rows."""
+        return self.rows.select(kept)
+
+
+@dataclass(frozen=True)
+class ParquetFiles:
+    """Parquet files, on this machine or at URLs, of which row groups are read as they are needed."""
+
+    files: tuple[str, ...]
+    start: int  # first row that counts
+    stop: int  # first row that does not count any more
+    features: Features
+
+    def tables(self, columns: Sequence[str] | None, size: int) -> Iterator[pa.Table]:
+        """All rows in order."""
+        for group, first, stop in self._groups:
+            low, high = max(self.start - first, 0), min(self.stop, stop) - first
+            if low >= high:
+                continue
+            row = 0
+            for batch in self._batches(group, columns, size):
+                part = batch.slice(max(low - row, 0), max(min(high, row + len(batch)) - max(low, row), 0))
+                row += len(batch)
+                if len(part):
+                    yield pa.Table.from_batches([part])
+
+    def take(self, column: str, rows: Sequence[int]) -> list[Any]:
+        """Values of one column in the named rows."""
+        wanted = np.asarray(rows, dtype=np.int64) + self.start
+        values: list[Any] = [None] * len(rows)
+        for group, first, stop in self._groups:
+            inside = np.flatnonzero((wanted >= first) & (wanted < stop))
+            if len(inside):
+                read = self._read(group[0], lambda file, g=group[1]: file.read_row_group(g, columns=[column]))[column]
+                for i in inside:
+                    values[int(i)] = read[int(wanted[i]) - first].as_py()
+        return values
+
+    def select(self, start: int, stop: int) -> "ParquetFiles":
+        """A range of the rows."""
+        return ParquetFiles(self.files, self.start + start, min(self.start + stop, self.stop), self.features)
+
+    def dataset(self, kept: NDArray[np.int64]) -> Dataset:
+        """The kept rows."""
+        return Dataset.from_parquet(list(self.files), features=self.features).select(kept + self.start)
+
+    @cached_property
+    def _groups(self) -> list[tuple[tuple[str, int], int, int]]:
+        """((file, row group), first row, row after the last) in order."""
+        groups, sizes = [], [0]
+        for file in self.files:
+            metadata = parquet_file(file).metadata
+            groups += [(file, group) for group in range(metadata.num_row_groups)]
+            sizes += [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
+        ends = pairwise(np.cumsum(sizes).tolist())
+        return [(group, first, stop) for group, (first, stop) in zip(groups, ends, strict=True)]
+
+    def _batches(self, group: tuple[str, int], columns: Sequence[str] | None, size: int) -> Iterator[pa.RecordBatch]:
+        def read(file: pq.ParquetFile) -> Iterator[pa.RecordBatch]:
+            of_group = file.metadata.row_group(group[1])
+            n_bytes = max(1, of_group.total_byte_size // max(1, of_group.num_rows))
+            rows = max(1, min(size, _BYTES_AT_ONCE // n_bytes)) if columns is None else size
+            return iter(file.iter_batches(rows, row_groups=[group[1]], columns=columns))
+
+        try:
+            yield from self._read(group[0], read)
+        except (pa.ArrowInvalid, OSError) as error:
+            raise _broken(group[0], error) from error
+
+    @cached_property
+    def _last(self) -> dict[str, pq.ParquetFile]:
+        """The file that was read last: opening one at a URL costs a request and its footer another."""
+        return {}
+
+    def _read(self, name: str, read: Any) -> Any:
+        try:
+            if name not in self._last:
+                self._last.clear()
+                self._last[name] = parquet_file(name)
+            return read(self._last[name])
+        except (pa.ArrowInvalid, OSError) as error:
+            raise _broken(name, error) from error
+
+
+@dataclass(frozen=True)
+class ArrowTable:
+    """Rows of Arrow files, mapped and not read."""
+
+    table: pa.Table
+
+    def tables(self, columns: Sequence[str] | None, size: int) -> Iterator[pa.Table]:
+        """All rows in order."""
+        chosen = self.table if columns is None else self.table.select(list(columns))
+        return (chosen.slice(start, size) for start in range(0, len(chosen), size))
+
+    def take(self, column: str, rows: Sequence[int]) -> list[Any]:
+        """Values of one column in the named rows."""
+        values = self.table[column]
+        return [values[row].as_py() for row in rows]
+
+    def select(self, start: int, stop: int) -> "ArrowTable":
+        """A range of the rows."""
+        return ArrowTable(self.table.slice(start, stop - start))
+
+    def dataset(self, kept: NDArray[np.int64]) -> Dataset:
+        """The kept rows."""
+        return Dataset(self.table).select(kept)
+
+
+@dataclass(frozen=True, slots=True)
+class Streamed:
+    """A `datasets.IterableDataset`: read from the first row to the last, as often as needed, and never stored."""
+
+    rows: IterableDataset
+
+    def tables(self, columns: Sequence[str] | None, size: int) -> Iterator[pa.Table]:
+        """All rows in order."""
+        chosen = self.rows if columns is None else self.rows.select_columns(list(columns))
+        return iter(chosen.with_format("arrow").iter(batch_size=size))
+
+    def take(self, column: str, rows: Sequence[int]) -> list[Any]:
+        """Nothing: a stream has no order but its own, and reading it again for a few pictures takes too long."""
+        return [None] * len(rows)
+
+    def select(self, start: int, stop: int) -> "Streamed":
+        """A range of the rows."""
+        return Streamed(self.rows.skip(start).take(stop - start))
+
+    def dataset(self, kept: NDArray[np.int64]) -> Dataset:
+        """Raises `SourceError`: what does not fit the disk does not fit a dataset in memory."""
+        message = f"A streamed dataset cannot be held in memory ({len(kept):,} rows). Set output.dir to write it."
+        raise SourceError(message)
+
+
+def parquet_file(name: str) -> pq.ParquetFile:
+    """The Parquet file at a path or URL."""
+    return pq.ParquetFile(opened(name)) if is_url(name) else pq.ParquetFile(name, memory_map=True)
+
+
+def arrow_table(name: str) -> pa.Table:
+    """The rows of an Arrow file, in the streaming or the file format, mapped into memory."""
+    source = pa.memory_map(name)
+    try:
+        return pa.ipc.open_stream(source).read_all()
+    except pa.ArrowInvalid:
+        source.seek(0)
+        return pa.ipc.open_file(source).read_all()
+
+
+def _broken(name: str, error: Exception) -> SourceError:
+    return SourceError(f"{name}: cannot be read as Parquet: {error}. Get the file again.")

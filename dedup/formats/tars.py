@@ -1,0 +1,119 @@
+"""Tar shards read in order without unpacking: where each sample's members lie, and nothing that could harm."""
+
+import logging
+import os
+import tarfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from dedup.errors import SourceError
+
+logger = logging.getLogger(__name__)
+
+BLOCK: Final = 512
+END: Final = bytes(2 * BLOCK)
+"""What ends a tar file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One file of a sample."""
+
+    field: str  # the name after the first dot, in lower case: `jpg`, `left.png`, `cls`
+    offset: int  # of its content in the shard, bytes
+    size: int  # bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """The members of one sample, which stand side by side."""
+
+    key: str  # folders and the name before the first dot
+    start: int  # of the first header, bytes
+    stop: int  # after the last member's padding
+    members: tuple[Member, ...]
+
+    def member(self, field: str) -> Member | None:
+        """The member with that field, or None."""
+        return next((member for member in self.members if member.field == field), None)
+
+
+def entries(path: Path) -> Iterator[Entry]:
+    """The samples of a shard, in order.
+
+    Raises `SourceError` for a file that is no plain tar, is cut short, or has a member that no dataset has: an absolute
+    path, one with `..`, a link, a device.
+    """
+    try:
+        with path.open("rb") as file, tarfile.open(fileobj=file, mode="r:") as tar:
+            yield from _entries(path, file, tar)
+    except (tarfile.TarError, OSError, UnicodeError) as error:
+        message = f"{path}: cannot be read as a tar file: {error}. {_remedy(path)}"
+        raise SourceError(message) from error
+
+
+def _entries(path: Path, file: BinaryIO, tar: tarfile.TarFile) -> Iterator[Entry]:
+    key, start, stop = "", 0, 0
+    members: list[Member] = []
+    while (info := tar.next()) is not None:
+        tar.members.clear()  # type: ignore[attr-defined]  # it would keep every header it has read
+        _refuse(path, info)
+        folder, _, name = info.name.rpartition("/")
+        stem, _, field = name.partition(".")
+        if info.isdir() or not field or not stem:  # so does the webdataset library: such names make no sample
+            continue
+        of = f"{folder}/{stem}" if folder else stem
+        if members and of != key:
+            yield Entry(key, start, info.offset, tuple(members))
+            members = []
+        if not members:
+            key, start = of, info.offset
+        elif any(member.field == field.lower() for member in members):
+            message = f"{path}: the sample {key!r} has two members {field!r}. Give every sample its own key."
+            raise SourceError(message)
+        members.append(Member(field.lower(), info.offset_data, info.size))
+        stop = info.offset_data + -(-info.size // BLOCK) * BLOCK
+        if stop > os.fstat(file.fileno()).st_size:
+            message = f"{path}: the file ends inside the member {info.name!r}. {_remedy(path)}"
+            raise SourceError(message)
+    _refuse_broken_end(path, file, tar)
+    if members:
+        yield Entry(key, start, stop, tuple(members))
+
+
+def _refuse(path: Path, info: tarfile.TarInfo) -> None:
+    wrong = None
+    if info.name.startswith(("/", "\\")) or (len(info.name) > 1 and info.name[1] == ":"):
+        wrong = "has an absolute path"
+    elif ".." in info.name.replace("\\", "/").split("/"):
+        wrong = "leads out of the archive with '..'"
+    elif info.issym() or info.islnk():
+        wrong = f"is a link, to {info.linkname!r}"
+    elif not (info.isdir() or info.isreg()) or info.issparse():
+        wrong = "is no regular file"
+    if wrong:
+        message = (
+            f"{path}: the member {info.name!r} {wrong}. Shards of images have plain files only; do not trust this one."
+        )
+        raise SourceError(message)
+
+
+def _refuse_broken_end(path: Path, file: BinaryIO, tar: tarfile.TarFile) -> None:
+    """`tarfile` takes a damaged header for the end: what follows must be zeros, or nothing."""
+    file.seek(tar.offset)
+    rest = file.read(BLOCK)
+    if not rest:
+        logger.warning("%s: the tar file has no end mark. If a download was cut short, get it again.", path)
+    elif rest.strip(b"\0") or len(rest) < BLOCK:
+        message = f"{path}: the header at byte {tar.offset:,} is damaged or cut short. {_remedy(path)}"
+        raise SourceError(message)
+
+
+def _remedy(path: Path) -> str:
+    with path.open("rb") as file:
+        head = file.read(4)
+    if head[:2] == b"\x1f\x8b" or head == b"\x28\xb5\x2f\xfd" or head[:3] == b"BZh" or head == b"\xfd7zX":
+        return "It is compressed; images gain nothing from that: uncompress it first."
+    return "Get or make the file again."

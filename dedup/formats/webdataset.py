@@ -1,0 +1,303 @@
+"""WebDataset: tar shards in which the members of a sample stand side by side under one key."""
+
+import io
+import json
+import re
+import tarfile
+from array import array
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO, Final
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from dedup.config import DatasetConfig, normal_split
+from dedup.errors import ConfigError, SourceError
+from dedup.formats.source import PAYLOAD, ROWS, Sample, check_split_names, safe
+from dedup.formats.tars import END, Entry, Member, entries
+from dedup.images import FILE_SUFFIXES
+
+_LONGEST_TEXT: Final = 1_000_000  # bytes of a label or a JSON file
+_BYTES_PER_SHARD: Final = 1_000_000_000
+_SAMPLES_PER_SHARD: Final = 10_000
+_COPIED_AT_ONCE: Final = 1 << 20
+_NUMBERS: Final = re.compile(r"[-_.]?\d*(-of-\d+)?$")
+
+
+class WebDataset:
+    """The samples of tar shards, in the order of the shards. Ids are `shard/key`, without the shard's `.tar`."""
+
+    form: str = "webdataset"
+    skipped: Mapping[str, int] = {}
+
+    def __init__(self, path: Path, config: DatasetConfig) -> None:
+        self.root = path if path.is_dir() else path.parent
+        self.name = str(path)
+        self._config = config
+        self._shards = _shards(path)
+        self._shard, self._start, self._stop, self._offset, self._size = (array("q") for _ in range(5))
+        ids: list[str] = []
+        labels: list[str | None] = []
+        splits: list[str | None] = []
+        of_shard = _splits_of([shard.relative_to(self.root) for shard in self._shards], config, self.name)
+        for number, shard in enumerate(self._shards):
+            prefix = shard.relative_to(self.root).with_suffix("").as_posix()
+            with shard.open("rb") as file:
+                for entry in entries(shard):
+                    said = _Said(file, entry, shard)
+                    self._add(number, entry, shard)
+                    ids.append(_id(said, entry, config, shard) if config.id_column else f"{prefix}/{entry.key}")
+                    labels.append(said.label(config.label_column))
+                    own = said.text(config.split_column) if config.split_column else None
+                    splits.append(normal_split(own) if own is not None else of_shard[number])
+        if not ids or max(self._size) < 0:
+            what = f"dataset.image_column {config.image_column!r}" if config.image_column else "a suffix of images"
+            message = f"{path}: no member of the {len(ids):,} samples in its tar files has {what}."
+            raise SourceError(message)
+        self.rows = pa.table([ids, splits, labels, ids], schema=ROWS)
+
+    def payloads(self, size: int) -> Iterator[pa.RecordBatch]:
+        """PAYLOAD batches of all rows."""
+        for start in range(0, len(self._shard), size):
+            yield from self.payload_of(range(start, min(start + size, len(self._shard))))
+
+    def payload_of(self, rows: Sequence[int]) -> Iterator[pa.RecordBatch]:
+        """One PAYLOAD batch of the named rows."""
+        data: list[bytes | None] = []
+        file: BinaryIO | None = None
+        at = -1
+        try:
+            for row in rows:
+                if self._shard[row] != at:
+                    if file is not None:
+                        file.close()
+                    at = self._shard[row]
+                    file = self._shards[at].open("rb")
+                data.append(_read(file, self._offset[row], self._size[row]) if file and self._size[row] >= 0 else None)
+        finally:
+            if file is not None:
+                file.close()
+        yield pa.record_batch([list(rows), [None] * len(data), data], schema=PAYLOAD)
+
+    def check_writable(self) -> None:
+        """Every WebDataset can be written."""
+
+    def write(self, keep: NDArray[np.bool_], folder: Path, files: str) -> NDArray[np.bool_]:  # no files
+        """The kept samples in shards of the same names: the bytes of their members, headers included, as they were.
+
+        A shard of which nothing is kept stays as an empty one, so that `{0000..0099}` finds every number.
+        """
+        of_shard = np.asarray(self._shard)
+        for number, shard in enumerate(self._shards):
+            target = folder / shard.relative_to(self.root)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            rows = np.flatnonzero(of_shard == number)
+            with shard.open("rb") as source, target.open("wb") as out:
+                if len(rows):
+                    _copy(source, out, 0, self._start[int(rows[0])])  # headers that hold for the whole shard
+                for row in rows[keep[rows]].tolist():
+                    _copy(source, out, self._start[row], self._stop[row])
+                out.write(END)
+        return keep
+
+    def written(self, folder: Path) -> DatasetConfig:
+        """The same settings."""
+        return self._config.model_copy(update={"source": self.form, "path": str(folder)})
+
+    def dataset_dict(self, keep: NDArray[np.bool_]) -> Any:
+        """The kept pictures as datasets with the columns image, label and id."""
+        from dedup.formats.huggingface import files_as_dataset_dict  # `datasets` takes a second to import
+
+        images: list[Any] = [None] * len(keep)
+        for batch in self.payload_of(np.flatnonzero(keep).tolist()):
+            for row, data in zip(batch["row"].to_pylist(), batch["data"].to_pylist(), strict=True):
+                images[row] = {"bytes": data, "path": None}
+        return files_as_dataset_dict(self.rows, images, keep)
+
+    def _add(self, shard: int, entry: Entry, path: Path) -> None:
+        image = _image(entry, self._config.image_column, path)
+        self._shard.append(shard)
+        self._start.append(entry.start)
+        self._stop.append(entry.stop)
+        self._offset.append(image.offset if image else -1)
+        self._size.append(image.size if image else -1)
+
+
+class _Said:
+    """What the members beside an image say of it."""
+
+    def __init__(self, file: BinaryIO, entry: Entry, shard: Path) -> None:
+        self._file = file
+        self._entry = entry
+        self._shard = shard
+        self._json: Any = None
+
+    def label(self, named: str | None) -> str | None:
+        """The named member or key of the JSON member; else its `label` or `class`, else the member `cls`."""
+        if named is not None:
+            return self.text(named)
+        found = next((value for key in ("label", "class") if (value := self._value(key)) is not None), None)
+        return found if found is not None else self._member("cls")
+
+    def text(self, name: str) -> str | None:
+        """The member of that name, or that key of the JSON member."""
+        found = self._member(name.lower())
+        return found if found is not None else self._value(name)
+
+    def _member(self, field: str) -> str | None:
+        member = self._entry.member(field)
+        if member is None:
+            return None
+        return self._content(member).decode("utf-8", "backslashreplace").rstrip("\r\n") or None
+
+    def _value(self, key: str) -> str | None:
+        member = self._entry.member("json")
+        if member is None:
+            return None
+        if self._json is None:
+            try:
+                self._json = json.loads(self._content(member))
+            except ValueError as error:
+                message = f"{self._shard}: {self._entry.key + '.json'!r} is not valid JSON: {error}."
+                raise SourceError(message) from error
+        value = self._json.get(key) if isinstance(self._json, dict) else None
+        # JSON can hold half a surrogate pair, Arrow cannot
+        return None if value is None or value == "" else str(value).encode("utf-8", "backslashreplace").decode()
+
+    def _content(self, member: Member) -> bytes:
+        return _read(self._file, member.offset, min(member.size, _LONGEST_TEXT))
+
+
+def write_samples(samples: Iterable[Sample], folder: Path, files: str) -> DatasetConfig:  # no files
+    """Samples of another form as shards `split-000000.tar`, each with its image and a JSON of id, label and split.
+
+    A label that is a number is also written as `cls`, which readers of WebDataset take for a whole number.
+    """
+    shards: dict[str | None, _Shards] = {}
+    try:
+        for sample in samples:
+            if sample.split not in shards:
+                shards[sample.split] = _Shards(folder, f"{safe(sample.split or '') or 'images'}", len(shards))
+            shards[sample.split].add(sample)
+    finally:
+        for open_shards in shards.values():
+            open_shards.close()
+    return DatasetConfig(source="webdataset", path=str(folder), id_column="id", split_column="split")
+
+
+class _Shards:
+    """The shards of one split."""
+
+    def __init__(self, folder: Path, name: str, number: int) -> None:
+        taken = (folder / f"{name}-000000.tar").exists()
+        self._name = str(folder / (f"{name}_{number}" if taken else name))
+        self._n_shards = self._n_samples = self._n_bytes = 0
+        self._tar: tarfile.TarFile | None = None
+
+    def add(self, sample: Sample) -> None:
+        """Append the members of a sample."""
+        data = sample.content()
+        if self._tar is None or self._n_samples >= _SAMPLES_PER_SHARD or self._n_bytes >= _BYTES_PER_SHARD:
+            self.close()
+            self._tar = tarfile.TarFile(f"{self._name}-{self._n_shards:06d}.tar", "w", format=tarfile.PAX_FORMAT)
+            self._n_shards, self._n_samples, self._n_bytes = self._n_shards + 1, 0, 0
+        said = {"id": sample.id, "label": sample.label, "split": sample.split}
+        key = f"{sample.row:09d}"
+        if data is not None:
+            self._member(key + sample.suffix(), data)
+        if sample.label is not None and re.fullmatch(r"\d{1,18}", sample.label, re.ASCII):
+            self._member(f"{key}.cls", sample.label.encode())
+        self._member(f"{key}.json", json.dumps(said, ensure_ascii=False).encode())
+        self._n_samples += 1
+        self._n_bytes += len(data or b"")
+
+    def close(self) -> None:
+        """End the last shard."""
+        if self._tar is not None:
+            self._tar.close()
+
+    def _member(self, name: str, data: bytes) -> None:
+        info = tarfile.TarInfo(name)
+        info.size = len(data)
+        if self._tar is not None:
+            self._tar.addfile(info, io.BytesIO(data))
+
+
+def _shards(path: Path) -> list[Path]:
+    if path.is_file():
+        return [path]
+    shards = sorted(
+        p for p in path.rglob("*.tar") if not any(part.startswith(".") for part in p.relative_to(path).parts)
+    )
+    if not shards:
+        message = f"{path}: no .tar files in this folder or below it."
+        raise SourceError(message)
+    _refuse_gaps(shards)
+    return shards
+
+
+def _refuse_gaps(shards: Sequence[Path]) -> None:
+    """Raise for a shard that `-of-` in the names of the others tells of."""
+    named = {str(shard) for shard in shards}
+    for shard in shards:
+        if found := re.fullmatch(r"(.*-)(\d+)(-of-)(\d+)", str(shard.with_suffix(""))):
+            for number in range(int(found[4])):
+                other = f"{found[1]}{number:0{len(found[2])}d}{found[3]}{found[4]}.tar"
+                if other not in named:
+                    message = f"{other}: this shard is missing, though {shard.name!r} tells of it. Get it again."
+                    raise SourceError(message)
+
+
+def _splits_of(shards: Sequence[Path], config: DatasetConfig, name: str) -> list[str | None]:
+    """The split of each shard, from its top folder or its name; the default where none is named like a split."""
+    raw = [shard.parts[0] if len(shard.parts) > 1 else _prefix(shard.stem) for shard in shards]
+    if not {normal_split(split) for split in raw} & {"train", "validation", "test"}:
+        return [normal_split(config.default_split)] * len(shards)
+    check_split_names({split: normal_split(split) for split in raw}, name)
+    return [normal_split(split) for split in raw]
+
+
+def _id(said: _Said, entry: Entry, config: DatasetConfig, shard: Path) -> str:
+    found = said.text(config.id_column) if config.id_column else None
+    if found is None:
+        message = f"{shard}: the sample {entry.key!r} has no {config.id_column!r} (dataset.id_column), nor its JSON."
+        raise SourceError(message)
+    return found
+
+
+def _prefix(stem: str) -> str:
+    """A shard's name without its number; only its split, if one is named in it.
+
+    >>> [_prefix(stem) for stem in ("train-000012", "imagenet_val_07", "fold1-00000-of-00002")]
+    ['train', 'val', 'fold1']
+    """
+    prefix = _NUMBERS.sub("", stem)
+    words = [word for word in re.split(r"[-_.]", prefix) if normal_split(word) in {"train", "validation", "test"}]
+    return words[0] if words else prefix
+
+
+def _image(entry: Entry, named: str | None, shard: Path) -> Member | None:
+    if named is not None:
+        return entry.member(named.lower())
+    images = [m for m in entry.members if "." + m.field.rsplit(".", 1)[-1] in FILE_SUFFIXES]
+    if len(images) > 1:
+        known = ", ".join(repr(member.field) for member in images)
+        message = f"{shard}: the sample {entry.key!r} has several images: {known}. Choose one as dataset.image_column."
+        raise ConfigError(message)
+    return images[0] if images else None
+
+
+def _read(file: BinaryIO, offset: int, size: int) -> bytes:
+    file.seek(offset)
+    return file.read(size)
+
+
+def _copy(source: BinaryIO, out: BinaryIO, start: int, stop: int) -> None:
+    source.seek(start)
+    left = stop - start
+    while left > 0:
+        part = source.read(min(left, _COPIED_AT_ONCE))
+        out.write(part)
+        left -= len(part) or left
