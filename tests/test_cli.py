@@ -173,7 +173,7 @@ class TestExitCodes:
         def full(*args: object) -> None:
             raise OSError(28, "No space left on device", "pairs.parquet")
 
-        monkeypatch.setattr(tables, "write", full)
+        monkeypatch.setattr(tables, "write_parts", full)
         result = dedup("audit", clean, "-o", tmp_path / "out", *FAST)
 
         assert result.exit_code == 1
