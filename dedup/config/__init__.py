@@ -1,0 +1,31 @@
+"""The configuration: frozen, validated once, unknown keys rejected with the nearest known one.
+
+Stages get the part that concerns them; nothing below the pipeline reads a file or the environment to learn a setting.
+"""
+
+from dedup.config.dataset import DatasetConfig, NamedSource, SourceConfig
+from dedup.config.loading import build, keys, load
+from dedup.config.resolved import AUTO_DISTANCE_PER_64_BITS, AUTO_MIN_SIMILARITY, Resolved, resolve
+from dedup.config.sections import ALGORITHMS, BITS, Config, GateConfig, HashConfig, OutputConfig
+from dedup.config.splits import SPLIT_ALIASES, normal_split
+
+__all__ = [
+    "ALGORITHMS",
+    "AUTO_DISTANCE_PER_64_BITS",
+    "AUTO_MIN_SIMILARITY",
+    "BITS",
+    "SPLIT_ALIASES",
+    "Config",
+    "DatasetConfig",
+    "GateConfig",
+    "HashConfig",
+    "NamedSource",
+    "OutputConfig",
+    "Resolved",
+    "SourceConfig",
+    "build",
+    "keys",
+    "load",
+    "normal_split",
+    "resolve",
+]

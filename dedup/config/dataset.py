@@ -1,0 +1,86 @@
+"""Where the samples come from."""
+
+from collections.abc import Iterable
+from pathlib import PurePosixPath
+from typing import Annotated, Literal, Self
+
+from pydantic import BeforeValidator, Field, StrictBool
+from pydantic import model_validator as check
+
+from dedup.config.values import Section, as_names, one_of
+
+
+class SourceConfig(Section):
+    """Where the samples of one dataset come from."""
+
+    source: Annotated[
+        Literal["auto", "imagefolder", "manifest", "huggingface", "webdataset"],
+        one_of("dataset.source", "auto", "imagefolder", "manifest", "huggingface", "webdataset"),
+    ] = "auto"
+    path: str | None = None
+    name: str | None = None
+    revision: str | None = None
+    split: Annotated[tuple[str, ...], BeforeValidator(as_names)] = ()
+    data_files: Annotated[tuple[str, ...], BeforeValidator(as_names)] = ()
+    streaming: StrictBool = False
+    protocols: Annotated[tuple[str, ...], BeforeValidator(as_names)] = ()
+    top_folders: Annotated[
+        Literal["auto", "splits", "labels"], one_of("dataset.top_folders", "auto", "splits", "labels")
+    ] = "auto"
+    path_column: str | None = None
+    bytes_column: str | None = None
+    image_column: str | None = None
+    id_column: str | None = None
+    split_column: str | None = None
+    label_column: str | None = None
+    default_split: str | None = None
+
+
+class NamedSource(SourceConfig):
+    """One of several datasets."""
+
+    path: str
+    prefix: Annotated[str, Field(pattern=r"^[^/\\]+$")] | None = None
+    reference: StrictBool = False
+
+
+class DatasetConfig(SourceConfig):
+    """Where the samples come from: one dataset, or several."""
+
+    sources: tuple[NamedSource, ...] = ()
+
+    @check(mode="after")
+    def _one_or_several(self) -> Self:
+        if not self.sources:
+            return self
+        others = self.model_fields_set - {"sources"}
+        if wrong := sorted(key for key in others if getattr(self, key) != type(self).model_fields[key].default):
+            raise ValueError(f"dataset.sources is given beside {', '.join(wrong)}; move these into its entries")  # noqa: EM102
+        if all(source.reference for source in self.sources):
+            raise ValueError("every entry of dataset.sources is a reference; one must be cleaned")  # noqa: EM101
+        named = [source.prefix for source in self.sources if source.prefix is not None]
+        if twice := sorted({prefix for prefix in named if named.count(prefix) > 1}):
+            raise ValueError(f"dataset.sources: two entries have the prefix {twice[0]!r}; give each its own")  # noqa: EM102
+        return self
+
+    def prefixes(self) -> tuple[str, ...]:
+        """What stands before the ids of each of several datasets: its prefix, else the last part of its path.
+
+        >>> DatasetConfig(sources=({"path": "a/photos"}, {"path": "b/photos.csv", "reference": True})).prefixes()
+        ('photos', 'photos-2')
+        """
+        found: list[str] = []
+        taken = {source.prefix for source in self.sources}
+        for source in self.sources:
+            last = PurePosixPath(source.path.replace("\\", "/").partition("@")[0]).stem or "dataset"
+            prefix, number = source.prefix or last, 1
+            while source.prefix is None and (prefix in taken or prefix in found):
+                number += 1
+                prefix = f"{last}-{number}"
+            found.append(prefix)
+        return tuple(found)
+
+    def reference_splits(self, splits: Iterable[str]) -> set[str]:
+        """Those of the splits that are of a reference set."""
+        prefixes = {p for p, source in zip(self.prefixes(), self.sources, strict=True) if source.reference}
+        return {split for split in splits if split.partition("/")[0] in prefixes}

@@ -1,0 +1,77 @@
+"""The settings of a run with every `auto` replaced by a number."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from dedup.config.sections import Config
+from dedup.config.splits import normal_split
+from dedup.errors import ConfigError
+
+AUTO_DISTANCE_PER_64_BITS: Final = 12
+"""What `search.max_distance: auto` means: 12 of 64 bits, 48 of 256, 192 of 1024."""
+
+AUTO_MIN_SIMILARITY: Final = 0.9
+"""What `verify.min_similarity: auto` means; where it comes from stands in docs/verification.md."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """The settings of a run with every `auto` replaced by what it came to."""
+
+    algorithms: tuple[str, ...]
+    bits: int  # of each code
+    mode: str
+    max_distance: dict[str, int]  # bits, inclusive, per algorithm
+    combine: str
+    orientations: str
+    method: str
+    min_similarity: float | None  # 0..1, inclusive; None where nothing is verified
+    held_out: tuple[str, ...]  # normalised names, sorted
+    leakage: str
+    duplicates: str
+    unreadable: str
+    references: tuple[str, ...] = ()  # splits of reference sets, sorted: held out, and never altered
+
+
+def resolve(config: Config, splits: Iterable[str | None]) -> Resolved:
+    """Replace every `auto` by a number. Depends on the config and the names of the splits only."""
+    all_splits = set(splits)
+    present = {split for split in all_splits if split is not None}
+    references = config.dataset.reference_splits(present)
+    own = present - references
+    distance = config.search.max_distance
+    if distance == "auto":
+        distance = AUTO_DISTANCE_PER_64_BITS * config.hash.bits // 64
+    per_algorithm = distance if isinstance(distance, dict) else dict.fromkeys(config.hash.algorithms, distance)
+    similarity = config.verify.min_similarity
+    verified = config.verify.method == "pixels"
+    if config.policy.held_out is not None:
+        held_out = {normal_split(name) or name for name in config.policy.held_out} | references
+        if unknown := held_out - present:
+            message = (
+                f"policy.held_out: no sample is in split {', '.join(map(repr, sorted(unknown)))}. "
+                f"The dataset has {', '.join(map(repr, sorted(present))) or 'no splits'}. In an image folder, "
+                f"dataset.top_folders: splits makes every top folder one."
+            )
+            raise ConfigError(message)
+        if not all_splits - held_out:
+            message = "policy.held_out names every split of the dataset: nothing is left to clean."
+            raise ConfigError(message)
+    else:
+        held_out = (own - {"train"} if "train" in own else set()) | references
+    return Resolved(
+        algorithms=config.hash.algorithms,
+        bits=config.hash.bits,
+        mode=config.hash.mode,
+        max_distance={name: per_algorithm[name] for name in config.hash.algorithms},
+        combine=config.search.combine,
+        orientations=config.search.orientations,
+        method=config.verify.method,
+        min_similarity=(AUTO_MIN_SIMILARITY if similarity == "auto" else float(similarity)) if verified else None,
+        held_out=tuple(sorted(held_out)),
+        leakage=config.policy.leakage,
+        duplicates=config.policy.duplicates,
+        unreadable=config.policy.unreadable,
+        references=tuple(sorted(references)),
+    )

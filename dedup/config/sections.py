@@ -1,0 +1,134 @@
+"""The sections of the configuration, one class each; the defaults stand here and nowhere else."""
+
+from typing import Annotated, Any, Final, Literal, Self
+
+from pydantic import AfterValidator, BeforeValidator, Field, StrictBool, StrictInt
+from pydantic import model_validator as check
+
+from dedup.config.dataset import DatasetConfig
+from dedup.config.values import Count, Section, Share, as_max_distance, as_names, as_similarity, distinct, one_of
+
+ALGORITHMS: Final = ("ahash", "phash", "dhash", "whash")
+BITS: Final = (64, 256, 1024)
+
+
+class HashConfig(Section):
+    """What is measured on every picture."""
+
+    algorithms: Annotated[
+        tuple[Annotated[str, one_of("hash.algorithms", *ALGORITHMS)], ...],
+        BeforeValidator(as_names),
+        Field(min_length=1),
+        AfterValidator(distinct),
+    ] = ("dhash", "phash")
+    bits: Literal[64, 256, 1024] = 64
+    mode: Annotated[Literal["compat"], one_of("hash.mode", "compat")] = "compat"
+    background: Annotated[str, Field(pattern=r"^#[0-9a-fA-F]{6}$")] = "#ffffff"
+    max_pixels: Count = 100_000_000
+
+
+class SearchConfig(Section):
+    """How far candidates may lie apart."""
+
+    max_distance: Annotated[Literal["auto"] | int | dict[str, int], BeforeValidator(as_max_distance)] = "auto"
+    combine: Annotated[Literal["any", "all"], one_of("search.combine", "any", "all")] = "any"
+    orientations: Annotated[
+        Literal["upright", "mirrored", "all"], one_of("search.orientations", "upright", "mirrored", "all")
+    ] = "upright"
+    max_candidates: Count = 20_000_000
+
+
+class VerifyConfig(Section):
+    """Which candidates are accepted as pairs."""
+
+    method: Annotated[Literal["pixels", "none"], one_of("verify.method", "pixels", "none")] = "pixels"
+    min_similarity: Annotated[Literal["auto"] | float, BeforeValidator(as_similarity)] = "auto"
+
+
+class PolicyConfig(Section):
+    """What is done about pairs."""
+
+    held_out: Annotated[tuple[str, ...] | None, BeforeValidator(as_names)] = None
+    leakage: Annotated[
+        Literal["drop_from_train", "drop_from_held_out", "report_only"],
+        one_of("policy.leakage", "drop_from_train", "drop_from_held_out", "report_only"),
+    ] = "drop_from_train"
+    duplicates: Annotated[
+        Literal["keep_best", "keep_first", "report_only"],
+        one_of("policy.duplicates", "keep_best", "keep_first", "report_only"),
+    ] = "keep_best"
+    unreadable: Annotated[
+        Literal["drop_from_train", "drop", "keep"],
+        one_of("policy.unreadable", "drop_from_train", "drop", "keep"),
+    ] = "drop_from_train"
+
+
+class GateConfig(Section):
+    """When the exit code says that the dataset is not fit for use."""
+
+    max_leakage: Share = None
+    max_unreadable: Share = None
+
+
+class OutputConfig(Section):
+    """Where the result goes. No part of the fingerprint."""
+
+    dir: str | None = None
+    splits: Annotated[
+        Literal["same", "imagefolder", "manifest", "parquet", "huggingface", "webdataset", "none"],
+        one_of("output.splits", "same", "imagefolder", "manifest", "parquet", "huggingface", "webdataset", "none"),
+    ] = "same"
+    files: Annotated[Literal["hardlink", "copy", "symlink"], one_of("output.files", "hardlink", "copy", "symlink")] = (
+        "hardlink"
+    )
+    push_to_hub: Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$")] | None = None
+    report: StrictBool = True
+
+
+class EngineConfig(Section):
+    """Where the work runs. No part of the fingerprint."""
+
+    workers: Annotated[StrictInt | None, Field(ge=0)] = None
+
+
+def distance_problem(hashes: HashConfig, search: SearchConfig) -> str | None:
+    """What is wrong between the distances and the codes, if anything."""
+    distance = search.max_distance
+    if isinstance(distance, dict):
+        if set(distance) != set(hashes.algorithms):
+            return (
+                f"search.max_distance: names {', '.join(sorted(distance))}, hash.algorithms "
+                f"{', '.join(sorted(hashes.algorithms))}; give one number for each algorithm"
+            )
+        largest = max(distance.values())
+    else:
+        largest = 0 if distance == "auto" else distance
+    if largest > hashes.bits:
+        return f"search.max_distance: got {largest}; the codes have only {hashes.bits} bits"
+    return None
+
+
+class Config(Section):
+    """The whole configuration of a run."""
+
+    dataset: DatasetConfig = DatasetConfig()
+    hash: HashConfig = HashConfig()
+    search: SearchConfig = SearchConfig()
+    verify: VerifyConfig = VerifyConfig()
+    policy: PolicyConfig = PolicyConfig()
+    gate: GateConfig = GateConfig()
+    output: OutputConfig = OutputConfig()
+    engine: EngineConfig = EngineConfig()
+
+    @check(mode="after")
+    def _distances_fit(self) -> Self:
+        if problem := distance_problem(self.hash, self.search):
+            raise ValueError(problem)
+        return self
+
+    def fingerprint_part(self) -> dict[str, Any]:
+        """What decides the tables: not where data and output lie, not where the work runs, not the gate."""
+        settings = self.model_dump(mode="json", exclude={"gate", "output", "engine"})
+        for dataset in (settings["dataset"], *settings["dataset"]["sources"]):
+            del dataset["path"]
+        return settings

@@ -1,0 +1,75 @@
+"""Values of the configuration that need more than a type: each is checked with a message of our own."""
+
+import difflib
+from collections.abc import Mapping
+from typing import Annotated, Final
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictInt
+
+NOT_BUILT_YET: Final = {
+    "hash.algorithms": {"pdq"},
+    "hash.mode": {"fast"},
+}
+"""Values that the design names and this version refuses by name."""
+
+
+def one_of(key: str, *allowed: str) -> BeforeValidator:
+    """Accepts one of the allowed words; names those that are not built yet as such."""
+
+    def validate(value: object) -> object:
+        if isinstance(value, str) and value in NOT_BUILT_YET.get(key, ()):
+            message = f"{value!r} is not built yet. Allowed now: {', '.join(allowed)}"
+            raise ValueError(message)
+        if value not in allowed:
+            near = difflib.get_close_matches(str(value), allowed, n=1)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            message = f"got {value!r}, allowed: {', '.join(allowed)}.{hint}"
+            raise ValueError(message)
+        return value
+
+    return BeforeValidator(validate)
+
+
+def as_max_distance(value: object) -> object:
+    """Bits, one number or one per algorithm, or `auto`."""
+    message = "give a whole number of bits, 0 or more, one number per algorithm, or 'auto'"
+    numbers = list(value.values()) if isinstance(value, Mapping) else [value]
+    if value != "auto" and not all(type(n) is int and n >= 0 for n in numbers):
+        raise ValueError(f"got {value!r}; {message}")  # noqa: EM102
+    return value
+
+
+def as_share(value: object) -> object:
+    """A share in [0, 1], or None."""
+    if value is not None and (type(value) not in (int, float) or not 0 <= float(value) <= 1):  # type: ignore[arg-type]
+        raise ValueError(f"got {value!r}; give a share from 0 to 1, or null")  # noqa: EM102
+    return value
+
+
+def as_similarity(value: object) -> object:
+    """A similarity in [0, 1], or `auto`."""
+    if value != "auto" and (type(value) not in (int, float) or not 0 <= float(value) <= 1):  # type: ignore[arg-type]
+        raise ValueError(f"got {value!r}; give a number from 0 to 1, or 'auto'")  # noqa: EM102
+    return value
+
+
+def distinct(names: tuple[str, ...]) -> tuple[str, ...]:
+    """The names, if none comes twice."""
+    if len(set(names)) < len(names):
+        raise ValueError(f"named twice: {', '.join(names)}")  # noqa: EM102
+    return names
+
+
+def as_names(value: object) -> object:
+    """One name stands for a tuple of it."""
+    return (value,) if isinstance(value, str) else value
+
+
+Share = Annotated[float | None, BeforeValidator(as_share)]
+Count = Annotated[StrictInt, Field(gt=0)]
+
+
+class Section(BaseModel):
+    """Base of the sections."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
