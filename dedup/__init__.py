@@ -17,7 +17,7 @@ if TYPE_CHECKING:
         SourceError,
         TableError,
     )
-    from dedup.pipeline import Run
+    from dedup.result import Run
     from dedup.search import find_pairs
 
 __all__ = [
@@ -44,7 +44,7 @@ _HOME = {
     **dict.fromkeys(("audit", "deduplicate", "hash_images", "run"), "dedup.api"),
     **dict.fromkeys(("Comparison", "compare"), "dedup.comparison"),
     "Config": "dedup.config",
-    "Run": "dedup.pipeline",
+    "Run": "dedup.result",
     "find_pairs": "dedup.search",
 }
 

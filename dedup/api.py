@@ -15,7 +15,7 @@ from dedup.errors import ConfigError, SourceError
 from dedup.formats import read_bytes
 from dedup.hashers import MODES
 from dedup.images import Unreadable, normalise, open_picture
-from dedup.pipeline import Run
+from dedup.result import Run
 
 
 def run(config: Config | Mapping[str, Any] | str | Path, *, overwrite: bool = False) -> Run:

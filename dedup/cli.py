@@ -19,7 +19,8 @@ from dedup.versions import DEDUP_VERSION
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from dedup.pipeline import Observer, Run
+    from dedup.clock import Observer
+    from dedup.result import Run
 
 DONE: Final = 0
 FAILED: Final = 1
@@ -149,11 +150,11 @@ def audit(
     quiet: Quiet = False,  # noqa: FBT002
 ) -> None:
     """Tell what is wrong with a dataset. Needs no config and writes no splits."""
-    from dedup import formats, pipeline  # they import numba; `--help` should not wait for it
+    from dedup import formats, pipeline, stored_run  # they import numba; `--help` should not wait for it
 
     settings: dict[str, Any] = {}
     if like is not None:
-        settings = pipeline.like(like, form or formats.detect(Path(source[0])))
+        settings = stored_run.like(like, form or formats.detect(Path(source[0])))
     first = {**settings.get("dataset", {}), "path": source[0], **({"source": form} if form else {})}
     references = [{"path": path, "reference": True} for path in source[1:]]
     settings["dataset"] = {"sources": [first, *references]} if references else first

@@ -16,8 +16,10 @@ from PIL import Image, ImageEnhance, ImageOps
 
 from dedup import folder as files
 from dedup import graph, pipeline
+from dedup.clock import Observer
 from dedup.config import build
 from dedup.errors import MissingExtraError, RunError
+from dedup.result import Run
 
 SEED: Final = 7
 TILE: Final = 96  # pixels
@@ -60,9 +62,7 @@ class Score:
     leaks_removed: int  # of these, how many have no train side left in the written splits
 
 
-def run(
-    folder: Path, *, workers: int | None = None, observer: "pipeline.Observer | None" = None
-) -> tuple[pipeline.Run, list[Score]]:
+def run(folder: Path, *, workers: int | None = None, observer: Observer | None = None) -> tuple[Run, list[Score]]:
     """Build the dataset in `folder/dataset`, run the whole stage over it into `folder/run`, and score it."""
     dataset = folder / "dataset"
     known = {"dataset", "run", "planted.csv"}
@@ -104,7 +104,7 @@ def build_dataset(dataset: Path) -> list[Plant]:
     return plants
 
 
-def score(result: pipeline.Run, plants: list[Plant]) -> list[Score]:
+def score(result: Run, plants: list[Plant]) -> list[Score]:
     """Count per sort. A copy is found when `pairs` holds the two, or puts both into one class of identical pictures."""
     sample_of = {name: sample for sample, name in enumerate(result.manifest["id"].to_pylist())}
     actions = dict(zip(sample_of, result.decisions["action"].to_pylist(), strict=True))

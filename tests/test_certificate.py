@@ -11,12 +11,13 @@ from dedup import folder, pipeline
 from dedup.config import build
 from dedup.errors import SourceError
 from dedup.formats import imagefolder
+from dedup.result import Run
 from tests import naive, pictures
 
 Write = Callable[[imagefolder.ImageFolder, NDArray[np.bool_], Path, str], NDArray[np.bool_]]
 
 
-def ran(dataset: Path, output: Path, **policy: str) -> pipeline.Run:
+def ran(dataset: Path, output: Path, **policy: str) -> Run:
     return pipeline.run(
         build(
             {

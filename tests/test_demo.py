@@ -13,7 +13,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from dedup import cli, demo
-from dedup.pipeline import Run
+from dedup.result import Run
 
 TEXTURES = {"brick", "grass", "gravel"}
 EXACT = {"identical bytes", "same pixels, other format"}

@@ -13,7 +13,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import dedup
-from dedup import cli, pipeline
+from dedup import cli, pipeline, stored_run
 from dedup.errors import ConfigError, RunError, SourceError
 from tests import pictures
 
@@ -229,8 +229,8 @@ class TestSettings:
         config["dataset"]["image_column"] = "image"
         dedup.run(config)
 
-        assert pipeline.like(tmp_path / "run", "huggingface")["dataset"]["image_column"] == "image"
-        assert "image_column" not in pipeline.like(tmp_path / "run", "imagefolder")["dataset"]
+        assert stored_run.like(tmp_path / "run", "huggingface")["dataset"]["image_column"] == "image"
+        assert "image_column" not in stored_run.like(tmp_path / "run", "imagefolder")["dataset"]
 
     def test_oriented_searches_are_not_narrowed_afterwards(self, tmp_path: Path) -> None:
         """One transform is kept for a pair, so another search setting needs another search."""

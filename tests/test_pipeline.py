@@ -12,10 +12,10 @@ import datasets
 import pyarrow.parquet as pq
 import pytest
 
-from dedup import folder, pipeline, tables
+from dedup import fingerprints, folder, output, pipeline, tables
 from dedup.config import build
 from dedup.errors import ConfigError, RunError
-from dedup.pipeline import Run
+from dedup.result import Run
 from tests import naive, pictures
 
 RESULTS = ("pairs", "groups", "leakage", "decisions")
@@ -137,7 +137,7 @@ class TestFindings:
 
     def test_every_table_is_stored(self, planted: Planted) -> None:
         """The stored tables are those of the result, and each reads with its own spec."""
-        specs = pipeline.specs(planted.result.config, planted.result.resolved)
+        specs = fingerprints.specs(planted.result.config, planted.result.resolved)
         for name in tables.NAMES:
             read = tables.read(planted.run, name, spec=specs[name])
             assert planted.result.tables[name].equals(read, check_metadata=True)
@@ -606,7 +606,7 @@ class TestSplits:
         def full(*args: Any, **options: Any) -> None:
             raise OSError(28, "No space left on device")
 
-        monkeypatch.setattr(pipeline, "certificate", full)
+        monkeypatch.setattr(output, "certificate", full)
         with pytest.raises(OSError, match="No space"):
             ran(planted.dataset, tmp_path / "run")
 

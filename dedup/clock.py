@@ -1,0 +1,70 @@
+"""How long the stages take, and who is told how far they are."""
+
+import logging
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+logger = logging.getLogger(__name__)
+
+
+class Observer(Protocol):
+    """Is told how far the run is."""
+
+    def begin(self, stage: str) -> None:
+        """A stage begins."""
+
+    def advance(self, share: float) -> None:
+        """Share of the stage that is done, in [0, 1]."""
+
+    def end(self) -> None:
+        """The stage is done."""
+
+
+class Silent:
+    """Listens to nothing."""
+
+    def begin(self, stage: str) -> None:
+        """A stage begins."""
+
+    def advance(self, share: float) -> None:
+        """Share of the stage that is done."""
+
+    def end(self) -> None:
+        """The stage is done."""
+
+
+class Clock:
+    """Times the stages, logs a line for each, and tells the observer."""
+
+    def __init__(self, observer: Observer) -> None:
+        self._observer = observer
+        self.stages: list[Mapping[str, Any]] = []
+        self.advance = observer.advance
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[Callable[[int], None]]:
+        """Around a stage; what it yields is told the number of samples."""
+        self._observer.begin(name)
+        start = time.perf_counter()
+        count = [0]
+        yield lambda n: count.__setitem__(0, n)
+        seconds = time.perf_counter() - start
+        rate = count[0] / seconds if seconds else 0.0
+        self._observer.end()
+        self.stages.append(
+            {"stage": name, "samples": count[0], "seconds": round(seconds, 3), "per_second": round(rate)}
+        )
+        logger.info("%s: %s samples in %.2f s (%s a second)", name, f"{count[0]:,}", seconds, f"{rate:,.0f}")
+
+
+def peak_memory() -> int | None:
+    """Largest resident size of this process so far, in bytes; None where the system does not say."""
+    try:
+        import resource  # not on Windows
+    except ImportError:
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return int(peak if sys.platform == "darwin" else peak * 1024)

@@ -1,0 +1,132 @@
+"""Where the result goes: the splits are written, certified and only then put in their place."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from dedup import folder
+from dedup.certify import by_split, certificate
+from dedup.config import OutputConfig
+from dedup.errors import ConfigError, RunError, SourceError
+from dedup.formats import Source, open_source, push_splits, write_splits
+from dedup.report import html
+from dedup.report.readme import readme
+from dedup.result import Run, search_threads
+from dedup.stages.hashes import Setup
+from dedup.stored_run import reopen
+
+logger = logging.getLogger(__name__)
+
+
+def output_folder(output: OutputConfig, datasets: Sequence[str]) -> Path | None:
+    """Where the run goes: neither into a dataset, whose samples its files would become, nor around it."""
+    if output.dir is None:
+        return None
+    if not output.dir.strip():
+        message = "output.dir is empty. Name a folder."
+        raise ConfigError(message)
+    out = Path(output.dir).expanduser()
+    for dataset in datasets:
+        if Path(dataset).is_dir() and folder.inside(out, Path(dataset)):
+            message = f"output.dir {str(out)!r} lies inside the dataset {dataset!r}. Name a folder outside it."
+            raise ConfigError(message)
+        if Path(dataset).exists() and folder.inside(Path(dataset), out):
+            message = f"The dataset {dataset!r} lies inside the output folder {str(out)!r}. Name another folder."
+            raise ConfigError(message)
+    return out
+
+
+def write_certified(result: Run) -> None:
+    """Write the kept samples, certify what was written, and only then put it in its place."""
+    keep, source = result.keep(), result.opened()
+    if result.dir is None:
+        if keep.any() and source.form == "huggingface":
+            written = open_source(result.config.dataset, result.splits())
+            result.summary["certificate"] = _certified(result, written, keep)
+        return
+    partial, target = result.dir / folder.PARTIAL_SPLITS, result.dir / folder.SPLITS
+    folder.remove(partial)
+    partial.mkdir()
+    if keep.any():
+        output = result.config.output
+        out = write_splits(source, keep, partial, output.splits, output.files)
+        result.summary["certificate"] = _certified(
+            result, open_source(out.config), out.rows, out.default_split, out.in_order
+        )
+    card = partial / "README.md"
+    if card.exists():  # a sample of that name
+        card = partial / "README.dedup.md"
+    folder.write_text(card, readme(result.summary, partial))
+    folder.remove(target)
+    partial.rename(target)
+    _push(result, target)
+
+
+def refuse_push(output: OutputConfig, source: Source) -> None:
+    """Refuse an upload that could not be made, before the work begins."""
+    form = source.form if output.splits == "same" else output.splits
+    if output.push_to_hub is not None and (form not in {"parquet", "huggingface"} or output.dir is None):
+        message = "output.push_to_hub: only Parquet splits are pushed. Set output.splits=parquet and output.dir."
+        raise ConfigError(message)
+
+
+def _push(result: Run, target: Path) -> None:
+    """Upload the splits if the config asks for it; a dataset that still leaks stays at home."""
+    repository, certificate = result.config.output.push_to_hub, result.summary["certificate"]
+    if repository is None or certificate is None:
+        return
+    if not certificate["clean"]:
+        logger.warning("Not pushed to %s: %s", repository, certificate["statement"])
+        return
+    push_splits(target, repository)
+    logger.info("Pushed to %s", repository)
+
+
+def _certified(
+    result: Run,
+    written: Source,
+    there: NDArray[np.bool_],
+    default_split: str | None = None,
+    in_order: bool = True,  # noqa: FBT001, FBT002
+) -> dict[str, Any]:
+    """The certificate of what was written: the rows `there`, in the order of the source unless `in_order` is false."""
+    config = result.config
+    sample_of_row = pa.array(np.argsort(result.row_of_sample)[there])
+    splits, digests = result.manifest["split"].take(sample_of_row), result.hashes["file_digest"].take(sample_of_row)
+    return certificate(
+        written,
+        result.hashes,
+        by_split([split or default_split for split in splits.to_pylist()], digests.to_pylist()),
+        Setup.of(config),
+        result.resolved,
+        limit=config.search.max_candidates,
+        threads=search_threads(config),
+        in_order=in_order,
+    )
+
+
+def write_report(result: Run) -> None:
+    """The HTML page; its pictures come from the dataset, or from the stored thumbnails where that is gone."""
+    if result.dir is None:
+        return
+    if result.source is None:
+        try:
+            reopen(result)
+        except (ConfigError, SourceError, RunError) as error:
+            logger.warning("The report shows thumbnails only: %s", error)
+    source = result.source
+
+    def read(samples: Sequence[int]) -> Iterator[pa.RecordBatch]:
+        if source is None:
+            return iter(())
+        return source.payload_of([int(result.row_of_sample[sample]) for sample in samples])
+
+    page = html.render(
+        result.tables, result.summary, title=result.info["source"]["name"], read=read, settings=result.config.hash
+    )
+    folder.write_text(result.dir / folder.REPORT, page)

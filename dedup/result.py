@@ -1,0 +1,112 @@
+"""What a run found: its tables, its summary, and the dataset without what was dropped."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from dedup import tables
+from dedup.config import Config, Resolved
+from dedup.engines import cores
+from dedup.errors import RunError
+from dedup.fingerprints import specs
+from dedup.formats import Source
+from dedup.stages.decisions import kept
+
+
+@dataclass(slots=True, repr=False)
+class Run:
+    """What a run found: its tables (pyarrow), its summary, and the dataset without what was dropped."""
+
+    config: Config
+    resolved: Resolved
+    source: Source | None  # None when a stored run is read and its dataset is not needed
+    row_of_sample: NDArray[np.int64]  # where each sample stands in the source
+    dir: Path | None = None  # the run folder; None for a run in memory
+    tables: dict[str, pa.Table] = field(default_factory=dict)
+    summary: dict[str, Any] = field(default_factory=dict)
+    info: dict[str, Any] = field(default_factory=dict)  # what stands in run.json
+
+    def __repr__(self) -> str:
+        name, where = self.info["source"]["name"], "" if self.dir is None else f", in {str(self.dir)!r}"
+        done = {key: self.summary["decisions"][key] for key in ("keep", "drop", "unreadable")} if self.summary else {}
+        counts = ", ".join(f"{key} {n:,}" for key, n in done.items())
+        leaks = "".join(
+            f", {found['leaking']:,} of {split} leak" for split, found in self.summary.get("leakage", {}).items()
+        )
+        return f"<dedup.Run of {name!r}: {counts}{leaks}{where}>"
+
+    @property
+    def manifest(self) -> pa.Table:
+        """One row per sample: sample, id, split, label, uri."""
+        return self.tables["manifest"]
+
+    @property
+    def hashes(self) -> pa.Table:
+        """One row per sample: status, digests, codes, thumbnail."""
+        return self.tables["hashes"]
+
+    @property
+    def candidates(self) -> pa.Table:
+        """Pairs of samples within the searched distance."""
+        return self.tables["candidates"]
+
+    @property
+    def pairs(self) -> pa.Table:
+        """Accepted pairs."""
+        return self.tables["pairs"]
+
+    @property
+    def groups(self) -> pa.Table:
+        """Keepers and the samples directly matched to them."""
+        return self.tables["groups"]
+
+    @property
+    def leakage(self) -> pa.Table:
+        """Pairs between train and a held-out split."""
+        return self.tables["leakage"]
+
+    @property
+    def decisions(self) -> pa.Table:
+        """One row per sample: what is done with it and why."""
+        return self.tables["decisions"]
+
+    def keep(self) -> NDArray[np.bool_]:
+        """Whether each row of the source is written, in the order of the source."""
+        rows = np.empty(len(self.row_of_sample), dtype=bool)
+        rows[self.row_of_sample] = kept(self.decisions)
+        return rows
+
+    def opened(self) -> Source:
+        """The dataset; raises `RunError` when it was not opened."""
+        if self.source is None:
+            message = "The dataset of this run was not opened."
+            raise RunError(message)
+        return self.source
+
+    def splits(self) -> Any:
+        """The dataset without what was dropped, as a `datasets.DatasetDict`."""
+        return self.opened().dataset_dict(self.keep())
+
+
+def store(result: Run, name: str, table: pa.Table) -> None:
+    """Put a table in its place in the run, and in its folder if it has one."""
+    store_parts(result, name, iter([table]))
+
+
+def store_parts(result: Run, name: str, parts: Iterator[pa.Table]) -> None:
+    """The same for a table that comes in parts."""
+    spec = specs(result.config, result.resolved)[name]
+    if result.dir is None:
+        result.tables[name] = tables.described(pa.concat_tables(parts), name, spec)
+    else:
+        result.tables[name] = tables.write_parts(parts, result.dir, name, spec)
+
+
+def search_threads(config: Config) -> int:
+    """Threads of the search: as many as there are workers."""
+    return config.engine.workers or cores()
