@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from dedup.search import kernels
 from dedup.search.crew import Crew, spans
 
-_ROWS_AT_ONCE = 1 << 20  # rows between two looks at the stop sign
+_ROWS_AT_ONCE = 1 << 16  # rows between two looks at the stop sign; at first each can touch a page of fresh memory
 _ROWS_FOR_THREADS = 1 << 16  # fewer are sorted by one thread
+_PAGE = 4096  # bytes; larger pages exist, smaller ones do not
 
 HASHED = -1
 """As the start of a key: bits of a hash of the whole code instead of bits of the code."""
@@ -24,7 +25,7 @@ def bucket_offsets(sizes: NDArray[np.int64]) -> NDArray[np.int64]:
     return offsets
 
 
-def _in_steps(crew: Crew, parts: list[tuple[int, int]], step: Callable[[int, int, int], None]) -> None:
+def in_steps(crew: Crew, parts: list[tuple[int, int]], step: Callable[[int, int, int], None]) -> None:
     """step(part, first, last) over all parts, each on one thread and in steps short enough for Ctrl-C."""
 
     def run(part: int, first: int, last: int) -> None:
@@ -39,12 +40,29 @@ def bucket_sizes(planes: NDArray[np.uint64], n: int, start: int, width: int, cre
     """Sizes of the buckets, one row for each thread's span of the codes: shape (parts, 2**width)."""
     parts = spans(n, crew.threads if n > _ROWS_FOR_THREADS else 1)
     sizes = np.zeros((len(parts), 1 << width), np.uint32)
-    _in_steps(
+    in_steps(
         crew,
         parts,
         lambda part, first, last: kernels.count_keys(planes, first, last, start, width, sizes[part]),
     )
     return sizes
+
+
+def _fresh(planes: NDArray[np.uint64], n: int, crew: Crew) -> tuple[NDArray[np.uint64], NDArray[np.uint32]]:
+    """Room for the sorted codes and their ids, every page of it already there.
+
+    The system clears a page when it is first written to. Sorting writes all over the place, so without this its
+    first step would wait until all of the memory is cleared.
+    """
+    to, ids = np.empty_like(planes), np.empty(n, np.uint32)
+    to[:, n:] = 0
+
+    def touch(_: int, first: int, last: int) -> None:
+        to[:, first : last : _PAGE // to.itemsize] = 0
+        ids[first : last : _PAGE // ids.itemsize] = 0
+
+    in_steps(crew, spans(n, crew.threads if n > _ROWS_FOR_THREADS else 1), touch)
+    return to, ids
 
 
 def sort_into_buckets(
@@ -67,18 +85,17 @@ def sort_into_buckets(
     cursors -= sizes
     cursors += offsets[:-1].astype(np.uint32)
     if reuse is None or reuse.planes is planes:
-        to, ids = np.empty_like(planes), np.empty(n, np.uint32)
-        to[:, n:] = 0
+        to, ids = _fresh(planes, n, crew)
     else:
         to, ids = reuse.planes, reuse.ids
     parts = spans(n, len(sizes))
-    _in_steps(
+    in_steps(
         crew,
         parts,
         lambda part, first, last: kernels.scatter(planes, first, last, start, width, cursors[part], to, ids),
     )
     if len(planes) > 1:
-        _in_steps(crew, parts, lambda _, first, last: kernels.gather(planes, ids, first, last, to))
+        in_steps(crew, parts, lambda _, first, last: kernels.gather(planes, ids, first, last, to))
     return kernels.Side(to, ids, offsets)
 
 

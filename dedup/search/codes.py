@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from dedup.errors import ConfigError
 from dedup.search import kernels
-from dedup.search.buckets import HASHED, bucket_offsets, sort_into_buckets
+from dedup.search.buckets import HASHED, bucket_offsets, in_steps, sort_into_buckets
 from dedup.search.crew import Crew, spans
 
 MAX_BITS = 1024
@@ -145,20 +145,24 @@ def collapse(codes: NDArray[np.uint64], crew: Crew) -> Distinct:
         kernels.find_leaders,
         [(side.planes, side.offsets, first, last, leaders) for first, last in spans(1 << width, tasks)],
     )
-    first = leaders == np.arange(n, dtype=np.uint32)
-    if first.all():
+    counts = crew.run(kernels.count_leaders, [(leaders, first, last) for first, last in spans(n, tasks)])
+    if sum(counts) == n:
         return Distinct(side.planes, side.ids, None)
-    return _grouped(side, first, leaders)
+    return _grouped(side, leaders, sum(counts), crew)
 
 
-def _grouped(side: kernels.Side, first: NDArray[np.bool_], leaders: NDArray[np.uint32]) -> Distinct:
-    n_distinct = int(first.sum())
-    number = np.cumsum(first, dtype=np.uint32) - np.uint32(1)
-    group = number[leaders]
-    starts = bucket_offsets(np.bincount(group, minlength=n_distinct))
-    members = np.empty(len(leaders), np.uint32)
-    kernels.gather_groups(group, side.ids, starts[:-1].copy(), members)
-    planes = empty_planes(len(side.planes), n_distinct)
-    for word in range(len(planes)):
-        planes[word, :n_distinct] = side.planes[word, : len(first)][first]
+def _grouped(side: kernels.Side, leaders: NDArray[np.uint32], n_distinct: int, crew: Crew) -> Distinct:
+    whole = [(0, len(leaders))]
+    groups, members = np.empty(len(leaders), np.uint32), np.empty(len(leaders), np.uint32)
+    sizes, state = np.zeros(n_distinct, np.int64), np.zeros(1, np.int64)
+    in_steps(crew, whole, lambda _, first, last: kernels.number_groups(leaders, first, last, groups, sizes, state))
+    starts = bucket_offsets(sizes)
+    cursors, planes = starts[:-1].copy(), empty_planes(len(side.planes), n_distinct)
+    in_steps(
+        crew,
+        whole,
+        lambda _, first, last: kernels.gather_groups(
+            groups, leaders, side.ids, side.planes, first, last, cursors, members, planes
+        ),
+    )
     return Distinct(planes, members, starts)

@@ -509,12 +509,45 @@ def rename(keys: Any, one: Any, two: Any, within: Any) -> None:
 
 
 @compiled
-def gather_groups(groups: Any, ids: Any, cursors: Any, members: Any) -> None:
-    """Writes ids grouped by their group's number, in order; `cursors` has the first place of every group."""
-    for p in range(len(groups)):
+def count_leaders(leaders: Any, first: Any, last: Any) -> Any:
+    """How many of the positions first .. last - 1 are their own leaders."""
+    found = 0
+    for p in range(first, last):
+        found += leaders[p] == p
+    return found
+
+
+@compiled
+def number_groups(leaders: Any, first: Any, last: Any, groups: Any, sizes: Any, state: Any) -> None:
+    """Numbers the groups by their leaders and counts them; to be called from front to back.
+
+    `state[0]`: groups so far. A leader stands before its followers, so its number is known when they come.
+    """
+    for p in range(first, last):
+        leader = leaders[p]
+        if leader == p:
+            groups[p] = state[0]
+            state[0] += 1
+        else:
+            groups[p] = groups[leader]
+        sizes[groups[p]] += 1
+
+
+@compiled
+def gather_groups(
+    groups: Any, leaders: Any, ids: Any, planes: Any, first: Any, last: Any, cursors: Any, members: Any, to_planes: Any
+) -> None:
+    """Writes the ids of positions first .. last - 1 by group, in order, and each group's code to its number.
+
+    `cursors` has the next free place of every group.
+    """
+    for p in range(first, last):
         group = groups[p]
         members[cursors[group]] = ids[p]
         cursors[group] += 1
+        if leaders[p] == p:
+            for w in range(planes.shape[0]):
+                to_planes[w, group] = planes[w, p]
 
 
 @compiled
