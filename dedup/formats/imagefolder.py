@@ -17,7 +17,21 @@ from numpy.typing import NDArray
 from dedup.config import DatasetConfig, normal_split
 from dedup.errors import ConfigError, SourceError
 from dedup.formats.metadata import NAMES, Parts, read_metadata
-from dedup.formats.source import PAYLOAD, ROWS, Names, Sample, check_split_names, place, printable, put, safe
+from dedup.formats.source import (
+    NO_MOVES,
+    PAYLOAD,
+    ROWS,
+    Moves,
+    Names,
+    Sample,
+    check_split_names,
+    moved_rows,
+    no_column,
+    place,
+    printable,
+    put,
+    safe,
+)
 from dedup.images import FILE_SUFFIXES
 
 logger = logging.getLogger(__name__)
@@ -80,16 +94,42 @@ class ImageFolder:
     def check_writable(self) -> None:
         """Every folder can be written."""
 
-    def write(self, keep: NDArray[np.bool_], folder: Path, files: str) -> NDArray[np.bool_]:
+    def texts(self, column: str) -> list[str | None]:
+        """A column of the metadata; null for files that it does not name."""
+        found: dict[Parts, str | None] = {}
+        for metadata in self._metadata:
+            if column in metadata.records.names:
+                for parts, text in zip(metadata.files, metadata.records.texts(column), strict=True):
+                    found.setdefault(parts, text)
+        if not found:
+            known = sorted({name for metadata in self._metadata for name in metadata.records.names})
+            where = f"{self.name}, metadata"
+            raise no_column(where, column, known)
+        return [found.get(parts) for parts in self._files]
+
+    def check_movable(self) -> None:
+        """Folders that are splits are; rows of metadata stay where they stand."""
+        if self._metadata or not self.has_splits:
+            why = f"it has {self._metadata[0].parts[-1]}" if self._metadata else "no folder is a split"
+            message = (
+                f"{self.name}: policy.leakage=regroup cannot move files of this image folder from split to split, as "
+                f"{why}. Set output.splits: parquet, manifest, webdataset or none."
+            )
+            raise SourceError(message)
+
+    def write(self, keep: NDArray[np.bool_], folder: Path, files: str, moves: Moves = NO_MOVES) -> NDArray[np.bool_]:
         """The kept files at the same places below `folder`, and the rows of the metadata that name them.
+
+        Files that are moved go to the folder of their new split, under another name where theirs is taken.
 
         Rows of metadata that name no sample stay where they are: nothing speaks against them. A kept file that does not
         exist is there only if metadata names it.
         """
         named = {parts for metadata in self._metadata for parts in metadata.files}
         there = keep.copy()
+        targets = self._targets(moves)
         for row in np.flatnonzero(keep):
-            placed = place(self._path(row), folder.joinpath(*self._files[row]), files)
+            placed = place(self._path(row), folder.joinpath(*targets.get(int(row), self._files[row])), files)
             there[row] = placed or self._files[row] in named
         dropped = {self._files[row] for row in np.flatnonzero(~keep)}
         for metadata in self._metadata:
@@ -108,11 +148,27 @@ class ImageFolder:
         kind = "splits" if self.has_splits else "labels"
         return self._config.model_copy(update={"source": self.form, "path": str(folder), "top_folders": kind})
 
-    def dataset_dict(self, keep: NDArray[np.bool_]) -> Any:
+    def _targets(self, moves: Moves) -> dict[int, Parts]:
+        """Where the files of moved rows go."""
+        raw = {normal_split(printable(parts[0])): parts[0] for parts in reversed(self._files)}
+        taken = set(self._files)
+        targets: dict[int, Parts] = {}
+        for row, split in sorted(moves.items()):
+            parts = (raw.get(split, split), *self._files[row][1:])
+            while parts in taken:
+                stem, suffix = os.path.splitext(parts[-1])  # noqa: PTH122
+                parts = (*parts[:-1], f"{stem}_{self._files[row][0]}{suffix}")
+            taken.add(parts)
+            targets[row] = parts
+        return targets
+
+    def dataset_dict(self, keep: NDArray[np.bool_], moves: Moves = NO_MOVES) -> Any:
         """The kept files as datasets with the columns image, label and id."""
         from dedup.formats.huggingface import files_as_dataset_dict  # `datasets` takes a second to import
 
-        return files_as_dataset_dict(self.rows, [os.fsdecode(self._path(r)) for r in range(len(keep))], keep)
+        return files_as_dataset_dict(
+            moved_rows(self.rows, moves), [os.fsdecode(self._path(r)) for r in range(len(keep))], keep
+        )
 
     def _path(self, row: int | np.integer[Any]) -> bytes:
         return self._encoded(self._files[int(row)])
