@@ -118,17 +118,13 @@ def _leakage(summary: Mapping[str, Any], gate: GateConfig) -> Iterator[Check]:
 
 
 def _leaking(split: str, found: Mapping[str, Any]) -> str:
-    verb = "is" if found["leaking"] == 1 else "are"
-    return (
-        f"{found['leaking']:,} of {found['images']:,} images of {split!r} {verb} in train ({percent(found['share'])})"
-    )
+    return f"{found['leaking']:,} of {found['images']:,} images of {split!r} are in train ({percent(found['share'])})"
 
 
 def _unreadable(summary: Mapping[str, Any], gate: GateConfig) -> Check:
     samples, limit = summary["samples"], gate.max_unreadable
     share = samples["unreadable"] / samples["total"]
-    verb = "is" if samples["unreadable"] == 1 else "are"
-    said = f"{samples['unreadable']:,} of {samples['total']:,} samples {verb} unreadable ({percent(share)})"
+    said = f"{samples['unreadable']:,} of {samples['total']:,} samples are unreadable ({percent(share)})"
     if limit is None:
         message = f"{said}; gate.max_unreadable sets no limit."
         return Check("unreadable", "unreadable", None, "not judged", message)
