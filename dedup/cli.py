@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from dedup.clock import Observer
-    from dedup.result import Run
     from dedup.report.verdict import Verdict
+    from dedup.result import Run
 
 DONE: Final = 0
 FAILED: Final = 1
