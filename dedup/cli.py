@@ -46,8 +46,8 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     help="Find exact and near-duplicates and train/test leakage in image datasets, and write the clean splits.",
-    epilog="Exit codes: 0 done · 1 failed · 2 usage or config · 3 a held-out split leaks more than gate.max_leakage · "
-    "4 more is unreadable than gate.max_unreadable (3 if both) · 130 Ctrl-C. With 3 and 4 everything is written.",
+    epilog="Exit codes: 0 done · 1 failed · 2 usage or config · 3 a held-out split leaks more than gate.max_leakage, "
+    "or gate.certified is not met · 4 more is unreadable than gate.max_unreadable (3 if both) · 130 Ctrl-C. With 3 and 4 everything is written.",
 )
 
 Output = Annotated[Path | None, typer.Option("--output", "-o", help="Folder for the tables, splits and report.")]
@@ -360,6 +360,8 @@ def _conclude(verdict: "Verdict", documents: Mapping[str, Path]) -> None:
         text = getattr(verdict, name)()
         if place == _STDOUT:
             sys.stdout.buffer.write(text.encode())
+        elif place.exists() and not place.is_file():  # a pipe or a device is written to, not replaced
+            place.write_text(text, encoding="utf-8")
         else:
             folder.write_text(place, text)
     failed = verdict.failed()

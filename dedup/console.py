@@ -9,8 +9,8 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from dedup.report.leaks import facts as leak_facts
 from dedup.report.plain import plain
+from dedup.report.words import facts as leak_facts
 
 if TYPE_CHECKING:
     from dedup.comparison import Comparison

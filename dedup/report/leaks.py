@@ -1,17 +1,11 @@
 """Leaks, the worst first."""
 
-from collections.abc import Mapping
-from typing import Any, Final
-
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from dedup import tables
-
-KINDS: Final = {"bytes": "same file", "pixels": "same pixels", "near": "near"}
-"""What the kinds of pairs are called where people read."""
 
 
 def worst_first(leakage: pa.Table) -> NDArray[np.int64]:
@@ -24,14 +18,3 @@ def worst_first(leakage: pa.Table) -> NDArray[np.int64]:
     conflict = leakage["label_conflict"].to_numpy()
     order: NDArray[np.int64] = np.lexsort((leakage["distance"].to_numpy(), -similarity, severity, ~conflict))
     return order
-
-
-def facts(row: Mapping[str, Any]) -> str:
-    """Why a row of `leakage` is a leak, in a few words."""
-    parts = [KINDS.get(row["kind"], row["kind"])]
-    if row["transform"] != "identity":
-        parts.append(row["transform"])
-    if row["kind"] == "near":
-        parts.append(f"distance {row['distance']}")
-        parts += [] if row["similarity"] is None else [f"similarity {row['similarity']:.3f}"]
-    return ", ".join([*parts, "different labels"] if row["label_conflict"] else parts)

@@ -9,8 +9,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from dedup.report import leaks
 from dedup.report.plain import plain
+from dedup.report.words import facts
 
 if TYPE_CHECKING:
     from dedup.report.verdict import Verdict
@@ -92,7 +92,7 @@ def _cut(summary: Mapping[str, Any]) -> str:
 
 def _worst(verdict: "Verdict") -> str:
     rows = [
-        (code(row["id"]), _cell(row["label"]), code(row["witness_id"]), _cell(row["witness_label"]), leaks.facts(row))
+        (code(row["id"]), _cell(row["label"]), code(row["witness_id"]), _cell(row["witness_label"]), facts(row))
         for row in verdict.worst[:5]
     ]
     return "Worst leaks:\n\n" + _table(("train", "label", "held out", "label", "why"), rows)

@@ -1,0 +1,18 @@
+"""What the columns of a leak are called where people read."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+KINDS: Final = {"bytes": "same file", "pixels": "same pixels", "near": "near"}
+"""What the kinds of pairs are called where people read."""
+
+
+def facts(row: Mapping[str, Any]) -> str:
+    """Why a row of `leakage` is a leak, in a few words."""
+    parts = [KINDS.get(row["kind"], row["kind"])]
+    if row["transform"] != "identity":
+        parts.append(row["transform"])
+    if row["kind"] == "near":
+        parts.append(f"distance {row['distance']}")
+        parts += [] if row["similarity"] is None else [f"similarity {row['similarity']:.3f}"]
+    return ", ".join([*parts, "different labels"] if row["label_conflict"] else parts)
