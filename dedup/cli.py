@@ -47,7 +47,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Find exact and near-duplicates and train/test leakage in image datasets, and write the clean splits.",
     epilog="Exit codes: 0 done · 1 failed · 2 usage or config · 3 a held-out split leaks more than gate.max_leakage, "
-    "or gate.certified is not met · 4 more is unreadable than gate.max_unreadable (3 if both) · 130 Ctrl-C. With 3 and 4 everything is written.",
+    "or gate.certified is not met · 4 more is unreadable than gate.max_unreadable (3 if both) · 130 Ctrl-C. "
+    "With 3 and 4 everything is written.",
 )
 
 Output = Annotated[Path | None, typer.Option("--output", "-o", help="Folder for the tables, splits and report.")]

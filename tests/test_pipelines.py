@@ -145,7 +145,7 @@ class TestDvc:
 
         assert self.repro(repository) == (0, ["search", "clean", "gate"])
         assert (repository / "runs/clean/report.html").exists()
-        assert "max_leakage" in shell("dvc metrics show", repository).stdout
+        assert "certificate.clean" in shell("dvc metrics show", repository).stdout
 
     def test_a_closed_gate(self, repository: Path) -> None:
         """The gate's stage fails, and the run before it stays to be looked at."""

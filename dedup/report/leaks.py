@@ -1,5 +1,7 @@
 """Leaks, the worst first."""
 
+from typing import Any
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -18,3 +20,9 @@ def worst_first(leakage: pa.Table) -> NDArray[np.int64]:
     conflict = leakage["label_conflict"].to_numpy()
     order: NDArray[np.int64] = np.lexsort((leakage["distance"].to_numpy(), -similarity, severity, ~conflict))
     return order
+
+
+def worst(leakage: pa.Table, n: int) -> list[dict[str, Any]]:
+    """The `n` worst rows."""
+    rows: list[dict[str, Any]] = leakage.take(pa.array(worst_first(leakage)[:n])).to_pylist()
+    return rows

@@ -103,7 +103,7 @@ def _cell(text: str | None) -> str:
 
 
 def _settings(summary: Mapping[str, Any]) -> str:
-    text = json.dumps(summary["resolved"], indent=2, ensure_ascii=True)
+    text = json.dumps(summary["resolved"], indent=2).replace("<", "\\u003c").replace("`", "\\u0060")
     body = f"\n\n```json\n{text}\n```\n\n"
     said = f"Settings, as resolved by dedup {summary['dedup_version']}"
     return f"<details><summary>{said}</summary>{body}</details>"
