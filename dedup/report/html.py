@@ -95,7 +95,7 @@ def render(
     }
     wanted = Counter(sample for gallery in cases.values() for case in gallery for sample in case[0])
     album = _album(wanted, stored["hashes"], read, settings)
-    listing = Listing(stored["manifest"])
+    listing = Listing(stored["manifest"], stored["hashes"])
     galleries = {name: _cases(gallery, stored["manifest"], album, listing) for name, gallery in cases.items()}
     listing.fill(stored, summary["resolved"]["held_out"])
     script = resources.files("dedup.report").joinpath("report.js").read_text(encoding="utf-8")
@@ -116,7 +116,7 @@ def render(
         max_unreadable=MAX_UNREADABLE,
         shown_splits=list(summary["splits"])[:MAX_SPLITS],
         listing=listing,
-        n_pairs=len(stored["pairs"]),
+        n_pairs=_near(stored["pairs"]),
         script=Markup(script),  # our own
         script_digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         run=hashlib.sha256(f"{title}\n{listing.data()}".encode()).hexdigest()[:16],
@@ -177,6 +177,11 @@ def _rejected(stored: Mapping[str, pa.Table]) -> list[_Outline]:
     return outlines
 
 
+def _near(pairs: pa.Table) -> int:
+    """Pairs with something to judge."""
+    return int(pc.sum(pc.invert(pc.is_in(pairs["kind"], pa.array(["bytes", "pixels"])))).as_py() or 0)
+
+
 def _cases(outlines: Sequence[_Outline], manifest: pa.Table, album: Mapping[int, str], listing: Listing) -> list[Case]:
     cases = []
     for samples, facts, conflict, more in outlines:
@@ -188,7 +193,9 @@ def _cases(outlines: Sequence[_Outline], manifest: pa.Table, album: Mapping[int,
                 _short(row["split"] or ""),
                 None if row["label"] is None else _short(row["label"]),
                 album.get(row["sample"], ""),
-                listing.place(samples[0], row["sample"], facts) if place else None,
+                listing.place(samples[0], row["sample"], "near" if facts.endswith("keeper first") else facts)
+                if place
+                else None,
             )
             for place, row in enumerate(rows)
         )

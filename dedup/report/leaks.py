@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from dedup import tables
+from dedup.report.words import KINDS
 
 
 def worst_first(leakage: pa.Table) -> NDArray[np.int64]:
@@ -15,10 +15,11 @@ def worst_first(leakage: pa.Table) -> NDArray[np.int64]:
 
     Leaks that are equally bad stay in the order of the table.
     """
-    severity = pc.index_in(leakage["kind"], pa.array(tables.KINDS)).fill_null(len(tables.KINDS)).to_numpy()
+    severity = pc.index_in(leakage["kind"], pa.array(KINDS)).to_numpy()
     similarity = leakage["similarity"].fill_null(0.0).to_numpy()
     conflict = leakage["label_conflict"].to_numpy()
-    order: NDArray[np.int64] = np.lexsort((leakage["distance"].to_numpy(), -similarity, severity, ~conflict))
+    distance = leakage["distance"].fill_null(0).to_numpy()
+    order: NDArray[np.int64] = np.lexsort((distance, -similarity, severity, ~conflict))
     return order
 
 

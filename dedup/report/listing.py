@@ -17,10 +17,14 @@ MAX_ID: Final = 1_000  # characters; a longer id is not listed
 
 
 class Listing:
-    """Pairs in the order in which they are listed, each once; those of the galleries first."""
+    """Pairs in the order in which they are listed, each once; those of the galleries first.
 
-    def __init__(self, manifest: pa.Table) -> None:
+    Pictures with the same pixels are left out: there is nothing to judge.
+    """
+
+    def __init__(self, manifest: pa.Table, hashes: pa.Table) -> None:
         self._manifest = manifest
+        self._digests = hashes["pixel_digest"]
         self._places: dict[tuple[int, int], int | None] = {}
         self._rows: list[str] = []
         self.n_bytes = 0
@@ -29,7 +33,7 @@ class Listing:
         return len(self._rows)
 
     def place(self, a: int, b: int, facts: str) -> int | None:
-        """Where the pair stands in the list, at its end if it is new; None when the list is full."""
+        """Where the pair stands in the list, at its end if it is new; None when it is not listed."""
         key = (min(a, b), max(a, b))
         if key not in self._places:
             self._places[key] = self._added(a, b, facts)
@@ -39,6 +43,7 @@ class Listing:
         """Add accepted pairs until the list is full: leaks, other labels, then the least similar first."""
         pairs = stored["pairs"]
         names = pa.array(list(held_out), pa.string())
+        pairs = pairs.filter(pc.invert(pc.is_in(pairs["kind"], pa.array(["bytes", "pixels"]))))
         across = pc.xor(pc.is_in(pairs["split_a"], names), pc.is_in(pairs["split_b"], names)).to_numpy()
         conflict = pairs["label_conflict"].to_numpy()
         similarity = pairs["similarity"].fill_null(1.0).to_numpy()
@@ -54,6 +59,9 @@ class Listing:
         return Markup("[" + ",\n".join(self._rows) + "]")  # `_added` escaped it
 
     def _added(self, a: int, b: int, facts: str) -> int | None:
+        digest = self._digests[a].as_py()
+        if digest is not None and digest == self._digests[b].as_py():
+            return None
         one, other = self._manifest.take(pa.array([a, b], pa.int64())).to_pylist()
         if max(len(one["id"]), len(other["id"])) > MAX_ID:
             return None
