@@ -45,7 +45,8 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
-    help="Find exact and near-duplicates and train/test leakage in image datasets, and write the clean splits.",
+    help="Find exact and near-duplicates and train/test leakage in image datasets, and write the clean splits. "
+    "To begin: dedup demo, or dedup audit FOLDER.",
     epilog="Exit codes: 0 done · 1 failed · 2 usage or config · 3 a held-out split leaks more than gate.max_leakage, "
     "or gate.certified is not met · 4 more is unreadable than gate.max_unreadable (3 if both) · 130 Ctrl-C. "
     "With 3 and 4 everything is written.",
@@ -56,9 +57,11 @@ Set = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Override one setting, e.g. search.max_distance=8. Repeatable."),
 ]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace another run in the output folder.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", metavar="", help="Replace another run in the output folder.")]
 Workers = Annotated[int | None, typer.Option("--workers", min=0, help="Processes that hash; one per core by default.")]
-Explain = Annotated[bool, typer.Option("--explain", help="Print how the codes are searched and what it should take.")]
+Explain = Annotated[
+    bool, typer.Option("--explain", metavar="", help="Print how the codes are searched and what it should take.")
+]
 Json = Annotated[
     Path | None,
     typer.Option("--json", metavar="FILE", help="Write the summary and the gate's verdict as JSON; - is stdout."),
@@ -78,7 +81,7 @@ MaxUnreadable = Annotated[
     float | None,
     typer.Option(metavar="SHARE", help="Exit with 4 when a larger share (0 to 1) of the samples is unreadable."),
 ]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", metavar="", help="Print errors only.")]
 
 
 def main() -> None:
@@ -113,7 +116,7 @@ def _guarded(command: Callable[P, None]) -> Callable[P, None]:
 
 @app.callback(invoke_without_command=True)
 def _version(
-    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,  # noqa: FBT002
+    version: Annotated[bool, typer.Option("--version", metavar="", help="Print the version and exit.")] = False,  # noqa: FBT002
 ) -> None:
     if version:
         _out.print(f"dedup {DEDUP_VERSION}", highlight=False)
@@ -134,7 +137,7 @@ def run(
     markdown: Markdown = None,
     quiet: Quiet = False,  # noqa: FBT002
 ) -> None:
-    """Run the whole stage: hash, search, verify, decide, write and certify the splits, report."""
+    """Clean a dataset as a config says: search it, decide, write the splits and certify them, report."""
     documents = _documents(json_, junit, markdown)
     settings = configuration.load(config, set_ or [], _options(output, workers))
     if settings.output.dir is None:
@@ -239,7 +242,9 @@ def gate(
     max_unreadable: MaxUnreadable = None,
     certified: Annotated[
         bool | None,
-        typer.Option("--certified", help="Exit with 3 unless what was written is certified to have no leak."),
+        typer.Option(
+            "--certified", metavar="", help="Exit with 3 unless what was written is certified to have no leak."
+        ),
     ] = None,
     json_: Json = None,
     junit: Junit = None,

@@ -1,4 +1,4 @@
-"""The HTML report: one file; nothing runs but its own script, nothing is loaded, whatever files and labels are called."""
+"""The HTML report: one file; nothing runs but its own script, nothing is loaded, whatever names files have."""
 
 import base64
 import hashlib

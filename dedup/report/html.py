@@ -96,7 +96,10 @@ def render(
     wanted = Counter(sample for gallery in cases.values() for case in gallery for sample in case[0])
     album = _album(wanted, stored["hashes"], read, settings)
     listing = Listing(stored["manifest"], stored["hashes"])
-    galleries = {name: _cases(gallery, stored["manifest"], album, listing) for name, gallery in cases.items()}
+    galleries = {
+        name: _cases(gallery, stored["manifest"], album, listing, "in a group" if name == "groups" else "")
+        for name, gallery in cases.items()
+    }
     listing.fill(stored, summary["resolved"]["held_out"])
     script = resources.files("dedup.report").joinpath("report.js").read_text(encoding="utf-8")
     environment = Environment(
@@ -182,7 +185,10 @@ def _near(pairs: pa.Table) -> int:
     return int(pc.sum(pc.invert(pc.is_in(pairs["kind"], pa.array(["bytes", "pixels"])))).as_py() or 0)
 
 
-def _cases(outlines: Sequence[_Outline], manifest: pa.Table, album: Mapping[int, str], listing: Listing) -> list[Case]:
+def _cases(
+    outlines: Sequence[_Outline], manifest: pa.Table, album: Mapping[int, str], listing: Listing, said: str = ""
+) -> list[Case]:
+    """The outlines with names and pictures; `said` of their pairs in the list, in place of the case's own facts."""
     cases = []
     for samples, facts, conflict, more in outlines:
         rows = manifest.take(pa.array(samples, pa.int64())).to_pylist()
@@ -193,9 +199,7 @@ def _cases(outlines: Sequence[_Outline], manifest: pa.Table, album: Mapping[int,
                 _short(row["split"] or ""),
                 None if row["label"] is None else _short(row["label"]),
                 album.get(row["sample"], ""),
-                listing.place(samples[0], row["sample"], "near" if facts.endswith("keeper first") else facts)
-                if place
-                else None,
+                listing.place(samples[0], row["sample"], said or facts) if place else None,
             )
             for place, row in enumerate(rows)
         )
