@@ -392,6 +392,31 @@ class TestMarkdown:
         assert "30 of 500 splits are shown" in page
 
 
+def test_groups_are_judged() -> None:
+    """Where the summary counts groups that are in train and held out, the limit holds for them by themselves."""
+    leak = {
+        **dict.fromkeys(("label", "witness_label", "transform", "distance", "similarity")),
+        "id": "a",
+        "split": "train",
+        "witness_id": "b",
+        "witness_split": "test",
+        "label_conflict": False,
+    }
+    schema = pa.schema([field.with_nullable(True) for field in tables.LEAKAGE])
+    rows = [{**leak, "kind": "group", "transform": "identity"}, {**leak, "kind": "near", "transform": "identity"}]
+    summary: dict[str, Any] = {
+        "samples": {"total": 8, "unreadable": 0},
+        "splits": {name: {"images": 4, "unreadable": 0} for name in ("train", "test")},
+        "leakage": {"test": {"images": 4, "leaking": 1, "share": 0.25}},
+        "group_leakage": {"test": {"images": 4, "leaking": 3, "share": 0.75}},
+    }
+    verdict = judge(summary, pa.Table.from_pylist(rows, schema), GateConfig(max_leakage=0.5))
+    (failed,) = verdict.failed()
+
+    assert failed.message.startswith("3 of 4 images of 'test' belong to a group that is in train too (75.00 %)")
+    assert ["group"] == [leak["kind"] for leak in verdict.worst_of(failed)]
+
+
 class TestPython:
     def test_of_a_run(self, place: Path) -> None:
         """A run in memory and its folder have one verdict."""

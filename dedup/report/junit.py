@@ -61,7 +61,7 @@ def _worst(check: "Check", verdict: "Verdict") -> list[str]:
         certificate = verdict.summary.get("certificate") or {"train_held_out_first": []}
         pairs = [(row["id"], row["witness_id"], "") for row in certificate["train_held_out_first"]]
     elif check.kind == "leakage":
-        pairs = [(row["id"], row["witness_id"], f"  ({facts(row)})") for row in verdict.worst_of(check.split)]
+        pairs = [(row["id"], row["witness_id"], f"  ({facts(row)})") for row in verdict.worst_of(check)]
     else:
         pairs = []
     return [f"{plain(train)}  =  {plain(held_out)}{why}" for train, held_out, why in pairs]

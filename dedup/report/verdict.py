@@ -53,9 +53,9 @@ class Verdict:
         """The checks that failed."""
         return tuple(check for check in self.checks if check.state == "failed")
 
-    def worst_of(self, split: str | None) -> list[Mapping[str, Any]]:
-        """The worst leaks into one held-out split."""
-        return [leak for leak in self.worst if leak["witness_split"] == split][:WORST]
+    def worst_of(self, check: Check) -> list[Mapping[str, Any]]:
+        """The worst leaks that a check is about."""
+        return [leak for leak in self.worst if _name_of(leak) == check.name][:WORST]
 
     def json(self) -> str:
         """The summary with the verdict under `gate`, as dedup/report/summary.schema.json describes it."""
@@ -82,21 +82,25 @@ def judge(
     """Hold a run against the limits of a gate. Every limit is inclusive."""
     checks = (*_leakage(summary, gate), _unreadable(summary, gate), _certificate(summary, gate))
     in_order = leakage.take(pa.array(leaks.worst_first(leakage)))
-    return Verdict(title, summary, gate, checks, _worst_of_each(in_order, summary["leakage"]), len(leakage), seconds)
+    return Verdict(title, summary, gate, checks, _worst_of_each(in_order, checks), len(leakage), seconds)
 
 
-def _worst_of_each(in_order: pa.Table, held_out: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """The worst leaks of all, and as many of each held-out split, the worst first."""
-    splits = in_order["witness_split"].to_pylist()
-    left = dict.fromkeys(held_out, WORST)
+def _worst_of_each(in_order: pa.Table, checks: Sequence[Check]) -> list[Mapping[str, Any]]:
+    """The worst leaks of all, and as many for each check, the worst first."""
+    left = dict.fromkeys((check.name for check in checks), WORST)
     rows = []
-    for row, split in enumerate(splits):
-        if row < WORST or left.get(split, 0) > 0:
+    for row, leak in enumerate(in_order.select(["witness_split", "kind"]).to_pylist()):
+        name = _name_of(leak)
+        if row < WORST or left.get(name, 0) > 0:
             rows.append(row)
-        if split in left:
-            left[split] -= 1
+        left[name] = left.get(name, 0) - 1
     found: list[Mapping[str, Any]] = in_order.take(pa.array(rows, pa.int64())).to_pylist()
     return found
+
+
+def _name_of(leak: Mapping[str, Any]) -> str:
+    """The check that counts a row of `leakage`."""
+    return f"{'groups' if leak['kind'] == 'group' else 'leakage'} of {leak['witness_split']!r}"
 
 
 def _leakage(summary: Mapping[str, Any], gate: GateConfig) -> Iterator[Check]:
@@ -108,17 +112,19 @@ def _leakage(summary: Mapping[str, Any], gate: GateConfig) -> Iterator[Check]:
     for split in blind:
         message = f"No image of {split!r} can be read, so nobody knows whether it leaks."
         yield Check(f"pictures of {split!r}", "unreadable", split, "failed", message)
-    for split, found in summary["leakage"].items():
-        name, said = f"leakage of {split!r}", _leaking(split, found)
-        if limit is None:
-            yield Check(name, "leakage", split, "not judged", f"{said}; gate.max_leakage sets no limit.")
-        elif split not in blind:
-            state: State = "failed" if found["share"] > limit else "passed"
-            yield Check(name, "leakage", split, state, f"{said}; gate.max_leakage allows {percent(limit)}.")
-
-
-def _leaking(split: str, found: Mapping[str, Any]) -> str:
-    return f"{found['leaking']:,} of {found['images']:,} images of {split!r} are in train ({percent(found['share'])})"
+    groups = summary.get("group_leakage") or {}
+    for what, of_splits, words in (
+        ("leakage", summary["leakage"], "are in train"),
+        ("groups", groups, "belong to a group that is in train too"),
+    ):
+        for split, found in of_splits.items():
+            images = f"{found['leaking']:,} of {found['images']:,} images of {split!r}"
+            said = f"{images} {words} ({percent(found['share'])}); gate.max_leakage"
+            if limit is None:
+                yield Check(f"{what} of {split!r}", "leakage", split, "not judged", f"{said} sets no limit.")
+            elif split not in blind:
+                state: State = "failed" if found["share"] > limit else "passed"
+                yield Check(f"{what} of {split!r}", "leakage", split, state, f"{said} allows {percent(limit)}.")
 
 
 def _unreadable(summary: Mapping[str, Any], gate: GateConfig) -> Check:
