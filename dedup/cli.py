@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.logging import RichHandler
 
 from dedup import config as configuration
-from dedup import console, folder
+from dedup import console
 from dedup.errors import ConfigError, DedupError
 from dedup.versions import DEDUP_VERSION
 
@@ -362,6 +362,8 @@ def _finish(result: "Run", documents: Mapping[str, Path], *, quiet: bool) -> Non
 
 def _conclude(verdict: "Verdict", documents: Mapping[str, Path]) -> None:
     """Write the documents, say what failed, and pick the exit code."""
+    from dedup import folder  # it imports pyarrow
+
     for name, place in documents.items():
         text = getattr(verdict, name)()
         if place == _STDOUT:

@@ -32,8 +32,10 @@ const open = async (verdict, text) => {
   given.items.add(new File([text], "list.csv"));
   const input = document.getElementById("open-" + verdict);
   input.files = given.files;
+  const note = document.getElementById("said");
+  note.textContent = "";
   input.dispatchEvent(new Event("change"));
-  await wait(200);
+  for (let k = 0; k < 400 && !note.textContent; k++) { await new Blob(["x"]).text(); await wait(5); }
 };
 (async () => {
   %s
