@@ -29,6 +29,22 @@ def representatives(digests: pa.ChunkedArray) -> NDArray[np.int64]:
     return out
 
 
+def numbers(column: pa.ChunkedArray) -> NDArray[np.int64]:
+    """Equal values as equal numbers from 0 on; -1 for nulls."""
+    codes = pc.dictionary_encode(column.combine_chunks()).indices
+    return np.asarray(codes.cast(pa.int64()).fill_null(-1).to_numpy())
+
+
+def group_witnesses(group: NDArray[np.int64], candidates: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """For each sample the lowest of the candidates in its group, -1 where there is none; itself, if it is one."""
+    n = len(group)
+    lowest = np.full(int(group.max(initial=-1)) + 2, n, dtype=np.int64)  # the last place is that of -1
+    members = np.flatnonzero(candidates & (group >= 0))
+    np.minimum.at(lowest, group[members], members)
+    found = lowest[group]
+    return np.where(found < n, found, -1)
+
+
 @dataclass(frozen=True, slots=True)
 class Graph:
     """Classes of identical pictures and the near pairs between them."""
@@ -61,7 +77,7 @@ class Graph:
 def from_pairs(pairs: pa.Table, n_samples: int) -> Graph:
     """The graph of a table of pairs."""
     a, b = pairs["a"].to_numpy(), pairs["b"].to_numpy()
-    near = pc.equal(pairs["kind"], "near").to_numpy()
+    near = pc.is_in(pairs["kind"], pa.array(["near", "listed"])).to_numpy()
     class_of = np.arange(n_samples, dtype=np.int64)
     class_of[b[~near]] = a[~near]
     identical_row = np.full(n_samples, -1, dtype=np.int64)
@@ -82,6 +98,15 @@ def from_pairs(pairs: pa.Table, n_samples: int) -> Graph:
         similarity=similarity.astype(np.float32),
         identical_row=identical_row,
     )
+
+
+def matches_one_of(graph: Graph, candidates: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Whether each sample matches a candidate other than itself: what `best_witnesses` finds, without finding it."""
+    n = graph.n_samples
+    members = np.bincount(graph.class_of[candidates], minlength=n)
+    near = np.zeros(n, dtype=bool)
+    near[graph.near_a[members[graph.near_b] > 0]] = True
+    return np.asarray(near[graph.class_of] | (members[graph.class_of] - candidates > 0))
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,6 +47,8 @@ class Sample:
     file: int = 0  # which of the files with that picture it is
     compression: float | None = 1.0
     label: str | None = None
+    group: str | None = None
+    worth: str | None = None
 
 
 @dataclass(frozen=True)
@@ -109,6 +111,8 @@ class World:
                 "split": pa.array([sample.split for sample in self.samples], pa.string()),
                 "label": pa.array([sample.label for sample in self.samples], pa.string()),
                 "uri": pa.nulls(n, pa.string()),
+                "group": pa.array([sample.group for sample in self.samples], pa.string()),
+                "keep_by": pa.array([sample.worth for sample in self.samples], pa.string()),
             }
         )
 

@@ -77,8 +77,12 @@ def render(
     title: str,
     read: ReadSamples,
     settings: HashConfig | None = None,
+    thumbnails: Callable[[Sequence[int]], Sequence[bytes | None]] | None = None,
 ) -> str:
-    """The page's text; `settings` say how its pictures are decoded."""
+    """The page's text; `settings` say how its pictures are decoded.
+
+    `thumbnails` gives those of some samples where the table of hashes was read without them.
+    """
     settings = settings or HashConfig()
     cases = {
         "leaks": _leaks(stored),
@@ -87,7 +91,7 @@ def render(
         "groups": _groups(stored),
     }
     wanted = Counter(sample for gallery in cases.values() for case in gallery for sample in case[0])
-    album = _album(wanted, stored["hashes"], read, settings)
+    album = _album(wanted, thumbnails or _thumbnails_of(stored["hashes"]), read, settings)
     galleries = {name: _cases(gallery, stored["manifest"], album) for name, gallery in cases.items()}
     environment = Environment(
         loader=PackageLoader("dedup.report", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
@@ -112,10 +116,10 @@ _Outline = tuple[tuple[int, ...], str, bool, int]  # samples, facts, conflict, m
 def _leaks(stored: Mapping[str, pa.Table]) -> list[_Outline]:
     """Worst first: under another label, then the same file, the same pixels, the most similar."""
     leakage = stored["leakage"]
-    severity = pc.index_in(leakage["kind"], pa.array(tables.KINDS))
+    severity = pc.index_in(leakage["kind"], pa.array(tables.LEAK_KINDS))
     similarity = leakage["similarity"].fill_null(0.0).to_numpy()
     conflict = leakage["label_conflict"].to_numpy()
-    order = np.lexsort((leakage["distance"].to_numpy(), -similarity, severity.to_numpy(), ~conflict))
+    order = np.lexsort((leakage["distance"].fill_null(0).to_numpy(), -similarity, severity.to_numpy(), ~conflict))
     chosen = leakage.take(pa.array(order[:MAX_LEAKS])).to_pylist()
     ids = pa.array([row[key] for row in chosen for key in ("id", "witness_id")], pa.string())
     samples = pc.index_in(ids, stored["manifest"]["id"].combine_chunks()).to_pylist()
@@ -147,7 +151,13 @@ def _groups(stored: Mapping[str, pa.Table]) -> list[_Outline]:
 
 
 def _facts(row: Mapping[str, Any]) -> str:
-    kind = {"bytes": "same file", "pixels": "same pixels", "near": "near"}[row["kind"]]
+    kind = {
+        "bytes": "same file",
+        "pixels": "same pixels",
+        "near": "near",
+        "listed": "listed as duplicates",
+        "group": "same group",
+    }[row["kind"]]
     distances = [
         f"{name.removeprefix(tables.distance_column(''))} {value}"
         for name, value in row.items()
@@ -182,18 +192,28 @@ def _short(text: str) -> str:
     return text if len(text) <= MAX_TEXT else f"{text[: MAX_TEXT // 2]} … {text[-MAX_TEXT // 2 :]}"
 
 
-def _album(wanted: Mapping[int, int], hashes: pa.Table, read: ReadSamples, settings: HashConfig) -> dict[int, str]:
+def _thumbnails_of(hashes: pa.Table) -> Callable[[Sequence[int]], Sequence[bytes | None]]:
+    return lambda samples: list(hashes["thumbnail"].take(pa.array(samples, pa.int64())).to_pylist())
+
+
+def _album(
+    wanted: Mapping[int, int],
+    thumbnails_of: Callable[[Sequence[int]], Sequence[bytes | None]],
+    read: ReadSamples,
+    settings: HashConfig,
+) -> dict[int, str]:
     """A small picture of each sample as a data URI, from the dataset or, where it is gone, from the thumbnail.
 
     `wanted` says how often each sample is shown: every time costs its bytes.
     """
     samples = list(wanted)
+    all_thumbnails = dict(zip(samples, thumbnails_of(samples), strict=True))
     album: dict[int, str] = {}
     budget = MAX_PICTURE_BYTES
     for start in range(0, len(samples), _READ_AT_ONCE):
         some = samples[start : start + _READ_AT_ONCE]
         pictures = [picture for batch in read(some) for picture in _decoded(batch, settings)]
-        thumbnails = hashes["thumbnail"].take(pa.array(some, pa.int64())).to_pylist()
+        thumbnails = [all_thumbnails[sample] for sample in some]
         for sample, picture, stored in zip(some, pictures or [None] * len(some), thumbnails, strict=True):
             image = picture or (stored and Image.frombytes("L", (tables.THUMBNAIL_SIDE,) * 2, stored))
             if not image:
