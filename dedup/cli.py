@@ -295,6 +295,13 @@ def _gate(summary: Mapping[str, Any], gate: configuration.GateConfig) -> tuple[i
                 f"{found['leaking']:,} of {found['images']:,} images of {name!r} are in train "
                 f"({100 * found['share']:.2f} %); gate.max_leakage allows {100 * gate.max_leakage:.2f} %."
             )
+    for name, found in (summary["group_leakage"] or {}).items():
+        if gate.max_leakage is not None and found["share"] > gate.max_leakage:
+            code = LEAKS
+            reasons.append(
+                f"{found['leaking']:,} of {found['images']:,} images of {name!r} are of a group that is in train "
+                f"({100 * found['share']:.2f} %); gate.max_leakage allows {100 * gate.max_leakage:.2f} %."
+            )
     return code, reasons
 
 

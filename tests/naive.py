@@ -117,7 +117,7 @@ class World:
         )
 
     def hashes(self) -> pa.Table:
-        """The hashes of this world, with empty codes: the candidates are known without them."""
+        """The hashes of this world, with codes of zeros: the candidates are known without them."""
         rows = [
             {
                 "sample": i,
@@ -128,6 +128,7 @@ class World:
                 "pixel_digest": None if sample.picture is None else str(sample.picture).encode().ljust(32),
                 "compression": None if sample.picture is None else sample.compression,
                 "information": None if sample.picture is None else 50.0,
+                **({} if sample.picture is None else {name: bytes(n_bytes) for name, n_bytes in CODES.items()}),
             }
             for i, sample in enumerate(self.samples)
         ]

@@ -31,6 +31,7 @@ MAX_GROUPS: Final = 40
 MAX_MEMBERS: Final = 6  # shown of a group
 MAX_PAIRS: Final = 24  # in each gallery of pairs
 MAX_UNREADABLE: Final = 200
+MAX_CHAINS: Final = 40
 MAX_TEXT: Final = 300  # characters of an id, a label or a detail
 MAX_SPLITS: Final = 30  # rows of the tables by split
 MAX_PICTURE_BYTES: Final = 13_000_000  # 17 MB as base64: the page stays below 20 MB
@@ -102,6 +103,7 @@ def render(
         summary=summary,
         galleries=galleries,
         n_leaks=len(stored["leakage"]),
+        chains=_chains(stored),
         n_groups=pc.count_distinct(stored["groups"]["group"]).as_py(),
         histograms=_histograms(stored),
         unreadable=_unreadable(stored),
@@ -148,6 +150,12 @@ def _groups(stored: Mapping[str, pa.Table]) -> list[_Outline]:
         more = max(0, int(sizes[number]) - MAX_MEMBERS)
         outlines.append((tuple(samples), f"{sizes[number]:,} images, the keeper first", False, more))
     return outlines
+
+
+def _chains(stored: Mapping[str, pa.Table]) -> list[dict[str, Any]]:
+    """The first chains: who leads where, over how many pairs."""
+    rows = stored["chains"].slice(0, MAX_CHAINS).to_pylist()
+    return [{"path": [_short(name) for name in row["path"]], "hops": row["hops"]} for row in rows]
 
 
 def _facts(row: Mapping[str, Any]) -> str:

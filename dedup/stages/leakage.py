@@ -48,8 +48,10 @@ def leakage(graph: Graph, pairs: pa.Table, hashes: pa.Table, manifest: pa.Table,
     kind = pc.if_else(pa.array(near), of_pair, pc.if_else(same_file, "bytes", "pixels"))
     kind = pc.if_else(pa.array(alike), kind, "group")
     names = pairs["transform"].take(pa.array(np.maximum(row, 0), mask=~near)).fill_null("identity")
-    distance = np.where(near, graph.distance[row], 0) if len(graph.distance) else np.zeros(len(row))
-    similarity = np.where(near, graph.similarity[row], 1.0) if len(graph.similarity) else np.ones(len(row))
+    distance = np.where(near, graph.distance[np.maximum(row, 0)], 0) if len(graph.distance) else np.zeros(len(row))
+    similarity = (
+        np.where(near, graph.similarity[np.maximum(row, 0)], 1.0) if len(graph.similarity) else np.ones(len(row))
+    )
     of, by = manifest.take(pa.array(sample)), manifest.take(pa.array(witness))
     columns = [
         of["id"],
