@@ -12,14 +12,21 @@ Samples = NDArray[np.int64]
 
 
 def keep_order(
-    graph: Graph, hashes: pa.Table, manifest: pa.Table, rule: str, order: str, preferred: Samples | None = None
+    graph: Graph,
+    hashes: pa.Table,
+    manifest: pa.Table,
+    rule: str,
+    order: str,
+    *,
+    among: NDArray[np.bool_],
+    preferred: Samples | None = None,
 ) -> Samples:
-    """Samples from the one to be kept first to the last: those of the list, then by the rule, then by quality."""
+    """The samples `among` others, the one to be kept first in front: of the list, then by the rule, then by quality."""
     n = graph.n_samples
     if rule == "keep_first":
-        ranked = np.arange(n, dtype=np.int64)
+        ranked = np.flatnonzero(among)
     else:
-        ranked = quality_order(hashes, graph.class_of)
+        ranked = quality_order(hashes, graph.class_of, among)
         if rule == "keep_by":
             values = _as_numbers(manifest["keep_by"])
             ranked = ranked[np.argsort((values if order == "ascending" else -values)[ranked], kind="stable")]

@@ -33,6 +33,7 @@ class Run:
     summary: dict[str, Any] = field(default_factory=dict)
     info: dict[str, Any] = field(default_factory=dict)  # what stands in run.json
     judged: Judged = NOT_JUDGED
+    changed: bool = False  # whether the manifest is another one than was stored
 
     def __repr__(self) -> str:
         name, where = self.info["source"]["name"], "" if self.dir is None else f", in {str(self.dir)!r}"

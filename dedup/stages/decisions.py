@@ -162,8 +162,8 @@ def _drop_duplicates(
         return
     concerned = train & ~done.dropped & graph.matched()
     preferred = np.array(judged.preferred, dtype=np.int64)
-    ranked = keep_order(graph, hashes, manifest, resolved.duplicates, resolved.keep_order, preferred)
-    order = ranked[concerned[ranked]].tolist()
+    rule, descending = resolved.duplicates, resolved.keep_order
+    order = keep_order(graph, hashes, manifest, rule, descending, among=concerned, preferred=preferred).tolist()
     cover = leader_cover(graph, order, concerned) if every else conflict_cover(graph, order, concerned, of.label)
     led = (cover.sample >= 0) & (cover.sample != np.arange(graph.n_samples))
     done.drop(led, DUPLICATE if every else CONFLICT, cover)
