@@ -79,9 +79,14 @@ def source_info(config: Config, source: Source) -> dict[str, Any]:
 
 
 def run_info(
-    config: Config, source: Mapping[str, Any], table: pa.Table, lists: Mapping[str, str] = NO_LISTS
+    config: Config,
+    source: Mapping[str, Any],
+    table: pa.Table,
+    lists: Mapping[str, str] = NO_LISTS,
+    *,
+    known: str | None = None,
 ) -> dict[str, Any]:
-    """What `run.json` says before the work begins."""
+    """What `run.json` says before the work begins; `known` is the fingerprint of the manifest, if it is known."""
     settings = config.model_dump(mode="json")
     for of_one in (settings["dataset"], *settings["dataset"]["sources"]):
         if of_one["path"] is not None and "://" not in of_one["path"]:
@@ -96,7 +101,7 @@ def run_info(
         "source": dict(source),
         "versions": {**VERSIONS, "python": sys.version.split()[0]},
         "fingerprints": {
-            "input": _digest(_table_bytes(table.replace_schema_metadata(None))),
+            "input": known or _digest(_table_bytes(table.replace_schema_metadata(None))),
             "config": _digest(tables.canonical(deciding).encode()),
         },
     }

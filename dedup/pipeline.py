@@ -113,7 +113,8 @@ def decide(
             tables.copy(run_folder, result.dir, name)
     else:
         folder.clear(run_folder, but=[f"{name}.parquet" for name in stored])
-    store(result, "manifest", result.manifest)
+    if result.changed:
+        store(result, "manifest", result.manifest)
     result.info["config"]["output"]["dir"] = str(result.dir)
     folder.write_json((result.dir or run_folder) / folder.RUN, result.info | {"state": "deciding"})
     return _finish(result, found, matches, clock)

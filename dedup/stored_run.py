@@ -40,20 +40,26 @@ def load(run_folder: Path, overrides: Sequence[str], names: Sequence[str]) -> Ru
     info = folder.finished(run_folder, or_deciding="pairs" not in names)
     settings = {key: dict(section) for key, section in info["config"].items()}
     config = build(settings, overrides, where=str(run_folder / folder.RUN))
-    loaded = {name: tables.read(run_folder, name, without=("thumbnail",) if name == "hashes" else ()) for name in names}
+    loaded = {
+        # In one piece: rows are picked out of it again and again.
+        name: tables.read(run_folder, name, without=("thumbnail",) if name == "hashes" else ()).combine_chunks()
+        for name in names
+    }
     lists = read_lists(config) if "pairs" not in names else Lists()
     resolved = replace(resolve(config, loaded["manifest"]["split"].unique().to_pylist()), lists=lists.digests())
     result = Run(config, resolved, None, np.empty(0, np.int64), run_folder, loaded)
     result.judged = judge(lists, loaded["manifest"], loaded["hashes"])
-    _refuse_other_columns(result)
-    result.info = run_info(config, info["source"], result.manifest, lists.digests())
+    result.changed = _refuse_other_columns(result)
+    known = None if result.changed else info["fingerprints"]["input"]
+    result.info = run_info(config, info["source"], result.manifest, lists.digests(), known=known)
     return result
 
 
-def _refuse_other_columns(result: Run) -> None:
+def _refuse_other_columns(result: Run) -> bool:
     """Raise `ConfigError` for settings of the dataset that the stored manifest was not read with.
 
-    A column of values to keep by that is not asked for any more is taken out, as if it had not been read.
+    A column of values to keep by that is not asked for any more is taken out, as if it had not been read; returns
+    whether there was one.
     """
     stored = tables.spec_of(result.manifest)
     asked = specs(result.config, result.resolved)["manifest"]
@@ -73,6 +79,8 @@ def _refuse_other_columns(result: Run) -> None:
         empty = pa.nulls(len(result.manifest), pa.string())
         without = result.manifest.set_column(place, result.manifest.schema.field(place), empty)
         result.tables["manifest"] = tables.described(without, "manifest", asked)
+        return True
+    return False
 
 
 def read_manifest(source: Source, config: Config) -> tuple[pa.Table, NDArray[np.int64]]:

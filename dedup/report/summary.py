@@ -75,8 +75,11 @@ def summary(
 
 def label_conflicts(pairs: pa.Table) -> list[dict[str, Any]]:
     """Pairs whose two samples have different labels, by the two labels: the most frequent first, a part of many."""
-    rows = pairs.filter(pairs["label_conflict"]).select(["label_a", "label_b"]).to_pylist()
-    counts = Counter(tuple(sorted((row["label_a"], row["label_b"]))) for row in rows)
+    rows = pairs.filter(pairs["label_conflict"]).select(["label_a", "label_b"])
+    counts: Counter[tuple[str, str]] = Counter()
+    for one in rows.group_by(["label_a", "label_b"]).aggregate([([], "count_all")]).to_pylist():
+        low, high = sorted((one["label_a"], one["label_b"]))
+        counts[low, high] += one["count_all"]
     ranked = sorted(counts.items(), key=lambda one: (-one[1], one[0]))
     return [{"labels": list(labels), "pairs": n} for labels, n in ranked[:MAX_LABEL_PAIRS]]
 
