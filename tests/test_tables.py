@@ -12,7 +12,9 @@ from dedup import tables
 from dedup.errors import TableError
 
 SPEC = {"search": {"max_distance": 8}, "hash": {"bits": 64}}
-TABLE = pa.table([[0, 1], ["a", "b"], ["train", None], [None, "cat"], ["a", "b"]], schema=tables.MANIFEST)
+TABLE = pa.table(
+    [[0, 1], ["a", "b"], ["train", None], [None, "cat"], ["a", "b"], [None, "p1"], [None, "1"]], schema=tables.MANIFEST
+)
 
 
 def test_a_stored_table_describes_itself(tmp_path: Path) -> None:
