@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from dedup.report.verdict import Check
 
 
+_LABEL_PAIRS: Final = 5  # pairs of labels in conflict that are shown
+
 MAX_SPLITS: Final = 12  # columns of the matrix that a terminal has room for
 
 
@@ -45,6 +47,7 @@ def overview(summary: Mapping[str, Any], *, written: bool) -> RenderableType:
                 f"are also in train ({100 * found['share']:.2f} %)"
             )
         )
+    parts += _further(summary)
     for name in summary["leakage"]:
         if twins := summary["leakage_matrix"][name][name]:
             shown = literal(name)
@@ -61,6 +64,45 @@ def overview(summary: Mapping[str, Any], *, written: bool) -> RenderableType:
         colour = "green" if certificate["clean"] else "red"
         parts.append(Text(f"Certificate: {certificate['statement']}", style=colour))
     return Group(*parts)
+
+
+def _further(summary: Mapping[str, Any]) -> list[RenderableType]:
+    """Leaks through groups, chains, labels in conflict, and what regrouping moved."""
+    parts: list[RenderableType] = []
+    for name, found in (summary["group_leakage"] or {}).items():
+        colour = "red" if found["leaking"] else "green"
+        parts.append(
+            Text.from_markup(
+                f"[{colour}]{found['leaking']:,} of {found['images']:,}[/] images of [bold]{literal(name)}[/] are of a "
+                f"group that is also in train ({100 * found['share']:.2f} %)"
+            )
+        )
+    if chained := summary["chained_train_images"]:
+        parts.append(
+            Text(
+                f"{chained:,} train images match no held-out one, but lead to one through others (chains.parquet; "
+                f"policy.chains)."
+            )
+        )
+    if conflicts := summary["label_conflicts"]:
+        shown = ", ".join(f"{' / '.join(one['labels'])} {one['pairs']:,}" for one in conflicts[:_LABEL_PAIRS])
+        more = ", …" if len(conflicts) > _LABEL_PAIRS else ""
+        total = summary["pairs"]["label_conflicts"]
+        parts.append(Text(f"{total:,} pairs have different labels (policy.label_conflicts): {plain(shown)}{more}"))
+    if summary["regroup"]:
+        parts.append(_regroup(summary["regroup"]))
+    return parts
+
+
+def _regroup(splits: Mapping[str, Mapping[str, Any]]) -> Table:
+    table = Table(title="Regrouped", title_justify="left", title_style="bold")
+    table.add_column("split")
+    for name in ("before", "moved out", "moved in", "dropped", "unreadable", "after", "labels shifted"):
+        table.add_column(name, justify="right")
+    for name, of in splits.items():
+        counts = [of[key] for key in ("before", "moved_out", "moved_in", "dropped", "unreadable", "after")]
+        table.add_row(literal(name), *(f"{n:,}" for n in counts), f"{100 * of['label_shift']:.1f} %")
+    return table
 
 
 def _counts(summary: Mapping[str, Any], *, written: bool) -> Table:

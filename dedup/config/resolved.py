@@ -1,7 +1,7 @@
 """The settings of a run with every `auto` replaced by a number."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from dedup.config.sections import Config
@@ -32,6 +32,13 @@ class Resolved:
     duplicates: str
     unreadable: str
     references: tuple[str, ...] = ()  # splits of reference sets, sorted: held out, and never altered
+    max_moved: float | None = None  # share of a split that regroup may move elsewhere, inclusive
+    chains: str = "report"
+    label_conflicts: str = "report"
+    keep_by: str | None = None  # column of the dataset
+    keep_order: str = "descending"
+    group_column: str | None = None
+    lists: dict[str, str] = field(default_factory=dict)  # digest of each list that people made
 
 
 def resolve(config: Config, splits: Iterable[str | None]) -> Resolved:
@@ -74,4 +81,10 @@ def resolve(config: Config, splits: Iterable[str | None]) -> Resolved:
         duplicates=config.policy.duplicates,
         unreadable=config.policy.unreadable,
         references=tuple(sorted(references)),
+        max_moved=config.policy.max_moved,
+        chains=config.policy.chains,
+        label_conflicts=config.policy.label_conflicts,
+        keep_by=config.policy.keep_by,
+        keep_order=config.policy.keep_order,
+        group_column=config.dataset.group_column,
     )
