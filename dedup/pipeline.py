@@ -1,7 +1,7 @@
 """The run in order, one line per stage: start reading here."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from dedup.formats import check_writable, open_source, parts_of
 from dedup.output import output_folder, refuse_push, write_certified, write_report
 from dedup.report.summary import summary
 from dedup.result import Run, search_threads, store, store_parts
-from dedup.stages.candidates import candidates
+from dedup.stages.candidates import candidates, radius
 from dedup.stages.decisions import decisions
 from dedup.stages.groups import groups
 from dedup.stages.hashes import BATCH_ROWS, WORK, Setup, hashes
@@ -63,10 +63,16 @@ def run(
     with clock.stage("hashes") as done:
         store(result, "hashes", hashes(list(_hashed(result, setup, clock)), row_of_sample, setup))
         done(len(table))
+    threads = search_threads(config)
+    if config.search.max_distance == "auto":
+        with clock.stage("radius") as done:
+            distances = radius(result.hashes, resolved, threads=threads, progress=clock.advance)
+            result.resolved = replace(resolved, max_distance=distances)
+            done(len(table))
     with clock.stage("candidates") as done:
-        limit, threads = config.search.max_candidates, search_threads(config)
+        limit = config.search.max_candidates
         found = candidates(
-            result.hashes, resolved, limit=limit, threads=threads, progress=clock.advance, explain=explain
+            result.hashes, result.resolved, limit=limit, threads=threads, progress=clock.advance, explain=explain
         )
         store_parts(result, "candidates", found)
         done(len(table))
