@@ -59,11 +59,9 @@ class _Searched:
         return 4 * len(self.codes) * self.resolved.max_candidates + len(self.thumbnails)
 
 
-def calibrate_folder(run_folder: Path) -> Calibration:
-    """The calibration of a finished run, written into its folder as numbers and as a plot."""
-    found = calibrate(load(run_folder, (), ("manifest", "hashes", "candidates")))
-    write(found, run_folder)
-    return found
+def of_folder(run_folder: Path) -> Calibration:
+    """The calibration of a finished run."""
+    return calibrate(load(run_folder, (), ("manifest", "hashes", "candidates")))
 
 
 def write(calibration: Calibration, run_folder: Path) -> None:

@@ -296,15 +296,15 @@ def calibrate(
                 f"{target!r} is a finished run: its calibration goes there, and -o, --set and --source do not apply."
             )
             raise ConfigError(message)
-        place, found = Path(target), calibration.calibrate_folder(Path(target))
+        place, found = Path(target), calibration.of_folder(Path(target))
     else:
         settings: dict[str, Any] = {"dataset": {"path": target, **({"source": form} if form else {})}}
         options = {**_options(output, workers), "output.splits": "none"}
         config = configuration.build(settings, set_ or [], options, where="calibrate")
         with _observed(quiet=quiet) as observer:
             found = calibration.calibrate(pipeline.run(config, observer=observer, overwrite=overwrite))
-        if place is not None:
-            calibration.write(found, place)
+    if place is not None:
+        calibration.write(found, place)
     _out.print(console.calibration(found))
     if max_fdr is not None:
         _out.print(console.thresholds(found, max_fdr))

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
@@ -163,9 +164,9 @@ def calibration(found: "Calibration") -> RenderableType:
     views = {"upright": "", "mirrored": ", mirrored ones too", "all": ", in all orientations"}[found.orientations]
     parts: list[RenderableType] = [
         Text(
-            f"{found.pictures:,} different pictures were compared{views}. Expected chance pairs by two sorts of decoys, "
-            f"{' and '.join(found.taken_out)}; by chance: the share they are, at most: its 95 % upper bound; confirmed: "
-            f"by verification, similarity ≥ {found.min_similarity:g}."
+            f"{found.pictures:,} different pictures were compared{views}. Expected chance pairs by two sorts of "
+            f"decoys, {' and '.join(found.taken_out)}; chance: the share they are, ≤ (95 %): its upper bound; "
+            f"confirmed: by verification, with similarity ≥ {found.min_similarity:g}."
         )
     ]
     parts += [_distances(name, rows, found) for name, rows in found.alone.items()]
@@ -177,9 +178,9 @@ def calibration(found: "Calibration") -> RenderableType:
 
 def _distances(name: str, rows: "Sequence[Row]", found: "Calibration") -> Table:
     title = f"{name}, {found.bits} bits: pairs within each distance"
-    table = Table(title=title, title_justify="left", title_style="bold")
+    table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False)
     decoys = list(rows[0].chance)
-    for heading in ("≤ bits", "pairs", *decoys, "by chance", "at most", "confirmed", "not"):
+    for heading in ("≤ bits", "pairs", *decoys, "chance", "≤ (95 %)", "confirmed", "not"):
         table.add_column(heading, justify="right", no_wrap=True)
     for row in rows:
         share = row.chance_share
@@ -187,7 +188,7 @@ def _distances(name: str, rows: "Sequence[Row]", found: "Calibration") -> Table:
         table.add_row(
             f"{row.distances[name]}",
             f"{row.pairs:,}",
-            *(f"{row.chance[decoy]:,.1f}" for decoy in decoys),
+            *(f"{row.chance[decoy]:,.{0 if row.chance[decoy] >= 100 else 1}f}" for decoy in decoys),
             "–" if share is None else f"{100 * share:.1f} %",
             "–" if share is None else f"{100 * row.chance_bound:.1f} %",
             f"{row.confirmed:,}",

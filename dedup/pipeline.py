@@ -15,6 +15,7 @@ from dedup.errors import ConfigError
 from dedup.fingerprints import run_info, source_info
 from dedup.formats import check_writable, open_source, parts_of
 from dedup.output import output_folder, refuse_push, write_certified, write_report
+from dedup.report.components import components
 from dedup.report.summary import summary
 from dedup.result import Run, search_threads, store, store_parts
 from dedup.stages.candidates import candidates, radius
@@ -153,6 +154,7 @@ def _conclude(result: Run, clock: "Clock") -> Run:
         resolved,
         skipped=result.info["source"]["skipped"],
     )
+    result.summary["components"] = components(result.pairs, result.groups, n)
     result.summary["certificate"] = None
     if result.config.output.splits != "none":
         with clock.stage("splits") as done:

@@ -12,7 +12,7 @@ from dedup.verify.calibration import Calibration, Row
 _INNER: Final = 320  # pixels of a panel
 _DEPTH: Final = 240
 _PANEL: Final = 400  # with its margins
-_COLOURS: Final = ("#c2410c", "#b91c1c")  # of the decoys
+_COLOURS: Final = ("#c2410c", "#1d4ed8")  # of the decoys
 
 
 @dataclass(frozen=True, slots=True)
