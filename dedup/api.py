@@ -55,8 +55,8 @@ def deduplicate(dataset: Any, **options: Any) -> tuple[Any, Run]:
 def calibrate(dataset: Any, **options: Any) -> Calibration:
     """What each distance would let in on this data: pairs, expected chance pairs, confirmed pairs.
 
-    `dataset`: a finished `Run`, the folder of one, or a dataset with `options` as for `audit`. Raises `RunError` for too
-    few pictures.
+    `dataset`: a finished `Run`, the folder of one, or a dataset with `options` as for `audit`. Raises `RunError` for
+    too few pictures.
     """
     if isinstance(dataset, Run) or (isinstance(dataset, str | Path) and (Path(dataset) / folder.RUN).exists()):
         if options:

@@ -1,4 +1,4 @@
-"""Connected components of the pairs: what chaining would make of them. For the report only: nothing is dropped by them."""
+"""Connected components of the pairs: what chaining would make of them. For the report only."""
 
 from typing import Any
 
