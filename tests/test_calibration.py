@@ -270,7 +270,7 @@ def expected_rows(run: dedup.Run, limit: int) -> dict[tuple[str, int], tuple[int
             rows[name, distance] = (
                 sum(bits <= distance for bits, _ in own) // 2,
                 sum(bits <= distance for bits in decoys) / 2,
-                sum(bits <= distance and alike >= np.float32(0.9) for bits, alike in own) // 2,
+                sum(int(bits <= distance and bool(alike >= np.float32(0.9))) for bits, alike in own) // 2,
             )
     return rows
 
