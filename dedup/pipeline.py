@@ -16,9 +16,10 @@ from dedup.fingerprints import run_info, source_info
 from dedup.formats import check_movable, check_writable, open_source, parts_of
 from dedup.lists import judge, places, read_lists
 from dedup.output import output_folder, refuse_push, write_certified, write_report
+from dedup.report.components import components
 from dedup.report.summary import summary
 from dedup.result import Run, search_threads, store, store_parts
-from dedup.stages.candidates import candidates
+from dedup.stages.candidates import candidates, radius
 from dedup.stages.chains import chains
 from dedup.stages.decisions import decisions
 from dedup.stages.groups import groups
@@ -68,10 +69,16 @@ def run(
     with clock.stage("hashes") as done:
         store(result, "hashes", hashes(list(_hashed(result, setup, clock)), row_of_sample, setup))
         done(len(table))
+    threads = search_threads(config)
+    if config.search.max_distance == "auto":
+        with clock.stage("radius") as done:
+            distances = radius(result.hashes, resolved, threads=threads, progress=clock.advance)
+            result.resolved = replace(resolved, max_distance=distances)
+            done(len(table))
     with clock.stage("candidates") as done:
-        limit, threads = config.search.max_candidates, search_threads(config)
+        limit = config.search.max_candidates
         found = candidates(
-            result.hashes, resolved, limit=limit, threads=threads, progress=clock.advance, explain=explain
+            result.hashes, result.resolved, limit=limit, threads=threads, progress=clock.advance, explain=explain
         )
         store_parts(result, "candidates", found)
         done(len(table))
@@ -170,6 +177,7 @@ def _finish(result: Run, found: Mapping[str, pa.Table], matches: graph.Graph, cl
         result.resolved,
         skipped=result.info["source"]["skipped"],
     )
+    result.summary["components"] = components(result.pairs, result.groups, len(result.manifest))
     result.summary["certificate"] = None
     if result.config.output.splits != "none":
         with clock.stage("splits") as done:

@@ -1,6 +1,6 @@
 """Finished runs: reading their tables, opening their dataset again, and what cannot be asked of them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,13 +10,16 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from dedup import folder, tables
-from dedup.config import LISTS, Config, build, resolve
+from dedup.config import LISTS, Config, Resolved, build, resolve
 from dedup.errors import ConfigError, RunError
 from dedup.fingerprints import run_info, specs
 from dedup.formats import Source, groups_of, keys_of, open_source, values_of
 from dedup.lists import Lists, judge, read_lists
-from dedup.result import Run
+from dedup.result import Run, search_threads
+from dedup.stages.candidates import radius
 from dedup.stages.manifest import manifest
+
+Tables = Mapping[str, pa.Table]
 
 
 def like(run_folder: Path, form: str) -> dict[str, Any]:
@@ -47,6 +50,9 @@ def load(run_folder: Path, overrides: Sequence[str], names: Sequence[str]) -> Ru
     }
     lists = read_lists(config) if "pairs" not in names else Lists()
     resolved = replace(resolve(config, loaded["manifest"]["split"].unique().to_pylist()), lists=lists.digests())
+    if config.search.max_distance == "auto":
+        distances = _radius(run_folder, build(info["config"]), resolved, config, loaded)
+        resolved = replace(resolved, max_distance=distances)
     result = Run(config, resolved, None, np.empty(0, np.int64), run_folder, loaded)
     result.judged = judge(lists, loaded["manifest"], loaded["hashes"])
     result.changed = _refuse_other_columns(result)
@@ -94,6 +100,16 @@ def read_manifest(source: Source, config: Config) -> tuple[pa.Table, NDArray[np.
     )
 
 
+def _radius(run_folder: Path, stored: Config, resolved: Resolved, config: Config, loaded: Tables) -> dict[str, int]:
+    """What `auto` came to when the run was made, or comes to on the stored codes under other settings."""
+    summary = run_folder / folder.SUMMARY
+    if (stored.search, stored.hash) == (config.search, config.hash) and summary.exists():
+        distances: dict[str, int] = folder.read_json(summary)["resolved"]["max_distance"]
+        return distances
+    refuse_other_hashes(tables.spec_of(loaded["candidates"]), specs(config, resolved)["candidates"])
+    return radius(loaded["hashes"], resolved, threads=search_threads(config))
+
+
 def reopen(result: Run) -> None:
     """Open the dataset of a stored run; refuse it when it is not what was searched."""
     name = result.info["source"]["name"]
@@ -108,9 +124,8 @@ def reopen(result: Run) -> None:
     result.source, result.row_of_sample = source, row_of_sample
 
 
-def refuse_what_was_not_searched(result: Run) -> None:
-    """Raise `ConfigError` for settings that the stored candidates cannot answer, naming each."""
-    stored, asked = tables.spec_of(result.candidates), specs(result.config, result.resolved)["candidates"]
+def refuse_other_hashes(stored: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
+    """Raise `ConfigError` where the specs of two tables of candidates differ in more than thresholds."""
     problems = [
         f"{section}.{key}: the stored tables were made with {stored[section][key]!r}, not {value!r}."
         for section, key, value in [
@@ -122,6 +137,13 @@ def refuse_what_was_not_searched(result: Run) -> None:
     ]
     if problems:
         raise ConfigError(*problems, "Run it again with these settings.")
+
+
+def refuse_what_was_not_searched(result: Run) -> None:
+    """Raise `ConfigError` for settings that the stored candidates cannot answer, naming each."""
+    stored, asked = tables.spec_of(result.candidates), specs(result.config, result.resolved)["candidates"]
+    refuse_other_hashes(stored, asked)
+    problems = []
     searched = stored["search"]
     if searched["orientations"] != "upright" and asked["search"] != searched:
         # One transform is stored for a pair, the best one under the settings of that search.

@@ -8,8 +8,11 @@ from dedup.config.sections import Config
 from dedup.config.splits import normal_split
 from dedup.errors import ConfigError
 
-AUTO_DISTANCE_PER_64_BITS: Final = 12
-"""What `search.max_distance: auto` means: 12 of 64 bits, 48 of 256, 192 of 1024."""
+AUTO_CAP_PER_64_BITS: Final = 16
+"""How far `search.max_distance: auto` goes at the most: 16 of 64 bits, 64 of 256, 256 of 1024.
+
+Why 16 stands in docs/calibration.md: beyond it edited copies hardly come in any more, and chance does.
+"""
 
 AUTO_MIN_SIMILARITY: Final = 0.9
 """What `verify.min_similarity: auto` means; where it comes from stands in docs/verification.md."""
@@ -31,6 +34,7 @@ class Resolved:
     leakage: str
     duplicates: str
     unreadable: str
+    max_candidates: int = 10_000_000  # the budget that `auto` fills, and the limit of a search
     references: tuple[str, ...] = ()  # splits of reference sets, sorted: held out, and never altered
     max_moved: float | None = None  # share of a split that regroup may move elsewhere, inclusive
     chains: str = "report"
@@ -42,14 +46,18 @@ class Resolved:
 
 
 def resolve(config: Config, splits: Iterable[str | None]) -> Resolved:
-    """Replace every `auto` by a number. Depends on the config and the names of the splits only."""
+    """Replace every `auto` by a number. Depends on the config and the names of the splits only.
+
+    For `search.max_distance` the number is the cap: how far below it the candidates fit the budget is known when the
+    codes are (`dedup.stages.candidates.radius`).
+    """
     all_splits = set(splits)
     present = {split for split in all_splits if split is not None}
     references = config.dataset.reference_splits(present)
     own = present - references
     distance = config.search.max_distance
     if distance == "auto":
-        distance = AUTO_DISTANCE_PER_64_BITS * config.hash.bits // 64
+        distance = AUTO_CAP_PER_64_BITS * config.hash.bits // 64
     per_algorithm = distance if isinstance(distance, dict) else dict.fromkeys(config.hash.algorithms, distance)
     similarity = config.verify.min_similarity
     verified = config.verify.method == "pixels"
@@ -80,6 +88,7 @@ def resolve(config: Config, splits: Iterable[str | None]) -> Resolved:
         leakage=config.policy.leakage,
         duplicates=config.policy.duplicates,
         unreadable=config.policy.unreadable,
+        max_candidates=config.search.max_candidates,
         references=tuple(sorted(references)),
         max_moved=config.policy.max_moved,
         chains=config.policy.chains,

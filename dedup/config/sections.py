@@ -36,7 +36,7 @@ class SearchConfig(Section):
     orientations: Annotated[
         Literal["upright", "mirrored", "all"], one_of("search.orientations", "upright", "mirrored", "all")
     ] = "upright"
-    max_candidates: Count = 20_000_000
+    max_candidates: Count = 10_000_000
 
 
 class VerifyConfig(Section):
