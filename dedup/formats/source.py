@@ -4,7 +4,7 @@ import os
 import re
 import shutil
 import stat
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -174,6 +174,11 @@ def read_bytes(path: bytes | None, data: bytes | None) -> bytes | Unreadable:
 def printable(name: str) -> str:
     """A file name as valid Unicode: bytes that are not UTF-8 become `\\xNN`."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
+def are_splits(names: Set[str | None]) -> bool:
+    """Whether normalised names are those of splits: one is train, or all are usual names. One class may be called test."""
+    return "train" in names or (bool(names) and names <= {"validation", "test"})
 
 
 def check_split_names(raw_to_normal: Mapping[str, str | None], name: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any, Final, Protocol
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from datasets import Dataset, Features, IterableDataset
+from datasets import Dataset, DatasetInfo, Features, IterableDataset
 from numpy.typing import NDArray
 
 from dedup.errors import SourceError
@@ -154,6 +154,7 @@ class ArrowTable:
     """Rows of Arrow files, mapped and not read."""
 
     table: pa.Table
+    features: Features
 
     def tables(self, columns: Sequence[str] | None, size: int) -> Iterator[pa.Table]:
         """All rows in order."""
@@ -167,11 +168,11 @@ class ArrowTable:
 
     def select(self, start: int, stop: int) -> "ArrowTable":
         """A range of the rows."""
-        return ArrowTable(self.table.slice(start, stop - start))
+        return ArrowTable(self.table.slice(start, stop - start), self.features)
 
     def dataset(self, kept: NDArray[np.int64]) -> Dataset:
         """The kept rows."""
-        return Dataset(self.table).select(kept)
+        return Dataset(self.table, info=DatasetInfo(features=self.features)).select(kept)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from dedup.config import DatasetConfig, normal_split
 from dedup.errors import ConfigError, SourceError
-from dedup.formats.source import PAYLOAD, ROWS, Sample, check_split_names, safe
+from dedup.formats.source import PAYLOAD, ROWS, Sample, are_splits, check_split_names, safe
 from dedup.formats.tars import END, Entry, Member, entries
 from dedup.images import FILE_SUFFIXES
 
@@ -251,9 +251,9 @@ def _refuse_gaps(shards: Sequence[Path]) -> None:
 
 
 def _splits_of(shards: Sequence[Path], config: DatasetConfig, name: str) -> list[str | None]:
-    """The split of each shard, from its top folder or its name; the default where none is named like a split."""
+    """The split of each shard, from its top folder or its name; the default where these are no names of splits."""
     raw = [shard.parts[0] if len(shard.parts) > 1 else _prefix(shard.stem) for shard in shards]
-    if not {normal_split(split) for split in raw} & {"train", "validation", "test"}:
+    if not are_splits({normal_split(split) for split in raw}):
         return [normal_split(config.default_split)] * len(shards)
     check_split_names({split: normal_split(split) for split in raw}, name)
     return [normal_split(split) for split in raw]
