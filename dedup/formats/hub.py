@@ -94,7 +94,7 @@ def on_hub(url: str, config: DatasetConfig) -> HuggingFace:
     except _UNREADABLE as error:
         raise SourceError(_why(url, error, config)) from error
     source = HuggingFace(_chosen(splits, config, url), url, None, config)
-    source.is_remote = True
+    source.downloads = [Path(huggingface_hub.constants.HF_HUB_CACHE), Path(datasets.config.HF_DATASETS_CACHE)]
     return source
 
 
@@ -142,6 +142,8 @@ def _why(url: str, error: Exception, config: DatasetConfig) -> str:
         return f"{url}: no such dataset on the Hub, or it is private: {text} Check the name, or run `hf auth login`."
     if isinstance(error, ConnectionError) or "offline" in text.lower() or "connect" in text.lower():
         return f"{url}: the Hub cannot be reached: {text} {_REMEDY}"
+    if "available configs" in text or "BuilderConfig" in text:
+        return f"{url}: {text.rstrip('.')}. Name one of them as dataset.name."
     asked = f" (dataset.data_files is {', '.join(map(repr, config.data_files))})" if config.data_files else ""
     return f"{url}: cannot be read: {text}{asked}."
 

@@ -182,8 +182,8 @@ class Streamed:
     rows: IterableDataset
 
     def tables(self, columns: Sequence[str] | None, size: int) -> Iterator[pa.Table]:
-        """All rows in order."""
-        chosen = self.rows if columns is None else self.rows.select_columns(list(columns))
+        """All rows in order. Columns are always named: some streams have them in another order in every row."""
+        chosen = self.rows.select_columns(list(self.rows.features if columns is None else columns))
         return iter(chosen.with_format("arrow").iter(batch_size=size))
 
     def take(self, column: str, rows: Sequence[int]) -> list[Any]:

@@ -105,10 +105,13 @@ def test_labels(tmp_path: Path) -> None:
         (["imagenet-train-00000-of-00002.tar", "imagenet-train-00001-of-00002.tar"], ["train", "train"]),
         (["000.tar", "001.tar"], [None, None]),
         (["fold1-000.tar", "fold2-000.tar"], [None, None]),
+        (["test-000.tar", "validation-000.tar"], ["test", "validation"]),
+        (["test-000.tar", "cats-000.tar"], [None, None]),
+        (["train-000.tar", "extra-000.tar"], ["extra", "train"]),
     ],
 )
 def test_splits(tmp_path: Path, names: list[str], expected: list[str | None]) -> None:
-    """Splits come from top folders or from the names of shards, if one of them is named like a split."""
+    """Splits come from top folders or names of shards, by the rule of image folders: one is train, or all are usual."""
     for name in names:
         made.tar(tmp_path / name, [("a.png", PNG)])
 
