@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from datasets import Dataset, DatasetInfo, Features, IterableDataset
+from datasets.table import table_cast
 from numpy.typing import NDArray
 
 from dedup.errors import SourceError
@@ -172,7 +173,8 @@ class ArrowTable:
 
     def dataset(self, kept: NDArray[np.int64]) -> Dataset:
         """The kept rows."""
-        return Dataset(self.table, info=DatasetInfo(features=self.features)).select(kept)
+        table = table_cast(self.table, self.features.arrow_schema)
+        return Dataset(table, info=DatasetInfo(features=self.features)).select(kept)
 
 
 @dataclass(frozen=True, slots=True)
