@@ -24,7 +24,9 @@ from dedup.formats import open_source, write_splits
 ROWS_PER_FILE = 100_000
 SIDE = 16  # pixels: about 800 bytes a picture
 SHARE_OF_COPIES = 0.2
-HEADER = bytes.fromhex("424d36030000000000003600000028000000100000001000000001001800000000000003000000000000000000000000000000000000")
+HEADER = bytes.fromhex(
+    "424d36030000000000003600000028000000100000001000000001001800000000000003000000000000000000000000000000000000"
+)
 
 
 def make(folder: Path, n_rows: int) -> None:
@@ -39,7 +41,8 @@ def make(folder: Path, n_rows: int) -> None:
         table = pa.table(
             {
                 "image": [
-                    {"bytes": HEADER + one.tobytes(), "path": f"{row}.bmp"} for row, one in zip(rows, pixels, strict=True)
+                    {"bytes": HEADER + one.tobytes(), "path": f"{row}.bmp"}
+                    for row, one in zip(rows, pixels, strict=True)
                 ],
                 "label": [row % 10 for row in rows],
                 "caption": [f"the picture in row {row}" for row in rows],
@@ -71,11 +74,11 @@ def write(folder: Path, run: Path, out: Path) -> None:
     print(f"{len(source.rows):,} rows, {keep.sum():,} kept")
     print(f"opened                  {opened - start:6.1f} s")
     print(f"written                 {filtered - decided:6.1f} s, peak {peak():6,.0f} MiB")
-    wanted: dict[str | None, list[str]] = {}
+    wanted: dict[str | None, list[int]] = {}
     for split, row, is_kept in zip(source.rows["split"].to_pylist(), range(len(keep)), keep.tolist(), strict=True):
         if is_kept:
             wanted.setdefault(split, []).append(row)
-    captions = {row: caption for row, caption in enumerate(_captions(sorted(folder.glob("train-*"))))}
+    captions = _captions(sorted(folder.glob("train-*")))
     got = _captions(sorted((out / "data").glob("train-*")))
     print("train rows and their order as they should be:", [captions[row] for row in wanted["train"]] == got)
 
@@ -88,7 +91,9 @@ def certify(run: Path) -> None:
     """Write and certify, from the stored tables."""
     result = pipeline.decide(run, ["output.splits=same"])
     (seconds,) = [stage["seconds"] for stage in result.info["stages"] if stage["stage"] == "splits"]
-    print(f"written and certified   {seconds:6.1f} s, peak {peak():6,.0f} MiB, {result.summary['certificate']['statement']}")
+    print(
+        f"written and certified   {seconds:6.1f} s, peak {peak():6,.0f} MiB, {result.summary['certificate']['statement']}"
+    )
 
 
 def peak() -> float:
@@ -98,11 +103,15 @@ def peak() -> float:
 
 def main() -> None:
     if len(sys.argv) > 2:
-        what, *rest = sys.argv[1:]
+        what, first, *rest = sys.argv[1:]
         if what == "make":
-            make(Path(rest[0]), int(rest[1]))
+            make(Path(first), int(rest[0]))
+        elif what == "search":
+            search(Path(first), Path(rest[0]))
+        elif what == "write":
+            write(Path(first), Path(rest[0]), Path(rest[1]))
         else:
-            {"search": search, "write": write, "certify": certify}[what](*map(Path, rest))
+            certify(Path(first))
         return
     n_rows = sys.argv[1] if len(sys.argv) > 1 else "1000000"
     with tempfile.TemporaryDirectory() as folder:

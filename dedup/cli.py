@@ -136,7 +136,9 @@ def audit(
     ] = None,
     form: Annotated[
         str | None,
-        typer.Option("--source", help="What the first SOURCE is: imagefolder, manifest, huggingface or webdataset."),
+        typer.Option(
+            "--source", help="What the first SOURCE is: imagefolder, manifest, huggingface, webdataset, coco or yolo."
+        ),
     ] = None,
     max_leakage: Annotated[
         float | None, typer.Option(help="Exit with 3 when a larger share of a held-out split leaks.")

@@ -63,8 +63,9 @@ def run_info(config: Config, source: Mapping[str, Any], table: pa.Table) -> dict
     """What `run.json` says before the work begins."""
     settings = config.model_dump(mode="json")
     for of_one in (settings["dataset"], *settings["dataset"]["sources"]):
-        if of_one["path"] is not None and "://" not in of_one["path"]:
-            of_one["path"] = str(Path(of_one["path"]).expanduser().absolute())
+        for key in ("path", "image_folder"):
+            if of_one[key] is not None and "://" not in of_one[key]:
+                of_one[key] = str(Path(of_one[key]).expanduser().absolute())
     return {
         "state": "started",
         "config": settings,

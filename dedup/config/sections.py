@@ -130,5 +130,5 @@ class Config(Section):
         """What decides the tables: not where data and output lie, not where the work runs, not the gate."""
         settings = self.model_dump(mode="json", exclude={"gate", "output", "engine"})
         for dataset in (settings["dataset"], *settings["dataset"]["sources"]):
-            del dataset["path"]
+            del dataset["path"], dataset["image_folder"]
         return settings

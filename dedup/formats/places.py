@@ -6,7 +6,6 @@ from typing import BinaryIO, Final, cast
 
 from dedup.errors import MissingExtraError, SourceError
 
-
 _EXTRAS: Final = {"http": "http", "https": "http", "s3": "s3", "s3a": "s3"}
 """The extra of this package that has the file system of a protocol; others come from packages of their own."""
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from dedup.errors import SourceError
 from dedup.formats.places import is_url, local, opened
+from dedup.formats.source import as_text
 
 SUFFIXES: Final = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
 
@@ -47,7 +48,7 @@ class _Texts:
 
     def texts(self, column: str) -> list[str | None]:
         """A column as strings; null and empty are None."""
-        return [_text(record.get(column)) for record in self._values]
+        return [as_text(record.get(column)) for record in self._values]
 
     def is_binary(self, column: str) -> bool:
         """Text files hold no bytes."""
@@ -132,7 +133,7 @@ class _Columns:
 
     def texts(self, column: str) -> list[str | None]:
         """A column as strings; null and empty are None."""
-        return [_text(value) for value in self._file.read(columns=[column])[column].to_pylist()]
+        return [as_text(value) for value in self._file.read(columns=[column])[column].to_pylist()]
 
     def is_binary(self, column: str) -> bool:
         """Whether a column can hold encoded images."""
@@ -164,11 +165,6 @@ class _Columns:
                     table = table.set_column(index, field, pa.array(changed, field.type))
                 if len(table):
                     writer.write_table(table)
-
-
-def _text(value: Any) -> str | None:
-    """A value as valid Unicode: JSON can hold half a surrogate pair, Arrow cannot."""
-    return None if value is None or value == "" else str(value).encode("utf-8", "backslashreplace").decode()
 
 
 def _json(record: dict[str, Any]) -> str:

@@ -27,7 +27,7 @@ PAYLOAD: Final = pa.schema([("row", pa.int64()), ("path", pa.binary()), ("data",
 class Source(Protocol):
     """One opened dataset."""
 
-    form: str  # imagefolder, manifest, huggingface, webdataset
+    form: str  # imagefolder, manifest, huggingface, webdataset, coco, yolo
     name: str  # for people: the path, or what stands for it
     rows: pa.Table  # ROWS
     skipped: Mapping[str, int]  # files that are no samples, by reason
@@ -169,6 +169,11 @@ def read_bytes(path: bytes | None, data: bytes | None) -> bytes | Unreadable:
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         return Unreadable("missing", reason[:1].lower() + reason[1:])
+
+
+def as_text(value: Any) -> str | None:
+    """A value as valid Unicode, None for null and empty: JSON can hold half a surrogate pair, Arrow cannot."""
+    return None if value is None or value == "" else str(value).encode("utf-8", "backslashreplace").decode()
 
 
 def printable(name: str) -> str:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from dedup.config import DatasetConfig, normal_split
 from dedup.errors import ConfigError, SourceError
-from dedup.formats.source import PAYLOAD, ROWS, Sample, are_splits, check_split_names, safe
+from dedup.formats.source import PAYLOAD, ROWS, Sample, are_splits, as_text, check_split_names, safe
 from dedup.formats.tars import END, Entry, Member, entries
 from dedup.images import FILE_SUFFIXES
 
@@ -163,8 +163,7 @@ class _Said:
                 message = f"{self._shard}: {self._entry.key + '.json'!r} is not valid JSON: {error}."
                 raise SourceError(message) from error
         value = self._json.get(key) if isinstance(self._json, dict) else None
-        # JSON can hold half a surrogate pair, Arrow cannot
-        return None if value is None or value == "" else str(value).encode("utf-8", "backslashreplace").decode()
+        return as_text(value)
 
     def _content(self, member: Member) -> bytes:
         return _read(self._file, member.offset, min(member.size, _LONGEST_TEXT))

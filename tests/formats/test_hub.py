@@ -132,7 +132,9 @@ def test_a_configuration(tmp_path: Path) -> None:
         for streaming in ("false", "true"):
             rows_of = audited(served, tmp_path / streaming, "dataset.name=small", f"dataset.streaming={streaming}")
             assert sorted(row.name for row in rows[::2]) == sorted(row["id"] for row in rows_of)
-        wrong = [dedup(served, tmp_path, "audit", URL, "-o", "x", *more) for more in ([], ["--set", "dataset.name=huge"])]
+        wrong = [
+            dedup(served, tmp_path, "audit", URL, "-o", "x", *more) for more in ([], ["--set", "dataset.name=huge"])
+        ]
 
     for done in wrong:
         assert done.returncode == 1
@@ -143,7 +145,7 @@ def test_a_configuration(tmp_path: Path) -> None:
 @pytest.mark.parametrize("streaming", ["false", "true"])
 @pytest.mark.parametrize("form", ["imagefolder", "webdataset"])
 def test_other_forms_on_the_hub(tmp_path: Path, form: str, streaming: str) -> None:
-    """Image folders and tar shards on the Hub, downloaded and streamed: the same leak is found, the bytes are hashed."""
+    """Image folders and tar shards on the Hub, downloaded and streamed: one leak, and the stored bytes are hashed."""
     rows = [row for row in made.rows() if row.name.endswith(".png") and row.name != "broken.png"]
     leak = made.Row("leak.png", "test", "cat", next(row.data for row in rows if row.name == "a1.png"))
     made.MAKERS[form](tmp_path / "hub/main", [*rows, leak])
@@ -155,7 +157,9 @@ def test_other_forms_on_the_hub(tmp_path: Path, form: str, streaming: str) -> No
         assert done.returncode == 0, done.stderr
     stored = pq.read_table(tmp_path / "run/hashes.parquet")
     kept = datasets.load_dataset(str(tmp_path / "run/splits"), cache_dir=str(tmp_path / "load"))
-    assert sorted(hashlib.sha256(row.data).digest() for row in [*rows, leak]) == sorted(stored["file_digest"].to_pylist())
+    assert sorted(hashlib.sha256(row.data).digest() for row in [*rows, leak]) == sorted(
+        stored["file_digest"].to_pylist()
+    )
     assert ["bytes"] == pq.read_table(tmp_path / "run/leakage.parquet")["kind"].to_pylist()
     assert len(rows) == sum(map(len, kept.values()))
 

@@ -155,7 +155,9 @@ def test_rows_of_files_that_do_not_exist_are_not_written(tmp_path: Path) -> None
     """A row goes with its picture: what is written loads, also where a kept picture was missing from the start."""
     root = files(tmp_path / "in", "test/1.png", "train/2.png")
     made.table(root / "test/metadata.csv", [{"file_name": "1.png"}, {"file_name": "gone.png"}])
-    run = dedup.run({"dataset": {"path": str(root)}, "engine": {"workers": 0}, "output": {"dir": str(tmp_path / "run")}})
+    run = dedup.run(
+        {"dataset": {"path": str(root)}, "engine": {"workers": 0}, "output": {"dir": str(tmp_path / "run")}}
+    )
     lines = (tmp_path / "run/splits/test/metadata.csv").read_text(encoding="utf-8").splitlines()
 
     assert "unreadable" in run.decisions["action"].to_pylist()

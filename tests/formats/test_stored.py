@@ -271,7 +271,7 @@ def test_keys_without_a_use(tmp_path: Path, form: str, keys: list[str]) -> None:
 
     assert "dataset.name: not used for a single file" in refusal(_one_file(tmp_path), name="x")
     assert dataset["id_column"] == "name"
-    with pytest.raises(ConfigError, match="dataset.revision: not used for a dataset in memory"):
+    with pytest.raises(ConfigError, match=r"dataset\.revision: not used for a dataset in memory"):
         dedup.audit(made.dataset_dict(made.rows()), revision="x")
 
 
@@ -319,7 +319,7 @@ def rich(n: int) -> datasets.DatasetDict:
 @pytest.mark.parametrize("form", ["saved", "memory", "parquet", "arrow"])
 @pytest.mark.parametrize("drops", [False, True])
 def test_rich_rows_survive(tmp_path: Path, form: str, drops: bool) -> None:
-    """Nested features, classes, lists, further images, nulls, indices and formats: the kept rows, equal and in order."""
+    """Nested features, classes, lists, images, nulls, indices and formats: the kept rows, equal and in order."""
     dataset = rich(9)
     path = tmp_path / "in"
     if form == "saved":
