@@ -21,7 +21,7 @@ from dedup import pipeline, tables
 from dedup.config import DatasetConfig, build
 from dedup.formats import open_source, write_splits
 
-ROWS_PER_FILE = 100_000
+ROWS_PER_FILE = 50_000
 SIDE = 16  # pixels: about 800 bytes a picture
 SHARE_OF_COPIES = 0.2
 HEADER = bytes.fromhex(
@@ -48,7 +48,7 @@ def make(folder: Path, n_rows: int) -> None:
                 "caption": [f"the picture in row {row}" for row in rows],
             }
         )
-        split = "train" if k < 0.8 * n_files else "test"
+        split = "train" if k < 0.8 * n_files and n_files > 1 else "test"
         pq.write_table(table, folder / f"{split}-{k:05d}.parquet", row_group_size=1_000)
 
 
@@ -91,9 +91,8 @@ def certify(run: Path) -> None:
     """Write and certify, from the stored tables."""
     result = pipeline.decide(run, ["output.splits=same"])
     (seconds,) = [stage["seconds"] for stage in result.info["stages"] if stage["stage"] == "splits"]
-    print(
-        f"written and certified   {seconds:6.1f} s, peak {peak():6,.0f} MiB, {result.summary['certificate']['statement']}"
-    )
+    print(f"written and certified   {seconds:6.1f} s, peak {peak():6,.0f} MiB")
+    print(result.summary["certificate"]["statement"])
 
 
 def peak() -> float:

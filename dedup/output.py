@@ -105,7 +105,7 @@ def _certified(
     return certificate(
         written,
         result.hashes,
-        by_split([split or default_split for split in splits.to_pylist()], digests.to_pylist()),
+        by_split(splits if default_split is None else splits.fill_null(default_split), digests),
         Setup.of(config),
         result.resolved,
         limit=config.search.max_candidates,

@@ -149,10 +149,11 @@ def detect(path: Path) -> str:
     """The form of what lies at `path`, a folder, a file or a URL.
 
     A folder with `dataset_dict.json` or `state.json` is what `save_to_disk` wrote; one with `data.yaml` is a YOLO
-    dataset; one with `annotations/*.json`, or with `*.coco.json` in it or one level down, is COCO; one with Parquet or Arrow files in
-    it or one level down is a Hugging Face dataset; one with tar files is a WebDataset; any other folder is an image
-    folder. A Parquet file is a Hugging Face dataset if a column is an image struct, else a manifest, as CSV, TSV and
-    JSONL files are; an Arrow file is a Hugging Face dataset, a tar file a WebDataset, a JSON file COCO, a YAML file YOLO.
+    dataset; one with `annotations/*.json`, or with `*.coco.json` in it or one level down, is COCO; one with Parquet or
+    Arrow files in it or one level down is a Hugging Face dataset; one with tar files is a WebDataset; any other folder
+    is an image folder. A Parquet file is a Hugging Face dataset if a column is an image struct, else a manifest, as
+    CSV, TSV and JSONL files are; an Arrow file is a Hugging Face dataset, a tar file a WebDataset, a JSON file COCO, a
+    YAML file YOLO.
     """
     if str(path).startswith("hf:"):
         return "huggingface"

@@ -211,7 +211,8 @@ def _categories_of(content: Mapping[str, Any], path: Path) -> Iterator[tuple[str
 def _split_of(path: Path, root: Path) -> str | None:
     """The split that a file's name tells of, else that of its folder.
 
-    >>> [_split_of(Path(name), Path()) for name in ("annotations/instances_val2017.json", "valid/_annotations.coco.json")]
+    >>> names = ("annotations/instances_val2017.json", "valid/_annotations.coco.json")
+    >>> [_split_of(Path(name), Path()) for name in names]
     ['val', 'valid']
     >>> _split_of(Path("annotations/all.json"), Path())
     """
@@ -237,7 +238,7 @@ def _base(file: Path, root: Path, named: str | None, names: Sequence[str]) -> Pa
 def _inside(base: Path, name: str, file: Path) -> Path:
     """Where the named image lies; a name that leads elsewhere is refused."""
     inner = os.path.normpath(name.replace("\\", "/"))
-    leads_out = os.path.isabs(inner) or inner.split(os.sep)[0] == ".."  # noqa: PTH117
+    leads_out = os.path.isabs(inner) or Path(inner).parts[0] == ".."  # noqa: PTH117
     if leads_out or "://" in name or "\0" in name or as_text(name) != name:
         message = f"{file}: file_name is {name!r}, which is not below the folder of the images. Name files inside it."
         raise SourceError(message)

@@ -182,7 +182,7 @@ def printable(name: str) -> str:
 
 
 def are_splits(names: Set[str | None]) -> bool:
-    """Whether normalised names are those of splits: one is train, or all are usual names. One class may be called test."""
+    """Whether these are names of splits: one is train, or all are usual ones. A class may be called test."""
     return "train" in names or (bool(names) and names <= {"validation", "test"})
 
 

@@ -154,7 +154,7 @@ def test_yolo_is_filtered_with_its_labels(tmp_path: Path, layout: str, drops: bo
 
 @pytest.mark.parametrize("make", [coco, yolo])
 def test_a_run_is_clean(tmp_path: Path, make: Any) -> None:
-    """A run drops the leak and the copy with what is said of them; the audit of the output, like the run, finds none."""
+    """A run drops the leak and the copy with what is said of them; an audit of the output finds none."""
     dataset = make(tmp_path / "in", made.rows())
     run = ran(dataset, tmp_path / "run")
     audit = dedup.audit(tmp_path / "run/splits", workers=0)
