@@ -19,6 +19,7 @@ from dedup.errors import ConfigError, SourceError
 from dedup.folder import inside
 from dedup.formats.features import features_of
 from dedup.formats.huggingface import HuggingFace
+from dedup.formats.places import protocol
 from dedup.formats.stored import (
     ArrowTable,
     InMemory,
@@ -123,7 +124,7 @@ def _refuse_unreachable(url: str) -> None:
     What an answer says is left to them; so is everything that has to do with certificates, as theirs may be others.
     """
     endpoint = huggingface_hub.constants.ENDPOINT
-    if huggingface_hub.constants.HF_HUB_OFFLINE or not endpoint.startswith(("http://", "https://")):
+    if huggingface_hub.constants.HF_HUB_OFFLINE or protocol(endpoint) not in {"http", "https"}:
         return
     try:
         urllib.request.urlopen(urllib.request.Request(endpoint, method="HEAD"), timeout=_SECONDS_TO_ANSWER).close()
