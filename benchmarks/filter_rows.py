@@ -48,7 +48,7 @@ def make(folder: Path, n_rows: int) -> None:
                 "caption": [f"the picture in row {row}" for row in rows],
             }
         )
-        split = "train" if k < 0.8 * n_files and n_files > 1 else "test"
+        split = "test" if k >= n_files - max(1, n_files // 5) else "train"
         pq.write_table(table, folder / f"{split}-{k:05d}.parquet", row_group_size=1_000)
 
 
