@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
-.PHONY: help demo test check lint types imports bench clean
+.PHONY: help demo test test-dvc check lint types imports bench clean
 
 help: ## print the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -21,6 +21,12 @@ demo: $(STAMP) ## build a small dataset with planted duplicates, clean it, show 
 
 test: $(STAMP) ## run the test suite
 	$(BIN)/python -m pytest -q -n 2
+
+test-dvc: $(STAMP) ## the DVC pipeline of docs/pipelines.md, with DVC in an environment of its own
+	$(PYTHON) -m venv --clear $(VENV)-dvc
+	$(VENV)-dvc/bin/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	$(VENV)-dvc/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[dvc]' pytest hypothesis
+	$(VENV)-dvc/bin/python -m pytest -q -p no:cacheprovider -m dvc tests/test_pipelines.py
 
 lint: $(STAMP) ## format and lint rules
 	$(BIN)/ruff format --check .
@@ -39,4 +45,4 @@ bench: $(STAMP) ## the search against other tools, about ten minutes
 	$(BIN)/python -m benchmarks.search
 
 clean: ## delete the environment, the demo and caches
-	rm -rf $(VENV) demo build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) $(VENV)-dvc demo build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

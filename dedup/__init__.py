@@ -17,6 +17,8 @@ if TYPE_CHECKING:
         SourceError,
         TableError,
     )
+    from dedup.gating import gate
+    from dedup.report.verdict import Verdict
     from dedup.result import Run
     from dedup.search import find_pairs
 
@@ -32,10 +34,12 @@ __all__ = [
     "RunError",
     "SourceError",
     "TableError",
+    "Verdict",
     "audit",
     "compare",
     "deduplicate",
     "find_pairs",
+    "gate",
     "hash_images",
     "run",
 ]
@@ -45,7 +49,9 @@ _HOME = {
     **dict.fromkeys(("Comparison", "compare"), "dedup.comparison"),
     "Config": "dedup.config",
     "Run": "dedup.result",
+    "Verdict": "dedup.report.verdict",
     "find_pairs": "dedup.search",
+    "gate": "dedup.gating",
 }
 
 

@@ -2,6 +2,7 @@
 
 import functools
 import logging
+import sys
 from collections.abc import Callable, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from dedup.clock import Observer
+    from dedup.report.verdict import Verdict
     from dedup.result import Run
 
 DONE: Final = 0
@@ -29,6 +31,7 @@ LEAKS: Final = 3
 UNREADABLE: Final = 4
 INTERRUPTED: Final = 130
 
+_STDOUT: Final = Path("-")
 _WORST: Final = 5  # leaks printed when the gate is closed
 
 P = ParamSpec("P")
@@ -42,9 +45,11 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
-    help="Find exact and near-duplicates and train/test leakage in image datasets, and write the clean splits.",
-    epilog="Exit codes: 0 done · 1 failed · 2 usage or config · 3 a held-out split leaks more than gate.max_leakage · "
-    "4 more is unreadable than gate.max_unreadable (3 if both) · 130 Ctrl-C. With 3 and 4 everything is written.",
+    help="Find exact and near-duplicates and train/test leakage in image datasets, and write the clean splits. "
+    "To begin: dedup demo, or dedup audit FOLDER.",
+    epilog="Exit codes: 0 done · 1 failed · 2 usage or config · 3 a held-out split leaks more than gate.max_leakage, "
+    "or gate.certified is not met · 4 more is unreadable than gate.max_unreadable (3 if both) · 130 Ctrl-C. "
+    "With 3 and 4 everything is written.",
 )
 
 Output = Annotated[Path | None, typer.Option("--output", "-o", help="Folder for the tables, splits and report.")]
@@ -52,10 +57,31 @@ Set = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Override one setting, e.g. search.max_distance=8. Repeatable."),
 ]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace another run in the output folder.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", metavar="", help="Replace another run in the output folder.")]
 Workers = Annotated[int | None, typer.Option("--workers", min=0, help="Processes that hash; one per core by default.")]
-Explain = Annotated[bool, typer.Option("--explain", help="Print how the codes are searched and what it should take.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")]
+Explain = Annotated[
+    bool, typer.Option("--explain", metavar="", help="Print how the codes are searched and what it should take.")
+]
+Json = Annotated[
+    Path | None,
+    typer.Option("--json", metavar="FILE", help="Write the summary and the gate's verdict as JSON; - is stdout."),
+]
+Junit = Annotated[
+    Path | None, typer.Option("--junit", metavar="FILE", help="Write the gate's checks as a JUnit file; - is stdout.")
+]
+Markdown = Annotated[
+    Path | None,
+    typer.Option("--markdown", metavar="FILE", help="Write a page for a pull request; - is stdout."),
+]
+MaxLeakage = Annotated[
+    float | None,
+    typer.Option(metavar="SHARE", help="Exit with 3 when a larger share (0 to 1) of a held-out split is in train."),
+]
+MaxUnreadable = Annotated[
+    float | None,
+    typer.Option(metavar="SHARE", help="Exit with 4 when a larger share (0 to 1) of the samples is unreadable."),
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", metavar="", help="Print errors only.")]
 
 
 def main() -> None:
@@ -90,7 +116,7 @@ def _guarded(command: Callable[P, None]) -> Callable[P, None]:
 
 @app.callback(invoke_without_command=True)
 def _version(
-    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,  # noqa: FBT002
+    version: Annotated[bool, typer.Option("--version", metavar="", help="Print the version and exit.")] = False,  # noqa: FBT002
 ) -> None:
     if version:
         _out.print(f"dedup {DEDUP_VERSION}", highlight=False)
@@ -106,9 +132,13 @@ def run(
     overwrite: Overwrite = False,  # noqa: FBT002  # typer makes a flag of it
     workers: Workers = None,
     explain: Explain = False,  # noqa: FBT002
+    json_: Json = None,
+    junit: Junit = None,
+    markdown: Markdown = None,
     quiet: Quiet = False,  # noqa: FBT002
 ) -> None:
-    """Run the whole stage: hash, search, verify, decide, write and certify the splits, report."""
+    """Clean a dataset as a config says: search it, decide, write the splits and certify them, report."""
+    documents = _documents(json_, junit, markdown)
     settings = configuration.load(config, set_ or [], _options(output, workers))
     if settings.output.dir is None:
         settings = configuration.load(config, set_ or [], _options(Path("runs") / config.stem, workers))
@@ -116,7 +146,7 @@ def run(
 
     with _observed(quiet=quiet) as observer:
         result = pipeline.run(settings, observer=observer, overwrite=overwrite, explain=_explained if explain else None)
-    _finish(result, quiet=quiet)
+    _finish(result, documents, quiet=quiet)
 
 
 @app.command()
@@ -140,20 +170,20 @@ def audit(
             "--source", help="What the first SOURCE is: imagefolder, manifest, huggingface, webdataset, coco or yolo."
         ),
     ] = None,
-    max_leakage: Annotated[
-        float | None, typer.Option(help="Exit with 3 when a larger share of a held-out split leaks.")
-    ] = None,
-    max_unreadable: Annotated[
-        float | None, typer.Option(help="Exit with 4 when a larger share of the samples is unreadable.")
-    ] = None,
+    max_leakage: MaxLeakage = None,
+    max_unreadable: MaxUnreadable = None,
     set_: Set = None,
     overwrite: Overwrite = False,  # noqa: FBT002
     workers: Workers = None,
+    json_: Json = None,
+    junit: Junit = None,
+    markdown: Markdown = None,
     quiet: Quiet = False,  # noqa: FBT002
 ) -> None:
     """Tell what is wrong with a dataset. Needs no config and writes no splits."""
     from dedup import formats, pipeline, stored_run  # they import numba; `--help` should not wait for it
 
+    documents = _documents(json_, junit, markdown)
     settings: dict[str, Any] = {}
     if like is not None:
         settings = stored_run.like(like, form or formats.detect(Path(source[0])))
@@ -167,7 +197,7 @@ def audit(
         result = pipeline.run(
             configuration.build(settings, set_ or [], options, where="audit"), observer=observer, overwrite=overwrite
         )
-    _finish(result, quiet=quiet)
+    _finish(result, documents, quiet=quiet)
 
 
 @app.command()
@@ -192,14 +222,49 @@ def decide(
     run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a finished run.")],
     output: Output = None,
     set_: Set = None,
+    json_: Json = None,
+    junit: Junit = None,
+    markdown: Markdown = None,
     quiet: Quiet = False,  # noqa: FBT002
 ) -> None:
     """Apply new thresholds, within what was searched, or another policy. Reads the stored tables, no pixels."""
     from dedup import pipeline  # it imports numba; `--help` should not wait for it
 
+    documents = _documents(json_, junit, markdown)
     with _observed(quiet=quiet) as observer:
         result = pipeline.decide(run_folder, set_ or [], output=output, observer=observer)
-    _finish(result, quiet=quiet)
+    _finish(result, documents, quiet=quiet)
+
+
+@app.command()
+@_guarded
+def gate(
+    run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a finished run.")],
+    max_leakage: MaxLeakage = None,
+    max_unreadable: MaxUnreadable = None,
+    certified: Annotated[
+        bool | None,
+        typer.Option(
+            "--certified", metavar="", help="Exit with 3 unless what was written is certified to have no leak."
+        ),
+    ] = None,
+    json_: Json = None,
+    junit: Junit = None,
+    markdown: Markdown = None,
+    quiet: Quiet = False,  # noqa: FBT002
+) -> None:
+    """Hold a finished run against limits; those not given are of its own config. Nothing is hashed or searched."""
+    from dedup.gating import gate as judged  # it imports pyarrow
+
+    documents = _documents(json_, junit, markdown)
+    verdict = judged(run_folder, max_leakage=max_leakage, max_unreadable=max_unreadable, certified=certified)
+    if verdict.limitless and not documents:
+        message = "No limit is set, so nothing is judged. Give --max-leakage 0, --max-unreadable 0 or --certified."
+        raise ConfigError(message)
+    if not quiet:
+        others = [check for check in verdict.checks if check.state != "failed"]
+        _beside(documents).print(console.checks(others), soft_wrap=True)
+    _conclude(verdict, documents)
 
 
 @app.command()
@@ -260,53 +325,73 @@ def _options(output: Path | None, workers: int | None) -> dict[str, Any]:
     return found if workers is None else {**found, "engine.workers": workers}
 
 
-def _finish(result: "Run", *, quiet: bool) -> None:
+def _documents(json_: Path | None, junit: Path | None, markdown: Path | None) -> dict[str, Path]:
+    """Where the documents asked for go, by the verdict's method; checked before the work begins."""
+    asked = {"json": json_, "junit": junit, "markdown": markdown}
+    places = {name: place for name, place in asked.items() if place is not None}
+    problems = [
+        f"--{name} {str(place)!r}: there is no folder {str(place.parent)!r} to write it to."
+        if not place.parent.is_dir()
+        else f"--{name} {str(place)!r}: it is a folder. Name a file in it."
+        for name, place in places.items()
+        if place != _STDOUT and (place.is_dir() or not place.parent.is_dir())
+    ]
+    if list(places.values()).count(_STDOUT) > 1:
+        problems.append("Only one of --json, --junit and --markdown can go to stdout (-).")
+    if problems:
+        raise ConfigError(*problems)
+    return places
+
+
+def _beside(documents: Mapping[str, Path]) -> Console:
+    """Where people read: stdout, or stderr when a document goes to stdout."""
+    return _err if _STDOUT in documents.values() else _out
+
+
+def _finish(result: "Run", documents: Mapping[str, Path], *, quiet: bool) -> None:
     """Print what was found and end with the code that the gate asks for."""
+    from dedup.gating import gate as judged  # it imports pyarrow
+
     if not quiet:
-        _out.print(console.overview(result.summary, written=result.config.output.splits != "none"))
-        _places(result)
-    code, reasons = _gate(result.summary, result.config.gate)
-    for reason in reasons:
-        _err.print(f"[red]{_message(reason)}[/]", soft_wrap=True)
-    if code == LEAKS:
-        leaks = result.leakage.sort_by([("label_conflict", "descending"), ("similarity", "descending")])
-        _err.print(console.worst_leaks(leaks.slice(0, _WORST).to_pylist()), soft_wrap=True)
-    if code:
-        raise typer.Exit(code)
+        shown = _beside(documents)
+        shown.print(console.overview(result.summary, written=result.config.output.splits != "none"))
+        _places(result, shown)
+    verdict = judged(result)
+    if verdict.passed and not verdict.limitless and not quiet:
+        _beside(documents).print("[green]The gate is passed.[/]")
+    _conclude(verdict, documents)
 
 
-def _gate(summary: Mapping[str, Any], gate: configuration.GateConfig) -> tuple[int, list[str]]:
-    code, reasons = DONE, []
-    samples = summary["samples"]
-    share = samples["unreadable"] / samples["total"]
-    if gate.max_unreadable is not None and share > gate.max_unreadable:
-        code = UNREADABLE
-        reasons.append(
-            f"{samples['unreadable']:,} of {samples['total']:,} samples are unreadable ({100 * share:.2f} %); "
-            f"gate.max_unreadable allows {100 * gate.max_unreadable:.2f} %."
-        )
-    if gate.max_leakage is not None:
-        for name, of_split in summary["splits"].items():
-            if of_split["unreadable"] == of_split["images"]:
-                code = UNREADABLE
-                reasons.append(f"No image of {name!r} can be read, so nobody knows whether it leaks.")
-    for name, found in summary["leakage"].items():
-        if gate.max_leakage is not None and found["share"] > gate.max_leakage:
-            code = LEAKS
-            reasons.append(
-                f"{found['leaking']:,} of {found['images']:,} images of {name!r} are in train "
-                f"({100 * found['share']:.2f} %); gate.max_leakage allows {100 * gate.max_leakage:.2f} %."
-            )
-    return code, reasons
+def _conclude(verdict: "Verdict", documents: Mapping[str, Path]) -> None:
+    """Write the documents, say what failed, and pick the exit code."""
+    from dedup import folder  # it imports pyarrow
+
+    for name, place in documents.items():
+        text = getattr(verdict, name)()
+        if place == _STDOUT:
+            sys.stdout.buffer.write(text.encode())
+        elif place.exists() and not place.is_file():  # a pipe or a device is written to, not replaced
+            place.write_text(text, encoding="utf-8")
+        else:
+            folder.write_text(place, text)
+    failed = verdict.failed()
+    for check in failed:
+        _err.print(f"[red]{_message(check.message)}[/]", soft_wrap=True)
+    if any(check.kind == "leakage" for check in failed):
+        _err.print(console.worst_leaks(verdict.worst[:_WORST], verdict.n_leaks), soft_wrap=True)
+    if any(check.kind in {"leakage", "certificate"} for check in failed):
+        raise typer.Exit(LEAKS)
+    if failed:
+        raise typer.Exit(UNREADABLE)
 
 
-def _places(result: "Run") -> None:
+def _places(result: "Run", shown: Console = _out) -> None:
     if result.dir is None:
         return
     places = {"Report": "report.html", "Tables": "*.parquet", "Clean splits": "splits"}
     for what, name in places.items():
         if "*" in name or (result.dir / name).exists():
-            _out.print(f"{what}: {result.dir / name}", highlight=False, markup=False, soft_wrap=True)
+            shown.print(f"{what}: {result.dir / name}", highlight=False, markup=False, soft_wrap=True)
 
 
 if __name__ == "__main__":

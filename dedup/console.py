@@ -1,7 +1,6 @@
 """What the command line shows, as rich renderables; nothing is printed here."""
 
-import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from rich.console import Group, RenderableType
@@ -10,9 +9,13 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
+from dedup.report.plain import plain
+from dedup.report.words import facts as leak_facts
+
 if TYPE_CHECKING:
     from dedup.comparison import Comparison
     from dedup.demo import Score
+    from dedup.report.verdict import Check
 
 
 MAX_SPLITS: Final = 12  # columns of the matrix that a terminal has room for
@@ -20,19 +23,7 @@ MAX_SPLITS: Final = 12  # columns of the matrix that a terminal has room for
 
 def literal(text: str) -> str:
     r"""Text from a dataset, for rich: markup is not obeyed, nor are control codes, which become `\x1b` and the like."""
-    return escape("".join(character if _harmless(character) else _escaped(character) for character in text))
-
-
-def _harmless(character: str) -> bool:
-    return unicodedata.category(character) not in {"Cc", "Cs"} and character not in _DIRECTIONS
-
-
-def _escaped(character: str) -> str:
-    return character.encode("unicode_escape").decode()
-
-
-_DIRECTIONS: Final = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-"""They turn the direction of what follows, so that a name can look like another one."""
+    return escape(plain(text))
 
 
 def overview(summary: Mapping[str, Any], *, written: bool) -> RenderableType:
@@ -108,12 +99,23 @@ def _listed(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{n:,} {reason.replace('_', ' ')}" for reason, n in counts.items())
 
 
-def worst_leaks(rows: Iterable[Mapping[str, Any]]) -> RenderableType:
+def worst_leaks(rows: Sequence[Mapping[str, Any]], n_leaks: int) -> RenderableType:
     """A few leaks: the train sample and below it the held-out one, on lines of their own, ready to be copied."""
-    lines = ["[bold]Worst leaks[/]"]
-    for row in rows:
-        similarity = "" if row["similarity"] is None else f" {row['similarity']:.3f}"
-        lines += [f"{row['kind']}{similarity}", f"  {literal(row['id'])}", f"  {literal(row['witness_id'])}"]
+    lines = [f"[bold]Worst leaks[/] ({len(rows):,} of {n_leaks:,})"]
+    for place, row in enumerate(rows, 1):
+        sides = (("split", "label", "id"), ("witness_split", "witness_label", "witness_id"))
+        width = max(len(plain(row[split] or "")) for split, _, _ in sides)
+        lines.append(f"{place}. {leak_facts(row)}")
+        for split, label, name in sides:
+            behind = f"  ({literal(row[label])})" if row["label_conflict"] else ""
+            lines.append(f"   {literal((row[split] or '').ljust(width))}  {literal(row[name])}{behind}")
+    return Text.from_markup("\n".join(lines), overflow="ignore")
+
+
+def checks(found: "Iterable[Check]") -> RenderableType:
+    """The checks of a gate, a line each."""
+    words = {"passed": "[green]passed[/]", "failed": "[red]failed[/]", "not judged": "[dim]no limit[/]"}
+    lines = [f"{words[check.state]}  {literal(check.message)}" for check in found]
     return Text.from_markup("\n".join(lines), overflow="ignore")
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from dedup.formats import imagefolder
 from dedup.result import Run
 from tests import naive, pictures
 
-Write = Callable[[imagefolder.ImageFolder, NDArray[np.bool_], Path, str], NDArray[np.bool_]]
+Write = Callable[..., NDArray[np.bool_]]
 
 
 def ran(dataset: Path, output: Path, **policy: str) -> Run:
@@ -40,8 +41,10 @@ def after_writing(monkeypatch: pytest.MonkeyPatch, tamper: Callable[[Path], None
     """Let the writer do its work, then change what it wrote."""
     write: Write = imagefolder.ImageFolder.write
 
-    def tampered(self: imagefolder.ImageFolder, keep: NDArray[np.bool_], where: Path, files: str) -> NDArray[np.bool_]:
-        written = write(self, keep, where, files)
+    def tampered(
+        self: imagefolder.ImageFolder, keep: NDArray[np.bool_], where: Path, files: str, *moves: Any
+    ) -> NDArray[np.bool_]:
+        written = write(self, keep, where, files, *moves)
         tamper(where)
         return written
 
@@ -67,7 +70,9 @@ def test_a_writer_that_drops_nothing(dataset: Path, tmp_path: Path, monkeypatch:
     """When every row is written the certificate counts and names the leaks."""
     write: Write = imagefolder.ImageFolder.write
     monkeypatch.setattr(
-        imagefolder.ImageFolder, "write", lambda self, keep, where, files: write(self, keep | True, where, files)
+        imagefolder.ImageFolder,
+        "write",
+        lambda self, keep, where, files, *moves: write(self, keep | True, where, files, *moves),
     )
     certificate = ran(dataset, tmp_path / "run").summary["certificate"]
 

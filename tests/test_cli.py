@@ -16,7 +16,7 @@ from typer.testing import CliRunner, Result
 from dedup import cli, tables
 from tests import naive, pictures
 
-COMMANDS = ("run", "audit", "compare", "decide", "report", "demo")
+COMMANDS = ("run", "audit", "compare", "decide", "gate", "report", "demo")
 FAST = ("--workers", "0")
 
 

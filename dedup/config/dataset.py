@@ -34,6 +34,7 @@ class SourceConfig(Section):
     id_column: str | None = None
     split_column: str | None = None
     label_column: str | None = None
+    group_column: str | None = None
     default_split: str | None = None
 
 

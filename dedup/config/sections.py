@@ -68,6 +68,7 @@ class GateConfig(Section):
 
     max_leakage: Share = None
     max_unreadable: Share = None
+    certified: StrictBool = False
 
 
 class OutputConfig(Section):

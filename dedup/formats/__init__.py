@@ -11,28 +11,34 @@ import pyarrow.parquet as pq
 from dedup.config import DatasetConfig, NamedSource
 from dedup.errors import ConfigError, SourceError
 from dedup.formats.coco import Coco, annotation_files
-from dedup.formats.crossing import check_writable, push_splits, write_splits
+from dedup.formats.columns import groups_of, values_of
+from dedup.formats.crossing import check_movable, check_writable, push_splits, write_splits
 from dedup.formats.imagefolder import ImageFolder
 from dedup.formats.manifest import Manifest
 from dedup.formats.places import is_url, local, protocol
 from dedup.formats.records import SUFFIXES
 from dedup.formats.several import Part, Several
-from dedup.formats.source import PAYLOAD, ROWS, Source, read_bytes
+from dedup.formats.source import NO_MOVES, PAYLOAD, ROWS, Moves, Source, read_bytes
 from dedup.formats.webdataset import WebDataset
 from dedup.formats.yolo import Yolo, is_yolo
 from dedup.images import FILE_SUFFIXES
 
 __all__ = [
+    "NO_MOVES",
     "PAYLOAD",
     "ROWS",
+    "Moves",
     "Source",
+    "check_movable",
     "check_writable",
     "detect",
+    "groups_of",
     "keys_of",
     "open_source",
     "parts_of",
     "push_splits",
     "read_bytes",
+    "values_of",
     "write_splits",
 ]
 

@@ -4,7 +4,7 @@ import json
 import logging
 import os
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from dedup.config import DatasetConfig, normal_split
 from dedup.errors import SourceError
 from dedup.formats.files import Files, distinct_ids, put_once, refuse_missing
-from dedup.formats.source import ROWS, as_text, check_split_names
+from dedup.formats.source import NO_MOVES, ROWS, Moves, as_text, check_split_names
 
 logger = logging.getLogger(__name__)
 
@@ -57,24 +57,25 @@ class Coco(Files):
         if not samples:
             message = f"{path}: its annotation files list no images."
             raise SourceError(message)
+        self._images = list(samples.values())
         uris = [self._uri(file, root) for _, file in samples]
         named = {file: uri for (_, file), uri in zip(samples, uris, strict=True)}
         refuse_missing(named, self.name, "Say where they lie as dataset.image_folder.")
         splits = [split for split, _ in samples]
         ids: Sequence[str | None] = distinct_ids(uris, splits)
         if config.id_column:
-            ids = self._column(config.id_column, samples.values())
+            ids = self.texts(config.id_column)
             if None in ids:
                 message = (
                     f"{path}: the image {uris[ids.index(None)]!r} has no {config.id_column!r} (dataset.id_column)."
                 )
                 raise SourceError(message)
-        labels = [image.label() for image in samples.values()]
+        labels = [image.label() for image in self._images]
         if config.label_column:
-            labels = self._column(config.label_column, samples.values())
+            labels = self.texts(config.label_column)
         super().__init__(root, [os.fsencode(file) for _, file in samples], pa.table([ids, splits, labels, uris], ROWS))
 
-    def write(self, keep: NDArray[np.bool_], folder: Path, files: str) -> NDArray[np.bool_]:
+    def write(self, keep: NDArray[np.bool_], folder: Path, files: str, moves: Moves = NO_MOVES) -> NDArray[np.bool_]:
         """The kept images and, in files of the same names, what the annotation files say of them.
 
         Image ids, categories, licences, info and whatever else is in the files stay as they are.
@@ -114,13 +115,13 @@ class Coco(Files):
         base = next(a.base for a in self._annotations if file.is_relative_to(a.base))
         return file.relative_to(base).as_posix()
 
-    def _column(self, key: str, images: Collection["_Image"]) -> list[str | None]:
+    def texts(self, column: str) -> list[str | None]:
         """A key of the images as texts; a key that no image has is an error."""
-        if not any(key in image.said for image in images):
-            known = ", ".join(map(repr, next(iter(images)).said))
-            message = f"{self.name}: no image has the key {key!r}. The first has {known}."
+        if not any(column in image.said for image in self._images):
+            known = ", ".join(map(repr, self._images[0].said))
+            message = f"{self.name}: no image has the key {column!r}. The first has {known}."
             raise SourceError(message)
-        return [as_text(image.said.get(key)) for image in images]
+        return [as_text(image.said.get(column)) for image in self._images]
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dedup.config import DatasetConfig, NamedSource
+from dedup.errors import SourceError
 from dedup.formats import imagefolder, manifest, webdataset
 from dedup.formats.several import Several
-from dedup.formats.source import Sample, Source, samples
+from dedup.formats.source import NO_MOVES, Moves, Sample, Source, samples
 
 Writer = Callable[[Iterable[Sample], Path, str], DatasetConfig]
 
@@ -56,8 +57,25 @@ def check_writable(source: Source, splits: str) -> None:
                 check_split_name(split or "train", part.name)
 
 
-def write_splits(source: Source, keep: NDArray[np.bool_], folder: Path, splits: str, files: str) -> Written:
-    """Write the kept rows to `folder` and say how to open them.
+def check_movable(source: Source, splits: str) -> None:
+    """Raise `SourceError` if rows cannot be written in another split, as `policy.leakage: regroup` asks for."""
+    parts = source.parts if isinstance(source, Several) else ()
+    own = [part.source for part in parts if not part.config.reference] or [source]
+    if len({frozenset(part.rows["split"].unique().to_pylist()) for part in own}) > 1:
+        message = (
+            f"{source.name}: policy.leakage=regroup cannot move samples between datasets that have different splits. "
+            f"Give each of dataset.sources the same splits, or clean them one by one."
+        )
+        raise SourceError(message)
+    for part in own:
+        if _form(splits) in {"same", part.form}:
+            part.check_movable()
+
+
+def write_splits(
+    source: Source, keep: NDArray[np.bool_], folder: Path, splits: str, files: str, moves: Moves = NO_MOVES
+) -> Written:
+    """Write the kept rows to `folder`, those in `moves` in another split, and say how to open them.
 
     `splits` is what `output.splits` names. The source's own form keeps all that the source has; another form gets
     image, label, id and split of each sample. Image bytes are never changed.
@@ -65,11 +83,12 @@ def write_splits(source: Source, keep: NDArray[np.bool_], folder: Path, splits: 
     folder.mkdir(parents=True, exist_ok=True)
     form = _form(splits)
     if form in {"same", source.form}:
-        there = source.write(keep, folder, files)
-        return Written(source.written(folder), there)
+        there = source.write(keep, folder, files, moves)
+        # A file that is moved among others has its place by its name.
+        return Written(source.written(folder), there, in_order=not moves)
     if isinstance(source, Several):
-        return _write_several(source, keep, folder, splits, files)
-    config = WRITERS[form](samples(source, keep), folder, files)
+        return _write_several(source, keep, folder, splits, files, moves)
+    config = WRITERS[form](samples(source, keep, moves), folder, files)
     return Written(config, keep, "train" if form == "huggingface" else None, form != "imagefolder")
 
 
@@ -84,18 +103,22 @@ def push_splits(folder: Path, repository: str) -> None:
     push(folder, repository)
 
 
-def _write_several(source: Several, keep: NDArray[np.bool_], folder: Path, splits: str, files: str) -> Written:
+def _write_several(
+    source: Several, keep: NDArray[np.bool_], folder: Path, splits: str, files: str, moves: Moves
+) -> Written:
     """Write what is cleaned in another form, each dataset to its own place; references stay as they are."""
     entries: list[NamedSource] = []
     rows: list[NDArray[np.bool_]] = []
     default_split: str | None = None
     in_order = True
-    for (part, kept), target in zip(source.slices(keep), source.targets(folder), strict=True):
+    for (part, kept), target, own in zip(
+        source.slices(keep), source.targets(folder), source.moves_of_parts(moves), strict=True
+    ):
         rows.append(kept)
         if target is None:
             entries.append(part.config.model_copy(update={"prefix": part.prefix}))
         elif kept.any():
-            written = write_splits(part.source, kept, target, splits, files)
+            written = write_splits(part.source, kept, target, splits, files, own)
             rows[-1] = written.rows
             default_split = default_split or written.default_split
             in_order = in_order and written.in_order

@@ -11,7 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from dedup.errors import SourceError
-from dedup.formats.source import PAYLOAD, place
+from dedup.formats.source import NO_MOVES, PAYLOAD, Moves, moved_rows, no_column, place
 
 logger = logging.getLogger(__name__)
 
@@ -20,6 +20,8 @@ _NAMED: Final = 5  # missing files in a warning; all of them are in the tables
 
 class Files:
     """Rows with one file each, below `root`."""
+
+    name: str
 
     def __init__(self, root: Path, files: Sequence[bytes], rows: pa.Table) -> None:
         self.root = root
@@ -35,14 +37,26 @@ class Files:
         """One PAYLOAD batch of the named rows."""
         yield pa.record_batch([list(rows), [self._files[row] for row in rows], [None] * len(rows)], schema=PAYLOAD)
 
+    def texts(self, column: str) -> list[str | None]:
+        """There are no columns."""
+        raise no_column(self.name, column, ())
+
     def check_writable(self) -> None:
         """Files can always be written."""
 
-    def dataset_dict(self, keep: NDArray[np.bool_]) -> Any:
+    def check_movable(self) -> None:
+        """What says of a file which split it is in stays as it is."""
+        message = (
+            f"{self.name}: policy.leakage=regroup cannot move images of this form from split to split. "
+            f"Set output.splits: parquet, manifest, webdataset or none."
+        )
+        raise SourceError(message)
+
+    def dataset_dict(self, keep: NDArray[np.bool_], moves: Moves = NO_MOVES) -> Any:
         """The kept files as datasets with the columns image, label and id."""
         from dedup.formats.huggingface import files_as_dataset_dict  # `datasets` takes a second to import
 
-        return files_as_dataset_dict(self.rows, [os.fsdecode(path) for path in self._files], keep)
+        return files_as_dataset_dict(moved_rows(self.rows, moves), [os.fsdecode(path) for path in self._files], keep)
 
 
 def put_once(original: bytes | Path, target: Path, files: str) -> bool:

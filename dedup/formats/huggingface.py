@@ -6,6 +6,7 @@ The stored bytes are hashed and written back: nothing is decoded and encoded aga
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,7 +22,7 @@ from dedup.errors import SourceError
 from dedup.folder import inside
 from dedup.formats.features import image_column, label, label_column
 from dedup.formats.shards import Shards, check_split_name
-from dedup.formats.source import PAYLOAD, ROWS, check_split_names, read_bytes
+from dedup.formats.source import NO_MOVES, PAYLOAD, ROWS, Moves, check_split_names, no_column, read_bytes
 from dedup.formats.stored import Split
 from dedup.images import Unreadable
 
@@ -90,15 +91,46 @@ class HuggingFace:
                 )
                 raise SourceError(message)
 
-    def write(self, keep: NDArray[np.bool_], folder: Path, files: str) -> NDArray[np.bool_]:  # rows, not files
+    def texts(self, column: str) -> list[str | None]:
+        """Any column of every split; classes by their names."""
+        found: list[str | None] = []
+        for split in self._splits:
+            if column not in split.features:
+                where = f"{self.name}, split {split.raw_name!r}"
+                raise no_column(where, column, list(split.features))
+            feature = split.features[column]
+            for table in split.stored.tables([column], 100_000):
+                found += [label(value, feature) for value in table[column].to_pylist()]
+        return found
+
+    def check_movable(self) -> None:
+        """Splits with the same columns are."""
+        for split in self._splits[1:]:
+            if split.features != self._splits[0].features:
+                message = (
+                    f"{self.name}: policy.leakage=regroup cannot move rows between {self._splits[0].raw_name!r} and "
+                    f"{split.raw_name!r}, which have different columns. Give them the same ones."
+                )
+                raise SourceError(message)
+
+    def write(
+        self, keep: NDArray[np.bool_], folder: Path, files: str, moves: Moves = NO_MOVES
+    ) -> NDArray[np.bool_]:  # rows, not files
         """The kept rows as `data/<split>-00000-of-000NN.parquet`, features, column and row order as they were."""
-        for split, start in zip(self._splits, self._starts, strict=False):
-            with Shards(folder / "data", split.raw_name, split.features.arrow_schema) as shards:
+        of_row = self._split_numbers(moves)
+        with ExitStack() as stack:
+            shards = [
+                stack.enter_context(Shards(folder / "data", split.raw_name, split.features.arrow_schema))
+                for split in self._splits
+            ]
+            for split, start in zip(self._splits, self._starts, strict=False):
                 row = int(start)
                 for table in split.stored.tables(None, _ROWS_PER_BATCH):
-                    kept = table.filter(pa.array(keep[row : row + len(table)]))
+                    here = slice(row, row + len(table))
                     row += len(table)
-                    shards.write(self._embedded(kept))
+                    for number in np.unique(of_row[here]):
+                        chosen = keep[here] & (of_row[here] == number)
+                        shards[number].write(self._embedded(table.filter(pa.array(chosen))))
         return keep
 
     def written(self, folder: Path) -> DatasetConfig:
@@ -106,13 +138,27 @@ class HuggingFace:
         of_the_hub = {"name": None, "revision": None, "split": (), "data_files": (), "streaming": False}
         return self._config.model_copy(update={"source": self.form, "path": str(folder), **of_the_hub})
 
-    def dataset_dict(self, keep: NDArray[np.bool_]) -> Any:
+    def dataset_dict(self, keep: NDArray[np.bool_], moves: Moves = NO_MOVES) -> Any:
         """The kept rows, with the features of the dataset."""
+        of_row = self._split_numbers(moves)
         filtered = {}
-        for split, start in zip(self._splits, self._starts, strict=False):
-            kept = np.flatnonzero(keep[start : start + split.n_rows])
-            filtered[split.raw_name] = split.stored.dataset(kept)
+        for number, target in enumerate(self._splits):
+            parts = []
+            for split, start in zip(self._splits, self._starts, strict=False):
+                here = slice(start, start + split.n_rows)
+                kept = np.flatnonzero(keep[here] & (of_row[here] == number))
+                if len(kept) or split is target:
+                    parts.append(split.stored.dataset(kept))
+            filtered[target.raw_name] = parts[0] if len(parts) == 1 else datasets.concatenate_datasets(parts)
         return DatasetDict(filtered)
+
+    def _split_numbers(self, moves: Moves) -> NDArray[np.int64]:
+        """For each row the place of the split that it is written in."""
+        of_row = np.repeat(np.arange(len(self._splits)), np.diff(self._starts))
+        numbers = {normal_split(split.raw_name): number for number, split in enumerate(self._splits)}
+        for row, name in moves.items():
+            of_row[row] = numbers[name]
+        return of_row
 
     def _rows(self, split: Split, config: DatasetConfig) -> pa.Table:
         """ROWS of one split, without reading any picture."""

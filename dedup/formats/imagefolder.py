@@ -18,12 +18,16 @@ from dedup.config import DatasetConfig, normal_split
 from dedup.errors import ConfigError, SourceError
 from dedup.formats.metadata import NAMES, Parts, read_metadata
 from dedup.formats.source import (
+    NO_MOVES,
     PAYLOAD,
     ROWS,
+    Moves,
     Names,
     Sample,
     are_splits,
     check_split_names,
+    moved_rows,
+    no_column,
     place,
     printable,
     put,
@@ -92,14 +96,39 @@ class ImageFolder:
     def check_writable(self) -> None:
         """Every folder can be written."""
 
-    def write(self, keep: NDArray[np.bool_], folder: Path, files: str) -> NDArray[np.bool_]:
+    def texts(self, column: str) -> list[str | None]:
+        """A column of the metadata; null for files that it does not name."""
+        found: dict[Parts, str | None] = {}
+        for metadata in self._metadata:
+            if column in metadata.records.names:
+                for parts, text in zip(metadata.files, metadata.records.texts(column), strict=True):
+                    found.setdefault(parts, text)
+        if not found:
+            known = sorted({name for metadata in self._metadata for name in metadata.records.names})
+            where = f"{self.name}, metadata"
+            raise no_column(where, column, known)
+        return [found.get(parts) for parts in self._files]
+
+    def check_movable(self) -> None:
+        """Folders that are splits are; rows of metadata stay where they stand."""
+        if self._metadata or not self.has_splits:
+            why = f"it has {self._metadata[0].parts[-1]}" if self._metadata else "no folder is a split"
+            message = (
+                f"{self.name}: policy.leakage=regroup cannot move files of this image folder from split to split, as "
+                f"{why}. Set output.splits: parquet, manifest, webdataset or none."
+            )
+            raise SourceError(message)
+
+    def write(self, keep: NDArray[np.bool_], folder: Path, files: str, moves: Moves = NO_MOVES) -> NDArray[np.bool_]:
         """The kept files at the same places below `folder`, and the rows of the metadata that name them.
 
+        Files that are moved go to the folder of their new split, under another name where theirs is taken.
         A row whose file does not exist is not written: `load_dataset` could not read the folder.
         """
         there = keep.copy()
+        targets = self._targets(moves)
         for row in np.flatnonzero(keep):
-            there[row] = place(self._path(row), folder.joinpath(*self._files[row]), files)
+            there[row] = place(self._path(row), folder.joinpath(*targets.get(int(row), self._files[row])), files)
         present = {self._files[row] for row in np.flatnonzero(there)}
         for metadata in self._metadata:
             kept_rows = np.array([parts in present for parts in metadata.files], dtype=bool)
@@ -117,11 +146,27 @@ class ImageFolder:
         kind = "splits" if self.has_splits else "labels"
         return self._config.model_copy(update={"source": self.form, "path": str(folder), "top_folders": kind})
 
-    def dataset_dict(self, keep: NDArray[np.bool_]) -> Any:
+    def _targets(self, moves: Moves) -> dict[int, Parts]:
+        """Where the files of moved rows go."""
+        raw = {normal_split(printable(parts[0])): parts[0] for parts in reversed(self._files)}
+        taken = set(self._files)
+        targets: dict[int, Parts] = {}
+        for row, split in sorted(moves.items()):
+            parts = (raw.get(split, split), *self._files[row][1:])
+            while parts in taken:
+                stem, suffix = os.path.splitext(parts[-1])  # noqa: PTH122
+                parts = (*parts[:-1], f"{stem}_{self._files[row][0]}{suffix}")
+            taken.add(parts)
+            targets[row] = parts
+        return targets
+
+    def dataset_dict(self, keep: NDArray[np.bool_], moves: Moves = NO_MOVES) -> Any:
         """The kept files as datasets with the columns image, label and id."""
         from dedup.formats.huggingface import files_as_dataset_dict  # `datasets` takes a second to import
 
-        return files_as_dataset_dict(self.rows, [os.fsdecode(self._path(r)) for r in range(len(keep))], keep)
+        return files_as_dataset_dict(
+            moved_rows(self.rows, moves), [os.fsdecode(self._path(r)) for r in range(len(keep))], keep
+        )
 
     def _path(self, row: int | np.integer[Any]) -> bytes:
         return self._encoded(self._files[int(row)])

@@ -15,7 +15,19 @@ from dedup.config import DatasetConfig, normal_split
 from dedup.errors import SourceError
 from dedup.formats.places import beside, content, is_url, local, protocol
 from dedup.formats.records import open_records
-from dedup.formats.source import PAYLOAD, ROWS, Names, Sample, check_split_names, place, put
+from dedup.formats.source import (
+    NO_MOVES,
+    PAYLOAD,
+    ROWS,
+    Moves,
+    Names,
+    Sample,
+    check_split_names,
+    moved_rows,
+    no_column,
+    place,
+    put,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -55,6 +67,8 @@ class Manifest:
         raw_splits = self._splits(columns["split"], config.default_split)
         normal = {raw: normal_split(raw) for raw in set(raw_splits) if raw is not None}
         check_split_names(normal, self.name)
+        self._normal = normal
+        self._split_column = columns["split"]
         splits = [None if raw is None else normal[raw] for raw in raw_splits]
         uris = [p if p is None or is_url(p) else str(PurePosixPath(p)) for p in self._paths]
         ids = self._texts(columns["id"]) if columns["id"] else [self._default_id(uri) for uri in uris]
@@ -87,8 +101,19 @@ class Manifest:
     def check_writable(self) -> None:
         """Every manifest can be written."""
 
-    def write(self, keep: NDArray[np.bool_], folder: Path, files: str) -> NDArray[np.bool_]:
-        """The kept rows, every column as it was, under the manifest's own name, with the files they name beside it.
+    def texts(self, column: str) -> list[str | None]:
+        """Any column; null and empty are None."""
+        if column not in self._records.names:
+            raise no_column(self._file, column, self._records.names)
+        return self._records.texts(column)
+
+    def check_movable(self) -> None:
+        """Every manifest with a column of splits is."""
+
+    def write(self, keep: NDArray[np.bool_], folder: Path, files: str, moves: Moves = NO_MOVES) -> NDArray[np.bool_]:
+        """The kept rows under the manifest's own name, with the files they name beside it.
+
+        Every column stays as it was, but for the split of moved rows.
 
         Paths that lead out of the manifest's folder, and URLs, are made absolute instead, and nothing is put beside it
         for them.
@@ -99,7 +124,9 @@ class Manifest:
         changes = {}
         if outside and self._path_column:
             changes[self._path_column] = lambda p: self._absolute(p) if p in outside else p
-        self._records.write(target, keep, changes)
+        raw = {normal: raw for raw, normal in self._normal.items()}  # as this manifest calls its splits
+        moved = {row: raw.get(split, split) for row, split in moves.items()}
+        self._records.write(target, keep, changes, {self._split_column: moved} if self._split_column else {})
         inside = {self._paths[row] for row in np.flatnonzero(keep)} - outside - {None, ""}
         for path in sorted(filter(None, inside)):
             if not os.path.lexists(folder / path):
@@ -112,7 +139,7 @@ class Manifest:
         protocols = tuple(sorted(self._fetched - _NO_NETWORK))
         return self._config.model_copy(update={"source": self.form, "path": path, "protocols": protocols})
 
-    def dataset_dict(self, keep: NDArray[np.bool_]) -> Any:
+    def dataset_dict(self, keep: NDArray[np.bool_], moves: Moves = NO_MOVES) -> Any:
         """The kept rows as datasets with the columns image, label and id."""
         from dedup.formats.huggingface import files_as_dataset_dict  # `datasets` takes a second to import
 
@@ -120,7 +147,7 @@ class Manifest:
         for batch in self.payloads(1024):
             for path, data in zip(batch["path"].to_pylist(), batch["data"].to_pylist(), strict=True):
                 images.append({"bytes": data, "path": None} if data is not None else path and os.fsdecode(path))
-        return files_as_dataset_dict(self.rows, images, keep)
+        return files_as_dataset_dict(moved_rows(self.rows, moves), images, keep)
 
     def _columns(self, config: DatasetConfig) -> dict[str, str | None]:
         """The column that plays each part, or None."""

@@ -5,6 +5,7 @@ import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
+from types import MappingProxyType
 from typing import Any, Final, Protocol
 
 import numpy as np
@@ -17,6 +18,12 @@ from dedup.formats.places import is_url, local, opened
 from dedup.formats.source import as_text
 
 SUFFIXES: Final = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
+
+
+Values = Mapping[str, Mapping[int, str]]
+"""New values: by column, by row."""
+
+NO_VALUES: Final[Values] = MappingProxyType({})
 
 
 class Records(Protocol):
@@ -34,7 +41,9 @@ class Records(Protocol):
     def binary(self, column: str, rows: Sequence[int]) -> list[bytes | None]:
         """The bytes in the named rows of a column."""
 
-    def write(self, path: Path, keep: NDArray[np.bool_], changes: Mapping[str, Any]) -> None:
+    def write(
+        self, path: Path, keep: NDArray[np.bool_], changes: Mapping[str, Any], values: Values = NO_VALUES
+    ) -> None:
         """Write the kept records; `changes` has a function from text to text for some columns."""
 
 
@@ -59,10 +68,11 @@ class _Texts:
         message = f"Column {column!r}: bytes need a Parquet manifest; text manifests name files."
         raise SourceError(message)
 
-    def _changed(self, keep: NDArray[np.bool_], changes: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-        for kept, record in zip(keep, self._values, strict=True):
+    def _changed(self, keep: NDArray[np.bool_], changes: Mapping[str, Any], values: Values) -> Iterator[dict[str, Any]]:
+        for row, (kept, record) in enumerate(zip(keep, self._values, strict=True)):
             if kept:
-                yield record | {c: change(record[c]) for c, change in changes.items() if record.get(c)}
+                changed = {c: change(record[c]) for c, change in changes.items() if record.get(c)}
+                yield record | changed | {c: new[row] for c, new in values.items() if row in new}
 
 
 class _Delimited(_Texts):
@@ -85,12 +95,14 @@ class _Delimited(_Texts):
                 values.append(dict(zip(header, line, strict=True)))
         super().__init__(header, values)
 
-    def write(self, path: Path, keep: NDArray[np.bool_], changes: Mapping[str, Any]) -> None:
+    def write(
+        self, path: Path, keep: NDArray[np.bool_], changes: Mapping[str, Any], values: Values = NO_VALUES
+    ) -> None:
         """Write the kept records."""
         with path.open("w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file, delimiter=self._delimiter, lineterminator="\n")
             writer.writerow(self.names)
-            writer.writerows(record.values() for record in self._changed(keep, changes))
+            writer.writerows(record.values() for record in self._changed(keep, changes, values))
 
 
 class _Lines(_Texts):
@@ -113,10 +125,12 @@ class _Lines(_Texts):
                 names |= dict.fromkeys(record)
         super().__init__(list(names), values)
 
-    def write(self, path: Path, keep: NDArray[np.bool_], changes: Mapping[str, Any]) -> None:
+    def write(
+        self, path: Path, keep: NDArray[np.bool_], changes: Mapping[str, Any], values: Values = NO_VALUES
+    ) -> None:
         """Write the kept records."""
         with path.open("w", encoding="utf-8") as file:
-            file.writelines(_json(record) + "\n" for record in self._changed(keep, changes))
+            file.writelines(_json(record) + "\n" for record in self._changed(keep, changes, values))
 
 
 class _Columns:
@@ -150,12 +164,16 @@ class _Columns:
             found.append(self._loaded[2][row - int(self._group_starts[group])].as_py())
         return found
 
-    def write(self, path: Path, keep: NDArray[np.bool_], changes: Mapping[str, Any]) -> None:
+    def write(
+        self, path: Path, keep: NDArray[np.bool_], changes: Mapping[str, Any], values: Values = NO_VALUES
+    ) -> None:
         """Write the kept rows, a batch at a time, with the file's own schema."""
         start = 0
         with pq.ParquetWriter(path, self._file.schema_arrow) as writer:
             for batch in self._file.iter_batches(1024):
                 table = pa.Table.from_batches([batch], self._file.schema_arrow)
+                for column, new in values.items():
+                    table = _with_values(table, column, new, start)
                 table = table.filter(pa.array(keep[start : start + len(batch)]))
                 start += len(batch)
                 for column, change in changes.items():
@@ -165,6 +183,18 @@ class _Columns:
                     table = table.set_column(index, field, pa.array(changed, field.type))
                 if len(table):
                     writer.write_table(table)
+
+
+def _with_values(table: pa.Table, column: str, new: Mapping[int, str], start: int) -> pa.Table:
+    """The rows from `start` on, with new values in a column of texts."""
+    rows = [row for row in range(start, start + len(table)) if row in new]
+    if not rows:
+        return table
+    index = table.column_names.index(column)
+    values = table[column].to_pylist()
+    for row in rows:
+        values[row - start] = new[row]
+    return table.set_column(index, table.schema.field(index), pa.array(values, table.schema.field(index).type))
 
 
 def _json(record: dict[str, Any]) -> str:

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from dedup.config import DatasetConfig, NamedSource
 from dedup.errors import SourceError
-from dedup.formats.source import PAYLOAD, ROWS, Source, safe
+from dedup.formats.source import NO_MOVES, PAYLOAD, ROWS, Moves, Source, safe
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +76,31 @@ class Several:
             if not part.config.reference:
                 part.source.check_writable()
 
-    def write(self, keep: NDArray[np.bool_], folder: Path, files: str) -> NDArray[np.bool_]:
+    def texts(self, column: str) -> list[str | None]:
+        """The column of each dataset, one after the other."""
+        return [text for part in self.parts for text in part.source.texts(column)]
+
+    def check_movable(self) -> None:
+        """What is cleaned must be movable."""
+        for part in self.parts:
+            if not part.config.reference:
+                part.source.check_movable()
+
+    def moves_of_parts(self, moves: Moves) -> list[Moves]:
+        """The moves of each dataset's own rows."""
+        starts = self._starts.tolist()
+        return [
+            {row - start: split for row, split in moves.items() if start <= row < stop}
+            for start, stop in pairwise(starts)
+        ]
+
+    def write(self, keep: NDArray[np.bool_], folder: Path, files: str, moves: Moves = NO_MOVES) -> NDArray[np.bool_]:
         """Write the datasets that are cleaned, each in its form; the rows of references are there as they were."""
         there = []
-        for (part, kept), target in zip(self.slices(keep), self.targets(folder), strict=True):
-            there.append(part.source.write(kept, target, files) if target and kept.any() else kept)
+        for (part, kept), target, own in zip(
+            self.slices(keep), self.targets(folder), self.moves_of_parts(moves), strict=True
+        ):
+            there.append(part.source.write(kept, target, files, own) if target and kept.any() else kept)
         return np.concatenate(there)
 
     def written(self, folder: Path) -> DatasetConfig:
@@ -95,15 +115,16 @@ class Several:
                 entries.append(entry)
         return DatasetConfig(sources=tuple(entries))
 
-    def dataset_dict(self, keep: NDArray[np.bool_]) -> Any:
+    def dataset_dict(self, keep: NDArray[np.bool_], moves: Moves = NO_MOVES) -> Any:
         """The kept rows of the one dataset that is cleaned."""
-        own = [(part, kept) for part, kept in self.slices(keep) if not part.config.reference]
+        sliced = zip(self.slices(keep), self.moves_of_parts(moves), strict=True)
+        own = [(part, kept, moved) for (part, kept), moved in sliced if not part.config.reference]
         if len(own) > 1:
             message = (
                 f"{len(own)} datasets were cleaned, which make no single DatasetDict. Set output.dir to write them."
             )
             raise SourceError(message)
-        return own[0][0].source.dataset_dict(own[0][1])
+        return own[0][0].source.dataset_dict(*own[0][1:])
 
     def _refuse_mixed_splits(self) -> None:
         """A split of a dataset that is cleaned must not be called like one of a reference set."""

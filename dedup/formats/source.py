@@ -7,6 +7,7 @@ import stat
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final, Protocol
 
 import numpy as np
@@ -22,6 +23,12 @@ ROWS: Final = pa.schema([("id", pa.string()), ("split", pa.string()), ("label", 
 
 PAYLOAD: Final = pa.schema([("row", pa.int64()), ("path", pa.binary()), ("data", pa.large_binary())])
 """Where a row's bytes are: `data` itself, or the file `path` (its name as bytes: it need not be UTF-8)."""
+
+
+Moves = Mapping[int, str]
+"""Rows that are written in another split than their own, with the normalised name of that split."""
+
+NO_MOVES: Final[Moves] = MappingProxyType({})
 
 
 class Source(Protocol):
@@ -42,20 +49,26 @@ class Source(Protocol):
     def payload_of(self, rows: Sequence[int]) -> Iterator[pa.RecordBatch]:
         """PAYLOAD batches of the named rows, in the order given."""
 
+    def texts(self, column: str) -> list[str | None]:
+        """A column of the dataset, in the order of `rows`, as texts; raises `SourceError` where there is none."""
+
     def check_writable(self) -> None:
         """Raise `SourceError` for what could not be written and read again, before any work is done."""
 
-    def write(self, keep: NDArray[np.bool_], folder: Path, files: str) -> NDArray[np.bool_]:
+    def check_movable(self) -> None:
+        """Raise `SourceError` if rows of this form cannot be written in another split than their own."""
+
+    def write(self, keep: NDArray[np.bool_], folder: Path, files: str, moves: Moves = NO_MOVES) -> NDArray[np.bool_]:
         """Write the kept rows to `folder` in this form; `files` is hardlink, copy or symlink.
 
-        Returns which rows are there now, in the order of the source: those kept, less what cannot be put anywhere, such
-        as a file that does not exist.
+        Rows in `moves` are written in the split named there. Returns which rows are there now, in the order of the
+        source: those kept, less what cannot be put anywhere, such as a file that does not exist.
         """
 
     def written(self, folder: Path) -> DatasetConfig:
         """How to open what `write` put into a folder."""
 
-    def dataset_dict(self, keep: NDArray[np.bool_]) -> Any:
+    def dataset_dict(self, keep: NDArray[np.bool_], moves: Moves = NO_MOVES) -> Any:
         """The kept rows as a `datasets.DatasetDict`."""
 
 
@@ -105,7 +118,7 @@ _FIRST_BYTES: Final = tuple(
 _ROWS_AT_ONCE: Final = 64  # their bytes are in memory together
 
 
-def samples(source: Source, keep: NDArray[np.bool_]) -> Iterator[Sample]:
+def samples(source: Source, keep: NDArray[np.bool_], moves: Moves = NO_MOVES) -> Iterator[Sample]:
     """The kept samples in the order of the source, read batch by batch."""
     ids, splits, labels = (source.rows[column] for column in ("id", "split", "label"))
     for batch in source.payloads(_ROWS_AT_ONCE):
@@ -114,7 +127,23 @@ def samples(source: Source, keep: NDArray[np.bool_]) -> Iterator[Sample]:
             continue
         for row, path, data in zip(rows, batch["path"].to_pylist(), batch["data"].to_pylist(), strict=True):
             if keep[row]:
-                yield Sample(row, ids[row].as_py(), splits[row].as_py(), labels[row].as_py(), path, data)
+                split = moves.get(row) or splits[row].as_py()
+                yield Sample(row, ids[row].as_py(), split, labels[row].as_py(), path, data)
+
+
+def moved_rows(rows: pa.Table, moves: Moves) -> pa.Table:
+    """ROWS with the splits that rows are moved to."""
+    if not moves:
+        return rows
+    splits = rows["split"].to_pylist()
+    for row, split in moves.items():
+        splits[row] = split
+    return rows.set_column(rows.column_names.index("split"), "split", pa.array(splits, pa.string()))
+
+
+def no_column(name: str, column: str, known: Sequence[str]) -> SourceError:
+    """The error for a column that a dataset does not have."""
+    return SourceError(f"{name}: no column {column!r}. It has {', '.join(map(repr, known)) or 'no columns'}.")
 
 
 class Names:

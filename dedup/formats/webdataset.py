@@ -15,7 +15,19 @@ from numpy.typing import NDArray
 
 from dedup.config import DatasetConfig, normal_split
 from dedup.errors import ConfigError, SourceError
-from dedup.formats.source import PAYLOAD, ROWS, Sample, are_splits, as_text, check_split_names, safe
+from dedup.formats.source import (
+    NO_MOVES,
+    PAYLOAD,
+    ROWS,
+    Moves,
+    Sample,
+    are_splits,
+    as_text,
+    check_split_names,
+    moved_rows,
+    no_column,
+    safe,
+)
 from dedup.formats.tars import END, Entry, Member, entries
 from dedup.images import FILE_SUFFIXES
 
@@ -84,9 +96,33 @@ class WebDataset:
     def check_writable(self) -> None:
         """Every WebDataset can be written."""
 
-    def write(self, keep: NDArray[np.bool_], folder: Path, files: str) -> NDArray[np.bool_]:  # no files
+    def texts(self, column: str) -> list[str | None]:
+        """What the member of that name, or that key of the JSON member, says of each sample."""
+        found: list[str | None] = []
+        for shard in self._shards:
+            with shard.open("rb") as file:
+                found += [_Said(file, entry, shard).text(column) for entry in entries(shard)]
+        if not any(found):
+            raise no_column(self.name, column, [])
+        return found
+
+    def check_movable(self) -> None:
+        """Samples can go to a shard of another split if shards, not samples, say what they are of."""
+        places = {split: self._shard_of_moved(split, 0) for split in self.rows["split"].unique().to_pylist() if split}
+        names = [path.relative_to(self.root) for path in places.values()]
+        if self._config.split_column or _splits_of(names, self._config, self.name) != list(places):
+            message = (
+                f"{self.name}: policy.leakage=regroup cannot move samples between these shards, as their names do not "
+                f"say the splits. Set output.splits: parquet, manifest, imagefolder or none."
+            )
+            raise SourceError(message)
+
+    def write(
+        self, keep: NDArray[np.bool_], folder: Path, files: str, moves: Moves = NO_MOVES
+    ) -> NDArray[np.bool_]:  # no files
         """The kept samples in shards of the same names: the bytes of their members, headers included, as they were.
 
+        Moved ones go to shards of their own, `test-moved-000000.tar`.
         A shard of which nothing is kept stays as an empty one, so that `{0000..0099}` finds every number.
         """
         of_shard = np.asarray(self._shard)
@@ -97,16 +133,33 @@ class WebDataset:
             with shard.open("rb") as source, target.open("wb") as out:
                 if len(rows):
                     _copy(source, out, 0, self._start[int(rows[0])])  # headers that hold for the whole shard
-                for row in rows[keep[rows]].tolist():
+                stay = [row for row in rows[keep[rows]].tolist() if row not in moves]
+                for row in stay:
                     _copy(source, out, self._start[row], self._stop[row])
                 out.write(END)
+            for split in sorted({moves[row] for row in rows.tolist() if row in moves}):
+                target = folder / self._shard_of_moved(split, number).relative_to(self.root)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                with shard.open("rb") as source, target.open("wb") as out:
+                    _copy(source, out, 0, self._start[int(rows[0])])
+                    for row in rows[keep[rows]].tolist():
+                        if moves.get(row) == split:
+                            _copy(source, out, self._start[row], self._stop[row])
+                    out.write(END)
         return keep
+
+    def _shard_of_moved(self, split: str, number: int) -> Path:
+        """The shard that samples of the shard `number` are moved to: beside those of the split, and named like it."""
+        of_split = self._shard[self.rows["split"].to_pylist().index(split)]
+        beside: Path = self._shards[of_split]
+        inside = beside.relative_to(self.root).parts[:-1]
+        return beside.with_name(f"{'' if inside else split + '-'}moved-{number:06d}.tar")
 
     def written(self, folder: Path) -> DatasetConfig:
         """The same settings."""
         return self._config.model_copy(update={"source": self.form, "path": str(folder)})
 
-    def dataset_dict(self, keep: NDArray[np.bool_]) -> Any:
+    def dataset_dict(self, keep: NDArray[np.bool_], moves: Moves = NO_MOVES) -> Any:
         """The kept pictures as datasets with the columns image, label and id."""
         from dedup.formats.huggingface import files_as_dataset_dict  # `datasets` takes a second to import
 
@@ -114,7 +167,7 @@ class WebDataset:
         for batch in self.payload_of(np.flatnonzero(keep).tolist()):
             for row, data in zip(batch["row"].to_pylist(), batch["data"].to_pylist(), strict=True):
                 images[row] = {"bytes": data, "path": None}
-        return files_as_dataset_dict(self.rows, images, keep)
+        return files_as_dataset_dict(moved_rows(self.rows, moves), images, keep)
 
     def _add(self, shard: int, entry: Entry, path: Path) -> None:
         image = _image(entry, self._config.image_column, path)

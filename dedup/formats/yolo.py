@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from dedup.config import DatasetConfig, normal_split
 from dedup.errors import SourceError
 from dedup.formats.files import Files, distinct_ids, put_once, refuse_missing
-from dedup.formats.source import ROWS, as_text, check_split_names
+from dedup.formats.source import NO_MOVES, ROWS, Moves, as_text, check_split_names
 from dedup.images import FILE_SUFFIXES
 
 logger = logging.getLogger(__name__)
@@ -69,7 +69,7 @@ class Yolo(Files):
         rows = pa.table([distinct_ids(uris, splits), splits, labels, uris], ROWS)
         super().__init__(root, [os.fsencode(image) for _, image in row_of], rows)
 
-    def write(self, keep: NDArray[np.bool_], folder: Path, files: str) -> NDArray[np.bool_]:
+    def write(self, keep: NDArray[np.bool_], folder: Path, files: str, moves: Moves = NO_MOVES) -> NDArray[np.bool_]:
         """The kept images with their label files at the same places, and a `data.yaml` for the folder.
 
         It has all that the original has, but for `path`: what it names is relative to the file itself.

@@ -1,14 +1,16 @@
-"""The HTML report: one self-contained file, no script in it, the worst cases in galleries, the rest in Parquet.
+"""The HTML report: one self-contained file, the worst cases in galleries, the rest in Parquet.
 
-File names and labels are hostile input: the template escapes everything, and the page's own policy forbids scripts,
-frames and connections.
+File names and labels are hostile input: the template escapes everything, and the page's own policy forbids frames,
+connections and every script but the page's own, which is named by its digest.
 """
 
 import base64
+import hashlib
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import resources
 from io import BytesIO
 from typing import Any, Final
 
@@ -16,12 +18,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 from PIL import Image
 
 from dedup import tables
 from dedup.config import HashConfig
 from dedup.formats import read_bytes
 from dedup.images import Unreadable, open_picture
+from dedup.report.leaks import worst
+from dedup.report.listing import Listing, pair_facts
 
 ReadSamples = Callable[[Sequence[int]], Iterator[pa.RecordBatch]]
 """PAYLOAD batches of the named samples, in the order given; none where the dataset is gone."""
@@ -47,6 +52,7 @@ class Shown:
     split: str
     label: str | None
     picture: str  # data: URI, or empty
+    pair: int | None  # the listed pair that it makes with the first sample of its case
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,16 +90,25 @@ def render(
         "leaks": _leaks(stored),
         "conflicts": _pairs(stored, pc.equal(stored["pairs"]["label_conflict"], True)),  # noqa: FBT003
         "borderline": _pairs(stored, pc.equal(stored["pairs"]["kind"], "near")),
+        "rejected": _rejected(stored),
         "groups": _groups(stored),
     }
     wanted = Counter(sample for gallery in cases.values() for case in gallery for sample in case[0])
     album = _album(wanted, stored["hashes"], read, settings)
-    galleries = {name: _cases(gallery, stored["manifest"], album) for name, gallery in cases.items()}
+    listing = Listing(stored["manifest"], stored["hashes"])
+    galleries = {
+        name: _cases(gallery, stored["manifest"], album, listing, "in a group" if name == "groups" else "")
+        for name, gallery in cases.items()
+    }
+    listing.fill(stored, summary["resolved"]["held_out"])
+    script = resources.files("dedup.report").joinpath("report.js").read_text(encoding="utf-8")
     environment = Environment(
         loader=PackageLoader("dedup.report", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
-    return environment.get_template("report.html.j2").render(
+    return environment.get_template(
+        "report.html.j2"
+    ).render(
         title=title,
         summary=summary,
         galleries=galleries,
@@ -103,6 +118,11 @@ def render(
         unreadable=_unreadable(stored),
         max_unreadable=MAX_UNREADABLE,
         shown_splits=list(summary["splits"])[:MAX_SPLITS],
+        listing=listing,
+        n_pairs=_near(stored["pairs"]),
+        script=Markup(script),  # our own
+        script_digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        run=hashlib.sha256(f"{title}\n{listing.data()}".encode()).hexdigest()[:16],
     )
 
 
@@ -111,16 +131,12 @@ _Outline = tuple[tuple[int, ...], str, bool, int]  # samples, facts, conflict, m
 
 def _leaks(stored: Mapping[str, pa.Table]) -> list[_Outline]:
     """Worst first: under another label, then the same file, the same pixels, the most similar."""
-    leakage = stored["leakage"]
-    severity = pc.index_in(leakage["kind"], pa.array(tables.KINDS))
-    similarity = leakage["similarity"].fill_null(0.0).to_numpy()
-    conflict = leakage["label_conflict"].to_numpy()
-    order = np.lexsort((leakage["distance"].to_numpy(), -similarity, severity.to_numpy(), ~conflict))
-    chosen = leakage.take(pa.array(order[:MAX_LEAKS])).to_pylist()
+    chosen = worst(stored["leakage"], MAX_LEAKS)
     ids = pa.array([row[key] for row in chosen for key in ("id", "witness_id")], pa.string())
     samples = pc.index_in(ids, stored["manifest"]["id"].combine_chunks()).to_pylist()
     return [
-        ((samples[2 * k], samples[2 * k + 1]), _facts(row), row["label_conflict"], 0) for k, row in enumerate(chosen)
+        ((samples[2 * k], samples[2 * k + 1]), pair_facts(row), row["label_conflict"], 0)
+        for k, row in enumerate(chosen)
     ]
 
 
@@ -129,7 +145,7 @@ def _pairs(stored: Mapping[str, pa.Table], chosen: pa.ChunkedArray) -> list[_Out
     pairs = stored["pairs"].filter(chosen)
     similarity = pairs["similarity"].fill_null(1.0).to_numpy()
     rows = pairs.take(pa.array(np.argsort(similarity, kind="stable")[:MAX_PAIRS])).to_pylist()
-    return [((row["a"], row["b"]), _facts(row), row["label_conflict"], 0) for row in rows]
+    return [((row["a"], row["b"]), pair_facts(row), row["label_conflict"], 0) for row in rows]
 
 
 def _groups(stored: Mapping[str, pa.Table]) -> list[_Outline]:
@@ -146,21 +162,33 @@ def _groups(stored: Mapping[str, pa.Table]) -> list[_Outline]:
     return outlines
 
 
-def _facts(row: Mapping[str, Any]) -> str:
-    kind = {"bytes": "same file", "pixels": "same pixels", "near": "near"}[row["kind"]]
-    distances = [
-        f"{name.removeprefix(tables.distance_column(''))} {value}"
-        for name, value in row.items()
-        if name.startswith(tables.distance_column(""))
-    ] or [f"distance {row['distance']}"]
-    parts = [kind, *([row["transform"]] if row["transform"] != "identity" else [])]
-    if row["kind"] == "near":
-        parts += distances
-        parts += [] if row["similarity"] is None else [f"similarity {row['similarity']:.3f}"]
-    return " · ".join(parts)
+def _rejected(stored: Mapping[str, pa.Table]) -> list[_Outline]:
+    """The most similar candidates that were not accepted: what the tool may have missed."""
+    candidates, n = stored["candidates"], len(stored["manifest"])
+    pairs = stored["pairs"]
+    accepted = np.isin(
+        candidates["a"].to_numpy() * n + candidates["b"].to_numpy(), pairs["a"].to_numpy() * n + pairs["b"].to_numpy()
+    )
+    similarity = np.where(accepted, -1.0, candidates["similarity"].fill_null(-1.0).to_numpy())
+    order = np.argsort(-similarity, kind="stable")[:MAX_PAIRS]
+    labels = stored["manifest"]["label"]
+    outlines: list[_Outline] = []
+    for row in candidates.take(pa.array(order[similarity[order] >= 0])).to_pylist():
+        a, b = labels[row["a"]].as_py(), labels[row["b"]].as_py()
+        named = {**row, "kind": "near", "transform": tables.TRANSFORMS[row["transform"]]}
+        outlines.append(((row["a"], row["b"]), pair_facts(named), None not in (a, b) and a != b, 0))
+    return outlines
 
 
-def _cases(outlines: Sequence[_Outline], manifest: pa.Table, album: Mapping[int, str]) -> list[Case]:
+def _near(pairs: pa.Table) -> int:
+    """Pairs with something to judge."""
+    return int(pc.sum(pc.invert(pc.is_in(pairs["kind"], pa.array(["bytes", "pixels"])))).as_py() or 0)
+
+
+def _cases(
+    outlines: Sequence[_Outline], manifest: pa.Table, album: Mapping[int, str], listing: Listing, said: str = ""
+) -> list[Case]:
+    """The outlines with names and pictures; `said` of their pairs in the list, in place of the case's own facts."""
     cases = []
     for samples, facts, conflict, more in outlines:
         rows = manifest.take(pa.array(samples, pa.int64())).to_pylist()
@@ -171,8 +199,9 @@ def _cases(outlines: Sequence[_Outline], manifest: pa.Table, album: Mapping[int,
                 _short(row["split"] or ""),
                 None if row["label"] is None else _short(row["label"]),
                 album.get(row["sample"], ""),
+                listing.place(samples[0], row["sample"], said or facts) if place else None,
             )
-            for row in rows
+            for place, row in enumerate(rows)
         )
         cases.append(Case(shown, facts, conflict, more))
     return cases

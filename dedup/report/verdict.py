@@ -1,0 +1,160 @@
+"""The gate's verdict over a run: one check for each limit, and the documents that say it."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Final, Literal
+
+import pyarrow as pa
+
+from dedup.config import GateConfig
+from dedup.report import junit, leaks, markdown
+
+WORST: Final = 5  # leaks that a closed gate names
+
+Kind = Literal["leakage", "unreadable", "certificate"]
+State = Literal["passed", "failed", "not judged"]
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that the gate looks at."""
+
+    name: str  # for people: "leakage of 'test'"
+    kind: Kind
+    split: str | None  # the held-out split of a leakage check
+    state: State  # "not judged": no limit is set, or there is nothing to judge
+    message: str  # what was found and what is allowed, a sentence
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """All checks over a run, with what the documents show beside them."""
+
+    title: str  # the dataset's name
+    summary: Mapping[str, Any]
+    gate: GateConfig
+    checks: tuple[Check, ...]
+    worst: Sequence[Mapping[str, Any]]  # rows of `leakage`: the worst of all and of each split, the worst first
+    n_leaks: int  # rows of `leakage`
+    seconds: float  # that the run took
+
+    @property
+    def passed(self) -> bool:
+        """Whether no check failed."""
+        return not self.failed()
+
+    @property
+    def limitless(self) -> bool:
+        """Whether the gate sets no limit at all, so that it cannot fail."""
+        return self.gate == GateConfig()
+
+    def failed(self) -> tuple[Check, ...]:
+        """The checks that failed."""
+        return tuple(check for check in self.checks if check.state == "failed")
+
+    def worst_of(self, check: Check) -> list[Mapping[str, Any]]:
+        """The worst leaks that a check is about."""
+        return [leak for leak in self.worst if _name_of(leak) == check.name][:WORST]
+
+    def json(self) -> str:
+        """The summary with the verdict under `gate`, as dedup/report/summary.schema.json describes it."""
+        gate = {
+            **self.gate.model_dump(mode="json"),
+            "passed": self.passed,
+            "checks": [asdict(check) for check in self.checks],
+            "worst_leaks": [_rounded(leak) for leak in self.worst[:WORST]],
+        }
+        return json.dumps({**self.summary, "gate": gate}, indent=2, ensure_ascii=False) + "\n"
+
+    def junit(self) -> str:
+        """A JUnit file with a test case for each check."""
+        return junit.junit(self)
+
+    def markdown(self) -> str:
+        """A page for a pull request: verdict, counts, matrix, worst leaks, settings."""
+        return markdown.markdown(self)
+
+
+def judge(
+    summary: Mapping[str, Any], leakage: pa.Table, gate: GateConfig, *, title: str = "", seconds: float = 0.0
+) -> Verdict:
+    """Hold a run against the limits of a gate. Every limit is inclusive."""
+    checks = (*_leakage(summary, gate), _unreadable(summary, gate), _certificate(summary, gate))
+    in_order = leakage.take(pa.array(leaks.worst_first(leakage)))
+    return Verdict(title, summary, gate, checks, _worst_of_each(in_order, checks), len(leakage), seconds)
+
+
+def _worst_of_each(in_order: pa.Table, checks: Sequence[Check]) -> list[Mapping[str, Any]]:
+    """The worst leaks of all, and as many for each check, the worst first."""
+    left = dict.fromkeys((check.name for check in checks), WORST)
+    rows = []
+    for row, leak in enumerate(in_order.select(["witness_split", "kind"]).to_pylist()):
+        name = _name_of(leak)
+        if row < WORST or left.get(name, 0) > 0:
+            rows.append(row)
+        left[name] = left.get(name, 0) - 1
+    found: list[Mapping[str, Any]] = in_order.take(pa.array(rows, pa.int64())).to_pylist()
+    return found
+
+
+def _name_of(leak: Mapping[str, Any]) -> str:
+    """The check that counts a row of `leakage`."""
+    return f"{'groups' if leak['kind'] == 'group' else 'leakage'} of {leak['witness_split']!r}"
+
+
+def _leakage(summary: Mapping[str, Any], gate: GateConfig) -> Iterator[Check]:
+    limit = gate.max_leakage
+    if not summary["leakage"]:
+        message = "There is no held-out split beside train, so nothing can leak: set policy.held_out if that is a slip."
+        yield Check("leakage", "leakage", None, "not judged", message)
+    blind = [] if limit is None else [name for name, n in summary["splits"].items() if n["unreadable"] == n["images"]]
+    for split in blind:
+        message = f"No image of {split!r} can be read, so nobody knows whether it leaks."
+        yield Check(f"pictures of {split!r}", "unreadable", split, "failed", message)
+    groups = summary.get("group_leakage") or {}
+    for what, of_splits, words in (
+        ("leakage", summary["leakage"], "are in train"),
+        ("groups", groups, "belong to a group that is in train too"),
+    ):
+        for split, found in of_splits.items():
+            images = f"{found['leaking']:,} of {found['images']:,} images of {split!r}"
+            said = f"{images} {words} ({percent(found['share'])}); gate.max_leakage"
+            if limit is None:
+                yield Check(f"{what} of {split!r}", "leakage", split, "not judged", f"{said} sets no limit.")
+            elif split not in blind:
+                state: State = "failed" if found["share"] > limit else "passed"
+                yield Check(f"{what} of {split!r}", "leakage", split, state, f"{said} allows {percent(limit)}.")
+
+
+def _unreadable(summary: Mapping[str, Any], gate: GateConfig) -> Check:
+    samples, limit = summary["samples"], gate.max_unreadable
+    share = samples["unreadable"] / samples["total"]
+    said = f"{samples['unreadable']:,} of {samples['total']:,} samples are unreadable ({percent(share)})"
+    if limit is None:
+        message = f"{said}; gate.max_unreadable sets no limit."
+        return Check("unreadable", "unreadable", None, "not judged", message)
+    state: State = "failed" if share > limit else "passed"
+    return Check("unreadable", "unreadable", None, state, f"{said}; gate.max_unreadable allows {percent(limit)}.")
+
+
+def _certificate(summary: Mapping[str, Any], gate: GateConfig) -> Check:
+    certificate = summary.get("certificate")
+    if certificate is None:
+        message = "There is no certificate: no splits were written."
+        return Check("certificate", "certificate", None, "failed" if gate.certified else "not judged", message)
+    state: State = "passed" if certificate["clean"] else "failed" if gate.certified else "not judged"
+    return Check("certificate", "certificate", None, state, certificate["statement"])
+
+
+def percent(share: float) -> str:
+    """A share in percent; a small one does not look like none.
+
+    >>> percent(1 / 3), percent(0.0), percent(1e-5)
+    ('33.33 %', '0.00 %', '0.001 %')
+    """
+    return f"{100 * share:.1g} %" if 0 < share < 0.00005 else f"{100 * share:.2f} %"
+
+
+def _rounded(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: round(value, 4) if isinstance(value, float) else value for key, value in row.items()}

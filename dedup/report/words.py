@@ -1,0 +1,24 @@
+"""What the columns of a leak are called where people read."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+KINDS: Final = {
+    "bytes": "same file",
+    "pixels": "same pixels",
+    "near": "near",
+    "listed": "listed as duplicates",
+    "group": "same group",
+}
+"""What the kinds of pairs and leaks are called where people read, the worst first."""
+
+
+def facts(row: Mapping[str, Any]) -> str:
+    """Why a row of `leakage` is a leak, in a few words."""
+    parts = [KINDS[row["kind"]]]
+    if row["transform"] not in {None, "identity"}:
+        parts.append(row["transform"])
+    if row["kind"] == "near":
+        parts += [] if row["distance"] is None else [f"distance {row['distance']}"]
+        parts += [] if row["similarity"] is None else [f"similarity {row['similarity']:.3f}"]
+    return ", ".join([*parts, "different labels"] if row["label_conflict"] else parts)

@@ -1,0 +1,214 @@
+"""Judging pairs in the report: driven in Chromium where it is installed, from a file, with nothing else running."""
+
+import csv
+import html as escaping
+import io
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from urllib.parse import unquote
+
+import pyarrow as pa
+import pytest
+
+from dedup.report import listing
+from tests.naive import Sample, World
+from tests.test_report import Page, no_pictures, rendered
+
+IDS = ("plain", "a,b", 'say "hi"', "two\nlines", " spaces ", "=1+1", "</script><b>", "käse 📷", "cr\rlf\r\n", "'x'\\")
+DRIVER = """
+const say = {};
+const wait = (ms) => new Promise((done) => setTimeout(done, ms));
+const box = (place, verdict) =>
+  [...document.querySelectorAll(`[data-pair="${place}"] input[data-verdict="${verdict}"]`)];
+const files = {};
+URL.createObjectURL = (blob) => { files.last = blob; return "blob:none"; };
+HTMLAnchorElement.prototype.click = function () { files.name = this.download; };
+const saved = async (verdict) => { document.getElementById("save-" + verdict).click(); return files.last.text(); };
+const open = async (verdict, text) => {
+  const given = new DataTransfer();
+  given.items.add(new File([text], "list.csv"));
+  const input = document.getElementById("open-" + verdict);
+  input.files = given.files;
+  const note = document.getElementById("said");
+  note.textContent = "";
+  input.dispatchEvent(new Event("change"));
+  for (let k = 0; k < 400 && !note.textContent; k++) { await new Blob(["x"]).text(); await wait(5); }
+};
+(async () => {
+  %s
+})().catch((error) => { say.error = String(error); }).finally(() => {
+  const out = document.createElement("pre");
+  out.id = "result";
+  out.textContent = encodeURIComponent(JSON.stringify(say));
+  document.body.append(out);
+});
+"""
+
+
+def world(n: int) -> World:
+    """Near pairs (0, 1), (2, 3), …, each between train and test."""
+    samples = tuple(Sample("train" if k % 2 == 0 else "test", k) for k in range(2 * n))
+    near = {(2 * k, 2 * k + 1): (3, 3, 0.9375) for k in range(n)}
+    return World(samples, near, dict.fromkeys(range(2 * n), 100))
+
+
+def listed(page: str) -> list[list[str]]:
+    """The rows that the page gives to its script."""
+    found = re.search(r'<script id="pairs" type="application/json">(.*?)</script>', page, re.DOTALL)
+    assert found is not None
+    rows: list[list[str]] = json.loads(found[1])
+    return rows
+
+
+def chromium(page: str, folder: Path, steps: str = "") -> str:
+    """The page's DOM after the browser ran it; `steps` run behind its own script, for which its policy is taken off."""
+    browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if browser is None:
+        pytest.skip("no Chromium is installed here")
+    if steps:
+        page = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", page)
+        page = page.replace("</body>", f"<script>{DRIVER % steps}</script></body>")
+    (folder / "page.html").write_text(page, encoding="utf-8")
+    options = "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
+    done = subprocess.run(
+        [browser, *options.split(), "--disable-component-update", "--disable-sync", "--virtual-time-budget=5000",
+         f"--user-data-dir={folder / 'profile'}", "--dump-dom", (folder / "page.html").as_uri()],
+        capture_output=True, text=True, check=True, timeout=120,
+    )  # fmt: skip
+    return done.stdout
+
+
+def driven(page: str, folder: Path, steps: str) -> dict[str, object]:
+    """What the steps put into `say`."""
+    found = re.search(r'<pre id="result">(.*?)</pre>', chromium(page, folder, steps), re.DOTALL)
+    assert found is not None
+    said: dict[str, object] = json.loads(unquote(escaping.unescape(found[1])))
+    assert "error" not in said, said
+    return said
+
+
+@pytest.fixture
+def renamed(monkeypatch: pytest.MonkeyPatch) -> World:
+    """Near pairs whose ids are hard to write as CSV."""
+    made = world(len(IDS))
+    manifest = made.manifest()
+    names = [f"{side}{name}" for name in IDS for side in "ab"]
+    place = manifest.column_names.index("id")
+    changed = manifest.set_column(place, manifest.schema.field("id"), pa.array(names, pa.string()))
+    monkeypatch.setattr(World, "manifest", lambda self: changed)
+    return made
+
+
+def rows_of(text: object) -> list[dict[str, str]]:
+    """A list as Python reads it."""
+    assert isinstance(text, str)
+    return list(csv.DictReader(io.StringIO(text, newline=""), strict=True))
+
+
+def test_it_runs_under_the_pages_own_policy(tmp_path: Path) -> None:
+    """The policy lets the page's script run, and each pair has its two checkboxes."""
+    dom = chromium(rendered(world(3), no_pictures), tmp_path)
+    boxes = [attributes for tag, attributes in Page(dom).tags if attributes.get("type") == "checkbox"]
+
+    assert 'class="judging"' in dom
+    assert len([box for box in boxes if box.get("data-verdict") == "not"]) >= 2 * 3  # in a gallery and in the list
+
+
+def test_lists_are_csv(renamed: World, tmp_path: Path) -> None:
+    """Ids with commas, quotes and line ends are read back as they were; the file has the name that the docs use."""
+    steps = """
+    for (let k = 0; k < %d; k++) box(k, "not")[0].click();
+    say.text = await saved("not"); say.name = files.name;
+    say.disabled = document.getElementById("save-yes").disabled;
+    """
+    page = rendered(renamed, no_pictures)
+    said = driven(page, tmp_path, steps % len(IDS))
+    expected = sorted(([f"a{name}", f"b{name}", ""] for name in IDS), key=lambda row: "\n".join(row))
+
+    assert sorted(map(list, expected)) == sorted(list(row.values()) for row in rows_of(said["text"]))
+    assert ("not_duplicates.csv", True) == (said["name"], said["disabled"])
+    assert str(said["text"]).startswith("id_a,id_b,note\n")
+
+
+def test_a_list_is_opened_and_grows(renamed: World, tmp_path: Path) -> None:
+    """An opened list keeps its notes, pairs of other runs and hard ids; what is judged now comes to it."""
+    rows = [[f"b{name}", f"a{name}", "by hand, twice"] for name in IDS[1:]] + [["of another", "run", ""]]
+    sink = io.StringIO()
+    csv.writer(sink).writerows([["id_a", "id_b", "note"], *rows])
+    steps = f"""
+    await open("yes", {json.dumps(sink.getvalue()).replace("<", chr(92) + "u003c")});
+    box(0, "yes")[0].click();
+    say.checked = box(1, "yes").map((one) => one.checked);
+    say.text = await saved("yes"); say.name = files.name;
+    await open("not", "no,header\\n1,2\\n");
+    say.refused = document.getElementById("said").textContent;
+    """
+    said = driven(rendered(renamed, no_pictures), tmp_path, steps)
+    got = {frozenset((row["id_a"], row["id_b"])): row["note"] for row in rows_of(said["text"])}
+
+    assert got == {
+        **{frozenset(row[:2]): row[2] for row in rows},
+        frozenset((f"a{IDS[0]}", f"b{IDS[0]}")): "",
+    }
+    assert said["checked"] == [True] * len(said["checked"])  # type: ignore[arg-type]
+    assert "has no columns id_a and id_b" in str(said["refused"])
+
+
+def test_judgements_stay(tmp_path: Path) -> None:
+    """They stay while pages are turned and rows filtered; a pair has one judgement, the same wherever it is shown."""
+    steps = """
+    const rows = () => document.querySelectorAll("#rows tr").length;
+    const type = (text) => {
+      document.getElementById("words").value = text;
+      document.getElementById("words").dispatchEvent(new Event("input"));
+    };
+    box(2, "not")[0].click();
+    say.everywhere = box(2, "not").map((one) => one.checked);
+    say.first = rows();
+    document.getElementById("on").click();
+    say.second = rows();
+    box(60, "not").at(-1).click(); box(60, "yes").at(-1).click();
+    say.one = [box(60, "not").at(-1).checked, box(60, "yes").at(-1).checked];
+    document.getElementById("back").click();
+    say.kept = box(2, "not").map((one) => one.checked);
+    type("id000007"); say.filtered = rows(); type("");
+    document.getElementById("only").click();
+    say.judged = rows();
+    say.buttons = ["not", "yes"].map((verdict) => document.getElementById("save-" + verdict).textContent);
+    say.stored = JSON.parse(Object.values(localStorage)[0]).length;
+    """
+    said = driven(rendered(world(70), no_pictures), tmp_path, steps)
+
+    assert said["everywhere"] == said["kept"] == [True] * len(said["kept"])  # type: ignore[arg-type]
+    assert (50, 20, 1, 2) == (said["first"], said["second"], said["filtered"], said["judged"])
+    assert said["one"] == [False, True]
+    assert said["buttons"] == ["not_duplicates.csv (1)", "duplicates.csv (1)"]
+    assert said["stored"] == 2
+
+
+def test_the_list_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It holds the worst pairs up to its size and says that there are more."""
+    monkeypatch.setattr(listing, "MAX_BYTES", 20_000)
+    page = rendered(world(1_000), no_pictures)
+
+    assert 50 < len(listed(page)) < 1_000
+    assert f"{len(listed(page)):,} of 1,000 pairs are listed" in page
+
+
+def test_identical_pictures_are_not_judged() -> None:
+    """A list cannot say of the same pixels that they are two pictures, so nobody is asked."""
+    samples = (Sample("train", 0), Sample("test", 0), Sample("train", 1), Sample("test", 2))
+    page = rendered(World(samples, {(1, 2): (3, 3, 0.9375)}, dict.fromkeys(range(3), 100)), no_pictures)
+
+    assert [["id000002", "id000003"]] == [row[:2] for row in listed(page)]
+
+
+def test_nothing_to_judge() -> None:
+    """Without a pair there is no script and no bar."""
+    page = rendered(World((Sample("train", 0), Sample("test", 1)), {}, {0: 100, 1: 100}), no_pictures)
+
+    assert "<script" not in page
+    assert "Your judgements" not in page
