@@ -1,6 +1,6 @@
 """The certificate: what was written is read and searched again, with the same settings."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from itertools import zip_longest
 from typing import Any, Final
@@ -8,6 +8,7 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from dedup import graph
 from dedup.config import Resolved
@@ -21,6 +22,7 @@ from dedup.stages.chains import chains
 from dedup.stages.leakage import leakage
 from dedup.stages.manifest import manifest
 from dedup.stages.pairs import pairs
+from dedup.tables import DIGEST_BYTES
 
 LISTED: Final = 20  # pairs named in the certificate; all of them are in the tables of an audit of the output
 
@@ -28,7 +30,7 @@ LISTED: Final = 20  # pairs named in the certificate; all of them are in the tab
 def certificate(
     written: Source,
     known: pa.Table,
-    expected: Mapping[str | None, Sequence[bytes | None]],
+    expected: Mapping[str | None, pa.ChunkedArray],
     setup: measuring.Setup,
     resolved: Resolved,
     judged: Judged = NOT_JUDGED,
@@ -46,22 +48,14 @@ def certificate(
     Raises `SourceError` when anything else was written than what was hashed: then the dataset has changed meanwhile.
     """
     table, row_of_sample = manifest(written.rows, written.name)
-    parts, digests = _measured(written, known, setup)
-    there = by_split(written.rows["split"].to_pylist(), digests)
-    if not in_order:
-        there, expected = _in_any_order(there), _in_any_order(expected)
-    if there != expected:
-        changed = sum(
-            one != other
-            for split in {*there, *expected}
-            for one, other in zip_longest(there.get(split, ()), expected.get(split, ()))
-        )
+    digests, unreadable = _read(written, setup)
+    if changed := _n_changed(by_split(written.rows["split"], digests), expected, in_order=in_order):
         message = (
             f"{changed:,} of {sum(map(len, expected.values())):,} samples to be written are not what was hashed: "
             f"the dataset has changed since. Run it again."
         )
         raise SourceError(message)
-    measured = measuring.hashes(parts, row_of_sample, setup)
+    measured = _measured(digests, known, unreadable, row_of_sample)
     found = pairs(
         pa.concat_tables(candidates(measured, resolved, limit=limit, threads=threads)),
         measured,
@@ -89,12 +83,10 @@ def certificate(
     }
 
 
-def by_split(splits: Sequence[str | None], digests: Sequence[bytes | None]) -> dict[str | None, list[bytes | None]]:
+def by_split(splits: pa.ChunkedArray, digests: pa.ChunkedArray) -> dict[str | None, pa.ChunkedArray]:
     """Digests by split, in their order."""
-    grouped: dict[str | None, list[bytes | None]] = {}
-    for split, digest in zip(splits, digests, strict=True):
-        grouped.setdefault(split, []).append(digest)
-    return grouped
+    names = pc.unique(splits).to_pylist()
+    return {name: digests.filter(pc.is_null(splits) if name is None else pc.equal(splits, name)) for name in names}
 
 
 def groups_across(
@@ -106,35 +98,49 @@ def groups_across(
     return pc.sum(pc.is_in(sides[0], sides[1])).as_py() or 0
 
 
-def _in_any_order(digests: Mapping[str | None, Sequence[bytes | None]]) -> dict[str | None, list[bytes | None]]:
-    return {split: sorted(of, key=lambda digest: digest or b"") for split, of in digests.items()}
+def _n_changed(
+    there: Mapping[str | None, pa.ChunkedArray], expected: Mapping[str | None, pa.ChunkedArray], *, in_order: bool
+) -> int:
+    """How many digests are not those expected. A million of them should not become Python objects when none is."""
+    if not in_order:
+        there, expected = _in_any_order(there), _in_any_order(expected)
+    if there.keys() == expected.keys() and all(there[split].equals(expected[split]) for split in there):
+        return 0
+    return sum(
+        one != other
+        for split in {*there, *expected}
+        for one, other in zip_longest(there.get(split, ()), expected.get(split, ()))
+    )
+
+
+def _in_any_order(digests: Mapping[str | None, pa.ChunkedArray]) -> dict[str | None, pa.ChunkedArray]:
+    return {split: of.take(pc.sort_indices(of)) for split, of in digests.items()}
+
+
+def _read(written: Source, setup: measuring.Setup) -> tuple[pa.ChunkedArray, pa.Table]:
+    """The digests of the written bytes, in the order of the source, and what is measured where there are none."""
+    measure = measuring.start(asdict(setup))
+    digests: list[pa.Array] = []
+    without: list[pa.RecordBatch] = []
+    for batch in written.payloads(measuring.BATCH_ROWS):
+        stored = zip(batch["path"].to_pylist(), batch["data"].to_pylist(), strict=True)
+        contents = [read_bytes(path, data) for path, data in stored]
+        own = [None if isinstance(content, Unreadable) else file_digest(content) for content in contents]
+        digests.append(pa.array(own, pa.binary(DIGEST_BYTES)))
+        without += [measure(batch.slice(k, 1)) for k, digest in enumerate(own) if digest is None]
+    return pa.chunked_array(digests, pa.binary(DIGEST_BYTES)), pa.Table.from_batches(without, setup.schema())
 
 
 def _measured(
-    written: Source, known: pa.Table, setup: measuring.Setup
-) -> tuple[list[pa.RecordBatch], list[bytes | None]]:
-    """The written samples' rows of `hashes`, in the order of the source, and the digests of their bytes."""
-    row_of_digest: dict[bytes, int] = {}
-    for row, digest in enumerate(known["file_digest"].to_pylist()):
-        if digest is not None:
-            row_of_digest.setdefault(digest, row)
-    measure = measuring.start(asdict(setup))
-    parts, digests = [], []
-    for batch in written.payloads(measuring.BATCH_ROWS):
-        contents = [read_bytes(p, d) for p, d in zip(batch["path"].to_pylist(), batch["data"].to_pylist(), strict=True)]
-        own = [None if isinstance(content, Unreadable) else file_digest(content) for content in contents]
-        rows = [None if digest is None else row_of_digest.get(digest) for digest in own]
-        digests += own
-        for k, known_row in enumerate(rows):
-            if known_row is None:  # no bytes
-                parts.append(measure(batch.slice(k, 1)))
-        here = [k for k, row in enumerate(rows) if row is not None]
-        table = known.take(pa.array([rows[k] for k in here], pa.int64()))
-        table = table.set_column(0, setup.schema().field(0), batch["row"].take(pa.array(here, pa.int64())))
-        parts += table.cast(setup.schema()).combine_chunks().to_batches()
-    order = np.argsort(np.concatenate([part["sample"].to_numpy() for part in parts]), kind="stable")
-    ordered = pa.Table.from_batches(parts, setup.schema()).take(pa.array(order))
-    return ordered.combine_chunks().to_batches(), digests
+    digests: pa.ChunkedArray, known: pa.Table, unreadable: pa.Table, row_of_sample: NDArray[np.int64]
+) -> pa.Table:
+    """The hashes of the written rows, in sample order: the rows of `known` with their digests, copied once."""
+    rows = pc.index_in(digests, value_set=known["file_digest"].combine_chunks(), skip_nulls=True)
+    without = pc.is_null(digests)
+    others = pc.add(pc.subtract(pc.cumulative_sum(without.cast(pa.int64())), 1), len(known))
+    rows = pc.if_else(without, others, rows.cast(pa.int64()))
+    table = pa.concat_tables([known.cast(unreadable.schema), unreadable]).take(rows.take(pa.array(row_of_sample)))
+    return table.set_column(0, unreadable.schema.field(0), pa.array(np.arange(len(table)), pa.int64()))
 
 
 def _between_held_out(found: pa.Table, held_out: tuple[str, ...]) -> pa.Table:

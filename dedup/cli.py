@@ -166,7 +166,9 @@ def audit(
     ] = None,
     form: Annotated[
         str | None,
-        typer.Option("--source", help="What the first SOURCE is: imagefolder, manifest, huggingface or webdataset."),
+        typer.Option(
+            "--source", help="What the first SOURCE is: imagefolder, manifest, huggingface, webdataset, coco or yolo."
+        ),
     ] = None,
     max_leakage: MaxLeakage = None,
     max_unreadable: MaxUnreadable = None,

@@ -89,8 +89,9 @@ def run_info(
     """What `run.json` says before the work begins; `known` is the fingerprint of the manifest, if it is known."""
     settings = config.model_dump(mode="json")
     for of_one in (settings["dataset"], *settings["dataset"]["sources"]):
-        if of_one["path"] is not None and "://" not in of_one["path"]:
-            of_one["path"] = str(Path(of_one["path"]).expanduser().absolute())
+        for key in ("path", "image_folder"):
+            if of_one[key] is not None and "://" not in of_one[key]:
+                of_one[key] = str(Path(of_one[key]).expanduser().absolute())
     for name in LISTS:
         if settings["policy"][name] is not None:
             settings["policy"][name] = str(Path(settings["policy"][name]).expanduser().absolute())

@@ -47,7 +47,8 @@ def write_certified(result: Run) -> None:
     keep, source = result.keep(), result.opened()
     if result.dir is None:
         if keep.any() and source.form == "huggingface":
-            written = open_source(result.config.dataset, result.splits())
+            again = source.written(Path()).model_copy(update={"source": "auto", "path": None})  # no slices of slices
+            written = open_source(again, result.splits())
             result.summary["certificate"] = _certified(result, written, keep)
         return
     partial, target = result.dir / folder.PARTIAL_SPLITS, result.dir / folder.SPLITS
@@ -56,9 +57,12 @@ def write_certified(result: Run) -> None:
     if keep.any():
         output = result.config.output
         out = write_splits(source, keep, partial, output.splits, output.files, result.moves())
-        result.summary["certificate"] = _certified(
-            result, open_source(out.config), out.rows, out.default_split, out.in_order
-        )
+        if out.rows.any():
+            result.summary["certificate"] = _certified(
+                result, open_source(out.config), out.rows, out.default_split, out.in_order
+            )
+        else:
+            logger.warning("Nothing was written: no picture that is kept could be found.")
     card = partial / "README.md"
     if card.exists():  # a sample of that name
         card = partial / "README.dedup.md"
@@ -79,10 +83,10 @@ def refuse_push(output: OutputConfig, source: Source) -> None:
 def _push(result: Run, target: Path) -> None:
     """Upload the splits if the config asks for it; a dataset that still leaks stays at home."""
     repository, certificate = result.config.output.push_to_hub, result.summary["certificate"]
-    if repository is None or certificate is None:
+    if repository is None:
         return
-    if not certificate["clean"]:
-        logger.warning("Not pushed to %s: %s", repository, certificate["statement"])
+    if certificate is None or not certificate["clean"]:
+        logger.warning("Not pushed to %s: %s", repository, certificate["statement"] if certificate else "it is empty.")
         return
     push_splits(target, repository)
     logger.info("Pushed to %s", repository)
@@ -103,7 +107,7 @@ def _certified(
     return certificate(
         written,
         result.hashes,
-        by_split([split or default_split for split in splits.to_pylist()], digests.to_pylist()),
+        by_split(splits if default_split is None else splits.fill_null(default_split), digests),
         Setup.of(config),
         result.resolved,
         result.judged,

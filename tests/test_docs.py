@@ -17,7 +17,7 @@ from nbclient import NotebookClient
 
 from dedup import config as configuration
 from tests import pictures
-from tests.formats import hub
+from tests.formats import annotated, hub
 from tests.formats import made as forms
 
 ROOT = Path(__file__).parents[1]
@@ -66,6 +66,8 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     }
     datasets.DatasetDict(made).save_to_disk(str(folder / "my_dataset"))
     forms.webdataset(folder / "shards", forms.rows())
+    annotated.coco(folder / "coco", forms.rows())
+    annotated.yolo(folder / "boxes", forms.rows())
     forms.parquet(folder / "hub" / "main", forms.rows())
     pictures.folder(folder / "benchmark", ["test/x.png", "test/y.png"], first_seed=1)
     pictures.folder(folder / "with_metadata", ["train/1.jpg", "test/2.jpg"])
@@ -105,7 +107,12 @@ def test_every_config_runs(config: Path, workplace: Path) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: path.stem)
 def test_every_code_block_runs(page: Path, workplace: Path, tmp_path: Path) -> None:
     """Blocks run in their order, in one folder, as a reader would run them."""
-    shutil.copytree(workplace, tmp_path, dirs_exist_ok=True, ignore=shutil.ignore_patterns("runs", "*.yaml"))
+    shutil.copytree(
+        workplace,
+        tmp_path,
+        dirs_exist_ok=True,
+        ignore=shutil.ignore_patterns("runs", *(config.name for config in CONFIGS)),
+    )
     for language, code in blocks(page):
         if language == "sh" and code.startswith("make"):
             targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))

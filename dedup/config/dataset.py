@@ -14,8 +14,8 @@ class SourceConfig(Section):
     """Where the samples of one dataset come from."""
 
     source: Annotated[
-        Literal["auto", "imagefolder", "manifest", "huggingface", "webdataset"],
-        one_of("dataset.source", "auto", "imagefolder", "manifest", "huggingface", "webdataset"),
+        Literal["auto", "imagefolder", "manifest", "huggingface", "webdataset", "coco", "yolo"],
+        one_of("dataset.source", "auto", "imagefolder", "manifest", "huggingface", "webdataset", "coco", "yolo"),
     ] = "auto"
     path: str | None = None
     name: str | None = None
@@ -27,6 +27,7 @@ class SourceConfig(Section):
     top_folders: Annotated[
         Literal["auto", "splits", "labels"], one_of("dataset.top_folders", "auto", "splits", "labels")
     ] = "auto"
+    image_folder: str | None = None
     path_column: str | None = None
     bytes_column: str | None = None
     image_column: str | None = None

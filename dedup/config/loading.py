@@ -73,8 +73,9 @@ def build(
 def _placed(folder: Path, dataset: Mapping[str, Any]) -> dict[str, Any]:
     """The settings of a dataset with its path, and those of `sources`, relative to a folder."""
     placed = dict(dataset)
-    if isinstance(placed.get("path"), str):
-        placed["path"] = _beside(folder, placed["path"])
+    for key in ("path", "image_folder"):
+        if isinstance(placed.get(key), str):
+            placed[key] = _beside(folder, placed[key])
     if isinstance(placed.get("sources"), list):
         placed["sources"] = [_placed(folder, s) if isinstance(s, Mapping) else s for s in placed["sources"]]
     return placed

@@ -154,7 +154,7 @@ class Config(Section):
         """What decides the tables: not where data and output lie, not where the work runs, not the gate."""
         settings = self.model_dump(mode="json", exclude={"gate", "output", "engine"})
         for dataset in (settings["dataset"], *settings["dataset"]["sources"]):
-            del dataset["path"]
+            del dataset["path"], dataset["image_folder"]
         for name in LISTS:  # what they say counts, not where they lie
             del settings["policy"][name]
         return settings

@@ -1,7 +1,7 @@
 """Forms of datasets: one file each says how its samples are read and how its filtered splits are written."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 
 from dedup.config import DatasetConfig, NamedSource
 from dedup.errors import ConfigError, SourceError
+from dedup.formats.coco import Coco, annotation_files
 from dedup.formats.columns import groups_of, values_of
 from dedup.formats.crossing import check_movable, check_writable, push_splits, write_splits
 from dedup.formats.imagefolder import ImageFolder
@@ -19,6 +20,7 @@ from dedup.formats.records import SUFFIXES
 from dedup.formats.several import Part, Several
 from dedup.formats.source import NO_MOVES, PAYLOAD, ROWS, Moves, Source, read_bytes
 from dedup.formats.webdataset import WebDataset
+from dedup.formats.yolo import Yolo, is_yolo
 from dedup.images import FILE_SUFFIXES
 
 __all__ = [
@@ -41,11 +43,17 @@ __all__ = [
 ]
 
 _OF_THE_HUB = ("name", "revision", "split", "data_files", "streaming")
+_OF_MANIFESTS = ("path_column", "bytes_column", "protocols")
 _UNUSED = {
-    "imagefolder": ("path_column", "bytes_column", "protocols", *_OF_THE_HUB),
-    "manifest": ("image_column", "top_folders", *_OF_THE_HUB),
-    "huggingface": ("path_column", "bytes_column", "split_column", "default_split", "top_folders", "protocols"),
-    "webdataset": ("path_column", "bytes_column", "top_folders", "protocols", *_OF_THE_HUB),
+    "imagefolder": ("path_column", "bytes_column", "protocols", "image_folder", *_OF_THE_HUB),
+    "manifest": ("image_column", "top_folders", "image_folder", *_OF_THE_HUB),
+    "huggingface": (*_OF_MANIFESTS, "split_column", "default_split", "top_folders", "image_folder"),
+    "webdataset": (*_OF_MANIFESTS, "top_folders", "image_folder", *_OF_THE_HUB),
+    "coco": (*_OF_MANIFESTS, "split_column", "image_column", "top_folders", *_OF_THE_HUB),
+    "yolo": (
+        *(*_OF_MANIFESTS, "split_column", "image_column", "id_column", "label_column"),
+        *("default_split", "top_folders", "image_folder", *_OF_THE_HUB),
+    ),
 }
 """Keys of `dataset` that say nothing about a form."""
 
@@ -76,12 +84,20 @@ def open_source(config: DatasetConfig, dataset: Any = None) -> Source:
         from dedup.formats.hub import on_disk  # `datasets` takes a second to import
 
         return on_disk(path, config)
-    if form == "webdataset":
-        return WebDataset(path, config)
+    if form in _OPENED:
+        return _OPENED[form](path, config)
     if path.is_dir() != (form == "imagefolder"):
         message = f"dataset.source is {form!r}, but {config.path!r} is a {'folder' if path.is_dir() else 'file'}."
         raise ConfigError(message)
     return ImageFolder(path, config) if form == "imagefolder" else Manifest(path, config)
+
+
+_OPENED: Final[dict[str, Callable[[Path, DatasetConfig], Source]]] = {
+    "webdataset": WebDataset,
+    "coco": Coco,
+    "yolo": Yolo,
+}
+"""Forms that are told apart by nothing but their names: what lies at the path may be a folder or a file."""
 
 
 def parts_of(source: Source) -> Sequence[Source]:
@@ -115,8 +131,8 @@ def _remote(url: str, config: DatasetConfig) -> Source:
 
 def keys_of(form: str, like: str) -> tuple[str, ...]:
     """Keys of `dataset` besides path and source that a dataset of some form can take over from one of another form."""
-    others = {"path", "source", "sources", *_OF_THE_HUB, *_UNUSED[form]}
-    if form != like and form in {"imagefolder", "webdataset"}:  # their columns are of another kind
+    others = {"path", "source", "sources", "image_folder", *_OF_THE_HUB, *_UNUSED[form]}
+    if form != like and form in {"imagefolder", "webdataset", "coco", "yolo"}:  # their columns are of another kind
         others |= {key for key in DatasetConfig.model_fields if key.endswith("_column")}
     return tuple(key for key in DatasetConfig.model_fields if key not in others)
 
@@ -132,26 +148,35 @@ def _refuse_unused(config: DatasetConfig, form: str) -> None:
         raise ConfigError(*problems)
 
 
+_FILES: Final = {".arrow": "huggingface", ".tar": "webdataset", ".json": "coco", ".yaml": "yolo", ".yml": "yolo"}
+
+
 def detect(path: Path) -> str:
     """The form of what lies at `path`, a folder, a file or a URL.
 
-    A folder with `dataset_dict.json` or `state.json` is what `save_to_disk` wrote; one with Parquet or Arrow files in
-    it or one level down is a Hugging Face dataset; one with tar files is a WebDataset; any other folder is an image
-    folder. A Parquet file is a Hugging Face dataset if a column is an image struct, else a manifest, as CSV, TSV and
-    JSONL files are; an Arrow file is a Hugging Face dataset, a tar file a WebDataset.
+    A folder with `dataset_dict.json` or `state.json` is what `save_to_disk` wrote; one with `data.yaml` is a YOLO
+    dataset; one with `annotations/*.json`, or with `*.coco.json` in it or one level down, is COCO; one with Parquet or
+    Arrow files in it or one level down is a Hugging Face dataset; one with tar files is a WebDataset; any other folder
+    is an image folder. A Parquet file is a Hugging Face dataset if a column is an image struct, else a manifest, as
+    CSV, TSV and JSONL files are; an Arrow file is a Hugging Face dataset, a tar file a WebDataset, a JSON file COCO, a
+    YAML file YOLO.
     """
     if str(path).startswith("hf:"):
         return "huggingface"
     if path.is_dir():
         if (path / "dataset_dict.json").exists() or (path / "state.json").exists():
             return "huggingface"
+        if is_yolo(path):
+            return "yolo"
+        if annotation_files(path):
+            return "coco"
         found = [file for pattern in ("*.*", "*/*.*") for file in path.glob(pattern)]
         if any(file.suffix in {".parquet", ".arrow"} and file.stem != "metadata" for file in found):
             return "huggingface"
         return "webdataset" if any(file.suffix == ".tar" for file in found) else "imagefolder"
     suffix = path.suffix.lower()
-    if suffix in {".arrow", ".tar"}:
-        return "huggingface" if suffix == ".arrow" else "webdataset"
+    if suffix in _FILES:
+        return _FILES[suffix]
     if suffix == ".parquet":
         try:
             schema = pq.read_schema(path)

@@ -1,6 +1,9 @@
 """Opening Hugging Face datasets: in memory, on disk, or on the Hub."""
 
 import re
+import ssl
+import urllib.error
+import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +19,7 @@ from dedup.errors import ConfigError, SourceError
 from dedup.folder import inside
 from dedup.formats.features import features_of
 from dedup.formats.huggingface import HuggingFace
+from dedup.formats.places import protocol
 from dedup.formats.stored import (
     ArrowTable,
     InMemory,
@@ -31,6 +35,9 @@ PREFIX: Final = "hf://datasets/"
 
 _SHARD: Final = re.compile(r"(.*)-(\d{5,6})-of-(\d{5,6})(\.\w+)$")
 
+_SECONDS_TO_ANSWER: Final = 10
+_REMEDY: Final = "Check the network (and HF_HUB_OFFLINE, HF_ENDPOINT), or name a local copy."
+
 _UNREADABLE = (OSError, ValueError, KeyError, datasets.exceptions.DatasetsError)
 
 
@@ -42,13 +49,16 @@ def in_memory(dataset: Any, config: DatasetConfig) -> HuggingFace:
         message = f"Expected a datasets.DatasetDict or Dataset, got {type(dataset).__name__}."
         raise SourceError(message)
     name = "the dataset in memory"
+    _refuse(config, "a dataset in memory", "name", "revision", "data_files", "streaming")
     return HuggingFace(_chosen(_splits_of(dataset, name), config, name), name, None, config)
 
 
 def on_disk(path: Path, config: DatasetConfig) -> HuggingFace:
     """A source from a `save_to_disk` folder, a folder of Parquet or Arrow files, or one such file."""
     name = str(path)
+    _refuse(config, "a dataset on this machine", "revision", "streaming")
     if path.is_dir() and ((path / "dataset_dict.json").exists() or (path / "state.json").exists()):
+        _refuse(config, "a save_to_disk folder", "name", "data_files")
         try:
             loaded = datasets.load_from_disk(name)
         except (*_UNREADABLE, pa.ArrowInvalid) as error:
@@ -60,6 +70,7 @@ def on_disk(path: Path, config: DatasetConfig) -> HuggingFace:
     if path.is_dir():
         splits = [_of_files(split, files) for split, files in _files_of_folder(path, config).items()]
     else:
+        _refuse(config, "a single file", "name", "data_files")
         splits = [_of_files("train", [name])]
     return HuggingFace(_chosen(splits, config, name), name, path if path.is_dir() else path.parent, config)
 
@@ -67,6 +78,7 @@ def on_disk(path: Path, config: DatasetConfig) -> HuggingFace:
 def on_hub(url: str, config: DatasetConfig) -> HuggingFace:
     """A source from `hf://datasets/org/name`. Parquet is read as it stands on the Hub, streamed or downloaded once."""
     repository, revision = _parsed(url, config)
+    _refuse_unreachable(url)
     data_files = list(config.data_files) or None
     try:
         builder = datasets.load_dataset_builder(repository, config.name, revision=revision, data_files=data_files)
@@ -83,8 +95,14 @@ def on_hub(url: str, config: DatasetConfig) -> HuggingFace:
     except _UNREADABLE as error:
         raise SourceError(_why(url, error, config)) from error
     source = HuggingFace(_chosen(splits, config, url), url, None, config)
-    source.is_remote = True
+    source.downloads = [Path(huggingface_hub.constants.HF_HUB_CACHE), Path(datasets.config.HF_DATASETS_CACHE)]
     return source
+
+
+def _refuse(config: DatasetConfig, what: str, *keys: str) -> None:
+    """Raise for settings that say nothing about what is opened."""
+    if problems := [f"dataset.{key}: not used for {what}; take it out." for key in keys if getattr(config, key)]:
+        raise ConfigError(*problems)
 
 
 def _parsed(url: str, config: DatasetConfig) -> tuple[str, str | None]:
@@ -100,15 +118,33 @@ def _parsed(url: str, config: DatasetConfig) -> tuple[str, str | None]:
     return repository, revision or config.revision
 
 
+def _refuse_unreachable(url: str) -> None:
+    """Raise when nothing answers at the Hub's address: its clients try six times, which takes half a minute.
+
+    What an answer says is left to them; so is everything that has to do with certificates, as theirs may be others.
+    """
+    endpoint = huggingface_hub.constants.ENDPOINT
+    if huggingface_hub.constants.HF_HUB_OFFLINE or protocol(endpoint) not in {"http", "https"}:
+        return
+    try:
+        urllib.request.urlopen(urllib.request.Request(endpoint, method="HEAD"), timeout=_SECONDS_TO_ANSWER).close()
+    except urllib.error.HTTPError as error:
+        error.close()
+    except OSError as error:
+        reason = getattr(error, "reason", error)
+        if not isinstance(reason, ssl.SSLError):
+            message = f"{url}: the Hub cannot be reached at {endpoint}: {reason}. {_REMEDY}"
+            raise SourceError(message) from error
+
+
 def _why(url: str, error: Exception, config: DatasetConfig) -> str:
     text = " ".join(str(error).split())
     if isinstance(error, datasets.exceptions.DatasetNotFoundError):
         return f"{url}: no such dataset on the Hub, or it is private: {text} Check the name, or run `hf auth login`."
     if isinstance(error, ConnectionError) or "offline" in text.lower() or "connect" in text.lower():
-        return (
-            f"{url}: the Hub cannot be reached: {text} Check the network (and HF_HUB_OFFLINE, HF_ENDPOINT), "
-            f"or name a local copy."
-        )
+        return f"{url}: the Hub cannot be reached: {text} {_REMEDY}"
+    if "available configs" in text or "BuilderConfig" in text:
+        return f"{url}: {text.rstrip('.')}. Name one of them as dataset.name."
     asked = f" (dataset.data_files is {', '.join(map(repr, config.data_files))})" if config.data_files else ""
     return f"{url}: cannot be read: {text}{asked}."
 
@@ -182,7 +218,8 @@ def _of_files(split: str, files: Sequence[str]) -> Split:
         tables = [_opened(file, arrow_table, "Arrow") for file in files]
         _refuse_other_columns(files, [table.schema.names for table in tables])
         table = pa.concat_tables([table.cast(tables[0].schema) for table in tables])
-        return Split(split, features_of(table.schema, files[0]), len(table), ArrowTable(table))
+        features = features_of(table.schema, files[0])
+        return Split(split, features, len(table), ArrowTable(table, features))
     parquet = [_opened(file, parquet_file, "Parquet") for file in files]
     _refuse_other_columns(files, [file.schema_arrow.names for file in parquet])
     n_rows = sum(file.metadata.num_rows for file in parquet)

@@ -33,7 +33,7 @@ class HuggingFace:
     """The splits of a Hugging Face dataset. Ids are `split/row` unless a column is named."""
 
     form: str = "huggingface"
-    is_remote = False  # what comes from the Hub names no files of this machine
+    downloads: Sequence[Path] | None = None  # of a dataset on the Hub: the folders in which its files are
     skipped: Mapping[str, int] = {}
 
     def __init__(self, splits: Sequence[Split], name: str, root: Path | None, config: DatasetConfig) -> None:
@@ -199,8 +199,10 @@ class HuggingFace:
 
     def _inside(self, path: str | None) -> str | None:
         """Where an image that is stored as a path lies. Files from elsewhere must not name files of this machine."""
-        if path is None or self.is_remote:
+        if path is None:
             return None
+        if self.downloads is not None:
+            return path if any(inside(Path(path), folder) for folder in self.downloads) else None
         if self.root is None:
             return path
         whole = self.root / path

@@ -4,7 +4,7 @@ import json
 import logging
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +24,7 @@ from dedup.formats.source import (
     Moves,
     Names,
     Sample,
+    are_splits,
     check_split_names,
     moved_rows,
     no_column,
@@ -52,7 +53,8 @@ class ImageFolder:
         files = self._with_named(files)
         folders = {parts[0] for parts in files if len(parts) > 1}
         splits: dict[str, str | None] = {folder: normal_split(printable(folder)) for folder in folders}
-        if not _are_splits(set(splits.values()), config.top_folders):
+        by_hand = {"splits": True, "labels": False}.get(config.top_folders)
+        if not (are_splits({*splits.values()}) if by_hand is None else by_hand):
             splits = {}
         self.has_splits = bool(splits)
         check_split_names({printable(raw): normal for raw, normal in splits.items()}, self.name)
@@ -121,19 +123,15 @@ class ImageFolder:
         """The kept files at the same places below `folder`, and the rows of the metadata that name them.
 
         Files that are moved go to the folder of their new split, under another name where theirs is taken.
-
-        Rows of metadata that name no sample stay where they are: nothing speaks against them. A kept file that does not
-        exist is there only if metadata names it.
+        A row whose file does not exist is not written: `load_dataset` could not read the folder.
         """
-        named = {parts for metadata in self._metadata for parts in metadata.files}
         there = keep.copy()
         targets = self._targets(moves)
         for row in np.flatnonzero(keep):
-            placed = place(self._path(row), folder.joinpath(*targets.get(int(row), self._files[row])), files)
-            there[row] = placed or self._files[row] in named
-        dropped = {self._files[row] for row in np.flatnonzero(~keep)}
+            there[row] = place(self._path(row), folder.joinpath(*targets.get(int(row), self._files[row])), files)
+        present = {self._files[row] for row in np.flatnonzero(there)}
         for metadata in self._metadata:
-            kept_rows = np.array([parts not in dropped for parts in metadata.files], dtype=bool)
+            kept_rows = np.array([parts in present for parts in metadata.files], dtype=bool)
             metadata.write(folder, kept_rows)
             for companions in metadata.companions:
                 for row in np.flatnonzero(kept_rows):
@@ -259,13 +257,6 @@ def write_samples(samples: Iterable[Sample], folder: Path, files: str) -> Datase
             row |= {"split": sample.split} if sample.split is not None else {}
             metadata[above].write(json.dumps(row, ensure_ascii=False) + "\n")
     return DatasetConfig(source="imagefolder", path=str(folder), id_column="id")
-
-
-def _are_splits(names: Set[str | None], top_folders: str) -> bool:
-    """Whether top folders are splits: one is train, or all have a split's usual name. One class may be called test."""
-    if top_folders != "auto":
-        return top_folders == "splits"
-    return "train" in names or (bool(names) and names <= {"validation", "test"})
 
 
 def _is_folder(entry: "os.DirEntry[str]") -> bool:

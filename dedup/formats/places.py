@@ -2,9 +2,12 @@
 
 import os
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO, Final, cast
 
 from dedup.errors import MissingExtraError, SourceError
+
+_EXTRAS: Final = {"http": "http", "https": "http", "s3": "s3", "s3a": "s3"}
+"""The extra of this package that has the file system of a protocol; others come from packages of their own."""
 
 
 def is_url(path: str) -> bool:
@@ -37,7 +40,9 @@ def opened(path: str) -> BinaryIO:
     try:
         return cast("BinaryIO", fsspec.open(path, "rb").open())
     except ImportError as error:
-        message = f"{path!r}: the file system of {protocol(path)!r} is not installed: {error}."
+        extra = _EXTRAS.get(protocol(path))
+        remedy = f" It is in an extra: pip install 'dedup-images[{extra}]'." if extra else ""
+        message = f"{path!r}: the file system of {protocol(path)!r} is not installed: {str(error).rstrip('.')}.{remedy}"
         raise MissingExtraError(message) from error
     except ValueError as error:
         message = f"{path!r}: fsspec knows no such file system: {error}."

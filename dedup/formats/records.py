@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from dedup.errors import SourceError
 from dedup.formats.places import is_url, local, opened
+from dedup.formats.source import as_text
 
 SUFFIXES: Final = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
 
@@ -56,7 +57,7 @@ class _Texts:
 
     def texts(self, column: str) -> list[str | None]:
         """A column as strings; null and empty are None."""
-        return [_text(record.get(column)) for record in self._values]
+        return [as_text(record.get(column)) for record in self._values]
 
     def is_binary(self, column: str) -> bool:
         """Text files hold no bytes."""
@@ -146,7 +147,7 @@ class _Columns:
 
     def texts(self, column: str) -> list[str | None]:
         """A column as strings; null and empty are None."""
-        return [_text(value) for value in self._file.read(columns=[column])[column].to_pylist()]
+        return [as_text(value) for value in self._file.read(columns=[column])[column].to_pylist()]
 
     def is_binary(self, column: str) -> bool:
         """Whether a column can hold encoded images."""
@@ -194,11 +195,6 @@ def _with_values(table: pa.Table, column: str, new: Mapping[int, str], start: in
     for row in rows:
         values[row - start] = new[row]
     return table.set_column(index, table.schema.field(index), pa.array(values, table.schema.field(index).type))
-
-
-def _text(value: Any) -> str | None:
-    """A value as valid Unicode: JSON can hold half a surrogate pair, Arrow cannot."""
-    return None if value is None or value == "" else str(value).encode("utf-8", "backslashreplace").decode()
 
 
 def _json(record: dict[str, Any]) -> str:

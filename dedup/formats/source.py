@@ -4,7 +4,7 @@ import os
 import re
 import shutil
 import stat
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -34,7 +34,7 @@ NO_MOVES: Final[Moves] = MappingProxyType({})
 class Source(Protocol):
     """One opened dataset."""
 
-    form: str  # imagefolder, manifest, huggingface, webdataset
+    form: str  # imagefolder, manifest, huggingface, webdataset, coco, yolo
     name: str  # for people: the path, or what stands for it
     rows: pa.Table  # ROWS
     skipped: Mapping[str, int]  # files that are no samples, by reason
@@ -200,9 +200,19 @@ def read_bytes(path: bytes | None, data: bytes | None) -> bytes | Unreadable:
         return Unreadable("missing", reason[:1].lower() + reason[1:])
 
 
+def as_text(value: Any) -> str | None:
+    """A value as valid Unicode, None for null and empty: JSON can hold half a surrogate pair, Arrow cannot."""
+    return None if value is None or value == "" else str(value).encode("utf-8", "backslashreplace").decode()
+
+
 def printable(name: str) -> str:
     """A file name as valid Unicode: bytes that are not UTF-8 become `\\xNN`."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
+def are_splits(names: Set[str | None]) -> bool:
+    """Whether these are names of splits: one is train, or all are usual ones. A class may be called test."""
+    return "train" in names or (bool(names) and names <= {"validation", "test"})
 
 
 def check_split_names(raw_to_normal: Mapping[str, str | None], name: str) -> None:

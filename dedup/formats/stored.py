@@ -9,7 +9,8 @@ from typing import Any, Final, Protocol
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from datasets import Dataset, Features, IterableDataset
+from datasets import Dataset, DatasetInfo, Features, IterableDataset
+from datasets.table import table_cast
 from numpy.typing import NDArray
 
 from dedup.errors import SourceError
@@ -154,6 +155,7 @@ class ArrowTable:
     """Rows of Arrow files, mapped and not read."""
 
     table: pa.Table
+    features: Features
 
     def tables(self, columns: Sequence[str] | None, size: int) -> Iterator[pa.Table]:
         """All rows in order."""
@@ -167,11 +169,12 @@ class ArrowTable:
 
     def select(self, start: int, stop: int) -> "ArrowTable":
         """A range of the rows."""
-        return ArrowTable(self.table.slice(start, stop - start))
+        return ArrowTable(self.table.slice(start, stop - start), self.features)
 
     def dataset(self, kept: NDArray[np.int64]) -> Dataset:
         """The kept rows."""
-        return Dataset(self.table).select(kept)
+        table = table_cast(self.table, self.features.arrow_schema)
+        return Dataset(table, info=DatasetInfo(features=self.features)).select(kept)
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,8 +184,8 @@ class Streamed:
     rows: IterableDataset
 
     def tables(self, columns: Sequence[str] | None, size: int) -> Iterator[pa.Table]:
-        """All rows in order."""
-        chosen = self.rows if columns is None else self.rows.select_columns(list(columns))
+        """All rows in order. Columns are always named: some streams have them in another order in every row."""
+        chosen = self.rows.select_columns(list(self.rows.features if columns is None else columns))
         return iter(chosen.with_format("arrow").iter(batch_size=size))
 
     def take(self, column: str, rows: Sequence[int]) -> list[Any]:

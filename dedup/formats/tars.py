@@ -49,8 +49,8 @@ def entries(path: Path) -> Iterator[Entry]:
     try:
         with path.open("rb") as file, tarfile.open(fileobj=file, mode="r:") as tar:
             yield from _entries(path, file, tar)
-    except (tarfile.TarError, OSError, UnicodeError) as error:
-        message = f"{path}: cannot be read as a tar file: {error}. {_remedy(path)}"
+    except (tarfile.TarError, OSError, ValueError, OverflowError, MemoryError) as error:  # of headers with absurd sizes
+        message = f"{path}: cannot be read as a tar file: {str(error) or 'its headers are absurd'}. {_remedy(path)}"
         raise SourceError(message) from error
 
 
@@ -91,6 +91,8 @@ def _refuse(path: Path, info: tarfile.TarInfo) -> None:
         wrong = "leads out of the archive with '..'"
     elif info.issym() or info.islnk():
         wrong = f"is a link, to {info.linkname!r}"
+    elif info.size < 0:  # `tarfile` would go back, and perhaps for ever
+        wrong = f"has a size of {info.size} bytes"
     elif not (info.isdir() or info.isreg()) or info.issparse():
         wrong = "is no regular file"
     if wrong:

@@ -15,7 +15,19 @@ from numpy.typing import NDArray
 
 from dedup.config import DatasetConfig, normal_split
 from dedup.errors import ConfigError, SourceError
-from dedup.formats.source import NO_MOVES, PAYLOAD, ROWS, Moves, Sample, check_split_names, moved_rows, no_column, safe
+from dedup.formats.source import (
+    NO_MOVES,
+    PAYLOAD,
+    ROWS,
+    Moves,
+    Sample,
+    are_splits,
+    as_text,
+    check_split_names,
+    moved_rows,
+    no_column,
+    safe,
+)
 from dedup.formats.tars import END, Entry, Member, entries
 from dedup.images import FILE_SUFFIXES
 
@@ -204,8 +216,7 @@ class _Said:
                 message = f"{self._shard}: {self._entry.key + '.json'!r} is not valid JSON: {error}."
                 raise SourceError(message) from error
         value = self._json.get(key) if isinstance(self._json, dict) else None
-        # JSON can hold half a surrogate pair, Arrow cannot
-        return None if value is None or value == "" else str(value).encode("utf-8", "backslashreplace").decode()
+        return as_text(value)
 
     def _content(self, member: Member) -> bytes:
         return _read(self._file, member.offset, min(member.size, _LONGEST_TEXT))
@@ -292,9 +303,9 @@ def _refuse_gaps(shards: Sequence[Path]) -> None:
 
 
 def _splits_of(shards: Sequence[Path], config: DatasetConfig, name: str) -> list[str | None]:
-    """The split of each shard, from its top folder or its name; the default where none is named like a split."""
+    """The split of each shard, from its top folder or its name; the default where these are no names of splits."""
     raw = [shard.parts[0] if len(shard.parts) > 1 else _prefix(shard.stem) for shard in shards]
-    if not {normal_split(split) for split in raw} & {"train", "validation", "test"}:
+    if not are_splits({normal_split(split) for split in raw}):
         return [normal_split(config.default_split)] * len(shards)
     check_split_names({split: normal_split(split) for split in raw}, name)
     return [normal_split(split) for split in raw]

@@ -9,6 +9,7 @@ import pytest
 
 import dedup
 from dedup.formats import open_source, write_splits
+from tests import pictures
 from tests.formats import made
 
 OUTPUTS = ["same", "imagefolder", "manifest", "parquet", "huggingface", "webdataset"]
@@ -120,3 +121,34 @@ def test_forms_give_the_same_pairs(tmp_path: Path) -> None:
     assert [pair[:2] for pair in found["imagefolder"]] == [("a2.png", "b0.jpg"), ("a4.png", "copy.jpg")]
     for form, pairs in found.items():
         assert found["imagefolder"] == pairs, form
+
+
+@pytest.mark.parametrize("output", OUTPUTS)
+def test_hostile_texts_in_a_whole_run(tmp_path: Path, output: str) -> None:
+    """Ids, labels and splits of any text survive in tables and splits, and do no harm in the report and the README."""
+    texts = [*made.HOSTILE, "<script>alert(1)</script>", "a|b `c` *d*", "</td></script><img src=x>"]
+    for k in range(2 * len(texts)):
+        path = tmp_path / f"in/{k}.png"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(pictures.encoded(pictures.photo(k // 2)))
+    splits = [
+        "train" if k % 2 else "test" if output in {"parquet", "huggingface"} else f"s{t}" for t in texts for k in (0, 1)
+    ]
+    records = [
+        {"path": f"{k}.png", "id": f"{k}{texts[k // 2]}", "label": texts[k // 2], "split": splits[k]}
+        for k in range(2 * len(texts))
+    ]
+    path = made.table(tmp_path / "in/m.jsonl", records)
+    settings = {"dataset": {"path": str(path)}, "engine": {"workers": 0}}
+    run = dedup.run({**settings, "output": {"dir": str(tmp_path / "run"), "splits": output}})
+    html = (tmp_path / "run/report.html").read_text(encoding="utf-8")
+    readme = (tmp_path / "run/splits/README.md").read_text(encoding="utf-8")
+
+    assert run.summary["certificate"]["clean"]
+    assert sorted(str(r["id"]) for r in records if r["split"] == "train") == sorted(run.leakage["id"].to_pylist())
+    assert {text.strip() for text in texts} == {text.strip() for text in run.leakage["label"].to_pylist()}
+    for text in ("<script>alert(1)", "<img src=x>", "<b>html"):
+        assert text not in html
+        assert text not in readme.partition("```json")[0]
+    cells = [line.replace("\\|", "").count("|") for line in readme.splitlines() if line.startswith("| ")]
+    assert {6, 3} == {*cells}

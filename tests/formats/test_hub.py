@@ -1,5 +1,6 @@
 """Datasets on the Hub: the real clients of `datasets` and `huggingface_hub` against a Hub on this machine."""
 
+import hashlib
 import json
 import os
 import subprocess
@@ -119,6 +120,69 @@ def test_streaming(served: hub.Hub, tmp_path: Path) -> None:
     assert not any((tmp_path / "b/cache").rglob("train-*.parquet"))
 
 
+def test_a_configuration(tmp_path: Path) -> None:
+    """`dataset.name` reads one configuration of several; without it the message lists them."""
+    root = tmp_path / "hub/main"
+    rows = [row for row in made.rows() if row.split != "validation"]
+    for name in ("large", "small"):
+        made.parquet(root / name, rows if name == "large" else rows[::2])
+    lines = [f"- config_name: {name}\n  data_dir: {name}/data\n" for name in ("large", "small")]
+    (root / "README.md").write_text(f"---\nconfigs:\n{''.join(lines)}---\n", encoding="utf-8")
+    with hub.serving(tmp_path / "hub") as served:
+        for streaming in ("false", "true"):
+            rows_of = audited(served, tmp_path / streaming, "dataset.name=small", f"dataset.streaming={streaming}")
+            assert sorted(row.name for row in rows[::2]) == sorted(row["id"] for row in rows_of)
+        wrong = [
+            dedup(served, tmp_path, "audit", URL, "-o", "x", *more) for more in ([], ["--set", "dataset.name=huge"])
+        ]
+
+    for done in wrong:
+        assert done.returncode == 1
+        assert "['large', 'small']" in done.stderr
+        assert "dataset.name" in done.stderr
+
+
+@pytest.mark.parametrize("streaming", ["false", "true"])
+@pytest.mark.parametrize("form", ["imagefolder", "webdataset"])
+def test_other_forms_on_the_hub(tmp_path: Path, form: str, streaming: str) -> None:
+    """Image folders and tar shards on the Hub, downloaded and streamed: one leak, and the stored bytes are hashed."""
+    rows = [row for row in made.rows() if row.name.endswith(".png") and row.name != "broken.png"]
+    leak = made.Row("leak.png", "test", "cat", next(row.data for row in rows if row.name == "a1.png"))
+    made.MAKERS[form](tmp_path / "hub/main", [*rows, leak])
+    with hub.serving(tmp_path / "hub") as served:
+        settings = {"dataset": {"path": URL, "streaming": streaming == "true"}, "output": {"report": False}}
+        (tmp_path / "c.yaml").write_text(json.dumps(settings), encoding="utf-8")
+        done = dedup(served, tmp_path, "run", "c.yaml", "-o", "run")
+
+        assert done.returncode == 0, done.stderr
+    stored = pq.read_table(tmp_path / "run/hashes.parquet")
+    kept = datasets.load_dataset(str(tmp_path / "run/splits"), cache_dir=str(tmp_path / "load"))
+    assert sorted(hashlib.sha256(row.data).digest() for row in [*rows, leak]) == sorted(
+        stored["file_digest"].to_pylist()
+    )
+    assert ["bytes"] == pq.read_table(tmp_path / "run/leakage.parquet")["kind"].to_pylist()
+    assert len(rows) == sum(map(len, kept.values()))
+
+
+def test_a_leaking_dataset_is_not_pushed(tmp_path: Path) -> None:
+    """With a policy that leaves leaks in nothing is uploaded, and the reason is said."""
+    (tmp_path / "hub/main").mkdir(parents=True)
+    dataset = made.imagefolder(tmp_path / "in", made.rows())
+    settings = {
+        "dataset": dataset,
+        "policy": {"leakage": "report_only", "duplicates": "report_only"},
+        "output": {"dir": "run", "splits": "parquet", "report": False, "push_to_hub": "org/name"},
+    }
+    (tmp_path / "c.yaml").write_text(json.dumps(settings), encoding="utf-8")
+    with hub.serving(tmp_path / "hub") as served:
+        done = dedup(served, tmp_path, "run", "c.yaml")
+
+        assert [] == served.asked
+    assert done.returncode == 0
+    assert "Not pushed to org/name: 1 pair between train and a held-out split is left" in " ".join(done.stderr.split())
+    assert (tmp_path / "run/splits/data").is_dir()
+
+
 def test_pushing(tmp_path: Path) -> None:
     """`output.push_to_hub` uploads the shards and the card; by default nothing is sent."""
     (tmp_path / "hub/main").mkdir(parents=True)
@@ -169,10 +233,13 @@ for case in json.load(sys.stdin):
         assert expected in json.loads(line)
 
 
-def test_no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without network it is a sentence with what to do."""
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")  # a refused connection says the same, after half a minute of tries
+@pytest.mark.parametrize("offline", ["0", "1"])
+def test_no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, offline: str) -> None:
+    """Without network, or when it is not to be used, it is a sentence with what to do, and nothing is tried again."""
+    monkeypatch.setenv("HF_HUB_OFFLINE", offline)
     done = dedup(None, tmp_path, "audit", URL, "-o", "run")
+
+    assert "Retrying" not in done.stderr
 
     assert done.returncode == 1
     assert "the Hub cannot be reached" in done.stderr

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+import dedup
 from dedup.errors import SourceError
 from dedup.formats import write_splits
 from tests import pictures
@@ -148,3 +149,33 @@ def test_several_rows_of_one_image(tmp_path: Path) -> None:
     assert 2 == len(source.rows)
     lines = (tmp_path / "out/metadata.jsonl").read_text(encoding="utf-8").splitlines()
     assert [records[0], records[2]] == [json.loads(line) for line in lines]
+
+
+def test_rows_of_files_that_do_not_exist_are_not_written(tmp_path: Path) -> None:
+    """A row goes with its picture: what is written loads, also where a kept picture was missing from the start."""
+    root = files(tmp_path / "in", "test/1.png", "train/2.png")
+    made.table(root / "test/metadata.csv", [{"file_name": "1.png"}, {"file_name": "gone.png"}])
+    run = dedup.run(
+        {"dataset": {"path": str(root)}, "engine": {"workers": 0}, "output": {"dir": str(tmp_path / "run")}}
+    )
+    lines = (tmp_path / "run/splits/test/metadata.csv").read_text(encoding="utf-8").splitlines()
+
+    assert "unreadable" in run.decisions["action"].to_pylist()
+    assert ["file_name", "1.png"] == lines
+    assert 2 == run.summary["certificate"]["samples"]
+
+
+def test_no_kept_picture_exists(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Where all that is kept is missing the run ends in order: a warning, no certificate, the tables say why."""
+    root = files(tmp_path / "in", "1.png")
+    made.table(root / "metadata.csv", [{"file_name": "1.png", "split": "train"}, {"file_name": "x", "split": "test"}])
+    (root / "1.png").write_bytes(b"broken")
+    with caplog.at_level(logging.WARNING, "dedup"):
+        run = dedup.run(
+            {"dataset": {"path": str(root)}, "engine": {"workers": 0}, "output": {"dir": str(tmp_path / "run")}}
+        )
+
+    assert ["unreadable"] * 2 == run.decisions["action"].to_pylist()
+    assert run.summary["certificate"] is None
+    assert "Nothing was written" in caplog.text
+    assert (tmp_path / "run/splits/README.md").exists()

@@ -1,7 +1,10 @@
 """Manifests at URLs and with URLs in them: memory and local files, and nothing from the network unasked."""
 
 import logging
+import threading
 from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import fsspec
@@ -93,6 +96,48 @@ def test_crossing_from_urls(memory: fsspec.AbstractFileSystem, tmp_path: Path) -
     for form in ("imagefolder", "parquet", "webdataset"):
         again = open_source(write_splits(source, made.everything(source), tmp_path / form, form, "hardlink").config)
         assert sorted(made.described(source)) == sorted(made.described(again)), form
+
+
+def test_a_manifest_at_a_web_server(tmp_path: Path) -> None:
+    """`http://` is read where the extra is installed: manifest and pictures, from a server on this machine."""
+    pytest.importorskip("aiohttp")
+    pytest.importorskip("requests")
+    made.manifest(tmp_path / "in", made.rows())
+    handler = partial(_Quiet, directory=str(tmp_path / "in"))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_address[1]}/m.csv"
+        source = made.opened(path=url)
+        got = made.contents(source)
+        with pytest.raises(dedup.DedupError, match=r"gone\.csv"):
+            made.opened(path=url.replace("m.csv", "gone.csv"))
+        server.shutdown()
+
+    assert [row.data for row in made.rows()] == got
+    assert [f"files/{row.name}" for row in made.rows()] == source.rows["id"].to_pylist()
+
+
+class _Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the base class calls it that
+        """Say nothing."""
+
+
+@pytest.mark.parametrize(
+    ("url", "extra"), [("s3://bucket/m.csv", "dedup-images[s3]"), ("https://localhost/m.csv", "dedup-images[http]")]
+)
+def test_a_file_system_that_is_not_installed(monkeypatch: pytest.MonkeyPatch, url: str, extra: str) -> None:
+    """The message says what is missing and which extra has it."""
+
+    def missing(*_: object, **__: object) -> None:
+        message = "Install it."
+        raise ImportError(message)
+
+    monkeypatch.setattr(fsspec, "open", missing)
+    with pytest.raises(dedup.errors.MissingExtraError) as caught:
+        made.opened(path=url)
+
+    assert f"{url!r}: the file system of " in str(caught.value)
+    assert f"pip install '{extra}'" in str(caught.value)
 
 
 @pytest.mark.parametrize("url", ["memory://set/m.csv", "nosuch://x/m.csv", "s3://bucket/m.csv"])

@@ -11,8 +11,9 @@ import pytest
 import yaml
 
 import dedup
+from dedup.config import DatasetConfig
 from dedup.errors import ConfigError, SourceError
-from dedup.formats import check_writable, write_splits
+from dedup.formats import check_writable, open_source, write_splits
 from tests import pictures
 from tests.formats import made
 
@@ -236,3 +237,112 @@ def test_keys_of_the_hub_for_other_forms(tmp_path: Path, key: str) -> None:
         made.opened(**dataset, **{name: True if value == "true" else value})
 
     assert f"dataset.{name}: not used by the form 'imagefolder'" in str(caught.value)
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "arrow"])
+def test_files_without_features_in_memory(tmp_path: Path, suffix: str) -> None:
+    """Files that `datasets` did not write give images, not structs, to `deduplicate`, which certifies them."""
+    images = [{"bytes": pictures.encoded(pictures.photo(seed)), "path": None} for seed in (1, 2, 1)]
+    table = pa.table({"image": images, "n": [0, 1, 2]})
+    path = tmp_path / f"x.{suffix}"
+    if suffix == "parquet":
+        pq.write_table(table, path)
+    else:
+        with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
+            writer.write_table(table)
+    clean, run = dedup.deduplicate(path, workers=0)
+
+    assert [0, 1] == list(clean["train"]["n"])
+    assert datasets.Image() == clean["train"].features["image"]
+    assert clean["train"][0]["image"].size == pictures.photo(1).size
+    assert run.summary["certificate"]["clean"]
+
+
+@pytest.mark.parametrize(
+    ("form", "keys"),
+    [("saved", ["name", "data_files", "revision", "streaming"]), ("parquet", ["revision", "streaming"])],
+)
+def test_keys_without_a_use(tmp_path: Path, form: str, keys: list[str]) -> None:
+    """Settings that say nothing about a dataset on this machine are refused, not ignored."""
+    dataset = made.MAKERS[form](tmp_path / "in", made.rows())
+    for key in keys:
+        said = refusal(tmp_path / "in", **{key: True if key == "streaming" else "x"})
+        assert f"dataset.{key}: not used for a " in said
+
+    assert "dataset.name: not used for a single file" in refusal(_one_file(tmp_path), name="x")
+    assert dataset["id_column"] == "name"
+    with pytest.raises(ConfigError, match=r"dataset\.revision: not used for a dataset in memory"):
+        dedup.audit(made.dataset_dict(made.rows()), revision="x")
+
+
+def _one_file(tmp_path: Path) -> Path:
+    pq.write_table(pa.table({"image": [{"bytes": PNG, "path": None}]}), tmp_path / "one.parquet")
+    return tmp_path / "one.parquet"
+
+
+def rich(n: int) -> datasets.DatasetDict:
+    """Rows with nested columns, several image columns, lists of images, nulls and unusual texts."""
+    features = datasets.Features(
+        {
+            "id": datasets.Value("string"),
+            "image": datasets.Image(),
+            "mask": datasets.Image(),
+            "label": datasets.ClassLabel(names=['ca"t', "dog,\n🦊"]),
+            "objects": datasets.Sequence(
+                {"bbox": datasets.Sequence(datasets.Value("float32"), length=4), "category": datasets.ClassLabel(2)}
+            ),
+            "views": datasets.Sequence(datasets.Image()),
+            "more": {"when": datasets.Value("timestamp[ms]"), "deep": {"x": datasets.Value("int8")}},
+            "grid": datasets.Array2D((2, 2), "int32"),
+        }
+    )
+
+    def image(k: int) -> dict[str, Any]:
+        return {"bytes": pictures.encoded(pictures.photo(k, (24, 18))), "path": f"{k}.png"}
+
+    columns: dict[str, list[Any]] = {
+        "id": [f"{k}{made.HOSTILE[k % len(made.HOSTILE)]}" for k in range(n)],
+        "image": [None if k == 3 else image(k) for k in range(n)],
+        "mask": [None if k % 2 else image(100 + k) for k in range(n)],
+        "label": [None if k == 2 else k % 2 for k in range(n)],
+        "objects": [{"bbox": [[1.0, 2.0, 3.0, k]] * (k % 3), "category": [k % 2] * (k % 3)} for k in range(n)],
+        "views": [[image(200 + k)] * (k % 2) for k in range(n)],
+        "more": [{"when": k, "deep": {"x": k}} if k else None for k in range(n)],
+        "grid": [[[k, 1], [2, 3]] for k in range(n)],
+    }
+    whole = datasets.Dataset.from_dict(columns, features=features)
+    return datasets.DatasetDict(
+        {"train": whole.select([*range(5, n), 0, 2, 1]).with_format("numpy"), "validation": whole.select([4, 3])}
+    )
+
+
+@pytest.mark.parametrize("form", ["saved", "memory", "parquet", "arrow"])
+@pytest.mark.parametrize("drops", [False, True])
+def test_rich_rows_survive(tmp_path: Path, form: str, drops: bool) -> None:
+    """Nested features, classes, lists, images, nulls, indices and formats: the kept rows, equal and in order."""
+    dataset = rich(9)
+    path = tmp_path / "in"
+    if form == "saved":
+        dataset.save_to_disk(str(path))
+    path.mkdir(exist_ok=True)
+    for split, part in dataset.items():
+        table = part.with_format("arrow")[:]
+        if form == "parquet":
+            pq.write_table(table, path / f"{split}.parquet", row_group_size=2)
+        elif form == "arrow":
+            with pa.OSFile(str(path / f"{split}.arrow"), "wb") as sink, pa.ipc.new_stream(sink, table.schema) as to:
+                to.write_table(table)
+    settings = DatasetConfig(image_column="image", id_column="id", path=None if form == "memory" else str(path))
+    source = open_source(settings, dataset if form == "memory" else None)
+    keep = np.array([name[0] not in "157" or not drops for name in source.rows["id"].to_pylist()])
+    write_splits(source, keep, tmp_path / "out", "same", "copy")
+    kept = source.dataset_dict(keep)
+
+    for split, part in dataset.items():
+        plain = part.with_format("arrow")[:]
+        expected = plain.filter(pa.array([not drops or name[0] not in "157" for name in plain["id"].to_pylist()]))
+        files = sorted((tmp_path / "out/data").glob(f"{split}-*"))
+        got = pa.concat_tables([pq.read_table(file) for file in files])
+        assert expected.to_pylist() == got.to_pylist() == kept[split].with_format("arrow")[:].to_pylist()
+        assert part.features == datasets.Features.from_arrow_schema(got.schema) == kept[split].features
+        assert len(expected) == (part.num_rows - 3 * drops if split == "train" else 2)

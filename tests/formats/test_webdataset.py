@@ -105,10 +105,13 @@ def test_labels(tmp_path: Path) -> None:
         (["imagenet-train-00000-of-00002.tar", "imagenet-train-00001-of-00002.tar"], ["train", "train"]),
         (["000.tar", "001.tar"], [None, None]),
         (["fold1-000.tar", "fold2-000.tar"], [None, None]),
+        (["test-000.tar", "validation-000.tar"], ["test", "validation"]),
+        (["test-000.tar", "cats-000.tar"], [None, None]),
+        (["train-000.tar", "extra-000.tar"], ["extra", "train"]),
     ],
 )
 def test_splits(tmp_path: Path, names: list[str], expected: list[str | None]) -> None:
-    """Splits come from top folders or from the names of shards, if one of them is named like a split."""
+    """Splits come from top folders or names of shards, by the rule of image folders: one is train, or all are usual."""
     for name in names:
         made.tar(tmp_path / name, [("a.png", PNG)])
 
@@ -199,6 +202,41 @@ def test_hostile_tars_are_refused(tmp_path: Path, kind: str) -> None:
     assert "s.tar" in said
     assert repr(kind if "." in kind else "b.png") in said
     assert "do not trust this one" in said
+
+
+def header(name: str, size: int, kind: bytes = tarfile.REGTYPE) -> bytes:
+    """A header with any size, also one that no writer makes, and a right checksum."""
+    info = tarfile.TarInfo(name)
+    info.type = kind
+    block = bytearray(info.tobuf(tarfile.GNU_FORMAT))
+    block[124:136] = size.to_bytes(12, "big", signed=True) if size < 0 else b"\x80" + size.to_bytes(11, "big")
+    block[148:156] = b" " * 8
+    block[148:156] = b"%06o\0 " % sum(block)
+    return bytes(block)
+
+
+SIZE = b"14 size=-1024\n".ljust(512, b"\0")
+
+
+@pytest.mark.parametrize(
+    "shard",
+    [
+        header("a.png", -512),
+        header("a.png", 1 << 60),
+        header("p", -512, tarfile.XHDTYPE) + bytes(512) + header("a.png", 0),
+        header("p", 1 << 60, tarfile.XHDTYPE) + bytes(512) + header("a.png", 0),
+        header("l", -512, tarfile.GNUTYPE_LONGNAME) + bytes(512) + header("a.png", 0),
+        header("l", 1 << 60, tarfile.GNUTYPE_LONGNAME) + bytes(512) + header("a.png", 0),
+        header("p", 14, tarfile.XHDTYPE) + SIZE + header("no sample", 0),
+        header("a.png", 512, tarfile.GNUTYPE_SPARSE) + bytes(512),
+    ],
+    ids=["negative", "huge", "pax negative", "pax huge", "long negative", "long huge", "back for ever", "sparse"],
+)
+def test_absurd_sizes_are_refused(tmp_path: Path, shard: bytes) -> None:
+    """Headers that claim what cannot be end in a message that names the shard: no crash, no endless loop."""
+    (tmp_path / "s.tar").write_bytes(shard + bytes(1024))
+
+    assert "s.tar: " in refusal(tmp_path / "s.tar")
 
 
 @pytest.mark.parametrize("cut", [10, 700, 512 + len(PNG) // 2, 512 + -(-len(PNG) // 512) * 512 + 100])

@@ -1,0 +1,246 @@
+"""COCO: JSON files that list images, annotations and categories, beside folders of images."""
+
+import json
+import logging
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from dedup.config import DatasetConfig, normal_split
+from dedup.errors import SourceError
+from dedup.formats.files import Files, distinct_ids, put_once, refuse_missing
+from dedup.formats.source import NO_MOVES, ROWS, Moves, as_text, check_split_names
+
+logger = logging.getLogger(__name__)
+
+_FOLDER: Final = "annotations"
+_ELSEWHERE: Final = "images"  # where pictures are put that lie outside the dataset's folder
+_LOOKED_AT: Final = 50  # images that tell in which folder those of a file lie
+
+
+@dataclass(frozen=True, slots=True)
+class _Annotations:
+    """One JSON file."""
+
+    path: Path
+    base: Path  # what its file names are relative to
+    row_of_image: Mapping[Any, int]  # the sample that each image id stands for
+
+
+class Coco(Files):
+    """The images that annotation files list, one file or more for each split. Ids are paths below the root.
+
+    The label is what can be seen: the names of the categories of an image's annotations, sorted and joined.
+    """
+
+    form: str = "coco"
+
+    def __init__(self, path: Path, config: DatasetConfig) -> None:
+        self.name = str(path)
+        self.skipped: Mapping[str, int] = {}
+        self._path = path
+        self._config = config
+        self._annotations: list[_Annotations] = []
+        root = path if path.is_dir() else path.parent.parent if path.parent.name == _FOLDER else path.parent
+        samples: dict[tuple[str | None, Path], _Image] = {}
+        for file in annotation_files(path) if path.is_dir() else [path]:
+            self._annotations.append(_read(file, root, config, samples))
+        raw = filter(None, (_split_of(annotations.path, root) for annotations in self._annotations))
+        check_split_names({name: normal_split(name) for name in raw}, self.name)
+        if not samples:
+            message = f"{path}: its annotation files list no images."
+            raise SourceError(message)
+        self._images = list(samples.values())
+        uris = [self._uri(file, root) for _, file in samples]
+        named = {file: uri for (_, file), uri in zip(samples, uris, strict=True)}
+        refuse_missing(named, self.name, "Say where they lie as dataset.image_folder.")
+        splits = [split for split, _ in samples]
+        ids: Sequence[str | None] = distinct_ids(uris, splits)
+        if config.id_column:
+            ids = self.texts(config.id_column)
+            if None in ids:
+                message = (
+                    f"{path}: the image {uris[ids.index(None)]!r} has no {config.id_column!r} (dataset.id_column)."
+                )
+                raise SourceError(message)
+        labels = [image.label() for image in self._images]
+        if config.label_column:
+            labels = self.texts(config.label_column)
+        super().__init__(root, [os.fsencode(file) for _, file in samples], pa.table([ids, splits, labels, uris], ROWS))
+
+    def write(self, keep: NDArray[np.bool_], folder: Path, files: str, moves: Moves = NO_MOVES) -> NDArray[np.bool_]:
+        """The kept images and, in files of the same names, what the annotation files say of them.
+
+        Image ids, categories, licences, info and whatever else is in the files stay as they are.
+        """
+        there = keep.copy()
+        for annotations in self._annotations:
+            for row in sorted({*annotations.row_of_image.values()}):
+                original = Path(os.fsdecode(self._files[row]))
+                there[row] = keep[row] and put_once(original, self._target(original, annotations.base, folder), files)
+        for annotations in self._annotations:
+            kept = {image for image, row in annotations.row_of_image.items() if there[row]}
+            content = _content(annotations.path)
+            content["images"] = [image for image in content["images"] if image["id"] in kept]
+            if "annotations" in content:
+                content["annotations"] = [one for one in content["annotations"] if one.get("image_id") in kept]
+            target = folder / annotations.path.relative_to(self.root)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with target.open("w", encoding="utf-8") as out:
+                json.dump(content, out)
+        return there
+
+    def written(self, folder: Path) -> DatasetConfig:
+        """The same settings; the images are in the folder, wherever they were."""
+        outside = any(not a.base.is_relative_to(self.root) for a in self._annotations)
+        path = folder if self._path.is_dir() else folder / self._path.relative_to(self.root)
+        images = str(folder / _ELSEWHERE) if outside else None
+        return self._config.model_copy(update={"source": self.form, "path": str(path), "image_folder": images})
+
+    def _target(self, original: Path, base: Path, folder: Path) -> Path:
+        if original.is_relative_to(self.root):
+            return folder / original.relative_to(self.root)
+        return folder / _ELSEWHERE / original.relative_to(base)
+
+    def _uri(self, file: Path, root: Path) -> str:
+        if file.is_relative_to(root):
+            return file.relative_to(root).as_posix()
+        base = next(a.base for a in self._annotations if file.is_relative_to(a.base))
+        return file.relative_to(base).as_posix()
+
+    def texts(self, column: str) -> list[str | None]:
+        """A key of the images as texts; a key that no image has is an error."""
+        if not any(column in image.said for image in self._images):
+            known = ", ".join(map(repr, self._images[0].said))
+            message = f"{self.name}: no image has the key {column!r}. The first has {known}."
+            raise SourceError(message)
+        return [as_text(image.said.get(column)) for image in self._images]
+
+
+@dataclass(frozen=True, slots=True)
+class _Image:
+    """What the annotation files say of one image."""
+
+    row: int
+    categories: set[str]
+    said: dict[str, Any]
+
+    def label(self) -> str | None:
+        return as_text(", ".join(sorted(self.categories)))
+
+
+def annotation_files(folder: Path) -> list[Path]:
+    """The annotation files of a folder: `annotations/*.json`, else `_annotations.coco.json` in it or one level down."""
+    found = sorted((folder / _FOLDER).glob("*.json")) or sorted(
+        path for pattern in ("", "*/") for path in folder.glob(f"{pattern}*.coco.json")
+    )
+    return [path for path in found if not path.name.startswith(".")]
+
+
+def _read(
+    file: Path, root: Path, config: DatasetConfig, samples: dict[tuple[str | None, Path], _Image]
+) -> _Annotations:
+    """Add the images of one file to `samples`. A split may have several files, which may name the same images."""
+    content = _content(file)
+    split = normal_split(_split_of(file, root) or config.default_split)
+    base = _base(file, root, config.image_folder, [image["file_name"] for image in content["images"]])
+    image_of: dict[Any, _Image] = {}
+    for said in content["images"]:
+        key = split, _inside(base, said["file_name"], file)
+        image_of[said["id"]] = samples.setdefault(key, _Image(len(samples), set(), {}))
+        image_of[said["id"]].said.update(said)
+    for name, image in _categories_of(content, file):
+        if image in image_of:
+            image_of[image].categories.add(name)
+    return _Annotations(file, base, {number: image.row for number, image in image_of.items()})
+
+
+def _content(path: Path) -> dict[str, Any]:
+    """The checked content of an annotation file."""
+    try:
+        content = json.loads(path.read_bytes())
+    except (ValueError, OSError) as error:
+        message = f"{path}: cannot be read as JSON: {error}."
+        raise SourceError(message) from error
+    images = content.get("images") if isinstance(content, dict) else None
+    if not isinstance(images, list) or not isinstance(content.get("annotations", []), list):
+        message = f"{path}: no COCO annotations: it has no list 'images'. Move other JSON files elsewhere."
+        raise SourceError(message)
+    seen: set[Any] = set()
+    for place, image in enumerate(images):
+        name, number = (image.get("file_name"), image.get("id")) if isinstance(image, dict) else (None, None)
+        if not isinstance(name, str) or not name or not isinstance(number, int | str):
+            message = f"{path}, images[{place}]: an image needs 'id' and 'file_name', got {image!r}."
+            raise SourceError(message)
+        if number in seen:
+            message = f"{path}, images[{place}]: the image id {number!r} is there twice. Give every image its own."
+            raise SourceError(message)
+        seen.add(number)
+    return content  # type: ignore[no-any-return]  # json says Any
+
+
+def _categories_of(content: Mapping[str, Any], path: Path) -> Iterator[tuple[str, Any]]:
+    """Category names and the ids of the images they are seen in."""
+    names = {c.get("id"): str(c.get("name")) for c in content.get("categories", ()) if isinstance(c, dict)}
+    listed = {image["id"] for image in content["images"]}
+    strangers = []
+    for place, one in enumerate(content.get("annotations", ())):
+        image = one.get("image_id") if isinstance(one, dict) else None
+        if not isinstance(image, int | str):
+            message = f"{path}, annotations[{place}]: an annotation needs 'image_id', got {one!r}."
+            raise SourceError(message)
+        if image not in listed:
+            strangers.append(image)
+        if isinstance(category := one.get("category_id"), int | str):
+            yield names.get(category, str(category)), image
+    if strangers:
+        logger.warning(
+            "%s: %s annotations are of images that it does not list, the first of image %r. They are not written.",
+            path,
+            f"{len(strangers):,}",
+            strangers[0],
+        )
+
+
+def _split_of(path: Path, root: Path) -> str | None:
+    """The split that a file's name tells of, else that of its folder.
+
+    >>> names = ("annotations/instances_val2017.json", "valid/_annotations.coco.json")
+    >>> [_split_of(Path(name), Path()) for name in names]
+    ['val', 'valid']
+    >>> _split_of(Path("annotations/all.json"), Path())
+    """
+    folders = reversed(path.relative_to(root).parts[:-1])
+    for name in (path.stem, *folders):
+        for word in re.split(r"[-_.\s]", name):
+            if normal_split(bare := word.rstrip("0123456789")) in {"train", "validation", "test"}:
+                return bare
+    return None
+
+
+def _base(file: Path, root: Path, named: str | None, names: Sequence[str]) -> Path:
+    """The folder in which the images of an annotation file lie: that which has most of the first ones."""
+    last = re.split(r"[-_.\s]", file.stem)[-1]  # train2017
+    split = _split_of(file, root)
+    tops = [Path(named).expanduser()] if named else [file.parent, root, root / "images"]
+    usual = {"train": ("train",), "validation": ("val", "valid", "validation"), "test": ("test",)}
+    below = ["", last, *usual.get(normal_split(split) or "", ())]
+    places = [folder for top in tops for name in below for folder in (top / name, top / name / "images")]
+    return max(places, key=lambda folder: sum((folder / name).is_file() for name in names[:_LOOKED_AT]))
+
+
+def _inside(base: Path, name: str, file: Path) -> Path:
+    """Where the named image lies; a name that leads elsewhere is refused."""
+    inner = os.path.normpath(name.replace("\\", "/"))
+    leads_out = os.path.isabs(inner) or Path(inner).parts[0] == ".."  # noqa: PTH117
+    if leads_out or "://" in name or "\0" in name or as_text(name) != name:
+        message = f"{file}: file_name is {name!r}, which is not below the folder of the images. Name files inside it."
+        raise SourceError(message)
+    return base / inner

@@ -1,0 +1,93 @@
+"""Samples that are files on this machine: what image folders, COCO and YOLO datasets have in common."""
+
+import logging
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from dedup.errors import SourceError
+from dedup.formats.source import NO_MOVES, PAYLOAD, Moves, moved_rows, no_column, place
+
+logger = logging.getLogger(__name__)
+
+_NAMED: Final = 5  # missing files in a warning; all of them are in the tables
+
+
+class Files:
+    """Rows with one file each, below `root`."""
+
+    name: str
+
+    def __init__(self, root: Path, files: Sequence[bytes], rows: pa.Table) -> None:
+        self.root = root
+        self.rows = rows
+        self._files = files
+
+    def payloads(self, size: int) -> Iterator[pa.RecordBatch]:
+        """PAYLOAD batches of all rows."""
+        for start in range(0, len(self._files), size):
+            yield from self.payload_of(range(start, min(start + size, len(self._files))))
+
+    def payload_of(self, rows: Sequence[int]) -> Iterator[pa.RecordBatch]:
+        """One PAYLOAD batch of the named rows."""
+        yield pa.record_batch([list(rows), [self._files[row] for row in rows], [None] * len(rows)], schema=PAYLOAD)
+
+    def texts(self, column: str) -> list[str | None]:
+        """There are no columns."""
+        raise no_column(self.name, column, ())
+
+    def check_writable(self) -> None:
+        """Files can always be written."""
+
+    def check_movable(self) -> None:
+        """What says of a file which split it is in stays as it is."""
+        message = (
+            f"{self.name}: policy.leakage=regroup cannot move images of this form from split to split. "
+            f"Set output.splits: parquet, manifest, webdataset or none."
+        )
+        raise SourceError(message)
+
+    def dataset_dict(self, keep: NDArray[np.bool_], moves: Moves = NO_MOVES) -> Any:
+        """The kept files as datasets with the columns image, label and id."""
+        from dedup.formats.huggingface import files_as_dataset_dict  # `datasets` takes a second to import
+
+        return files_as_dataset_dict(moved_rows(self.rows, moves), [os.fsdecode(path) for path in self._files], keep)
+
+
+def put_once(original: bytes | Path, target: Path, files: str) -> bool:
+    """Put a file at `target` unless it is there: one picture may be in two splits. False where there is no file."""
+    return os.path.lexists(target) or place(os.fsencode(original), target, files)
+
+
+def distinct_ids(uris: Sequence[str], splits: Sequence[str | None]) -> list[str]:
+    """The paths as ids; that of a picture which is in several splits gets its split in front.
+
+    >>> distinct_ids(["a.jpg", "b.jpg", "a.jpg"], ["train", "train", "test"])
+    ['train:a.jpg', 'b.jpg', 'test:a.jpg']
+    """
+    seen: set[str] = set()
+    twice = {uri for uri in uris if uri in seen or seen.add(uri)}  # type: ignore[func-returns-value]
+    return [f"{split}:{uri}" if uri in twice else uri for uri, split in zip(uris, splits, strict=True)]
+
+
+def refuse_missing(named: Mapping[Path, str], name: str, remedy: str) -> None:
+    """Warn of files that do not exist, and raise where none does: then they lie elsewhere. `named`: path and name."""
+    missing = [text for path, text in named.items() if not path.is_file()]
+    if not missing:
+        return
+    first = ", ".join(map(repr, missing[:_NAMED])) + (", …" if len(missing) > _NAMED else "")
+    if len(missing) == len(named):
+        message = f"{name}: none of its {len(named):,} images exists: {first}. {remedy}"
+        raise SourceError(message)
+    logger.warning(
+        "%s: %s of %s images do not exist: %s. They are listed as missing and not written.",
+        name,
+        f"{len(missing):,}",
+        f"{len(named):,}",
+        first,
+    )

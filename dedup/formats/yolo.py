@@ -1,0 +1,207 @@
+"""YOLO: a `data.yaml` that names the splits, images in folders or lists, a text file of labels for each image."""
+
+import logging
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import yaml
+from numpy.typing import NDArray
+
+from dedup.config import DatasetConfig, normal_split
+from dedup.errors import SourceError
+from dedup.formats.files import Files, distinct_ids, put_once, refuse_missing
+from dedup.formats.source import NO_MOVES, ROWS, Moves, as_text, check_split_names
+from dedup.images import FILE_SUFFIXES
+
+logger = logging.getLogger(__name__)
+
+NAMES: Final = ("data.yaml", "data.yml")
+
+_SPLITS: Final = ("train", "val", "valid", "validation", "test")
+
+
+@dataclass(frozen=True, slots=True)
+class _Listing:
+    """A folder of images, or a text file that lists them, as `data.yaml` names it."""
+
+    split: str  # the key
+    path: Path
+    lines: Mapping[Path, int]  # the images, in order, each with its sample
+
+
+class Yolo(Files):
+    """The images of the splits that a `data.yaml` names. Ids are paths below the root.
+
+    The label is what can be seen: the names of the classes in an image's label file, sorted and joined.
+    """
+
+    form: str = "yolo"
+
+    def __init__(self, path: Path, config: DatasetConfig) -> None:
+        self.skipped: Mapping[str, int] = {}
+        self._config = config
+        self._yaml = _yaml_of(path)
+        self.name = str(self._yaml)
+        self._content = _content(self._yaml)
+        root = _root(self._yaml, self._content)
+        row_of: dict[tuple[str | None, Path], int] = {}
+        self._listings = []
+        raw = [key for key in _SPLITS if self._content.get(key)]
+        check_split_names({key: normal_split(key) for key in raw}, self.name)
+        for key in raw:
+            for listed in _places(self._content[key], root, self.name, key):
+                images = {i: row_of.setdefault((normal_split(key), i), len(row_of)) for i in _images(listed, root)}
+                self._listings.append(_Listing(key, listed, images))
+        if not row_of:
+            message = f"{self.name}: none of its splits has images. It needs 'train', 'val' or 'test' beside 'names'."
+            raise SourceError(message)
+        uris = [image.relative_to(root).as_posix() for _, image in row_of]
+        remedy = "Paths in lists are relative to 'path' in data.yaml, or start with './'."
+        refuse_missing({i: uri for (_, i), uri in zip(row_of, uris, strict=True)}, self.name, remedy)
+        names = _class_names(self._content, self.name)
+        splits = [split for split, _ in row_of]
+        labels = [_label(_label_file(image), names) for _, image in row_of]
+        rows = pa.table([distinct_ids(uris, splits), splits, labels, uris], ROWS)
+        super().__init__(root, [os.fsencode(image) for _, image in row_of], rows)
+
+    def write(self, keep: NDArray[np.bool_], folder: Path, files: str, moves: Moves = NO_MOVES) -> NDArray[np.bool_]:
+        """The kept images with their label files at the same places, and a `data.yaml` for the folder.
+
+        It has all that the original has, but for `path`: what it names is relative to the file itself.
+        """
+        there = keep.copy()
+        named: dict[str, list[str]] = {}
+        for listing in self._listings:
+            for image, row in listing.lines.items():
+                there[row] = keep[row] and put_once(image, folder / image.relative_to(self.root), files)
+                labels = _label_file(image)
+                if there[row] and labels.is_file():
+                    put_once(labels, folder / labels.relative_to(self.root), files)
+            inner = listing.path.relative_to(self.root)
+            if listing.path.suffix == ".txt":
+                _write_list(
+                    folder / inner, [folder / i.relative_to(self.root) for i, r in listing.lines.items() if there[r]]
+                )
+            else:
+                (folder / inner).mkdir(parents=True, exist_ok=True)
+            named.setdefault(listing.split, []).append(inner.as_posix())
+        changed = {key: value[0] if len(value) == 1 else value for key, value in named.items()}
+        content = {key: changed.get(key, value) for key, value in self._content.items() if key != "path"}
+        text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
+        (folder / NAMES[0]).write_text(text, encoding="utf-8")
+        return there
+
+    def written(self, folder: Path) -> DatasetConfig:
+        """The same settings."""
+        return self._config.model_copy(update={"source": self.form, "path": str(folder)})
+
+
+def is_yolo(path: Path) -> bool:
+    """Whether a folder or a YAML file is a YOLO dataset."""
+    return any((path / name).is_file() for name in NAMES)
+
+
+def _yaml_of(path: Path) -> Path:
+    found = [path] if path.is_file() else [path / name for name in NAMES if (path / name).is_file()]
+    if not found:
+        message = f"{path}: no data.yaml in this folder."
+        raise SourceError(message)
+    return found[0]
+
+
+def _content(path: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
+        message = f"{path}: cannot be read as YAML: {' '.join(str(error).split())}."
+        raise SourceError(message) from error
+    if not isinstance(content, dict):
+        message = f"{path}: expected keys such as 'train' and 'names', got {type(content).__name__}."
+        raise SourceError(message)
+    return content
+
+
+def _root(path: Path, content: Mapping[str, Any]) -> Path:
+    """The folder that the splits are relative to: `path` if it exists, else that of the file."""
+    named = content.get("path")
+    root = path.parent / named if isinstance(named, str) else path.parent
+    return Path(os.path.abspath(root if root.is_dir() else path.parent))  # noqa: PTH100  # no links resolved
+
+
+def _places(value: Any, root: Path, name: str, key: str) -> list[Path]:
+    """What a split names: one place or several, below the root."""
+    places = []
+    for text in value if isinstance(value, list) else [value]:
+        if not isinstance(text, str):
+            message = f"{name}: {key}: expected a folder or a list of images, got {text!r}."
+            raise SourceError(message)
+        path = _below(root, text)
+        if path is None and text.startswith("../"):  # as Roboflow writes it
+            path = _below(root, text.removeprefix("../"))
+        if path is None or not path.exists():
+            message = f"{name}: {key}: {text!r} does not exist below {str(root)!r}. Set 'path' in it, or put it there."
+            raise SourceError(message)
+        places.append(path)
+    return places
+
+
+def _below(root: Path, text: str) -> Path | None:
+    path = Path(os.path.abspath(root / text))  # noqa: PTH100  # no links resolved
+    return path if path.is_relative_to(root) else None
+
+
+def _images(listed: Path, root: Path) -> Iterator[Path]:
+    """The images in a folder, or those that a list names, in order, each once."""
+    if listed.is_dir():
+        yield from sorted(
+            p for p in listed.rglob("*") if p.suffix.lower() in FILE_SUFFIXES and not p.name.startswith(".")
+        )
+        return
+    lines = listed.read_bytes().decode("utf-8", "surrogateescape").splitlines()
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        image = _below(root, str(listed.parent / line[2:]) if line.startswith("./") else line.strip())
+        if image is None:
+            message = f"{listed}, line {number}: {line!r} is not below {str(root)!r}. Name files inside it."
+            raise SourceError(message)
+        yield image
+
+
+def _label_file(image: Path) -> Path:
+    """`images/…/x.jpg` has its labels in `labels/…/x.txt`; elsewhere they are beside the image."""
+    parts = list(image.parts)
+    if "images" in parts[:-1]:
+        parts[len(parts) - 2 - parts[-2::-1].index("images")] = "labels"
+    return Path(*parts).with_suffix(".txt")
+
+
+def _class_names(content: Mapping[str, Any], name: str) -> dict[str, str]:
+    names = content.get("names")
+    if names is not None and not isinstance(names, list | dict):
+        message = f"{name}: names: expected a list, or numbers with names, got {names!r}."
+        raise SourceError(message)
+    pairs = enumerate(names or ()) if not isinstance(names, dict) else names.items()
+    return {str(number): str(text) for number, text in pairs}
+
+
+def _label(path: Path, names: Mapping[str, str]) -> str | None:
+    """What a label file says can be seen: the first number of each line is a class."""
+    try:
+        lines = path.read_text(encoding="utf-8", errors="backslashreplace").splitlines()
+    except OSError:  # an image without labels shows nothing that is named
+        return None
+    classes = {line.split()[0] for line in lines if line.strip()}
+    return as_text(", ".join(sorted(names.get(number, number) for number in classes)))
+
+
+def _write_list(path: Path, images: Sequence[Path]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lines = [os.path.relpath(image, path.parent) for image in images]
+    lines = [f"./{line}\n" if not line.startswith("..") else f"{line}\n" for line in lines]
+    path.write_bytes(os.fsencode("".join(lines)))
