@@ -131,7 +131,7 @@ def compare(a: str | Path | bytes, b: str | Path | bytes, *, bits: int = 64) -> 
 
 
 def _side(name: str, data: bytes, picture: Picture, small: NDArray[np.uint8]) -> Side:
-    return Side(name, len(data), picture.width, picture.height, picture.format, information(small), small)
+    return Side(name, len(data), picture.width, picture.height, picture.format, float(information(small)), small)
 
 
 def _distance(images: list[Image.Image], algorithm: str, bits: int) -> int:

@@ -22,7 +22,8 @@ _RGB: Final = b"RGB"  # component names with which libjpeg takes the values for 
 _ORIENTATION: Final = 0x0112
 
 _ZIGZAG: Final = sorted(range(64), key=lambda at: (sum(divmod(at, 8)), divmod(at, 8)[sum(divmod(at, 8)) % 2 == 0]))
-"""Place in the block, row by row, of each value as it is stored."""
+_STORED_AT: Final = sorted(range(64), key=_ZIGZAG.__getitem__)
+"""Where the value of each place in the block, row by row, is stored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +53,16 @@ def luma(data: bytes, min_side: int) -> NDArray[np.uint8] | None:
     None where the decoder has anything to complain about, be it the missing end of the picture.
     """
     try:
-        return simplejpeg.decode_jpeg(data, "GRAY", fastdct=False, min_height=min_side, min_width=min_side)[..., 0]
+        decoded = simplejpeg.decode_jpeg(data, "GRAY", fastdct=False, min_height=min_side, min_width=min_side)
     except (ValueError, MemoryError):
         return None
+    levels: NDArray[np.uint8] = decoded[..., 0]
+    return levels
 
 
-def stream_digest(data: bytes, found: Header) -> bytes:
-    """BLAKE3 of the orientation and of every byte that decides the pixels: equal where only metadata differ."""
-    digest = blake3(b"jpeg%d" % (found.orientation or 1))
+def stream_digest(data: bytes, found: Header, turn: str) -> bytes:
+    """BLAKE3 of the turn and of every byte that decides the pixels: equal where only metadata differ."""
+    digest = blake3(f"jpeg {turn} ".encode())
     view = memoryview(data)
     for start, stop in found.pieces:
         digest.update(view[start:stop])
@@ -113,10 +116,8 @@ def _steps(data: bytes, at: int, stop: int) -> tuple[int, ...] | None:
         precision, name = divmod(data[at], 16)
         n_bytes = 128 if precision else 64
         if name == 0:
-            stored = np.frombuffer(data, ">u2" if precision else "u1", 64, at + 1)
-            steps = np.empty(64, dtype=np.int64)
-            steps[_ZIGZAG] = stored
-            return tuple(steps.tolist())
+            stored = struct.unpack_from(">64H" if precision else "64B", data, at + 1)
+            return tuple(stored[place] for place in _STORED_AT)
         at += 1 + n_bytes
     return None
 

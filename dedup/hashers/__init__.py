@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from dedup.hashers import compat
+from dedup.hashers import compat, fast
 
 Family = Callable[[Sequence[Image.Image], str, int], NDArray[np.uint8]]
 """(pictures of mode L or RGB, algorithm, bits) → uint8, shape (n, bits // 8)."""
 
-MODES: Final[Mapping[str, Family]] = {"compat": compat.codes}
+MODES: Final[Mapping[str, Family]] = {"fast": fast.codes, "compat": compat.codes}
 """Family by `hash.mode`."""

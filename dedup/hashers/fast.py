@@ -1,7 +1,7 @@
 """ImageHash's four hashes from one small luma picture, for a whole batch at once.
 
-The definitions are ImageHash's. What differs is where they start: at a luma of a few hundred pixels instead of the whole
-picture, and every value is a whole number, so a code is the same on any machine and in any batch.
+The definitions are ImageHash's. They start at a luma of a few hundred pixels instead of the whole picture, and every
+value is a whole number, so a code is the same on any machine and in any batch.
 """
 
 import math
@@ -13,26 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from dedup.hashers.luma import luma_of
 from dedup.hashers.resampling import Target, grey, shrink
+from dedup.hashers.turns import TURNS, turned
 
 FREQUENCIES: Final = 4  # ImageHash's highfreq_factor: phash looks at a picture of four times the code's side
-
-TURNS: Final = {
-    "identity": (False, False, False),
-    "mirror": (False, False, True),
-    "flip": (False, True, False),
-    "rotate180": (False, True, True),
-    "transpose": (True, False, False),
-    "rotate90": (True, True, False),
-    "transverse": (True, True, True),
-    "rotate270": (True, False, True),
-}
-"""Each orientation as: swap the axes, then reverse the rows, then reverse the columns."""
-
-
-def min_side(bits: int) -> int:
-    """Pixels that the shorter side of a luma must keep for codes of so many bits: 128 for 64."""
-    return 16 * math.isqrt(bits)
 
 
 def targets(algorithm: str, bits: int, *, swapped: bool) -> list[Target]:
@@ -58,33 +43,19 @@ def oriented(
         low = frequencies(grey(small[0]), math.isqrt(bits))
         return [_pack(_above_median(turned_frequencies(low, transform))) for transform in transforms]
     if algorithm == "whash":
-        return [_pack(_above_median(_turned(small[0], transform))) for transform in transforms]
+        return [_pack(_above_median(turned(small[0], transform))) for transform in transforms]
     levels = [grey(raw).astype(np.int64) for raw in small]
     if algorithm == "ahash":
         above = levels[0] * bits > levels[0].sum(axis=(1, 2), keepdims=True)
-        return [_pack(_turned(above, transform)) for transform in transforms]
-    stood = [_turned(levels[TURNS[transform][0]], transform) for transform in transforms]
+        return [_pack(turned(above, transform)) for transform in transforms]
+    stood = [turned(levels[TURNS[transform][0]], transform) for transform in transforms]
     return [_pack(each[..., 1:] > each[..., :-1]) for each in stood]
 
 
 def codes(images: Sequence[Image.Image], algorithm: str, bits: int) -> NDArray[np.uint8]:
     """Codes of normalised pictures, shape (n, bits // 8)."""
-    lumas = [luma_of(image, bits) for image in images]
-    small = shrink(lumas, targets(algorithm, bits, swapped=False))
+    small = shrink([luma_of(image, bits) for image in images], targets(algorithm, bits, swapped=False))
     return oriented(algorithm, bits, small, ("identity",))[0]
-
-
-def luma_of(image: Image.Image, bits: int) -> NDArray[np.uint8]:
-    """Grey levels of a picture, long sides brought down by whole factors."""
-    luma = image if image.mode == "L" else image.convert("L")
-    return np.asarray(reduced(luma, bits))
-
-
-def reduced(luma: Image.Image, bits: int) -> Image.Image:
-    """Each axis divided by the whole factor that leaves at least twice the shorter side that codes need."""
-    keep = 2 * min_side(bits)
-    factors = max(luma.width // keep, 1), max(luma.height // keep, 1)
-    return luma if factors == (1, 1) else luma.reduce(factors)
 
 
 def frequencies(levels: NDArray[np.uint8] | NDArray[np.float64], n: int, first: int = 0) -> NDArray[np.float64]:
@@ -103,19 +74,13 @@ def turned_frequencies(low: NDArray[np.float64], transform: str, first: int = 0)
     return turned * sign if columns else turned
 
 
-def _turned(small: NDArray[np.generic], transform: str) -> NDArray[np.generic]:
-    swap, rows, columns = TURNS[transform]
-    turned = small.swapaxes(-1, -2) if swap else small
-    return turned[..., :: -1 if rows else 1, :: -1 if columns else 1]
-
-
 def _above_median(values: NDArray[np.generic]) -> NDArray[np.bool_]:
     flat = np.sort(values.reshape(len(values), -1), axis=1)
     middle = flat.shape[1] // 2
     return 2 * values > (flat[:, middle - 1] + flat[:, middle])[:, None, None]
 
 
-def _pack(bits: NDArray[np.generic]) -> NDArray[np.uint8]:
+def _pack(bits: NDArray[np.bool_]) -> NDArray[np.uint8]:
     return np.packbits(bits.reshape(len(bits), -1), axis=1)
 
 

@@ -11,8 +11,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from dedup.hashers.fast import turned_frequencies
 from dedup.hashers.fast import frequencies as low_frequencies
+from dedup.hashers.fast import turned_frequencies
 from dedup.hashers.resampling import SCALE, Target
 
 BITS: Final = 256
@@ -31,7 +31,7 @@ def oriented(small: NDArray[np.float64], transforms: Sequence[str]) -> list[NDAr
 
 
 def quality(small: NDArray[np.float64]) -> NDArray[np.uint8]:
-    """0 to 100 for each picture: the sum of its gradients, scaled; the paper's advice is to leave out what is below 50."""
+    """0 to 100 for each picture: the sum of its gradients, scaled. The paper advises against codes below 50."""
     values = small / SCALE
     down = np.trunc(np.diff(values, axis=1) * (100 / 255))
     across = np.trunc(np.diff(values, axis=2) * (100 / 255))

@@ -48,7 +48,7 @@ class Setup:
             "colour_profile": "ignored",
             "depth": "scaled to 8 bits",
             "thumbnail": f"{tables.THUMBNAIL_SIDE}x{tables.THUMBNAIL_SIDE} L, bilinear",
-            "file_digest": "sha256",
+            "file_digest": "blake3",
         }
 
     def schema(self) -> pa.Schema:
@@ -57,8 +57,9 @@ class Setup:
 
     def codes(self) -> list[tuple[str, str, str]]:
         """(column, algorithm, transform) of every column of codes."""
-        return [
-            (tables.code_column(algorithm, transform), algorithm, transform)
-            for algorithm in self.algorithms
-            for transform in ("identity", *self.transforms)
-        ]
+        return [code for algorithm in self.algorithms for code in self.codes_of(algorithm)]
+
+    def codes_of(self, algorithm: str) -> list[tuple[str, str, str]]:
+        """(column, algorithm, transform) of one algorithm's columns of codes."""
+        turns = ("identity", *self.transforms)
+        return [(tables.code_column(algorithm, transform), algorithm, transform) for transform in turns]
