@@ -6,7 +6,7 @@ Stages get the part that concerns them; nothing below the pipeline reads a file 
 from dedup.config.dataset import DatasetConfig, NamedSource, SourceConfig
 from dedup.config.loading import build, keys, load
 from dedup.config.resolved import AUTO_DISTANCE_PER_64_BITS, AUTO_MIN_SIMILARITY, Resolved, resolve
-from dedup.config.sections import ALGORITHMS, BITS, Config, GateConfig, HashConfig, OutputConfig
+from dedup.config.sections import ALGORITHMS, BITS, PDQ_BITS, Config, GateConfig, HashConfig, OutputConfig
 from dedup.config.splits import SPLIT_ALIASES, normal_split
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "AUTO_DISTANCE_PER_64_BITS",
     "AUTO_MIN_SIMILARITY",
     "BITS",
+    "PDQ_BITS",
     "SPLIT_ALIASES",
     "Config",
     "DatasetConfig",

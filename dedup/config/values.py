@@ -2,24 +2,15 @@
 
 import difflib
 from collections.abc import Mapping
-from typing import Annotated, Final
+from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictInt
 
-NOT_BUILT_YET: Final = {
-    "hash.algorithms": {"pdq"},
-    "hash.mode": {"fast"},
-}
-"""Values that the design names and this version refuses by name."""
-
 
 def one_of(key: str, *allowed: str) -> BeforeValidator:
-    """Accepts one of the allowed words; names those that are not built yet as such."""
+    """Accepts one of the allowed words."""
 
     def validate(value: object) -> object:
-        if isinstance(value, str) and value in NOT_BUILT_YET.get(key, ()):
-            message = f"{value!r} is not built yet. Allowed now: {', '.join(allowed)}"
-            raise ValueError(message)
         if value not in allowed:
             near = difflib.get_close_matches(str(value), allowed, n=1)
             hint = f" Did you mean {near[0]!r}?" if near else ""

@@ -10,10 +10,12 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from dedup.hashers.fast import frequencies as low_frequencies
 from dedup.hashers.fast import turned_frequencies
-from dedup.hashers.resampling import SCALE, Target
+from dedup.hashers.luma import luma_of
+from dedup.hashers.resampling import SCALE, Target, shrink
 
 BITS: Final = 256
 TARGET: Final = Target(64, 64, "tent")
@@ -28,6 +30,12 @@ def oriented(small: NDArray[np.float64], transforms: Sequence[str]) -> list[NDAr
     values = np.floor(small * (_FINENESS / SCALE) + 0.5)
     low = low_frequencies(values, _SIDE, first=1)
     return [_above_median(turned_frequencies(low, transform, first=1)) for transform in transforms]
+
+
+def codes(images: Sequence[Image.Image]) -> NDArray[np.uint8]:
+    """Codes of normalised pictures, shape (n, 32)."""
+    (small,) = shrink([luma_of(image, BITS) for image in images], [TARGET])
+    return oriented(small, ("identity",))[0]
 
 
 def quality(small: NDArray[np.float64]) -> NDArray[np.uint8]:

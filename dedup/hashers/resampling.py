@@ -166,7 +166,8 @@ def _tent(length: int, extent: float, n: int, _short: int) -> NDArray[np.float64
     inside = np.clip(edges, -0.5, 0.5)
     mass = 0.5 + 2 * inside - 2 * inside * np.abs(inside)  # of the tent, up to each edge
     weights: NDArray[np.float64] = np.diff(mass, axis=1).reshape(n, length, fine).sum(axis=2)
-    return weights / weights.sum(axis=1, keepdims=True)
+    weights /= weights.sum(axis=1, keepdims=True)
+    return weights
 
 
 _KERNELS: Final = {"lanczos": _lanczos, "bilinear": _bilinear, "haar": _haar, "tent": _tent}
