@@ -75,13 +75,15 @@ def turned_frequencies(low: NDArray[np.float64], transform: str, first: int = 0)
 
 
 def _above_median(values: NDArray[np.generic]) -> NDArray[np.bool_]:
-    flat = np.sort(values.reshape(len(values), -1), axis=1)
+    n, rows, columns = values.shape
+    flat = np.sort(values.reshape(n, rows * columns), axis=1)
     middle = flat.shape[1] // 2
     return 2 * values > (flat[:, middle - 1] + flat[:, middle])[:, None, None]
 
 
 def _pack(bits: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    return np.packbits(bits.reshape(len(bits), -1), axis=1)
+    n, rows, columns = bits.shape
+    return np.packbits(bits.reshape(n, rows * columns), axis=1)
 
 
 @lru_cache

@@ -50,6 +50,6 @@ def quality(small: NDArray[np.float64]) -> NDArray[np.uint8]:
 
 def _above_median(low: NDArray[np.float64]) -> NDArray[np.uint8]:
     """Torben's median, which the paper uses, is the lower of the two middle values."""
-    flat = low.reshape(len(low), -1)
+    flat = low.reshape(len(low), _SIDE * _SIDE)
     median = np.sort(flat, axis=1)[:, flat.shape[1] // 2 - 1]
     return np.packbits(flat > median[:, None], axis=1)
