@@ -296,5 +296,5 @@ def _scaled(image: Image.Image) -> tuple[Image.Image, bytes]:
 def _pixel_digest(pixels: NDArray[np.generic]) -> bytes:
     """BLAKE3 of shape, type and values, so that 10 × 20 is not 20 × 10 and grey is not one channel of three."""
     digest = blake3(f"{pixels.shape} {pixels.dtype.str}".encode())
-    digest.update(memoryview(np.ascontiguousarray(pixels)).cast("B"))
+    digest.update(np.ascontiguousarray(pixels).tobytes())
     return digest.digest()
