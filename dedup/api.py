@@ -10,13 +10,17 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from dedup import calibration, folder, pipeline
-from dedup.config import ALGORITHMS, BITS, Config, HashConfig, build, keys, load
+from dedup.config import ALGORITHMS, BITS, PDQ_BITS, Config, HashConfig, build, keys, load
 from dedup.errors import ConfigError, SourceError
 from dedup.formats import read_bytes
-from dedup.hashers import MODES
-from dedup.images import Unreadable, normalise, open_picture
+from dedup.hashers import MODES, picture_codes
+from dedup.hashers.measure import measure
+from dedup.hashers.setup import Setup
+from dedup.images import normalise
 from dedup.result import Run
 from dedup.verify.calibration import Calibration
+
+_BATCH = 256  # pictures measured at once: what is small is measured together
 
 
 def run(config: Config | Mapping[str, Any] | str | Path, *, overwrite: bool = False) -> Run:
@@ -66,7 +70,7 @@ def calibrate(dataset: Any, **options: Any) -> Calibration:
     return calibration.calibrate(audit(dataset, **options))
 
 
-def hash_images(images: Sequence[Any], *, algorithm: str, bits: int = 64, mode: str = "compat") -> NDArray[np.uint8]:
+def hash_images(images: Sequence[Any], *, algorithm: str, bits: int = 64, mode: str = "fast") -> NDArray[np.uint8]:
     """Codes of pictures given as paths, encoded bytes or PIL images: uint8, shape (n, bits // 8).
 
     Files are normalised as in a run (orientation, transparency, depth). Raises `SourceError` for the first picture that
@@ -81,9 +85,16 @@ def hash_images(images: Sequence[Any], *, algorithm: str, bits: int = 64, mode: 
         )
         if value not in allowed
     ]
+    if algorithm == "pdq" and bits != PDQ_BITS:
+        problems.append(f"bits: got {bits!r}; pdq has {PDQ_BITS} bits only.")
     if problems:
         raise ConfigError(*problems)
-    return MODES[mode]([_normalised(image, place) for place, image in enumerate(images)], algorithm, bits)
+    settings = HashConfig()
+    setup = Setup((algorithm,), bits, mode, settings.background, settings.max_pixels)
+    codes = np.empty((len(images), bits // 8), dtype=np.uint8)
+    for start in range(0, len(images), _BATCH):
+        codes[start : start + _BATCH] = _codes(images[start : start + _BATCH], start, setup)
+    return codes
 
 
 def options_to_settings(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -125,14 +136,21 @@ def _run(dataset: Any, options: Mapping[str, Any]) -> Run:
     return pipeline.run(build(settings), dataset, overwrite=overwrite)
 
 
-def _normalised(image: Any, place: int) -> Image.Image:
-    settings = HashConfig()
-    if isinstance(image, Image.Image):
-        return normalise(image, settings.background)
-    data = image if isinstance(image, bytes) else read_bytes(bytes(Path(image)), None)
-    picture = data if isinstance(data, Unreadable) else open_picture(data, max_pixels=settings.max_pixels)
-    if isinstance(picture, Unreadable):
-        name = f"images[{place}]" if isinstance(image, bytes) else repr(str(image))
-        message = f"{name}: {picture.status}: {picture.detail}."
-        raise SourceError(message)
-    return picture.image
+def _codes(images: Sequence[Any], start: int, setup: Setup) -> NDArray[np.uint8]:
+    """Codes of some images; `start` is the place of the first among all, for messages."""
+    (algorithm,) = setup.algorithms
+    codes = np.empty((len(images), setup.bits // 8), dtype=np.uint8)
+    decoded = [k for k, image in enumerate(images) if isinstance(image, Image.Image)]
+    pictures = [normalise(images[k], setup.background) for k in decoded]
+    codes[decoded] = picture_codes(pictures, algorithm, setup.bits, setup.mode)
+    stored = [k for k, image in enumerate(images) if not isinstance(image, Image.Image)]
+    contents = [images[k] if isinstance(images[k], bytes) else read_bytes(bytes(Path(images[k])), None) for k in stored]
+    columns = measure(contents, setup)
+    for k, status, detail in zip(stored, columns["status"].to_pylist(), columns["detail"].to_pylist(), strict=True):
+        if status != "ok":
+            name = f"images[{start + k}]" if isinstance(images[k], bytes) else repr(str(images[k]))
+            message = f"{name}: {status}: {detail}."
+            raise SourceError(message)
+    if stored:
+        codes[stored] = [np.frombuffer(code, np.uint8) for code in columns[algorithm].to_pylist()]
+    return codes

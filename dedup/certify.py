@@ -14,6 +14,7 @@ from dedup import graph
 from dedup.config import Resolved
 from dedup.errors import SourceError
 from dedup.formats import Source, read_bytes
+from dedup.hashers.setup import Setup
 from dedup.images import Unreadable, file_digest
 from dedup.lists import NOT_JUDGED, Judged
 from dedup.stages import hashes as measuring
@@ -31,7 +32,7 @@ def certificate(
     written: Source,
     known: pa.Table,
     expected: Mapping[str | None, pa.ChunkedArray],
-    setup: measuring.Setup,
+    setup: Setup,
     resolved: Resolved,
     judged: Judged = NOT_JUDGED,
     *,
@@ -117,7 +118,7 @@ def _in_any_order(digests: Mapping[str | None, pa.ChunkedArray]) -> dict[str | N
     return {split: of.take(pc.sort_indices(of)) for split, of in digests.items()}
 
 
-def _read(written: Source, setup: measuring.Setup) -> tuple[pa.ChunkedArray, pa.Table]:
+def _read(written: Source, setup: Setup) -> tuple[pa.ChunkedArray, pa.Table]:
     """The digests of the written bytes, in the order of the source, and what is measured where there are none."""
     measure = measuring.start(asdict(setup))
     digests: list[pa.Array] = []

@@ -1,20 +1,22 @@
 """One pair explained."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
-from PIL import Image
 
-from dedup.config import ALGORITHMS, AUTO_CAP_PER_64_BITS, AUTO_MIN_SIMILARITY, HashConfig
+from dedup.config import ALGORITHMS, AUTO_CAP_PER_64_BITS, AUTO_MIN_SIMILARITY, PDQ_BITS, HashConfig
 from dedup.errors import SourceError
 from dedup.formats import read_bytes
-from dedup.hashers import MODES
-from dedup.hashers.thumbnail import MIN_INFORMATION, information, thumbnail
-from dedup.images import Picture, Unreadable, file_digest, open_picture, turned
-from dedup.search import pack
-from dedup.tables import TRANSFORMS
+from dedup.hashers.measure import measure
+from dedup.hashers.setup import Setup
+from dedup.hashers.thumbnail import MIN_INFORMATION
+from dedup.images import Unreadable, open_picture
+from dedup.tables import THUMBNAIL_SIDE, TRANSFORMS, code_column
 from dedup.verify import similarities
 
 
@@ -37,8 +39,10 @@ class Comparison:
 
     a: Side
     b: Side
+    mode: str  # of the codes: that of a run with defaults
     same_bytes: bool
-    same_pixels: bool
+    same_class: bool  # a run in this mode takes them for identical pictures without a search
+    same_pixels: bool  # both decoded in full
     distances: dict[str, int]  # bits that differ, per algorithm
     bits: int  # of each code
     similarity: float  # 0..1
@@ -51,7 +55,7 @@ class Comparison:
     @property
     def kind(self) -> str | None:
         """What a run with default settings calls the pair: bytes, pixels, near, or None for no pair."""
-        if self.same_bytes or self.same_pixels:
+        if self.same_bytes or self.same_class:
             return "bytes" if self.same_bytes else "pixels"
         return "near" if self._near(self.distances, self.similarity) else None
 
@@ -73,7 +77,8 @@ class Comparison:
         if kind == "pixels":
             return "The same pixels in different files."
         if kind == "near":
-            return f"Near-duplicates: similarity {self.similarity:.3f} ≥ {self.min_similarity}."
+            decoded = " Decoded in full, their pixels are the same." if self.same_pixels else ""
+            return f"Near-duplicates: similarity {self.similarity:.3f} ≥ {self.min_similarity}.{decoded}"
         if min(self.a.information, self.b.information) < MIN_INFORMATION:
             return "No pair: one of them is blank, flat or a bare gradient, and their pixels differ."
         if self.turned_pair:
@@ -94,35 +99,37 @@ def compare(a: str | Path | bytes, b: str | Path | bytes, *, bits: int = 64) -> 
 
     Raises `SourceError` when one of them cannot be read.
     """
-    settings = HashConfig()
-    names, contents, pictures = [], [], []
+    names, contents = [], []
     for side, given in (("a", a), ("b", b)):
-        name = f"the bytes given as {side}" if isinstance(given, bytes) else str(given)
-        data = given if isinstance(given, bytes) else read_bytes(bytes(Path(given)), None)
-        picture = data if isinstance(data, Unreadable) else open_picture(data, max_pixels=settings.max_pixels)
-        if isinstance(data, Unreadable) or isinstance(picture, Unreadable):
-            bad = data if isinstance(data, Unreadable) else picture
-            message = f"{name}: {bad.status}: {bad.detail}."  # type: ignore[union-attr]
+        names.append(f"the bytes given as {side}" if isinstance(given, bytes) else str(given))
+        contents.append(given if isinstance(given, bytes) else read_bytes(bytes(Path(given)), None))
+    settings = HashConfig()
+    algorithms = tuple(name for name in ALGORITHMS if name != "pdq" or bits == PDQ_BITS)
+    turned = TRANSFORMS[1:]
+    setup = Setup(algorithms, bits, settings.mode, settings.background, settings.max_pixels, turned)
+    table = pa.table(measure(contents, setup))
+    for name, row in zip(names, table.select(["status", "detail"]).to_pylist(), strict=True):
+        if row["status"] != "ok":
+            message = f"{name}: {row['status']}: {row['detail']}."
             raise SourceError(message)
-        names.append(name)
-        contents.append(data)
-        pictures.append(picture)
-    small = np.stack([thumbnail(picture.image) for picture in pictures])
-    image_a, image_b = (picture.image for picture in pictures)
+    of_a, of_b = table.to_pylist()
+    small = np.stack([np.frombuffer(row["thumbnail"], np.uint8).reshape(THUMBNAIL_SIDE, -1) for row in (of_a, of_b)])
     turns = np.arange(len(TRANSFORMS), dtype=np.uint8)
     alike = similarities(small, np.zeros(len(turns), np.int64), np.ones(len(turns), np.int64), turns)
     best = 1 + int(np.argmax(alike[1:]))
     return Comparison(
-        a=_side(names[0], contents[0], pictures[0], small[0]),
-        b=_side(names[1], contents[1], pictures[1], small[1]),
-        same_bytes=file_digest(contents[0]) == file_digest(contents[1]),
-        same_pixels=pictures[0].pixel_digest == pictures[1].pixel_digest,
-        distances={name: _distance([image_a, image_b], name, bits) for name in ALGORITHMS},
+        a=_side(names[0], contents[0], of_a, small[0]),
+        b=_side(names[1], contents[1], of_b, small[1]),
+        mode=settings.mode,
+        same_bytes=of_a["file_digest"] == of_b["file_digest"],
+        same_class=of_a["pixel_digest"] == of_b["pixel_digest"],
+        same_pixels=_same_pixels(contents, settings),
+        distances={name: _distance(of_a[name], of_b[name]) for name in algorithms},
         bits=bits,
         similarity=float(alike[0]),
         best_turn=TRANSFORMS[best],
         turned_distances={
-            name: _distance([image_a, turned(image_b, TRANSFORMS[best])], name, bits) for name in ALGORITHMS
+            name: _distance(of_a[name], of_b[code_column(name, TRANSFORMS[best])]) for name in algorithms
         },
         turned_similarity=float(alike[best]),
         max_distance=AUTO_CAP_PER_64_BITS * bits // 64,
@@ -130,10 +137,20 @@ def compare(a: str | Path | bytes, b: str | Path | bytes, *, bits: int = 64) -> 
     )
 
 
-def _side(name: str, data: bytes, picture: Picture, small: NDArray[np.uint8]) -> Side:
-    return Side(name, len(data), picture.width, picture.height, picture.format, information(small), small)
+def _same_pixels(contents: Sequence[bytes | Unreadable], settings: HashConfig) -> bool:
+    """Both decoded in full, whatever the mode."""
+    digests = set()
+    for content in contents:
+        if isinstance(content, bytes):
+            decoded = open_picture(content, max_pixels=settings.max_pixels, background=settings.background)
+            digests.add(None if isinstance(decoded, Unreadable) else decoded.pixel_digest)
+    return len(digests) == 1 and None not in digests
 
 
-def _distance(images: list[Image.Image], algorithm: str, bits: int) -> int:
-    a, b = pack(MODES[HashConfig().mode](images, algorithm, bits))
-    return int(np.bitwise_count(a ^ b).sum())
+def _side(name: str, content: bytes | Unreadable, row: Mapping[str, Any], small: NDArray[np.uint8]) -> Side:
+    n_bytes = len(content) if isinstance(content, bytes) else 0
+    return Side(name, n_bytes, row["width"], row["height"], row["format"], row["information"], small)
+
+
+def _distance(a: bytes, b: bytes) -> int:
+    return (int.from_bytes(a) ^ int.from_bytes(b)).bit_count()

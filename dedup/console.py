@@ -182,7 +182,7 @@ def comparison(found: "Comparison") -> RenderableType:
     measures.add_row("same bytes", "yes" if found.same_bytes else "no")
     measures.add_row("same pixels", "yes" if found.same_pixels else "no")
     for name, bits in found.distances.items():
-        measures.add_row(f"{name} distance", f"{bits} of {found.bits} bits")
+        measures.add_row(f"{name} distance, {found.mode}", f"{bits} of {found.bits} bits")
     measures.add_row("similarity", f"{found.similarity:.3f}")
     if found.turned_similarity > found.similarity:
         measures.add_row(f"similarity, b turned: {found.best_turn}", f"{found.turned_similarity:.3f}")

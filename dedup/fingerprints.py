@@ -12,7 +12,7 @@ import pyarrow as pa
 from dedup import tables
 from dedup.config import LISTS, Config, Resolved
 from dedup.formats import Source, parts_of
-from dedup.stages.hashes import Setup
+from dedup.hashers.setup import Setup
 from dedup.versions import VERSIONS
 
 NO_LISTS: Final[Mapping[str, str]] = MappingProxyType({})

@@ -9,18 +9,20 @@ What is decided here, once, before anything is measured:
 - colour profiles are not applied.
 """
 
-import hashlib
 import re
 import struct
 import warnings
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
 from io import BytesIO
 from typing import Final
 
 import numpy as np
+from blake3 import blake3
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
@@ -111,8 +113,8 @@ class Unreadable:
 
 
 def file_digest(data: bytes) -> bytes:
-    """SHA-256 of the stored bytes, 32 bytes."""
-    return hashlib.sha256(data).digest()
+    """BLAKE3 of the stored bytes, 32 bytes."""
+    return blake3(data).digest()
 
 
 def open_picture(data: bytes, *, max_pixels: int, background: str = "#ffffff") -> Picture | Unreadable:
@@ -148,14 +150,28 @@ def normalise(image: Image.Image, background: str = "#ffffff") -> Image.Image:
     return _eight_bit(_upright(image), background)[0]
 
 
+def orientation_of(data: bytes) -> int | None:
+    """The EXIF orientation as Pillow finds it, for metadata that need its patience."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            with Image.open(BytesIO(data), formats=_known_formats()) as opened:
+                return _orientation(opened)
+        except _DECODER_ERRORS:
+            return None
+
+
 def turned(image: Image.Image, transform: str) -> Image.Image:
     """The picture in one of the eight orientations of `tables.TRANSFORMS`."""
     method = ORIENTED[transform]
     return image if method is None else image.transpose(method)
 
 
+@cache
 def _known_formats() -> tuple[str, ...]:
     Image.init()
+    with suppress(ImportError):  # the extra `heif`
+        import_module("pillow_heif").register_heif_opener()
     return tuple(name for name in FORMATS if name in Image.OPEN)
 
 
@@ -230,12 +246,16 @@ def _lossless(opened: Image.Image, data: bytes) -> bool:
 
 
 def _upright(image: Image.Image) -> Image.Image:
+    method = _TRANSPOSE.get(_orientation(image) or 1)
+    return image if method is None else image.transpose(method)
+
+
+def _orientation(image: Image.Image) -> int | None:
     try:
         orientation = image.getexif().get(_ORIENTATION_TAG)
     except _DECODER_ERRORS:  # broken metadata says nothing about the pixels
-        return image
-    method = _TRANSPOSE.get(orientation) if isinstance(orientation, int) else None
-    return image if method is None else image.transpose(method)
+        return None
+    return orientation if isinstance(orientation, int) else None
 
 
 def _eight_bit(image: Image.Image, background: str) -> tuple[Image.Image, bytes]:
@@ -279,7 +299,7 @@ def _scaled(image: Image.Image) -> tuple[Image.Image, bytes]:
 
 
 def _pixel_digest(pixels: NDArray[np.generic]) -> bytes:
-    """SHA-256 of shape, type and values, so that 10 × 20 is not 20 × 10 and grey is not one channel of three."""
-    digest = hashlib.sha256(f"{pixels.shape} {pixels.dtype.str}".encode())
-    digest.update(np.ascontiguousarray(pixels).data)
+    """BLAKE3 of shape, type and values, so that 10 × 20 is not 20 × 10 and grey is not one channel of three."""
+    digest = blake3(f"{pixels.shape} {pixels.dtype.str}".encode())
+    digest.update(np.ascontiguousarray(pixels).tobytes())
     return digest.digest()

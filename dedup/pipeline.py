@@ -14,6 +14,7 @@ from dedup.engines import choose
 from dedup.errors import ConfigError
 from dedup.fingerprints import run_info, source_info
 from dedup.formats import check_movable, check_writable, open_source, parts_of
+from dedup.hashers.setup import Setup
 from dedup.lists import judge, places, read_lists
 from dedup.output import output_folder, refuse_push, write_certified, write_report
 from dedup.report.components import components
@@ -23,7 +24,7 @@ from dedup.stages.candidates import candidates, radius
 from dedup.stages.chains import chains
 from dedup.stages.decisions import decisions
 from dedup.stages.groups import groups
-from dedup.stages.hashes import BATCH_ROWS, WORK, Setup, hashes
+from dedup.stages.hashes import BATCH_ROWS, WORK, hashes
 from dedup.stages.leakage import leakage
 from dedup.stages.pairs import pairs
 from dedup.stored_run import load, read_manifest, refuse_what_was_not_searched, reopen

@@ -42,7 +42,7 @@ ORIENTATIONS: Final = {"upright": (), "mirrored": ("mirror",), "all": TRANSFORMS
 """What `search.orientations` searches besides the identity."""
 
 THUMBNAIL_SIDE: Final = 32  # pixels
-DIGEST_BYTES: Final = 32  # SHA-256
+DIGEST_BYTES: Final = 32  # BLAKE3
 ROWS_PER_GROUP: Final = 65_536  # of a stored table: some rows are read without the others
 
 MANIFEST: Final = pa.schema(
@@ -73,6 +73,7 @@ def hashes_schema(code_bytes: Mapping[str, int]) -> pa.Schema:
             pa.field("information", pa.float32()),
             pa.field("compression", pa.float32()),
             *(pa.field(name, pa.binary(n_bytes)) for name, n_bytes in code_bytes.items()),
+            *([pa.field("pdq_quality", pa.uint8())] if "pdq" in code_bytes else []),
             pa.field("thumbnail", pa.binary(THUMBNAIL_SIDE * THUMBNAIL_SIDE)),
         ]
     )

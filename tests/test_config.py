@@ -74,21 +74,12 @@ def test_a_distance_beyond_the_code_is_named_beside_other_problems() -> None:
     assert any("search.max_distance" in line and "65" in line for line in found)
 
 
-@pytest.mark.parametrize(
-    ("key", "value"),
-    [
-        ("hash.algorithms", "pdq"),
-        ("hash.mode", "fast"),
-    ],
-)
-def test_what_is_not_built_yet_is_refused_by_name(key: str, value: str) -> None:
-    """Values that the design names and this version lacks are told apart from mistakes."""
-    section, _, name = key.partition(".")
-    (line,) = problems({section: {name: value}})
+def test_pdq_has_one_width() -> None:
+    """PDQ with other than its 256 bits is an error that says what to set."""
+    (line,) = problems({"hash": {"algorithms": ["pdq"]}})
 
-    assert key in line
-    assert f"{value!r} is not built yet" in line
-    assert "Allowed now: " in line
+    assert "hash.bits: got 64; pdq has 256 bits only. Set hash.bits: 256" in line
+    assert build({"hash": {"algorithms": ["pdq", "phash"], "bits": 256}}).hash.bits == 256
 
 
 @pytest.mark.parametrize(

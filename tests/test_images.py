@@ -253,9 +253,11 @@ def test_a_shuffled_picture_is_another_one() -> None:
     )
 
 
-def test_file_digest_is_sha256() -> None:
-    """The digest of a file is its SHA-256, as any other tool computes it."""
-    assert file_digest(b"abc").hex() == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+def test_file_digest_is_blake3() -> None:
+    """The digest of a file is its BLAKE3, as any other tool computes it: the published value for no bytes."""
+    expected = "af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262"
+
+    assert expected == file_digest(b"").hex()
 
 
 # --- depth ------------------------------------------------------------------------------------------------------------

@@ -108,7 +108,7 @@ class TestCaltech:
         assert share >= 0.9, f"{share:.2f} of {len(wanted)}"
 
     def test_compat_codes(self, run: dedup.Run, shared_data: Path) -> None:
-        """On 50 photos the stored codes and those of hash_images are ImageHash's own."""
+        """On 50 photos the codes of hash_images are ImageHash's own, and the stored ones of mode fast are close."""
         rows = {name: path for name, path, _, _ in rows_of(shared_data)}
         chosen = random.Random(2).sample(range(len(run.manifest)), 50)
         functions = {
@@ -126,7 +126,9 @@ class TestCaltech:
             codes = dedup.hash_images(paths, algorithm=name, mode="compat")
             assert expected == [bytes(code).hex() for code in codes]
             if name in run.hashes.column_names:
-                assert expected == [run.hashes[name][sample].as_py().hex() for sample in chosen]
+                stored = [run.hashes[name][sample].as_py() for sample in chosen]
+                apart = [(int(a, 16) ^ int.from_bytes(b)).bit_count() for a, b in zip(expected, stored, strict=True)]
+                assert sum(apart) <= 0.7 * len(apart)
 
 
 class TestPhotos:

@@ -8,9 +8,10 @@ from pydantic import model_validator as check
 from dedup.config.dataset import DatasetConfig
 from dedup.config.values import Count, Section, Share, as_max_distance, as_names, as_similarity, distinct, one_of
 
-ALGORITHMS: Final = ("ahash", "phash", "dhash", "whash")
+ALGORITHMS: Final = ("ahash", "phash", "dhash", "whash", "pdq")
 BITS: Final = (64, 256, 1024)
 LISTS: Final = ("allow_list", "deny_list", "prefer_list")
+PDQ_BITS: Final = 256
 
 
 class HashConfig(Section):
@@ -23,9 +24,16 @@ class HashConfig(Section):
         AfterValidator(distinct),
     ] = ("dhash", "phash")
     bits: Literal[64, 256, 1024] = 64
-    mode: Annotated[Literal["compat"], one_of("hash.mode", "compat")] = "compat"
+    mode: Annotated[Literal["fast", "compat"], one_of("hash.mode", "fast", "compat")] = "fast"
     background: Annotated[str, Field(pattern=r"^#[0-9a-fA-F]{6}$")] = "#ffffff"
     max_pixels: Count = 100_000_000
+
+    @check(mode="after")
+    def _width_is_there(self) -> Self:
+        if "pdq" in self.algorithms and self.bits != PDQ_BITS:
+            message = f"hash.bits: got {self.bits}; pdq has {PDQ_BITS} bits only. Set hash.bits: {PDQ_BITS}"
+            raise ValueError(message)
+        return self
 
 
 class SearchConfig(Section):

@@ -6,12 +6,6 @@ from typing import Annotated, Final
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictInt
 
-NOT_BUILT_YET: Final = {
-    "hash.algorithms": {"pdq"},
-    "hash.mode": {"fast"},
-}
-"""Values that the design names and this version refuses by name."""
-
 _CHAINS: Final = (
     "components chain: a like b and b like c puts c with a though they differ, and one such chain can take in "
     "thousands. Only a picture with a direct match that is kept is dropped. summary.json counts the components"
@@ -26,12 +20,9 @@ REFUSED: Final = {
 
 
 def one_of(key: str, *allowed: str) -> BeforeValidator:
-    """Accepts one of the allowed words; names those that are not built yet as such."""
+    """Accepts one of the allowed words."""
 
     def validate(value: object) -> object:
-        if isinstance(value, str) and value in NOT_BUILT_YET.get(key, ()):
-            message = f"{value!r} is not built yet. Allowed now: {', '.join(allowed)}"
-            raise ValueError(message)
         if isinstance(value, str) and value in REFUSED.get(key, {}):
             message = f"{value!r} is refused: {REFUSED[key][value]}. Allowed: {', '.join(allowed)}"
             raise ValueError(message)

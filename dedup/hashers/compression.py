@@ -1,5 +1,6 @@
 """How much a picture was compressed, for choosing the better of two copies."""
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -27,8 +28,13 @@ def compression(picture: Picture) -> float | None:
     lossy formats and palettes.
     """
     if picture.luma_steps is not None:
-        return float(np.mean([picture.luma_steps[8 * y + x] for y, x in _LOWEST_AC]))
+        return of_steps(picture.luma_steps)
     return _estimate(np.asarray(picture.image.convert("L"), dtype=np.float64)) if picture.lossless else None
+
+
+def of_steps(luma_steps: Sequence[int]) -> float:
+    """The measure from a JPEG's own table of quantisation steps, row by row."""
+    return sum(luma_steps[8 * y + x] for y, x in _LOWEST_AC) / len(_LOWEST_AC)
 
 
 def _estimate(grey: NDArray[np.float64]) -> float:

@@ -1,17 +1,21 @@
 """The thumbnail that verification compares, and how much structure there is in it."""
 
+from typing import Final
+
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from dedup.hashers.resampling import Target
 from dedup.tables import THUMBNAIL_SIDE
 
 MIN_INFORMATION = 1.0
 """Grey levels. Below it a code is decided by noise, so the picture skips the near-duplicate join."""
 
-_ramp = np.linspace(-1.0, 1.0, THUMBNAIL_SIDE)
-_PLANE = np.stack([np.ones((THUMBNAIL_SIDE, THUMBNAIL_SIDE)), *np.meshgrid(_ramp, _ramp)]).reshape(3, -1)
-_PLANE /= np.linalg.norm(_PLANE, axis=1, keepdims=True)  # orthonormal: the ramps are centred
+TARGET: Final = Target(THUMBNAIL_SIDE, THUMBNAIL_SIDE, "bilinear")
+
+_RAMP: Final = 2 * np.arange(THUMBNAIL_SIDE, dtype=np.int64) - (THUMBNAIL_SIDE - 1)
+_RAMP_SQUARED: Final = int((_RAMP**2).sum()) * THUMBNAIL_SIDE
 
 
 def thumbnail(image: Image.Image) -> NDArray[np.uint8]:
@@ -20,12 +24,16 @@ def thumbnail(image: Image.Image) -> NDArray[np.uint8]:
     return np.asarray(image.convert("L").resize(side, Image.Resampling.BILINEAR), dtype=np.uint8)
 
 
-def information(grey: NDArray[np.uint8]) -> float:
-    """Root mean square of what is left of the thumbnail without its best-fitting plane, in grey levels.
+def information(grey: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Root mean square of what is left of each thumbnail (..., 32, 32) without its best-fitting plane, in grey levels.
 
     Zero for a blank picture and for a bare gradient, whose codes are decided by rounding. One white pixel on black
     gives 8, the faintest line drawing more than 1.
     """
-    values = grey.astype(np.float64).reshape(-1)
-    rest = values - (_PLANE @ values) @ _PLANE
-    return float(np.sqrt(np.mean(rest * rest)))
+    values = grey.astype(np.int64)  # whole numbers: a picture's value does not depend on its batch
+    n = THUMBNAIL_SIDE * THUMBNAIL_SIDE
+    total, squares = values.sum(axis=(-1, -2)), (values * values).sum(axis=(-1, -2))
+    across, down = (values * _RAMP).sum(axis=(-1, -2)), (values * _RAMP[:, None]).sum(axis=(-1, -2))
+    rest = squares - total**2 / n - (across**2 + down**2) / _RAMP_SQUARED
+    root: NDArray[np.float64] = np.sqrt(np.maximum(rest, 0) / n)
+    return root

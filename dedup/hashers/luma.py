@@ -1,0 +1,98 @@
+"""Stored bytes to the luma on which everything is measured in mode `fast`.
+
+A plain JPEG is decoded to luma only, at a fraction of its size; anything else is decoded in full, and box-averaged.
+"""
+
+import math
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from dedup import jpeg
+from dedup.hashers.compression import compression, of_steps
+from dedup.hashers.resampling import Plane
+from dedup.hashers.setup import Setup
+from dedup.hashers.turns import TURNS
+from dedup.images import Unreadable, open_picture, orientation_of
+
+_TURN_OF_EXIF: Final = {
+    2: "mirror", 3: "rotate180", 4: "flip", 5: "transpose", 6: "rotate270", 7: "transverse", 8: "rotate90",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Luma:
+    """A picture's grey levels, and what its file says about it."""
+
+    plane: Plane
+    width: int  # pixels of the picture, upright
+    height: int
+    format: str
+    compression: float | None
+    pixel_digest: bytes
+    from_stream: bool  # the digest is that of a JPEG's coded picture, not of its pixels
+
+
+def open_luma(data: bytes, setup: Setup) -> Luma | Unreadable:
+    """The luma, or why there is none: a status is always Pillow's word, in either mode."""
+    found = jpeg.header(data)
+    if found is not None and found.width * found.height <= setup.max_pixels:
+        levels = jpeg.luma(data, min_side(setup.bits))
+        if levels is not None:
+            return _of_jpeg(data, found, levels, setup.bits)
+    picture = open_picture(data, max_pixels=setup.max_pixels, background=setup.background)
+    if isinstance(picture, Unreadable):
+        return picture
+    return Luma(
+        plane=luma_of(picture.image, setup.bits),
+        width=picture.width,
+        height=picture.height,
+        format=picture.format,
+        compression=compression(picture),
+        pixel_digest=picture.pixel_digest,
+        from_stream=False,
+    )
+
+
+def min_side(bits: int) -> int:
+    """Pixels that the shorter side of a luma keeps for codes of so many bits, if it has them: 128 for 64."""
+    return 16 * math.isqrt(bits)
+
+
+def luma_of(image: Image.Image, bits: int) -> Plane:
+    """Grey levels of a picture; each axis divided by the whole factor that leaves twice the side that codes need."""
+    luma = image if image.mode == "L" else image.convert("L")
+    keep = 2 * min_side(bits)
+    across, down = max(luma.width // keep, 1), max(luma.height // keep, 1)
+    small = luma if across == down == 1 else luma.reduce((across, down))
+    return Plane(np.asarray(small), luma.height / down, luma.width / across)
+
+
+def _of_jpeg(data: bytes, found: jpeg.Header, levels: NDArray[np.uint8], bits: int) -> Luma:
+    orientation = orientation_of(data) if found.orientation is None else found.orientation
+    width, height = found.width, found.height
+    turn = _TURN_OF_EXIF.get(orientation or 1, "identity")
+    if TURNS[turn][0]:
+        width, height = height, width
+    return Luma(
+        plane=replace(_plane(levels, found, bits), turn=turn),
+        width=width,
+        height=height,
+        format="JPEG",
+        compression=None if found.luma_steps is None else of_steps(found.luma_steps),
+        pixel_digest=jpeg.stream_digest(data, found, turn),
+        from_stream=True,
+    )
+
+
+def _plane(levels: NDArray[np.uint8], found: jpeg.Header, bits: int) -> Plane:
+    """Scaled by n/8, a side is rounded up: its last pixel lies partly outside the picture."""
+    eighths = next(n for n in range(8, 0, -1) if (-(-found.height * n // 8), -(-found.width * n // 8)) == levels.shape)
+    height, width = found.height * eighths / 8, found.width * eighths / 8
+    if max(levels.shape) < 4 * min_side(bits):
+        return Plane(levels, height, width)
+    plane = luma_of(Image.fromarray(levels), bits)
+    return Plane(plane.levels, plane.height * height / levels.shape[0], plane.width * width / levels.shape[1])

@@ -1,0 +1,232 @@
+"""Pictures made small, exactly: the same values on any machine, in any batch and in any of the eight orientations.
+
+Each axis has its own weights, as in Pillow's resize. They are whole numbers, so every sum is exact in floating point
+and its order does not matter. That is why turning the small picture is the same as making the turned picture small.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dedup.compiled import compiled
+from dedup.hashers.turns import TURNS, turned
+
+_ONE: Final = 1 << 14
+"""Weights of one output sum to this. 255 × 1.5 × 2¹⁴ < 2²⁴, so 32-bit floats hold the first axis exactly: the absolute
+values of lanczos weights sum to at most 1.4."""
+
+SCALE: Final = _ONE * _ONE
+"""What one grey level comes to in the raw output."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A small picture that is asked for."""
+
+    rows: int
+    columns: int
+    kernel: str  # lanczos, bilinear, haar or tent
+
+
+@dataclass(frozen=True, slots=True)
+class Plane:
+    """Grey levels, and how much of them is the picture."""
+
+    levels: NDArray[np.uint8]  # (rows, columns), at least 1 × 1
+    height: float  # of the picture, in rows: the last one may lie partly outside
+    width: float  # in columns
+    turn: str = "identity"  # the orientation in which the levels show the picture
+
+
+def whole(levels: NDArray[np.uint8]) -> Plane:
+    """A plane that is the picture from edge to edge."""
+    return Plane(levels, float(levels.shape[0]), float(levels.shape[1]))
+
+
+def shrink(planes: Sequence[Plane], targets: Sequence[Target]) -> list[NDArray[np.float64]]:
+    """Each picture at each target's size: one array per target, shape (n, rows, columns), whole numbers × `SCALE`."""
+    small = [np.empty((len(planes), target.rows, target.columns)) for target in targets]
+    alike: dict[tuple[Any, ...], list[int]] = {}
+    for place, plane in enumerate(planes):
+        alike.setdefault((plane.levels.shape, plane.height, plane.width, plane.turn), []).append(place)
+    for (shape, height, width, turn), places in alike.items():
+        asked = [Target(t.columns, t.rows, t.kernel) for t in targets] if TURNS[turn][0] else targets
+        rows, columns = _axes(shape, height, width, tuple(asked))
+        first = planes[places[0]].levels
+        stack = first[None] if len(places) == 1 else np.stack([planes[place].levels for place in places])
+        ends = columns.ends
+        raw = np.empty((len(places), ends[-1]))
+        _shrink(np.ascontiguousarray(stack), *rows.arrays, *columns.arrays, raw)
+        for into, target, stop in zip(small, asked, ends, strict=True):
+            start = stop - target.rows * target.columns
+            into[places] = turned(raw[:, start:stop].reshape(-1, target.rows, target.columns), turn)
+    return small
+
+
+def grey(raw: NDArray[np.float64]) -> NDArray[np.uint8]:
+    """Raw values as grey levels, rounded to the nearest."""
+    levels: NDArray[np.uint8] = np.clip(np.floor(raw / SCALE + 0.5), 0, 255).astype(np.uint8)
+    return levels
+
+
+@dataclass(frozen=True, slots=True)
+class _Axis:
+    """How one axis of all targets is made, one after the other."""
+
+    arrays: tuple[NDArray[Any], ...]  # outputs per target; first input, last + 1 and first weight per output; weights
+    ends: tuple[int, ...]  # where each target's values end among those of one picture
+
+
+@lru_cache(maxsize=4096)
+def _axes(shape: tuple[int, int], height: float, width: float, targets: tuple[Target, ...]) -> tuple[_Axis, _Axis]:
+    ends = tuple(np.cumsum([target.rows * target.columns for target in targets]).tolist())
+    short = int(min(height, width))
+    rows = tuple((target.rows, target.kernel) for target in targets)
+    columns = tuple((target.columns, target.kernel) for target in targets)
+    return _Axis(_axis(shape[0], height, rows, short), ends), _Axis(_axis(shape[1], width, columns, short), ends)
+
+
+def _axis(length: int, extent: float, outputs: Sequence[tuple[int, str]], short: int) -> tuple[NDArray[Any], ...]:
+    parts = [_weights(length, extent, n, kernel, short if kernel == "haar" else 0) for n, kernel in outputs]
+    counts = np.array([n for n, _ in outputs])
+    starts, stops, weights = (np.concatenate([part[k] for part in parts]) for k in range(3))
+    at = np.concatenate([[0], np.cumsum(stops - starts)[:-1]])
+    return counts, starts, stops, at, weights
+
+
+@lru_cache(maxsize=8192)
+def _weights(length: int, extent: float, n: int, kernel: str, short: int) -> tuple[NDArray[Any], ...]:
+    """First input, last + 1, and the weights between them, of each of n outputs, for levels of some length."""
+    matrix = _KERNELS[kernel](length, extent, n, short)
+    numbers = _numbers(matrix, symmetrical=extent == length)
+    there = [np.flatnonzero(row)[[0, -1]] for row in numbers]
+    starts, stops = np.array([first for first, _ in there]), np.array([last + 1 for _, last in there])
+    parts = [row[start:stop] for row, start, stop in zip(numbers, starts, stops, strict=True)]
+    return starts, stops, np.concatenate(parts).astype(np.float32)
+
+
+def _numbers(matrix: NDArray[np.float64], *, symmetrical: bool) -> NDArray[np.float64]:
+    """The weights as whole numbers that sum to `_ONE`, and the same from either end where the picture is whole."""
+    n, length = matrix.shape
+    numbers: NDArray[np.float64] = np.rint(matrix * _ONE)
+    if symmetrical and n % 2:  # the middle output is symmetrical in itself
+        middle = numbers[n // 2] = np.rint((matrix[n // 2] + matrix[n // 2][::-1]) * (_ONE // 2))
+        missing = _ONE - middle.sum()
+        middle[length // 2] += missing - missing // 2
+        middle[(length - 1) // 2] += missing // 2
+    numbers[np.arange(n), numbers.argmax(axis=1)] += _ONE - numbers.sum(axis=1)
+    if symmetrical:
+        numbers[n - n // 2 :] = numbers[: n // 2][::-1, ::-1]
+    return numbers
+
+
+def _convolved(length: int, extent: float, n: int, *, support: float, kernel: Any) -> NDArray[np.float64]:
+    """Weights as Pillow's resize has them: the kernel is as wide as the reduction asks for."""
+    if length == n == extent:
+        return np.eye(n)
+    step = extent / n
+    scale = max(step, 1.0)
+    centres = (np.arange(n) + 0.5) * step
+    offsets = (np.arange(length) + 0.5 - centres[:, None]) / scale
+    first = np.maximum(np.floor(centres - support * scale + 0.5), 0)
+    last = np.minimum(np.floor(centres + support * scale + 0.5), length)
+    inside = (np.arange(length) >= first[:, None]) & (np.arange(length) < last[:, None])
+    values = np.where(inside, kernel(offsets), 0.0)
+    weights: NDArray[np.float64] = values / values.sum(axis=1, keepdims=True)
+    return weights
+
+
+def _lanczos(length: int, extent: float, n: int, _short: int) -> NDArray[np.float64]:
+    def kernel(x: NDArray[np.float64]) -> NDArray[np.float64]:
+        values: NDArray[np.float64] = np.sinc(x) * np.sinc(x / 3) * (np.abs(x) < 3)
+        return values
+
+    return _convolved(length, extent, n, support=3.0, kernel=kernel)
+
+
+def _bilinear(length: int, extent: float, n: int, _short: int) -> NDArray[np.float64]:
+    return _convolved(length, extent, n, support=1.0, kernel=lambda x: np.maximum(1 - np.abs(x), 0))
+
+
+def _haar(length: int, extent: float, n: int, short: int) -> NDArray[np.float64]:
+    """Lanczos to the largest power of two that the shorter side holds, then the mean of each of n parts."""
+    side = max(1 << (max(short, 1).bit_length() - 1), n)
+    means: NDArray[np.float64] = _lanczos(length, extent, side, short).reshape(n, side // n, length).mean(axis=1)
+    return means
+
+
+def _tent(length: int, extent: float, n: int, _short: int) -> NDArray[np.float64]:
+    """A box as wide as half an output, twice: the filter of PDQ, integrated over pixels."""
+    fine = 1 + 32 * n // length
+    edges = np.arange(length * fine + 1) * (n / (extent * fine)) - (np.arange(n)[:, None] + 0.5)
+    inside = np.clip(edges, -0.5, 0.5)
+    mass = 0.5 + 2 * inside - 2 * inside * np.abs(inside)  # of the tent, up to each edge
+    weights: NDArray[np.float64] = np.diff(mass, axis=1).reshape(n, length, fine).sum(axis=2)
+    weights /= weights.sum(axis=1, keepdims=True)
+    return weights
+
+
+_KERNELS: Final = {"lanczos": _lanczos, "bilinear": _bilinear, "haar": _haar, "tent": _tent}
+
+
+@compiled
+def _shrink(
+    stack: Any,
+    n_rows: Any,
+    row_start: Any,
+    row_stop: Any,
+    row_at: Any,
+    row_weights: Any,
+    n_columns: Any,
+    column_start: Any,
+    column_stop: Any,
+    column_at: Any,
+    column_weights: Any,
+    raw: Any,
+) -> None:
+    n, height, width = stack.shape
+    plain = np.empty((height, width), dtype=np.float32)
+    line = np.empty(width, dtype=np.float32)
+    for picture in range(n):
+        for y in range(height):
+            for x in range(width):
+                plain[y, x] = stack[picture, y, x]
+        out, row, column = 0, 0, 0
+        for target in range(len(n_rows)):
+            rows, columns = n_rows[target], n_columns[target]
+            narrow = np.empty((width, rows))
+            for k in range(rows):
+                line[:] = 0
+                at = row_at[row + k] - row_start[row + k]
+                y, stop = row_start[row + k], row_stop[row + k]
+                while y + 4 <= stop:  # four at a time: the line is read and written less often
+                    w0, w1 = row_weights[at + y], row_weights[at + y + 1]
+                    w2, w3 = row_weights[at + y + 2], row_weights[at + y + 3]
+                    r0, r1, r2, r3 = plain[y], plain[y + 1], plain[y + 2], plain[y + 3]
+                    for x in range(width):
+                        line[x] += (w0 * r0[x] + w1 * r1[x]) + (w2 * r2[x] + w3 * r3[x])
+                    y += 4
+                while y < stop:
+                    w0, r0 = row_weights[at + y], plain[y]
+                    for x in range(width):
+                        line[x] += w0 * r0[x]
+                    y += 1
+                for x in range(width):
+                    narrow[x, k] = line[x]
+            sums = np.empty(rows)
+            for m in range(columns):
+                sums[:] = 0
+                at = column_at[column + m] - column_start[column + m]
+                for x in range(column_start[column + m], column_stop[column + m]):
+                    wide = np.float64(column_weights[at + x])
+                    for k in range(rows):
+                        sums[k] += wide * narrow[x, k]
+                for k in range(rows):
+                    raw[picture, out + k * columns + m] = sums[k]
+            out += rows * columns
+            row += rows
+            column += columns

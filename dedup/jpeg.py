@@ -1,0 +1,142 @@
+"""JPEG files without their metadata: what the header says, the luma at the scale that hashing needs, and a digest.
+
+Only the plain kind is read here, which is nearly all there is: baseline or progressive, 8 bits, grey or YCbCr, decoded
+without a warning. For anything else the functions give None, and Pillow decides what the file is.
+"""
+
+import struct
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import simplejpeg
+from blake3 import blake3
+from numpy.typing import NDArray
+
+_SOI: Final = b"\xff\xd8"
+_SOS, _DQT, _DNL = 0xDA, 0xDB, 0xDC
+_PLAIN_FRAMES: Final = frozenset({0xC0, 0xC1, 0xC2})
+_TABLES: Final = frozenset({_DQT, 0xC4, 0xDD})  # with DHT and DRI
+_METADATA: Final = frozenset({*range(0xE0, 0xF0), 0xFE})  # APPn and COM
+_RGB: Final = b"RGB"  # component names with which libjpeg takes the values for RGB
+_ORIENTATION: Final = 0x0112
+
+_ZIGZAG: Final = sorted(range(64), key=lambda at: (sum(divmod(at, 8)), divmod(at, 8)[sum(divmod(at, 8)) % 2 == 0]))
+_STORED_AT: Final = sorted(range(64), key=_ZIGZAG.__getitem__)
+"""Where the value of each place in the block, row by row, is stored."""
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What the segments before the first scan say."""
+
+    width: int  # pixels, as stored
+    height: int
+    orientation: int | None  # EXIF's 1 to 8; None where Pillow must be asked
+    luma_steps: tuple[int, ...] | None  # quantisation table 0, row by row
+    pieces: tuple[tuple[int, int], ...]  # parts of the file that decide its pixels: half-open intervals of bytes
+
+
+def header(data: bytes) -> Header | None:
+    """The header of a plain JPEG, or None."""
+    if data[:2] != _SOI:
+        return None
+    try:
+        return _segments(data)
+    except (IndexError, struct.error):
+        return None
+
+
+def luma(data: bytes, min_side: int) -> NDArray[np.uint8] | None:
+    """The luma, shape (height, width), at the smallest scale of n/8 that keeps both sides at `min_side` or more.
+
+    None where the decoder has anything to complain about, be it the missing end of the picture.
+    """
+    try:
+        decoded = simplejpeg.decode_jpeg(data, "GRAY", fastdct=False, min_height=min_side, min_width=min_side)
+    except (ValueError, MemoryError):
+        return None
+    levels: NDArray[np.uint8] = decoded[..., 0]
+    return levels
+
+
+def stream_digest(data: bytes, found: Header, turn: str) -> bytes:
+    """BLAKE3 of the turn and of every byte that decides the pixels: equal where only metadata differ."""
+    digest = blake3(f"jpeg {turn} ".encode())
+    view = memoryview(data)
+    for start, stop in found.pieces:
+        digest.update(view[start:stop])
+    return digest.digest()
+
+
+def _segments(data: bytes) -> Header | None:
+    at, size, steps, exif, xmp, jfif, adobe, names = 2, None, None, [], False, False, None, b""
+    pieces: list[tuple[int, int]] = []
+    while True:
+        if data[at] != 0xFF:
+            return None
+        marker = data[at + 1]
+        if marker == _SOS:
+            break
+        stop = at + 2 + (data[at + 2] << 8) + data[at + 3]
+        if marker in _METADATA:
+            start = data[at + 4 : at + 18]
+            if marker == 0xE0 and start.startswith(b"JFIF\0"):
+                jfif = True
+            elif marker == 0xEE and start.startswith(b"Adobe"):
+                adobe = data[at + 15]
+            elif marker == 0xE1 and start.startswith(b"Exif\0\0"):
+                exif.append(data[at + 10 : stop])
+            elif marker == 0xE1:
+                xmp = xmp or b"Orientation" in data[at:stop]
+            elif marker == 0xE2 and start.startswith(b"MPF\0"):
+                return None  # several pictures in one file
+        elif marker in _PLAIN_FRAMES and size is None:
+            precision, height, width, n_components = struct.unpack_from(">BHHB", data, at + 4)
+            if precision != 8 or n_components not in {1, 3}:
+                return None
+            size, names = (width, height), data[at + 10 : at + 10 + 3 * n_components : 3]
+        elif marker in _TABLES:
+            if marker == _DQT:
+                steps = _steps(data, at + 4, stop) or steps
+        else:
+            return None
+        if marker not in _METADATA:
+            pieces.append((at, stop))
+        at = stop
+    ycbcr = len(names) == 1 or (adobe == 1 if adobe is not None else jfif or names != _RGB)
+    if size is None or 0 in size or not ycbcr:
+        return None
+    orientation = _orientation(exif) if exif or not xmp else None
+    return Header(*size, orientation, steps, (*pieces, (at, len(data))))
+
+
+def _steps(data: bytes, at: int, stop: int) -> tuple[int, ...] | None:
+    while at < stop:
+        precision, name = divmod(data[at], 16)
+        n_bytes = 128 if precision else 64
+        if name == 0:
+            stored = struct.unpack_from(">64H" if precision else "64B", data, at + 1)
+            return tuple(stored[place] for place in _STORED_AT)
+        at += 1 + n_bytes
+    return None
+
+
+def _orientation(exif: list[bytes]) -> int | None:
+    """Of the first directory of well-formed EXIF data; 1 where it is silent, None where the data are odd."""
+    if not exif:
+        return 1
+    tiff = exif[0]
+    order = {b"II*\0": "<", b"MM\0*": ">"}.get(tiff[:4])
+    if order is None or len(exif) > 1:
+        return None
+    try:
+        (at,) = struct.unpack_from(order + "I", tiff, 4)
+        (n_entries,) = struct.unpack_from(order + "H", tiff, at)
+        for entry in range(n_entries):
+            tag, kind, count, value = struct.unpack_from(order + "HHIH", tiff, at + 2 + 12 * entry)
+            if tag == _ORIENTATION:
+                return value if kind == 3 and count == 1 else None
+    except struct.error:
+        return None
+    return None if b"Orientation" in tiff else 1

@@ -1,0 +1,198 @@
+"""Mode `fast`: close to ImageHash, the same statuses, and exact under turns and in any batch."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dedup.hashers import fast, pdq
+from dedup.hashers.measure import measure
+from dedup.hashers.resampling import SCALE, Target, shrink, whole
+from dedup.hashers.setup import Setup
+from dedup.tables import TRANSFORMS
+from tests import pictures
+from tests.test_orientations import PILLOW
+
+ALGORITHMS = ("ahash", "phash", "dhash", "whash")
+
+
+def setup(mode: str = "fast", bits: int = 64, **options: Any) -> Setup:
+    return Setup(options.pop("algorithms", ALGORITHMS), bits, mode, "#ffffff", 10_000_000, **options)
+
+
+def rows(contents: list[bytes], of: Setup) -> list[dict[str, Any]]:
+    columns = measure(contents, of)
+    return [{name: column[k].as_py() for name, column in columns.items()} for k in range(len(contents))]
+
+
+def apart(a: bytes, b: bytes) -> int:
+    return (int.from_bytes(a) ^ int.from_bytes(b)).bit_count()
+
+
+def cases() -> dict[str, bytes]:
+    """Files of every kind, good and bad."""
+    image, exif = pictures.photo(3, (700, 501)), Image.Exif()
+    jpeg = pictures.encoded(image, "JPEG", quality=90)
+    exif[0x0112] = 6
+    return {
+        "jpeg": jpeg,
+        "progressive": pictures.encoded(image, "JPEG", progressive=True),
+        "grey": pictures.encoded(image.convert("L"), "JPEG"),
+        "cmyk": pictures.encoded(image.convert("CMYK"), "JPEG"),
+        "exif": pictures.encoded(image, "JPEG", exif=exif),
+        "truncated": jpeg[: len(jpeg) // 2],
+        "without its end": jpeg[:-2],
+        "cut in its header": jpeg[:40],
+        "flipped byte": jpeg[:3000] + bytes([jpeg[3000] ^ 0xFF]) + jpeg[3001:],
+        "png": pictures.encoded(image),
+        "palette": pictures.encoded(image.quantize(20), transparency=0),
+        "16 bits": pictures.encoded(Image.fromarray(np.asarray(image.convert("L")).astype(np.uint16) * 257)),
+        "gif": pictures.encoded(image, "GIF", save_all=True, append_images=[pictures.photo(4, (700, 501))]),
+        "webp": pictures.encoded(image, "WEBP", save_all=True, append_images=[pictures.photo(4, (700, 501))]),
+        "tiff": pictures.encoded(image, "TIFF", save_all=True, append_images=[pictures.photo(4, (700, 501))]),
+        "1x1": pictures.encoded(pictures.photo(5, (1, 1))),
+        "1x5000": pictures.encoded(pictures.photo(5, (1, 5000))),
+        "1x5000 jpeg": pictures.encoded(pictures.photo(5, (1, 5000)), "JPEG"),
+        "empty": b"",
+        "text": b"no picture",
+    }
+
+
+def test_both_modes_tell_the_same() -> None:
+    """Status, reason, size, format and compression do not depend on the mode."""
+    contents = list(cases().values())
+    same = ("status", "detail", "width", "height", "format", "file_digest")
+    expected, got = (rows(contents, setup(mode)) for mode in ("compat", "fast"))
+
+    assert [[row[name] for name in same] for row in expected] == [[row[name] for name in same] for row in got]
+    assert [row["compression"] for row in expected] == pytest.approx([row["compression"] for row in got])
+
+
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP"])
+def test_close_to_compat(form: str) -> None:
+    """On photos the codes are those of ImageHash up to a bit on average."""
+    contents = [pictures.encoded(pictures.photo(s, (400 + 13 * s, 301 + 7 * s)), form) for s in range(30)]
+    expected, got = (rows(contents, setup(mode)) for mode in ("compat", "fast"))
+    for name in ALGORITHMS:
+        distances = [apart(a[name], b[name]) for a, b in zip(expected, got, strict=True)]
+
+        assert np.mean(distances) <= 1
+        assert max(distances) <= 6
+
+
+@pytest.mark.parametrize("bits", [64, 256])
+def test_batches_do_not_matter(bits: int) -> None:
+    """A row of a batch is that of the file alone, every column of it."""
+    of = setup(bits=bits, transforms=TRANSFORMS[1:], algorithms=(*ALGORITHMS, "pdq") if bits == 256 else ALGORITHMS)
+    contents = list(cases().values())
+
+    assert [rows([content], of)[0] for content in contents] == rows(contents, of)
+
+
+@pytest.mark.parametrize("size", [(40, 30), (32, 32), (161, 128), (7, 3), (1, 40)])
+@pytest.mark.parametrize("turn", PILLOW)
+def test_codes_of_turned_pictures(turn: str, size: tuple[int, int]) -> None:
+    """The code of an orientation equals, bit for bit, the code of the picture turned first."""
+    image = pictures.photo(6, size).convert("L")
+    levels, turned = np.asarray(image), np.asarray(image.transpose(PILLOW[turn]))
+    for algorithm in ALGORITHMS:
+        targets = fast.targets(algorithm, 64, swapped=True)
+        (expected,) = fast.oriented(algorithm, 64, shrink([whole(turned)], targets), ("identity",))
+        (got,) = fast.oriented(algorithm, 64, shrink([whole(levels)], targets), (turn,))
+
+        assert expected.tolist() == got.tolist(), algorithm
+    (expected,) = pdq.oriented(shrink([whole(turned)], [pdq.TARGET])[0], ("identity",))
+    (got,) = pdq.oriented(shrink([whole(levels)], [pdq.TARGET])[0], (turn,))
+    assert expected.tolist() == got.tolist()
+
+
+@pytest.mark.parametrize("kernel", ["lanczos", "bilinear"])
+@pytest.mark.parametrize("size", [(128, 192), (150, 149), (300, 40), (9, 8)])
+def test_small_pictures_are_pillows(kernel: str, size: tuple[int, int]) -> None:
+    """Each value is that of Pillow's resize, up to Pillow's rounding between the two axes."""
+    image = pictures.photo(7, size).convert("L")
+    method = Image.Resampling.LANCZOS if kernel == "lanczos" else Image.Resampling.BILINEAR
+    expected = np.asarray(image.resize((9, 8), method), dtype=float)
+    (raw,) = shrink([whole(np.asarray(image))], [Target(8, 9, kernel)])
+
+    assert np.abs(expected - raw[0] / SCALE).max() < 1.2
+
+
+def test_orientation_of_exif() -> None:
+    """The nine forms of a JPEG that EXIF turns have the codes and the size of the upright one."""
+    upright = pictures.photo(8, (320, 200))
+    contents = [pictures.encoded(upright, "JPEG", quality=95)]
+    for number, turn in enumerate(
+        [None, "mirror", "rotate180", "flip", "transpose", "rotate90", "transverse", "rotate270"], start=1
+    ):
+        exif = Image.Exif()
+        exif[0x0112] = number
+        stored = upright if turn is None else upright.transpose(PILLOW[turn])
+        contents.append(pictures.encoded(stored, "JPEG", exif=exif, quality=95))
+    first, *others = rows(contents, setup())
+    for row in others:
+        assert (320, 200) == (row["width"], row["height"])
+        assert max(apart(first[name], row[name]) for name in ALGORITHMS) <= 3
+
+
+class TestIdenticalPictures:
+    def test_jpegs_with_other_metadata(self) -> None:
+        """Comments and EXIF data change the file and not the picture."""
+        image, exif = pictures.photo(9), Image.Exif()
+        exif[0x010E] = "a description"
+        a, b, c = rows(
+            [
+                pictures.encoded(image, "JPEG"),
+                pictures.encoded(image, "JPEG", comment=b"hello"),
+                pictures.encoded(image, "JPEG", exif=exif),
+            ],
+            setup(),
+        )
+
+        assert a["pixel_digest"] == b["pixel_digest"] == c["pixel_digest"]
+        assert 3 == len({row["file_digest"] for row in (a, b, c)})
+
+    def test_turned_jpegs_differ(self) -> None:
+        """The same stream under another EXIF orientation is another picture."""
+        image, exif = pictures.photo(9), Image.Exif()
+        exif[0x0112] = 3
+        a, b = rows([pictures.encoded(image, "JPEG"), pictures.encoded(image, "JPEG", exif=exif)], setup())
+
+        assert a["pixel_digest"] != b["pixel_digest"]
+
+    def test_lossless_forms(self) -> None:
+        """A PNG, one at another compression and a BMP are the same picture."""
+        image = pictures.photo(9)
+        contents = [pictures.encoded(image), pictures.encoded(image, compress_level=0), pictures.encoded(image, "BMP")]
+
+        assert 1 == len({row["pixel_digest"] for row in rows(contents, setup())})
+
+    def test_blank_pictures_of_any_form(self) -> None:
+        """What carries no information is decoded in full: a blank JPEG is its PNG."""
+        image = Image.new("RGB", (300, 200), (128, 128, 128))
+        a, b = rows([pictures.encoded(image, "JPEG", quality=100), pictures.encoded(image)], setup())
+
+        assert a["information"] == 0
+        assert a["pixel_digest"] == b["pixel_digest"]
+
+
+class TestPdq:
+    @pytest.mark.parametrize("size", [(256, 200), (500, 333), (1000, 667)])
+    def test_a_resize_does_not_move_it(self, size: tuple[int, int]) -> None:
+        """The code of a resized photo is close to that of the photo; other photos are far."""
+        image = pictures.photo(10, (800, 533))
+        of = setup(bits=256, algorithms=("pdq",))
+        contents = [pictures.encoded(each) for each in (image, image.resize(size), pictures.photo(11, (800, 533)))]
+        a, b, other = rows(contents, of)
+
+        assert apart(a["pdq"], b["pdq"]) <= 16
+        assert apart(a["pdq"], other["pdq"]) > 80
+
+    def test_quality(self) -> None:
+        """A blank picture has none, noise has all of it."""
+        noise = np.random.default_rng(1).integers(0, 256, (64, 64), dtype=np.uint8)
+        contents = [pictures.encoded(Image.new("L", (64, 64))), pictures.encoded(Image.fromarray(noise))]
+        of = setup("compat", bits=256, algorithms=("pdq",))
+
+        assert [0, 100] == [row["pdq_quality"] for row in rows(contents, of)]
