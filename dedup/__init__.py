@@ -4,7 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from dedup.api import audit, deduplicate, hash_images, run
+    from dedup.api import audit, calibrate, deduplicate, hash_images, run
     from dedup.comparison import Comparison, compare
     from dedup.config import Config
     from dedup.errors import (
@@ -21,8 +21,10 @@ if TYPE_CHECKING:
     from dedup.report.verdict import Verdict
     from dedup.result import Run
     from dedup.search import find_pairs
+    from dedup.verify.calibration import Calibration
 
 __all__ = [
+    "Calibration",
     "Comparison",
     "Config",
     "ConfigError",
@@ -36,6 +38,7 @@ __all__ = [
     "TableError",
     "Verdict",
     "audit",
+    "calibrate",
     "compare",
     "deduplicate",
     "find_pairs",
@@ -45,8 +48,9 @@ __all__ = [
 ]
 
 _HOME = {
-    **dict.fromkeys(("audit", "deduplicate", "hash_images", "run"), "dedup.api"),
+    **dict.fromkeys(("audit", "calibrate", "deduplicate", "hash_images", "run"), "dedup.api"),
     **dict.fromkeys(("Comparison", "compare"), "dedup.comparison"),
+    "Calibration": "dedup.verify.calibration",
     "Config": "dedup.config",
     "Run": "dedup.result",
     "Verdict": "dedup.report.verdict",

@@ -9,13 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from dedup import pipeline
+from dedup import calibration, folder, pipeline
 from dedup.config import ALGORITHMS, BITS, Config, HashConfig, build, keys, load
 from dedup.errors import ConfigError, SourceError
 from dedup.formats import read_bytes
 from dedup.hashers import MODES
 from dedup.images import Unreadable, normalise, open_picture
 from dedup.result import Run
+from dedup.verify.calibration import Calibration
 
 
 def run(config: Config | Mapping[str, Any] | str | Path, *, overwrite: bool = False) -> Run:
@@ -49,6 +50,20 @@ def deduplicate(dataset: Any, **options: Any) -> tuple[Any, Run]:
     """
     result = _run(dataset, options)
     return result.splits(), result
+
+
+def calibrate(dataset: Any, **options: Any) -> Calibration:
+    """What each distance would let in on this data: pairs, expected chance pairs, confirmed pairs.
+
+    `dataset`: a finished `Run`, the folder of one, or a dataset with `options` as for `audit`. Raises `RunError` for
+    too few pictures.
+    """
+    if isinstance(dataset, Run) or (isinstance(dataset, str | Path) and (Path(dataset) / folder.RUN).exists()):
+        if options:
+            message = f"calibrate: a finished run has its settings; these do not apply: {', '.join(sorted(options))}."
+            raise ConfigError(message)
+        return calibration.calibrate(dataset) if isinstance(dataset, Run) else calibration.of_folder(Path(dataset))
+    return calibration.calibrate(audit(dataset, **options))
 
 
 def hash_images(images: Sequence[Any], *, algorithm: str, bits: int = 64, mode: str = "compat") -> NDArray[np.uint8]:

@@ -15,8 +15,10 @@ from dedup.config import Resolved
 from dedup.errors import SourceError
 from dedup.formats import Source, read_bytes
 from dedup.images import Unreadable, file_digest
+from dedup.lists import NOT_JUDGED, Judged
 from dedup.stages import hashes as measuring
 from dedup.stages.candidates import candidates
+from dedup.stages.chains import chains
 from dedup.stages.leakage import leakage
 from dedup.stages.manifest import manifest
 from dedup.stages.pairs import pairs
@@ -31,7 +33,9 @@ def certificate(
     expected: Mapping[str | None, pa.ChunkedArray],
     setup: measuring.Setup,
     resolved: Resolved,
+    judged: Judged = NOT_JUDGED,
     *,
+    n_groups: int = 0,
     limit: int,
     threads: int,
     in_order: bool = True,
@@ -53,7 +57,11 @@ def certificate(
         raise SourceError(message)
     measured = _measured(digests, known, unreadable, row_of_sample)
     found = pairs(
-        pa.concat_tables(candidates(measured, resolved, limit=limit, threads=threads)), measured, table, resolved
+        pa.concat_tables(candidates(measured, resolved, limit=limit, threads=threads)),
+        measured,
+        table,
+        resolved,
+        judged,
     )
     matches = graph.from_pairs(found, len(table))
     present = set(table["split"].to_pylist())
@@ -61,12 +69,14 @@ def certificate(
     leaks = leakage(matches, found, measured, table, held_out)
     between = _between_held_out(found, held_out)
     return {
-        "clean": len(leaks) == 0,
-        "statement": _statement(resolved, len(leaks)),
+        "clean": len(leaks) == 0 and n_groups == 0,
+        "statement": _statement(resolved, len(leaks), n_groups),
         "samples": len(table),
         "readable": int(np.sum(measured["status"].to_numpy() == "ok")),
         "train_held_out_pairs": len(leaks),
         "train_held_out_first": _first(leaks.select(["id", "split", "witness_id", "witness_split", "similarity"])),
+        "chained_train_images": len(chains(matches, table, held_out)),
+        "groups_in_train_and_held_out": n_groups,
         "held_out_pairs": len(between),
         "held_out_first": _first(between.select(["id_a", "split_a", "id_b", "split_b", "similarity"])),
         "settings": {key: asdict(resolved)[key] for key in ("max_distance", "combine", "method", "min_similarity")},
@@ -112,6 +122,15 @@ def _read(written: Source, setup: measuring.Setup) -> tuple[pa.ChunkedArray, pa.
     return pa.chunked_array(digests, pa.binary(DIGEST_BYTES)), pa.Table.from_batches(without, setup.schema())
 
 
+def groups_across(
+    groups: pa.ChunkedArray, splits: pa.ChunkedArray, readable: pa.ChunkedArray, held_out: tuple[str, ...]
+) -> int:
+    """How many groups have readable samples in train and in a held-out split."""
+    outside = pc.is_in(splits, pa.array(held_out, pa.string()))
+    sides = [pc.unique(groups.filter(pc.and_(readable, side))).drop_null() for side in (outside, pc.invert(outside))]
+    return pc.sum(pc.is_in(sides[0], sides[1])).as_py() or 0
+
+
 def _measured(
     digests: pa.ChunkedArray, known: pa.Table, unreadable: pa.Table, row_of_sample: NDArray[np.int64]
 ) -> pa.Table:
@@ -137,7 +156,7 @@ def _first(table: pa.Table) -> list[Mapping[str, Any]]:
     ]
 
 
-def _statement(resolved: Resolved, n_leaks: int) -> str:
+def _statement(resolved: Resolved, n_leaks: int, n_groups: int) -> str:
     distances = ", ".join(f"{name} ≤ {bits} of {resolved.bits} bits" for name, bits in resolved.max_distance.items())
     verified = f" and similarity ≥ {resolved.min_similarity}" if resolved.min_similarity is not None else ""
     settings = (
@@ -146,4 +165,9 @@ def _statement(resolved: Resolved, n_leaks: int) -> str:
     if not resolved.held_out:
         return f"There is no held-out split, so nothing can leak (searched with {settings})."
     number = "No pair" if n_leaks == 0 else f"{n_leaks:,} pair{'s' if n_leaks > 1 else ''}"
-    return f"{number} between train and a held-out split is left in what was written (searched with {settings})."
+    groups = f" {n_groups:,} groups are in train and in a held-out split." if n_groups else ""
+    lists = " What a person has judged counts as judged." if {*resolved.lists} - {"prefer_list"} else ""
+    return (
+        f"{number} between train and a held-out split is left in what was written (searched with {settings})."
+        f"{groups}{lists}"
+    )

@@ -269,6 +269,53 @@ def gate(
 
 @app.command()
 @_guarded
+def calibrate(
+    target: Annotated[str, typer.Argument(metavar="SOURCE|RUN", help="A dataset, or the folder of a finished run.")],
+    max_fdr: Annotated[
+        float | None,
+        typer.Option("--max-fdr", help="Pick bare thresholds with at most this share of false pairs, e.g. 0.01."),
+    ] = None,
+    output: Output = None,
+    form: Annotated[
+        str | None,
+        typer.Option("--source", help="What SOURCE is: imagefolder, manifest, huggingface or webdataset."),
+    ] = None,
+    set_: Set = None,
+    overwrite: Overwrite = False,  # noqa: FBT002
+    workers: Workers = None,
+    quiet: Quiet = False,  # noqa: FBT002
+) -> None:
+    """Tell what each distance would cost on this data: pairs, chance pairs, confirmed pairs."""
+    if max_fdr is not None and not 0 < max_fdr < 1:
+        message = f"--max-fdr: got {max_fdr}; give a share above 0 and below 1, such as 0.01."
+        raise ConfigError(message)
+    from dedup import calibration, folder, pipeline  # they import numba; `--help` should not wait for it
+
+    place: Path | None = output
+    if (Path(target) / folder.RUN).exists():
+        if output is not None or set_ or form is not None:
+            message = (
+                f"{target!r} is a finished run: its calibration goes there, and -o, --set and --source do not apply."
+            )
+            raise ConfigError(message)
+        place, found = Path(target), calibration.of_folder(Path(target))
+    else:
+        settings: dict[str, Any] = {"dataset": {"path": target, **({"source": form} if form else {})}}
+        options = {**_options(output, workers), "output.splits": "none"}
+        config = configuration.build(settings, set_ or [], options, where="calibrate")
+        with _observed(quiet=quiet) as observer:
+            found = calibration.calibrate(pipeline.run(config, observer=observer, overwrite=overwrite))
+    if place is not None:
+        calibration.write(found, place)
+    _out.print(console.calibration(found))
+    if max_fdr is not None:
+        _out.print(console.thresholds(found, max_fdr))
+    if place is not None:
+        _out.print(f"Plot: {place / folder.CALIBRATION_PLOT}", highlight=False, markup=False, soft_wrap=True)
+
+
+@app.command()
+@_guarded
 def report(
     run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a finished run.")],
 ) -> None:

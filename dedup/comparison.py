@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from dedup.config import ALGORITHMS, AUTO_DISTANCE_PER_64_BITS, AUTO_MIN_SIMILARITY, HashConfig
+from dedup.config import ALGORITHMS, AUTO_CAP_PER_64_BITS, AUTO_MIN_SIMILARITY, HashConfig
 from dedup.errors import SourceError
 from dedup.formats import read_bytes
 from dedup.hashers import MODES
@@ -125,7 +125,7 @@ def compare(a: str | Path | bytes, b: str | Path | bytes, *, bits: int = 64) -> 
             name: _distance([image_a, turned(image_b, TRANSFORMS[best])], name, bits) for name in ALGORITHMS
         },
         turned_similarity=float(alike[best]),
-        max_distance=AUTO_DISTANCE_PER_64_BITS * bits // 64,
+        max_distance=AUTO_CAP_PER_64_BITS * bits // 64,
         min_similarity=AUTO_MIN_SIMILARITY,
     )
 

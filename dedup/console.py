@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
@@ -16,7 +17,10 @@ if TYPE_CHECKING:
     from dedup.comparison import Comparison
     from dedup.demo import Score
     from dedup.report.verdict import Check
+    from dedup.verify.calibration import Calibration, Row
 
+
+_LABEL_PAIRS: Final = 5  # pairs of labels in conflict that are shown
 
 MAX_SPLITS: Final = 12  # columns of the matrix that a terminal has room for
 
@@ -45,6 +49,7 @@ def overview(summary: Mapping[str, Any], *, written: bool) -> RenderableType:
                 f"are also in train ({100 * found['share']:.2f} %)"
             )
         )
+    parts += _further(summary)
     for name in summary["leakage"]:
         if twins := summary["leakage_matrix"][name][name]:
             shown = literal(name)
@@ -61,6 +66,45 @@ def overview(summary: Mapping[str, Any], *, written: bool) -> RenderableType:
         colour = "green" if certificate["clean"] else "red"
         parts.append(Text(f"Certificate: {certificate['statement']}", style=colour))
     return Group(*parts)
+
+
+def _further(summary: Mapping[str, Any]) -> list[RenderableType]:
+    """Leaks through groups, chains, labels in conflict, and what regrouping moved."""
+    parts: list[RenderableType] = []
+    for name, found in (summary["group_leakage"] or {}).items():
+        colour = "red" if found["leaking"] else "green"
+        parts.append(
+            Text.from_markup(
+                f"[{colour}]{found['leaking']:,} of {found['images']:,}[/] images of [bold]{literal(name)}[/] are of a "
+                f"group that is also in train ({100 * found['share']:.2f} %)"
+            )
+        )
+    if chained := summary["chained_train_images"]:
+        parts.append(
+            Text(
+                f"{chained:,} train images match no held-out one, but lead to one through others (chains.parquet; "
+                f"policy.chains)."
+            )
+        )
+    if conflicts := summary["label_conflicts"]:
+        shown = ", ".join(f"{' / '.join(one['labels'])} {one['pairs']:,}" for one in conflicts[:_LABEL_PAIRS])
+        more = ", …" if len(conflicts) > _LABEL_PAIRS else ""
+        total = summary["pairs"]["label_conflicts"]
+        parts.append(Text(f"{total:,} pairs have different labels (policy.label_conflicts): {plain(shown)}{more}"))
+    if summary["regroup"]:
+        parts.append(_regroup(summary["regroup"]))
+    return parts
+
+
+def _regroup(splits: Mapping[str, Mapping[str, Any]]) -> Table:
+    table = Table(title="Regrouped", title_justify="left", title_style="bold")
+    table.add_column("split")
+    for name in ("before", "moved out", "moved in", "dropped", "unreadable", "after", "labels shifted"):
+        table.add_column(name, justify="right")
+    for name, of in splits.items():
+        counts = [of[key] for key in ("before", "moved_out", "moved_in", "dropped", "unreadable", "after")]
+        table.add_row(literal(name), *(f"{n:,}" for n in counts), f"{100 * of['label_shift']:.1f} %")
+    return table
 
 
 def _counts(summary: Mapping[str, Any], *, written: bool) -> Table:
@@ -155,6 +199,91 @@ def _thumbnail(grey: Any) -> Text:
         text.append("\n")
     text.rstrip()
     return text
+
+
+def calibration(found: "Calibration") -> RenderableType:
+    """For each algorithm the pairs within each distance, what chance lets in, and what verification confirms."""
+    views = {"upright": "", "mirrored": ", mirrored ones too", "all": ", in all orientations"}[found.orientations]
+    parts: list[RenderableType] = [
+        Text(
+            f"{found.pictures:,} different pictures were compared{views}. Expected chance pairs by two sorts of "
+            f"decoys, {' and '.join(found.taken_out)}; chance: the share they are, ≤ (95 %): its upper bound; "
+            f"confirmed: by verification, with similarity ≥ {found.min_similarity:g}."
+        )
+    ]
+    parts += [_distances(name, rows, found) for name, rows in found.alone.items()]
+    if out := {name: n for name, n in found.taken_out.items() if n}:
+        listed = ", ".join(f"{n:,} of {name}" for name, n in out.items())
+        parts.append(Text(f"Decoy pairs that verification confirms, which are not counted as chance: {listed}."))
+    return Group(*parts)
+
+
+def _distances(name: str, rows: "Sequence[Row]", found: "Calibration") -> Table:
+    title = f"{name}, {found.bits} bits: pairs within each distance"
+    table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False)
+    decoys = list(rows[0].chance)
+    for heading in ("≤ bits", "pairs", *decoys, "chance", "≤ (95 %)", "confirmed", "not"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for row in rows:
+        share = row.chance_share
+        rest = "–" if share is None else f"{100 * (1 - row.confirmed / row.pairs):.1f} %"
+        table.add_row(
+            f"{row.distances[name]}",
+            f"{row.pairs:,}",
+            *(f"{row.chance[decoy]:,.{0 if row.chance[decoy] >= 100 else 1}f}" for decoy in decoys),
+            "–" if share is None else f"{100 * share:.1f} %",
+            "–" if share is None else f"{100 * row.chance_bound:.1f} %",
+            f"{row.confirmed:,}",
+            rest,
+        )
+    return table
+
+
+def thresholds(found: "Calibration", max_false: float) -> RenderableType:
+    """Bare thresholds that keep the share of false pairs, with the lines to paste into a config."""
+    from dedup.verify.calibration import pairs_needed, picked  # it imports numba; `--help` should not wait for it
+
+    parts: list[RenderableType] = []
+    needed = pairs_needed(max_false)
+    for rows in [*found.alone.values(), *([found.both] if found.both else [])]:
+        names = " and ".join(dict.fromkeys(name for row in rows for name in row.distances))
+        agree = len(rows[0].distances) > 1
+        title = f"two of {names} that must agree" if agree else f"{names} alone"
+        row, by_chance = picked(rows, max_false), picked(rows, max_false, verified=False)
+        if row is not None:
+            parts += [Text.from_markup(f"[green]{title}[/]: {_said(row)}"), Text(_settings(row), style="bold")]
+        elif by_chance is not None:
+            parts.append(Text.from_markup(f"[yellow]{title}[/]: none. By chance alone {_said(by_chance)}"))
+        elif max(row.pairs for row in rows) < needed:
+            most = max(row.pairs for row in rows)
+            text = (
+                f"too few pairs to tell: {needed:,} are needed for a bound of {100 * max_false:g} %, there are {most:,}"
+            )
+            parts.append(Text.from_markup(f"[yellow]{title}[/]: {text}."))
+        else:
+            parts.append(Text.from_markup(f"[yellow]{title}[/]: none; at every distance chance may let in more."))
+    if not any(picked(rows, max_false) for rows in [*found.alone.values(), found.both]):
+        parts.append(
+            Text(f"No bare threshold keeps false pairs below {100 * max_false:g} % here. Keep verify.method: pixels.")
+        )
+    return Group(*parts)
+
+
+def _said(row: "Row") -> str:
+    within = " and ".join(f"{name} ≤ {distance}" for name, distance in row.distances.items())
+    return (
+        f"{within}: {row.pairs:,} pairs, at the most {100 * row.chance_bound:.2f} % by chance; verification confirms "
+        f"{row.confirmed:,} of them."
+    )
+
+
+def _settings(row: "Row") -> str:
+    distances = ", ".join(f"{name}: {distance}" for name, distance in row.distances.items())
+    return (
+        f"hash:\n  algorithms: [{', '.join(row.distances)}]\n"
+        f"search:\n  max_distance: {{{distances}}}\n  combine: {'all' if len(row.distances) > 1 else 'any'}\n"
+        f"verify:\n  method: none"
+    )
 
 
 class Bars:

@@ -4,15 +4,29 @@ import hashlib
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Final
 
 import pyarrow as pa
 
 from dedup import tables
-from dedup.config import Config, Resolved
+from dedup.config import LISTS, Config, Resolved
 from dedup.formats import Source, parts_of
 from dedup.stages.hashes import Setup
 from dedup.versions import VERSIONS
+
+NO_LISTS: Final[Mapping[str, str]] = MappingProxyType({})
+
+_DECISIVE: Final = (
+    "leakage",
+    "max_moved",
+    "chains",
+    "label_conflicts",
+    "duplicates",
+    "keep_by",
+    "keep_order",
+    "unreadable",
+)
 
 
 def specs(config: Config, resolved: Resolved) -> dict[str, dict[str, Any]]:
@@ -28,21 +42,26 @@ def specs(config: Config, resolved: Resolved) -> dict[str, dict[str, Any]]:
     }
     of_hashes = hash_spec
     of_candidates = {"hash": hash_spec, "search": search, "verify": {"method": resolved.method}}
+    judged = {name: digest for name, digest in resolved.lists.items() if name != "prefer_list"}
     of_pairs = {
         **of_candidates,
         "verify": {"method": resolved.method, "min_similarity": resolved.min_similarity},
+        **({"lists": judged} if judged else {}),
     }
     with_held_out = {**of_pairs, "policy": {"held_out": list(resolved.held_out)}}
-    policy = {key: getattr(resolved, key) for key in ("leakage", "duplicates", "unreadable")}
+    policy = {key: getattr(resolved, key) for key in _DECISIVE}
     references = {"references": list(resolved.references)} if resolved.references else {}
+    lists = {"lists": resolved.lists} if resolved.lists else {}
+    ranked = {} if resolved.keep_by is None else {"keep_by": resolved.keep_by}
     return {
-        "manifest": {"dataset": dataset},
+        "manifest": {"dataset": dataset, **ranked},
         "hashes": of_hashes,
         "candidates": of_candidates,
         "pairs": of_pairs,
         "groups": with_held_out,
         "leakage": with_held_out,
-        "decisions": {**of_pairs, "policy": {"held_out": list(resolved.held_out), **policy, **references}},
+        "chains": with_held_out,
+        "decisions": {**of_pairs, **lists, "policy": {"held_out": list(resolved.held_out), **policy, **references}},
     }
 
 
@@ -59,21 +78,32 @@ def source_info(config: Config, source: Source) -> dict[str, Any]:
     }
 
 
-def run_info(config: Config, source: Mapping[str, Any], table: pa.Table) -> dict[str, Any]:
-    """What `run.json` says before the work begins."""
+def run_info(
+    config: Config,
+    source: Mapping[str, Any],
+    table: pa.Table,
+    lists: Mapping[str, str] = NO_LISTS,
+    *,
+    known: str | None = None,
+) -> dict[str, Any]:
+    """What `run.json` says before the work begins; `known` is the fingerprint of the manifest, if it is known."""
     settings = config.model_dump(mode="json")
     for of_one in (settings["dataset"], *settings["dataset"]["sources"]):
         for key in ("path", "image_folder"):
             if of_one[key] is not None and "://" not in of_one[key]:
                 of_one[key] = str(Path(of_one[key]).expanduser().absolute())
+    for name in LISTS:
+        if settings["policy"][name] is not None:
+            settings["policy"][name] = str(Path(settings["policy"][name]).expanduser().absolute())
+    deciding = config.fingerprint_part() | ({"lists": dict(lists)} if lists else {})
     return {
         "state": "started",
         "config": settings,
         "source": dict(source),
         "versions": {**VERSIONS, "python": sys.version.split()[0]},
         "fingerprints": {
-            "input": _digest(_table_bytes(table.replace_schema_metadata(None))),
-            "config": _digest(tables.canonical(config.fingerprint_part()).encode()),
+            "input": known or _digest(_table_bytes(table.replace_schema_metadata(None))),
+            "config": _digest(tables.canonical(deciding).encode()),
         },
     }
 

@@ -13,10 +13,21 @@ from dedup.errors import RunError
 RUN: Final = "run.json"
 SUMMARY: Final = "summary.json"
 REPORT: Final = "report.html"
+CALIBRATION: Final = "calibration.json"
+CALIBRATION_PLOT: Final = "calibration.svg"
 SPLITS: Final = "splits"
 PARTIAL_SPLITS: Final = ".splits.partial"
 
-_OWN: Final = (RUN, SUMMARY, REPORT, SPLITS, PARTIAL_SPLITS, *(f"{name}.parquet" for name in tables.NAMES))
+_OWN: Final = (
+    RUN,
+    SUMMARY,
+    REPORT,
+    CALIBRATION,
+    CALIBRATION_PLOT,
+    SPLITS,
+    PARTIAL_SPLITS,
+    *(f"{name}.parquet" for name in tables.NAMES),
+)
 
 
 def prepare(folder: Path, fingerprints: Mapping[str, str], *, overwrite: bool) -> None:

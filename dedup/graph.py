@@ -29,6 +29,22 @@ def representatives(digests: pa.ChunkedArray) -> NDArray[np.int64]:
     return out
 
 
+def numbers(column: pa.ChunkedArray) -> NDArray[np.int64]:
+    """Equal values as equal numbers from 0 on; -1 for nulls."""
+    codes = pc.dictionary_encode(column.combine_chunks()).indices
+    return np.asarray(codes.cast(pa.int64()).fill_null(-1).to_numpy())
+
+
+def group_witnesses(group: NDArray[np.int64], candidates: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """For each sample the lowest of the candidates in its group, -1 where there is none; itself, if it is one."""
+    n = len(group)
+    lowest = np.full(int(group.max(initial=-1)) + 2, n, dtype=np.int64)  # the last place is that of -1
+    members = np.flatnonzero(candidates & (group >= 0))
+    np.minimum.at(lowest, group[members], members)
+    found = lowest[group]
+    return np.where(found < n, found, -1)
+
+
 @dataclass(frozen=True, slots=True)
 class Graph:
     """Classes of identical pictures and the near pairs between them."""
@@ -61,7 +77,7 @@ class Graph:
 def from_pairs(pairs: pa.Table, n_samples: int) -> Graph:
     """The graph of a table of pairs."""
     a, b = pairs["a"].to_numpy(), pairs["b"].to_numpy()
-    near = pc.equal(pairs["kind"], "near").to_numpy()
+    near = pc.is_in(pairs["kind"], pa.array(["near", "listed"])).to_numpy()
     class_of = np.arange(n_samples, dtype=np.int64)
     class_of[b[~near]] = a[~near]
     identical_row = np.full(n_samples, -1, dtype=np.int64)
@@ -82,6 +98,15 @@ def from_pairs(pairs: pa.Table, n_samples: int) -> Graph:
         similarity=similarity.astype(np.float32),
         identical_row=identical_row,
     )
+
+
+def matches_one_of(graph: Graph, candidates: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Whether each sample matches a candidate other than itself: what `best_witnesses` finds, without finding it."""
+    n = graph.n_samples
+    members = np.bincount(graph.class_of[candidates], minlength=n)
+    near = np.zeros(n, dtype=bool)
+    near[graph.near_a[members[graph.near_b] > 0]] = True
+    return np.asarray(near[graph.class_of] | (members[graph.class_of] - candidates > 0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,28 +164,36 @@ def leader_cover(graph: Graph, order: Iterable[int], eligible: NDArray[np.bool_]
     covers is never a leader itself.
     """
     n = graph.n_samples
-    leader, row = np.full(n, -1, dtype=np.int64), np.full(n, -1, dtype=np.int64)
+    # Lists, because single values of arrays are slow to get and a million samples are looked at one by one.
+    leads, rows = [-1] * n, [-1] * n
+    class_of, start, near_b = graph.class_of.tolist(), graph.near_start.tolist(), graph.near_b.tolist()
+    near_row, may = graph.near_row.tolist(), eligible.tolist()
     open_members: dict[int, list[int]] = {}
     for member in np.flatnonzero(eligible & graph.matched()).tolist():
-        open_members.setdefault(int(graph.class_of[member]), []).append(member)
+        open_members.setdefault(class_of[member], []).append(member)
     for sample in order:
-        if leader[sample] >= 0 or not eligible[sample]:
+        if leads[sample] >= 0 or not may[sample]:
             continue
-        own = int(graph.class_of[sample])
-        leader[sample] = sample
-        edges = [(own, -1), *((int(graph.near_b[k]), int(graph.near_row[k])) for k in graph.near(own))]
-        for other, pair_row in edges:
-            for member in open_members.pop(other, ()):
-                if leader[member] < 0:
-                    leader[member], row[member] = sample, pair_row
+        own = class_of[sample]
+        leads[sample] = sample
+        for member in open_members.pop(own, ()):
+            if leads[member] < 0:
+                leads[member] = sample
+        for k in range(start[own], start[own + 1]):
+            for member in open_members.pop(near_b[k], ()):
+                if leads[member] < 0:
+                    leads[member], rows[member] = sample, near_row[k]
+    leader, row = np.array(leads, dtype=np.int64), np.array(rows, dtype=np.int64)
     distance, similarity = np.zeros(n, np.uint16), np.ones(n, np.float32)
     near = row >= 0
     distance[near], similarity[near] = graph.distance[row[near]], graph.similarity[row[near]]
     return Witnesses(leader, distance, similarity, row)
 
 
-def quality_order(hashes: pa.Table, class_of: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Samples from the best to the worst picture: more pixels, less compression, lower sample.
+def quality_order(
+    hashes: pa.Table, class_of: NDArray[np.int64], among: NDArray[np.bool_] | None = None
+) -> NDArray[np.int64]:
+    """Samples from the best to the worst picture: more pixels, less compression, lower sample; all, or those `among`.
 
     Identical pictures are equally compressed, whatever their files say: the highest known value of the class counts, so
     that a JPEG saved again as PNG gains nothing. Unknown compression ranks last.
@@ -170,4 +203,5 @@ def quality_order(hashes: pa.Table, class_of: NDArray[np.int64]) -> NDArray[np.i
     worst = np.full(len(own), -1.0)
     np.maximum.at(worst, class_of, own)
     compression = np.where(worst < 0, np.inf, worst)[class_of]
-    return np.lexsort((np.arange(len(own)), compression, -area)).astype(np.int64)
+    samples = np.arange(len(own)) if among is None else np.flatnonzero(among)
+    return samples[np.lexsort((samples, compression[samples], -area[samples]))].astype(np.int64)

@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from dedup import folder
-from dedup.certify import by_split, certificate
+from dedup import folder, tables
+from dedup.certify import by_split, certificate, groups_across
 from dedup.config import OutputConfig
 from dedup.errors import ConfigError, RunError, SourceError
 from dedup.formats import Source, open_source, push_splits, write_splits
@@ -55,7 +56,7 @@ def write_certified(result: Run) -> None:
     partial.mkdir()
     if keep.any():
         output = result.config.output
-        out = write_splits(source, keep, partial, output.splits, output.files)
+        out = write_splits(source, keep, partial, output.splits, output.files, result.moves())
         if out.rows.any():
             result.summary["certificate"] = _certified(
                 result, open_source(out.config), out.rows, out.default_split, out.in_order
@@ -101,24 +102,35 @@ def _certified(
     """The certificate of what was written: the rows `there`, in the order of the source unless `in_order` is false."""
     config = result.config
     sample_of_row = pa.array(np.argsort(result.row_of_sample)[there])
-    splits, digests = result.manifest["split"].take(sample_of_row), result.hashes["file_digest"].take(sample_of_row)
+    now = pc.coalesce(result.decisions["new_split"], result.manifest["split"])
+    splits, digests = now.take(sample_of_row), result.hashes["file_digest"].take(sample_of_row)
     return certificate(
         written,
         result.hashes,
         by_split(splits if default_split is None else splits.fill_null(default_split), digests),
         Setup.of(config),
         result.resolved,
+        result.judged,
+        n_groups=groups_across(
+            result.manifest["group"].take(sample_of_row),
+            splits,
+            pc.equal(result.hashes["status"].take(sample_of_row), "ok"),
+            result.resolved.held_out,
+        ),
         limit=config.search.max_candidates,
         threads=search_threads(config),
         in_order=in_order,
     )
 
 
-def write_report(result: Run) -> None:
-    """The HTML page; its pictures come from the dataset, or from the stored thumbnails where that is gone."""
+def write_report(result: Run, *, open_dataset: bool = True) -> None:
+    """The HTML page; its pictures come from the dataset, or from the stored thumbnails where that is gone.
+
+    A dataset that is not open is opened only if `open_dataset` is set.
+    """
     if result.dir is None:
         return
-    if result.source is None:
+    if result.source is None and open_dataset:
         try:
             reopen(result)
         except (ConfigError, SourceError, RunError) as error:
@@ -130,7 +142,17 @@ def write_report(result: Run) -> None:
             return iter(())
         return source.payload_of([int(result.row_of_sample[sample]) for sample in samples])
 
+    where = result.dir
+
+    def thumbnails(samples: Sequence[int]) -> Sequence[bytes | None]:
+        return tables.values(where, "hashes", "thumbnail", samples)
+
     page = html.render(
-        result.tables, result.summary, title=result.info["source"]["name"], read=read, settings=result.config.hash
+        result.tables,
+        result.summary,
+        title=result.info["source"]["name"],
+        read=read,
+        settings=result.config.hash,
+        thumbnails=None if "thumbnail" in result.hashes.column_names else thumbnails,
     )
     folder.write_text(result.dir / folder.REPORT, page)

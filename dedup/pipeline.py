@@ -1,7 +1,7 @@
 """The run in order, one line per stage: start reading here."""
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +13,20 @@ from dedup.config import Config, resolve
 from dedup.engines import choose
 from dedup.errors import ConfigError
 from dedup.fingerprints import run_info, source_info
-from dedup.formats import check_writable, open_source, parts_of
+from dedup.formats import check_movable, check_writable, open_source, parts_of
+from dedup.lists import judge, places, read_lists
 from dedup.output import output_folder, refuse_push, write_certified, write_report
+from dedup.report.components import components
 from dedup.report.summary import summary
 from dedup.result import Run, search_threads, store, store_parts
-from dedup.stages.candidates import candidates
+from dedup.stages.candidates import candidates, radius
+from dedup.stages.chains import chains
 from dedup.stages.decisions import decisions
 from dedup.stages.groups import groups
 from dedup.stages.hashes import BATCH_ROWS, WORK, Setup, hashes
 from dedup.stages.leakage import leakage
-from dedup.stages.manifest import manifest
 from dedup.stages.pairs import pairs
-from dedup.stored_run import load, refuse_what_was_not_searched, reopen
+from dedup.stored_run import load, read_manifest, refuse_what_was_not_searched, reopen
 
 
 def run(
@@ -44,16 +46,20 @@ def run(
     clock = Clock(observer or Silent())
     with clock.stage("manifest") as done:
         source = open_source(config.dataset, dataset)
-        table, row_of_sample = manifest(source.rows, source.name)
+        table, row_of_sample = read_manifest(source, config)
         done(len(table))
-    resolved = resolve(config, table["split"].unique().to_pylist())
+    lists = read_lists(config)
+    places(lists, table)  # an unknown id is told before hours of hashing
+    resolved = replace(resolve(config, table["split"].unique().to_pylist()), lists=lists.digests())
     result = Run(
         config, resolved, source, row_of_sample, output_folder(config.output, [part.name for part in parts_of(source)])
     )
     if config.output.splits != "none" and result.dir is not None:
         check_writable(source, config.output.splits)
+        if resolved.leakage == "regroup":
+            check_movable(source, config.output.splits)
     refuse_push(config.output, source)
-    result.info = run_info(config, source_info(config, source), table)
+    result.info = run_info(config, source_info(config, source), table, lists.digests())
     if result.dir is not None:
         folder.prepare(result.dir, result.info["fingerprints"], overwrite=overwrite)
         folder.write_json(result.dir / folder.RUN, result.info)
@@ -63,14 +69,21 @@ def run(
     with clock.stage("hashes") as done:
         store(result, "hashes", hashes(list(_hashed(result, setup, clock)), row_of_sample, setup))
         done(len(table))
+    threads = search_threads(config)
+    if config.search.max_distance == "auto":
+        with clock.stage("radius") as done:
+            distances = radius(result.hashes, resolved, threads=threads, progress=clock.advance)
+            result.resolved = replace(resolved, max_distance=distances)
+            done(len(table))
     with clock.stage("candidates") as done:
-        limit, threads = config.search.max_candidates, search_threads(config)
+        limit = config.search.max_candidates
         found = candidates(
-            result.hashes, resolved, limit=limit, threads=threads, progress=clock.advance, explain=explain
+            result.hashes, result.resolved, limit=limit, threads=threads, progress=clock.advance, explain=explain
         )
         store_parts(result, "candidates", found)
         done(len(table))
-    return _conclude(result, clock)
+    result.judged = judge(lists, result.manifest, result.hashes)
+    return _finish(result, *_concluded(result, clock), clock)
 
 
 def decide(
@@ -94,19 +107,24 @@ def decide(
         refuse_what_was_not_searched(result)
         if result.config.output.splits != "none":
             reopen(result)
+            if result.resolved.leakage == "regroup":
+                check_movable(result.opened(), result.config.output.splits)
         done(len(result.manifest))
+    found, matches = _concluded(result, clock)  # what is refused is refused before anything is replaced
     stored = ("manifest", "hashes", "candidates")
     if output is not None and not (output.exists() and output.samefile(run_folder)):
         place = result.config.output.model_copy(update={"dir": str(output)})
         result.dir = output_folder(place, result.info["source"]["names"]) or output
         folder.prepare(result.dir, result.info["fingerprints"], overwrite=False)
         for name in stored:
-            tables.write(result.tables[name], result.dir, name, tables.spec_of(result.tables[name]))
+            tables.copy(run_folder, result.dir, name)
     else:
         folder.clear(run_folder, but=[f"{name}.parquet" for name in stored])
+    if result.changed:
+        store(result, "manifest", result.manifest)
     result.info["config"]["output"]["dir"] = str(result.dir)
     folder.write_json((result.dir or run_folder) / folder.RUN, result.info | {"state": "deciding"})
-    return _conclude(result, clock)
+    return _finish(result, found, matches, clock)
 
 
 def report(run_folder: Path, *, observer: Observer | None = None) -> Run:
@@ -120,33 +138,46 @@ def report(run_folder: Path, *, observer: Observer | None = None) -> Run:
     return result
 
 
-def _conclude(result: Run, clock: "Clock") -> Run:
-    """From the candidates to the report: what `run` and `decide` share."""
-    resolved, n = result.resolved, len(result.manifest)
+def _concluded(result: Run, clock: "Clock") -> tuple[dict[str, pa.Table], graph.Graph]:
+    """The tables from the pairs to the decisions, and the graph of the pairs. Nothing is stored yet."""
+    resolved, n, judged = result.resolved, len(result.manifest), result.judged
+    hashed, listed = result.hashes, result.manifest
+    found: dict[str, pa.Table] = {}
     with clock.stage("pairs") as done:
-        store(result, "pairs", pairs(result.candidates, result.hashes, result.manifest, resolved))
+        found["pairs"] = pairs(result.candidates, hashed, listed, resolved, judged)
         done(n)
-    matches = graph.from_pairs(result.pairs, n)
+    matches = graph.from_pairs(found["pairs"], n)
     with clock.stage("groups") as done:
-        store(result, "groups", groups(matches, result.hashes, result.manifest, resolved.held_out))
+        found["groups"] = groups(matches, hashed, listed, resolved.held_out)
         done(n)
     with clock.stage("leakage") as done:
-        found = leakage(matches, result.pairs, result.hashes, result.manifest, resolved.held_out)
-        store(result, "leakage", found)
+        found["leakage"] = leakage(matches, found["pairs"], hashed, listed, resolved.held_out)
+        done(n)
+    with clock.stage("chains") as done:
+        found["chains"] = chains(matches, listed, resolved.held_out)
         done(n)
     with clock.stage("decisions") as done:
-        store(result, "decisions", decisions(matches, result.hashes, result.manifest, resolved))
+        found["decisions"] = decisions(matches, hashed, listed, resolved, judged)
         done(n)
+    return found, matches
+
+
+def _finish(result: Run, found: Mapping[str, pa.Table], matches: graph.Graph, clock: "Clock") -> Run:
+    """Store what was concluded, write the splits and the report."""
+    for name, table in found.items():
+        store(result, name, table)
     result.summary = summary(
         result.manifest,
         result.hashes,
         result.pairs,
         result.leakage,
+        result.chains,
         result.decisions,
         matches,
-        resolved,
+        result.resolved,
         skipped=result.info["source"]["skipped"],
     )
+    result.summary["components"] = components(result.pairs, result.groups, len(result.manifest))
     result.summary["certificate"] = None
     if result.config.output.splits != "none":
         with clock.stage("splits") as done:
@@ -156,8 +187,9 @@ def _conclude(result: Run, clock: "Clock") -> Run:
         folder.write_json(result.dir / folder.SUMMARY, result.summary)
         if result.config.output.report:
             with clock.stage("report") as done:
-                write_report(result)
-                done(n)
+                # `decide` opens the dataset to write it, not for the pictures of the page.
+                write_report(result, open_dataset=False)
+                done(len(result.manifest))
     result.info |= {"state": "finished", "stages": clock.stages, "peak_memory_bytes": peak_memory()}
     if result.dir is not None:
         folder.write_json(result.dir / folder.RUN, result.info)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from dedup import tables
@@ -14,7 +15,8 @@ from dedup.config import Config, Resolved
 from dedup.engines import cores
 from dedup.errors import RunError
 from dedup.fingerprints import specs
-from dedup.formats import Source
+from dedup.formats import Moves, Source
+from dedup.lists import NOT_JUDGED, Judged
 from dedup.stages.decisions import kept
 
 
@@ -30,6 +32,8 @@ class Run:
     tables: dict[str, pa.Table] = field(default_factory=dict)
     summary: dict[str, Any] = field(default_factory=dict)
     info: dict[str, Any] = field(default_factory=dict)  # what stands in run.json
+    judged: Judged = NOT_JUDGED
+    changed: bool = False  # whether the manifest is another one than was stored
 
     def __repr__(self) -> str:
         name, where = self.info["source"]["name"], "" if self.dir is None else f", in {str(self.dir)!r}"
@@ -71,6 +75,11 @@ class Run:
         return self.tables["leakage"]
 
     @property
+    def chains(self) -> pa.Table:
+        """Train samples that lead to a held-out one through others."""
+        return self.tables["chains"]
+
+    @property
     def decisions(self) -> pa.Table:
         """One row per sample: what is done with it and why."""
         return self.tables["decisions"]
@@ -81,6 +90,12 @@ class Run:
         rows[self.row_of_sample] = kept(self.decisions)
         return rows
 
+    def moves(self) -> Moves:
+        """Rows of the source that are written in another split, with that split."""
+        moved = np.flatnonzero(pc.equal(self.decisions["action"], "move").to_numpy())
+        splits = self.decisions["new_split"].take(pa.array(moved)).to_pylist()
+        return dict(zip(self.row_of_sample[moved].tolist(), splits, strict=True))
+
     def opened(self) -> Source:
         """The dataset; raises `RunError` when it was not opened."""
         if self.source is None:
@@ -90,7 +105,7 @@ class Run:
 
     def splits(self) -> Any:
         """The dataset without what was dropped, as a `datasets.DatasetDict`."""
-        return self.opened().dataset_dict(self.keep())
+        return self.opened().dataset_dict(self.keep(), self.moves())
 
 
 def store(result: Run, name: str, table: pa.Table) -> None:

@@ -1,18 +1,25 @@
 """Finished runs: reading their tables, opening their dataset again, and what cannot be asked of them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
 
 from dedup import folder, tables
-from dedup.config import build, resolve
+from dedup.config import LISTS, Config, Resolved, build, resolve
 from dedup.errors import ConfigError, RunError
 from dedup.fingerprints import run_info, specs
-from dedup.formats import keys_of, open_source
-from dedup.result import Run
+from dedup.formats import Source, groups_of, keys_of, open_source, values_of
+from dedup.lists import Lists, judge, read_lists
+from dedup.result import Run, search_threads
+from dedup.stages.candidates import radius
 from dedup.stages.manifest import manifest
+
+Tables = Mapping[str, pa.Table]
 
 
 def like(run_folder: Path, form: str) -> dict[str, Any]:
@@ -21,6 +28,10 @@ def like(run_folder: Path, form: str) -> dict[str, Any]:
     resolved = folder.read_json(run_folder / folder.SUMMARY)["resolved"]
     settings = {section: dict(info["config"][section]) for section in ("hash", "search", "verify", "policy")}
     settings["dataset"] = {key: info["config"]["dataset"][key] for key in keys_of(form, info["source"]["form"])}
+    # What was said of samples and columns of that dataset says nothing of another one.
+    settings["policy"] |= dict.fromkeys((*LISTS, "keep_by"))
+    if settings["policy"]["duplicates"] == "keep_by":
+        settings["policy"]["duplicates"] = "keep_best"
     settings["search"]["max_distance"] = resolved["max_distance"]
     if resolved["min_similarity"] is not None:
         settings["verify"]["min_similarity"] = resolved["min_similarity"]
@@ -32,11 +43,71 @@ def load(run_folder: Path, overrides: Sequence[str], names: Sequence[str]) -> Ru
     info = folder.finished(run_folder, or_deciding="pairs" not in names)
     settings = {key: dict(section) for key, section in info["config"].items()}
     config = build(settings, overrides, where=str(run_folder / folder.RUN))
-    loaded = {name: tables.read(run_folder, name) for name in names}
-    resolved = resolve(config, loaded["manifest"]["split"].unique().to_pylist())
+    loaded = {
+        # In one piece: rows are picked out of it again and again.
+        name: tables.read(run_folder, name, without=("thumbnail",) if name == "hashes" else ()).combine_chunks()
+        for name in names
+    }
+    lists = read_lists(config) if "pairs" not in names else Lists()
+    resolved = replace(resolve(config, loaded["manifest"]["split"].unique().to_pylist()), lists=lists.digests())
+    if config.search.max_distance == "auto":
+        distances = _radius(run_folder, build(info["config"]), resolved, config, loaded)
+        resolved = replace(resolved, max_distance=distances)
     result = Run(config, resolved, None, np.empty(0, np.int64), run_folder, loaded)
-    result.info = run_info(config, info["source"], loaded["manifest"])
+    result.judged = judge(lists, loaded["manifest"], loaded["hashes"])
+    result.changed = _refuse_other_columns(result)
+    known = None if result.changed else info["fingerprints"]["input"]
+    result.info = run_info(config, info["source"], result.manifest, lists.digests(), known=known)
     return result
+
+
+def _refuse_other_columns(result: Run) -> bool:
+    """Raise `ConfigError` for settings of the dataset that the stored manifest was not read with.
+
+    A column of values to keep by that is not asked for any more is taken out, as if it had not been read; returns
+    whether there was one.
+    """
+    stored = tables.spec_of(result.manifest)
+    asked = specs(result.config, result.resolved)["manifest"]
+    problems = [
+        f"dataset.{key}: the stored manifest was read with {stored['dataset'].get(key)!r}, not {value!r}."
+        for key, value in asked["dataset"].items()
+        if stored["dataset"].get(key, value) != value
+    ]
+    if asked.get("keep_by") not in {None, stored.get("keep_by")}:
+        problems.append(
+            f"policy.keep_by: the stored manifest has the column {stored.get('keep_by')!r}, not {asked['keep_by']!r}."
+        )
+    if problems:
+        raise ConfigError(*problems, "Run it again with these settings.")
+    if "keep_by" in stored and "keep_by" not in asked:
+        place = result.manifest.column_names.index("keep_by")
+        empty = pa.nulls(len(result.manifest), pa.string())
+        without = result.manifest.set_column(place, result.manifest.schema.field(place), empty)
+        result.tables["manifest"] = tables.described(without, "manifest", asked)
+        return True
+    return False
+
+
+def read_manifest(source: Source, config: Config) -> tuple[pa.Table, NDArray[np.int64]]:
+    """The manifest of an opened dataset with the columns that the config names, and the row of each sample."""
+    keep_by = config.policy.keep_by
+    return manifest(
+        source.rows,
+        source.name,
+        groups=groups_of(source, config.dataset),
+        keep_by=None if keep_by is None else values_of(source, keep_by),
+    )
+
+
+def _radius(run_folder: Path, stored: Config, resolved: Resolved, config: Config, loaded: Tables) -> dict[str, int]:
+    """What `auto` came to when the run was made, or comes to on the stored codes under other settings."""
+    summary = run_folder / folder.SUMMARY
+    if (stored.search, stored.hash) == (config.search, config.hash) and summary.exists():
+        distances: dict[str, int] = folder.read_json(summary)["resolved"]["max_distance"]
+        return distances
+    refuse_other_hashes(tables.spec_of(loaded["candidates"]), specs(config, resolved)["candidates"])
+    return radius(loaded["hashes"], resolved, threads=search_threads(config))
 
 
 def reopen(result: Run) -> None:
@@ -46,16 +117,15 @@ def reopen(result: Run) -> None:
         message = f"This run was over {name}, which cannot be opened again. Set output.splits=none."
         raise RunError(message)
     source = open_source(result.config.dataset)
-    table, row_of_sample = manifest(source.rows, source.name)
+    table, row_of_sample = read_manifest(source, result.config)
     if not table.equals(result.manifest):
         message = f"The dataset {name!r} has changed since it was searched. Run it again."
         raise RunError(message)
     result.source, result.row_of_sample = source, row_of_sample
 
 
-def refuse_what_was_not_searched(result: Run) -> None:
-    """Raise `ConfigError` for settings that the stored candidates cannot answer, naming each."""
-    stored, asked = tables.spec_of(result.candidates), specs(result.config, result.resolved)["candidates"]
+def refuse_other_hashes(stored: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
+    """Raise `ConfigError` where the specs of two tables of candidates differ in more than thresholds."""
     problems = [
         f"{section}.{key}: the stored tables were made with {stored[section][key]!r}, not {value!r}."
         for section, key, value in [
@@ -67,6 +137,13 @@ def refuse_what_was_not_searched(result: Run) -> None:
     ]
     if problems:
         raise ConfigError(*problems, "Run it again with these settings.")
+
+
+def refuse_what_was_not_searched(result: Run) -> None:
+    """Raise `ConfigError` for settings that the stored candidates cannot answer, naming each."""
+    stored, asked = tables.spec_of(result.candidates), specs(result.config, result.resolved)["candidates"]
+    refuse_other_hashes(stored, asked)
+    problems = []
     searched = stored["search"]
     if searched["orientations"] != "upright" and asked["search"] != searched:
         # One transform is stored for a pair, the best one under the settings of that search.

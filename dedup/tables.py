@@ -5,6 +5,7 @@ the versions of the libraries that did. Reading a table made with another spec i
 """
 
 import json
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -18,11 +19,12 @@ from dedup.versions import VERSIONS
 
 SCHEMA_VERSION: Final = 1
 
-NAMES: Final = ("manifest", "hashes", "candidates", "pairs", "groups", "leakage", "decisions")
+NAMES: Final = ("manifest", "hashes", "candidates", "pairs", "groups", "leakage", "chains", "decisions")
 
 STATUSES: Final = ("ok", "missing", "undecodable", "truncated", "too_large", "unsupported")
-KINDS: Final = ("bytes", "pixels", "near")
-ACTIONS: Final = ("keep", "drop", "unreadable")
+KINDS: Final = ("bytes", "pixels", "near", "listed")
+LEAK_KINDS: Final = (*KINDS, "group")
+ACTIONS: Final = ("keep", "move", "drop", "unreadable")
 
 TRANSFORMS: Final = (
     "identity",
@@ -41,6 +43,7 @@ ORIENTATIONS: Final = {"upright": (), "mirrored": ("mirror",), "all": TRANSFORMS
 
 THUMBNAIL_SIDE: Final = 32  # pixels
 DIGEST_BYTES: Final = 32  # SHA-256
+ROWS_PER_GROUP: Final = 65_536  # of a stored table: some rows are read without the others
 
 MANIFEST: Final = pa.schema(
     [
@@ -49,6 +52,8 @@ MANIFEST: Final = pa.schema(
         pa.field("split", pa.string()),
         pa.field("label", pa.string()),
         pa.field("uri", pa.string()),
+        pa.field("group", pa.string()),
+        pa.field("keep_by", pa.string()),
     ]
 )
 
@@ -140,9 +145,21 @@ LEAKAGE: Final = pa.schema(
         pa.field("witness_label", pa.string()),
         pa.field("kind", pa.string(), nullable=False),
         pa.field("transform", pa.string(), nullable=False),
-        pa.field("distance", pa.uint16(), nullable=False),
+        pa.field("distance", pa.uint16()),
         pa.field("similarity", pa.float32()),
         pa.field("label_conflict", pa.bool_(), nullable=False),
+    ]
+)
+
+CHAINS: Final = pa.schema(
+    [
+        pa.field("id", pa.string(), nullable=False),
+        pa.field("split", pa.string()),
+        pa.field("witness_id", pa.string(), nullable=False),
+        pa.field("witness_split", pa.string()),
+        pa.field("hops", pa.int32(), nullable=False),
+        pa.field("similarity", pa.float32()),
+        pa.field("path", pa.list_(pa.field("element", pa.string())), nullable=False),
     ]
 )
 
@@ -157,6 +174,8 @@ DECISIONS: Final = pa.schema(
         pa.field("witness_split", pa.string()),
         pa.field("distance", pa.uint16()),
         pa.field("similarity", pa.float32()),
+        pa.field("conflict_id", pa.string()),
+        pa.field("new_split", pa.string()),
     ]
 )
 
@@ -189,25 +208,26 @@ def write_parts(parts: Iterator[pa.Table], folder: Path, name: str, spec: Mappin
     partial = folder / f".{name}.parquet.partial"
     stored = [first]
     with pq.ParquetWriter(partial, first.schema, compression="zstd") as writer:
-        writer.write_table(first)
+        writer.write_table(first, ROWS_PER_GROUP)
         for part in parts:
             stored.append(part.replace_schema_metadata(first.schema.metadata))
-            writer.write_table(stored[-1])
+            writer.write_table(stored[-1], ROWS_PER_GROUP)
     partial.replace(folder / f"{name}.parquet")
     return pa.concat_tables(stored)
 
 
-def read(folder: Path, name: str, *, spec: Mapping[str, Any] | None = None) -> pa.Table:
+def read(folder: Path, name: str, *, spec: Mapping[str, Any] | None = None, without: Sequence[str] = ()) -> pa.Table:
     """Read `folder/name.parquet`, a file or a folder of parts, and check that it is what its name says.
 
-    With `spec` given, a table made with another one is refused.
+    With `spec` given, a table made with another one is refused. Columns `without` are not read.
     """
     path = folder / f"{name}.parquet"
     if not path.exists():
         message = f"{path} does not exist: the run is not complete. Run it again."
         raise TableError(message)
     try:
-        table = pyarrow.dataset.dataset(path, format="parquet").to_table()
+        stored = pyarrow.dataset.dataset(path, format="parquet")
+        table = stored.to_table([column for column in stored.schema.names if column not in without])
     except (pa.ArrowInvalid, OSError) as error:
         message = f"{path} cannot be read as Parquet: {error}. Run it again."
         raise TableError(message) from error
@@ -225,6 +245,36 @@ def read(folder: Path, name: str, *, spec: Mapping[str, Any] | None = None) -> p
         message = f"{path} was made with {metadata.get('dedup.spec')}; this run asks for {canonical(spec)}."
         raise TableError(message)
     return table
+
+
+def values(folder: Path, name: str, column: str, rows: Sequence[int]) -> list[Any]:
+    """One column's values in some rows of a stored table; one row group is in memory at a time."""
+    path = folder / f"{name}.parquet"
+    found: dict[int, Any] = {}
+    wanted = sorted(set(rows))
+    start = 0
+    for file in sorted(path.rglob("*.parquet")) if path.is_dir() else [path]:
+        with pq.ParquetFile(file) as stored:
+            for group in range(stored.num_row_groups):
+                stop = start + stored.metadata.row_group(group).num_rows
+                here = [row for row in wanted if start <= row < stop]
+                if here:
+                    read = stored.read_row_group(group, columns=[column])[column]
+                    found |= dict(
+                        zip(here, read.take(pa.array([row - start for row in here])).to_pylist(), strict=True)
+                    )
+                start = stop
+    return [found[row] for row in rows]
+
+
+def copy(source: Path, target: Path, name: str) -> None:
+    """Copy a stored table from one folder to another, whole or not at all."""
+    partial = target / f".{name}.parquet.partial"
+    if (source / f"{name}.parquet").is_dir():
+        shutil.copytree(source / f"{name}.parquet", partial, dirs_exist_ok=True)
+    else:
+        shutil.copyfile(source / f"{name}.parquet", partial)
+    partial.replace(target / f"{name}.parquet")
 
 
 def spec_of(table: pa.Table) -> dict[str, Any]:

@@ -47,6 +47,8 @@ class Sample:
     file: int = 0  # which of the files with that picture it is
     compression: float | None = 1.0
     label: str | None = None
+    group: str | None = None
+    worth: str | None = None
 
 
 @dataclass(frozen=True)
@@ -109,11 +111,13 @@ class World:
                 "split": pa.array([sample.split for sample in self.samples], pa.string()),
                 "label": pa.array([sample.label for sample in self.samples], pa.string()),
                 "uri": pa.nulls(n, pa.string()),
+                "group": pa.array([sample.group for sample in self.samples], pa.string()),
+                "keep_by": pa.array([sample.worth for sample in self.samples], pa.string()),
             }
         )
 
     def hashes(self) -> pa.Table:
-        """The hashes of this world, with empty codes: the candidates are known without them."""
+        """The hashes of this world, with codes of zeros: the candidates are known without them."""
         rows = [
             {
                 "sample": i,
@@ -124,6 +128,7 @@ class World:
                 "pixel_digest": None if sample.picture is None else str(sample.picture).encode().ljust(32),
                 "compression": None if sample.picture is None else sample.compression,
                 "information": None if sample.picture is None else 50.0,
+                **({} if sample.picture is None else {name: bytes(n_bytes) for name, n_bytes in CODES.items()}),
             }
             for i, sample in enumerate(self.samples)
         ]

@@ -42,6 +42,14 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     pictures.save(pictures.photo(0), photos / "test/cat/2.jpg", quality=60)
     pictures.save(pictures.photo(2), photos / "train/dog/copy of b.bmp")
+    (folder / "no_duplicates.csv").write_text("id_a,id_b,note\ntrain/cat/a.jpg,test/dog/c.png,other animal\n")
+    (folder / "duplicates.csv").write_text("id_a,id_b\ntrain/cat/a.jpg,train/dog/b.png\n")
+    (folder / "preferred.csv").write_text("id\ntrain/dog/b.png\n")
+    scans = ["train/cat/1.jpg,train,p1,1", "train/cat/a.jpg,train,p2,3", "train/dog/b.png,train,p3,2"]
+    scans += ["test/dog/c.png,test,p3,5", "test/cat/2.jpg,test,p4,4", "val/cat/d.png,val,p5,4"]
+    scans += ["train/dog/copy of b.bmp,train,p3,7"]
+    rows_of_scans = "".join(f"photos/{row}\n" for row in scans)
+    (folder / "scans.csv").write_text("path,split,patient,score\n" + rows_of_scans)
     names = sorted(path.relative_to(folder).as_posix() for path in photos.rglob("*.*"))
     rows = "".join(f"{name},{name},{name.split('/')[1]},{name.split('/')[2]},{name.split('/')[2]}\n" for name in names)
     (folder / "photos.csv").write_text("path,picture,split,label,animal\n" + rows, encoding="utf-8")

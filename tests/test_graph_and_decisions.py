@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from dedup import graph
 from dedup.config import Resolved, build, resolve
 from dedup.report.summary import summary
+from dedup.stages.chains import chains
 from dedup.stages.decisions import (
     DUPLICATE,
     KEPT,
@@ -69,6 +70,7 @@ def found(world: World, policy: tuple[str, str, str] = POLICIES[0]) -> dict[str,
         "pairs": accepted,
         "groups": groups(matches, hashes, manifest, resolved.held_out),
         "leakage": leakage(matches, accepted, hashes, manifest, resolved.held_out),
+        "chains": chains(matches, manifest, resolved.held_out),
         "decisions": decisions(matches, hashes, manifest, resolved),
     }
 
@@ -158,6 +160,7 @@ def tables_of(world: World, policy: tuple[str, str, str] = POLICIES[0]) -> dict[
         "pairs": accepted,
         "groups": groups(matches, hashes, manifest, resolved.held_out),
         "leakage": leakage(matches, accepted, hashes, manifest, resolved.held_out),
+        "chains": chains(matches, manifest, resolved.held_out),
         "decisions": decisions(matches, hashes, manifest, resolved),
     }
 
@@ -447,7 +450,7 @@ def test_the_matrix_counts_images(world: World) -> None:
     tables = tables_of(world)
     matches = graph.from_pairs(tables["pairs"], len(world))
     manifest, hashes = world.manifest(), world.hashes()
-    parts = (tables["pairs"], tables["leakage"], tables["decisions"])
+    parts = (tables["pairs"], tables["leakage"], tables["chains"], tables["decisions"])
     got = summary(manifest, hashes, *parts, matches, resolved, skipped={})
     in_split = {
         split or "(no split)": {i for i, sample in enumerate(world.samples) if sample.split == split}

@@ -131,7 +131,8 @@ class TestFindings:
         assert info["state"] == "finished"
         assert {"python", "Pillow", "dedup-images"} <= info["versions"].keys()
         assert {"input", "config"} == info["fingerprints"].keys()
-        assert [*tables.NAMES, "splits"] == [stage["stage"] for stage in info["stages"]]
+        names = ["manifest", "hashes", "radius", *tables.NAMES[2:], "splits"]
+        assert names == [stage["stage"] for stage in info["stages"]]
         assert all(stage["seconds"] >= 0 and stage["samples"] > 0 for stage in info["stages"])
         assert info["peak_memory_bytes"] > 1_000_000
 
@@ -363,7 +364,7 @@ class TestDecide:
         """Without an output folder the result takes the place of the old one, and can be decided on again."""
         ran(planted.dataset, tmp_path / "run")
         pipeline.decide(tmp_path / "run", ["search.max_distance=2"])
-        result = pipeline.decide(tmp_path / "run", ["search.max_distance=12"])
+        result = pipeline.decide(tmp_path / "run", ["search.max_distance=16"])
 
         assert planted.result.pairs.equals(result.pairs, check_metadata=True)
         assert stored(planted.run, RESULTS) == stored(tmp_path / "run", RESULTS)
@@ -371,8 +372,8 @@ class TestDecide:
     @pytest.mark.parametrize(
         ("override", "said"),
         [
-            ("search.max_distance=13", "searched up to 12 bits, not to 13"),
-            ("search.max_distance={dhash: 1, phash: 20}", "phash was searched up to 12 bits, not to 20"),
+            ("search.max_distance=17", "searched up to 16 bits, not to 17"),
+            ("search.max_distance={dhash: 1, phash: 20}", "phash was searched up to 16 bits, not to 20"),
             ("hash.algorithms=[ahash]", "hash.algorithms"),
             ("hash.bits=256", "hash.bits"),
             ("hash.max_pixels=50", "hash.max_pixels"),
@@ -529,7 +530,7 @@ class TestSplits:
 
         assert "20 samples" in text
         assert "10 kept, 6 dropped, 4 unreadable" in text
-        assert '"dhash": 12' in text
+        assert '"dhash": 16' in text
         assert "No pair between train and a held-out split is left" in text
 
     def test_a_manifest(self, planted: Planted, tmp_path: Path) -> None:

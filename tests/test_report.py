@@ -19,6 +19,7 @@ from dedup.config import build, resolve
 from dedup.graph import from_pairs
 from dedup.report import html
 from dedup.report.summary import summary
+from dedup.stages.chains import chains
 from dedup.stages.decisions import decisions
 from dedup.stages.groups import groups
 from dedup.stages.leakage import leakage
@@ -141,9 +142,10 @@ def rendered(world: World, read: html.ReadSamples, hashes: pa.Table | None = Non
         "pairs": accepted,
         "groups": groups(matches, hashes, manifest, resolved.held_out),
         "leakage": leakage(matches, accepted, hashes, manifest, resolved.held_out),
+        "chains": chains(matches, manifest, resolved.held_out),
         "decisions": decisions(matches, hashes, manifest, resolved),
     }
-    parts = (stored["pairs"], stored["leakage"], stored["decisions"])
+    parts = (stored["pairs"], stored["leakage"], stored["chains"], stored["decisions"])
     said = summary(manifest, hashes, *parts, matches, resolved, skipped={})
     return html.render(stored, {**said, "certificate": None}, title="made by hand", read=read)
 

@@ -286,11 +286,11 @@ class TestLeakage:
 
 
 def test_resolved_distances_decide_not_the_default() -> None:
-    """`auto` is 12 of 64 bits for each algorithm, and one number counts for all."""
+    """Before the codes are there `auto` is its cap, 16 of 64 bits, and one number counts for all."""
     auto = resolve(build({}), ["train"])
     eight = resolve(build({"search": {"max_distance": 8}}), ["train"])
 
-    assert {"dhash": 12, "phash": 12} == auto.max_distance
+    assert {"dhash": 16, "phash": 16} == auto.max_distance
     assert {"dhash": 8, "phash": 8} == eight.max_distance
     assert replace(auto, max_distance=eight.max_distance) == eight
 

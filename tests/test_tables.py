@@ -12,7 +12,9 @@ from dedup import tables
 from dedup.errors import TableError
 
 SPEC = {"search": {"max_distance": 8}, "hash": {"bits": 64}}
-TABLE = pa.table([[0, 1], ["a", "b"], ["train", None], [None, "cat"], ["a", "b"]], schema=tables.MANIFEST)
+TABLE = pa.table(
+    [[0, 1], ["a", "b"], ["train", None], [None, "cat"], ["a", "b"], [None, "p1"], [None, "1"]], schema=tables.MANIFEST
+)
 
 
 def test_a_stored_table_describes_itself(tmp_path: Path) -> None:
@@ -108,7 +110,7 @@ def test_a_write_that_fails_leaves_the_old_table(tmp_path: Path, monkeypatch: py
     tables.write(TABLE, tmp_path, "manifest", SPEC)
     before = (tmp_path / "manifest.parquet").read_bytes()
 
-    def full(writer: pq.ParquetWriter, table: pa.Table) -> None:
+    def full(writer: pq.ParquetWriter, table: pa.Table, *rest: object) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(pq.ParquetWriter, "write_table", full)
@@ -124,7 +126,7 @@ def test_columns_that_must_not_be_null(tmp_path: Path) -> None:
         "pairs": (tables.pairs_schema(["dhash"]), ("a", "b", "id_a", "id_b", "kind", "label_conflict")),
         "hashes": (tables.hashes_schema({"dhash": 8}), ("sample", "status")),
         "decisions": (tables.DECISIONS, ("sample", "id", "action", "reason")),
-        "leakage": (tables.LEAKAGE, ("id", "witness_id", "kind", "distance")),
+        "leakage": (tables.LEAKAGE, ("id", "witness_id", "kind")),
         "groups": (tables.GROUPS, ("group", "sample", "id", "keeper")),
     }
     for schema, names in required.values():

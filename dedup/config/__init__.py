@@ -5,15 +5,16 @@ Stages get the part that concerns them; nothing below the pipeline reads a file 
 
 from dedup.config.dataset import DatasetConfig, NamedSource, SourceConfig
 from dedup.config.loading import build, keys, load
-from dedup.config.resolved import AUTO_DISTANCE_PER_64_BITS, AUTO_MIN_SIMILARITY, Resolved, resolve
-from dedup.config.sections import ALGORITHMS, BITS, Config, GateConfig, HashConfig, OutputConfig
+from dedup.config.resolved import AUTO_CAP_PER_64_BITS, AUTO_MIN_SIMILARITY, Resolved, resolve
+from dedup.config.sections import ALGORITHMS, BITS, LISTS, Config, GateConfig, HashConfig, OutputConfig
 from dedup.config.splits import SPLIT_ALIASES, normal_split
 
 __all__ = [
     "ALGORITHMS",
-    "AUTO_DISTANCE_PER_64_BITS",
+    "AUTO_CAP_PER_64_BITS",
     "AUTO_MIN_SIMILARITY",
     "BITS",
+    "LISTS",
     "SPLIT_ALIASES",
     "Config",
     "DatasetConfig",

@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from dedup.config.sections import Config, distance_problem
+from dedup.config.sections import LISTS, Config, distance_problem
 from dedup.config.values import Section
 from dedup.errors import ConfigError
 
@@ -55,6 +55,11 @@ def build(
     dataset = nested.get("dataset")
     if relative_to is not None and isinstance(dataset, dict):
         nested["dataset"] = _placed(relative_to, dataset)
+    policy = nested.get("policy")
+    if relative_to is not None and isinstance(policy, dict):
+        nested["policy"] = policy | {
+            k: _beside(relative_to, policy[k]) for k in LISTS if isinstance(policy.get(k), str)
+        }
     problems = [problem for override in overrides if (problem := _override(nested, override))]
     for key, value in (options or {}).items():
         _set(nested, key, value)

@@ -1,15 +1,18 @@
 """The settings of a run with every `auto` replaced by a number."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from dedup.config.sections import Config
 from dedup.config.splits import normal_split
 from dedup.errors import ConfigError
 
-AUTO_DISTANCE_PER_64_BITS: Final = 12
-"""What `search.max_distance: auto` means: 12 of 64 bits, 48 of 256, 192 of 1024."""
+AUTO_CAP_PER_64_BITS: Final = 16
+"""How far `search.max_distance: auto` goes at the most: 16 of 64 bits, 64 of 256, 256 of 1024.
+
+Why 16 stands in docs/calibration.md: beyond it edited copies hardly come in any more, and chance does.
+"""
 
 AUTO_MIN_SIMILARITY: Final = 0.9
 """What `verify.min_similarity: auto` means; where it comes from stands in docs/verification.md."""
@@ -31,18 +34,30 @@ class Resolved:
     leakage: str
     duplicates: str
     unreadable: str
+    max_candidates: int = 10_000_000  # the budget that `auto` fills, and the limit of a search
     references: tuple[str, ...] = ()  # splits of reference sets, sorted: held out, and never altered
+    max_moved: float | None = None  # share of a split that regroup may move elsewhere, inclusive
+    chains: str = "report"
+    label_conflicts: str = "report"
+    keep_by: str | None = None  # column of the dataset
+    keep_order: str = "descending"
+    group_column: str | None = None
+    lists: dict[str, str] = field(default_factory=dict)  # digest of each list that people made
 
 
 def resolve(config: Config, splits: Iterable[str | None]) -> Resolved:
-    """Replace every `auto` by a number. Depends on the config and the names of the splits only."""
+    """Replace every `auto` by a number. Depends on the config and the names of the splits only.
+
+    For `search.max_distance` the number is the cap: how far below it the candidates fit the budget is known when the
+    codes are (`dedup.stages.candidates.radius`).
+    """
     all_splits = set(splits)
     present = {split for split in all_splits if split is not None}
     references = config.dataset.reference_splits(present)
     own = present - references
     distance = config.search.max_distance
     if distance == "auto":
-        distance = AUTO_DISTANCE_PER_64_BITS * config.hash.bits // 64
+        distance = AUTO_CAP_PER_64_BITS * config.hash.bits // 64
     per_algorithm = distance if isinstance(distance, dict) else dict.fromkeys(config.hash.algorithms, distance)
     similarity = config.verify.min_similarity
     verified = config.verify.method == "pixels"
@@ -73,5 +88,12 @@ def resolve(config: Config, splits: Iterable[str | None]) -> Resolved:
         leakage=config.policy.leakage,
         duplicates=config.policy.duplicates,
         unreadable=config.policy.unreadable,
+        max_candidates=config.search.max_candidates,
         references=tuple(sorted(references)),
+        max_moved=config.policy.max_moved,
+        chains=config.policy.chains,
+        label_conflicts=config.policy.label_conflicts,
+        keep_by=config.policy.keep_by,
+        keep_order=config.policy.keep_order,
+        group_column=config.dataset.group_column,
     )

@@ -10,6 +10,7 @@ from dedup.config.values import Count, Section, Share, as_max_distance, as_names
 
 ALGORITHMS: Final = ("ahash", "phash", "dhash", "whash")
 BITS: Final = (64, 256, 1024)
+LISTS: Final = ("allow_list", "deny_list", "prefer_list")
 
 
 class HashConfig(Section):
@@ -35,7 +36,7 @@ class SearchConfig(Section):
     orientations: Annotated[
         Literal["upright", "mirrored", "all"], one_of("search.orientations", "upright", "mirrored", "all")
     ] = "upright"
-    max_candidates: Count = 20_000_000
+    max_candidates: Count = 10_000_000
 
 
 class VerifyConfig(Section):
@@ -50,17 +51,39 @@ class PolicyConfig(Section):
 
     held_out: Annotated[tuple[str, ...] | None, BeforeValidator(as_names)] = None
     leakage: Annotated[
-        Literal["drop_from_train", "drop_from_held_out", "report_only"],
-        one_of("policy.leakage", "drop_from_train", "drop_from_held_out", "report_only"),
+        Literal["drop_from_train", "drop_from_held_out", "regroup", "report_only"],
+        one_of("policy.leakage", "drop_from_train", "drop_from_held_out", "regroup", "report_only"),
     ] = "drop_from_train"
+    max_moved: Share = 0.25
+    chains: Annotated[Literal["report", "drop"], one_of("policy.chains", "report", "drop")] = "report"
+    label_conflicts: Annotated[
+        Literal["report", "drop", "drop_all"], one_of("policy.label_conflicts", "report", "drop", "drop_all")
+    ] = "report"
     duplicates: Annotated[
-        Literal["keep_best", "keep_first", "report_only"],
-        one_of("policy.duplicates", "keep_best", "keep_first", "report_only"),
+        Literal["keep_best", "keep_first", "keep_by", "report_only"],
+        one_of("policy.duplicates", "keep_best", "keep_first", "keep_by", "report_only"),
     ] = "keep_best"
+    keep_by: str | None = None
+    keep_order: Annotated[
+        Literal["descending", "ascending"], one_of("policy.keep_order", "descending", "ascending")
+    ] = "descending"
+    prefer_list: str | None = None
+    allow_list: str | None = None
+    deny_list: str | None = None
     unreadable: Annotated[
         Literal["drop_from_train", "drop", "keep"],
         one_of("policy.unreadable", "drop_from_train", "drop", "keep"),
     ] = "drop_from_train"
+
+    @check(mode="after")
+    def _fit_together(self) -> Self:
+        if self.duplicates == "keep_by" and self.keep_by is None:
+            raise ValueError("duplicates is 'keep_by', but keep_by names no column of the dataset")  # noqa: EM101
+        if self.duplicates != "keep_by" and self.keep_by is not None:
+            raise ValueError(f"keep_by names {self.keep_by!r}; set duplicates: keep_by to use it")  # noqa: EM102
+        if self.chains == "drop" and self.leakage != "drop_from_train":
+            raise ValueError("chains: drop goes with leakage: drop_from_train only; regroup moves whole chains")  # noqa: EM101
+        return self
 
 
 class GateConfig(Section):
@@ -132,4 +155,6 @@ class Config(Section):
         settings = self.model_dump(mode="json", exclude={"gate", "output", "engine"})
         for dataset in (settings["dataset"], *settings["dataset"]["sources"]):
             del dataset["path"], dataset["image_folder"]
+        for name in LISTS:  # what they say counts, not where they lie
+            del settings["policy"][name]
         return settings

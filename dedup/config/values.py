@@ -12,6 +12,18 @@ NOT_BUILT_YET: Final = {
 }
 """Values that the design names and this version refuses by name."""
 
+_CHAINS: Final = (
+    "components chain: a like b and b like c puts c with a though they differ, and one such chain can take in "
+    "thousands. Only a picture with a direct match that is kept is dropped. summary.json counts the components"
+)
+
+REFUSED: Final = {
+    "policy.duplicates": dict.fromkeys(
+        ("components", "connected_components", "drop_components", "component", "drop_component"), _CHAINS
+    )
+}
+"""Values that this tool will not have, and why."""
+
 
 def one_of(key: str, *allowed: str) -> BeforeValidator:
     """Accepts one of the allowed words; names those that are not built yet as such."""
@@ -19,6 +31,9 @@ def one_of(key: str, *allowed: str) -> BeforeValidator:
     def validate(value: object) -> object:
         if isinstance(value, str) and value in NOT_BUILT_YET.get(key, ()):
             message = f"{value!r} is not built yet. Allowed now: {', '.join(allowed)}"
+            raise ValueError(message)
+        if isinstance(value, str) and value in REFUSED.get(key, {}):
+            message = f"{value!r} is refused: {REFUSED[key][value]}. Allowed: {', '.join(allowed)}"
             raise ValueError(message)
         if value not in allowed:
             near = difflib.get_close_matches(str(value), allowed, n=1)

@@ -36,6 +36,7 @@ MAX_GROUPS: Final = 40
 MAX_MEMBERS: Final = 6  # shown of a group
 MAX_PAIRS: Final = 24  # in each gallery of pairs
 MAX_UNREADABLE: Final = 200
+MAX_CHAINS: Final = 40
 MAX_TEXT: Final = 300  # characters of an id, a label or a detail
 MAX_SPLITS: Final = 30  # rows of the tables by split
 MAX_PICTURE_BYTES: Final = 13_000_000  # 17 MB as base64: the page stays below 20 MB
@@ -83,8 +84,12 @@ def render(
     title: str,
     read: ReadSamples,
     settings: HashConfig | None = None,
+    thumbnails: Callable[[Sequence[int]], Sequence[bytes | None]] | None = None,
 ) -> str:
-    """The page's text; `settings` say how its pictures are decoded."""
+    """The page's text; `settings` say how its pictures are decoded.
+
+    `thumbnails` gives those of some samples where the table of hashes was read without them.
+    """
     settings = settings or HashConfig()
     cases = {
         "leaks": _leaks(stored),
@@ -94,7 +99,7 @@ def render(
         "groups": _groups(stored),
     }
     wanted = Counter(sample for gallery in cases.values() for case in gallery for sample in case[0])
-    album = _album(wanted, stored["hashes"], read, settings)
+    album = _album(wanted, thumbnails or _thumbnails_of(stored["hashes"]), read, settings)
     listing = Listing(stored["manifest"], stored["hashes"])
     galleries = {
         name: _cases(gallery, stored["manifest"], album, listing, "in a group" if name == "groups" else "")
@@ -113,6 +118,7 @@ def render(
         summary=summary,
         galleries=galleries,
         n_leaks=len(stored["leakage"]),
+        chains=_chains(stored),
         n_groups=pc.count_distinct(stored["groups"]["group"]).as_py(),
         histograms=_histograms(stored),
         unreadable=_unreadable(stored),
@@ -180,6 +186,12 @@ def _rejected(stored: Mapping[str, pa.Table]) -> list[_Outline]:
     return outlines
 
 
+def _chains(stored: Mapping[str, pa.Table]) -> list[dict[str, Any]]:
+    """The first chains: who leads where, over how many pairs."""
+    rows = stored["chains"].slice(0, MAX_CHAINS).to_pylist()
+    return [{"path": [_short(name) for name in row["path"]], "hops": row["hops"]} for row in rows]
+
+
 def _near(pairs: pa.Table) -> int:
     """Pairs with something to judge."""
     return int(pc.sum(pc.invert(pc.is_in(pairs["kind"], pa.array(["bytes", "pixels"])))).as_py() or 0)
@@ -211,18 +223,28 @@ def _short(text: str) -> str:
     return text if len(text) <= MAX_TEXT else f"{text[: MAX_TEXT // 2]} … {text[-MAX_TEXT // 2 :]}"
 
 
-def _album(wanted: Mapping[int, int], hashes: pa.Table, read: ReadSamples, settings: HashConfig) -> dict[int, str]:
+def _thumbnails_of(hashes: pa.Table) -> Callable[[Sequence[int]], Sequence[bytes | None]]:
+    return lambda samples: list(hashes["thumbnail"].take(pa.array(samples, pa.int64())).to_pylist())
+
+
+def _album(
+    wanted: Mapping[int, int],
+    thumbnails_of: Callable[[Sequence[int]], Sequence[bytes | None]],
+    read: ReadSamples,
+    settings: HashConfig,
+) -> dict[int, str]:
     """A small picture of each sample as a data URI, from the dataset or, where it is gone, from the thumbnail.
 
     `wanted` says how often each sample is shown: every time costs its bytes.
     """
     samples = list(wanted)
+    all_thumbnails = dict(zip(samples, thumbnails_of(samples), strict=True))
     album: dict[int, str] = {}
     budget = MAX_PICTURE_BYTES
     for start in range(0, len(samples), _READ_AT_ONCE):
         some = samples[start : start + _READ_AT_ONCE]
         pictures = [picture for batch in read(some) for picture in _decoded(batch, settings)]
-        thumbnails = hashes["thumbnail"].take(pa.array(some, pa.int64())).to_pylist()
+        thumbnails = [all_thumbnails[sample] for sample in some]
         for sample, picture, stored in zip(some, pictures or [None] * len(some), thumbnails, strict=True):
             image = picture or (stored and Image.frombytes("L", (tables.THUMBNAIL_SIDE,) * 2, stored))
             if not image:

@@ -12,9 +12,10 @@ def readme(summary: Mapping[str, Any], splits: Path) -> str:
     """The README's text; where Parquet shards were written, with the YAML that lists the splits."""
     lines = [*(_front_matter(splits) if (splits / "data").is_dir() else []), "# Cleaned dataset", ""]
     counts, decisions = summary["samples"], summary["decisions"]
+    moved = f", {decisions['move']:,} moved to another split" if decisions["move"] else ""
     lines += [
         f"Written by dedup {summary['dedup_version']} (distribution dedup-images) from {counts['total']:,} samples:",
-        f"{decisions['keep']:,} kept, {decisions['drop']:,} dropped, {decisions['unreadable']:,} unreadable.",
+        f"{decisions['keep']:,} kept, {decisions['drop']:,} dropped, {decisions['unreadable']:,} unreadable{moved}.",
         "",
         "| split | images | kept | dropped | unreadable |",
         "|---|---:|---:|---:|---:|",
@@ -28,6 +29,17 @@ def readme(summary: Mapping[str, Any], splits: Path) -> str:
         *(f"| {_cell(reason)} | {n:,} |" for reason, n in decisions["by_reason"].items()),
         "",
     ]
+    if summary["regroup"]:
+        lines += [
+            "| split | before | moved out | moved in | after | labels shifted |",
+            "|---|---:|---:|---:|---:|---:|",
+            *(
+                f"| {_cell(name)} | {n['before']:,} | {n['moved_out']:,} | {n['moved_in']:,} | {n['after']:,} | "
+                f"{100 * n['label_shift']:.1f} % |"
+                for name, n in summary["regroup"].items()
+            ),
+            "",
+        ]
     if summary.get("certificate"):
         lines += ["Certificate: " + summary["certificate"]["statement"], ""]
     lines += [

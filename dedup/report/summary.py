@@ -12,12 +12,15 @@ from numpy.typing import NDArray
 
 from dedup import tables
 from dedup.config import Resolved
-from dedup.graph import Graph, best_witnesses
+from dedup.graph import Graph, group_witnesses, matches_one_of, numbers
 from dedup.hashers.thumbnail import MIN_INFORMATION
 from dedup.versions import DEDUP_VERSION
 
 NO_SPLIT: Final = "(no split)"
 MANY_WITHOUT_INFORMATION: Final = 0.05  # share of the readable samples
+MAX_LABEL_PAIRS: Final = 100  # pairs of labels in conflict that are listed
+
+Mask = NDArray[np.bool_]
 
 
 def summary(
@@ -25,6 +28,7 @@ def summary(
     hashes: pa.Table,
     pairs: pa.Table,
     leakage: pa.Table,
+    chains: pa.Table,
     decisions: pa.Table,
     graph: Graph,
     resolved: Resolved,
@@ -32,12 +36,11 @@ def summary(
     skipped: Mapping[str, int],
 ) -> dict[str, Any]:
     """Everything in `summary.json` but the certificate."""
-    splits = [name or NO_SPLIT for name in manifest["split"].to_pylist()]
-    names = sorted(set(splits), key=lambda name: (name != "train", name))
-    in_split = {name: np.array([split == name for split in splits]) for name in names}
-    matrix = _matrix(graph, in_split)
+    in_split = _in_split(manifest["split"])
     n_no_information = pc.sum(pc.less(hashes["information"], MIN_INFORMATION)).as_py() or 0
-    statuses = Counter(hashes["status"].to_pylist())
+    statuses = _counts(hashes["status"])
+    groups = _groups(manifest, hashes, in_split, resolved)
+    by_group = pc.equal(leakage["kind"], "group")
     return {
         "schema_version": tables.SCHEMA_VERSION,
         "dedup_version": DEDUP_VERSION,
@@ -56,66 +59,131 @@ def summary(
             "images": int(graph.matched().sum()),
             "label_conflicts": pc.sum(pairs["label_conflict"]).as_py() or 0,
         },
-        "leakage_matrix": matrix,
-        "leakage": _leakage(graph, manifest, in_split, resolved),
-        "leaking_train_images": len(set(leakage["id"].to_pylist())),
+        "label_conflicts": label_conflicts(pairs),
+        "leakage_matrix": _matrix(graph, in_split),
+        "leakage": _leakage(graph, in_split, resolved),
+        "leaking_train_images": pc.count_distinct(leakage["id"].filter(pc.invert(by_group))).as_py(),
+        "chained_train_images": len(chains),
+        "longest_chain": pc.max(chains["hops"]).as_py() or 0,
+        "group_leakage": groups,
+        "regroup": regroup(manifest, decisions, in_split) if resolved.leakage == "regroup" else None,
         "held_out_images_in_another_held_out_split": _between_held_out(graph, in_split, resolved.held_out),
         "resolved": asdict(resolved),
-        "warnings": _warnings(splits, manifest, hashes, n_no_information, statuses["ok"]),
+        "warnings": _warnings(in_split, manifest, n_no_information, statuses["ok"]),
     }
 
 
-def _matrix(graph: Graph, in_split: Mapping[str, NDArray[np.bool_]]) -> dict[str, dict[str, int]]:
+def label_conflicts(pairs: pa.Table) -> list[dict[str, Any]]:
+    """Pairs whose two samples have different labels, by the two labels: the most frequent first, a part of many."""
+    rows = pairs.filter(pairs["label_conflict"]).select(["label_a", "label_b"])
+    counts: Counter[tuple[str, str]] = Counter()
+    for one in rows.group_by(["label_a", "label_b"]).aggregate([([], "count_all")]).to_pylist():
+        low, high = sorted((one["label_a"], one["label_b"]))
+        counts[low, high] += one["count_all"]
+    ranked = sorted(counts.items(), key=lambda one: (-one[1], one[0]))
+    return [{"labels": list(labels), "pairs": n} for labels, n in ranked[:MAX_LABEL_PAIRS]]
+
+
+def regroup(manifest: pa.Table, decisions: pa.Table, in_split: Mapping[str, Mask]) -> dict[str, dict[str, Any]]:
+    """Size and label balance of each split before and after samples were moved and dropped.
+
+    `label_shift` is half the sum of the differences between the labels' shares: 0 is as before, 1 nothing in common.
+    """
+    moved = pc.equal(decisions["action"], "move").to_numpy()
+    to = decisions["new_split"].to_numpy(zero_copy_only=False)
+    label = numbers(manifest["label"]) + 1
+    found = {}
+    for name, inside in in_split.items():
+        counts = _split(decisions, inside)
+        came = moved & (to == name)
+        kept = inside & pc.equal(decisions["action"], "keep").to_numpy()
+        before, after = (np.bincount(label[which], minlength=label.max() + 1) for which in (inside, kept | came))
+        shares = [counted / max(counted.sum(), 1) for counted in (before, after)]
+        found[name] = {
+            "before": counts["images"],
+            "moved_out": counts["move"],
+            "moved_in": int(came.sum()),
+            "dropped": counts["drop"],
+            "unreadable": counts["unreadable"],
+            "after": int((kept | came).sum()),
+            "label_shift": round(float(np.abs(shares[0] - shares[1]).sum() / 2), 6),
+        }
+    return found
+
+
+def _in_split(column: pa.ChunkedArray) -> dict[str, Mask]:
+    """Which samples are in each split, train first."""
+    filled = column.fill_null(NO_SPLIT)
+    names = sorted(filled.unique().to_pylist(), key=lambda name: (name != "train", name))
+    return {name: pc.equal(filled, name).to_numpy() for name in names}
+
+
+def _counts(column: pa.ChunkedArray) -> Counter[str]:
+    return Counter({one["values"]: one["counts"] for one in pc.value_counts(column).to_pylist()})
+
+
+def _matrix(graph: Graph, in_split: Mapping[str, Mask]) -> dict[str, dict[str, int]]:
     """For each split the number of its images that match another image of each split."""
-    matched = {name: best_witnesses(graph, inside).sample >= 0 for name, inside in in_split.items()}
+    matched = {name: matches_one_of(graph, inside) for name, inside in in_split.items()}
     return {
         row: {column: int((matched[column] & inside).sum()) for column in in_split} for row, inside in in_split.items()
     }
 
 
-def _leakage(
-    graph: Graph, manifest: pa.Table, in_split: Mapping[str, NDArray[np.bool_]], resolved: Resolved
-) -> dict[str, dict[str, Any]]:
+def _leakage(graph: Graph, in_split: Mapping[str, Mask], resolved: Resolved) -> dict[str, dict[str, Any]]:
     """For each held-out split its images that match a train image, and their share."""
-    train = ~pc.is_in(manifest["split"], pa.array(resolved.held_out, pa.string())).to_numpy()
-    leaks = best_witnesses(graph, train).sample >= 0
-    found = {}
-    for name in resolved.held_out:
-        n, leaking = int(in_split[name].sum()), int((leaks & in_split[name]).sum())
-        found[name] = {"images": n, "leaking": leaking, "share": leaking / n}
-    return found
+    leaks = matches_one_of(graph, _train(in_split, resolved))
+    return {name: _share(in_split[name], leaks) for name in resolved.held_out}
 
 
-def _between_held_out(graph: Graph, in_split: Mapping[str, NDArray[np.bool_]], held_out: tuple[str, ...]) -> int:
+def _groups(
+    manifest: pa.Table, hashes: pa.Table, in_split: Mapping[str, Mask], resolved: Resolved
+) -> dict[str, dict[str, Any]] | None:
+    """For each held-out split its readable images whose group is in train too, and their share; None without groups."""
+    if manifest["group"].null_count == len(manifest):
+        return None
+    readable = pc.equal(hashes["status"], "ok").to_numpy()
+    in_train = group_witnesses(numbers(manifest["group"]), readable & _train(in_split, resolved)) >= 0
+    return {name: _share(in_split[name], in_train & readable) for name in resolved.held_out}
+
+
+def _train(in_split: Mapping[str, Mask], resolved: Resolved) -> Mask:
+    return np.asarray(np.any([inside for name, inside in in_split.items() if name not in resolved.held_out], axis=0))
+
+
+def _share(inside: Mask, leaks: Mask) -> dict[str, Any]:
+    n, leaking = int(inside.sum()), int((leaks & inside).sum())
+    return {"images": n, "leaking": leaking, "share": leaking / n}
+
+
+def _between_held_out(graph: Graph, in_split: Mapping[str, Mask], held_out: tuple[str, ...]) -> int:
     """Held-out images that match an image of another held-out split: the policy leaves them."""
     found = np.zeros(graph.n_samples, dtype=bool)
     for name in held_out:
         others = np.any([in_split[other] for other in held_out if other != name] or [~found & False], axis=0)
-        found |= in_split[name] & (best_witnesses(graph, others).sample >= 0)
+        found |= in_split[name] & matches_one_of(graph, others)
     return int(found.sum())
 
 
-def _split(decisions: pa.Table, inside: NDArray[np.bool_]) -> dict[str, int]:
-    actions = Counter(decisions["action"].filter(pa.array(inside)).to_pylist())
+def _split(decisions: pa.Table, inside: Mask) -> dict[str, int]:
+    actions = _counts(decisions["action"].filter(pa.array(inside)))
     return {"images": int(inside.sum()), **{action: actions[action] for action in tables.ACTIONS}}
 
 
 def _decisions(decisions: pa.Table) -> dict[str, Any]:
-    actions, reasons = Counter(decisions["action"].to_pylist()), Counter(decisions["reason"].to_pylist())
+    actions, reasons = _counts(decisions["action"]), _counts(decisions["reason"])
     return {
         **{action: actions[action] for action in tables.ACTIONS},
         "by_reason": dict(sorted(reasons.items())),
     }
 
 
-def _warnings(
-    splits: list[str], manifest: pa.Table, hashes: pa.Table, n_no_information: int, n_readable: int
-) -> list[str]:
+def _warnings(in_split: Mapping[str, Mask], manifest: pa.Table, n_no_information: int, n_readable: int) -> list[str]:
     found = []
-    counts = Counter(splits)
+    counts = {name: int(inside.sum()) for name, inside in in_split.items()}
     for name in sorted(counts):
         if counts[name] == 1 and len(counts) > 1:
-            only = manifest["id"][splits.index(name)].as_py()
+            only = manifest["id"][int(np.argmax(in_split[name]))].as_py()
             found.append(f"Split {name!r} has a single sample, {only!r}. Is its name a slip?")
     if n_no_information > MANY_WITHOUT_INFORMATION * max(n_readable, 1):
         found.append(

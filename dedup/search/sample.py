@@ -88,11 +88,13 @@ class Degrees:
         return float(bound.max(initial=0.0))
 
 
-def degrees(left: Distinct, right: Distinct | None, max_distance: int, seed: int = 0) -> Degrees:
-    """Compares some codes of the left side with the whole of the other."""
+def degrees(
+    left: Distinct, right: Distinct | None, max_distance: int, seed: int = 0, *, comparisons: int = _COMPARISONS
+) -> Degrees:
+    """Compares some codes of the left side with the whole of the other, in about so many comparisons."""
     other = left if right is None else right
     n = len(left)
-    size = min(n, _MAX_ROWS, max(kernels.ROWS, _COMPARISONS // max(1, len(other) * left.words)))
+    size = min(n, _MAX_ROWS, max(kernels.ROWS, comparisons // max(1, len(other) * left.words)))
     drawn = np.random.default_rng(seed).choice(n, size, replace=False) if size < n else np.arange(n)
     planes = np.zeros((left.words, size + kernels.PADDING), np.uint64)
     planes[:, :size] = left.planes[:, drawn]

@@ -38,8 +38,7 @@ def candidates(
     """
     samples = searched(hashes)
     chosen = hashes.take(pa.array(samples))
-    columns = [tables.code_column(n, t) for n in resolved.algorithms for t in ("identity", *turns(resolved))]
-    codes = {column: pack(fixed_width(chosen[column])) for column in columns}
+    codes = _codes(chosen, resolved)
     if explain is not None:
         for name in resolved.algorithms:
             chosen_plan = plan(codes[name], max_distance=resolved.max_distance[name], threads=threads)
@@ -58,6 +57,26 @@ def candidates(
             yield pa.table([*arrays, similarity], schema=schema)
     except LimitError as error:
         raise _too_many(codes, resolved, limit, threads) from error
+
+
+def radius(hashes: pa.Table, resolved: Resolved, *, threads: int, progress: Progress | None = None) -> dict[str, int]:
+    """How far `auto` goes: for each algorithm the largest distance whose candidates fit the budget.
+
+    It is at most the one in `resolved`. Candidates are counted in every orientation searched. With `combine: any` each
+    algorithm has an equal part of `max_candidates`, with `all`, where a candidate is one of each, the whole of it.
+    Raises `LimitError` where not even equal codes fit.
+    """
+    codes = _codes(hashes.take(pa.array(searched(hashes))), resolved)
+    fitting = _fitting(codes, resolved, resolved.max_candidates, threads, progress)
+    found = {name: bits for name, bits in fitting.items() if bits is not None}
+    if len(found) < len(fitting):
+        none = ", ".join(name for name in fitting if name not in found)
+        message = (
+            f"search.max_distance: auto found no distance that fits: {none} has more equal codes of different pictures "
+            f"than search.max_candidates = {resolved.max_candidates:,} allows. Raise it, or name a hash with more bits."
+        )
+        raise LimitError(message)
+    return found
 
 
 def searched(hashes: pa.Table) -> NDArray[np.int64]:
@@ -121,14 +140,35 @@ def _joined(codes: Codes, resolved: Resolved, limit: int, threads: int, progress
     yield _Found(found.a, found.b, found.transform, dict(zip(resolved.algorithms, found.distances, strict=True)))
 
 
+def _codes(chosen: pa.Table, resolved: Resolved) -> Codes:
+    columns = [tables.code_column(n, t) for n in resolved.algorithms for t in ("identity", *turns(resolved))]
+    return {column: pack(fixed_width(chosen[column])) for column in columns}
+
+
+def _fitting(
+    codes: Codes, resolved: Resolved, budget: int, threads: int, progress: Progress | None = None
+) -> dict[str, int | None]:
+    """For each algorithm the largest distance, up to that in `resolved`, that fits its part of the budget."""
+    names = resolved.algorithms
+    share = budget // len(names) if resolved.combine == "any" else budget
+    found: dict[str, int | None] = {}
+    for done, name in enumerate(names):
+        found[name] = largest_distance_within(
+            codes[name],
+            budget=share,
+            cap=resolved.max_distance[name],
+            also=[codes[tables.code_column(name, turn)] for turn in turns(resolved)],
+            threads=threads,
+        )
+        if progress is not None:
+            progress((done + 1) / len(names))
+    return found
+
+
 def _too_many(codes: Codes, resolved: Resolved, limit: int, threads: int) -> LimitError:
     """What would fit: for each algorithm the largest distance whose pairs fit its part of the limit, counted."""
-    share = limit // (len(resolved.algorithms) * (1 + len(turns(resolved))))
     asked = ", ".join(f"{name} {bits}" for name, bits in resolved.max_distance.items())
-    fitting = {
-        name: largest_distance_within(codes[name], budget=share, cap=bits, threads=threads)
-        for name, bits in resolved.max_distance.items()
-    }
+    fitting = _fitting(codes, resolved, limit, threads)
     if None in fitting.values():
         advice = "Not even equal codes fit. Raise search.max_candidates."
     else:

@@ -1,6 +1,6 @@
 """decisions: what is done with every sample, why, and because of which other one."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pyarrow as pa
@@ -8,102 +8,244 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from dedup import tables
+from dedup.chaining import chains_to
 from dedup.config import Resolved
-from dedup.graph import Graph, Witnesses, best_witnesses, leader_cover, quality_order
+from dedup.graph import Graph, Witnesses, best_witnesses, group_witnesses, leader_cover, numbers
+from dedup.keeping import conflict_cover, conflicting, keep_order
+from dedup.lists import NOT_JUDGED, Judged
+from dedup.regrouping import Movable, regrouped
 
 KEPT = "kept"
 LEAK = "leaks into a held-out split"
 LEAKED = "leaked into train"
+GROUP_LEAK = "its group is in a held-out split"
+GROUP_LEAKED = "its group is in train"
+CHAIN = "chained to a held-out split"
 DUPLICATE = "duplicate of a kept sample"
+CONFLICT = "another label than a kept sample"
+CONFLICTS = "label conflict, none is kept"
+MOVED = "moved to the split of its group"
 UNREADABLE_DROPPED = "unreadable, dropped"
 UNREADABLE_KEPT = "unreadable, kept"
+
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class _Samples:
+    """What is known of the samples before anything is decided."""
+
+    is_held_out: Mask
+    is_reference: Mask
+    readable: Mask
+    label: NDArray[np.int64]
+    group: NDArray[np.int64]
+    split: NDArray[np.int64]  # place in `names`
+    names: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class _Drop:
     """Samples that one rule drops, with their witnesses."""
 
-    samples: NDArray[np.bool_]
+    samples: Mask
     reason: str
     witnesses: Witnesses
 
 
-def decisions(graph: Graph, hashes: pa.Table, manifest: pa.Table, resolved: Resolved) -> pa.Table:
+@dataclass(slots=True)
+class _Decided:
+    """What the rules have decided so far."""
+
+    dropped: Mask
+    split: NDArray[np.int64]  # where each sample is now
+    drops: list[_Drop] = field(default_factory=list)
+
+    def drop(self, samples: Mask, reason: str, witnesses: Witnesses) -> None:
+        """Drop samples that are not dropped yet."""
+        samples = samples & ~self.dropped
+        self.dropped = self.dropped | samples
+        self.drops.append(_Drop(samples, reason, witnesses))
+
+
+def decisions(
+    graph: Graph, hashes: pa.Table, manifest: pa.Table, resolved: Resolved, judged: Judged = NOT_JUDGED
+) -> pa.Table:
     """One row per sample, in sample order.
 
-    From pairs, not from groups: first the leaks, then a leader cover over what remains in train, best picture first.
-    When leaks go from the held-out splits the order is reversed, so that a witness is always a sample that is kept.
-    Reference sets are never altered: what matches them goes, unless leaks are only reported.
+    From pairs, not from groups: first what leaks goes or is moved, then labels in conflict, then a leader cover over
+    what remains in train, by the rule that says what to keep. When leaks go from the held-out splits they go last, so
+    that a witness is always a sample that is kept. Reference sets are never altered: what matches them goes, unless
+    leaks are only reported. Raises `LimitError` where `regroup` would move too much.
     """
-    is_held_out = pc.is_in(manifest["split"], pa.array(resolved.held_out, pa.string())).to_numpy()
-    is_reference = pc.is_in(manifest["split"], pa.array(resolved.references, pa.string())).to_numpy()
-    readable = pc.equal(hashes["status"], "ok").to_numpy()
-    train = readable & ~is_held_out
-    dropped = np.zeros(graph.n_samples, dtype=bool)
-    drops: list[_Drop] = []
-
-    def drop(samples: NDArray[np.bool_], reason: str, witnesses: Witnesses) -> None:
-        dropped[samples] = True
-        drops.append(_Drop(samples, reason, witnesses))
-
+    of = _samples(manifest, hashes, resolved)
+    done = _Decided(np.zeros(graph.n_samples, dtype=bool), of.split.copy())
+    train = of.readable & ~of.is_held_out
     if resolved.leakage != "report_only":
-        stays = is_held_out if resolved.leakage == "drop_from_train" else is_reference
-        witnesses = best_witnesses(graph, stays)
-        drop(train & (witnesses.sample >= 0), LEAK, witnesses)
-    if resolved.duplicates != "report_only":
-        cover = _cover(graph, hashes, train & ~dropped, resolved.duplicates)
-        drop((cover.sample >= 0) & (cover.sample != np.arange(graph.n_samples)), DUPLICATE, cover)
+        _drop_leaks(done, graph, of, train, stays=of.is_held_out if _from_train(resolved) else of.is_reference)
+    if resolved.chains == "drop":
+        _drop_chains(done, graph, of, train)
+    if resolved.leakage == "regroup" and resolved.held_out:
+        done.split = regrouped(graph, _movable(graph, of, done.dropped, resolved), resolved.max_moved)
+        held_out = np.isin(np.array([*of.names, ""]), resolved.held_out)
+        train = of.readable & ~held_out[done.split]
+    _drop_conflicts(done, graph, of, train, resolved)
+    _drop_duplicates(done, graph, of, train, (hashes, manifest, resolved, judged))
     if resolved.leakage == "drop_from_held_out" and resolved.held_out:
-        witnesses = best_witnesses(graph, train & ~dropped)
-        drop(readable & is_held_out & ~is_reference & (witnesses.sample >= 0), LEAKED, witnesses)
-    return _table(manifest, drops, readable, is_held_out, is_reference, resolved.unreadable)
+        _drop_leaked(done, graph, of, train)
+    return _table(manifest, graph, of, done, resolved)
 
 
-def kept(decisions: pa.Table) -> NDArray[np.bool_]:
-    """Whether each sample is written: kept samples, and unreadable ones that the policy keeps."""
-    keep = pc.or_(pc.equal(decisions["action"], "keep"), pc.equal(decisions["reason"], UNREADABLE_KEPT))
-    return np.asarray(keep.to_numpy())
+def kept(decisions: pa.Table) -> Mask:
+    """Whether each sample is written: kept and moved samples, and unreadable ones that the policy keeps."""
+    keep = pc.is_in(decisions["action"], pa.array(["keep", "move"]))
+    return np.asarray(pc.or_(keep, pc.equal(decisions["reason"], UNREADABLE_KEPT)).to_numpy())
 
 
-def _cover(graph: Graph, hashes: pa.Table, eligible: NDArray[np.bool_], rule: str) -> Witnesses:
-    every = np.arange(graph.n_samples) if rule == "keep_first" else quality_order(hashes, graph.class_of)
-    concerned = eligible & graph.matched()
-    return leader_cover(graph, every[concerned[every]].tolist(), concerned)
+def _samples(manifest: pa.Table, hashes: pa.Table, resolved: Resolved) -> _Samples:
+    splits = manifest["split"]
+    names = tuple(sorted(filter(None, splits.unique().to_pylist())))
+    return _Samples(
+        is_held_out=pc.is_in(splits, pa.array(resolved.held_out, pa.string())).to_numpy(),
+        is_reference=pc.is_in(splits, pa.array(resolved.references, pa.string())).to_numpy(),
+        readable=pc.equal(hashes["status"], "ok").to_numpy(),
+        label=numbers(manifest["label"]),
+        group=numbers(manifest["group"]),
+        split=pc.index_in(splits, pa.array(names, pa.string())).fill_null(-1).to_numpy().astype(np.int64),
+        names=names,
+    )
 
 
-def _table(
-    manifest: pa.Table,
-    drops: list[_Drop],
-    readable: NDArray[np.bool_],
-    is_held_out: NDArray[np.bool_],
-    is_reference: NDArray[np.bool_],
-    unreadable: str,
-) -> pa.Table:
+def _from_train(resolved: Resolved) -> bool:
+    return resolved.leakage == "drop_from_train"
+
+
+def _drop_leaks(done: _Decided, graph: Graph, of: _Samples, train: Mask, *, stays: Mask) -> None:
+    """Train samples that match what stays, or are of its groups."""
+    witnesses = best_witnesses(graph, stays)
+    done.drop(train & (witnesses.sample >= 0), LEAK, witnesses)
+    by_group = _unmeasured(group_witnesses(of.group, stays & of.readable))
+    done.drop(train & (by_group.sample >= 0), GROUP_LEAK, by_group)
+
+
+def _drop_leaked(done: _Decided, graph: Graph, of: _Samples, train: Mask) -> None:
+    """Held-out samples that match what was kept in train, or are of its groups."""
+    own = of.readable & of.is_held_out & ~of.is_reference
+    witnesses = best_witnesses(graph, train & ~done.dropped)
+    by_group = _unmeasured(group_witnesses(of.group, train & ~done.dropped))
+    done.drop(own & (witnesses.sample >= 0), LEAKED, witnesses)
+    done.drop(own & (by_group.sample >= 0), GROUP_LEAKED, by_group)
+
+
+def _drop_chains(done: _Decided, graph: Graph, of: _Samples, train: Mask) -> None:
+    ends = _unmeasured(chains_to(graph, of.readable & of.is_held_out).end[graph.class_of])
+    done.drop(train & (ends.sample >= 0), CHAIN, ends)
+
+
+def _drop_conflicts(done: _Decided, graph: Graph, of: _Samples, train: Mask, resolved: Resolved) -> None:
+    if resolved.label_conflicts == "drop_all":
+        partners = conflicting(graph, of.label, of.readable)
+        done.drop(train & (partners.sample >= 0), CONFLICTS, partners)
+    elif resolved.label_conflicts == "drop":
+        stays = of.is_held_out if resolved.leakage in {"drop_from_train", "report_only"} else of.is_reference
+        witnesses = conflicting(graph, of.label, stays)
+        done.drop(train & (witnesses.sample >= 0), CONFLICT, witnesses)
+
+
+def _drop_duplicates(
+    done: _Decided, graph: Graph, of: _Samples, train: Mask, by: tuple[pa.Table, pa.Table, Resolved, Judged]
+) -> None:
+    """What a kept sample of train covers; where duplicates are only reported, what has another label than it."""
+    hashes, manifest, resolved, judged = by
+    every = resolved.duplicates != "report_only"
+    if not every and resolved.label_conflicts != "drop":
+        return
+    concerned = train & ~done.dropped & graph.matched()
+    preferred = np.array(judged.preferred, dtype=np.int64)
+    rule, descending = resolved.duplicates, resolved.keep_order
+    order = keep_order(graph, hashes, manifest, rule, descending, among=concerned, preferred=preferred).tolist()
+    cover = leader_cover(graph, order, concerned) if every else conflict_cover(graph, order, concerned, of.label)
+    led = (cover.sample >= 0) & (cover.sample != np.arange(graph.n_samples))
+    done.drop(led, DUPLICATE if every else CONFLICT, cover)
+
+
+def _movable(graph: Graph, of: _Samples, dropped: Mask, resolved: Resolved) -> Movable:
+    tied = best_witnesses(graph, of.is_reference).sample >= 0
+    tied = tied | (group_witnesses(of.group, of.is_reference & of.readable) >= 0)
+    held_out = np.isin(np.array(of.names), resolved.held_out)
+    return Movable(of.readable & ~of.is_reference & ~dropped, of.split, of.label, of.group, tied, of.names, held_out)
+
+
+def _unmeasured(sample: NDArray[np.int64]) -> Witnesses:
+    """Witnesses that are no direct match: nothing was measured between them and the sample."""
+    n = len(sample)
+    unknown = np.full(n, np.nan, np.float32)
+    return Witnesses(sample, np.zeros(n, np.uint16), unknown, np.full(n, _NO_MATCH, dtype=np.int64))
+
+
+_NO_MATCH = -2
+
+
+def _moved(graph: Graph, of: _Samples, done: _Decided) -> Witnesses:
+    """For each moved sample its best match among the kept samples that were in its new split before."""
+    found = _unmeasured(np.full(graph.n_samples, -1, dtype=np.int64))
+    stays = of.readable & ~done.dropped & (done.split == of.split)
+    for number in np.unique(done.split[done.split != of.split]).tolist():
+        best = best_witnesses(graph, stays & (of.split == number))
+        here = (done.split == number) & (of.split != number) & (best.sample >= 0)
+        found = Witnesses(*(np.where(here, new, old) for new, old in zip(_fields(best), _fields(found), strict=True)))
+    return replace(found, distance=found.distance.astype(np.uint16), similarity=found.similarity.astype(np.float32))
+
+
+def _fields(of: Witnesses) -> tuple[NDArray[np.generic], ...]:
+    return of.sample, of.distance, of.similarity, of.row
+
+
+def _table(manifest: pa.Table, graph: Graph, of: _Samples, done: _Decided, resolved: Resolved) -> pa.Table:
     n = len(manifest)
-    action = np.full(n, "keep", dtype=object)
-    reason = np.full(n, KEPT, dtype=object)
-    witness = np.full(n, -1, dtype=np.int64)
+    reasons = [KEPT, UNREADABLE_DROPPED, UNREADABLE_KEPT, MOVED]
+    action, reason = np.zeros(n, np.int8), np.zeros(n, np.int8)  # places in ACTIONS and `reasons`
+    witness, conflict = np.full(n, -1, dtype=np.int64), np.full(n, -1, dtype=np.int64)
     distance, similarity = np.zeros(n, np.uint16), np.full(n, np.nan, np.float32)
-    for drop in drops:
-        action[drop.samples], reason[drop.samples] = "drop", drop.reason
-        witness[drop.samples] = drop.witnesses.sample[drop.samples]
-        distance[drop.samples] = drop.witnesses.distance[drop.samples]
-        similarity[drop.samples] = drop.witnesses.similarity[drop.samples]
-    action[~readable] = "unreadable"
-    written = {"drop": np.zeros(n, bool), "keep": np.ones(n, bool), "drop_from_train": is_held_out}[unreadable]
-    written = written | is_reference
-    reason[~readable] = np.where(written, UNREADABLE_KEPT, UNREADABLE_DROPPED)[~readable]
-    without = witness < 0
-    by = manifest.take(pa.array(np.maximum(witness, 0), mask=without))
+    measured = np.zeros(n, dtype=bool)
+
+    def because(samples: Mask, witnesses: Witnesses) -> None:
+        witness[samples] = witnesses.sample[samples]
+        distance[samples], similarity[samples] = witnesses.distance[samples], witnesses.similarity[samples]
+        measured[samples] = (witnesses.row[samples] != _NO_MATCH) & (witnesses.sample[samples] >= 0)
+
+    moved = of.readable & ~done.dropped & (done.split != of.split)
+    if moved.any():
+        action[moved], reason[moved] = tables.ACTIONS.index("move"), reasons.index(MOVED)
+        because(moved, _moved(graph, of, done))
+    for drop in done.drops:
+        action[drop.samples], reason[drop.samples] = tables.ACTIONS.index("drop"), len(reasons)
+        reasons.append(drop.reason)
+        if drop.reason == CONFLICTS:
+            conflict[drop.samples] = drop.witnesses.sample[drop.samples]
+        else:
+            because(drop.samples, drop.witnesses)
+    action[~of.readable] = tables.ACTIONS.index("unreadable")
+    written = {"drop": np.zeros(n, bool), "keep": np.ones(n, bool), "drop_from_train": of.is_held_out}
+    stay = written[resolved.unreadable] | of.is_reference
+    reason[~of.readable] = np.where(stay, reasons.index(UNREADABLE_KEPT), reasons.index(UNREADABLE_DROPPED))[
+        ~of.readable
+    ]
     columns = [
         manifest["sample"],
         manifest["id"],
         manifest["split"],
-        pa.array(action, pa.string()),
-        pa.array(reason, pa.string()),
-        by["id"],
-        by["split"],
-        pa.array(distance, mask=without),
-        pa.array(similarity, mask=without | np.isnan(similarity)),
+        pa.array(tables.ACTIONS, pa.string()).take(pa.array(action)),
+        pa.array(reasons, pa.string()).take(pa.array(reason)),
+        manifest["id"].take(_places(witness)),
+        manifest["split"].take(_places(witness)),
+        pa.array(distance, mask=~measured),
+        pa.array(similarity, mask=~measured | np.isnan(similarity)),
+        manifest["id"].take(_places(conflict)),
+        pa.array(of.names, pa.string()).take(pa.array(done.split, mask=~moved)),
     ]
     return pa.table(columns, schema=tables.DECISIONS).combine_chunks()
+
+
+def _places(samples: NDArray[np.int64]) -> pa.Array:
+    return pa.array(np.maximum(samples, 0), mask=samples < 0)

@@ -15,9 +15,9 @@ def groups(graph: Graph, hashes: pa.Table, manifest: pa.Table, held_out: tuple[s
     """
     is_held_out = pc.is_in(manifest["split"], pa.array(held_out, pa.string())).to_numpy()
     matched = graph.matched()
-    by_quality = quality_order(hashes, graph.class_of)
+    by_quality = quality_order(hashes, graph.class_of, matched)
     order = by_quality[np.argsort(~is_held_out[by_quality], kind="stable")]
-    cover = leader_cover(graph, order[matched[order]].tolist(), matched)
+    cover = leader_cover(graph, order.tolist(), matched)
     size = np.bincount(cover.sample[cover.sample >= 0], minlength=graph.n_samples)
     samples = np.flatnonzero((cover.sample >= 0) & (size[np.maximum(cover.sample, 0)] > 1))
     keeper = cover.sample[samples]

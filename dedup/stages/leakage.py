@@ -1,20 +1,27 @@
 """leakage: pairs between train and a held-out split, the train side first."""
 
+from typing import Final
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from dedup import graph as graph_of
 from dedup import tables
 from dedup.graph import Graph
 
 Samples = NDArray[np.int64]
 
+_BY_GROUP: Final = -2  # in place of a row of pairs
+
 
 def leakage(graph: Graph, pairs: pa.Table, hashes: pa.Table, manifest: pa.Table, held_out: tuple[str, ...]) -> pa.Table:
     """One row for each train sample and each class of pictures that holds held-out samples it matches.
 
-    The witness is the class's lowest held-out sample. Sorted by (train sample, witness).
+    The witness is the class's lowest held-out sample. Besides, of kind `group`, one row for each readable train sample
+    whose group has readable held-out samples, the lowest of them its witness. Sorted by (train sample, witness), what
+    looks alike first.
     """
     n = graph.n_samples
     is_held_out = pc.is_in(manifest["split"], pa.array(held_out, pa.string())).to_numpy()
@@ -25,19 +32,26 @@ def leakage(graph: Graph, pairs: pa.Table, hashes: pa.Table, manifest: pa.Table,
     train = np.flatnonzero(~is_held_out) if held_out else np.empty(0, np.int64)
     same = train[lowest[graph.class_of[train]] < n]
     near_sample, near_row, near_witness = _near(graph, train, lowest)
-    sample = np.concatenate([same, near_sample])
-    witness = np.concatenate([lowest[graph.class_of[same]], near_witness])
-    row = np.concatenate([np.full(len(same), -1, np.int64), near_row])
-    order = np.lexsort((witness, sample))
+    readable = pc.equal(hashes["status"], "ok").to_numpy()
+    by_group = graph_of.group_witnesses(graph_of.numbers(manifest["group"]), readable & is_held_out)
+    grouped = train[readable[train] & (by_group[train] >= 0)]
+    sample = np.concatenate([same, near_sample, grouped])
+    witness = np.concatenate([lowest[graph.class_of[same]], near_witness, by_group[grouped]])
+    row = np.concatenate([np.full(len(same), -1, np.int64), near_row, np.full(len(grouped), _BY_GROUP, np.int64)])
+    order = np.lexsort((witness, row == _BY_GROUP, sample))
     sample, witness, row = sample[order], witness[order], row[order]
 
-    near = row >= 0
+    near, alike = row >= 0, row != _BY_GROUP
     digests = hashes["file_digest"]
     same_file = pc.equal(digests.take(pa.array(sample)), digests.take(pa.array(witness)))
-    kind = pc.if_else(pa.array(near), "near", pc.if_else(same_file, "bytes", "pixels"))
+    of_pair = pairs["kind"].take(pa.array(np.maximum(row, 0), mask=~near))
+    kind = pc.if_else(pa.array(near), of_pair, pc.if_else(same_file, "bytes", "pixels"))
+    kind = pc.if_else(pa.array(alike), kind, "group")
     names = pairs["transform"].take(pa.array(np.maximum(row, 0), mask=~near)).fill_null("identity")
-    distance = np.where(near, graph.distance[row], 0) if len(graph.distance) else np.zeros(len(row))
-    similarity = np.where(near, graph.similarity[row], 1.0) if len(graph.similarity) else np.ones(len(row))
+    distance = np.where(near, graph.distance[np.maximum(row, 0)], 0) if len(graph.distance) else np.zeros(len(row))
+    similarity = (
+        np.where(near, graph.similarity[np.maximum(row, 0)], 1.0) if len(graph.similarity) else np.ones(len(row))
+    )
     of, by = manifest.take(pa.array(sample)), manifest.take(pa.array(witness))
     columns = [
         of["id"],
@@ -48,9 +62,9 @@ def leakage(graph: Graph, pairs: pa.Table, hashes: pa.Table, manifest: pa.Table,
         by["label"],
         kind,
         names,
-        distance.astype(np.uint16),
-        pa.array(similarity.astype(np.float32), mask=np.isnan(similarity)),
-        pc.not_equal(of["label"], by["label"]).fill_null(False),  # noqa: FBT003
+        pa.array(distance.astype(np.uint16), mask=~alike),
+        pa.array(similarity.astype(np.float32), mask=np.isnan(similarity) | ~alike),
+        pc.and_(pc.not_equal(of["label"], by["label"]).fill_null(False), pa.array(alike)),  # noqa: FBT003
     ]
     return pa.table(columns, schema=tables.LEAKAGE).combine_chunks()
 

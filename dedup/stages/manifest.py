@@ -1,5 +1,6 @@
 """manifest: one row per sample, numbered by sorted id."""
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -14,8 +15,16 @@ MAX_SPLITS: Final = 100
 """More different splits than that are taken for a wrongly named column."""
 
 
-def manifest(rows: pa.Table, name: str) -> tuple[pa.Table, NDArray[np.int64]]:
+def manifest(
+    rows: pa.Table,
+    name: str,
+    *,
+    groups: Sequence[str | None] | None = None,
+    keep_by: Sequence[str | None] | None = None,
+) -> tuple[pa.Table, NDArray[np.int64]]:
     """The manifest of a source's rows, and for each sample the row where it stands in the source.
+
+    `groups` and `keep_by` are further columns, in the order of the rows.
 
     The table depends on the set of rows, not on their order. `name` stands in messages. Raises `SourceError` when two
     rows have one id.
@@ -40,5 +49,9 @@ def manifest(rows: pa.Table, name: str) -> tuple[pa.Table, NDArray[np.int64]]:
             )
             raise SourceError(message)
     samples = pa.array(np.arange(len(ordered), dtype=np.int64))
-    columns = [samples, *(ordered[column] for column in ("id", "split", "label", "uri"))]
+    further = [
+        pa.nulls(len(ordered), pa.string()) if texts is None else pa.array(texts, pa.string()).take(row_of_sample)
+        for texts in (groups, keep_by)
+    ]
+    columns = [samples, *(ordered[column] for column in ("id", "split", "label", "uri")), *further]
     return pa.table(columns, schema=tables.MANIFEST), row_of_sample

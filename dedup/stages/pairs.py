@@ -1,5 +1,7 @@
 """pairs: the accepted candidates, and every member of a class of identical pictures with its representative."""
 
+from collections.abc import Iterable
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -7,22 +9,27 @@ from numpy.typing import NDArray
 
 from dedup import graph, tables
 from dedup.config import Resolved
+from dedup.lists import NOT_JUDGED, Judged, Pair
 
 
-def pairs(candidates: pa.Table, hashes: pa.Table, manifest: pa.Table, resolved: Resolved) -> pa.Table:
+def pairs(
+    candidates: pa.Table, hashes: pa.Table, manifest: pa.Table, resolved: Resolved, judged: Judged = NOT_JUDGED
+) -> pa.Table:
     """Pairs sorted by (a, b), each once.
 
     Identical pictures are paired by the digest of their pixels, never by equal codes: of kind `bytes` when the files
-    are equal too, else `pixels`. Two unreadable samples are never a pair.
+    are equal too, else `pixels`. Two unreadable samples are never a pair. Near pairs that a person has judged to be no
+    duplicates are left out; those judged to be some are there, of kind `listed` where the thresholds do not say so.
     """
-    near = _accepted(candidates, resolved)
-    members, first = _identical(hashes)
-    n_near, n_same = len(near), len(members)
+    first_of = graph.representatives(hashes["pixel_digest"])
+    near, n_near = _judged(_accepted(candidates, resolved), hashes, first_of, resolved, judged)
+    members, first = _identical(first_of)
+    n_listed, n_same = len(near) - n_near, len(members)
     a = np.concatenate([near["a"].to_numpy(), first])
     b = np.concatenate([near["b"].to_numpy(), members])
     same_file = pc.equal(hashes["file_digest"].take(pa.array(members)), hashes["file_digest"].take(pa.array(first)))
     same_kind = pc.if_else(same_file, "bytes", "pixels").combine_chunks().cast(pa.string())
-    kinds = pa.chunked_array([pa.repeat("near", n_near), same_kind], pa.string())
+    kinds = pa.chunked_array([pa.repeat("near", n_near), pa.repeat("listed", n_listed), same_kind], pa.string())
     turns = np.concatenate([near["transform"].to_numpy(), np.zeros(n_same, np.uint8)])
     transforms = pa.array(tables.TRANSFORMS, pa.string()).take(pa.array(turns))
     distances = {
@@ -69,8 +76,41 @@ def _accepted(candidates: pa.Table, resolved: Resolved) -> pa.Table:
     return candidates.filter(keep)
 
 
-def _identical(hashes: pa.Table) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _judged(
+    near: pa.Table, hashes: pa.Table, first_of: NDArray[np.int64], resolved: Resolved, judged: Judged
+) -> tuple[pa.Table, int]:
+    """The near pairs that nobody allows, behind them those that somebody lists; and how many are near."""
+    if not judged.allowed and not judged.denied:
+        return near, len(near)
+    there = set(zip(near["a"].to_pylist(), near["b"].to_pylist(), strict=True))
+    allowed, denied = (_samples(pairs, hashes, first_of) for pairs in (judged.allowed, judged.denied))
+    if gone := allowed & there:
+        keys = zip(near["a"].to_pylist(), near["b"].to_pylist(), strict=True)
+        near = near.filter(pa.array([key not in gone for key in keys], pa.bool_()))
+    listed = sorted(pair for pair in denied - there if pair[0] != pair[1])
+    a, b = (pa.array([pair[side] for pair in listed], pa.int64()) for side in (0, 1))
+    distances = [_distances(hashes[name].take(a), hashes[name].take(b)) for name in resolved.algorithms]
+    columns = [a, b, pa.array([0] * len(listed), pa.uint8()), *distances, pa.nulls(len(listed), pa.float32())]
+    return pa.concat_tables([near, pa.table(columns, schema=near.schema)]), len(near)
+
+
+def _samples(pairs: Iterable[Pair], hashes: pa.Table, first_of: NDArray[np.int64]) -> set[tuple[int, int]]:
+    """The representatives of pairs of pictures, the lower first; of those pictures that are there."""
+    digests = sorted({digest for pair in pairs for digest in pair})
+    places = pc.index_in(pa.array(digests, hashes["pixel_digest"].type), hashes["pixel_digest"].combine_chunks())
+    first = {d: int(first_of[at]) for d, at in zip(digests, places.to_pylist(), strict=True) if at is not None}
+    return {(min(first[p], first[q]), max(first[p], first[q])) for p, q in pairs if p in first and q in first}
+
+
+def _distances(a: pa.ChunkedArray, b: pa.ChunkedArray) -> pa.Array:
+    """Hamming distances of codes, in bits: few, as people list few pairs."""
+    bits = [
+        (int.from_bytes(x) ^ int.from_bytes(y)).bit_count() for x, y in zip(a.to_pylist(), b.to_pylist(), strict=True)
+    ]
+    return pa.array(bits, pa.uint16())
+
+
+def _identical(first: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Members of classes of identical pictures that are not their class's first, and those firsts."""
-    first = graph.representatives(hashes["pixel_digest"])
     members = np.flatnonzero(first != np.arange(len(first))).astype(np.int64)
     return members, first[members]

@@ -1,0 +1,104 @@
+"""How long `dedup decide` takes: `python -m benchmarks.decide --samples 1000000 --pairs 100000`.
+
+Stored tables are made up: random codes and thumbnails, near pairs between random samples, a tenth of the samples held
+out, one in fifty identical to another one. The target is 5 seconds for 10⁶ samples and 10⁵ pairs.
+"""
+
+import argparse
+import json
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from dedup import folder, pipeline, tables
+from dedup.config import build, resolve
+from dedup.fingerprints import run_info, specs
+
+
+def stored_run(target: Path, n: int, n_pairs: int, seed: int = 1) -> None:
+    """Write a finished run with n samples and n_pairs candidates, all of which are accepted."""
+    random = np.random.default_rng(seed)
+    config = build({"dataset": {"path": str(target / "nowhere")}, "output": {"dir": str(target), "splits": "none"}})
+    texts = np.char.add("photos/", np.char.zfill(np.arange(n).astype(str), 9))
+    split = np.where(np.arange(n) % 10 == 0, "test", "train")
+    label = np.char.add("class ", random.integers(0, 100, n).astype(str))
+    nothing = pa.nulls(n, pa.string())
+    manifest = pa.table([np.arange(n), texts, split, label, texts, nothing, nothing], schema=tables.MANIFEST)
+    picture = np.arange(n)
+    copies = random.choice(n, n // 50, replace=False)
+    picture[copies] = random.integers(0, n, len(copies))
+    digests = pa.FixedSizeBinaryArray.from_buffers(
+        pa.binary(32), n, [None, pa.py_buffer(np.repeat(picture[:, None], 4, axis=1).astype(np.int64).tobytes())]
+    )
+
+    def noise(width: int) -> pa.Array:
+        data = random.integers(0, 256, n * width, dtype=np.uint8).tobytes()
+        return pa.FixedSizeBinaryArray.from_buffers(pa.binary(width), n, [None, pa.py_buffer(data)])
+
+    side = random.integers(32, 1000, n).astype(np.int32)
+    compression = random.random(n).astype(np.float32)
+    hashes = pa.table(
+        {
+            "sample": np.arange(n),
+            "status": pa.array(["ok"], pa.string()).take(pa.array(np.zeros(n, np.int32))),
+            "detail": nothing,
+            "width": side,
+            "height": side,
+            "format": pa.array(["JPEG"], pa.string()).take(pa.array(np.zeros(n, np.int32))),
+            "file_digest": digests,
+            "pixel_digest": digests,
+            "information": np.full(n, 50, np.float32),
+            "compression": compression,
+            "dhash": noise(8),
+            "phash": noise(8),
+            "thumbnail": noise(1024),
+        }
+    )
+    hashes = hashes.cast(tables.hashes_schema({"dhash": 8, "phash": 8}))
+    first = np.full(n, n, dtype=np.int64)
+    np.minimum.at(first, picture, np.arange(n))
+    lone = np.flatnonzero(first[picture] == np.arange(n))
+    drawn = np.sort(random.choice(lone, (2 * n_pairs, 2)), axis=1)
+    drawn = np.unique(drawn[drawn[:, 0] < drawn[:, 1]], axis=0)
+    drawn = drawn[np.sort(random.permutation(len(drawn))[:n_pairs])]
+    bits = random.integers(0, 12, (2, len(drawn))).astype(np.uint16)
+    similarity = (0.9 + 0.1 * random.random(len(drawn))).astype(np.float32)
+    columns = [drawn[:, 0], drawn[:, 1], np.zeros(len(drawn), np.uint8), bits[0], bits[1], similarity]
+    candidates = pa.table(columns, schema=tables.candidates_schema(["dhash", "phash"]))
+    spec = specs(config, resolve(config, ["train", "test"]))
+    target.mkdir(parents=True, exist_ok=True)
+    for name, table in (("manifest", manifest), ("hashes", hashes), ("candidates", candidates)):
+        tables.write(table, target, name, spec[name])
+    source = {"form": "manifest", "name": "made up", "names": [], "in_memory": False, "skipped": {}}
+    folder.write_json(target / folder.RUN, run_info(config, source, manifest) | {"state": "finished"})
+
+
+def main() -> None:
+    """Make the tables, decide under several policies, print the seconds of each stage."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--samples", type=int, default=1_000_000)
+    parser.add_argument("--pairs", type=int, default=100_000)
+    parser.add_argument("--folder", type=Path, help="where the tables go, and stay")
+    asked = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        target = asked.folder or Path(temporary)
+        stored_run(target, asked.samples, asked.pairs)
+        for overrides in (
+            ["verify.min_similarity=0.9"],
+            ["policy.chains=drop", "policy.label_conflicts=drop_all"],
+            ["policy.leakage=drop_from_held_out", "policy.chains=report", "policy.label_conflicts=report"],
+            ["policy.leakage=regroup", "policy.max_moved=1.0"],
+        ):
+            start = time.perf_counter()
+            result = pipeline.decide(target, overrides)
+            seconds = time.perf_counter() - start
+            print(f"{seconds:.2f} s  {' '.join(overrides)}: {len(result.pairs):,} pairs")
+            stages = {stage["stage"]: stage["seconds"] for stage in result.info["stages"]}
+            print("   " + json.dumps(stages))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,122 @@
+"""Which of several copies is kept, and what copies with different labels do to each other."""
+
+from collections.abc import Iterable
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from dedup.graph import Graph, Witnesses, quality_order
+
+Samples = NDArray[np.int64]
+
+
+def keep_order(
+    graph: Graph,
+    hashes: pa.Table,
+    manifest: pa.Table,
+    rule: str,
+    order: str,
+    *,
+    among: NDArray[np.bool_],
+    preferred: Samples | None = None,
+) -> Samples:
+    """The samples `among` others, the one to be kept first in front: of the list, then by the rule, then by quality."""
+    n = graph.n_samples
+    if rule == "keep_first":
+        ranked = np.flatnonzero(among)
+    else:
+        ranked = quality_order(hashes, graph.class_of, among)
+        if rule == "keep_by":
+            values = _as_numbers(manifest["keep_by"])
+            ranked = ranked[np.argsort((values if order == "ascending" else -values)[ranked], kind="stable")]
+    if preferred is None or len(preferred) == 0:
+        return ranked
+    place = np.full(n, len(preferred), dtype=np.int64)
+    place[preferred] = np.arange(len(preferred))
+    return ranked[np.argsort(place[ranked], kind="stable")]
+
+
+def _as_numbers(column: pa.ChunkedArray) -> NDArray[np.float64]:
+    """The values as numbers, or their places in alphabetical order unless all are numbers; NaN, the last, for none."""
+    texts = column.to_pylist()
+    try:
+        return np.array([np.nan if text is None else float(text) for text in texts], dtype=np.float64)
+    except ValueError:
+        place = {text: i for i, text in enumerate(sorted({text for text in texts if text is not None}))}
+        return np.array([np.nan if text is None else place[text] for text in texts], dtype=np.float64)
+
+
+def conflicting(graph: Graph, label: Samples, candidates: NDArray[np.bool_]) -> Witnesses:
+    """For each sample with a label (>= 0) its best match among the candidates that have another label.
+
+    Identical, then most similar, nearest, lowest; as `best_witnesses` chooses.
+    """
+    n = graph.n_samples
+    lowest, other = _two_labels(graph, label, candidates)
+
+    def differing(classes: Samples, own: Samples) -> Samples:
+        first = lowest[classes]
+        same = (first < n) & (label[np.minimum(first, n - 1)] == own)
+        return np.where(same, other[classes], first)
+
+    labelled = np.flatnonzero((label >= 0) & graph.matched())
+    own = graph.class_of[labelled]
+    sample, row = np.full(n, -1, dtype=np.int64), np.full(n, -1, dtype=np.int64)
+    counts = graph.near_start[own + 1] - graph.near_start[own]
+    source = np.repeat(labelled, counts)
+    within = np.arange(len(source)) - np.repeat(np.cumsum(counts) - counts, counts)
+    at = np.repeat(graph.near_start[own], counts) + within
+    target, rows = differing(graph.near_b[at], label[source]), graph.near_row[at]
+    usable = target < n
+    source, target, rows = source[usable], target[usable], rows[usable]
+    ranked = np.lexsort((target, graph.distance[rows], -np.nan_to_num(graph.similarity[rows]), source))
+    those, first = np.unique(source[ranked], return_index=True)
+    sample[those], row[those] = target[ranked][first], rows[ranked][first]
+    identical = differing(own, label[labelled])
+    same = identical < n
+    sample[labelled[same]], row[labelled[same]] = identical[same], -1
+    return _measured(graph, sample, row)
+
+
+def _two_labels(graph: Graph, label: Samples, candidates: NDArray[np.bool_]) -> tuple[Samples, Samples]:
+    """For each class its lowest labelled candidate, and the lowest with another label than that; n where none is."""
+    n = graph.n_samples
+    lowest, other = np.full(n, n, dtype=np.int64), np.full(n, n, dtype=np.int64)
+    members = np.flatnonzero(candidates & (label >= 0))
+    np.minimum.at(lowest, graph.class_of[members], members)
+    rest = members[label[members] != label[lowest[graph.class_of[members]]]]
+    np.minimum.at(other, graph.class_of[rest], rest)
+    return lowest, other
+
+
+def conflict_cover(graph: Graph, order: Iterable[int], eligible: NDArray[np.bool_], label: Samples) -> Witnesses:
+    """As `leader_cover`, but a leader leads only matches that have another label than its own.
+
+    Linear: what a leader finds and leaves has its own label, so each class holds one label once it has been visited.
+    """
+    n = graph.n_samples
+    leader, row = np.full(n, -1, dtype=np.int64), np.full(n, -1, dtype=np.int64)
+    open_: dict[int, dict[int, list[int]]] = {}
+    for member in np.flatnonzero(eligible & (label >= 0) & graph.matched()).tolist():
+        open_.setdefault(int(graph.class_of[member]), {}).setdefault(int(label[member]), []).append(member)
+    for sample in order:
+        if leader[sample] >= 0 or not eligible[sample] or label[sample] < 0:
+            continue
+        own, mine = int(graph.class_of[sample]), int(label[sample])
+        leader[sample] = sample
+        edges = [(own, -1), *((int(graph.near_b[k]), int(graph.near_row[k])) for k in graph.near(own))]
+        for near, pair_row in edges:
+            of_class = open_.get(near, {})
+            for name in [name for name in of_class if name != mine]:
+                for member in of_class.pop(name):
+                    if leader[member] < 0:
+                        leader[member], row[member] = sample, pair_row
+    return _measured(graph, leader, row)
+
+
+def _measured(graph: Graph, sample: Samples, row: Samples) -> Witnesses:
+    distance, similarity = np.zeros(len(sample), np.uint16), np.ones(len(sample), np.float32)
+    near = row >= 0
+    distance[near], similarity[near] = graph.distance[row[near]], graph.similarity[row[near]]
+    return Witnesses(sample, distance, similarity, row)

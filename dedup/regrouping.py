@@ -1,0 +1,155 @@
+"""Regrouping: samples that belong together are moved into one split; splits stay about as large and as mixed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from dedup.errors import LimitError
+from dedup.graph import Graph
+
+Samples = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Movable:
+    """The samples that may be moved, and what is known of all."""
+
+    samples: NDArray[np.bool_]  # readable, of no reference set, not dropped
+    split: Samples  # place in `names`; -1: none
+    label: Samples  # number of the label; -1: none
+    group: Samples  # number of the group; -1: none
+    tied: NDArray[np.bool_]  # matches a reference set: must not come into train
+    names: tuple[str, ...]  # of the splits
+    held_out: NDArray[np.bool_]  # by split
+
+
+def numbered(column: pa.ChunkedArray) -> tuple[Samples, list[str]]:
+    """Each value's place among the sorted distinct ones, -1 for nulls, and those."""
+    values = pc.drop_null(pc.unique(column)).sort()
+    return pc.index_in(column, values).fill_null(-1).to_numpy().astype(np.int64), values.to_pylist()
+
+
+def components(n: int, a: Samples, b: Samples) -> Samples:
+    """For each of n nodes the lowest one that it is connected to by the edges (a, b).
+
+    Roots hook onto lower ones and paths are halved until nothing changes: every round at least halves the roots.
+    """
+    root = np.arange(n, dtype=np.int64)
+    while True:
+        low, high = np.minimum(root[a], root[b]), np.maximum(root[a], root[b])
+        apart = low != high
+        if not apart.any():
+            return root
+        np.minimum.at(root, high[apart], low[apart])
+        while not np.array_equal(above := root[root], root):
+            root = above
+
+
+def regrouped(graph: Graph, movable: Movable, max_moved: float | None) -> Samples:
+    """The split of each sample afterwards, as a place in `movable.names`.
+
+    Raises `LimitError` when a larger share of a split than `max_moved` would leave it, or everything.
+    """
+    after = movable.split.copy()
+    for members, destination in _destinations(movable, _together(graph, movable)):
+        after[members] = destination
+    _refuse_far(movable, after, max_moved)
+    return after
+
+
+def _together(graph: Graph, movable: Movable) -> Samples:
+    """The component of each sample over pairs, identical pictures and groups among the movable samples."""
+    samples = np.flatnonzero(movable.samples)
+    there = np.zeros(graph.n_samples, dtype=bool)
+    there[graph.class_of[samples]] = True
+    near = there[graph.near_a] & there[graph.near_b] & (graph.near_a < graph.near_b)
+    grouped = samples[movable.group[samples] >= 0]
+    _, first, inverse = np.unique(movable.group[grouped], return_index=True, return_inverse=True)
+    a = np.concatenate([graph.near_a[near], samples, grouped])
+    b = np.concatenate([graph.near_b[near], graph.class_of[samples], grouped[first][inverse]])
+    return components(graph.n_samples, a, b)
+
+
+def _destinations(movable: Movable, component: Samples) -> "list[tuple[Samples, int]]":
+    """The members of each component that straddles splits and has a held-out one, with the split it goes to.
+
+    Largest first, each goes where sizes and labels come nearest to what they were: the sum over splits and labels of
+    squared differences, each relative to what was there.
+    """
+    samples = np.flatnonzero(movable.samples & (movable.split >= 0))
+    order = samples[np.lexsort((samples, component[samples]))]
+    groups = np.split(order, np.flatnonzero(np.diff(component[order])) + 1) if len(order) else []
+    splits = [np.unique(movable.split[members]) for members in groups]
+    straddling = [
+        (members, where)
+        for members, where in zip(groups, splits, strict=True)
+        if len(where) > 1 and movable.held_out[where].any()
+    ]
+    balance = _Balance.of(movable, samples, [members for members, _ in straddling])
+    found: list[tuple[Samples, int]] = []
+    for members, where in sorted(straddling, key=lambda one: (-len(one[0]), int(one[0][0]))):
+        allowed = where[movable.held_out[where]] if movable.tied[members].any() else where
+        found.append((members, balance.placed(members, allowed)))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Balance:
+    """How many samples each split has of each label, wanted and placed so far; the last label stands for none."""
+
+    movable: Movable
+    wanted: NDArray[np.float64]  # shape (splits, labels + 1)
+    placed_: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, movable: Movable, samples: Samples, open_: Sequence[Samples]) -> "_Balance":
+        n_labels = int(movable.label.max(initial=-1)) + 2
+
+        def counted(which: Samples) -> NDArray[np.float64]:
+            cells = movable.split[which] * n_labels + movable.label[which] % n_labels
+            return np.bincount(cells, minlength=len(movable.names) * n_labels).reshape(-1, n_labels).astype(np.float64)
+
+        wanted = counted(samples)
+        return cls(movable, wanted, wanted - (counted(np.concatenate(open_)) if open_ else 0))
+
+    def placed(self, members: Samples, allowed: Samples) -> int:
+        """The split where these cost least, and note that they are there."""
+        label, n = np.unique(self.movable.label[members] % self.wanted.shape[1], return_counts=True)
+        came_from = np.bincount(self.movable.split[members], minlength=len(self.wanted))
+        best = min(allowed.tolist(), key=lambda s: (round(self._cost(s, label, n), 9), -came_from[s], s))
+        self.placed_[best, label] += n
+        return int(best)
+
+    def _cost(self, split: int, label: Samples, n: Samples) -> float:
+        """What the squared differences grow by, in size and in labels."""
+        size, target = self.placed_[split].sum(), self.wanted[split].sum()
+        by_label, targets = self.placed_[split, label], self.wanted[split, label]
+        grown = ((size + n.sum() - target) ** 2 - (size - target) ** 2) / max(target, 1)
+        grown_labels = ((by_label + n - targets) ** 2 - (by_label - targets) ** 2) / np.maximum(targets, 1)
+        return float(grown + grown_labels.sum())
+
+
+def _refuse_far(movable: Movable, after: Samples, max_moved: float | None) -> None:
+    """Raise for moves beyond the limit, and for a split that nothing would be left in."""
+    samples = movable.samples & (movable.split >= 0)
+    moved = samples & (after != movable.split)
+    problems = []
+    for number, name in enumerate(movable.names):
+        n = int((samples & (movable.split == number)).sum())
+        gone = int((moved & (movable.split == number)).sum())
+        left = int((samples & (after == number)).sum())
+        if n and not left:
+            problems.append(f"nothing would be left of the split {name!r}")
+        elif max_moved is not None and gone > max_moved * n:
+            problems.append(f"{gone:,} of the {n:,} samples of {name!r} ({100 * gone / n:.1f} %) would be moved")
+    if problems:
+        limit = "" if max_moved is None else f" policy.max_moved allows {100 * max_moved:.1f} % of a split."
+        message = (
+            f"policy.leakage=regroup: {'; '.join(problems)}.{limit} Raise it, or choose another policy.leakage, "
+            f"which drops samples and moves none."
+        )
+        raise LimitError(message)

@@ -1,0 +1,266 @@
+"""Policies over whole runs: every form writes what was moved, and `decide` gives what a full run gives."""
+
+import csv
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import datasets
+import pytest
+
+from dedup import folder, pipeline, tables
+from dedup.config import build
+from dedup.errors import ConfigError, LimitError, SourceError
+from dedup.formats import open_source
+from dedup.result import Run
+from tests import pictures
+from tests.formats import made
+
+RESULTS = ("manifest", "pairs", "groups", "leakage", "chains", "decisions")
+
+
+def ran(dataset: Mapping[str, Any], to: Path | None, policy: Mapping[str, Any], **output: Any) -> Run:
+    settings = {"dir": None if to is None else str(to), "report": False, "files": "copy", **output}
+    return pipeline.run(build({"dataset": dataset, "output": settings, "engine": {"workers": 0}, "policy": policy}))
+
+
+@pytest.fixture
+def scans(tmp_path: Path) -> Path:
+    """A manifest with groups, labels, worth, a leak, a chain in the labels, and copies."""
+    rows = []
+    for i in range(14):
+        name = f"photos/{i}.png"
+        pictures.save(pictures.photo(i), tmp_path / name)
+        split = "test" if i in {0, 1, 2, 3} else "train"
+        rows.append([name, split, "cat" if i % 2 else "dog", f"p{i}" if i not in {3, 9} else "p3", str(i)])
+    for copy, of, split in (("a", 0, "train"), ("b", 5, "train"), ("c", 1, "train")):
+        name = f"photos/{copy}.jpg"
+        pictures.save(pictures.photo(of), tmp_path / name, quality=70)
+        rows.append([name, split, "bird", f"p{copy}", "99"])
+    with (tmp_path / "scans.csv").open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["path", "split", "label", "patient", "score"])
+        writer.writerows(rows)
+    return tmp_path / "scans.csv"
+
+
+def stored(run_folder: Path) -> dict[str, bytes]:
+    return {name: (run_folder / f"{name}.parquet").read_bytes() for name in RESULTS}
+
+
+POLICIES: list[dict[str, Any]] = [
+    {"leakage": "drop_from_held_out"},
+    {"leakage": "report_only", "label_conflicts": "drop"},
+    {"leakage": "regroup", "max_moved": 1.0},
+    {"chains": "drop"},
+    {"label_conflicts": "drop_all"},
+    {"label_conflicts": "drop", "duplicates": "report_only"},
+    {"duplicates": "keep_first"},
+    {"duplicates": "keep_by", "keep_by": "score"},
+    {"duplicates": "keep_by", "keep_by": "score", "keep_order": "ascending"},
+    {"allow_list": "allow.csv", "deny_list": "deny.csv", "prefer_list": "prefer.csv"},
+]
+
+
+@pytest.mark.parametrize("policy", POLICIES, ids=lambda policy: "-".join(map(str, policy.values())))
+def test_decide_gives_what_a_full_run_gives(scans: Path, tmp_path: Path, policy: dict[str, Any]) -> None:
+    """Tables and summary, byte for byte; the dataset is gone by then, so no pixel was read."""
+    (tmp_path / "allow.csv").write_text("id_a,id_b\nphotos/0.png,photos/a.jpg\n")
+    (tmp_path / "deny.csv").write_text("id_a,id_b\nphotos/2.png,photos/7.png\n")
+    (tmp_path / "prefer.csv").write_text("id\nphotos/b.jpg\n")
+    policy = {k: str(tmp_path / v) if k.endswith("_list") else v for k, v in policy.items()}
+    dataset = {"path": str(scans), "group_column": "patient"}
+    before = {"duplicates": "keep_by", "keep_by": "score"}
+    ran(dataset, tmp_path / "whole", policy, splits="none")
+    ran(dataset, tmp_path / "other", before, splits="none")
+    for path in [*(tmp_path / "photos").iterdir(), scans]:
+        path.unlink()
+    asked = {"duplicates": "keep_best", "keep_by": None, **policy}
+    overrides = [f"policy.{key}={'null' if value is None else value}" for key, value in asked.items()]
+    pipeline.decide(tmp_path / "other", overrides, output=tmp_path / "decided")
+    pipeline.decide(tmp_path / "other", overrides)
+
+    for where in ("decided", "other"):
+        assert stored(tmp_path / "whole") == stored(tmp_path / where)
+        assert (tmp_path / "whole/summary.json").read_bytes() == (tmp_path / where / "summary.json").read_bytes()
+        fingerprints = [folder.read_json(tmp_path / run / folder.RUN)["fingerprints"] for run in ("whole", where)]
+        assert fingerprints[0] == fingerprints[1]
+
+
+def test_lists_are_applied(scans: Path, tmp_path: Path) -> None:
+    """An allowed leak stays and is certified, a listed pair goes, a preferred copy stays."""
+    (tmp_path / "allow.csv").write_text("id_a,id_b\nphotos/0.png,photos/a.jpg\n")
+    (tmp_path / "deny.csv").write_text("id_a,id_b\nphotos/2.png,photos/7.png\n")
+    (tmp_path / "prefer.csv").write_text("id\nphotos/b.jpg\n")
+    policy = {f"{name}_list": str(tmp_path / f"{name}.csv") for name in ("allow", "deny", "prefer")}
+    result = ran({"path": str(scans)}, tmp_path / "run", policy)
+    action = {row["id"]: row["action"] for row in result.decisions.to_pylist()}
+
+    assert action["photos/a.jpg"] == "keep"
+    assert action["photos/7.png"] == "drop"
+    assert action["photos/b.jpg"] == "keep"
+    assert action["photos/5.png"] == "drop"
+    assert {"listed"} == {row["kind"] for row in result.leakage.to_pylist() if row["id"] == "photos/7.png"}
+    assert result.summary["certificate"]["clean"] is True
+    assert {"allow_list", "deny_list", "prefer_list"} == result.summary["resolved"]["lists"].keys()
+
+
+def test_a_wrong_list_leaves_a_run_as_it_was(scans: Path, tmp_path: Path) -> None:
+    """decide refuses the list before it replaces anything; run refuses it before it hashes."""
+    ran({"path": str(scans)}, tmp_path / "run", {}, splits="none")
+    before = {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()}
+    (tmp_path / "deny.csv").write_text("id_a,id_b\nphotos/2.png,gone\n")
+    with pytest.raises(ConfigError, match="no sample 'gone'"):
+        pipeline.decide(tmp_path / "run", [f"policy.deny_list={tmp_path / 'deny.csv'}"])
+    with pytest.raises(LimitError, match="max_moved"):
+        pipeline.decide(tmp_path / "run", ["policy.leakage=regroup", "policy.max_moved=0.0"])
+    with pytest.raises(ConfigError, match="no sample 'gone'"):
+        ran({"path": str(scans)}, tmp_path / "new", {"deny_list": str(tmp_path / "deny.csv")})
+
+    assert before == {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()}
+    assert not (tmp_path / "new").exists()
+
+
+def test_what_was_not_read_cannot_be_decided(scans: Path, tmp_path: Path) -> None:
+    """A group column or a column to keep by that the stored manifest lacks is named."""
+    ran({"path": str(scans)}, tmp_path / "run", {}, splits="none")
+    with pytest.raises(ConfigError, match=r"dataset\.group_column: the stored manifest was read with None"):
+        pipeline.decide(tmp_path / "run", ["dataset.group_column=patient"])
+    with pytest.raises(ConfigError, match=r"policy\.keep_by: the stored manifest has the column None, not 'score'"):
+        pipeline.decide(tmp_path / "run", ["policy.duplicates=keep_by", "policy.keep_by=score"])
+
+
+def test_a_group_column_with_nulls(scans: Path, tmp_path: Path) -> None:
+    """The column, how many, the first sample and its row are named."""
+    scans.write_text(scans.read_text().replace(",p5,", ",,"))
+    with pytest.raises(
+        SourceError, match=r"'patient' \(dataset.group_column\) is null in 1 of 17.*'photos/5.png' \(row 6\)"
+    ):
+        ran({"path": str(scans), "group_column": "patient"}, tmp_path / "run", {})
+
+    assert not (tmp_path / "run").exists()
+
+
+def test_groups_leak(scans: Path, tmp_path: Path) -> None:
+    """Patient p3 is in test and in train: the train picture goes, and the certificate counts no group."""
+    result = ran({"path": str(scans), "group_column": "patient"}, tmp_path / "run", {})
+    rows = {row["id"]: row for row in result.decisions.to_pylist()}
+
+    assert ("its group is in a held-out split", "photos/3.png") == (
+        rows["photos/9.png"]["reason"],
+        rows["photos/9.png"]["witness_id"],
+    )
+    assert {"images": 4, "leaking": 1, "share": 0.25} == result.summary["group_leakage"]["test"]
+    assert result.summary["certificate"]["groups_in_train_and_held_out"] == 0
+    left = ran({"path": str(scans), "group_column": "patient"}, tmp_path / "left", {"leakage": "report_only"})
+    assert left.summary["certificate"]["groups_in_train_and_held_out"] == 1
+    assert left.summary["certificate"]["clean"] is False
+
+
+def splits_of(run: Run) -> dict[str, int]:
+    rows = run.decisions.to_pylist()
+    now = [row["new_split"] or row["split"] for row in rows if row["action"] in {"keep", "move"}]
+    return {split: now.count(split) for split in sorted(set(now))}
+
+
+@pytest.mark.parametrize("form", ["manifest", "imagefolder", "webdataset", "parquet"])
+@pytest.mark.parametrize("splits", ["same", "manifest", "imagefolder", "webdataset", "parquet"])
+def test_every_form_writes_what_was_moved(tmp_path: Path, form: str, splits: str) -> None:
+    """Written in its own form and in every other, the splits have the sizes that were decided, and are clean."""
+    path = tmp_path / "data"
+    names = [
+        f"{split}/{label}/{i}.png"
+        for i, (split, label) in enumerate(
+            [
+                ("train", "cat"),
+                ("train", "dog"),
+                ("train", "cat"),
+                ("train", "dog"),
+                ("test", "cat"),
+                ("test", "dog"),
+                ("test", "cat"),
+            ]
+        )
+    ]
+    pictures.folder(path, names)
+    for copy in (4, 5):
+        pictures.save(pictures.photo(copy), path / f"train/cat/{copy}.png")
+    if form != "imagefolder":
+        first = ran(
+            {"path": str(path)},
+            tmp_path / "first",
+            {"leakage": "report_only", "duplicates": "report_only"},
+            splits=form,
+        )
+        assert first.dir is not None
+        path = first.dir / "splits" / ("manifest.csv" if form == "manifest" else "")
+    columns = {"split_column": "split"} if form == "manifest" else {}
+    if form == "webdataset":
+        columns = {"id_column": "id"}
+    asked = {"leakage": "regroup", "max_moved": None, "duplicates": "report_only"}
+    result = ran({"path": str(path), **columns}, tmp_path / "run", asked, splits=splits)
+    certificate = result.summary["certificate"]
+
+    assert result.summary["decisions"]["move"] == 2
+    assert {"test": 3, "train": 6} == splits_of(result)
+    assert certificate["clean"] is True
+    assert certificate["samples"] == 9
+    assert result.dir is not None
+    written = open_source(
+        build(
+            {
+                "dataset": {
+                    "path": str(
+                        result.dir
+                        / "splits"
+                        / ("manifest.csv" if (splits if splits != "same" else form) == "manifest" else "")
+                    ),
+                    **({"split_column": "split"} if splits == "webdataset" else {}),
+                }
+            }
+        ).dataset
+    )
+    counts = written.rows["split"].to_pylist()
+    assert {"test": 3, "train": 6} == {split: counts.count(split) for split in sorted(set(counts))}
+
+
+def test_an_image_folder_with_metadata_is_refused_before_any_work(tmp_path: Path) -> None:
+    """Rows of metadata are not moved; the message names the forms that can be written."""
+    pictures.folder(tmp_path / "data", ["train/1.png", "train/2.png", "test/1.png"])
+    made.table(tmp_path / "data/train/metadata.jsonl", [{"file_name": "1.png", "x": 1}])
+    with pytest.raises(SourceError, match=r"metadata.jsonl.*output.splits: parquet, manifest"):
+        ran({"path": str(tmp_path / "data")}, tmp_path / "run", {"leakage": "regroup"})
+
+    assert not (tmp_path / "run").exists()
+
+
+def test_moved_rows_in_memory(tmp_path: Path) -> None:
+    """A DatasetDict comes back with its rows moved and its features kept."""
+    features = datasets.Features({"image": datasets.Image(), "label": datasets.ClassLabel(names=["cat", "dog"])})
+
+    def part(*seeds: int) -> datasets.Dataset:
+        images = [{"bytes": pictures.encoded(pictures.photo(seed)), "path": None} for seed in seeds]
+        labels = [seed % 2 for seed in seeds]
+        return datasets.Dataset.from_dict({"image": images, "label": labels}, features=features)
+
+    data = datasets.DatasetDict({"train": part(1, 2, 3, 4, 5), "test": part(1, 2, 9)})
+    config = build({"policy": {"leakage": "regroup", "max_moved": None, "duplicates": "report_only"}})
+    result = pipeline.run(config, data)
+    splits = result.splits()
+
+    assert {"train": 5, "test": 3} == {name: len(rows) for name, rows in splits.items()}
+    assert splits["train"].features == features
+    assert result.summary["decisions"]["move"] == 2
+    assert result.summary["certificate"]["clean"] is True
+
+
+def test_tables_without_a_column(tmp_path: Path, scans: Path) -> None:
+    """Some values of a stored column are read without the table."""
+    ran({"path": str(scans)}, tmp_path / "run", {}, splits="none")
+    whole = tables.read(tmp_path / "run", "hashes")
+    part = tables.read(tmp_path / "run", "hashes", without=("thumbnail",))
+
+    assert "thumbnail" not in part.column_names
+    assert whole["thumbnail"].take([3, 0, 3]).to_pylist() == tables.values(
+        tmp_path / "run", "hashes", "thumbnail", [3, 0, 3]
+    )
