@@ -90,15 +90,6 @@ def by_split(splits: pa.ChunkedArray, digests: pa.ChunkedArray) -> dict[str | No
     return {name: digests.filter(pc.is_null(splits) if name is None else pc.equal(splits, name)) for name in names}
 
 
-def groups_across(
-    groups: pa.ChunkedArray, splits: pa.ChunkedArray, readable: pa.ChunkedArray, held_out: tuple[str, ...]
-) -> int:
-    """How many groups have readable samples in train and in a held-out split."""
-    outside = pc.is_in(splits, pa.array(held_out, pa.string()))
-    sides = [pc.unique(groups.filter(pc.and_(readable, side))).drop_null() for side in (outside, pc.invert(outside))]
-    return pc.sum(pc.is_in(sides[0], sides[1])).as_py() or 0
-
-
 def _n_changed(
     there: Mapping[str | None, pa.ChunkedArray], expected: Mapping[str | None, pa.ChunkedArray], *, in_order: bool
 ) -> int:
@@ -130,6 +121,15 @@ def _read(written: Source, setup: Setup) -> tuple[pa.ChunkedArray, pa.Table]:
         digests.append(pa.array(own, pa.binary(DIGEST_BYTES)))
         without += [measure(batch.slice(k, 1)) for k, digest in enumerate(own) if digest is None]
     return pa.chunked_array(digests, pa.binary(DIGEST_BYTES)), pa.Table.from_batches(without, setup.schema())
+
+
+def groups_across(
+    groups: pa.ChunkedArray, splits: pa.ChunkedArray, readable: pa.ChunkedArray, held_out: tuple[str, ...]
+) -> int:
+    """How many groups have readable samples in train and in a held-out split."""
+    outside = pc.is_in(splits, pa.array(held_out, pa.string()))
+    sides = [pc.unique(groups.filter(pc.and_(readable, side))).drop_null() for side in (outside, pc.invert(outside))]
+    return pc.sum(pc.is_in(sides[0], sides[1])).as_py() or 0
 
 
 def _measured(
