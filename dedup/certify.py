@@ -13,6 +13,7 @@ from dedup import graph
 from dedup.config import Resolved
 from dedup.errors import SourceError
 from dedup.formats import Source, read_bytes
+from dedup.hashers.setup import Setup
 from dedup.images import Unreadable, file_digest
 from dedup.stages import hashes as measuring
 from dedup.stages.candidates import candidates
@@ -27,7 +28,7 @@ def certificate(
     written: Source,
     known: pa.Table,
     expected: Mapping[str | None, Sequence[bytes | None]],
-    setup: measuring.Setup,
+    setup: Setup,
     resolved: Resolved,
     *,
     limit: int,
@@ -91,9 +92,7 @@ def _in_any_order(digests: Mapping[str | None, Sequence[bytes | None]]) -> dict[
     return {split: sorted(of, key=lambda digest: digest or b"") for split, of in digests.items()}
 
 
-def _measured(
-    written: Source, known: pa.Table, setup: measuring.Setup
-) -> tuple[list[pa.RecordBatch], list[bytes | None]]:
+def _measured(written: Source, known: pa.Table, setup: Setup) -> tuple[list[pa.RecordBatch], list[bytes | None]]:
     """The written samples' rows of `hashes`, in the order of the source, and the digests of their bytes."""
     row_of_digest: dict[bytes, int] = {}
     for row, digest in enumerate(known["file_digest"].to_pylist()):

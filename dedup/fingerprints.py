@@ -11,7 +11,7 @@ import pyarrow as pa
 from dedup import tables
 from dedup.config import Config, Resolved
 from dedup.formats import Source, parts_of
-from dedup.stages.hashes import Setup
+from dedup.hashers.setup import Setup
 from dedup.versions import VERSIONS
 
 

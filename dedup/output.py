@@ -14,10 +14,10 @@ from dedup.certify import by_split, certificate
 from dedup.config import OutputConfig
 from dedup.errors import ConfigError, RunError, SourceError
 from dedup.formats import Source, open_source, push_splits, write_splits
+from dedup.hashers.setup import Setup
 from dedup.report import html
 from dedup.report.readme import readme
 from dedup.result import Run, search_threads
-from dedup.stages.hashes import Setup
 from dedup.stored_run import reopen
 
 logger = logging.getLogger(__name__)

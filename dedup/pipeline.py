@@ -14,13 +14,14 @@ from dedup.engines import choose
 from dedup.errors import ConfigError
 from dedup.fingerprints import run_info, source_info
 from dedup.formats import check_writable, open_source, parts_of
+from dedup.hashers.setup import Setup
 from dedup.output import output_folder, refuse_push, write_certified, write_report
 from dedup.report.summary import summary
 from dedup.result import Run, search_threads, store, store_parts
 from dedup.stages.candidates import candidates
 from dedup.stages.decisions import decisions
 from dedup.stages.groups import groups
-from dedup.stages.hashes import BATCH_ROWS, WORK, Setup, hashes
+from dedup.stages.hashes import BATCH_ROWS, WORK, hashes
 from dedup.stages.leakage import leakage
 from dedup.stages.manifest import manifest
 from dedup.stages.pairs import pairs
