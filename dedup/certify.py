@@ -1,18 +1,21 @@
 """The certificate: what was written is read and searched again, with the same settings."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from itertools import zip_longest
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from dedup import graph
 from dedup.config import Resolved
 from dedup.errors import SourceError
-from dedup.formats import Source, read_bytes
+from dedup.formats import Source
+from dedup.formats.references import Reader, tasks
 from dedup.hashers.setup import Setup
 from dedup.images import Unreadable, file_digest
 from dedup.stages import hashes as measuring
@@ -20,6 +23,8 @@ from dedup.stages.candidates import candidates
 from dedup.stages.leakage import leakage
 from dedup.stages.manifest import manifest
 from dedup.stages.pairs import pairs
+
+_ROWS_AT_ONCE: Final = 256  # their bytes are in memory together
 
 LISTED: Final = 20  # pairs named in the certificate; all of them are in the tables of an audit of the output
 
@@ -34,16 +39,17 @@ def certificate(
     limit: int,
     threads: int,
     in_order: bool = True,
+    scratch: Path | None = None,
 ) -> dict[str, Any]:
     """Search the written samples again and say what is left between train and the held-out splits.
 
     Every stored byte is read again. `expected` has, by split, the digests that the written rows must have, in their
     order (any, without `in_order`), None for samples without bytes; `known` the hashes of the input, among them those
-    of every such digest.
+    of every such digest; `scratch` a folder for what is too large for the memory.
     Raises `SourceError` when anything else was written than what was hashed: then the dataset has changed meanwhile.
     """
     table, row_of_sample = manifest(written.rows, written.name)
-    parts, digests = _measured(written, known, setup)
+    measured, digests = _measured(written, row_of_sample, known, setup, scratch)
     there = by_split(written.rows["split"].to_pylist(), digests)
     if not in_order:
         there, expected = _in_any_order(there), _in_any_order(expected)
@@ -58,7 +64,6 @@ def certificate(
             f"the dataset has changed since. Run it again."
         )
         raise SourceError(message)
-    measured = measuring.hashes(parts, row_of_sample, setup)
     found = pairs(
         pa.concat_tables(candidates(measured, resolved, limit=limit, threads=threads)), measured, table, resolved
     )
@@ -92,29 +97,31 @@ def _in_any_order(digests: Mapping[str | None, Sequence[bytes | None]]) -> dict[
     return {split: sorted(of, key=lambda digest: digest or b"") for split, of in digests.items()}
 
 
-def _measured(written: Source, known: pa.Table, setup: Setup) -> tuple[list[pa.RecordBatch], list[bytes | None]]:
-    """The written samples' rows of `hashes`, in the order of the source, and the digests of their bytes."""
+def _measured(
+    written: Source, row_of_sample: NDArray[np.int64], known: pa.Table, setup: Setup, scratch: Path | None
+) -> tuple[pa.Table, list[bytes | None]]:
+    """The written samples' hashes, in their order, and the digests of their bytes, in the order of the source."""
     row_of_digest: dict[bytes, int] = {}
     for row, digest in enumerate(known["file_digest"].to_pylist()):
         if digest is not None:
             row_of_digest.setdefault(digest, row)
-    measure = measuring.start(asdict(setup))
-    parts, digests = [], []
-    for batch in written.payloads(measuring.BATCH_ROWS):
-        contents = [read_bytes(p, d) for p, d in zip(batch["path"].to_pylist(), batch["data"].to_pylist(), strict=True)]
-        own = [None if isinstance(content, Unreadable) else file_digest(content) for content in contents]
-        rows = [None if digest is None else row_of_digest.get(digest) for digest in own]
-        digests += own
-        for k, known_row in enumerate(rows):
-            if known_row is None:  # no bytes
-                parts.append(measure(batch.slice(k, 1)))
-        here = [k for k, row in enumerate(rows) if row is not None]
-        table = known.take(pa.array([rows[k] for k in here], pa.int64()))
-        table = table.set_column(0, setup.schema().field(0), batch["row"].take(pa.array(here, pa.int64())))
-        parts += table.cast(setup.schema()).combine_chunks().to_batches()
-    order = np.argsort(np.concatenate([part["sample"].to_numpy() for part in parts]), kind="stable")
-    ordered = pa.Table.from_batches(parts, setup.schema()).take(pa.array(order))
-    return ordered.combine_chunks().to_batches(), digests
+    measure, reader = measuring.start(measuring.work(setup)), Reader()
+    digests: list[bytes | None] = []
+
+    def parts() -> Iterator[pa.RecordBatch | pa.Table]:
+        for batch in tasks(written, _ROWS_AT_ONCE):
+            contents = reader.contents(batch)
+            own = [None if isinstance(content, Unreadable) else file_digest(content) for content in contents]
+            rows = [-1 if digest is None else row_of_digest.get(digest, -1) for digest in own]
+            digests.extend(own)
+            for k, known_row in enumerate(rows):
+                if known_row < 0:  # no bytes
+                    yield measure(batch.slice(k, 1))
+            here = np.flatnonzero(np.array(rows) >= 0)
+            found = known.take(pa.array([rows[k] for k in here.tolist()], pa.int64()))
+            yield found.set_column(0, setup.schema().field(0), batch["row"].take(pa.array(here)))
+
+    return measuring.hashes(parts(), row_of_sample, setup, scratch), digests
 
 
 def _between_held_out(found: pa.Table, held_out: tuple[str, ...]) -> pa.Table:

@@ -107,6 +107,7 @@ def _certified(
         limit=config.search.max_candidates,
         threads=search_threads(config),
         in_order=in_order,
+        scratch=result.dir,
     )
 
 

@@ -1,27 +1,25 @@
 """The run in order, one line per stage: start reading here."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-
 from dedup import folder, graph, tables
 from dedup.clock import Clock, Observer, Silent, peak_memory
 from dedup.config import Config, resolve
-from dedup.engines import choose
+from dedup.engines import Limits, choose
 from dedup.errors import ConfigError
 from dedup.fingerprints import run_info, source_info
 from dedup.formats import check_writable, open_source, parts_of
 from dedup.hashers.setup import Setup
+from dedup.hashing import environment, hashed, keeping
 from dedup.output import output_folder, refuse_push, write_certified, write_report
 from dedup.report.summary import summary
 from dedup.result import Run, search_threads, store, store_parts
 from dedup.stages.candidates import candidates
 from dedup.stages.decisions import decisions
 from dedup.stages.groups import groups
-from dedup.stages.hashes import BATCH_ROWS, WORK, hashes
 from dedup.stages.leakage import leakage
 from dedup.stages.manifest import manifest
 from dedup.stages.pairs import pairs
@@ -62,7 +60,13 @@ def run(
     store(result, "manifest", table)
 
     with clock.stage("hashes") as done:
-        store(result, "hashes", hashes(list(_hashed(result, setup, clock)), row_of_sample, setup))
+        here = environment(setup)
+        result.info["hashed_by"] = asdict(here)
+        with keeping(config.cache, setup, here, result.dir) as kept:
+            limits = Limits(config.engine.timeout, config.engine.memory)
+            engine = choose(config.engine.workers, len(table), limits)
+            found = hashed(source, row_of_sample, setup, engine, kept, clock.advance)
+            store(result, "hashes", found.replace_schema_metadata({tables.CANARY: here.canary}))
         done(len(table))
     with clock.stage("candidates") as done:
         limit, threads = config.search.max_candidates, search_threads(config)
@@ -163,13 +167,3 @@ def _conclude(result: Run, clock: "Clock") -> Run:
     if result.dir is not None:
         folder.write_json(result.dir / folder.RUN, result.info)
     return result
-
-
-def _hashed(result: Run, setup: Setup, clock: "Clock") -> Iterator[pa.RecordBatch]:
-    n = len(result.row_of_sample)
-    engine = choose(result.config.engine.workers, -(-n // BATCH_ROWS))
-    n_done = 0
-    for part in engine.run(WORK, asdict(setup), result.opened().payloads(BATCH_ROWS)):
-        n_done += part.num_rows
-        clock.advance(n_done / n)
-        yield part

@@ -11,6 +11,8 @@ from dedup.config import build, resolve
 from dedup.errors import ConfigError, RunError
 from dedup.fingerprints import run_info, specs
 from dedup.formats import keys_of, open_source
+from dedup.hashers.setup import Setup
+from dedup.hashing import refuse_other
 from dedup.result import Run
 from dedup.stages.manifest import manifest
 
@@ -24,6 +26,8 @@ def like(run_folder: Path, form: str) -> dict[str, Any]:
     settings["search"]["max_distance"] = resolved["max_distance"]
     if resolved["min_similarity"] is not None:
         settings["verify"]["min_similarity"] = resolved["min_similarity"]
+    of_hashes = build({key: settings[key] for key in ("hash", "search")})
+    refuse_other(info.get("hashed_by"), Setup.of(of_hashes), f"The run in {str(run_folder)!r}")
     return settings
 
 
@@ -36,6 +40,7 @@ def load(run_folder: Path, overrides: Sequence[str], names: Sequence[str]) -> Ru
     resolved = resolve(config, loaded["manifest"]["split"].unique().to_pylist())
     result = Run(config, resolved, None, np.empty(0, np.int64), run_folder, loaded)
     result.info = run_info(config, info["source"], loaded["manifest"])
+    result.info["hashed_by"] = info.get("hashed_by")
     return result
 
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import pyarrow as pa
-import pyarrow.dataset
 import pyarrow.parquet as pq
 
 from dedup.errors import TableError
@@ -39,8 +38,13 @@ TRANSFORMS: Final = (
 ORIENTATIONS: Final = {"upright": (), "mirrored": ("mirror",), "all": TRANSFORMS[1:]}
 """What `search.orientations` searches besides the identity."""
 
+CANARY: Final = b"dedup.canary"
+"""In the metadata of `hashes`: digest of what is measured on the canary pictures where the table was made."""
+
 THUMBNAIL_SIDE: Final = 32  # pixels
 DIGEST_BYTES: Final = 32  # SHA-256
+
+_ROWS_PER_GROUP: Final = 65_536  # a row group is in memory while it is written: 70 MB of hashes
 
 MANIFEST: Final = pa.schema(
     [
@@ -168,8 +172,10 @@ def canonical(spec: Mapping[str, Any]) -> str:
 
 def described(table: pa.Table, name: str, spec: Mapping[str, Any]) -> pa.Table:
     """The table with its description in the schema's metadata."""
+    kept = {key: value for key, value in (table.schema.metadata or {}).items() if key == CANARY}
     return table.replace_schema_metadata(
         {
+            **kept,
             "dedup.table": name,
             "dedup.schema_version": str(SCHEMA_VERSION),
             "dedup.spec": canonical(spec),
@@ -189,10 +195,10 @@ def write_parts(parts: Iterator[pa.Table], folder: Path, name: str, spec: Mappin
     partial = folder / f".{name}.parquet.partial"
     stored = [first]
     with pq.ParquetWriter(partial, first.schema, compression="zstd") as writer:
-        writer.write_table(first)
+        writer.write_table(first, row_group_size=_ROWS_PER_GROUP)
         for part in parts:
             stored.append(part.replace_schema_metadata(first.schema.metadata))
-            writer.write_table(stored[-1])
+            writer.write_table(stored[-1], row_group_size=_ROWS_PER_GROUP)
     partial.replace(folder / f"{name}.parquet")
     return pa.concat_tables(stored)
 
@@ -206,6 +212,8 @@ def read(folder: Path, name: str, *, spec: Mapping[str, Any] | None = None) -> p
     if not path.exists():
         message = f"{path} does not exist: the run is not complete. Run it again."
         raise TableError(message)
+    import pyarrow.dataset  # it imports pandas, which no worker needs
+
     try:
         table = pyarrow.dataset.dataset(path, format="parquet").to_table()
     except (pa.ArrowInvalid, OSError) as error:
