@@ -75,9 +75,9 @@ def keeping(cache: CacheConfig, setup: Setup, environment: Environment, run_fold
 
 def cache_folder(cache: CacheConfig) -> Path | None:
     """The folder of the cache, or None for a run that keeps nothing."""
-    if cache.dir is None:
+    if cache.folder is None:
         return None
-    return default_folder() if cache.dir == "auto" else Path(cache.dir).expanduser()
+    return default_folder() if cache.folder == "auto" else Path(cache.folder).expanduser()
 
 
 def environment(setup: Setup) -> Environment:

@@ -108,7 +108,7 @@ def test_a_write_that_fails_leaves_the_old_table(tmp_path: Path, monkeypatch: py
     tables.write(TABLE, tmp_path, "manifest", SPEC)
     before = (tmp_path / "manifest.parquet").read_bytes()
 
-    def full(writer: pq.ParquetWriter, table: pa.Table) -> None:
+    def full(writer: pq.ParquetWriter, table: pa.Table, row_group_size: int) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(pq.ParquetWriter, "write_table", full)

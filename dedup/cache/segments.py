@@ -248,7 +248,8 @@ def _words(column: pa.Array) -> NDArray[np.uint64]:
     if rest := -data.shape[1] % 8:
         data = np.pad(data, ((0, 0), (0, rest)))
     words = np.ascontiguousarray(data).view(np.uint64)
-    return (words * _CONSTANTS[: words.shape[1]]).sum(axis=1, dtype=np.uint64) + np.uint64(1)
+    sums: NDArray[np.uint64] = (words * _CONSTANTS[: words.shape[1]]).sum(axis=1, dtype=np.uint64)
+    return sums + np.uint64(1)
 
 
 def _texts(column: pa.Array) -> NDArray[np.uint64]:
@@ -256,7 +257,8 @@ def _texts(column: pa.Array) -> NDArray[np.uint64]:
     texts = coded.dictionary.to_pylist()
     known = [int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "little") for text in texts]
     indices = coded.indices.fill_null(0).to_numpy()
-    return np.array([*known, 0], dtype=np.uint64)[indices]
+    of_row: NDArray[np.uint64] = np.array([*known, 0], dtype=np.uint64)[indices]
+    return of_row
 
 
 def _with_own(schema: pa.Schema) -> pa.Schema:

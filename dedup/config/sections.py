@@ -97,7 +97,7 @@ class EngineConfig(Section):
 class CacheConfig(Section):
     """Where measures are kept for other runs. No part of the fingerprint."""
 
-    dir: str | None = "auto"
+    folder: str | None = "auto"
     trust: Annotated[Literal["size_and_time", "content"], one_of("cache.trust", "size_and_time", "content")] = (
         "size_and_time"
     )

@@ -1,0 +1,152 @@
+"""A run that is killed, interrupted or meets a full disk is continued, and ends as if nothing had happened."""
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+import dedup
+from dedup.errors import RunError
+from dedup.stages import hashes as measuring
+from tests import pictures
+
+ROOT = Path(__file__).parents[1]
+N = 60
+RUN = """
+import sys
+import dedup
+dedup.run({
+    "dataset": {"path": sys.argv[1]},
+    "output": {"dir": sys.argv[2], "report": False},
+    "engine": {"workers": 1},
+    "cache": {"folder": None if sys.argv[3] == "none" else sys.argv[3]},
+})
+"""
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Photos with duplicates and broken files, all of them a day old."""
+    root = tmp_path_factory.mktemp("photos") / "data"
+    names = [f"{'test' if k % 3 == 0 else 'train'}/{k:03d}.png" for k in range(N)]
+    pictures.folder(root, names)
+    pictures.save(pictures.photo(0), root / "train/copy.jpg", quality=80)
+    (root / "train/broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 no picture")
+    (root / "train/empty.jpg").write_bytes(b"")
+    return aged(root)
+
+
+def aged(root: Path, seconds: float = 86_400) -> Path:
+    """The files as if changed so long ago."""
+    for path in root.rglob("*.*"):
+        os.utime(path, (time.time() - seconds, time.time() - seconds))
+    return root
+
+
+def settings(dataset: Path, output: Path | None, **sections: Any) -> dict[str, Any]:
+    where = {"dir": str(output), "report": False} if output else {"splits": "none"}
+    return {"dataset": {"path": str(dataset)}, "output": where, "engine": {"workers": 0}, **sections}
+
+
+def contents(run: Path) -> dict[str, bytes]:
+    """Every file of a run by its place, but run.json, whose times differ."""
+    return {
+        path.relative_to(run).as_posix(): path.read_bytes()
+        for path in sorted(run.rglob("*"))
+        if path.is_file() and path.name != "run.json"
+    }
+
+
+def measured(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Gets the number of pictures of every batch that is measured in this process."""
+    counts: list[int] = []
+    real = measuring._measured
+
+    def counting(rows: pa.Array, contents: list[Any], *rest: Any) -> pa.RecordBatch:
+        counts.append(len(contents))
+        return real(rows, contents, *rest)
+
+    monkeypatch.setattr(measuring, "_measured", counting)
+    return counts
+
+
+@pytest.mark.parametrize("cache", ["none", "cache"])
+def test_killed_at_any_moment(photos: Path, tmp_path: Path, cache: str) -> None:
+    """However often a run is killed, the one that ends has written what an undisturbed run writes, byte for byte."""
+    expected_run = tmp_path / "undisturbed"
+    dedup.run(settings(photos, expected_run, cache={"folder": None}))
+    where = cache if cache == "none" else str(tmp_path / cache)
+    command = [sys.executable, "-c", RUN, str(photos), str(tmp_path / "run"), where]
+    chance = random.Random(4)
+    for _ in range(5):
+        process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        while not (tmp_path / "run/run.json").exists() and process.poll() is None:
+            time.sleep(0.01)
+        time.sleep(chance.uniform(0, 2))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stderr
+    assert contents(expected_run) == contents(tmp_path / "run")
+
+
+def test_a_run_goes_on_where_it_stopped(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a cache, what was measured before the end is in the run folder, is not measured again, and then goes."""
+    counts = measured(monkeypatch)
+    from dedup.hashing import _Pass
+
+    real = _Pass.take
+
+    def failing(self: _Pass, part: pa.RecordBatch) -> None:
+        real(self, part)
+        if sum(counts) > N // 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(_Pass, "take", failing)
+    with pytest.raises(KeyboardInterrupt):
+        dedup.run(settings(photos, tmp_path / "run", cache={"folder": None}))
+    before = sum(counts)
+    counts.clear()
+    monkeypatch.setattr(_Pass, "take", real)
+    dedup.run(settings(photos, tmp_path / "run", cache={"folder": None}))
+
+    assert sum(counts) == N + 3 - before
+    assert not [path.name for path in (tmp_path / "run").iterdir() if path.name.endswith(".partial")]
+
+
+def test_a_file_that_changed_meanwhile(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is kept of a file is not used once the file has another content, size and time being told apart."""
+    root = tmp_path / "data"
+    shutil.copytree(photos, root)
+    dedup.run(settings(root, None, output={"splits": "none"}))
+    other = root / "train/001.png"
+    size = other.stat().st_size
+    pictures.save(pictures.photo(900), other)
+    os.utime(other, (1, 1))
+    again = dedup.run(settings(root, None, output={"splits": "none"}))
+    fresh = dedup.run(settings(root, None, output={"splits": "none"}, cache={"folder": None}))
+
+    assert size != other.stat().st_size
+    assert fresh.hashes.equals(again.hashes)
+
+
+def test_a_run_of_another_environment(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`--like` a run whose decoders gave other codes for the canary pictures is refused, both environments named."""
+    from dedup import hashing, stored_run
+
+    monkeypatch.setattr(hashing, "VERSIONS", {"Pillow": "1.1.7"})
+    monkeypatch.setattr(hashing, "canary", lambda setup: "0" * 64)
+    dedup.run(settings(photos, tmp_path / "run"))
+    monkeypatch.undo()
+
+    with pytest.raises(RunError, match=r"Pillow 1\.1\.7 \(canary 000000000000\).*Here is .*Pillow \d+"):
+        stored_run.like(tmp_path / "run", "imagefolder")
