@@ -123,17 +123,17 @@ def test_a_run_goes_on_where_it_stopped(photos: Path, tmp_path: Path, monkeypatc
     assert not [path.name for path in (tmp_path / "run").iterdir() if path.name.endswith(".partial")]
 
 
-def test_a_file_that_changed_meanwhile(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_changed_meanwhile(photos: Path, tmp_path: Path) -> None:
     """What is kept of a file is not used once the file has another content, size and time being told apart."""
     root = tmp_path / "data"
     shutil.copytree(photos, root)
-    dedup.run(settings(root, None, output={"splits": "none"}))
+    dedup.run(settings(root, None))
     other = root / "train/001.png"
     size = other.stat().st_size
     pictures.save(pictures.photo(900), other)
     os.utime(other, (1, 1))
-    again = dedup.run(settings(root, None, output={"splits": "none"}))
-    fresh = dedup.run(settings(root, None, output={"splits": "none"}, cache={"folder": None}))
+    again = dedup.run(settings(root, None))
+    fresh = dedup.run(settings(root, None, cache={"folder": None}))
 
     assert size != other.stat().st_size
     assert fresh.hashes.equals(again.hashes)
