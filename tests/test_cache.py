@@ -17,7 +17,9 @@ from dedup import cli, tables
 from dedup.cache import Environment, Room, clear, default_folder, prune, usage
 from dedup.cache.segments import Rows, opened, write
 from dedup.formats import PAYLOAD
+from dedup.hashers.setup import Setup
 from dedup.stages import hashes as measuring
+from dedup.versions import VERSIONS
 from tests import pictures
 from tests.formats import made as forms
 from tests.test_resume import aged, measured, settings
@@ -154,7 +156,7 @@ class TestRuns:
 
         assert sum(counts) == 7
         assert "Pillow 99.9 (canary ffffffffffff)" in caplog.text
-        assert f"Pillow {tables.VERSIONS['Pillow']}" in caplog.text
+        assert f"Pillow {VERSIONS['Pillow']}" in caplog.text
 
     def test_what_cannot_be_written_is_done_without(
         self, photos: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
@@ -214,7 +216,7 @@ class TestRuns:
 
     def test_a_row_that_was_given_up_is_tried_again(self, photos: Path) -> None:
         """Rows that no worker could do are not kept: it may have been bad luck."""
-        work = measuring.work(measuring.Setup(("dhash",), 64, "compat", "#ffffff", 10))
+        work = measuring.work(Setup(("dhash",), 64, "compat", "#ffffff", 10))
         task = pa.record_batch([[0], [os.fsencode(photos / "test/1.png")], [None]], schema=PAYLOAD)
         (lost,) = measuring.lost(work, task, "no luck").to_pylist()
 

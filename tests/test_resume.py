@@ -46,7 +46,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def aged(root: Path, seconds: float = 86_400) -> Path:
     """The files as if changed so long ago."""
-    for path in root.rglob("*.*"):
+    for path in (one for one in root.rglob("*.*") if one.is_file()):
         os.utime(path, (time.time() - seconds, time.time() - seconds))
     return root
 
@@ -150,3 +150,87 @@ def test_a_run_of_another_environment(photos: Path, tmp_path: Path, monkeypatch:
 
     with pytest.raises(RunError, match=r"Pillow 1\.1\.7 \(canary 000000000000\).*Here is .*Pillow \d+"):
         stored_run.like(tmp_path / "run", "imagefolder")
+
+
+class TestDisks:
+    def test_a_full_disk(self, photos: Path, tmp_path: Path) -> None:
+        """A run folder without room ends in one message; with room the same command goes on and ends as it should."""
+        limited = (
+            "import resource, signal, sys\n"
+            "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+            "resource.setrlimit(resource.RLIMIT_FSIZE, (4_000, resource.RLIM_INFINITY))\n"
+            "from dedup.cli import main\n"
+            "main()\n"
+        )
+        arguments = ["audit", str(photos), "-o", str(tmp_path / "run"), "--workers", "0", "--set", "cache.folder=null"]
+        full = subprocess.run(
+            [sys.executable, "-c", limited, *arguments], cwd=ROOT, capture_output=True, text=True, check=False
+        )
+        again = subprocess.run([sys.executable, "-m", "dedup", *arguments], cwd=ROOT, capture_output=True, check=False)
+        other = [*arguments[:3], str(tmp_path / "other"), *arguments[4:]]
+        subprocess.run([sys.executable, "-m", "dedup", *other], cwd=ROOT, capture_output=True, check=True)
+
+        assert full.returncode == 1
+        assert "File too large" in full.stderr
+        assert "Traceback" not in full.stderr
+        assert again.returncode == 0
+        assert (tmp_path / "run/pairs.parquet").read_bytes() == (tmp_path / "other/pairs.parquet").read_bytes()
+
+    @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write everywhere")
+    def test_a_read_only_folder(self, photos: Path, tmp_path: Path) -> None:
+        """A folder that cannot be written is one clear error before any work."""
+        (tmp_path / "run").mkdir(mode=0o500)
+
+        with pytest.raises(RunError, match="cannot be written"):
+            dedup.run(settings(photos, tmp_path / "run"))
+
+
+@pytest.mark.shared_data
+def test_every_hostile_file_has_a_status(shared_data: Path, tmp_path: Path) -> None:
+    """Broken, fuzzed and exotic files: a status for each, the same with and without workers of their own."""
+    root = tmp_path / "data"
+    files = sorted(path for path in (shared_data / "photos").rglob("*") if path.is_file())
+    rows = "".join(f'"{path}"\n' for path in files)
+    root.mkdir()
+    (root / "files.csv").write_text("path\n" + rows, encoding="utf-8")
+    run = dedup.audit(root / "files.csv", workers=2, engine={"timeout": 30, "memory": 3_000_000_000})
+
+    assert len(files) == len(run.hashes)
+    assert set(run.hashes["status"].to_pylist()) <= {
+        "ok",
+        "undecodable",
+        "truncated",
+        "too_large",
+        "unsupported",
+    }
+    assert not [text for text in run.hashes["detail"].to_pylist() if text and ("died" in text or "not done" in text)]
+
+
+def test_names_of_every_kind(tmp_path: Path) -> None:
+    """Newlines, quotes, bytes that are not UTF-8, a loop of links, nothing, and a text: a row each, each its own id."""
+    root = tmp_path / "data"
+    root.mkdir()
+    png = pictures.encoded(pictures.photo(1), "PNG")
+    names = [b"new\nline.png", b'"quoted".png', b"it's.png", b"caf\xe9.png", "café.png".encode()]
+    for name in names:
+        (root / os.fsdecode(name)).write_bytes(png)
+    (root / "nothing.jpg").write_bytes(b"")
+    (root / "text.jpg").write_text("no picture")
+    (root / "loop.png").symlink_to(root / "loop.png")
+    (root / "above").symlink_to(root)
+    aged(root)
+    first = dedup.run(settings(root, tmp_path / "run"))
+    second = dedup.run(settings(root, tmp_path / "again"))
+    found = dict(zip(first.manifest["id"].to_pylist(), first.hashes["status"].to_pylist(), strict=True))
+
+    assert found == {
+        "new\nline.png": "ok",
+        '"quoted".png': "ok",
+        "it's.png": "ok",
+        "caf\\xe9.png": "ok",
+        "café.png": "ok",
+        "nothing.jpg": "truncated",
+        "text.jpg": "undecodable",
+        "loop.png": "missing",
+    }
+    assert first.hashes.equals(second.hashes)
