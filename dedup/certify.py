@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from dedup import graph
 from dedup.config import Resolved
 from dedup.errors import SourceError
-from dedup.formats import Source, read_bytes
+from dedup.formats import Source
+from dedup.formats.references import Reader, tasks
 from dedup.hashers.setup import Setup
 from dedup.images import Unreadable, file_digest
 from dedup.lists import NOT_JUDGED, Judged
@@ -24,6 +25,8 @@ from dedup.stages.leakage import leakage
 from dedup.stages.manifest import manifest
 from dedup.stages.pairs import pairs
 from dedup.tables import DIGEST_BYTES
+
+_ROWS_AT_ONCE: Final = 256  # their bytes are in memory together
 
 LISTED: Final = 20  # pairs named in the certificate; all of them are in the tables of an audit of the output
 
@@ -111,16 +114,15 @@ def _in_any_order(digests: Mapping[str | None, pa.ChunkedArray]) -> dict[str | N
 
 def _read(written: Source, setup: Setup) -> tuple[pa.ChunkedArray, pa.Table]:
     """The digests of the written bytes, in the order of the source, and what is measured where there are none."""
-    measure = measuring.start(asdict(setup))
+    measure, reader = measuring.start(measuring.work(setup)), Reader()
     digests: list[pa.Array] = []
     without: list[pa.RecordBatch] = []
-    for batch in written.payloads(measuring.BATCH_ROWS):
-        stored = zip(batch["path"].to_pylist(), batch["data"].to_pylist(), strict=True)
-        contents = [read_bytes(path, data) for path, data in stored]
-        own = [None if isinstance(content, Unreadable) else file_digest(content) for content in contents]
+    for batch in tasks(written, _ROWS_AT_ONCE):
+        own = [None if isinstance(of, Unreadable) else file_digest(of) for of in reader.contents(batch)]
         digests.append(pa.array(own, pa.binary(DIGEST_BYTES)))
         without += [measure(batch.slice(k, 1)) for k, digest in enumerate(own) if digest is None]
-    return pa.chunked_array(digests, pa.binary(DIGEST_BYTES)), pa.Table.from_batches(without, setup.schema())
+    unreadable = pa.Table.from_batches(without, measuring.result_schema(setup))
+    return pa.chunked_array(digests, pa.binary(DIGEST_BYTES)), unreadable.drop_columns(measuring.FRESH)
 
 
 def groups_across(

@@ -108,7 +108,7 @@ def _guarded(command: Callable[P, None]) -> Callable[P, None]:
             _err.print(f"[red]Error:[/] {_message(str(error.strerror or error) + where)}.", soft_wrap=True)
             raise typer.Exit(FAILED) from error
         except KeyboardInterrupt:
-            _err.print("Interrupted. Run the same command again to start over in the same folder.")
+            _err.print("Interrupted. Run the same command again: it goes on with what was hashed.")
             raise typer.Exit(INTERRUPTED) from None
 
     return guarded
@@ -340,6 +340,51 @@ def demo(
     _out.print(console.overview(result.summary, written=True))
     _out.print(console.planted(planted))
     _places(result)
+
+
+caches = typer.Typer(no_args_is_help=True, help="What is kept of earlier runs, so that nothing is hashed twice.")
+app.add_typer(caches, name="cache")
+
+Folder = Annotated[
+    Path | None, typer.Option("--folder", metavar="DIR", help="The cache.folder of the runs; else its default place.")
+]
+
+
+@caches.command()
+@_guarded
+def info(folder: Folder = None) -> None:
+    """Say where the cache is and what it holds."""
+    from dedup import cache
+
+    held = cache.usage(folder or cache.default_folder())
+    _out.print(str(held.folder), highlight=False, markup=False, soft_wrap=True)
+    _out.print(f"{console.size(held.n_bytes)} in {held.files:,} files, for {held.rooms:,} kinds of hashes")
+
+
+@caches.command()
+@_guarded
+def prune(
+    folder: Folder = None,
+    days: Annotated[float | None, typer.Option(min=0, help="Delete what was not used for so many days.")] = None,
+    max_bytes: Annotated[int | None, typer.Option(min=0, help="Delete the longest unused until the rest fits.")] = None,
+) -> None:
+    """Delete what was not used for long. Runs that are at work are not disturbed."""
+    if days is None and max_bytes is None:
+        message = "dedup cache prune: say what may go, with --days or --max-bytes."
+        raise ConfigError(message)
+    from dedup import cache
+
+    freed = cache.prune(folder or cache.default_folder(), max_bytes=max_bytes, max_days=days)
+    _out.print(f"{console.size(freed)} are free now")
+
+
+@caches.command()
+@_guarded
+def clear(folder: Folder = None) -> None:
+    """Delete all that is kept."""
+    from dedup import cache
+
+    _out.print(f"{console.size(cache.clear(folder or cache.default_folder()))} are free now")
 
 
 def _message(text: str) -> str:

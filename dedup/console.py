@@ -336,3 +336,16 @@ def planted(scores: "Iterable[Score]") -> Table:
             f"[{removed}]{score.leaks_removed}[/]",
         )
     return table
+
+
+def size(n_bytes: int) -> str:
+    """Bytes for people.
+
+    >>> [size(n) for n in (0, 999, 1_500, 20_000_000_000)]
+    ['0 B', '999 B', '1.5 kB', '20.0 GB']
+    """
+    units = ("B", "kB", "MB", "GB", "TB")
+    value, unit = float(n_bytes), 0
+    while value >= 1000 and unit < len(units) - 1:
+        value, unit = value / 1000, unit + 1
+    return f"{value:.1f} {units[unit]}" if unit else f"{n_bytes} B"

@@ -1,6 +1,6 @@
 """The run in order, one line per stage: start reading here."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -10,11 +10,12 @@ import pyarrow as pa
 from dedup import folder, graph, tables
 from dedup.clock import Clock, Observer, Silent, peak_memory
 from dedup.config import Config, resolve
-from dedup.engines import choose
+from dedup.engines import Limits, choose
 from dedup.errors import ConfigError
 from dedup.fingerprints import run_info, source_info
 from dedup.formats import check_movable, check_writable, open_source, parts_of
 from dedup.hashers.setup import Setup
+from dedup.hashing import environment, hashed, keeping
 from dedup.lists import judge, places, read_lists
 from dedup.output import output_folder, refuse_push, write_certified, write_report
 from dedup.report.components import components
@@ -24,7 +25,6 @@ from dedup.stages.candidates import candidates, radius
 from dedup.stages.chains import chains
 from dedup.stages.decisions import decisions
 from dedup.stages.groups import groups
-from dedup.stages.hashes import BATCH_ROWS, WORK, hashes
 from dedup.stages.leakage import leakage
 from dedup.stages.pairs import pairs
 from dedup.stored_run import load, read_manifest, refuse_what_was_not_searched, reopen
@@ -68,7 +68,13 @@ def run(
     store(result, "manifest", table)
 
     with clock.stage("hashes") as done:
-        store(result, "hashes", hashes(list(_hashed(result, setup, clock)), row_of_sample, setup))
+        here = environment(setup)
+        result.info["hashed_by"] = asdict(here)
+        with keeping(config.cache, setup, here, result.dir) as kept:
+            limits = Limits(config.engine.timeout, config.engine.memory)
+            engine = choose(config.engine.workers, len(table), limits)
+            found = hashed(source, row_of_sample, setup, engine, kept, clock.advance)
+            store(result, "hashes", found.replace_schema_metadata({tables.CANARY: here.canary}))
         done(len(table))
     threads = search_threads(config)
     if config.search.max_distance == "auto":
@@ -195,13 +201,3 @@ def _finish(result: Run, found: Mapping[str, pa.Table], matches: graph.Graph, cl
     if result.dir is not None:
         folder.write_json(result.dir / folder.RUN, result.info)
     return result
-
-
-def _hashed(result: Run, setup: Setup, clock: "Clock") -> Iterator[pa.RecordBatch]:
-    n = len(result.row_of_sample)
-    engine = choose(result.config.engine.workers, -(-n // BATCH_ROWS))
-    n_done = 0
-    for part in engine.run(WORK, asdict(setup), result.opened().payloads(BATCH_ROWS)):
-        n_done += part.num_rows
-        clock.advance(n_done / n)
-        yield part

@@ -14,6 +14,8 @@ from dedup.config import LISTS, Config, Resolved, build, resolve
 from dedup.errors import ConfigError, RunError
 from dedup.fingerprints import run_info, specs
 from dedup.formats import Source, groups_of, keys_of, open_source, values_of
+from dedup.hashers.setup import Setup
+from dedup.hashing import refuse_other
 from dedup.lists import Lists, judge, read_lists
 from dedup.result import Run, search_threads
 from dedup.stages.candidates import radius
@@ -35,6 +37,8 @@ def like(run_folder: Path, form: str) -> dict[str, Any]:
     settings["search"]["max_distance"] = resolved["max_distance"]
     if resolved["min_similarity"] is not None:
         settings["verify"]["min_similarity"] = resolved["min_similarity"]
+    of_hashes = build({key: settings[key] for key in ("hash", "search")})
+    refuse_other(info.get("hashed_by"), Setup.of(of_hashes), f"The run in {str(run_folder)!r}")
     return settings
 
 
@@ -58,6 +62,7 @@ def load(run_folder: Path, overrides: Sequence[str], names: Sequence[str]) -> Ru
     result.changed = _refuse_other_columns(result)
     known = None if result.changed else info["fingerprints"]["input"]
     result.info = run_info(config, info["source"], result.manifest, lists.digests(), known=known)
+    result.info["hashed_by"] = info.get("hashed_by")
     return result
 
 

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import pyarrow as pa
-import pyarrow.dataset
 import pyarrow.parquet as pq
 
 from dedup.errors import TableError
@@ -41,9 +40,12 @@ TRANSFORMS: Final = (
 ORIENTATIONS: Final = {"upright": (), "mirrored": ("mirror",), "all": TRANSFORMS[1:]}
 """What `search.orientations` searches besides the identity."""
 
+CANARY: Final = b"dedup.canary"
+"""In the metadata of `hashes`: digest of what is measured on the canary pictures where the table was made."""
+
 THUMBNAIL_SIDE: Final = 32  # pixels
 DIGEST_BYTES: Final = 32  # BLAKE3
-ROWS_PER_GROUP: Final = 65_536  # of a stored table: some rows are read without the others
+ROWS_PER_GROUP: Final = 65_536  # of a stored table: in memory while it is written, and read without the others
 
 MANIFEST: Final = pa.schema(
     [
@@ -188,8 +190,10 @@ def canonical(spec: Mapping[str, Any]) -> str:
 
 def described(table: pa.Table, name: str, spec: Mapping[str, Any]) -> pa.Table:
     """The table with its description in the schema's metadata."""
+    kept = {key: value for key, value in (table.schema.metadata or {}).items() if key == CANARY}
     return table.replace_schema_metadata(
         {
+            **kept,
             "dedup.table": name,
             "dedup.schema_version": str(SCHEMA_VERSION),
             "dedup.spec": canonical(spec),
@@ -226,6 +230,8 @@ def read(folder: Path, name: str, *, spec: Mapping[str, Any] | None = None, with
     if not path.exists():
         message = f"{path} does not exist: the run is not complete. Run it again."
         raise TableError(message)
+    import pyarrow.dataset  # it imports pandas, which no worker needs
+
     try:
         stored = pyarrow.dataset.dataset(path, format="parquet")
         table = stored.to_table([column for column in stored.schema.names if column not in without])

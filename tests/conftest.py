@@ -1,5 +1,6 @@
 """Fixtures and options that all tests share."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,27 @@ settings.load_profile("dedup")
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Where the real photos are."""
     parser.addoption("--shared-data", default="../shared/data", help="folder with caltech101/ and photos/")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_cache_of_the_user(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Nothing reads or writes the cache of whoever runs the tests: neither fixtures nor the commands they start."""
+    with pytest.MonkeyPatch.context() as patch:
+        _put_cache(patch, tmp_path_factory.mktemp("cache"))
+        yield
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache of its own for each test, in its default place."""
+    folder = tmp_path_factory.mktemp("cache")
+    _put_cache(monkeypatch, folder)
+    return folder / "dedup"
+
+
+def _put_cache(patch: pytest.MonkeyPatch, folder: Path) -> None:
+    for name in ("XDG_CACHE_HOME", "LOCALAPPDATA"):
+        patch.setenv(name, str(folder))
 
 
 @pytest.fixture

@@ -57,5 +57,7 @@ def _misbehave(what: str, number: int) -> None:
         sys.stdin.read(10)
     if what == "sleep":
         time.sleep(60)
+    if what == "fill":
+        sys.stdout.write(str(len(bytearray(3_000_000_000))))
     if what == "wait":
         time.sleep(0.05 * (number % 3))

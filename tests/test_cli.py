@@ -195,8 +195,10 @@ class TestExitCodes:
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=60)
 
-        assert process.returncode == 130
+        # While a library runs code that it made of text, Python ends itself with the signal: 130 as well in a shell.
+        assert process.returncode in {130, -signal.SIGINT}
         assert "Interrupted" in errors
+        assert "goes on" in errors
         assert "Traceback" not in errors
         assert json.loads((tmp_path / "out/run.json").read_text())["state"] == "started"
         assert not (tmp_path / "out/report.html").exists()

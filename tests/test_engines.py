@@ -12,7 +12,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from dedup.engines import Engine, InlineEngine, ProcessEngine, choose, cores
+from dedup.engines import Engine, InlineEngine, Limits, ProcessEngine, choose, cores
 from dedup.errors import InternalError
 from tests import pictures
 
@@ -180,6 +180,24 @@ def test_a_row_that_kills_its_process_is_lost_alone(engine: Engine, what: str, r
     note = results[1]["note"].to_pylist()[1]
     assert note.startswith("gone: ")
     assert reason in note
+
+
+def test_a_row_that_takes_too_long_is_lost_alone() -> None:
+    """A hung row ends after the limit, alone: the rows of its batch and those after it get their results."""
+    engine = ProcessEngine(1, Limits(seconds=3))
+    results = list(engine.run(WORK, {"do": "sleep", "at": 4, "name": "gone"}, batches(3)))
+    expected = doubled(3)
+    expected[1][1] = -1
+
+    assert expected == [batch["number"].to_pylist() for batch in results]
+    assert results[1]["note"].to_pylist()[1] == "gone: not done after 3 s, the limit of engine.timeout"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux keeps to the limit")
+def test_a_worker_has_no_more_memory_than_its_limit() -> None:
+    """Work that asks for more is told that there is none, while the parent has no such limit."""
+    with pytest.raises(InternalError, match="MemoryError"):
+        list(ProcessEngine(1, Limits(n_bytes=2_000_000_000)).run(WORK, {"do": "fill", "at": 4}, batches(2)))
 
 
 def test_every_row_kills() -> None:

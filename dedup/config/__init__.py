@@ -6,7 +6,17 @@ Stages get the part that concerns them; nothing below the pipeline reads a file 
 from dedup.config.dataset import DatasetConfig, NamedSource, SourceConfig
 from dedup.config.loading import build, keys, load
 from dedup.config.resolved import AUTO_CAP_PER_64_BITS, AUTO_MIN_SIMILARITY, Resolved, resolve
-from dedup.config.sections import ALGORITHMS, BITS, LISTS, PDQ_BITS, Config, GateConfig, HashConfig, OutputConfig
+from dedup.config.sections import (
+    ALGORITHMS,
+    BITS,
+    LISTS,
+    PDQ_BITS,
+    CacheConfig,
+    Config,
+    GateConfig,
+    HashConfig,
+    OutputConfig,
+)
 from dedup.config.splits import SPLIT_ALIASES, normal_split
 
 __all__ = [
@@ -17,6 +27,7 @@ __all__ = [
     "LISTS",
     "PDQ_BITS",
     "SPLIT_ALIASES",
+    "CacheConfig",
     "Config",
     "DatasetConfig",
     "GateConfig",

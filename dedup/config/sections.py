@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, StrictBool, StrictInt
+from pydantic import AfterValidator, BeforeValidator, Field, StrictBool, StrictFloat, StrictInt
 from pydantic import model_validator as check
 
 from dedup.config.dataset import DatasetConfig
@@ -121,6 +121,18 @@ class EngineConfig(Section):
     """Where the work runs. No part of the fingerprint."""
 
     workers: Annotated[StrictInt | None, Field(ge=0)] = None
+    timeout: Annotated[StrictInt | StrictFloat | None, Field(gt=0)] = 60
+    memory: Count | None = 4_000_000_000
+
+
+class CacheConfig(Section):
+    """Where measures are kept for other runs. No part of the fingerprint."""
+
+    folder: str | None = "auto"
+    trust: Annotated[Literal["size_and_time", "content"], one_of("cache.trust", "size_and_time", "content")] = (
+        "size_and_time"
+    )
+    max_bytes: Count = 20_000_000_000
 
 
 def distance_problem(hashes: HashConfig, search: SearchConfig) -> str | None:
@@ -151,6 +163,7 @@ class Config(Section):
     gate: GateConfig = GateConfig()
     output: OutputConfig = OutputConfig()
     engine: EngineConfig = EngineConfig()
+    cache: CacheConfig = CacheConfig()
 
     @check(mode="after")
     def _distances_fit(self) -> Self:
@@ -160,7 +173,7 @@ class Config(Section):
 
     def fingerprint_part(self) -> dict[str, Any]:
         """What decides the tables: not where data and output lie, not where the work runs, not the gate."""
-        settings = self.model_dump(mode="json", exclude={"gate", "output", "engine"})
+        settings = self.model_dump(mode="json", exclude={"gate", "output", "engine", "cache"})
         for dataset in (settings["dataset"], *settings["dataset"]["sources"]):
             del dataset["path"], dataset["image_folder"]
         for name in LISTS:  # what they say counts, not where they lie

@@ -15,9 +15,9 @@ from typing import Any, Protocol
 import pyarrow as pa
 
 from dedup.engines.inline import InlineEngine
-from dedup.engines.processes import ProcessEngine
+from dedup.engines.processes import NO_LIMITS, Limits, ProcessEngine
 
-__all__ = ["Engine", "InlineEngine", "ProcessEngine", "Transform", "choose", "cores"]
+__all__ = ["Engine", "InlineEngine", "Limits", "ProcessEngine", "Transform", "choose", "cores"]
 
 Transform = Callable[[pa.RecordBatch], pa.RecordBatch]
 
@@ -29,10 +29,10 @@ class Engine(Protocol):
         """Results of the batches, one each, in their order; at most a few batches are in flight."""
 
 
-def choose(workers: int | None, n_batches: int) -> Engine:
+def choose(workers: int | None, n_batches: int, limits: Limits = NO_LIMITS) -> Engine:
     """The engine for so many batches: `workers` processes (None: one per core), or this process for 0."""
     wanted = min(cores() if workers is None else workers, n_batches)
-    return ProcessEngine(wanted) if wanted else InlineEngine()
+    return ProcessEngine(wanted, limits) if wanted else InlineEngine()
 
 
 def cores() -> int:

@@ -1,7 +1,8 @@
 """Work in local processes that import nothing of the user's script, so it needs no `if __name__ == "__main__"`.
 
 Each worker is a fresh interpreter (`python -m dedup.engines.worker`) that is spoken to over pipes, in Arrow. A worker
-that dies costs the rows of one batch a second try, one by one, and only the row that kills again is given up.
+that dies, or that takes longer than its limit and is ended, costs the rows of one batch a second try, one by one, and
+only the row that does it again is given up.
 """
 
 import json
@@ -13,10 +14,12 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any
+from threading import Event, Timer
+from typing import Any, Final
 
 import pyarrow as pa
 
@@ -27,16 +30,28 @@ _IN_FLIGHT_PER_WORKER = 2  # one at work, one waiting: bounds what is in memory
 _STOPPED = "the run was stopped"
 
 
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one worker may take; None: no limit."""
+
+    seconds: float | None = None  # for a batch, and for each of its rows when they are tried one by one
+    n_bytes: int | None = None  # memory of its own, mapped files not counted; only where the system keeps to it (Linux)
+
+
+NO_LIMITS: Final = Limits()
+
+
 class ProcessEngine:
     """Runs batches on `workers` processes."""
 
-    def __init__(self, workers: int) -> None:
+    def __init__(self, workers: int, limits: Limits = NO_LIMITS) -> None:
         self.workers = workers
+        self.limits = limits
 
     def run(self, work: str, setup: Mapping[str, Any], batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """Results of the batches, in their order; at most two per worker are in flight."""
         idle: SimpleQueue[_Worker] = SimpleQueue()
-        staff = [_Worker(work, setup) for _ in range(self.workers)]
+        staff = [_Worker(work, setup, self.limits) for _ in range(self.workers)]
         for worker in staff:
             idle.put(worker)
 
@@ -71,9 +86,10 @@ class _Died(Exception):  # noqa: N818  # it never leaves this file
 class _Worker:
     """One process and the pipes to it; started when it first gets work."""
 
-    def __init__(self, work: str, setup: Mapping[str, Any]) -> None:
+    def __init__(self, work: str, setup: Mapping[str, Any], limits: Limits) -> None:
         self._work = work
         self._setup = setup
+        self._limits = limits
         self._process: subprocess.Popen[bytes] | None = None
         self._stopped = False
 
@@ -94,6 +110,8 @@ class _Worker:
 
     def _ask(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         process = self._started()
+        too_late = Event()
+        watch = _watch(process, self._limits.seconds, too_late)
         try:
             wire.send(process.stdin, wire.batch_bytes(batch))
             answer = wire.receive(process.stdout)
@@ -104,7 +122,11 @@ class _Worker:
             reason = signal.Signals(-code).name if code < 0 else f"exit code {code}"
             self._end()
             message = f"the decoding process died ({reason})"
+            if too_late.is_set():
+                message = f"not done after {self._limits.seconds:g} s, the limit of engine.timeout"
             raise _Died(message) from error
+        finally:
+            watch.cancel()
         if answer[:1] == wire.FAILED:
             message = f"{self._work} raised in a worker:\n{answer[1:].decode()}"
             raise InternalError(message)
@@ -118,7 +140,7 @@ class _Worker:
             paths = [package_root, *filter(None, [os.environ.get("PYTHONPATH")])]
             # -P keeps the working folder off sys.path: a user's datasets.py there must not shadow the library.
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "dedup.engines.worker", self._work],
+                [sys.executable, "-P", "-m", "dedup.engines.worker", self._work, str(self._limits.n_bytes or 0)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,  # codecs print what a status says; tracebacks come over the pipe
@@ -138,3 +160,17 @@ class _Worker:
             if pipe is not None:
                 with suppress(BrokenPipeError):  # what was still buffered for a dead process
                     pipe.close()
+
+
+def _watch(process: subprocess.Popen[bytes], seconds: float | None, too_late: Event) -> Timer:
+    """A timer that ends the process after so many seconds and says that it did."""
+
+    def end() -> None:
+        too_late.set()
+        process.kill()
+
+    timer = Timer(seconds or 0, end)
+    timer.daemon = True
+    if seconds is not None:
+        timer.start()
+    return timer

@@ -1,4 +1,4 @@
-"""The process at the other end of the pipes: `python -m dedup.engines.worker WORK`."""
+"""The process at the other end of the pipes: `python -m dedup.engines.worker WORK BYTES`."""
 
 import json
 import os
@@ -16,6 +16,7 @@ def main() -> None:
     # Whatever a library reads or prints must not come between two frames.
     os.dup2(2, 1)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    _limit_memory(int(sys.argv[2]))
     setup = json.loads(wire.receive(tasks))
     transform = None
     while True:
@@ -29,6 +30,19 @@ def main() -> None:
         except Exception:  # noqa: BLE001  # it is raised again in the parent, with this traceback
             answer = wire.FAILED + traceback.format_exc().encode()
         wire.send(answers, answer)
+
+
+def _limit_memory(n_bytes: int) -> None:
+    """Let this process have so much memory of its own, mapped files not counted; 0 is no limit."""
+    if n_bytes == 0:
+        return
+    try:
+        import resource  # not on Windows
+    except ImportError:
+        return
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    if hard == resource.RLIM_INFINITY or n_bytes < hard:
+        resource.setrlimit(resource.RLIMIT_DATA, (n_bytes, hard))
 
 
 if __name__ == "__main__":

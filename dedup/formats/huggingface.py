@@ -21,6 +21,7 @@ from dedup.config import DatasetConfig, normal_split
 from dedup.errors import SourceError
 from dedup.folder import inside
 from dedup.formats.features import image_column, label, label_column
+from dedup.formats.references import stored_bytes
 from dedup.formats.shards import Shards, check_split_name
 from dedup.formats.source import NO_MOVES, PAYLOAD, ROWS, Moves, check_split_names, no_column, read_bytes
 from dedup.formats.stored import Split
@@ -64,8 +65,19 @@ class HuggingFace:
         for split, start in zip(self._splits, self._starts, strict=False):
             row = int(start)
             for table in split.stored.tables([self._image], size):
-                yield self._payload(range(row, row + len(table)), table[self._image].to_pylist())
+                yield self._payload_of_column(row, table[self._image])
                 row += len(table)
+
+    def references(self, size: int) -> Iterator[pa.RecordBatch]:
+        """Where the images lie in files that can be read by others; the images themselves where that cannot be said."""
+        for split, start in zip(self._splits, self._starts.tolist(), strict=False):
+            row = start
+            for found in split.stored.places(self._image, size):
+                if isinstance(found, pa.RecordBatch):
+                    yield found.set_column(0, found.schema.field(0), pc.add(found["row"], start))
+                else:
+                    yield self._payload_of_column(row, found[self._image])
+                row += len(found)
 
     def payload_of(self, rows: Sequence[int]) -> Iterator[pa.RecordBatch]:
         """One PAYLOAD batch of the named rows."""
@@ -187,6 +199,13 @@ class HuggingFace:
             labels = [label(value, feature) for value in values]
         n = split.n_rows
         return pa.table([list(map(str, ids)), [normal] * n, labels, [None] * n], schema=ROWS)
+
+    def _payload_of_column(self, first_row: int, column: pa.ChunkedArray) -> pa.RecordBatch:
+        rows, stored = range(first_row, first_row + len(column)), stored_bytes(column)
+        if stored.null_count:
+            return self._payload(rows, column.to_pylist())
+        data = stored.cast(pa.large_binary()).combine_chunks()
+        return pa.record_batch([list(rows), pa.nulls(len(data), pa.binary()), data], schema=PAYLOAD)
 
     def _payload(self, rows: Sequence[int], images: list[Any]) -> pa.RecordBatch:
         paths, data = [], []

@@ -1,5 +1,6 @@
 """One split of a Hugging Face dataset as Arrow tables, whatever it is stored in. Images stay the structs they are."""
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from dedup.errors import SourceError
 from dedup.formats.places import is_url, opened
+from dedup.formats.references import of_mapped, of_parquet
 
 _BYTES_AT_ONCE: Final = 64_000_000  # of one batch, decompressed: large photos make small batches
 
@@ -27,6 +29,12 @@ class Stored(Protocol):
 
     def take(self, column: str, rows: Sequence[int]) -> list[Any]:
         """Values of one column in the named rows; None where rows cannot be had out of order."""
+
+    def places(self, column: str, size: int) -> Iterator[pa.RecordBatch | pa.Table]:
+        """All rows in order: REFERENCES to the places of the column's bytes, or the column where that cannot be said.
+
+        Rows of references count from the first one that is stored here.
+        """
 
     def select(self, start: int, stop: int) -> "Stored":
         """A range of the rows."""
@@ -61,6 +69,10 @@ class InMemory:
         table = self.rows.select_columns([column]).with_format("arrow")[list(rows)]
         return list(table[column].to_pylist())
 
+    def places(self, column: str, size: int) -> Iterator[pa.RecordBatch | pa.Table]:
+        """Places in the Arrow files that the rows are mapped from."""
+        return _places_in_arrow(self.tables([column], size), column)
+
     def select(self, start: int, stop: int) -> "InMemory":
         """A range of the rows."""
         return InMemory(self.rows.select(range(start, stop)))
@@ -81,16 +93,37 @@ class ParquetFiles:
 
     def tables(self, columns: Sequence[str] | None, size: int) -> Iterator[pa.Table]:
         """All rows in order."""
+        for group, low, high, _ in self._chosen():
+            yield from self._rows_of(group, low, high, columns, size)
+
+    def places(self, column: str, size: int) -> Iterator[pa.RecordBatch | pa.Table]:
+        """Places in row groups that are small enough to be read whole by whoever gets the task."""
+        for group, low, high, first in self._chosen():
+            name, number = group
+            n_bytes = None if is_url(name) else self._read(name, lambda file, g=number: _bytes_of(file, g, column))
+            if n_bytes is None or n_bytes > _BYTES_AT_ONCE:
+                yield from self._rows_of(group, low, high, [column], size)
+                continue
+            rows = np.arange(first + low - self.start, first + high - self.start)
+            path, at = os.fsencode(os.path.abspath(name)), np.arange(low, high)  # noqa: PTH100
+            yield of_parquet(rows, path, number, at, n_bytes // max(1, high), column)
+
+    def _chosen(self) -> Iterator[tuple[tuple[str, int], int, int, int]]:
+        """((file, row group), first row in it, row after the last in it, its first row among all) of what counts."""
         for group, first, stop in self._groups:
             low, high = max(self.start - first, 0), min(self.stop, stop) - first
-            if low >= high:
-                continue
-            row = 0
-            for batch in self._batches(group, columns, size):
-                part = batch.slice(max(low - row, 0), max(min(high, row + len(batch)) - max(low, row), 0))
-                row += len(batch)
-                if len(part):
-                    yield pa.Table.from_batches([part])
+            if low < high:
+                yield group, low, high, first
+
+    def _rows_of(
+        self, group: tuple[str, int], low: int, high: int, columns: Sequence[str] | None, size: int
+    ) -> Iterator[pa.Table]:
+        row = 0
+        for batch in self._batches(group, columns, size):
+            part = batch.slice(max(low - row, 0), max(min(high, row + len(batch)) - max(low, row), 0))
+            row += len(batch)
+            if len(part):
+                yield pa.Table.from_batches([part])
 
     def take(self, column: str, rows: Sequence[int]) -> list[Any]:
         """Values of one column in the named rows."""
@@ -127,7 +160,7 @@ class ParquetFiles:
         def read(file: pq.ParquetFile) -> Iterator[pa.RecordBatch]:
             of_group = file.metadata.row_group(group[1])
             n_bytes = max(1, of_group.total_byte_size // max(1, of_group.num_rows))
-            rows = max(1, min(size, _BYTES_AT_ONCE // n_bytes)) if columns is None else size
+            rows = max(1, min(size, _BYTES_AT_ONCE // n_bytes))
             return iter(file.iter_batches(rows, row_groups=[group[1]], columns=columns))
 
         try:
@@ -167,6 +200,10 @@ class ArrowTable:
         values = self.table[column]
         return [values[row].as_py() for row in rows]
 
+    def places(self, column: str, size: int) -> Iterator[pa.RecordBatch | pa.Table]:
+        """Places in the Arrow files."""
+        return _places_in_arrow(self.tables([column], size), column)
+
     def select(self, start: int, stop: int) -> "ArrowTable":
         """A range of the rows."""
         return ArrowTable(self.table.slice(start, stop - start), self.features)
@@ -192,6 +229,10 @@ class Streamed:
         """Nothing: a stream has no order but its own, and reading it again for a few pictures takes too long."""
         return [None] * len(rows)
 
+    def places(self, column: str, size: int) -> Iterator[pa.RecordBatch | pa.Table]:
+        """The rows themselves."""
+        return self.tables([column], size)
+
     def select(self, start: int, stop: int) -> "Streamed":
         """A range of the rows."""
         return Streamed(self.rows.skip(start).take(stop - start))
@@ -215,6 +256,29 @@ def arrow_table(name: str) -> pa.Table:
     except pa.ArrowInvalid:
         source.seek(0)
         return pa.ipc.open_file(source).read_all()
+
+
+def _places_in_arrow(parts: Iterator[pa.Table], column: str) -> Iterator[pa.RecordBatch | pa.Table]:
+    row = 0
+    for part in parts:
+        at = 0
+        for found in of_mapped(part[column], row):
+            n = found if isinstance(found, int) else len(found)
+            yield part.slice(at, n) if isinstance(found, int) else found
+            at += n
+        row += len(part)
+
+
+def _bytes_of(file: pq.ParquetFile, group: int, column: str) -> int | None:
+    """Bytes of a column of bytes or image structs in a row group, or None where some may be missing."""
+    of_group = file.metadata.row_group(group)
+    for number in range(of_group.num_columns):
+        chunk = of_group.column(number)
+        if chunk.path_in_schema in {column, f"{column}.bytes"}:
+            statistics = chunk.statistics
+            whole = statistics is not None and statistics.has_null_count and statistics.null_count == 0
+            return int(chunk.total_uncompressed_size) if whole else None
+    return None
 
 
 def _broken(name: str, error: Exception) -> SourceError:

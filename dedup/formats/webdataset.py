@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import re
 import tarfile
 from array import array
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from dedup.config import DatasetConfig, normal_split
 from dedup.errors import ConfigError, SourceError
+from dedup.formats.references import of_ranges
 from dedup.formats.source import (
     NO_MOVES,
     PAYLOAD,
@@ -74,6 +76,15 @@ class WebDataset:
         """PAYLOAD batches of all rows."""
         for start in range(0, len(self._shard), size):
             yield from self.payload_of(range(start, min(start + size, len(self._shard))))
+
+    def references(self, size: int) -> Iterator[pa.RecordBatch]:
+        """Where the images lie in the shards."""
+        names = [os.fsencode(shard) for shard in self._shards]
+        for start in range(0, len(self._shard), size):
+            rows = range(start, min(start + size, len(self._shard)))
+            sizes = self._size[start : rows.stop]
+            paths = [names[self._shard[row]] if self._size[row] >= 0 else None for row in rows]
+            yield of_ranges(list(rows), paths, list(self._offset[start : rows.stop]), list(sizes))
 
     def payload_of(self, rows: Sequence[int]) -> Iterator[pa.RecordBatch]:
         """One PAYLOAD batch of the named rows."""

@@ -3,49 +3,82 @@
 Work for an engine: this module is named to it, and `start` and `lost` are what it calls.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 import pyarrow as pa
 
-from dedup.errors import InternalError
-from dedup.formats import read_bytes
-from dedup.hashers.measure import measure, unreadable_row
+from dedup import tables
+from dedup.cache import known_rows
+from dedup.cache.segments import Rows
+from dedup.formats.references import Reader
 from dedup.hashers.setup import Setup
 from dedup.images import Unreadable, file_digest
 
 WORK: Final = "dedup.stages.hashes"
-BATCH_ROWS: Final = 32  # about a tenth of a second of work: progress moves, and a dead worker loses little
+FRESH: Final = "fresh"
+"""Column of the work's results beside those of the table: the row was measured now and may be kept for later."""
+
+_DECODED_AT_ONCE: Final = 32  # their pixels are in memory together
+
+
+def work(setup: Setup, known: Path | None = None) -> dict[str, Any]:
+    """The setup of the work; `known` is the room of the cache whose rows need not be measured again."""
+    return {"hash": asdict(setup), "known": None if known is None else str(known)}
 
 
 def start(setup: Mapping[str, Any]) -> Callable[[pa.RecordBatch], pa.RecordBatch]:
-    """A function from PAYLOAD batches to batches of the table, its `sample` being the row of the source."""
-    of = Setup.from_dict(setup)
-    return lambda batch: _measure(batch, of)
+    """A function from tasks (PAYLOAD or REFERENCES) to rows of the table, with the row of the source as `sample`."""
+    of, reader = Setup.from_dict(setup["hash"]), Reader()
+    known = None if setup["known"] is None else known_rows(Path(setup["known"]), of.schema())
+    # With nothing to look up, the digest is taken only once, where the picture is measured.
+    known = known if known is not None and len(known) else None
+    return lambda batch: _rows(batch["row"], reader.contents(batch), of, known)
 
 
 def lost(setup: Mapping[str, Any], batch: pa.RecordBatch, reason: str) -> pa.RecordBatch:
     """The rows of a batch whose worker died on it. Their bytes are digested, but not decoded again."""
-    of, rows = Setup.from_dict(setup), []
-    for row, path, stored in zip(*(batch[c].to_pylist() for c in ("row", "path", "data")), strict=True):
-        data = read_bytes(path, stored)
-        digest = None if isinstance(data, Unreadable) else file_digest(data)
-        rows.append({"sample": row, **unreadable_row(Unreadable("undecodable", reason), digest)})
-    return pa.RecordBatch.from_pylist(rows, schema=of.schema())
+    of = Setup.from_dict(setup["hash"])
+    rows = []
+    for row, content in zip(batch["row"].to_pylist(), Reader().contents(batch), strict=True):
+        digest = None if isinstance(content, Unreadable) else file_digest(content)
+        rows.append({"sample": row, "status": "undecodable", "detail": reason, "file_digest": digest, FRESH: False})
+    return pa.RecordBatch.from_pylist(rows, schema=result_schema(of))
 
 
-def hashes(parts: Sequence[pa.RecordBatch], row_of_sample: Any, setup: Setup) -> pa.Table:
-    """The table in sample order from the parts that the engine gave, which are in source order."""
-    table = pa.Table.from_batches(parts, setup.schema())
-    if len(table) != len(row_of_sample):
-        message = f"{len(row_of_sample)} samples went in and {len(table)} hashes came out."
-        raise InternalError(message)
-    ordered = table.take(pa.array(row_of_sample))
-    samples = pa.array(range(len(ordered)), pa.int64())
-    return ordered.set_column(0, ordered.schema.field(0), samples).combine_chunks()
+def result_schema(setup: Setup) -> pa.Schema:
+    """Schema of the work's results."""
+    return setup.schema().append(pa.field(FRESH, pa.bool_(), nullable=False))
 
 
-def _measure(batch: pa.RecordBatch, setup: Setup) -> pa.RecordBatch:
-    contents = [read_bytes(*one) for one in zip(batch["path"].to_pylist(), batch["data"].to_pylist(), strict=True)]
-    columns = measure(contents, setup)
-    return pa.record_batch([batch["row"], *columns.values()], schema=setup.schema())
+def _rows(rows: pa.Array, contents: list[bytes | Unreadable], setup: Setup, known: Rows | None) -> pa.RecordBatch:
+    """One row for each content, in any order: what is known of files with its digest, or what is measured on it."""
+    if known is None:
+        return _measured(rows, contents, setup)
+    width = tables.DIGEST_BYTES
+    digests = b"".join(bytes(width) if isinstance(c, Unreadable) else file_digest(c) for c in contents)
+    at, found = known.find(np.frombuffer(digests, np.uint8).reshape(-1, width))
+    named = {"sample": rows.take(pa.array(at)), FRESH: pa.repeat(False, len(at))}  # noqa: FBT003
+    schema = result_schema(setup)
+    batches = found.add_column(0, "sample", named["sample"]).append_column(FRESH, named[FRESH])
+    table = pa.table([batches[name] for name in schema.names], schema=schema)
+    rest = np.delete(np.arange(len(contents)), at)
+    if len(rest):
+        measured = _measured(rows.take(pa.array(rest)), [contents[k] for k in rest.tolist()], setup)
+        table = pa.concat_tables([table, pa.Table.from_batches([measured])])
+    return table.combine_chunks().to_batches()[0]
+
+
+def _measured(rows: pa.Array, contents: list[bytes | Unreadable], setup: Setup) -> pa.RecordBatch:
+    from dedup.hashers.measure import measure  # it imports the decoders, which take a while and may not be needed
+
+    schema, parts = result_schema(setup), []
+    for start in range(0, max(1, len(contents)), _DECODED_AT_ONCE):
+        columns = measure(contents[start : start + _DECODED_AT_ONCE], setup)
+        fresh = columns["file_digest"].is_valid()
+        at = rows.slice(start, _DECODED_AT_ONCE)
+        parts.append(pa.record_batch([at, *columns.values(), fresh], schema=schema))
+    return pa.concat_batches(parts)

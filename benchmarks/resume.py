@@ -1,0 +1,177 @@
+"""What a second run costs, what the way to the workers costs, and what the parent keeps in memory.
+
+    python -m benchmarks.resume [--photos DIR] [--n-photos 20000] [--n-small 1000000] [--work DIR]
+
+Photos are those of the folder, as JPEG with 1,000 px on the longer side, each a little different. Small pictures are of
+32 px, PNG and JPEG in turn, in a Parquet file with image structs.
+"""
+
+import argparse
+import io
+import json
+import os
+import subprocess
+import sys
+import time
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from PIL import Image
+
+from dedup.config import DatasetConfig
+from dedup.engines import ProcessEngine
+from dedup.formats import open_source
+from dedup.formats.references import tasks
+
+AUDIT = """
+import json, sys
+import dedup
+settings = json.loads(sys.argv[1])
+run = dedup.run(settings)
+vm = [line.split() for line in open("/proc/self/status") if line.startswith(("VmHWM", "RssAnon"))]
+print(json.dumps({
+    "stages": {stage["stage"]: stage["seconds"] for stage in run.info["stages"]},
+    "status": {str(k): v for k, v in run.summary["samples"].items()},
+    "tables": sum(table.nbytes for table in run.tables.values()),
+    **{line[0].rstrip(":"): int(line[1]) * 1024 for line in vm},
+}))
+"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--photos", type=Path, default=Path("../shared/data/caltech101/images"))
+    parser.add_argument("--n-photos", type=int, default=20_000)
+    parser.add_argument("--n-small", type=int, default=1_000_000)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--work", type=Path, default=Path("/tmp/dedup-benchmark-resume"))
+    options = parser.parse_args()
+    originals = sorted(options.photos.rglob("*.jpg"))
+    if not originals:
+        sys.exit(f"no photos in {options.photos}: name a folder of JPEGs with --photos")
+    options.work.mkdir(parents=True, exist_ok=True)
+    if options.n_photos:
+        second_runs(large_photos(originals, options.n_photos, options.work), options)
+    if options.n_small:
+        small = small_pictures(originals, options.n_small, options.work)
+        transport(small, options.workers)
+        memory(small, options)
+
+
+def second_runs(photos: Path, options: argparse.Namespace) -> None:
+    cache = str(options.work / "cache")
+    subprocess.run(["rm", "-rf", cache], check=True)
+    seconds: dict[str, list[float]] = {}
+    for name, trust in (("first", "size_and_time"), ("size and time", "size_and_time"), ("content", "content")):
+        for again in range(1 if name == "first" else 3):
+            settings = settings_of(photos, options, {"folder": cache, "trust": trust})
+            taken = audited(settings)["stages"]["hashes"]
+            seconds[name] = sorted([*seconds.get(name, []), taken])
+            print(f"{name}, {again + 1}: {taken:.2f} s", flush=True)
+    first = seconds["first"][0]
+    for name in ("size and time", "content"):
+        median = seconds[name][len(seconds[name]) // 2]
+        print(f"second run, {name}: {median:.2f} s, {first / median:.1f} times faster than {first:.1f} s")
+
+
+def transport(small: Path, workers: int) -> None:
+    for n_workers in (1, workers):
+        source = open_source(DatasetConfig(path=str(small)))
+        parts = ProcessEngine(n_workers).run("benchmarks.nothing", {}, tasks(source, 1024))
+        for _ in range(4):  # until the workers have started
+            next(parts)
+        start = time.perf_counter()
+        n = sum(part.num_rows for part in parts)
+        seconds = time.perf_counter() - start
+        print(f"to {n_workers} workers and back, no work: {n:,} in {seconds:.2f} s, {n / seconds:,.0f} a second")
+
+
+def memory(small: Path, options: argparse.Namespace) -> None:
+    found = audited(settings_of(small, options, {"folder": None}))
+    n = found["status"]["total"]
+    print(f"{n:,} small pictures: hashes {found['stages']['hashes']:.1f} s, ", end="")
+    print(f"{n / found['stages']['hashes']:,.0f} a second; all stages {found['stages']}")
+    beyond = found["VmHWM"] - found["tables"]
+    print(
+        f"parent: peak {found['VmHWM'] / 1e9:.2f} GB, tables {found['tables'] / 1e9:.2f} GB, {beyond / 1e9:.2f} beyond"
+    )
+
+
+def settings_of(path: Path, options: argparse.Namespace, cache: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "dataset": {"path": str(path)},
+        "output": {"dir": str(options.work / "run"), "splits": "none", "report": False},
+        "engine": {"workers": options.workers},
+        "search": {"max_distance": 2},
+        "cache": cache,
+    }
+
+
+def audited(settings: dict[str, Any]) -> dict[str, Any]:
+    subprocess.run(["rm", "-rf", settings["output"]["dir"]], check=True)
+    command = [sys.executable, "-c", AUDIT, json.dumps(settings)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        sys.exit(done.stderr)
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def large_photos(originals: list[Path], n: int, work: Path) -> Path:
+    folder = work / f"photos-{n}"
+    if not folder.exists():
+        folder.mkdir()
+        with ProcessPoolExecutor(2) as pool:
+            list(pool.map(partial(_large, originals, folder), range(n), chunksize=50))
+    return folder
+
+
+def _large(originals: list[Path], folder: Path, k: int) -> None:
+    image = Image.open(originals[k % len(originals)]).convert("RGB")
+    scale = 1000 / max(image.size)
+    image = image.resize((round(image.width * scale), round(image.height * scale)))
+    image.paste((k % 256, k // 256 % 256, k // 65_536), (0, 0, 16, 16))
+    path = folder / f"{k:06d}.jpg"
+    image.save(path, quality=85)
+    os.utime(path, (1_700_000_000, 1_700_000_000))
+
+
+def small_pictures(originals: list[Path], n: int, work: Path) -> Path:
+    path = work / f"small-{n}.parquet"
+    if not path.exists():
+        image = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+        schema = pa.schema([("image", image), ("label", pa.int64())])
+        with ProcessPoolExecutor(2) as pool, pq.ParquetWriter(path.with_suffix(".partial"), schema) as writer:
+            for start in range(0, n, 50_000):
+                rows = range(start, min(start + 50_000, n))
+                encoded = list(pool.map(partial(_small, originals), rows, chunksize=1000))
+                structs = [{"bytes": data, "path": None} for data in encoded]
+                writer.write_table(pa.table([structs, [k % 10 for k in rows]], schema=schema))
+        path.with_suffix(".partial").rename(path)
+        os.utime(path, (1_700_000_000, 1_700_000_000))
+    return path
+
+
+_reduced: dict[int, np.ndarray[Any, Any]] = {}
+
+
+def _small(originals: list[Path], k: int) -> bytes:
+    at = k % len(originals)
+    if at not in _reduced:
+        _reduced[at] = np.array(Image.open(originals[at]).convert("RGB").resize((36, 36)))
+    rng = np.random.default_rng(k)
+    y, x = rng.integers(0, 5, 2)
+    change = rng.integers(-40, 41, (4, 4, 3)).repeat(8, 0).repeat(8, 1)
+    pixels = _reduced[at][y : y + 32, x : x + 32].astype(np.int16) + change
+    buffer = io.BytesIO()
+    Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(buffer, "JPEG" if k % 2 else "PNG", compress_level=1)
+    return buffer.getvalue()
+
+
+if __name__ == "__main__":
+    main()

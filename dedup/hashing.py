@@ -1,0 +1,234 @@
+"""The hashes of a dataset: what is known already and what workers measure, put together in the order of the samples."""
+
+import logging
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from dedup.cache import Environment, Room, default_folder, file_stamp, prune, stamp
+from dedup.cache.stamps import STAMP_BYTES
+from dedup.config import CacheConfig
+from dedup.engines import Engine
+from dedup.errors import RunError
+from dedup.formats import Source
+from dedup.formats.references import are_references, place, tasks
+from dedup.gathering import Gathered
+from dedup.hashers.canaries import canary
+from dedup.hashers.setup import Setup
+from dedup.stages.hashes import FRESH, WORK, work
+from dedup.versions import VERSIONS
+
+logger = logging.getLogger(__name__)
+
+PARTS: Final = ".hashes.partial"
+"""Folder in the run folder for what is measured by a run without a cache."""
+
+ROWS_AT_ONCE: Final = 1024
+"""Rows of a task at most; small pictures are so quick that fewer would cost more to send than to hash."""
+
+_BYTES_AT_ONCE: Final = 4_000_000  # of the files of a task: about a tenth of a second of work
+_TASKS_PER_WORKER: Final = 8  # where there are few samples, so that all workers have their share
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where measured rows are kept."""
+
+    room: Room | None  # None: nowhere
+    trust_time: bool  # a file of the same place, size, time and inode has the same content
+    scratch: Path | None  # a folder for what is too large for the memory
+
+
+@contextmanager
+def keeping(cache: CacheConfig, setup: Setup, environment: Environment, run_folder: Path | None) -> Iterator[Place]:
+    """Where rows are kept: in the cache, or without one in the run folder, until the table is written.
+
+    Warns when the cache was made with these settings where the canary pictures come out differently.
+    """
+    folder = cache_folder(cache)
+    own = None if run_folder is None else run_folder / PARTS
+    where = own if folder is None else folder
+    room = None if where is None else Room(where, setup.spec(), environment, setup.schema())
+    for other in room.others() if room is not None else ():
+        logger.warning(
+            "Not used: what is kept in %s by %s. Here is %s, where the canary pictures come out differently.",
+            where,
+            other,
+            environment,
+        )
+    yield Place(room, cache.trust == "size_and_time", run_folder)
+    if room is not None and folder is not None:
+        with suppress(OSError):
+            room.tidy()
+            prune(folder, max_bytes=cache.max_bytes)
+    if own is not None:
+        shutil.rmtree(own, ignore_errors=True)
+
+
+def cache_folder(cache: CacheConfig) -> Path | None:
+    """The folder of the cache, or None for a run that keeps nothing."""
+    if cache.folder is None:
+        return None
+    return default_folder() if cache.folder == "auto" else Path(cache.folder).expanduser()
+
+
+def environment(setup: Setup) -> Environment:
+    """What decodes and measures here."""
+    return Environment(canary(setup), VERSIONS)
+
+
+def refuse_other(stored: Mapping[str, Any] | None, setup: Setup, what: str) -> None:
+    """Raise `RunError` for what was made where the canary pictures come out differently."""
+    if stored is None:  # made before there were canaries
+        return
+    here = environment(setup)
+    if stored["canary"] != here.canary:
+        there = Environment(**stored)
+        message = (
+            f"{what} was made by {there}. Here is {here}, where the canary pictures come out differently: the codes "
+            f"cannot be compared. Use the same versions, or run it again."
+        )
+        raise RunError(message)
+
+
+def hashed(
+    source: Source,
+    row_of_sample: NDArray[np.int64],
+    setup: Setup,
+    engine: Engine,
+    kept: Place,
+    advance: Callable[[float], None],
+) -> pa.Table:
+    """The table `hashes`. What is measured is kept every few seconds, so that a run that is killed loses no more."""
+    through = _Pass(source, row_of_sample, setup, engine, kept, advance)
+    known = None if kept.room is None else kept.room.folder
+    try:
+        for part in engine.run(WORK, work(setup, known), through.tasks()):
+            through.take(part)
+        return through.gathered.table()
+    finally:
+        through.keep()
+
+
+class _Pass:
+    """One pass over a source."""
+
+    def __init__(
+        self,
+        source: Source,
+        row_of_sample: NDArray[np.int64],
+        setup: Setup,
+        engine: Engine,
+        kept: Place,
+        advance: Callable[[float], None],
+    ) -> None:
+        self.gathered = Gathered(setup.schema(), row_of_sample, kept.scratch)
+        self._source = source
+        self._kept = kept
+        self._advance = advance
+        self._n = len(row_of_sample)
+        self._n_done = 0
+        self._rows_at_once = max(1, min(ROWS_AT_ONCE, self._n // (_TASKS_PER_WORKER * getattr(engine, "workers", 1))))
+        self._stamps: dict[int, bytes] = {}  # by row, of what is at work
+        self._keeping = True
+
+    def take(self, part: pa.RecordBatch) -> None:
+        """A result of the work."""
+        self._put(part)
+        if self._kept.room is None:
+            return
+        room = self._kept.room
+        fresh = pa.Table.from_batches([part.filter(part[FRESH])])
+        digests = zip(part["sample"].to_pylist(), part["file_digest"].to_pylist(), strict=True)
+        stamped = [(self._stamps.pop(row, b""), digest) for row, digest in digests]
+        self._try(lambda: room.add(fresh, [(of, digest) for of, digest in stamped if of and digest]))
+
+    def keep(self) -> None:
+        """Write what was not written yet."""
+        if self._kept.room is not None:
+            self._try(self._kept.room.flush)
+
+    def _put(self, part: pa.RecordBatch | pa.Table) -> None:
+        self.gathered.put(part)
+        self._n_done += part.num_rows
+        self._advance(self._n_done / self._n)
+
+    def _try(self, write: Callable[[], None]) -> None:
+        """Write to the cache; when that cannot be done the run goes on without."""
+        if not self._keeping:
+            return
+        try:
+            write()
+        except OSError as error:
+            self._keeping = False
+            where = self._kept.room.folder if self._kept.room is not None else ""
+            logger.warning("%s cannot be written (%s): what is hashed is not kept.", where, error.strerror or error)
+
+    def tasks(self) -> Iterator[pa.RecordBatch]:
+        """Tasks of the rows that must be read, of the right size."""
+        for batch in tasks(self._source, ROWS_AT_ONCE):
+            stamps, sizes = _stamps(batch)
+            if self._kept.trust_time and self._kept.room is not None:
+                batch, stamps, sizes = self._without_known(self._kept.room, batch, stamps, sizes)
+            for row, of in zip(batch["row"].to_pylist(), stamps, strict=True):
+                if of:
+                    self._stamps[row] = of
+            whole = are_references(batch) and place(batch)  # one row group is read once
+            yield from [batch] if whole and len(batch) else _cut(batch, sizes, self._rows_at_once)
+
+    def _without_known(
+        self, room: Room, batch: pa.RecordBatch, stamps: list[bytes], sizes: NDArray[np.int64]
+    ) -> tuple[pa.RecordBatch, list[bytes], NDArray[np.int64]]:
+        stamped = np.flatnonzero([bool(of) for of in stamps])
+        keys = np.frombuffer(b"".join(stamps), np.uint8).reshape(-1, STAMP_BYTES)
+        at, rows = room.find_stamped(keys)
+        if len(at) == 0:
+            return batch, stamps, sizes
+        here = stamped[at]
+        self._put(rows.add_column(0, "sample", batch["row"].take(pa.array(here))))
+        rest = np.delete(np.arange(len(batch)), here)
+        return batch.take(pa.array(rest)), [stamps[k] for k in rest.tolist()], sizes[rest]
+
+
+def _stamps(batch: pa.RecordBatch) -> tuple[list[bytes], NDArray[np.int64]]:
+    """The stamp of each row, empty where there is none, and the bytes of its file."""
+    if are_references(batch):
+        return _stamps_inside(batch), batch["size"].to_numpy()
+    stamps, sizes = [], []
+    lengths = pc.binary_length(batch["data"]).fill_null(-1).to_pylist()
+    for path, length in zip(batch["path"].to_pylist(), lengths, strict=True):
+        text, size = file_stamp(path) if length < 0 and path is not None else (b"", max(length, 0))
+        stamps.append(stamp(text) if text else b"")
+        sizes.append(size)
+    return stamps, np.array(sizes, dtype=np.int64)
+
+
+def _stamps_inside(batch: pa.RecordBatch) -> list[bytes]:
+    files: dict[bytes | None, bytes] = {None: b""}
+    found, inside = [], b"in " + place(batch)
+    for path, group, at, size in zip(*(batch[c].to_pylist() for c in ("path", "group", "at", "size")), strict=True):
+        if path not in files:
+            files[path] = file_stamp(path)[0]
+        text = files[path]
+        found.append(stamp(text, b"%s %d %d %d" % (inside, group, at, size)) if text else b"")
+    return found
+
+
+def _cut(batch: pa.RecordBatch, sizes: NDArray[np.int64], rows: int) -> Iterator[pa.RecordBatch]:
+    """Slices of so many rows and about `_BYTES_AT_ONCE` bytes."""
+    ends = np.cumsum(sizes)
+    start = 0
+    while start < len(batch):
+        before = int(ends[start - 1]) if start else 0
+        stop = int(np.searchsorted(ends, before + _BYTES_AT_ONCE, side="right"))
+        stop = min(max(stop, start + 1), start + rows, len(batch))
+        yield batch.slice(start, stop - start)
+        start = stop
