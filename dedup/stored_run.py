@@ -43,9 +43,12 @@ def load(run_folder: Path, overrides: Sequence[str], names: Sequence[str]) -> Ru
     info = folder.finished(run_folder, or_deciding="pairs" not in names)
     settings = {key: dict(section) for key, section in info["config"].items()}
     config = build(settings, overrides, where=str(run_folder / folder.RUN))
+    # Thumbnails are most of the table; only the certificate of splits that are written again looks at them.
+    certifies = "pairs" not in names and config.output.splits != "none"
+    without = () if certifies else ("thumbnail",)
     loaded = {
         # In one piece: rows are picked out of it again and again.
-        name: tables.read(run_folder, name, without=("thumbnail",) if name == "hashes" else ()).combine_chunks()
+        name: tables.read(run_folder, name, without=without if name == "hashes" else ()).combine_chunks()
         for name in names
     }
     lists = read_lists(config) if "pairs" not in names else Lists()
