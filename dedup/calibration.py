@@ -19,7 +19,7 @@ from PIL import Image
 from dedup import folder, tables
 from dedup.config import AUTO_MIN_SIMILARITY, Resolved
 from dedup.errors import RunError
-from dedup.hashers import MODES
+from dedup.hashers import picture_codes
 from dedup.report.plot import plot
 from dedup.result import Run, search_threads
 from dedup.search import join_hashes, join_orientations, pack
@@ -61,7 +61,7 @@ class _Searched:
 
 def of_folder(run_folder: Path) -> Calibration:
     """The calibration of a finished run."""
-    return calibrate(load(run_folder, (), ("manifest", "hashes", "candidates")))
+    return calibrate(load(run_folder, (), ("manifest", "hashes", "candidates"), thumbnails=True))
 
 
 def write(calibration: Calibration, run_folder: Path) -> None:
@@ -112,8 +112,8 @@ def thumbnail_codes(thumbnails: Thumbnails, algorithm: str, bits: int, mode: str
     dHash turned by 180° that way is up to 34 bits off in pictures with flat areas.
     """
     parts = [
-        MODES[mode](
-            [Image.fromarray(grey) for grey in thumbnails[start : start + _THUMBNAILS_AT_ONCE]], algorithm, bits
+        picture_codes(
+            [Image.fromarray(grey) for grey in thumbnails[start : start + _THUMBNAILS_AT_ONCE]], algorithm, bits, mode
         )
         for start in range(0, len(thumbnails), _THUMBNAILS_AT_ONCE)
     ]

@@ -42,14 +42,19 @@ def like(run_folder: Path, form: str) -> dict[str, Any]:
     return settings
 
 
-def load(run_folder: Path, overrides: Sequence[str], names: Sequence[str]) -> Run:
-    """A finished run, with the overrides applied to its config."""
+def load(run_folder: Path, overrides: Sequence[str], names: Sequence[str], *, thumbnails: bool = False) -> Run:
+    """A finished run, with the overrides applied to its config.
+
+    The thumbnails, most of what is stored, are read only when they are asked for or when splits will be certified.
+    """
     info = folder.finished(run_folder, or_deciding="pairs" not in names)
     settings = {key: dict(section) for key, section in info["config"].items()}
     config = build(settings, overrides, where=str(run_folder / folder.RUN))
+    certified = "pairs" not in names and config.output.splits != "none"
+    spared = () if thumbnails or certified else ("thumbnail",)
     loaded = {
         # In one piece: rows are picked out of it again and again.
-        name: tables.read(run_folder, name, without=("thumbnail",) if name == "hashes" else ()).combine_chunks()
+        name: tables.read(run_folder, name, without=spared if name == "hashes" else ()).combine_chunks()
         for name in names
     }
     lists = read_lists(config) if "pairs" not in names else Lists()

@@ -142,7 +142,9 @@ def test_exact_leaks_are_listed_and_gone(made: Demo) -> None:
     for plant in made.plants:
         if plant.sort in EXACT and plant.leaks:
             train, held_out = sorted((plant.original, plant.copy), key=lambda name: not name.startswith("train/"))
-            assert rows[(train, held_out)] == ("bytes" if plant.sort == "identical bytes" else "pixels")
+            # A JPEG and the PNG made of it are near in mode fast, docs/decisions/0005.
+            kinds = {"bytes"} if plant.sort == "identical bytes" else {"pixels", "near"}
+            assert rows[(train, held_out)] in kinds
             assert not exists(made, train)
             assert exists(made, held_out)
             n_leaks += 1

@@ -1,6 +1,5 @@
 """Datasets on the Hub: the real clients of `datasets` and `huggingface_hub` against a Hub on this machine."""
 
-import hashlib
 import json
 import os
 import subprocess
@@ -16,6 +15,7 @@ import pytest
 from dedup.config import DatasetConfig
 from dedup.errors import ConfigError, SourceError
 from dedup.formats import open_source
+from dedup.images import file_digest
 from tests.formats import hub, made
 
 URL = "hf://datasets/org/name"
@@ -157,9 +157,7 @@ def test_other_forms_on_the_hub(tmp_path: Path, form: str, streaming: str) -> No
         assert done.returncode == 0, done.stderr
     stored = pq.read_table(tmp_path / "run/hashes.parquet")
     kept = datasets.load_dataset(str(tmp_path / "run/splits"), cache_dir=str(tmp_path / "load"))
-    assert sorted(hashlib.sha256(row.data).digest() for row in [*rows, leak]) == sorted(
-        stored["file_digest"].to_pylist()
-    )
+    assert sorted(file_digest(row.data) for row in [*rows, leak]) == sorted(stored["file_digest"].to_pylist())
     assert ["bytes"] == pq.read_table(tmp_path / "run/leakage.parquet")["kind"].to_pylist()
     assert len(rows) == sum(map(len, kept.values()))
 
@@ -218,6 +216,7 @@ import json, sys
 from dedup.config import DatasetConfig
 from dedup.errors import DedupError
 from dedup.formats import open_source
+from dedup.images import file_digest
 for case in json.load(sys.stdin):
     try:
         open_source(DatasetConfig(**case))
