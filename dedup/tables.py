@@ -22,7 +22,6 @@ NAMES: Final = ("manifest", "hashes", "candidates", "pairs", "groups", "leakage"
 
 STATUSES: Final = ("ok", "missing", "undecodable", "truncated", "too_large", "unsupported")
 KINDS: Final = ("bytes", "pixels", "near", "listed")
-LEAK_KINDS: Final = (*KINDS, "group")
 ACTIONS: Final = ("keep", "move", "drop", "unreadable")
 
 TRANSFORMS: Final = (
