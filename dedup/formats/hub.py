@@ -31,7 +31,6 @@ from dedup.formats.stored import (
     parquet_file,
 )
 
-
 _SHARD: Final = re.compile(r"(.*)-(\d{5,6})-of-(\d{5,6})(\.\w+)$")
 
 _SECONDS_TO_ANSWER: Final = 10
