@@ -14,6 +14,7 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 from dedup import cli, tables
+from dedup.cli.terminal import err, out
 from tests import naive, pictures
 
 COMMANDS = ("run", "audit", "compare", "decide", "gate", "report", "demo")
@@ -24,7 +25,7 @@ FAST = ("--workers", "0")
 def wide(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tables are not wrapped."""
     monkeypatch.setenv("COLUMNS", "200")
-    for console in (cli._out, cli._err):
+    for console in (out, err):
         monkeypatch.setattr(console, "width", 200)
 
 

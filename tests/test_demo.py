@@ -13,6 +13,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from dedup import cli, demo
+from dedup.cli.terminal import out
 from dedup.result import Run
 
 TEXTURES = {"brick", "grass", "gravel"}
@@ -204,7 +205,7 @@ def test_the_certificate(made: Demo) -> None:
 
 def test_what_the_command_prints(made: Demo, monkeypatch: pytest.MonkeyPatch) -> None:
     """Counts, the matrix, planted and found of each sort, and where the report is."""
-    monkeypatch.setattr(cli._out, "width", 200)
+    monkeypatch.setattr(out, "width", 200)
     monkeypatch.setattr(demo, "run", lambda *args, **options: (made.run, made.scores))
     result = CliRunner().invoke(cli.app, ["demo", str(made.folder)])
     output = " ".join(result.stdout.split())

@@ -1,0 +1,41 @@
+"""The command line: arguments → config → pipeline. Only this package prints and picks exit codes."""
+
+from typing import Annotated
+
+import typer
+
+from dedup.cli.caches import caches
+from dedup.cli.commands import audit, calibrate, compare, decide, demo, gate, report, run
+from dedup.cli.options import command
+from dedup.cli.terminal import out
+from dedup.versions import DEDUP_VERSION
+
+app = typer.Typer(
+    name="dedup",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    help="Find exact and near-duplicates and train/test leakage in image datasets, and write the clean splits. "
+    "To begin: dedup demo, or dedup audit FOLDER.",
+    epilog="Exit codes: 0 done · 1 failed · 2 usage or config · 3 a held-out split leaks more than gate.max_leakage, "
+    "or gate.certified is not met · 4 more is unreadable than gate.max_unreadable (3 if both) · 130 Ctrl-C. "
+    "With 3 and 4 everything is written.",
+)
+for function in (run, audit, compare, decide, gate, calibrate, report, demo):
+    app.command()(command(function))
+app.add_typer(caches, name="cache")
+
+
+@app.callback(invoke_without_command=True)
+def _version(
+    version: Annotated[bool, typer.Option("--version", metavar="", help="Print the version and exit.")] = False,  # noqa: FBT002
+) -> None:
+    if version:
+        out.print(f"dedup {DEDUP_VERSION}", highlight=False)
+        raise typer.Exit
+
+
+def main() -> None:
+    """Entry point of the `dedup` command."""
+    app()
