@@ -21,7 +21,8 @@ from dedup.fingerprints import run_info, specs
 def stored_run(target: Path, n: int, n_pairs: int, seed: int = 1) -> None:
     """Write a finished run with n samples and n_pairs candidates, all of which are accepted."""
     random = np.random.default_rng(seed)
-    config = build({"dataset": {"path": str(target / "nowhere")}, "output": {"dir": str(target), "splits": "none"}})
+    settings = {"dataset": {"path": str(target / "nowhere")}, "search": {"max_distance": 12}}
+    config = build(settings | {"output": {"dir": str(target), "splits": "none"}})
     texts = np.char.add("photos/", np.char.zfill(np.arange(n).astype(str), 9))
     split = np.where(np.arange(n) % 10 == 0, "test", "train")
     label = np.char.add("class ", random.integers(0, 100, n).astype(str))

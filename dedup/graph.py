@@ -5,7 +5,6 @@ samples match when they are of one class or of two connected ones. Everything he
 100,000 blank images cost no more than 100,000 different ones.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -155,39 +154,6 @@ def _two_lowest(graph: Graph, candidates: NDArray[np.bool_]) -> tuple[NDArray[np
     several = size > 1
     second[classes[several]] = members[start[several] + 1]
     return lowest, second
-
-
-def leader_cover(graph: Graph, order: Iterable[int], eligible: NDArray[np.bool_]) -> Witnesses:
-    """Cover the eligible samples by leaders: whoever comes first in `order` leads all its matches not yet covered.
-
-    A leader is its own witness. Every covered sample matches its leader directly, so there are no chains; what a leader
-    covers is never a leader itself.
-    """
-    n = graph.n_samples
-    # Lists, because single values of arrays are slow to get and a million samples are looked at one by one.
-    leads, rows = [-1] * n, [-1] * n
-    class_of, start, near_b = graph.class_of.tolist(), graph.near_start.tolist(), graph.near_b.tolist()
-    near_row, may = graph.near_row.tolist(), eligible.tolist()
-    open_members: dict[int, list[int]] = {}
-    for member in np.flatnonzero(eligible & graph.matched()).tolist():
-        open_members.setdefault(class_of[member], []).append(member)
-    for sample in order:
-        if leads[sample] >= 0 or not may[sample]:
-            continue
-        own = class_of[sample]
-        leads[sample] = sample
-        for member in open_members.pop(own, ()):
-            if leads[member] < 0:
-                leads[member] = sample
-        for k in range(start[own], start[own + 1]):
-            for member in open_members.pop(near_b[k], ()):
-                if leads[member] < 0:
-                    leads[member], rows[member] = sample, near_row[k]
-    leader, row = np.array(leads, dtype=np.int64), np.array(rows, dtype=np.int64)
-    distance, similarity = np.zeros(n, np.uint16), np.ones(n, np.float32)
-    near = row >= 0
-    distance[near], similarity[near] = graph.distance[row[near]], graph.similarity[row[near]]
-    return Witnesses(leader, distance, similarity, row)
 
 
 def quality_order(

@@ -69,8 +69,9 @@ def _together(graph: Graph, movable: Movable) -> Samples:
     near = there[graph.near_a] & there[graph.near_b] & (graph.near_a < graph.near_b)
     grouped = samples[movable.group[samples] >= 0]
     _, first, inverse = np.unique(movable.group[grouped], return_index=True, return_inverse=True)
-    a = np.concatenate([graph.near_a[near], samples, grouped])
-    b = np.concatenate([graph.near_b[near], graph.class_of[samples], grouped[first][inverse]])
+    copies = samples[graph.class_of[samples] != samples]
+    a = np.concatenate([graph.near_a[near], copies, grouped])
+    b = np.concatenate([graph.near_b[near], graph.class_of[copies], grouped[first][inverse]])
     return components(graph.n_samples, a, b)
 
 
@@ -82,14 +83,16 @@ def _destinations(movable: Movable, component: Samples) -> "list[tuple[Samples, 
     """
     samples = np.flatnonzero(movable.samples & (movable.split >= 0))
     order = samples[np.lexsort((samples, component[samples]))]
-    groups = np.split(order, np.flatnonzero(np.diff(component[order])) + 1) if len(order) else []
-    splits = [np.unique(movable.split[members]) for members in groups]
-    straddling = [
-        (members, where)
-        for members, where in zip(groups, splits, strict=True)
-        if len(where) > 1 and movable.held_out[where].any()
-    ]
-    balance = _Balance.of(movable, samples, [members for members, _ in straddling])
+    starts = np.flatnonzero(np.diff(component[order], prepend=-1))
+    split = movable.split[order]
+    if not len(order):
+        return []
+    apart = np.minimum.reduceat(split, starts) != np.maximum.reduceat(split, starts)
+    concerned = np.flatnonzero(apart & np.logical_or.reduceat(movable.held_out[split], starts))
+    stops = np.append(starts[1:], len(order))
+    groups = [order[starts[k] : stops[k]] for k in concerned.tolist()]
+    straddling = [(members, np.unique(movable.split[members])) for members in groups]
+    balance = _Balance.of(movable, samples, groups)
     found: list[tuple[Samples, int]] = []
     for members, where in sorted(straddling, key=lambda one: (-len(one[0]), int(one[0][0]))):
         allowed = where[movable.held_out[where]] if movable.tied[members].any() else where

@@ -7,11 +7,14 @@ the versions of the libraries that did. Reading a table made with another spec i
 import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from dedup.errors import TableError
 from dedup.versions import VERSIONS
@@ -45,6 +48,7 @@ CANARY: Final = b"dedup.canary"
 THUMBNAIL_SIDE: Final = 32  # pixels
 DIGEST_BYTES: Final = 32  # BLAKE3
 ROWS_PER_GROUP: Final = 65_536  # of a stored table: in memory while it is written, and read without the others
+_READERS: Final = 2  # row groups in memory at a time
 
 MANIFEST: Final = pa.schema(
     [
@@ -229,11 +233,8 @@ def read(folder: Path, name: str, *, spec: Mapping[str, Any] | None = None, with
     if not path.exists():
         message = f"{path} does not exist: the run is not complete. Run it again."
         raise TableError(message)
-    import pyarrow.dataset  # it imports pandas, which no worker needs
-
     try:
-        stored = pyarrow.dataset.dataset(path, format="parquet")
-        table = stored.to_table([column for column in stored.schema.names if column not in without])
+        table = _columns(sorted(path.rglob("*.parquet")) if path.is_dir() else [path], without)
     except (pa.ArrowInvalid, OSError) as error:
         message = f"{path} cannot be read as Parquet: {error}. Run it again."
         raise TableError(message) from error
@@ -253,24 +254,39 @@ def read(folder: Path, name: str, *, spec: Mapping[str, Any] | None = None, with
     return table
 
 
-def values(folder: Path, name: str, column: str, rows: Sequence[int]) -> list[Any]:
-    """One column's values in some rows of a stored table; one row group is in memory at a time."""
-    path = folder / f"{name}.parquet"
-    found: dict[int, Any] = {}
-    wanted = sorted(set(rows))
-    start = 0
-    for file in sorted(path.rglob("*.parquet")) if path.is_dir() else [path]:
+def _columns(files: Sequence[Path], without: Sequence[str]) -> pa.Table:
+    parts = []
+    for file in files:
         with pq.ParquetFile(file) as stored:
-            for group in range(stored.num_row_groups):
-                stop = start + stored.metadata.row_group(group).num_rows
-                here = [row for row in wanted if start <= row < stop]
-                if here:
-                    read = stored.read_row_group(group, columns=[column])[column]
-                    found |= dict(
-                        zip(here, read.take(pa.array([row - start for row in here])).to_pylist(), strict=True)
-                    )
-                start = stop
-    return [found[row] for row in rows]
+            parts.append(stored.read([column for column in stored.schema_arrow.names if column not in without]))
+    return pa.concat_tables(parts)
+
+
+def values(folder: Path, name: str, column: str, rows: Sequence[int]) -> list[Any]:
+    """One column's values in some rows of a stored table; a few row groups are in memory at a time."""
+    path = folder / f"{name}.parquet"
+    wanted = np.unique(np.asarray(rows, np.int64))
+    start, parts = 0, list[tuple[Path, int, NDArray[np.int64]]]()
+    for file in sorted(path.rglob("*.parquet")) if path.is_dir() else [path]:
+        of = pq.read_metadata(file)
+        for group in range(of.num_row_groups):
+            stop = start + of.row_group(group).num_rows
+            here = wanted[(wanted >= start) & (wanted < stop)] - start
+            if len(here):
+                parts.append((file, group, here))
+            start = stop
+
+    def taken(part: tuple[Path, int, NDArray[np.int64]]) -> list[Any]:
+        file, group, here = part
+        with pq.ParquetFile(file) as stored:
+            read = stored.read_row_group(group, columns=[column], use_threads=False)[column]
+            values: list[Any] = read.take(pa.array(here)).to_pylist()
+        return values
+
+    with ThreadPoolExecutor(_READERS) as readers:
+        found = [value for values in readers.map(taken, parts) for value in values]
+    value_of = dict(zip(wanted.tolist(), found, strict=True))
+    return [value_of[row] for row in rows]
 
 
 def copy(source: Path, target: Path, name: str) -> None:

@@ -50,7 +50,10 @@ class Listing:
         order = np.lexsort((similarity, ~conflict, ~across))
         for start in range(0, len(order), 1000):
             for row in pairs.take(pa.array(order[start : start + 1000])).to_pylist():
-                self.place(row["a"], row["b"], pair_facts(row))
+                key = (row["a"], row["b"])
+                if key not in self._places:
+                    sides = ({part: row[f"{part}_{side}"] for part in ("id", "split", "label")} for side in "ab")
+                    self._places[key] = self._written(next(sides), next(sides), pair_facts(row))
             if self.n_bytes > 0.99 * MAX_BYTES:
                 return
 
@@ -63,6 +66,9 @@ class Listing:
         if digest is not None and digest == self._digests[b].as_py():
             return None
         one, other = self._manifest.take(pa.array([a, b], pa.int64())).to_pylist()
+        return self._written(one, other, facts)
+
+    def _written(self, one: Mapping[str, Any], other: Mapping[str, Any], facts: str) -> int | None:
         if max(len(one["id"]), len(other["id"])) > MAX_ID:
             return None
         row = [part[key] for key in ("id", "split", "label") for part in (one, other)]

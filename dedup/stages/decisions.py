@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from dedup import tables
 from dedup.chaining import chains_to
 from dedup.config import Resolved
-from dedup.graph import Graph, Witnesses, best_witnesses, group_witnesses, leader_cover, numbers
+from dedup.covering import leader_cover
+from dedup.graph import Graph, Witnesses, best_witnesses, group_witnesses, numbers
 from dedup.keeping import conflict_cover, conflicting, keep_order
 from dedup.lists import NOT_JUDGED, Judged
 from dedup.regrouping import Movable, regrouped
@@ -163,8 +164,10 @@ def _drop_duplicates(
     concerned = train & ~done.dropped & graph.matched()
     preferred = np.array(judged.preferred, dtype=np.int64)
     rule, descending = resolved.duplicates, resolved.keep_order
-    order = keep_order(graph, hashes, manifest, rule, descending, among=concerned, preferred=preferred).tolist()
-    cover = leader_cover(graph, order, concerned) if every else conflict_cover(graph, order, concerned, of.label)
+    order = keep_order(graph, hashes, manifest, rule, descending, among=concerned, preferred=preferred)
+    cover = (
+        leader_cover(graph, order, concerned) if every else conflict_cover(graph, order.tolist(), concerned, of.label)
+    )
     led = (cover.sample >= 0) & (cover.sample != np.arange(graph.n_samples))
     done.drop(led, DUPLICATE if every else CONFLICT, cover)
 

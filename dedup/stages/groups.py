@@ -5,7 +5,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dedup import tables
-from dedup.graph import Graph, leader_cover, quality_order
+from dedup.covering import leader_cover
+from dedup.graph import Graph, quality_order
 
 
 def groups(graph: Graph, hashes: pa.Table, manifest: pa.Table, held_out: tuple[str, ...]) -> pa.Table:
@@ -17,7 +18,7 @@ def groups(graph: Graph, hashes: pa.Table, manifest: pa.Table, held_out: tuple[s
     matched = graph.matched()
     by_quality = quality_order(hashes, graph.class_of, matched)
     order = by_quality[np.argsort(~is_held_out[by_quality], kind="stable")]
-    cover = leader_cover(graph, order.tolist(), matched)
+    cover = leader_cover(graph, order, matched)
     size = np.bincount(cover.sample[cover.sample >= 0], minlength=graph.n_samples)
     samples = np.flatnonzero((cover.sample >= 0) & (size[np.maximum(cover.sample, 0)] > 1))
     keeper = cover.sample[samples]
