@@ -45,11 +45,11 @@ def run(
     searched.
     """
     clock = Clock(observer or Silent())
+    lists = read_lists(config)
     with clock.stage("manifest") as done:
         source = open_source(config.dataset, dataset)
         table, row_of_sample = read_manifest(source, config)
         done(len(table))
-    lists = read_lists(config)
     places(lists, table)  # an unknown id is told before hours of hashing
     resolved = replace(resolve(config, table["split"].unique().to_pylist()), lists=lists.digests())
     result = Run(

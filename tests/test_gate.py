@@ -110,13 +110,14 @@ class TestExitCodes:
         assert ran("gate", tmp_path, "--max-leakage", "0").exit_code == 1
 
     def test_nothing_is_held_out(self, tmp_path: Path) -> None:
-        """Without a held-out split nothing leaks, and the gate says that it judged nothing."""
+        """Without a held-out split nothing leaks, and the gate warns that it judged nothing, even when quiet."""
         pictures.folder(tmp_path / "data", ["a/1.png", "b/2.png"])
         assert ran("audit", tmp_path / "data", "-o", tmp_path / "run", *FAST).exit_code == 0
         result = ran("gate", tmp_path / "run", "--max-leakage", "0")
 
         assert result.exit_code == 0
         assert "There is no held-out split beside train" in result.stdout
+        assert "gate.max_leakage judged nothing" in ran("gate", tmp_path / "run", "--max-leakage", "0", "-q").stderr
 
     def test_no_picture_can_be_read(self, tmp_path: Path) -> None:
         """A split in which nothing can be read passes no limit of leakage: nobody knows."""

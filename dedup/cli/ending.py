@@ -59,7 +59,7 @@ def finish(result: "Run", documents: Places, *, quiet: bool) -> None:
         shown.print(console.overview(result.summary, written=result.config.output.splits != "none"))
         places(result, shown)
     verdict = judged(result)
-    if verdict.passed and not verdict.limitless and not quiet:
+    if verdict.passed and not verdict.limitless and not verdict.without_held_out and not quiet:
         beside(documents).print("[green]The gate is passed.[/]")
     conclude(verdict, documents)
 
@@ -76,6 +76,11 @@ def conclude(verdict: "Verdict", documents: Places) -> None:
             place.write_text(text, encoding="utf-8")
         else:
             folder.write_text(place, text)
+    if verdict.without_held_out:
+        text = (
+            "gate.max_leakage judged nothing: there is no held-out split beside train. Name one with policy.held_out."
+        )
+        err.print(f"[yellow]Warning:[/] {message(text)}", soft_wrap=True)
     failed = verdict.failed()
     for check in failed:
         err.print(f"[red]{message(check.message)}[/]", soft_wrap=True)

@@ -40,6 +40,7 @@ MAX_CHAINS: Final = 40
 MAX_TEXT: Final = 300  # characters of an id, a label or a detail
 MAX_SPLITS: Final = 30  # rows of the tables by split
 MAX_PICTURE_BYTES: Final = 13_000_000  # 17 MB as base64: the page stays below 20 MB
+ALLOWED: Final = "no duplicates by policy.allow_list"
 _SIDE: Final = 224  # pixels
 _READ_AT_ONCE: Final = 32
 
@@ -95,7 +96,7 @@ def render(
         "leaks": _leaks(stored),
         "conflicts": _pairs(stored, pc.equal(stored["pairs"]["label_conflict"], True)),  # noqa: FBT003
         "borderline": _pairs(stored, pc.equal(stored["pairs"]["kind"], "near")),
-        "rejected": _rejected(stored),
+        "rejected": _rejected(stored, summary["resolved"]),
         "groups": _groups(stored),
     }
     wanted = Counter(sample for gallery in cases.values() for case in gallery for sample in case[0])
@@ -170,8 +171,8 @@ def _groups(stored: Mapping[str, pa.Table]) -> list[_Outline]:
     return outlines
 
 
-def _rejected(stored: Mapping[str, pa.Table]) -> list[_Outline]:
-    """The most similar candidates that were not accepted: what the tool may have missed."""
+def _rejected(stored: Mapping[str, pa.Table], resolved: Mapping[str, Any]) -> list[_Outline]:
+    """The most similar candidates that were not accepted: what the tool may have missed, or a person has allowed."""
     candidates, n = stored["candidates"], len(stored["manifest"])
     pairs = stored["pairs"]
     accepted = np.isin(
@@ -184,8 +185,16 @@ def _rejected(stored: Mapping[str, pa.Table]) -> list[_Outline]:
     for row in candidates.take(pa.array(order[similarity[order] >= 0])).to_pylist():
         a, b = labels[row["a"]].as_py(), labels[row["b"]].as_py()
         named = {**row, "kind": "near", "transform": tables.TRANSFORMS[row["transform"]]}
-        outlines.append(((row["a"], row["b"]), pair_facts(named), None not in (a, b) and a != b, 0))
+        facts = pair_facts(named) + (f" · {ALLOWED}" if _within(row, resolved) else "")
+        outlines.append(((row["a"], row["b"]), facts, None not in (a, b) and a != b, 0))
     return outlines
+
+
+def _within(candidate: Mapping[str, Any], resolved: Mapping[str, Any]) -> bool:
+    """Whether a candidate keeps all thresholds, so that only a list can have rejected it."""
+    near = [candidate[tables.distance_column(name)] <= limit for name, limit in resolved["max_distance"].items()]
+    similar = resolved["min_similarity"] is None or candidate["similarity"] >= np.float32(resolved["min_similarity"])
+    return bool(similar and (any(near) if resolved["combine"] == "any" else all(near)))
 
 
 def _chains(stored: Mapping[str, pa.Table]) -> list[dict[str, Any]]:

@@ -49,6 +49,11 @@ class Verdict:
         """Whether the gate sets no limit at all, so that it cannot fail."""
         return self.gate == GateConfig()
 
+    @property
+    def without_held_out(self) -> bool:
+        """Whether a limit of leakage is set and there is no held-out split to judge by it."""
+        return self.gate.max_leakage is not None and not self.summary["leakage"]
+
     def failed(self) -> tuple[Check, ...]:
         """The checks that failed."""
         return tuple(check for check in self.checks if check.state == "failed")
