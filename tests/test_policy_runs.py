@@ -12,6 +12,7 @@ from dedup import folder, pipeline, tables
 from dedup.config import build
 from dedup.errors import ConfigError, LimitError, SourceError
 from dedup.formats import open_source
+from dedup.report.html import ALLOWED
 from dedup.result import Run
 from tests import pictures
 from tests.formats import made
@@ -93,7 +94,7 @@ def test_lists_are_applied(scans: Path, tmp_path: Path) -> None:
     (tmp_path / "deny.csv").write_text("id_a,id_b\nphotos/2.png,photos/7.png\n")
     (tmp_path / "prefer.csv").write_text("id\nphotos/b.jpg\n")
     policy = {f"{name}_list": str(tmp_path / f"{name}.csv") for name in ("allow", "deny", "prefer")}
-    result = ran({"path": str(scans)}, tmp_path / "run", policy)
+    result = ran({"path": str(scans)}, tmp_path / "run", policy, report=True)
     action = {row["id"]: row["action"] for row in result.decisions.to_pylist()}
 
     assert action["photos/a.jpg"] == "keep"
@@ -102,6 +103,7 @@ def test_lists_are_applied(scans: Path, tmp_path: Path) -> None:
     assert action["photos/5.png"] == "drop"
     assert {"listed"} == {row["kind"] for row in result.leakage.to_pylist() if row["id"] == "photos/7.png"}
     assert result.summary["certificate"]["clean"] is True
+    assert ALLOWED in (tmp_path / "run" / folder.REPORT).read_text(encoding="utf-8")
     assert {"allow_list", "deny_list", "prefer_list"} == result.summary["resolved"]["lists"].keys()
 
 

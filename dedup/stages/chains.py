@@ -17,7 +17,8 @@ def chains(graph: Graph, manifest: pa.Table, held_out: tuple[str, ...]) -> pa.Ta
     samples = np.flatnonzero((hops > 1) & ~is_held_out).astype(np.int64)
     starts, on_paths = paths(found, graph, samples)
     own, ends = graph.class_of[samples], found.end[graph.class_of[samples]]
-    of, by = manifest.take(pa.array(samples)), manifest.take(pa.array(ends))
+    named = manifest.select(["id", "split"])
+    of, by = named.take(pa.array(samples)), named.take(pa.array(ends))
     names = manifest["id"].take(pa.array(on_paths)).combine_chunks()
     similarity = found.similarity[own]
     columns = [

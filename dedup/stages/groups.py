@@ -25,7 +25,7 @@ def groups(graph: Graph, hashes: pa.Table, manifest: pa.Table, held_out: tuple[s
     rows = np.lexsort((samples, samples != keeper, keeper))
     samples, keeper = samples[rows], keeper[rows]
     numbers = np.unique(keeper, return_inverse=True)[1].astype(np.int64)
-    of = manifest.take(pa.array(samples))
+    of = manifest.select(["id", "split"]).take(pa.array(samples))
     leads = samples == keeper
     columns = [
         numbers,

@@ -52,7 +52,8 @@ def leakage(graph: Graph, pairs: pa.Table, hashes: pa.Table, manifest: pa.Table,
     similarity = (
         np.where(near, graph.similarity[np.maximum(row, 0)], 1.0) if len(graph.similarity) else np.ones(len(row))
     )
-    of, by = manifest.take(pa.array(sample)), manifest.take(pa.array(witness))
+    named = manifest.select(["id", "split", "label"])
+    of, by = named.take(pa.array(sample)), named.take(pa.array(witness))
     columns = [
         of["id"],
         of["split"],

@@ -39,7 +39,8 @@ def pairs(
         for name in resolved.algorithms
     }
     similarity = np.concatenate([near["similarity"].to_numpy(), np.ones(n_same, np.float32)]).astype(np.float32)
-    of_a, of_b = manifest.take(pa.array(a)), manifest.take(pa.array(b))
+    named = manifest.select(["id", "split", "label"])
+    of_a, of_b = named.take(pa.array(a)), named.take(pa.array(b))
     conflict = pc.not_equal(of_a["label"], of_b["label"]).fill_null(False)  # noqa: FBT003
     columns = {
         "a": a,
