@@ -1,7 +1,7 @@
 """The certificate: what was written is read and searched again, with the same settings."""
 
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from itertools import zip_longest
 from typing import Any, Final
 
@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from dedup import graph
+from dedup import graph, tables
 from dedup.config import Resolved
 from dedup.errors import SourceError
 from dedup.formats import Source
@@ -18,22 +18,34 @@ from dedup.formats.references import Reader, tasks
 from dedup.hashers.setup import Setup
 from dedup.images import Unreadable, file_digest
 from dedup.lists import NOT_JUDGED, Judged
+from dedup.search import join_hashes_batches, pack
 from dedup.stages import hashes as measuring
-from dedup.stages.candidates import candidates
+from dedup.stages.candidates import candidates, fixed_width, searched, turns
 from dedup.stages.chains import chains
 from dedup.stages.leakage import leakage
 from dedup.stages.manifest import manifest
 from dedup.stages.pairs import pairs
 from dedup.tables import DIGEST_BYTES
+from dedup.verify import similarities
 
 _ROWS_AT_ONCE: Final = 256  # their bytes are in memory together
+_PAIRS_AT_ONCE: Final = 25_000  # their thumbnails are in memory together
 
 LISTED: Final = 20  # pairs named in the certificate; all of them are in the tables of an audit of the output
 
 
+@dataclass(frozen=True, slots=True)
+class Searched:
+    """What the run knows of its samples."""
+
+    hashes: pa.Table  # with or without thumbnails
+    candidates: pa.Table  # with the similarity of each
+    thumbnails: Callable[[Sequence[int]], Sequence[bytes | None]]  # of samples
+
+
 def certificate(
     written: Source,
-    known: pa.Table,
+    known: Searched,
     expected: Mapping[str | None, pa.ChunkedArray],
     setup: Setup,
     resolved: Resolved,
@@ -47,8 +59,8 @@ def certificate(
     """Search the written samples again and say what is left between train and the held-out splits.
 
     Every stored byte is read again. `expected` has, by split, the digests that the written rows must have, in their
-    order (any, without `in_order`), None for samples without bytes; `known` the hashes of the input, among them those
-    of every such digest.
+    order (any, without `in_order`), None for samples without bytes; the hashes of the input hold every such digest.
+    Pairs within train are searched only where something leaks, since only then can they lead to a held-out sample.
     Raises `SourceError` when anything else was written than what was hashed: then the dataset has changed meanwhile.
     """
     table, row_of_sample = manifest(written.rows, written.name)
@@ -59,18 +71,20 @@ def certificate(
             f"the dataset has changed since. Run it again."
         )
         raise SourceError(message)
-    measured = _measured(digests, known, unreadable, row_of_sample)
-    found = pairs(
-        pa.concat_tables(candidates(measured, resolved, limit=limit, threads=threads)),
-        measured,
-        table,
-        resolved,
-        judged,
-    )
-    matches = graph.from_pairs(found, len(table))
+    measured, of_run = _measured(digests, known.hashes, unreadable, row_of_sample)
     present = set(table["split"].to_pylist())
     held_out = tuple(name for name in resolved.held_out if name in present)
+    inside = pc.is_in(table["split"], pa.array(held_out, pa.string())).to_numpy()
+    search = _Search(measured, of_run, known, resolved, limit, threads)
+    near = list(search.with_held_out(inside))
+    found = pairs(pa.concat_tables(near), measured, table, resolved, judged)
+    matches = graph.from_pairs(found, len(table))
     leaks = leakage(matches, found, measured, table, held_out)
+    chained = 0
+    if len(leaks):
+        every = pa.concat_tables([*near, *search.without_held_out(inside)])
+        matches = graph.from_pairs(pairs(every, measured, table, resolved, judged), len(table))
+        chained = len(chains(matches, table, held_out))
     between = _between_held_out(found, held_out)
     return {
         "clean": len(leaks) == 0 and n_groups == 0,
@@ -79,7 +93,7 @@ def certificate(
         "readable": int(np.sum(measured["status"].to_numpy() == "ok")),
         "train_held_out_pairs": len(leaks),
         "train_held_out_first": _first(leaks.select(["id", "split", "witness_id", "witness_split", "similarity"])),
-        "chained_train_images": len(chains(matches, table, held_out)),
+        "chained_train_images": chained,
         "groups_in_train_and_held_out": n_groups,
         "held_out_pairs": len(between),
         "held_out_first": _first(between.select(["id_a", "split_a", "id_b", "split_b", "similarity"])),
@@ -136,14 +150,122 @@ def groups_across(
 
 def _measured(
     digests: pa.ChunkedArray, known: pa.Table, unreadable: pa.Table, row_of_sample: NDArray[np.int64]
-) -> pa.Table:
-    """The hashes of the written rows, in sample order: the rows of `known` with their digests, copied once."""
+) -> tuple[pa.Table, NDArray[np.int64]]:
+    """The hashes of the written rows, in sample order: the rows of `known` with their digests, without thumbnails.
+
+    And for each its sample in `known`; a higher number for what has no bytes.
+    """
     rows = pc.index_in(digests, value_set=known["file_digest"].combine_chunks(), skip_nulls=True)
     without = pc.is_null(digests)
     others = pc.add(pc.subtract(pc.cumulative_sum(without.cast(pa.int64())), 1), len(known))
-    rows = pc.if_else(without, others, rows.cast(pa.int64()))
-    table = pa.concat_tables([known.cast(unreadable.schema), unreadable]).take(rows.take(pa.array(row_of_sample)))
-    return table.set_column(0, unreadable.schema.field(0), pa.array(np.arange(len(table)), pa.int64()))
+    of_run = pc.if_else(without, others, rows.cast(pa.int64())).to_numpy()[row_of_sample]
+    names = [name for name in known.column_names if name != "thumbnail"]
+    unreadable = unreadable.select(names)
+    table = pa.concat_tables([known.select(names).cast(unreadable.schema), unreadable]).take(pa.array(of_run))
+    return table.set_column(0, unreadable.schema.field(0), pa.array(np.arange(len(table)), pa.int64())), of_run
+
+
+class _Search:
+    """The search over what was written, with the codes of the run's rows that have its digests.
+
+    A pair of rows that was verified by the run is not verified again: with the same digests it has the same
+    thumbnails, and the measure depends on nothing else.
+    """
+
+    def __init__(
+        self,
+        measured: pa.Table,
+        of_run: NDArray[np.int64],
+        known: Searched,
+        resolved: Resolved,
+        limit: int,
+        threads: int,
+    ) -> None:
+        self._measured, self._of_run, self._known, self._resolved = measured, of_run, known, resolved
+        self._limit, self._threads = limit, threads
+        self._samples = searched(measured)
+        self._first = graph.representatives(measured["pixel_digest"])
+        self._schema = tables.candidates_schema(resolved.algorithms)
+        self._keys = _keys(known.candidates["a"].to_numpy(), known.candidates["b"].to_numpy())
+        self._similarity = known.candidates["similarity"].to_numpy()
+
+    def with_held_out(self, held_out: NDArray[np.bool_]) -> Iterator[pa.Table]:
+        """Candidates of which one picture is in a held-out split; all, where turned pictures are searched."""
+        yield self._schema.empty_table()
+        if not held_out.any():
+            return
+        if turns(self._resolved):
+            table = self._measured.append_column("thumbnail", self._all_thumbnails())
+            yield from candidates(table, self._resolved, limit=self._limit, threads=self._threads)
+            return
+        outside, inside = self._sides(held_out)
+        yield from self._joined(inside, outside)
+        yield from self._joined(inside, None)
+
+    def without_held_out(self, held_out: NDArray[np.bool_]) -> Iterator[pa.Table]:
+        """The other candidates."""
+        if not turns(self._resolved):
+            yield from self._joined(self._sides(held_out)[0], None)
+
+    def _sides(self, held_out: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The searched samples whose picture is in no held-out split, and the others."""
+        in_one = np.zeros(len(held_out), dtype=bool)
+        in_one[self._first[held_out]] = True
+        return self._samples[~in_one[self._samples]], self._samples[in_one[self._samples]]
+
+    def _all_thumbnails(self) -> pa.Array:
+        """Those of every written sample; of those without bytes there are none."""
+        there = np.flatnonzero(self._of_run < len(self._known.hashes))
+        stored = pa.array(self._known.thumbnails(self._of_run[there].tolist()), pa.binary(tables.THUMBNAIL_SIDE**2))
+        places = np.full(len(self._of_run), -1, np.int64)
+        places[there] = np.arange(len(there))
+        return stored.take(pa.array(places, mask=places < 0))
+
+    def _joined(self, left: NDArray[np.int64], right: NDArray[np.int64] | None) -> Iterator[pa.Table]:
+        resolved = self._resolved
+        names = resolved.algorithms
+        if len(left) == 0 or (right is not None and len(right) == 0):
+            return
+        columns = [fixed_width(self._measured[name]) for name in names]
+        for part in join_hashes_batches(
+            [pack(column[left]) for column in columns],
+            None if right is None else [pack(column[right]) for column in columns],
+            max_distance=[resolved.max_distance[name] for name in names],
+            combine=resolved.combine,
+            limit=self._limit,
+            threads=self._threads,
+        ):
+            one, two = left[part.a], (left if right is None else right)[part.b]
+            a, b = np.minimum(one, two), np.maximum(one, two)
+            similarity = self._similarities(a, b) if resolved.method == "pixels" else np.full(len(a), np.nan, "f4")
+            enough = np.ones(len(a), bool)
+            if resolved.min_similarity is not None:
+                enough = similarity >= np.float32(resolved.min_similarity)
+            arrays = [a, b, np.zeros(len(a), np.uint8), *part.distances]
+            found = pa.array(similarity[enough], mask=np.isnan(similarity[enough]))
+            yield pa.table([*(array[enough] for array in arrays), found], schema=self._schema)
+
+    def _similarities(self, a: NDArray[np.int64], b: NDArray[np.int64]) -> NDArray[np.float32]:
+        """What the run found, and for pairs that it did not verify the same from the stored thumbnails."""
+        a, b = self._of_run[a], self._of_run[b]
+        keys = _keys(np.minimum(a, b), np.maximum(a, b))
+        found = np.full(len(keys), np.nan, np.float32)
+        if len(self._keys):
+            at = np.minimum(np.searchsorted(self._keys, keys), len(self._keys) - 1)
+            found = np.where(self._keys[at] == keys, self._similarity[at], np.float32(np.nan))
+        rest = np.flatnonzero(np.isnan(found))
+        for start in range(0, len(rest), _PAIRS_AT_ONCE):
+            rows = rest[start : start + _PAIRS_AT_ONCE]
+            samples, places = np.unique(np.concatenate([a[rows], b[rows]]), return_inverse=True)
+            stored = b"".join(of or b"" for of in self._known.thumbnails(samples.tolist()))
+            thumbnails = np.frombuffer(stored, np.uint8).reshape(len(samples), -1)
+            left, right = places[: len(rows)].astype(np.int64), places[len(rows) :].astype(np.int64)
+            found[rows] = similarities(thumbnails, left, right, threads=self._threads)
+        return found
+
+
+def _keys(a: NDArray[np.int64], b: NDArray[np.int64]) -> NDArray[np.uint64]:
+    return (a.astype(np.uint64) << np.uint64(32)) | b.astype(np.uint64)
 
 
 def _between_held_out(found: pa.Table, held_out: tuple[str, ...]) -> pa.Table:

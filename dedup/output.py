@@ -1,7 +1,7 @@
 """Where the result goes: the splits are written, certified and only then put in their place."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from dedup import folder, tables
-from dedup.certify import by_split, certificate, groups_across
+from dedup.certify import Searched, by_split, certificate, groups_across
 from dedup.config import OutputConfig
 from dedup.errors import ConfigError, RunError, SourceError
 from dedup.formats import Source, open_source, push_splits, write_splits
@@ -106,7 +106,7 @@ def _certified(
     splits, digests = now.take(sample_of_row), result.hashes["file_digest"].take(sample_of_row)
     return certificate(
         written,
-        result.hashes,
+        Searched(result.hashes, result.candidates, _thumbnails(result)),
         by_split(splits if default_split is None else splits.fill_null(default_split), digests),
         Setup.of(config),
         result.resolved,
@@ -121,6 +121,15 @@ def _certified(
         threads=search_threads(config),
         in_order=in_order,
     )
+
+
+def _thumbnails(result: Run) -> Callable[[Sequence[int]], Sequence[bytes | None]]:
+    """The thumbnails of samples: from memory, or from the run's folder where they were not loaded."""
+    if "thumbnail" in result.hashes.column_names:
+        column = result.hashes["thumbnail"]
+        return lambda samples: column.take(pa.array(samples, pa.int64())).to_pylist()
+    where = result.dir or Path()
+    return lambda samples: tables.values(where, "hashes", "thumbnail", samples)
 
 
 def write_report(result: Run, *, open_dataset: bool = True) -> None:
@@ -142,17 +151,12 @@ def write_report(result: Run, *, open_dataset: bool = True) -> None:
             return iter(())
         return source.payload_of([int(result.row_of_sample[sample]) for sample in samples])
 
-    where = result.dir
-
-    def thumbnails(samples: Sequence[int]) -> Sequence[bytes | None]:
-        return tables.values(where, "hashes", "thumbnail", samples)
-
     page = html.render(
         result.tables,
         result.summary,
         title=result.info["source"]["name"],
         read=read,
         settings=result.config.hash,
-        thumbnails=None if "thumbnail" in result.hashes.column_names else thumbnails,
+        thumbnails=None if "thumbnail" in result.hashes.column_names else _thumbnails(result),
     )
     folder.write_text(result.dir / folder.REPORT, page)

@@ -45,13 +45,12 @@ def like(run_folder: Path, form: str) -> dict[str, Any]:
 def load(run_folder: Path, overrides: Sequence[str], names: Sequence[str], *, thumbnails: bool = False) -> Run:
     """A finished run, with the overrides applied to its config.
 
-    The thumbnails, most of what is stored, are read only when they are asked for or when splits will be certified.
+    The thumbnails, most of what is stored, are read only when they are asked for.
     """
     info = folder.finished(run_folder, or_deciding="pairs" not in names)
     settings = {key: dict(section) for key, section in info["config"].items()}
     config = build(settings, overrides, where=str(run_folder / folder.RUN))
-    certified = "pairs" not in names and config.output.splits != "none"
-    spared = () if thumbnails or certified else ("thumbnail",)
+    spared = () if thumbnails else ("thumbnail",)
     loaded = {
         # In one piece: rows are picked out of it again and again.
         name: tables.read(run_folder, name, without=spared if name == "hashes" else ()).combine_chunks()

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from dedup import folder, pipeline
+from dedup import certify, folder, output, pipeline
 from dedup.config import build
 from dedup.errors import SourceError
 from dedup.formats import imagefolder
@@ -64,6 +64,38 @@ def test_a_clean_output_is_certified(dataset: Path, tmp_path: Path) -> None:
     assert certificate["held_out_pairs"] == 1
     assert certificate["held_out_first"][0]["id_a"] == "test/dog/h.png"
     assert certificate == folder.read_json(tmp_path / "run/summary.json")["certificate"]
+
+
+@pytest.mark.parametrize("leakage", ["drop_from_train", "report_only"])
+def test_it_does_not_depend_on_what_the_run_verified(
+    dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, leakage: str
+) -> None:
+    """Without the similarities of the run, every pair is verified from the thumbnails: the same is certified."""
+    expected = ran(dataset, tmp_path / "one", leakage=leakage).summary["certificate"]
+    without = certify.Searched
+    monkeypatch.setattr(
+        output, "Searched", lambda hashes, candidates, thumbnails: without(hashes, candidates.slice(0, 0), thumbnails)
+    )
+    got = ran(dataset, tmp_path / "two", leakage=leakage).summary["certificate"]
+
+    assert expected == got
+
+
+@pytest.mark.parametrize("orientations", ["upright", "mirrored"])
+def test_decide_certifies_the_same(dataset: Path, tmp_path: Path, orientations: str) -> None:
+    """From the stored tables, whose thumbnails are read where they are needed, the same is certified."""
+    settings = {
+        "dataset": {"path": str(dataset)},
+        "search": {"orientations": orientations},
+        "output": {"dir": str(tmp_path / "run"), "report": False, "files": "copy"},
+        "policy": {"leakage": "report_only"},
+        "engine": {"workers": 0},
+    }
+    expected = pipeline.run(build(settings)).summary["certificate"]
+    again = pipeline.decide(tmp_path / "run").summary["certificate"]
+
+    assert expected["train_held_out_pairs"] > 0
+    assert expected == again
 
 
 def test_a_writer_that_drops_nothing(dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -176,9 +176,16 @@ class TestDisks:
         assert again.returncode == 0
         assert (tmp_path / "run/pairs.parquet").read_bytes() == (tmp_path / "other/pairs.parquet").read_bytes()
 
+    def test_a_folder_that_cannot_be_written(self, photos: Path, tmp_path: Path) -> None:
+        """It is one clear error before any work; below a file even root cannot write."""
+        (tmp_path / "run").write_bytes(b"")
+
+        with pytest.raises(RunError, match="cannot be written"):
+            dedup.run(settings(photos, tmp_path / "run/below"))
+
     @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write everywhere")
     def test_a_read_only_folder(self, photos: Path, tmp_path: Path) -> None:
-        """A folder that cannot be written is one clear error before any work."""
+        """A folder that exists but is read-only is the same error."""
         (tmp_path / "run").mkdir(mode=0o500)
 
         with pytest.raises(RunError, match="cannot be written"):

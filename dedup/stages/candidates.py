@@ -37,8 +37,7 @@ def candidates(
     `LimitError` for more than `limit` pairs.
     """
     samples = searched(hashes)
-    chosen = hashes.take(pa.array(samples))
-    codes = _codes(chosen, resolved)
+    codes = _codes(hashes, samples, resolved)
     if explain is not None:
         for name in resolved.algorithms:
             chosen_plan = plan(codes[name], max_distance=resolved.max_distance[name], threads=threads)
@@ -47,12 +46,12 @@ def candidates(
             explain(f"The same again for {len(turns(resolved))} more orientations.")
     schema = tables.candidates_schema(resolved.algorithms)
     yield schema.empty_table()
-    thumbnails = fixed_width(chosen["thumbnail"])
+    thumbnails = fixed_width(hashes["thumbnail"])  # of all samples: those that are searched are not copied
     try:
         for part in _joined(codes, resolved, limit, threads, progress):
             found, similarity = part, pa.nulls(len(part.a), pa.float32())
             if resolved.method == "pixels":
-                found, similarity = _verified(part, codes, thumbnails, resolved, threads)
+                found, similarity = _verified(part, codes, thumbnails, samples, resolved, threads)
             arrays = [samples[found.a], samples[found.b], found.transform, *found.distances.values()]
             yield pa.table([*arrays, similarity], schema=schema)
     except LimitError as error:
@@ -66,7 +65,7 @@ def radius(hashes: pa.Table, resolved: Resolved, *, threads: int, progress: Prog
     algorithm has an equal part of `max_candidates`, with `all`, where a candidate is one of each, the whole of it.
     Raises `LimitError` where not even equal codes fit.
     """
-    codes = _codes(hashes.take(pa.array(searched(hashes))), resolved)
+    codes = _codes(hashes, searched(hashes), resolved)
     fitting = _fitting(codes, resolved, resolved.max_candidates, threads, progress)
     found = {name: bits for name, bits in fitting.items() if bits is not None}
     if len(found) < len(fitting):
@@ -92,7 +91,7 @@ def turns(resolved: Resolved) -> tuple[str, ...]:
 
 
 def fixed_width(column: pa.ChunkedArray) -> NDArray[np.uint8]:
-    """A fixed-size binary column without nulls as uint8, shape (n, width), without a copy."""
+    """A fixed-size binary column as uint8, shape (n, width), anything where it is null; not copied if in one piece."""
     array = column.combine_chunks()
     if isinstance(array, pa.ChunkedArray):
         array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], column.type)
@@ -140,9 +139,9 @@ def _joined(codes: Codes, resolved: Resolved, limit: int, threads: int, progress
     yield _Found(found.a, found.b, found.transform, dict(zip(resolved.algorithms, found.distances, strict=True)))
 
 
-def _codes(chosen: pa.Table, resolved: Resolved) -> Codes:
+def _codes(hashes: pa.Table, samples: NDArray[np.int64], resolved: Resolved) -> Codes:
     columns = [tables.code_column(n, t) for n in resolved.algorithms for t in ("identity", *turns(resolved))]
-    return {column: pack(fixed_width(chosen[column])) for column in columns}
+    return {column: pack(fixed_width(hashes[column])[samples]) for column in columns}
 
 
 def _fitting(
@@ -178,14 +177,19 @@ def _too_many(codes: Codes, resolved: Resolved, limit: int, threads: int) -> Lim
 
 
 def _verified(
-    found: _Found, codes: Codes, thumbnails: NDArray[np.uint8], resolved: Resolved, threads: int
+    found: _Found,
+    codes: Codes,
+    thumbnails: NDArray[np.uint8],
+    samples: NDArray[np.int64],
+    resolved: Resolved,
+    threads: int,
 ) -> tuple[_Found, NDArray[np.float32]]:
     """Similarities, and the pairs with the transform under which they are most similar.
 
     The join gives the transform of the smallest distance. In pictures that are nearly symmetrical it can be the wrong
     one, so what is within the distance as it stands is also compared as it stands.
     """
-    similarity = similarities(thumbnails, found.a, found.b, found.transform, threads=threads)
+    similarity = similarities(thumbnails, samples[found.a], samples[found.b], found.transform, threads=threads)
     again = np.flatnonzero(found.transform != 0)
     if len(again) == 0:
         return found, similarity
@@ -194,7 +198,7 @@ def _verified(
     within = np.array([upright[name] <= resolved.max_distance[name] for name in resolved.algorithms])
     both = within.any(axis=0) if resolved.combine == "any" else within.all(axis=0)
     again, a, b = again[both], a[both], b[both]
-    standing = similarities(thumbnails, a, b, threads=threads)
+    standing = similarities(thumbnails, samples[a], samples[b], threads=threads)
     better = standing >= similarity[again]
     rows = again[better]
     transform, distances = found.transform.copy(), {name: d.copy() for name, d in found.distances.items()}

@@ -12,7 +12,7 @@ import dedup
 from dedup.cli import app
 from dedup.formats import detect
 from tests import pictures
-from tests.formats import made
+from tests.formats import annotated, made
 
 
 def invoked(*arguments: object) -> str:
@@ -61,6 +61,14 @@ def test_tables(tmp_path: Path, form: str, suffix: str) -> None:
 def test_folders(tmp_path: Path, form: str) -> None:
     """Every form that is a folder."""
     splits = cleaned(tmp_path, made.MAKERS[form](tmp_path / "in", made.rows()))
+
+    assert_clean(tmp_path, splits, len(made.KEPT))
+
+
+@pytest.mark.parametrize("make", [annotated.coco, annotated.yolo])
+def test_annotated(tmp_path: Path, make: Any) -> None:
+    """Pictures with annotations."""
+    splits = cleaned(tmp_path, make(tmp_path / "in", made.rows()))
 
     assert_clean(tmp_path, splits, len(made.KEPT))
 
