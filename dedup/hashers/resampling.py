@@ -103,10 +103,11 @@ def _weights(length: int, extent: float, n: int, kernel: str, short: int) -> tup
     """First input, last + 1, and the weights between them, of each of n outputs, for levels of some length."""
     matrix = _KERNELS[kernel](length, extent, n, short)
     numbers = _numbers(matrix, symmetrical=extent == length)
-    there = [np.flatnonzero(row)[[0, -1]] for row in numbers]
-    starts, stops = np.array([first for first, _ in there]), np.array([last + 1 for _, last in there])
-    parts = [row[start:stop] for row, start, stop in zip(numbers, starts, stops, strict=True)]
-    return starts, stops, np.concatenate(parts).astype(np.float32)
+    there = numbers != 0
+    starts, stops = there.argmax(axis=1), length - there[:, ::-1].argmax(axis=1)
+    inputs = np.arange(length)
+    between = (inputs >= starts[:, None]) & (inputs < stops[:, None])
+    return starts, stops, numbers[between].astype(np.float32)
 
 
 def _numbers(matrix: NDArray[np.float64], *, symmetrical: bool) -> NDArray[np.float64]:
@@ -135,7 +136,8 @@ def _convolved(length: int, extent: float, n: int, *, support: float, kernel: An
     first = np.maximum(np.floor(centres - support * scale + 0.5), 0)
     last = np.minimum(np.floor(centres + support * scale + 0.5), length)
     inside = (np.arange(length) >= first[:, None]) & (np.arange(length) < last[:, None])
-    values = np.where(inside, kernel(offsets), 0.0)
+    values = np.zeros((n, length))
+    values[inside] = kernel(offsets[inside])
     weights: NDArray[np.float64] = values / values.sum(axis=1, keepdims=True)
     return weights
 
