@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
-.PHONY: help demo test test-dvc check lint types imports bench clean
+.PHONY: help demo test test-dvc check lint types imports bench bench-peers bench-hashing clean
 
 help: ## print the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -44,5 +44,14 @@ bench: $(STAMP) ## the search against other tools, about ten minutes
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group bench
 	$(BIN)/python -m benchmarks.search
 
+bench-peers: ## an environment with imagededup, for bench-hashing
+	$(PYTHON) -m venv --clear $(VENV)-peers
+	$(VENV)-peers/bin/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	$(VENV)-peers/bin/python -m pip install --quiet --disable-pip-version-check --group peers
+	$(VENV)-peers/bin/python -m pip install --quiet --disable-pip-version-check --no-deps imagededup
+
+bench-hashing: $(STAMP) ## the hashes against the decoder and other tools, about five minutes
+	$(BIN)/python -m benchmarks.hashing
+
 clean: ## delete the environment, the demo and caches
-	rm -rf $(VENV) $(VENV)-dvc demo build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) $(VENV)-dvc $(VENV)-peers demo build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -13,8 +13,17 @@ from numba import njit
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """The function as a kernel."""
+    return _kernel(function)
+
+
+def compiled_exact(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function as a kernel whose sums are taken in any order: only for whole numbers that their type holds."""
+    return _kernel(function, fastmath={"contract", "reassoc", "nsz"})
+
+
+def _kernel(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
     try:
-        kernel: Callable[..., Any] = njit(nogil=True, cache=True)(function)
+        kernel: Callable[..., Any] = njit(nogil=True, cache=True, **options)(function)
     except RuntimeError:  # numba found no folder that it may write to
-        kernel = njit(nogil=True)(function)
+        kernel = njit(nogil=True, **options)(function)
     return kernel

@@ -271,7 +271,7 @@ def _eight_bit(image: Image.Image, background: str) -> tuple[Image.Image, bytes]
             pixels = np.array(rgba)
             pixels[pixels[..., 3] == 0] = 0  # what cannot be seen does not count
             below = Image.new("RGBA", rgba.size, background)
-            return Image.alpha_composite(below, rgba).convert("RGB"), _pixel_digest(pixels)
+            return Image.alpha_composite(below, rgba).convert("RGB"), pixel_digest(pixels)
     if image.mode == "1":
         image = image.convert("L")
     elif image.mode not in {"L", "RGB"}:
@@ -279,7 +279,7 @@ def _eight_bit(image: Image.Image, background: str) -> tuple[Image.Image, bytes]
     pixels = np.asarray(image)
     if pixels.ndim == 3 and (pixels[..., :1] == pixels[..., 1:]).all():
         pixels = pixels[..., 0]  # grey stored as colour is the same picture
-    return image, _pixel_digest(pixels)
+    return image, pixel_digest(pixels)
 
 
 def _scaled(image: Image.Image) -> tuple[Image.Image, bytes]:
@@ -295,10 +295,10 @@ def _scaled(image: Image.Image) -> tuple[Image.Image, bytes]:
         scaled = (values.astype(np.float64) - low) * (255.0 / ((high - low) or 1.0))
     eight = np.rint(np.nan_to_num(scaled)).clip(0, 255).astype(np.uint8)
     exact = bool(np.array_equal(scaled, eight))
-    return Image.fromarray(eight), _pixel_digest(eight if exact else values)
+    return Image.fromarray(eight), pixel_digest(eight if exact else values)
 
 
-def _pixel_digest(pixels: NDArray[np.generic]) -> bytes:
+def pixel_digest(pixels: NDArray[np.generic]) -> bytes:
     """BLAKE3 of shape, type and values, so that 10 × 20 is not 20 × 10 and grey is not one channel of three."""
     digest = blake3(f"{pixels.shape} {pixels.dtype.str}".encode())
     digest.update(np.ascontiguousarray(pixels).tobytes())

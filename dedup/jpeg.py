@@ -6,6 +6,7 @@ without a warning. For anything else the functions give None, and Pillow decides
 
 import struct
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -98,25 +99,35 @@ def _segments(data: bytes) -> Header | None:
             size, names = (width, height), data[at + 10 : at + 10 + 3 * n_components : 3]
         elif marker in _TABLES:
             if marker == _DQT:
-                steps = _steps(data, at + 4, stop) or steps
+                steps = _steps(data[at + 4 : stop]) or steps
         else:
             return None
         if marker not in _METADATA:
-            pieces.append((at, stop))
+            _append(pieces, at, stop)
         at = stop
     ycbcr = len(names) == 1 or (adobe == 1 if adobe is not None else jfif or names != _RGB)
     if size is None or 0 in size or not ycbcr:
         return None
     orientation = _orientation(exif) if exif or not xmp else None
-    return Header(*size, orientation, steps, (*pieces, (at, len(data))))
+    _append(pieces, at, len(data))
+    return Header(*size, orientation, steps, tuple(pieces))
 
 
-def _steps(data: bytes, at: int, stop: int) -> tuple[int, ...] | None:
-    while at < stop:
-        precision, name = divmod(data[at], 16)
+def _append(pieces: list[tuple[int, int]], start: int, stop: int) -> None:
+    """One piece more, or the last one longer."""
+    if pieces and pieces[-1][1] == start:
+        start = pieces.pop()[0]
+    pieces.append((start, stop))
+
+
+@lru_cache(maxsize=1024)  # a dataset's files have few tables between them
+def _steps(segment: bytes) -> tuple[int, ...] | None:
+    at = 0
+    while at < len(segment):
+        precision, name = divmod(segment[at], 16)
         n_bytes = 128 if precision else 64
         if name == 0:
-            stored = struct.unpack_from(">64H" if precision else "64B", data, at + 1)
+            stored = struct.unpack_from(">64H" if precision else "64B", segment, at + 1)
             return tuple(stored[place] for place in _STORED_AT)
         at += 1 + n_bytes
     return None

@@ -1,6 +1,6 @@
 """How much a picture was compressed, for choosing the better of two copies."""
 
-from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -29,15 +29,17 @@ def compression(picture: Picture) -> float | None:
     """
     if picture.luma_steps is not None:
         return of_steps(picture.luma_steps)
-    return _estimate(np.asarray(picture.image.convert("L"), dtype=np.float64)) if picture.lossless else None
+    return of_levels(np.asarray(picture.image.convert("L"))) if picture.lossless else None
 
 
-def of_steps(luma_steps: Sequence[int]) -> float:
+@lru_cache(maxsize=1024)
+def of_steps(luma_steps: tuple[int, ...]) -> float:
     """The measure from a JPEG's own table of quantisation steps, row by row."""
     return sum(luma_steps[8 * y + x] for y, x in _LOWEST_AC) / len(_LOWEST_AC)
 
 
-def _estimate(grey: NDArray[np.float64]) -> float:
+def of_levels(grey: NDArray[np.uint8]) -> float:
+    """The measure as it is estimated from the grey levels of a lossless file."""
     rows, columns = grey.shape[0] // 8, grey.shape[1] // 8
     if rows * columns < _MIN_COEFFICIENTS:
         return 1.0

@@ -4,19 +4,19 @@ A plain JPEG is decoded to luma only, at a fraction of its size; anything else i
 """
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from dedup import jpeg
-from dedup.hashers.compression import compression, of_steps
-from dedup.hashers.resampling import Plane
+from dedup import jpeg, png
+from dedup.hashers.compression import compression, of_levels, of_steps
+from dedup.hashers.resampling import Plane, whole
 from dedup.hashers.setup import Setup
 from dedup.hashers.turns import TURNS
-from dedup.images import Unreadable, open_picture, orientation_of
+from dedup.images import Unreadable, open_picture, orientation_of, pixel_digest
 
 _TURN_OF_EXIF: Final = {
     2: "mirror", 3: "rotate180", 4: "flip", 5: "transpose", 6: "rotate270", 7: "transverse", 8: "rotate90",
@@ -43,6 +43,9 @@ def open_luma(data: bytes, setup: Setup) -> Luma | Unreadable:
         levels = jpeg.luma(data, min_side(setup.bits))
         if levels is not None:
             return _of_jpeg(data, found, levels, setup.bits)
+    small = png.pixels(data, setup.max_pixels)
+    if small is not None:
+        return _of_png(small)
     picture = open_picture(data, max_pixels=setup.max_pixels, background=setup.background)
     if isinstance(picture, Unreadable):
         return picture
@@ -78,7 +81,7 @@ def _of_jpeg(data: bytes, found: jpeg.Header, levels: NDArray[np.uint8], bits: i
     if TURNS[turn][0]:
         width, height = height, width
     return Luma(
-        plane=replace(_plane(levels, found, bits), turn=turn),
+        plane=_plane(levels, found, bits, turn),
         width=width,
         height=height,
         format="JPEG",
@@ -88,11 +91,19 @@ def _of_jpeg(data: bytes, found: jpeg.Header, levels: NDArray[np.uint8], bits: i
     )
 
 
-def _plane(levels: NDArray[np.uint8], found: jpeg.Header, bits: int) -> Plane:
+def _of_png(small: png.Pixels) -> Luma:
+    height, width = small.luma.shape
+    digest = pixel_digest(small.values)
+    return Luma(whole(small.luma), width, height, "PNG", of_levels(small.luma), digest, from_stream=False)
+
+
+def _plane(levels: NDArray[np.uint8], found: jpeg.Header, bits: int, turn: str) -> Plane:
     """Scaled by n/8, a side is rounded up: its last pixel lies partly outside the picture."""
-    eighths = next(n for n in range(8, 0, -1) if (-(-found.height * n // 8), -(-found.width * n // 8)) == levels.shape)
+    eighths = 8
+    while (-(-found.height * eighths // 8), -(-found.width * eighths // 8)) != levels.shape:
+        eighths -= 1
     height, width = found.height * eighths / 8, found.width * eighths / 8
     if max(levels.shape) < 4 * min_side(bits):
-        return Plane(levels, height, width)
+        return Plane(levels, height, width, turn)
     plane = luma_of(Image.fromarray(levels), bits)
-    return Plane(plane.levels, plane.height * height / levels.shape[0], plane.width * width / levels.shape[1])
+    return Plane(plane.levels, plane.height * height / levels.shape[0], plane.width * width / levels.shape[1], turn)
