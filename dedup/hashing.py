@@ -23,6 +23,7 @@ from dedup.formats.references import are_references, place, tasks
 from dedup.gathering import Gathered
 from dedup.hashers.canaries import canary
 from dedup.hashers.setup import Setup
+from dedup.hashers.thumbnail import MANY_WITHOUT_INFORMATION, MIN_INFORMATION
 from dedup.stages.hashes import FRESH, WORK, work
 from dedup.versions import VERSIONS
 
@@ -116,6 +117,23 @@ def hashed(
         return through.gathered.table()
     finally:
         through.keep()
+
+
+def tell_skipped(hashes: pa.Table) -> None:
+    """Log how many pictures skip the near-duplicate join; a warning where they are many."""
+    information = hashes["information"]
+    n_readable = len(information) - information.null_count
+    n_skipped = pc.sum(pc.less(information, MIN_INFORMATION)).as_py() or 0
+    many = n_skipped > MANY_WITHOUT_INFORMATION * n_readable
+    logger.log(
+        logging.WARNING if many else logging.INFO,
+        "hashes: %s of %s readable pictures (%.1f %%) are blank, flat or bare gradients and skip the near-duplicate "
+        "join: they are matched by identical pixels only%s",
+        f"{n_skipped:,}",
+        f"{n_readable:,}",
+        100 * n_skipped / max(n_readable, 1),
+        ". Are they what this dataset should hold?" if many else "",
+    )
 
 
 class _Pass:

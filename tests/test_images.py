@@ -5,12 +5,14 @@ import warnings
 import zlib
 from collections.abc import Callable
 from io import BytesIO
+from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+import dedup
 from dedup.images import FILE_SUFFIXES, Picture, Unreadable, file_digest, normalise, open_picture
 from tests import pictures
 
@@ -579,3 +581,23 @@ def test_warnings_stay_inside() -> None:
 
         assert [] == caught
         assert filters == list(warnings.filters)
+
+
+@pytest.mark.parametrize("mode", ["fast", "compat"])
+def test_heic(tmp_path: Path, mode: str) -> None:
+    """With the extra `heif` a HEIC file is a picture like any other: hashed, and paired with its JPEG."""
+    heif = pytest.importorskip("pillow_heif")
+    for number in range(2):
+        image = pictures.photo(number)
+        stored = BytesIO()
+        heif.from_pillow(image).save(stored, quality=90)
+        (tmp_path / f"{number}.heic").write_bytes(stored.getvalue())
+        pictures.save(image, tmp_path / f"{number}.jpg", quality=90)
+    (tmp_path / "2.heic").write_bytes(stored.getvalue()[:-900])
+    run = dedup.run({"dataset": {"path": str(tmp_path)}, "hash": {"mode": mode}, "cache": {"folder": None}})
+
+    assert ["HEIF", "JPEG", "HEIF", "JPEG"] == run.hashes["format"].to_pylist()[:4]
+    assert ["ok"] * 4 == run.hashes["status"].to_pylist()[:4]
+    assert run.hashes["status"][4].as_py() != "ok"
+    pairs = set(zip(run.pairs["id_a"].to_pylist(), run.pairs["id_b"].to_pylist(), strict=True))
+    assert pairs == {("0.heic", "0.jpg"), ("1.heic", "1.jpg")}

@@ -12,6 +12,9 @@ from dedup.tables import THUMBNAIL_SIDE
 MIN_INFORMATION = 1.0
 """Grey levels. Below it a code is decided by noise, so the picture skips the near-duplicate join."""
 
+MANY_WITHOUT_INFORMATION: Final = 0.05
+"""Share of the readable samples above which a run warns that so many skip the join."""
+
 TARGET: Final = Target(THUMBNAIL_SIDE, THUMBNAIL_SIDE, "bilinear")
 
 _RAMP: Final = 2 * np.arange(THUMBNAIL_SIDE, dtype=np.int64) - (THUMBNAIL_SIDE - 1)

@@ -13,11 +13,10 @@ from numpy.typing import NDArray
 from dedup import tables
 from dedup.config import Resolved
 from dedup.graph import Graph, group_witnesses, matches_one_of, numbers
-from dedup.hashers.thumbnail import MIN_INFORMATION
+from dedup.hashers.thumbnail import MANY_WITHOUT_INFORMATION, MIN_INFORMATION
 from dedup.versions import DEDUP_VERSION
 
 NO_SPLIT: Final = "(no split)"
-MANY_WITHOUT_INFORMATION: Final = 0.05  # share of the readable samples
 MAX_LABEL_PAIRS: Final = 100  # pairs of labels in conflict that are listed
 
 Mask = NDArray[np.bool_]
