@@ -21,6 +21,11 @@ def compiled_exact(function: Callable[..., Any]) -> Callable[..., Any]:
     return _kernel(function, fastmath={"contract", "reassoc", "nsz"})
 
 
+def compiled_rounded(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function as a kernel whose sums are taken in any order, and divisions as products: the caller rounds."""
+    return _kernel(function, fastmath={"contract", "reassoc", "nsz", "arcp", "nnan", "ninf"})
+
+
 def _kernel(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
     try:
         kernel: Callable[..., Any] = njit(nogil=True, cache=True, **options)(function)
