@@ -1,104 +1,197 @@
 """Similarity of two pictures from their thumbnails: agreement of gradients under the best alignment.
 
-Full alignment is dear and candidates are many, so it is a cascade: gradients of 16 × 16 as they lie, aligned in a few
-steps, aligned from other scales, and only what still agrees is aligned and compared at 32 × 32.
+Full alignment is dear and candidates are many, so it is a cascade: 16 × 16 as they lie, aligned in a few steps, aligned
+from other scales; only what still agrees is aligned and compared at 32 × 32. Everything else has the correlation at
+which it was left, which is far below what makes a pair.
 """
 
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
-from dedup.compiled import compiled_rounded
-from dedup.verify.alignment import best_start, correlation, laid_over, prepared, refined
+from dedup.compiled import compiled, compiled_rounded
+from dedup.tables import THUMBNAIL_SIDE
+from dedup.verify.agreement import agreement, fourth_roots, grey_laid_over
+from dedup.verify.alignment import best_start, correlation, prepared, refined
 from dedup.verify.features import blurred, gradients, halved, oriented
 
-MIN_LYING: Final = 0.1
-MIN_STARTED: Final = 0.45
-MIN_COARSE: Final = 0.7
-ENOUGH: Final = 0.9
+_PAIRS_PER_TASK: Final = 8_192
+_DECIMALS: Final = 4  # more would only show the rounding of different processors
 
-STARTS: Final = np.array(
-    [[x, 0.0, 0.0, y, 0.0, 0.0] for x, y in ((0.89, 0.89), (1.12, 1.12), (0.89, 1.0), (1.0, 0.89), (1.12, 1.0), (1.0, 1.12))]
-)
+_MIN_LYING: Final = 0.1  # correlation at 16 × 16 as they lie, below which nothing is aligned
+_MIN_STARTED: Final = 0.45  # after two steps and from other scales, below which no more steps are made
+_MIN_COARSE: Final = 0.65  # aligned at 16 × 16, below which 32 × 32 is not looked at
+_ENOUGH: Final = 0.9  # after two steps, above which no other scale is tried
+_COARSE_STEPS: Final = (2, 3)
+_FINE_STEPS: Final = 3
+_COARSE_GAIN: Final = 0.005  # a step that gains less is the last
+_FINE_GAIN: Final = 0.002
+
+_SCALES: Final = ((0.89, 0.89), (1.12, 1.12), (0.89, 1.0), (1.0, 0.89), (1.12, 1.0), (1.0, 1.12))
+STARTS: Final = np.array([[x, 0.0, 0.0, y, 0.0, 0.0] for x, y in _SCALES])
 INVERSE: Final = np.array([0, 1, 2, 3, 4, 7, 6, 5], np.uint8)  # INVERSE[t] undoes the transform t
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """What verification of some pairs came to."""
+
+    similarity: NDArray[np.float32]
+    n_lying: int  # agreed as they lie, so that an alignment was tried
+    n_started: int  # agreed after it, or from another scale
+    n_fine: int  # were aligned and compared at 32 × 32
+
+
+@compiled
+def _comes_after(one: Any, two: Any) -> bool:
+    """The order in which two thumbnails are compared, so that it does not depend on which is named first."""
+    for y in range(one.shape[0]):
+        for x in range(one.shape[1]):
+            if one[y, x] != two[y, x]:
+                return bool(one[y, x] > two[y, x])
+    return False
+
+
+@compiled
+def _ordered(thumbnails: Any, others: Any, a: Any, b: Any, turns: Any, inverse: Any, out: Any, turned: Any) -> None:
+    """`out`, (2, n): each pair in its order; `turned`: how the second of it is turned."""
+    n = len(thumbnails)
+    for k in range(len(a)):
+        one = thumbnails[a[k]] if a[k] < n else others[a[k] - n]
+        two = thumbnails[b[k]] if b[k] < n else others[b[k] - n]
+        if _comes_after(one, two):
+            out[0, k], out[1, k], turned[k] = b[k], a[k], inverse[turns[k]]
+        else:
+            out[0, k], out[1, k], turned[k] = a[k], b[k], turns[k]
 
 
 @compiled_rounded
 def _room(n: int) -> Any:
-    return (
-        np.empty((2, n, n), np.float32),
-        np.empty((n, n), np.float32),
-        np.zeros(3),
-        np.zeros(6),
-        np.zeros(6),
-    )
+    """What an alignment needs: the picture laid over, where it is, sums, a step and a map."""
+    return (np.empty((2, n, n), np.float32), np.empty((n, n), np.float32), np.zeros(3), np.zeros(6), np.zeros(6))
 
 
 @compiled_rounded
-def aligned(thumbnails: Any, others: Any, one: Any, two: Any, turns: Any, starts: Any, out: Any, maps: Any, counts: Any) -> None:
-    """Correlations at 16 and 32, sorted by one."""
-    n = thumbnails.shape[1]
+def _compare(thumbnails: Any, others: Any, one: Any, two: Any, turns: Any, starts: Any, out: Any, counts: Any) -> None:
+    """Similarities of pairs, fastest where those with the same first picture follow each other."""
+    n_thumbnails, n = len(thumbnails), thumbnails.shape[1]
     h = n // 2
-    turned = np.empty((n, n), np.uint8)
-    work, smooth, half = np.empty((n, n), np.float32), np.empty((n, n), np.float32), np.empty((h, h), np.float32)
-    coarse_a, coarse_b = np.empty((2, h - 1, h - 1), np.float32), np.empty((2, h - 1, h - 1), np.float32)
-    fine_a, fine_b = np.empty((2, n - 1, n - 1), np.float32), np.empty((2, n - 1, n - 1), np.float32)
-    descent_c, descent_f = np.empty((6, 2, h - 1, h - 1), np.float32), np.empty((6, 2, n - 1, n - 1), np.float32)
-    inverse_c, inverse_f = np.empty((6, 6)), np.empty((6, 6))
-    room_c, room_f = _room(h - 1), _room(n - 1)
+    turned, work, smooth = np.empty((n, n), np.uint8), np.empty((n, n), np.float32), np.empty((n, n), np.float32)
+    half, laid, inside = np.empty((h, h), np.float32), np.empty((n, n), np.float32), np.empty((n, n), np.float32)
+    coarse = np.empty((2, 2, h - 1, h - 1), np.float32)
+    fine = np.empty((2, 2, n - 1, n - 1), np.float32)
+    sharp = np.empty((2, 2, n - 1, n - 1), np.float32)
+    coarse_descent, coarse_inverse = np.empty((6, 2, h - 1, h - 1), np.float32), np.empty((6, 6))
+    fine_descent, fine_inverse = np.empty((6, 2, n - 1, n - 1), np.float32), np.empty((6, 6))
+    coarse_room, fine_room = _room(h - 1), _room(n - 1)
     everywhere = np.ones((h - 1, h - 1), np.float32)
     by, trial = np.zeros(6), np.zeros(6)
-    before, prepared_c, prepared_f = np.int64(-1), np.int64(-1), np.int64(-1)
-    n_thumbnails = len(thumbnails)
+    before = coarse_of = fine_of = np.int64(-1)
     for k in range(len(one)):
         a, b = one[k], two[k]
         if a != before:
             grey = thumbnails[a] if a < n_thumbnails else others[a - n_thumbnails]
             blurred(grey, work, smooth)
-            gradients(smooth, fine_a)
+            gradients(smooth, fine[0])
             halved(smooth, half)
-            gradients(half, coarse_a)
+            gradients(half, coarse[0])
             before = a
         grey = thumbnails[b] if b < n_thumbnails else others[b - n_thumbnails]
         if turns[k] != 0:
             oriented(grey, turns[k], turned)
-            blurred(turned, work, smooth)
-        else:
-            blurred(grey, work, smooth)
+            grey = turned
+        blurred(grey, work, smooth)
         halved(smooth, half)
-        gradients(half, coarse_b)
-        by[:] = 0.0
-        by[0] = by[3] = 1.0
-        found = correlation(coarse_a, coarse_b, everywhere, room_c[2])
-        out[k, 0] = found
-        maps[k] = by
-        if found < MIN_LYING:
+        gradients(half, coarse[1])
+        found = correlation(coarse[0], coarse[1], everywhere, coarse_room[2])
+        out[k] = found
+        if found < _MIN_LYING:
             continue
         counts[0] += 1
-        if prepared_c != a:
-            prepared(coarse_a, descent_c, inverse_c)
-            prepared_c = a
-        found = refined(coarse_a, descent_c, inverse_c, coarse_b, by, 2, 0.005, room_c)
-        if found < ENOUGH:
-            trial[:] = by
-            start = best_start(coarse_a, coarse_b, starts, -1.0, trial, room_c)
-            if max(start, found) < MIN_STARTED:
-                out[k, 1] = found
-                maps[k] = by
+        if coarse_of != a:
+            prepared(coarse[0], coarse_descent, coarse_inverse)
+            coarse_of = a
+        by[:] = 0.0
+        by[0] = by[3] = 1.0
+        found = refined(
+            coarse[0], coarse_descent, coarse_inverse, coarse[1], by, _COARSE_STEPS[0], _COARSE_GAIN, coarse_room
+        )
+        if found < _ENOUGH:
+            started = best_start(coarse[0], coarse[1], starts, -1.0, trial, coarse_room)
+            out[k] = max(started, found)
+            if out[k] < _MIN_STARTED:
                 continue
             counts[1] += 1
-            again = refined(coarse_a, descent_c, inverse_c, coarse_b, trial, 3, 0.005, room_c)
+            again = refined(
+                coarse[0], coarse_descent, coarse_inverse, coarse[1], trial, _COARSE_STEPS[1], _COARSE_GAIN, coarse_room
+            )
             if again > found:
                 found = again
                 by[:] = trial
-        out[k, 1] = found
-        maps[k] = by
-        if found < MIN_COARSE:
+        else:
+            counts[1] += 1
+        out[k] = found
+        if found < _MIN_COARSE:
             continue
         counts[2] += 1
-        if prepared_f != a:
-            prepared(fine_a, descent_f, inverse_f)
-            prepared_f = a
-        gradients(smooth, fine_b)
-        out[k, 2] = refined(fine_a, descent_f, inverse_f, fine_b, by, 3, 0.002, room_f)
-        maps[k] = by
+        if fine_of != a:
+            first = thumbnails[a] if a < n_thumbnails else others[a - n_thumbnails]
+            prepared(fine[0], fine_descent, fine_inverse)
+            fourth_roots(first, sharp[0])
+            fine_of = a
+        gradients(smooth, fine[1])
+        refined(fine[0], fine_descent, fine_inverse, fine[1], by, _FINE_STEPS, _FINE_GAIN, fine_room)
+        grey_laid_over(grey, by, laid, inside)
+        fourth_roots(laid, sharp[1])
+        out[k] = agreement(sharp[0], sharp[1], inside)
+
+
+def verified(
+    thumbnails: NDArray[np.uint8],
+    a: NDArray[np.int64],
+    b: NDArray[np.int64],
+    transforms: NDArray[np.uint8] | None = None,
+    *,
+    others: NDArray[np.uint8] | None = None,
+    threads: int = 1,
+) -> Verified:
+    """Similarity of thumbnails a[k] and b[k], in [0, 1], symmetric, rounded to four decimals.
+
+    `thumbnails`: uint8, shape (n, 32, 32); `others` are the ones from n on. `transforms`: how b[k] is turned first, as
+    places in `tables.TRANSFORMS`; None: not at all. A pair depends on its own two thumbnails only.
+    """
+    small = np.ascontiguousarray(thumbnails).reshape(-1, THUMBNAIL_SIDE, THUMBNAIL_SIDE)
+    more = np.empty((0, THUMBNAIL_SIDE, THUMBNAIL_SIDE), np.uint8) if others is None else np.ascontiguousarray(others)
+    pairs, turns = np.empty((2, len(a)), np.int64), np.empty(len(a), np.uint8)
+    asked = np.zeros(len(a), np.uint8) if transforms is None else transforms
+    _ordered(small, more, a, b, asked, INVERSE, pairs, turns)
+    order = np.argsort(pairs[0], kind="stable")
+    one, two, turns = pairs[0][order], pairs[1][order], turns[order]
+    out = np.empty(len(a), np.float64)
+    places = [slice(start, start + _PAIRS_PER_TASK) for start in range(0, len(a), _PAIRS_PER_TASK)]
+    counts = np.zeros((max(len(places), 1), 3), np.int64)
+    with ThreadPoolExecutor(threads) as pool:
+        tasks = [
+            pool.submit(_compare, small, more, one[at], two[at], turns[at], STARTS, out[at], counts[k])
+            for k, at in enumerate(places)
+        ]
+        for task in tasks:
+            task.result()
+    similarity = np.empty(len(a), np.float32)
+    similarity[order] = np.round(np.clip(out, 0.0, 1.0), _DECIMALS)
+    return Verified(similarity, *counts.sum(axis=0).tolist())
+
+
+def similarities(
+    thumbnails: NDArray[np.uint8],
+    a: NDArray[np.int64],
+    b: NDArray[np.int64],
+    transforms: NDArray[np.uint8] | None = None,
+    *,
+    threads: int = 1,
+) -> NDArray[np.float32]:
+    """The similarities alone; see `verified`."""
+    return verified(thumbnails, a, b, transforms, threads=threads).similarity

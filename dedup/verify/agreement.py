@@ -1,0 +1,127 @@
+"""Kernels: how well two aligned thumbnails agree, from whole to part.
+
+What is compared are gradients of the thumbnails themselves, one of them laid over the other: a map through gradients
+would blur them. Lengths count with their fourth root, so that faint structure has a say beside strong contours.
+"""
+
+from typing import Any, Final
+
+import numpy as np
+
+from dedup.compiled import compiled, compiled_rounded
+
+_NOISE: Final = 4.0  # grey levels: shorter gradients are noise and count less
+_BLOCKS: Final = 8  # on a side
+_LEFT_OUT: Final = 8  # of 64 blocks: a stamp or a caption is no other picture
+_LOWER: Final = 0.3  # of the structure
+_MIN_SPREAD: Final = 6.0  # blocks of 64 that hold the structure: a page number alone makes no picture
+_NOTHING: Final = 1e-9
+
+
+@compiled_rounded
+def fourth_roots(grey: Any, out: Any) -> None:
+    """Gradients between the pixels, lengths replaced by their fourth roots; `out`, (2, n, n), is one shorter."""
+    n = out.shape[1]
+    for y in range(n):
+        for x in range(n):
+            falling = np.float32(grey[y + 1, x + 1]) - np.float32(grey[y, x])
+            rising = np.float32(grey[y, x + 1]) - np.float32(grey[y + 1, x])
+            right = np.float32(0.5) * (falling + rising)
+            below = np.float32(0.5) * (falling - rising)
+            length = np.sqrt(right * right + below * below)
+            factor = np.sqrt(np.sqrt(length)) / (length + np.float32(_NOISE))
+            out[0, y, x] = right * factor
+            out[1, y, x] = below * factor
+
+
+@compiled_rounded
+def _weights(t: Any, out: Any) -> None:
+    """Of four neighbours for a place t after the second: Catmull-Rom (Keys 1981)."""
+    half = np.float32(0.5)
+    out[0] = half * ((np.float32(2.0) - t) * t - np.float32(1.0)) * t
+    out[1] = half * ((np.float32(3.0) * t - np.float32(5.0)) * t * t + np.float32(2.0))
+    out[2] = half * ((np.float32(4.0) - np.float32(3.0) * t) * t + np.float32(1.0)) * t
+    out[3] = half * (t - np.float32(1.0)) * t * t
+
+
+@compiled_rounded
+def grey_laid_over(grey: Any, by: Any, out: Any, inside: Any) -> None:
+    """The second picture's grey levels at the places of the first; `inside`, 0.0 or 1.0, says where it has any.
+
+    The map is one of gradients between the pixels, whose grid is a pixel smaller and has the same centre.
+    """
+    n = grey.shape[0]
+    half, unit = np.float32((n - 1) / 2), np.float32((n - 2) / 2)
+    right, down = np.float32(by[4]) * unit + half, np.float32(by[5]) * unit + half
+    last, beyond = np.float32(n - 1), np.float32(0.5)
+    across, along = np.empty(4, np.float32), np.empty(4, np.float32)
+    for y in range(n):
+        v = np.float32(y) - half
+        for x in range(n):
+            u = np.float32(x) - half
+            column = np.float32(by[0]) * u + np.float32(by[1]) * v + right
+            row = np.float32(by[2]) * u + np.float32(by[3]) * v + down
+            within = column >= -beyond and row >= -beyond and column <= last + beyond and row <= last + beyond
+            inside[y, x] = np.float32(1.0) if within else np.float32(0.0)
+            column, row = min(max(column, np.float32(0.0)), last), min(max(row, np.float32(0.0)), last)
+            i, j = min(int(column), n - 2), min(int(row), n - 2)
+            _weights(column - np.float32(i), across)
+            _weights(row - np.float32(j), along)
+            total = np.float32(0.0)
+            for q in range(4):
+                line = min(max(j + q - 1, 0), n - 1)
+                of_line = np.float32(0.0)
+                for k in range(4):
+                    of_line += across[k] * np.float32(grey[line, min(max(i + k - 1, 0), n - 1)])
+                total += along[q] * of_line
+            out[y, x] = total
+
+
+@compiled
+def agreement(one: Any, two: Any, inside: Any) -> Any:
+    """Mean of three: correlation of all, of all but the worst eighth of the blocks, and of the block below which 30 % lie.
+
+    `inside` is that of the pixels: a gradient counts where all four of its pixels are inside.
+    """
+    n = one.shape[1]
+    product, energy, other = np.zeros(_BLOCKS**2), np.zeros(_BLOCKS**2), np.zeros(_BLOCKS**2)
+    for y in range(n):
+        for x in range(n):
+            if inside[y, x] * inside[y + 1, x] * inside[y, x + 1] * inside[y + 1, x + 1] > 0.0:
+                k = (y * _BLOCKS // n) * _BLOCKS + x * _BLOCKS // n
+                for c in range(2):
+                    product[k] += one[c, y, x] * two[c, y, x]
+                    energy[k] += one[c, y, x] ** 2
+                    other[k] += two[c, y, x] ** 2
+    whole = product.sum() / np.sqrt(energy.sum() * other.sum() + _NOTHING)
+    if whole <= 0.0:
+        return 0.0
+    lower, spread = _lower_block(product, energy, other)
+    most = _without_worst(product, energy, other)
+    return (whole + most + max(lower, 0.0)) / 3 * min(1.0, spread / _MIN_SPREAD)
+
+
+@compiled
+def _lower_block(product: Any, energy: Any, other: Any) -> Any:
+    """(correlation of the block below which `_LOWER` of the structure lies, number of blocks that hold the structure)."""
+    gain = (energy.sum() + _NOTHING) / (other.sum() + _NOTHING)
+    weight = np.sqrt(np.maximum(energy, other * gain))
+    floor = 1e-3 * energy.sum() * other.sum() / _BLOCKS**4 + _NOTHING  # blocks without structure agree in nothing
+    agree = product / np.sqrt(energy * other + floor)
+    spread = weight.sum() ** 2 / ((weight**2).sum() + _NOTHING)
+    so_far = 0.0
+    for k in np.argsort(agree, kind="mergesort"):
+        so_far += weight[k]
+        if so_far >= _LOWER * weight.sum():
+            return agree[k], spread
+    return 0.0, spread
+
+
+@compiled
+def _without_worst(product: Any, energy: Any, other: Any) -> Any:
+    """Correlation without the blocks that differ most, one after the other; the arrays are used up."""
+    for _ in range(_LEFT_OUT):
+        gain = np.sqrt((energy.sum() + _NOTHING) / (other.sum() + _NOTHING))
+        worst = np.argmax(energy + gain * gain * other - 2 * gain * product)
+        product[worst] = energy[worst] = other[worst] = 0.0
+    return product.sum() / np.sqrt((energy.sum() + _NOTHING) * (other.sum() + _NOTHING))
