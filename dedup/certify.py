@@ -186,8 +186,11 @@ class _Search:
         self._samples = searched(measured)
         self._first = graph.representatives(measured["pixel_digest"])
         self._schema = tables.candidates_schema(resolved.algorithms)
-        self._keys = _keys(known.candidates["a"].to_numpy(), known.candidates["b"].to_numpy())
-        self._similarity = known.candidates["similarity"].to_numpy()
+        as_they_stand = pc.equal(known.candidates["unframed"], pa.scalar(0, pa.uint8()))
+        standing = known.candidates.filter(as_they_stand)
+        self._framed = known.candidates.filter(pc.invert(as_they_stand))
+        self._keys = _keys(standing["a"].to_numpy(), standing["b"].to_numpy())
+        self._similarity = standing["similarity"].to_numpy()
 
     def with_held_out(self, held_out: NDArray[np.bool_]) -> Iterator[pa.Table]:
         """Candidates of which one picture is in a held-out split; all, where turned pictures are searched."""
@@ -201,11 +204,32 @@ class _Search:
         outside, inside = self._sides(held_out)
         yield from self._joined(inside, outside)
         yield from self._joined(inside, None)
+        yield self._without_frames(inside, some=True)
 
     def without_held_out(self, held_out: NDArray[np.bool_]) -> Iterator[pa.Table]:
         """The other candidates."""
         if not turns(self._resolved):
-            yield from self._joined(self._sides(held_out)[0], None)
+            outside, inside = self._sides(held_out)
+            yield from self._joined(outside, None)
+            yield self._without_frames(inside, some=False)
+
+    def _without_frames(self, inside: NDArray[np.int64], *, some: bool) -> pa.Table:
+        """What the run found without frames, of which some or none is `inside`, in the numbers of what was written."""
+        if len(self._framed) == 0:
+            return self._schema.empty_table()
+        known = self._known.hashes
+        first_of_run = graph.representatives(known["pixel_digest"])
+        there = np.flatnonzero(self._of_run < len(known))
+        place = np.full(len(known), -1, np.int64)
+        place[first_of_run[self._of_run[there]]] = self._first[there]
+        one, two = place[self._framed["a"].to_numpy()], place[self._framed["b"].to_numpy()]
+        enough = (one >= 0) & (two >= 0) & ((np.isin(one, inside) | np.isin(two, inside)) == some)
+        rows = self._framed.filter(pa.array(enough))
+        one, two = one[enough], two[enough]
+        views = rows["unframed"].to_numpy()
+        views = np.where((one > two) & (views != tables.BOTH), tables.BOTH - views, views).astype(np.uint8)
+        columns = [np.minimum(one, two), np.maximum(one, two), *rows.columns[2:-1], views]
+        return pa.table(columns, schema=self._schema)
 
     def _sides(self, held_out: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """The searched samples whose picture is in no held-out split, and the others."""
@@ -243,7 +267,8 @@ class _Search:
                 enough = similarity >= np.float32(resolved.min_similarity)
             arrays = [a, b, np.zeros(len(a), np.uint8), *part.distances]
             found = pa.array(similarity[enough], mask=np.isnan(similarity[enough]))
-            yield pa.table([*(array[enough] for array in arrays), found], schema=self._schema)
+            views = np.zeros(len(found), np.uint8)
+            yield pa.table([*(array[enough] for array in arrays), found, views], schema=self._schema)
 
     def _similarities(self, a: NDArray[np.int64], b: NDArray[np.int64]) -> NDArray[np.float32]:
         """What the run found, and for pairs that it did not verify the same from the stored thumbnails."""

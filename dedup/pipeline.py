@@ -21,7 +21,7 @@ from dedup.output import output_folder, refuse_push, write_certified, write_repo
 from dedup.report.components import components
 from dedup.report.summary import summary
 from dedup.result import Run, search_threads, store, store_parts
-from dedup.stages.candidates import candidates, radius
+from dedup.stages.candidates import Counts, candidates, radius
 from dedup.stages.chains import chains
 from dedup.stages.decisions import decisions
 from dedup.stages.groups import groups
@@ -84,11 +84,19 @@ def run(
             result.resolved = replace(resolved, max_distance=distances)
             done(len(table))
     with clock.stage("candidates") as done:
-        limit = config.search.max_candidates
+        limit, counts = config.search.max_candidates, Counts()
         found = candidates(
-            result.hashes, result.resolved, limit=limit, threads=threads, progress=clock.advance, explain=explain
+            result.hashes,
+            result.resolved,
+            limit=limit,
+            threads=threads,
+            progress=clock.advance,
+            explain=explain,
+            counts=counts,
         )
         store_parts(result, "candidates", found)
+        if result.resolved.method != "none":
+            result.info["verification"] = counts.to_dict()
         done(len(table))
     result.judged = judge(lists, result.manifest, result.hashes)
     return _finish(result, *_concluded(result, clock), clock)

@@ -39,6 +39,11 @@ TRANSFORMS: Final = (
 )
 """The eight orientations; `candidates` stores the position in this tuple, `pairs` the name."""
 
+UNFRAMED: Final = (None, "a", "b", "both")
+"""Which of two pictures were compared without their frame, in the order of the numbers in `candidates.unframed`."""
+
+FIRST, SECOND, BOTH = 1, 2, 3
+
 ORIENTATIONS: Final = {"upright": (), "mirrored": ("mirror",), "all": TRANSFORMS[1:]}
 """What `search.orientations` searches besides the identity."""
 
@@ -103,6 +108,7 @@ def candidates_schema(algorithms: Sequence[str]) -> pa.Schema:
             pa.field("transform", pa.uint8(), nullable=False),
             *(pa.field(distance_column(name), pa.uint16(), nullable=False) for name in algorithms),
             pa.field("similarity", pa.float32()),
+            pa.field("unframed", pa.uint8(), nullable=False),
         ]
     )
 
@@ -123,6 +129,7 @@ def pairs_schema(algorithms: Sequence[str]) -> pa.Schema:
             pa.field("transform", pa.string(), nullable=False),
             *(pa.field(distance_column(name), pa.uint16(), nullable=False) for name in algorithms),
             pa.field("similarity", pa.float32()),
+            pa.field("unframed", pa.string()),
             pa.field("colour_differs", pa.bool_()),
             pa.field("label_conflict", pa.bool_(), nullable=False),
         ]

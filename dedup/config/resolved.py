@@ -14,7 +14,7 @@ AUTO_CAP_PER_64_BITS: Final = 16
 Why 16 stands in docs/calibration.md: beyond it edited copies hardly come in any more, and chance does.
 """
 
-AUTO_MIN_SIMILARITY: Final = 0.9
+AUTO_MIN_SIMILARITY: Final = 0.88
 """What `verify.min_similarity: auto` means; where it comes from stands in docs/verification.md."""
 
 

@@ -1,7 +1,9 @@
 """candidates: representatives of pictures whose codes lie within the searched distance, with their similarity."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from time import perf_counter
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,9 +16,40 @@ from dedup.errors import LimitError
 from dedup.hashers.thumbnail import MIN_INFORMATION
 from dedup.search import Progress, join_hashes_batches, join_orientations, largest_distance_within, pack, plan
 from dedup.search import distances as code_distances
-from dedup.verify import similarities
+from dedup.verify import Verified, verified
+from dedup.verify.framed import framed_candidates, merged
+from dedup.verify.views import Views, within_frames
 
 Codes = Mapping[str, NDArray[np.uint64]]  # by column of `hashes`: the codes of the samples that are searched
+
+
+@dataclass(slots=True)
+class Counts:
+    """What verification had to do; filled as the candidates pass."""
+
+    candidates: int = 0
+    lying: int = 0  # agreed as they lie: aligned in a few steps
+    started: int = 0  # agreed then, or from another scale: aligned in more
+    fine: int = 0  # agreed then: aligned and compared at 32 × 32
+    seconds: float = 0.0
+    framed: int = 0  # pictures with a frame, that were searched without it as well
+
+    def add(self, found: Verified, seconds: float) -> None:
+        """Count what one part came to."""
+        self.candidates += len(found.similarity)
+        self.lying += found.n_lying
+        self.started += found.n_started
+        self.fine += found.n_fine
+        self.seconds += seconds
+
+    def to_dict(self) -> dict[str, Any]:
+        """For `run.json`."""
+        each = 1e6 * self.seconds / self.fine if self.fine else None
+        return {
+            **asdict(self),
+            "seconds": round(self.seconds, 3),
+            "microseconds_per_aligned_pair": each and round(each, 1),
+        }
 
 
 def candidates(
@@ -27,6 +60,7 @@ def candidates(
     threads: int,
     progress: Progress | None = None,
     explain: Callable[[str], None] | None = None,
+    counts: Counts | None = None,
 ) -> Iterator[pa.Table]:
     """Every pair of representatives within the distance of any (or of all) of the algorithms, in parts, in order.
 
@@ -44,16 +78,18 @@ def candidates(
             explain(f"{name}, {chosen_plan}")
         if turns(resolved):
             explain(f"The same again for {len(turns(resolved))} more orientations.")
-    schema = tables.candidates_schema(resolved.algorithms)
-    yield schema.empty_table()
+    yield tables.candidates_schema(resolved.algorithms).empty_table()
     thumbnails = fixed_width(hashes["thumbnail"])  # of all samples: those that are searched are not copied
+    counts = Counts() if counts is None else counts
     try:
-        for part in _joined(codes, resolved, limit, threads, progress):
-            found, similarity = part, pa.nulls(len(part.a), pa.float32())
-            if resolved.method == "pixels":
-                found, similarity = _verified(part, codes, thumbnails, samples, resolved, threads)
-            arrays = [samples[found.a], samples[found.b], found.transform, *found.distances.values()]
-            yield pa.table([*arrays, similarity], schema=schema)
+        if resolved.method == "none":
+            yield from _as_they_stand(codes, samples, None, resolved, limit, threads, progress, counts)
+            return
+        views = _views(thumbnails, samples, resolved)
+        inside = framed_candidates(codes, samples, thumbnails, views, resolved, limit=limit, threads=threads)
+        counts.framed += len(views.of)
+        standing = _as_they_stand(codes, samples, thumbnails, resolved, limit, threads, progress, counts)
+        yield from merged(standing, inside)
     except LimitError as error:
         raise _too_many(codes, resolved, limit, threads) from error
 
@@ -65,7 +101,11 @@ def radius(hashes: pa.Table, resolved: Resolved, *, threads: int, progress: Prog
     algorithm has an equal part of `max_candidates`, with `all`, where a candidate is one of each, the whole of it.
     Raises `LimitError` where not even equal codes fit.
     """
-    codes = _codes(hashes, searched(hashes), resolved)
+    samples = searched(hashes)
+    codes = _codes(hashes, samples, resolved)
+    if resolved.method != "none":
+        views = _views(fixed_width(hashes["thumbnail"]), samples, resolved)
+        codes = {name: np.concatenate([of, views.codes[name]]) if len(views.of) else of for name, of in codes.items()}
     fitting = _fitting(codes, resolved, resolved.max_candidates, threads, progress)
     found = {name: bits for name, bits in fitting.items() if bits is not None}
     if len(found) < len(fitting):
@@ -176,6 +216,30 @@ def _too_many(codes: Codes, resolved: Resolved, limit: int, threads: int) -> Lim
     return LimitError(f"search.max_candidates = {limit:,} is passed within {asked} of {resolved.bits} bits. {advice}")
 
 
+def _views(thumbnails: NDArray[np.uint8], samples: NDArray[np.int64], resolved: Resolved) -> Views:
+    return within_frames(thumbnails, samples, resolved.algorithms, resolved.bits, ("identity", *turns(resolved)))
+
+
+def _as_they_stand(
+    codes: Codes,
+    samples: NDArray[np.int64],
+    thumbnails: NDArray[np.uint8] | None,
+    resolved: Resolved,
+    limit: int,
+    threads: int,
+    progress: Progress | None,
+    counts: Counts,
+) -> Iterator[pa.Table]:
+    """Candidates by the codes of `hashes`, in parts; without thumbnails nothing is verified."""
+    schema = tables.candidates_schema(resolved.algorithms)
+    for part in _joined(codes, resolved, limit, threads, progress):
+        found, similarity = part, pa.nulls(len(part.a), pa.float32())
+        if thumbnails is not None:
+            found, similarity = _verified(part, codes, thumbnails, samples, resolved, threads, counts)
+        arrays = [samples[found.a], samples[found.b], found.transform, *found.distances.values()]
+        yield pa.table([*arrays, similarity, np.zeros(len(found.a), np.uint8)], schema=schema)
+
+
 def _verified(
     found: _Found,
     codes: Codes,
@@ -183,13 +247,17 @@ def _verified(
     samples: NDArray[np.int64],
     resolved: Resolved,
     threads: int,
+    counts: Counts,
 ) -> tuple[_Found, NDArray[np.float32]]:
     """Similarities, and the pairs with the transform under which they are most similar.
 
     The join gives the transform of the smallest distance. In pictures that are nearly symmetrical it can be the wrong
     one, so what is within the distance as it stands is also compared as it stands.
     """
-    similarity = similarities(thumbnails, samples[found.a], samples[found.b], found.transform, threads=threads)
+    began = perf_counter()
+    seen = verified(thumbnails, samples[found.a], samples[found.b], found.transform, threads=threads)
+    counts.add(seen, perf_counter() - began)
+    similarity = seen.similarity
     again = np.flatnonzero(found.transform != 0)
     if len(again) == 0:
         return found, similarity
@@ -198,7 +266,7 @@ def _verified(
     within = np.array([upright[name] <= resolved.max_distance[name] for name in resolved.algorithms])
     both = within.any(axis=0) if resolved.combine == "any" else within.all(axis=0)
     again, a, b = again[both], a[both], b[both]
-    standing = similarities(thumbnails, samples[a], samples[b], threads=threads)
+    standing = verified(thumbnails, samples[a], samples[b], threads=threads).similarity
     better = standing >= similarity[again]
     rows = again[better]
     transform, distances = found.transform.copy(), {name: d.copy() for name, d in found.distances.items()}

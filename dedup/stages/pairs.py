@@ -31,6 +31,7 @@ def pairs(
     same_kind = pc.if_else(same_file, "bytes", "pixels").combine_chunks().cast(pa.string())
     kinds = pa.chunked_array([pa.repeat("near", n_near), pa.repeat("listed", n_listed), same_kind], pa.string())
     turns = np.concatenate([near["transform"].to_numpy(), np.zeros(n_same, np.uint8)])
+    views = np.concatenate([near["unframed"].to_numpy(), np.zeros(n_same, np.uint8)])
     transforms = pa.array(tables.TRANSFORMS, pa.string()).take(pa.array(turns))
     distances = {
         tables.distance_column(name): np.concatenate(
@@ -55,6 +56,7 @@ def pairs(
         "transform": transforms,
         **distances,
         "similarity": pa.array(similarity, mask=np.isnan(similarity)),
+        "unframed": pa.array(tables.UNFRAMED, pa.string()).take(pa.array(views)),
         "colour_differs": pa.nulls(len(a), pa.bool_()),
         "label_conflict": conflict,
     }
@@ -74,7 +76,18 @@ def _accepted(candidates: pa.Table, resolved: Resolved) -> pa.Table:
     if resolved.min_similarity is not None:
         enough = pa.scalar(resolved.min_similarity, pa.float32())
         keep = pc.and_(keep, pc.greater_equal(candidates["similarity"], enough))
-    return candidates.filter(keep)
+    return _best_views(candidates.filter(keep))
+
+
+def _best_views(near: pa.Table) -> pa.Table:
+    """Each pair once: as it is most similar, with frames if that is the same."""
+    a, b = near["a"].to_numpy(), near["b"].to_numpy()
+    if len(a) == 0 or not ((a[1:] == a[:-1]) & (b[1:] == b[:-1])).any():
+        return near
+    order = np.lexsort((near["unframed"].to_numpy(), -near["similarity"].to_numpy(), b, a))
+    first = np.ones(len(order), bool)
+    first[1:] = (a[order][1:] != a[order][:-1]) | (b[order][1:] != b[order][:-1])
+    return near.take(pa.array(order[first]))
 
 
 def _judged(
@@ -92,6 +105,7 @@ def _judged(
     a, b = (pa.array([pair[side] for pair in listed], pa.int64()) for side in (0, 1))
     distances = [_distances(hashes[name].take(a), hashes[name].take(b)) for name in resolved.algorithms]
     columns = [a, b, pa.array([0] * len(listed), pa.uint8()), *distances, pa.nulls(len(listed), pa.float32())]
+    columns.append(pa.array([0] * len(listed), pa.uint8()))
     return pa.concat_tables([near, pa.table(columns, schema=near.schema)]), len(near)
 
 

@@ -1,5 +1,5 @@
 """Verification: thumbnails in, similarity out."""
 
-from dedup.verify.gradients import similarities
+from dedup.verify.similarity import Verified, similarities, verified
 
-__all__ = ["similarities"]
+__all__ = ["Verified", "similarities", "verified"]
