@@ -35,6 +35,29 @@ def fourth_roots(grey: Any, out: Any) -> None:
 
 
 @compiled_rounded
+def softened(grey: Any, share: float, work: Any, out: Any) -> None:
+    """A little blur: each pixel gives `share` to each neighbour, along rows and then along columns."""
+    n = grey.shape[0]
+    part, rest = np.float32(share), np.float32(1.0 - 2.0 * share)
+    for y in range(n):
+        for x in range(n):
+            beside = np.float32(grey[y, max(x - 1, 0)]) + np.float32(grey[y, min(x + 1, n - 1)])
+            work[y, x] = rest * np.float32(grey[y, x]) + part * beside
+    for y in range(n):
+        for x in range(n):
+            out[y, x] = rest * work[y, x] + part * (work[max(y - 1, 0), x] + work[min(y + 1, n - 1), x])
+
+
+@compiled_rounded
+def without_rim(inside: Any) -> None:
+    """The two outermost pixels are out: there, what is inside a frame is mixed with the frame."""
+    n = inside.shape[0]
+    for x in range(n):
+        for k in (0, 1, n - 2, n - 1):
+            inside[k, x] = inside[x, k] = np.float32(0.0)
+
+
+@compiled_rounded
 def _weights(t: Any, out: Any) -> None:
     """Of four neighbours for a place t after the second: Catmull-Rom (Keys 1981)."""
     half = np.float32(0.5)
@@ -79,7 +102,7 @@ def grey_laid_over(grey: Any, by: Any, out: Any, inside: Any) -> None:
 
 @compiled
 def agreement(one: Any, two: Any, inside: Any) -> Any:
-    """Mean of three: correlation of all, of all but the worst eighth of the blocks, and of the block below which 30 % lie.
+    """Mean of three correlations: of all, of all but the worst eighth of the blocks, of the block below which 30 % lie.
 
     `inside` is that of the pixels: a gradient counts where all four of its pixels are inside.
     """
@@ -103,7 +126,7 @@ def agreement(one: Any, two: Any, inside: Any) -> Any:
 
 @compiled
 def _lower_block(product: Any, energy: Any, other: Any) -> Any:
-    """(correlation of the block below which `_LOWER` of the structure lies, number of blocks that hold the structure)."""
+    """Correlation of the block below which `_LOWER` of the structure lies, and how many blocks hold the structure."""
     gain = (energy.sum() + _NOTHING) / (other.sum() + _NOTHING)
     weight = np.sqrt(np.maximum(energy, other * gain))
     floor = 1e-3 * energy.sum() * other.sum() / _BLOCKS**4 + _NOTHING  # blocks without structure agree in nothing

@@ -22,7 +22,7 @@ _MAX_SHIFT: Final = 0.25
 def prepared(one: Any, descent: Any, inverse: Any) -> None:
     """What a step needs of the first picture.
 
-    `descent`, (6, 2, n, n): how its gradients change with each of the six numbers. `inverse`, (6, 6): the inverse of the
+    `descent`, (6, 2, n, n): how its gradients change with each of the six numbers. `inverse`, (6, 6): that of the
     damped Hessian; shears are rare and damped most.
     """
     n = one.shape[1]

@@ -108,7 +108,9 @@ def _verified(
 
 
 def _keys(rows: pa.Table) -> NDArray[np.uint64]:
-    return (rows["a"].to_numpy().astype(np.uint64) << np.uint64(32)) | rows["b"].to_numpy().astype(np.uint64)
+    a, b = (rows[name].to_numpy().astype(np.uint64) for name in ("a", "b"))
+    keys: NDArray[np.uint64] = (a << np.uint64(32)) | b
+    return keys
 
 
 def _in_order(rows: pa.Table) -> pa.Table:

@@ -1,7 +1,7 @@
-"""Kernels: frames round a picture, seen on its thumbnail: bars of one colour along two opposite sides or all four.
+"""Frames round a picture, seen on its thumbnail: bars of one colour along two opposite sides or all four.
 
-A frame moves and shrinks what is inside, which no code stands. A plain background is no frame: at its inner edge most of
-the line must change at once, as it does where a picture ends.
+A frame moves and shrinks what is inside, which no code stands. A plain background is no frame: at its inner edge most
+of the line must change at once, as it does where a picture ends.
 """
 
 from typing import Any, Final
@@ -44,7 +44,7 @@ def _plain(line: Any, colour: float) -> bool:
 
 @compiled
 def _width(grey: Any, side: int, lines: Any) -> Any:
-    """(pixels of the bar along a side, its colour); 0 where there is none. The last pixel may be part bar, part picture."""
+    """Pixels of the bar along a side, 0 where there is none, and its colour. The last pixel may be partly picture."""
     n = grey.shape[0]
     _line(grey, side, 0, lines[0])
     colour = np.median(lines[0])

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from dedup.compiled import compiled, compiled_rounded
 from dedup.tables import THUMBNAIL_SIDE
-from dedup.verify.agreement import agreement, fourth_roots, grey_laid_over
+from dedup.verify.agreement import agreement, fourth_roots, grey_laid_over, softened, without_rim
 from dedup.verify.alignment import best_start, correlation, prepared, refined
 from dedup.verify.features import blurred, gradients, halved, oriented
 
@@ -22,13 +22,16 @@ _PAIRS_PER_TASK: Final = 8_192
 _DECIMALS: Final = 4  # more would only show the rounding of different processors
 
 _MIN_LYING: Final = 0.1  # correlation at 16 × 16 as they lie, below which nothing is aligned
-_MIN_STARTED: Final = 0.45  # after two steps and from other scales, below which no more steps are made
+_MIN_STARTED: Final = 0.4  # after two steps, below which no other scale is tried
 _MIN_COARSE: Final = 0.65  # aligned at 16 × 16, below which 32 × 32 is not looked at
 _ENOUGH: Final = 0.9  # after two steps, above which no other scale is tried
 _COARSE_STEPS: Final = (2, 3)
 _FINE_STEPS: Final = 3
 _COARSE_GAIN: Final = 0.005  # a step that gains less is the last
 _FINE_GAIN: Final = 0.002
+
+_OF_WHOLE: Final = 0.12  # how much a picture is softened to be as soft as the inside of a frame, which was enlarged,
+_OF_VIEW: Final = 0.03  # and the inside itself: part of each neighbour
 
 _SCALES: Final = ((0.89, 0.89), (1.12, 1.12), (0.89, 1.0), (1.0, 0.89), (1.12, 1.0), (1.0, 1.12))
 STARTS: Final = np.array([[x, 0.0, 0.0, y, 0.0, 0.0] for x, y in _SCALES])
@@ -41,7 +44,7 @@ class Verified:
 
     similarity: NDArray[np.float32]
     n_lying: int  # agreed as they lie, so that an alignment was tried
-    n_started: int  # agreed after it, or from another scale
+    n_started: int  # agreed after two steps, so that other scales were tried
     n_fine: int  # were aligned and compared at 32 × 32
 
 
@@ -87,6 +90,7 @@ def _compare(thumbnails: Any, others: Any, one: Any, two: Any, turns: Any, start
     coarse_descent, coarse_inverse = np.empty((6, 2, h - 1, h - 1), np.float32), np.empty((6, 6))
     fine_descent, fine_inverse = np.empty((6, 2, n - 1, n - 1), np.float32), np.empty((6, 6))
     coarse_room, fine_room = _room(h - 1), _room(n - 1)
+    of_view = np.empty((2, 2, n - 1, n - 1), np.float32)
     everywhere = np.ones((h - 1, h - 1), np.float32)
     by, trial = np.zeros(6), np.zeros(6)
     before = coarse_of = fine_of = np.int64(-1)
@@ -120,11 +124,11 @@ def _compare(thumbnails: Any, others: Any, one: Any, two: Any, turns: Any, start
             coarse[0], coarse_descent, coarse_inverse, coarse[1], by, _COARSE_STEPS[0], _COARSE_GAIN, coarse_room
         )
         if found < _ENOUGH:
-            started = best_start(coarse[0], coarse[1], starts, -1.0, trial, coarse_room)
-            out[k] = max(started, found)
-            if out[k] < _MIN_STARTED:
+            out[k] = found
+            if found < _MIN_STARTED:
                 continue
             counts[1] += 1
+            best_start(coarse[0], coarse[1], starts, -1.0, trial, coarse_room)
             again = refined(
                 coarse[0], coarse_descent, coarse_inverse, coarse[1], trial, _COARSE_STEPS[1], _COARSE_GAIN, coarse_room
             )
@@ -145,6 +149,15 @@ def _compare(thumbnails: Any, others: Any, one: Any, two: Any, turns: Any, start
         gradients(smooth, fine[1])
         refined(fine[0], fine_descent, fine_inverse, fine[1], by, _FINE_STEPS, _FINE_GAIN, fine_room)
         grey_laid_over(grey, by, laid, inside)
+        if a >= n_thumbnails or b >= n_thumbnails:
+            without_rim(inside)
+            first = thumbnails[a] if a < n_thumbnails else others[a - n_thumbnails]
+            softened(first, _OF_WHOLE if a < n_thumbnails else _OF_VIEW, work, smooth)
+            fourth_roots(smooth, of_view[0])
+            softened(laid, _OF_WHOLE if b < n_thumbnails else _OF_VIEW, work, smooth)
+            fourth_roots(smooth, of_view[1])
+            out[k] = agreement(of_view[0], of_view[1], inside)
+            continue
         fourth_roots(laid, sharp[1])
         out[k] = agreement(sharp[0], sharp[1], inside)
 
