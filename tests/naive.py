@@ -150,6 +150,7 @@ class World:
                 "distance_dhash": pa.array([row[2] for row in rows], pa.uint16()),
                 "distance_phash": pa.array([row[3] for row in rows], pa.uint16()),
                 "similarity": pa.array([row[4] for row in rows], pa.float32()),
+                "unframed": pa.array([0] * len(rows), pa.uint8()),
             }
         )
 

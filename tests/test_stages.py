@@ -154,7 +154,15 @@ class TestCandidates:
         table = pa.concat_tables(candidates(hashes, resolved(64, 64, method="pixels"), limit=10, threads=1))
 
         assert len(table) == 0
-        assert ["a", "b", "transform", "distance_dhash", "distance_phash", "similarity"] == table.column_names
+        assert [
+            "a",
+            "b",
+            "transform",
+            "distance_dhash",
+            "distance_phash",
+            "similarity",
+            "unframed",
+        ] == table.column_names
 
     def test_the_limit(self) -> None:
         """As many candidates as the limit are given, one more is an error that names the limit."""
@@ -194,6 +202,7 @@ def near_table(*pairs_: tuple[int, int, int, int, float | None]) -> pa.Table:
             "distance_dhash": pa.array(dhash, pa.uint16()),
             "distance_phash": pa.array(phash, pa.uint16()),
             "similarity": pa.array(similarity, pa.float32()),
+            "unframed": pa.array([0] * len(a), pa.uint8()),
         }
     )
 
@@ -247,7 +256,7 @@ class TestPairs:
         expected = {
             "a": 0, "b": 1, "id_a": "a", "id_b": "b", "split_a": "train", "split_b": "test", "label_a": "cat",
             "label_b": "dog", "kind": "near", "transform": "identity", "distance_dhash": 3, "distance_phash": 4,
-            "similarity": 0.96875, "colour_differs": None, "label_conflict": True,
+            "similarity": 0.96875, "unframed": None, "colour_differs": None, "label_conflict": True,
         }  # fmt: skip
 
         assert [expected] == table.to_pylist()
