@@ -116,7 +116,10 @@ def _radius(run_folder: Path, stored: Config, resolved: Resolved, config: Config
         distances: dict[str, int] = folder.read_json(summary)["resolved"]["max_distance"]
         return distances
     refuse_other_hashes(tables.spec_of(loaded["candidates"]), specs(config, resolved)["candidates"])
-    return radius(loaded["hashes"], resolved, threads=search_threads(config))
+    hashes = loaded["hashes"]
+    if "thumbnail" not in hashes.column_names and resolved.method != "none":  # frames are seen on them
+        hashes = tables.read(run_folder, "hashes")
+    return radius(hashes, resolved, threads=search_threads(config))
 
 
 def reopen(result: Run) -> None:

@@ -129,8 +129,9 @@ def _lower_block(product: Any, energy: Any, other: Any) -> Any:
     """Correlation of the block below which `_LOWER` of the structure lies, and how many blocks hold the structure."""
     gain = (energy.sum() + _NOTHING) / (other.sum() + _NOTHING)
     weight = np.sqrt(np.maximum(energy, other * gain))
-    floor = 1e-3 * energy.sum() * other.sum() / _BLOCKS**4 + _NOTHING  # blocks without structure agree in nothing
-    agree = product / np.sqrt(energy * other + floor)
+    # Blocks with next to no structure in one of the two agree in nothing.
+    least = 0.01 * energy.sum() / _BLOCKS**2 + _NOTHING
+    agree = np.where(np.minimum(energy, other * gain) > least, product / np.sqrt(energy * other + _NOTHING**2), 0.0)
     spread = weight.sum() ** 2 / ((weight**2).sum() + _NOTHING)
     so_far = 0.0
     for k in np.argsort(agree, kind="mergesort"):
