@@ -49,7 +49,7 @@ class Verified:
 
 
 @compiled
-def _comes_after(one: Any, two: Any) -> bool:
+def comes_after(one: Any, two: Any) -> bool:
     """The order in which two thumbnails are compared, so that it does not depend on which is named first."""
     for y in range(one.shape[0]):
         for x in range(one.shape[1]):
@@ -65,7 +65,7 @@ def _ordered(thumbnails: Any, others: Any, a: Any, b: Any, turns: Any, inverse: 
     for k in range(len(a)):
         one = thumbnails[a[k]] if a[k] < n else others[a[k] - n]
         two = thumbnails[b[k]] if b[k] < n else others[b[k] - n]
-        if _comes_after(one, two):
+        if comes_after(one, two):
             out[0, k], out[1, k], turned[k] = b[k], a[k], inverse[turns[k]]
         else:
             out[0, k], out[1, k], turned[k] = a[k], b[k], turns[k]

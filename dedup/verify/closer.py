@@ -1,0 +1,111 @@
+"""Similarity at a higher resolution: whether two pictures are the same, or of the same scene.
+
+Two frames of a burst, a stereo pair or two products of one catalogue agree at 32 × 32; what moved or differs shows in
+the detail. The pictures are aligned from coarse to fine and then compared as thumbnails are.
+"""
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dedup.compiled import compiled_rounded
+from dedup.verify.agreement import agreement, fourth_roots, grey_laid_over
+from dedup.verify.alignment import best_start, prepared, refined
+from dedup.verify.features import blurred, gradients, halved, oriented
+from dedup.verify.similarity import INVERSE, STARTS, comes_after
+
+CLOSE_SIDE: Final = 128  # pixels
+_STEPS: Final = (5, 5, 5, 5)  # at 16, 32, 64 and 128
+_GAIN: Final = 0.0005  # a step that gains less is the last of its size
+_PAIRS_PER_TASK: Final = 32
+_DECIMALS: Final = 4
+
+
+@compiled_rounded
+def _pyramid(grey: Any) -> Any:
+    """The picture at 128, 64, 32 and 16 pixels."""
+    levels = [grey.astype(np.float32)]
+    for k in range(3):
+        half = levels[k].shape[0] // 2
+        smaller = np.empty((half, half), np.float32)
+        halved(levels[k], smaller)
+        levels.append(smaller)
+    return levels
+
+
+@compiled_rounded
+def _gradients_of(grey: Any) -> Any:
+    work, smooth = np.empty(grey.shape, np.float32), np.empty(grey.shape, np.float32)
+    blurred(grey, work, smooth)
+    out = np.empty((2, grey.shape[0] - 1, grey.shape[0] - 1), np.float32)
+    gradients(smooth, out)
+    return out
+
+
+@compiled_rounded
+def _close(one: Any, two: Any, starts: Any, last: int) -> Any:
+    """Agreement at 128 >> `last` pixels, of pictures aligned from 16 pixels on."""
+    ones, twos = _pyramid(one), _pyramid(two)
+    by, same = np.zeros(6), np.zeros(6)
+    same[0] = same[3] = 1.0
+    for k in range(3, last - 1, -1):
+        left, right = _gradients_of(ones[k]), _gradients_of(twos[k])
+        n = left.shape[1]
+        descent, inverse = np.empty((6, 2, n, n), np.float32), np.empty((6, 6))
+        prepared(left, descent, inverse)
+        room = (np.empty((2, n, n), np.float32), np.empty((n, n), np.float32), np.zeros(3), np.zeros(6), np.zeros(6))
+        if k == 3:
+            by[:] = same
+            found = refined(left, descent, inverse, right, by, _STEPS[0], _GAIN, room)
+            other = np.zeros(6)
+            best_start(left, right, starts, -1.0, other, room)
+            again = refined(left, descent, inverse, right, other, _STEPS[0], _GAIN, room)
+            if again > found:
+                by[:] = other
+        else:
+            refined(left, descent, inverse, right, by, _STEPS[3 - k], _GAIN, room)
+    n = ones[last].shape[0]
+    laid, inside = np.empty((n, n), np.float32), np.empty((n, n), np.float32)
+    grey_laid_over(twos[last], by, laid, inside)
+    left, right = np.empty((2, n - 1, n - 1), np.float32), np.empty((2, n - 1, n - 1), np.float32)
+    fourth_roots(ones[last], left)
+    fourth_roots(laid, right)
+    return agreement(left, right, inside)
+
+
+@compiled_rounded
+def _compare(greys: Any, levels: Any, a: Any, b: Any, turns: Any, inverse: Any, starts: Any, out: Any) -> None:
+    turned = np.empty(greys.shape[1:], np.uint8)
+    for k in range(len(a)):
+        one, two, turn = a[k], b[k], turns[k]
+        if comes_after(greys[one], greys[two]):
+            one, two, turn = two, one, inverse[turn]
+        oriented(greys[two], turn, turned)
+        out[k] = _close(greys[one], turned, starts, max(levels[one], levels[two]))
+
+
+def close_similarities(
+    greys: NDArray[np.uint8],
+    levels: NDArray[np.int64],
+    a: NDArray[np.int64],
+    b: NDArray[np.int64],
+    transforms: NDArray[np.uint8],
+    *,
+    threads: int = 1,
+) -> NDArray[np.float32]:
+    """Similarity of greys a[k] and b[k], in [0, 1], symmetric, rounded to four decimals; some milliseconds a pair.
+
+    `greys`: uint8, shape (n, 128, 128). `levels`: 0 for a picture that has so many pixels, 1 for one that has half as
+    many on a side; two are compared at the size of the smaller.
+    """
+    out = np.zeros(len(a), np.float64)
+    with ThreadPoolExecutor(threads) as pool:
+        parts = [slice(start, start + _PAIRS_PER_TASK) for start in range(0, len(a), _PAIRS_PER_TASK)]
+        tasks = [
+            pool.submit(_compare, greys, levels, a[p], b[p], transforms[p], INVERSE, STARTS, out[p]) for p in parts
+        ]
+        for task in tasks:
+            task.result()
+    return np.round(np.clip(out, 0.0, 1.0), _DECIMALS).astype(np.float32)
