@@ -191,6 +191,8 @@ class _Search:
         self._framed = known.candidates.filter(pc.invert(as_they_stand))
         self._keys = _keys(standing["a"].to_numpy(), standing["b"].to_numpy())
         self._similarity = standing["similarity"].to_numpy()
+        self._close = standing["close_similarity"].to_numpy()
+        self._first_of_run = graph.representatives(known.hashes["pixel_digest"])
 
     def with_held_out(self, held_out: NDArray[np.bool_]) -> Iterator[pa.Table]:
         """Candidates of which one picture is in a held-out split; all, where turned pictures are searched."""
@@ -199,7 +201,8 @@ class _Search:
             return
         if turns(self._resolved):
             table = self._measured.append_column("thumbnail", self._all_thumbnails())
-            yield from candidates(table, self._resolved, limit=self._limit, threads=self._threads)
+            for part in candidates(table, self._resolved, limit=self._limit, threads=self._threads):
+                yield self._looked_at(part)
             return
         outside, inside = self._sides(held_out)
         yield from self._joined(inside, outside)
@@ -217,8 +220,7 @@ class _Search:
         """What the run found without frames, of which some or none is `inside`, in the numbers of what was written."""
         if len(self._framed) == 0:
             return self._schema.empty_table()
-        known = self._known.hashes
-        first_of_run = graph.representatives(known["pixel_digest"])
+        known, first_of_run = self._known.hashes, self._first_of_run
         there = np.flatnonzero(self._of_run < len(known))
         place = np.full(len(known), -1, np.int64)
         place[first_of_run[self._of_run[there]]] = self._first[there]
@@ -228,7 +230,7 @@ class _Search:
         one, two = one[enough], two[enough]
         views = rows["unframed"].to_numpy()
         views = np.where((one > two) & (views != tables.BOTH), tables.BOTH - views, views).astype(np.uint8)
-        columns = [np.minimum(one, two), np.maximum(one, two), *rows.columns[2:-1], views]
+        columns = [np.minimum(one, two), np.maximum(one, two), *rows.columns[2:-3], views, *rows.columns[-2:]]
         return pa.table(columns, schema=self._schema)
 
     def _sides(self, held_out: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -268,16 +270,13 @@ class _Search:
             arrays = [a, b, np.zeros(len(a), np.uint8), *part.distances]
             found = pa.array(similarity[enough], mask=np.isnan(similarity[enough]))
             views = np.zeros(len(found), np.uint8)
-            yield pa.table([*(array[enough] for array in arrays), found, views], schema=self._schema)
+            columns = [*(array[enough] for array in arrays), found, views, *tables.not_looked_at(len(found))]
+            yield self._looked_at(pa.table(columns, schema=self._schema))
 
     def _similarities(self, a: NDArray[np.int64], b: NDArray[np.int64]) -> NDArray[np.float32]:
         """What the run found, and for pairs that it did not verify the same from the stored thumbnails."""
+        found = self._known_of(a, b, self._similarity)
         a, b = self._of_run[a], self._of_run[b]
-        keys = _keys(np.minimum(a, b), np.maximum(a, b))
-        found = np.full(len(keys), np.nan, np.float32)
-        if len(self._keys):
-            at = np.minimum(np.searchsorted(self._keys, keys), len(self._keys) - 1)
-            found = np.where(self._keys[at] == keys, self._similarity[at], np.float32(np.nan))
         rest = np.flatnonzero(np.isnan(found))
         for start in range(0, len(rest), _PAIRS_AT_ONCE):
             rows = rest[start : start + _PAIRS_AT_ONCE]
@@ -287,6 +286,26 @@ class _Search:
             left, right = places[: len(rows)].astype(np.int64), places[len(rows) :].astype(np.int64)
             found[rows] = similarities(thumbnails, left, right, threads=self._threads)
         return found
+
+    def _known_of(self, a: NDArray[np.int64], b: NDArray[np.int64], values: NDArray[np.float32]) -> NDArray[np.float32]:
+        """What the run found for the same two pictures, as they stand; NaN where it found nothing."""
+        known = len(self._first_of_run)
+        one, two = (
+            np.where(of < known, self._first_of_run[np.minimum(of, known - 1)], of)
+            for of in (self._of_run[a], self._of_run[b])
+        )
+        keys = _keys(np.minimum(one, two), np.maximum(one, two))
+        if len(self._keys) == 0:
+            return np.full(len(keys), np.nan, np.float32)
+        at = np.minimum(np.searchsorted(self._keys, keys), len(self._keys) - 1)
+        return np.where(self._keys[at] == keys, values[at], np.float32(np.nan))
+
+    def _looked_at(self, part: pa.Table) -> pa.Table:
+        """With what the run's second look found. A pair that it did not look at stays one: it may leak."""
+        close = self._known_of(part["a"].to_numpy(), part["b"].to_numpy(), self._close)
+        close[part["unframed"].to_numpy() != 0] = np.nan
+        at = part.schema.get_field_index("close_similarity")
+        return part.set_column(at, part.schema.field(at), pa.array(close, mask=np.isnan(close)))
 
 
 def _keys(a: NDArray[np.int64], b: NDArray[np.int64]) -> NDArray[np.uint64]:

@@ -41,11 +41,19 @@ def specs(config: Config, resolved: Resolved) -> dict[str, dict[str, Any]]:
         "orientations": resolved.orientations,
     }
     of_hashes = hash_spec
-    of_candidates = {"hash": hash_spec, "search": search, "verify": {"method": resolved.method}}
+    of_candidates = {
+        "hash": hash_spec,
+        "search": search,
+        "verify": {"method": resolved.method, "second_look": resolved.second_look},
+    }
     judged = {name: digest for name, digest in resolved.lists.items() if name != "prefer_list"}
     of_pairs = {
         **of_candidates,
-        "verify": {"method": resolved.method, "min_similarity": resolved.min_similarity},
+        "verify": {
+            **of_candidates["verify"],
+            "min_similarity": resolved.min_similarity,
+            "min_close_similarity": resolved.min_close_similarity,
+        },
         **({"lists": judged} if judged else {}),
     }
     with_held_out = {**of_pairs, "policy": {"held_out": list(resolved.held_out)}}

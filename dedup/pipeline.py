@@ -21,6 +21,7 @@ from dedup.output import output_folder, refuse_push, write_certified, write_repo
 from dedup.report.components import components
 from dedup.report.summary import summary
 from dedup.result import Run, search_threads, store, store_parts
+from dedup.second_look import Looks, looked, looking
 from dedup.stages.candidates import Counts, candidates, radius
 from dedup.stages.chains import chains
 from dedup.stages.decisions import decisions
@@ -84,7 +85,7 @@ def run(
             result.resolved = replace(resolved, max_distance=distances)
             done(len(table))
     with clock.stage("candidates") as done:
-        limit, counts = config.search.max_candidates, Counts()
+        limit, counts, looks = config.search.max_candidates, Counts(), Looks()
         found = candidates(
             result.hashes,
             result.resolved,
@@ -94,9 +95,13 @@ def run(
             explain=explain,
             counts=counts,
         )
+        if result.resolved.second_look:
+            found = looked(found, looking(source, row_of_sample, config), looks, threads=threads)
         store_parts(result, "candidates", found)
         if result.resolved.method != "none":
             result.info["verification"] = counts.to_dict()
+        if result.resolved.second_look:
+            result.info["second_look"] = asdict(looks)
         done(len(table))
     result.judged = judge(lists, result.manifest, result.hashes)
     return _finish(result, *_concluded(result, clock), clock)

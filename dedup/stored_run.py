@@ -143,7 +143,7 @@ def refuse_other_hashes(stored: Mapping[str, Any], asked: Mapping[str, Any]) -> 
         for section, key, value in [
             *(("hash", key, value) for key, value in asked["hash"].items() if key != "transforms"),
             ("search", "orientations", asked["search"]["orientations"]),
-            ("verify", "method", asked["verify"]["method"]),
+            *(("verify", key, value) for key, value in asked["verify"].items()),
         ]
         if stored[section][key] != value
     ]

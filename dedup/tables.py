@@ -109,8 +109,15 @@ def candidates_schema(algorithms: Sequence[str]) -> pa.Schema:
             *(pa.field(distance_column(name), pa.uint16(), nullable=False) for name in algorithms),
             pa.field("similarity", pa.float32()),
             pa.field("unframed", pa.uint8(), nullable=False),
+            pa.field("close_similarity", pa.float32()),
+            pa.field("colour_differs", pa.bool_()),
         ]
     )
+
+
+def not_looked_at(n: int) -> list[pa.Array]:
+    """The last columns of `candidates` before the second look: null, n times."""
+    return [pa.nulls(n, pa.float32()), pa.nulls(n, pa.bool_())]
 
 
 def pairs_schema(algorithms: Sequence[str]) -> pa.Schema:
@@ -130,6 +137,7 @@ def pairs_schema(algorithms: Sequence[str]) -> pa.Schema:
             *(pa.field(distance_column(name), pa.uint16(), nullable=False) for name in algorithms),
             pa.field("similarity", pa.float32()),
             pa.field("unframed", pa.string()),
+            pa.field("close_similarity", pa.float32()),
             pa.field("colour_differs", pa.bool_()),
             pa.field("label_conflict", pa.bool_(), nullable=False),
         ]

@@ -14,8 +14,11 @@ AUTO_CAP_PER_64_BITS: Final = 16
 Why 16 stands in docs/calibration.md: beyond it edited copies hardly come in any more, and chance does.
 """
 
-AUTO_MIN_SIMILARITY: Final = 0.88
+AUTO_MIN_SIMILARITY: Final = 0.87
 """What `verify.min_similarity: auto` means; where it comes from stands in docs/verification.md."""
+
+AUTO_MIN_CLOSE_SIMILARITY: Final = 0.6
+"""What `verify.min_close_similarity: auto` means: below it, two pictures are of the same scene only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,8 @@ class Resolved:
     leakage: str
     duplicates: str
     unreadable: str
+    second_look: bool = False
+    min_close_similarity: float | None = None  # 0..1, inclusive, where there was a second look
     max_candidates: int = 10_000_000  # the budget that `auto` fills, and the limit of a search
     references: tuple[str, ...] = ()  # splits of reference sets, sorted: held out, and never altered
     max_moved: float | None = None  # share of a split that regroup may move elsewhere, inclusive
@@ -61,6 +66,7 @@ def resolve(config: Config, splits: Iterable[str | None]) -> Resolved:
     per_algorithm = distance if isinstance(distance, dict) else dict.fromkeys(config.hash.algorithms, distance)
     similarity = config.verify.min_similarity
     verified = config.verify.method == "pixels"
+    close = config.verify.min_close_similarity
     if config.policy.held_out is not None:
         held_out = {normal_split(name) or name for name in config.policy.held_out} | references
         if unknown := held_out - present:
@@ -84,6 +90,8 @@ def resolve(config: Config, splits: Iterable[str | None]) -> Resolved:
         orientations=config.search.orientations,
         method=config.verify.method,
         min_similarity=(AUTO_MIN_SIMILARITY if similarity == "auto" else float(similarity)) if verified else None,
+        second_look=verified and config.verify.second_look,
+        min_close_similarity=(AUTO_MIN_CLOSE_SIMILARITY if close == "auto" else float(close)) if verified else None,
         held_out=tuple(sorted(held_out)),
         leakage=config.policy.leakage,
         duplicates=config.policy.duplicates,

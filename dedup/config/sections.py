@@ -52,6 +52,8 @@ class VerifyConfig(Section):
 
     method: Annotated[Literal["pixels", "none"], one_of("verify.method", "pixels", "none")] = "pixels"
     min_similarity: Annotated[Literal["auto"] | float, BeforeValidator(as_similarity)] = "auto"
+    second_look: bool = True
+    min_close_similarity: Annotated[Literal["auto"] | float, BeforeValidator(as_similarity)] = "auto"
 
 
 class PolicyConfig(Section):

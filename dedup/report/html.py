@@ -41,6 +41,7 @@ MAX_TEXT: Final = 300  # characters of an id, a label or a detail
 MAX_SPLITS: Final = 30  # rows of the tables by split
 MAX_PICTURE_BYTES: Final = 13_000_000  # 17 MB as base64: the page stays below 20 MB
 ALLOWED: Final = "no duplicates by policy.allow_list"
+SAME_SCENE: Final = "the same scene, not the same picture"
 _SIDE: Final = 224  # pixels
 _READ_AT_ONCE: Final = 32
 
@@ -185,7 +186,8 @@ def _rejected(stored: Mapping[str, pa.Table], resolved: Mapping[str, Any]) -> li
     for row in candidates.take(pa.array(order[similarity[order] >= 0])).to_pylist():
         a, b = labels[row["a"]].as_py(), labels[row["b"]].as_py()
         named = {**row, "kind": "near", "transform": tables.TRANSFORMS[row["transform"]]}
-        facts = pair_facts(named) + (f" · {ALLOWED}" if _within(row, resolved) else "")
+        why = ALLOWED if _within(row, resolved) else SAME_SCENE if _same_scene(row, resolved) else None
+        facts = pair_facts(named) + (f" · {why}" if why else "")
         outlines.append(((row["a"], row["b"]), facts, None not in (a, b) and a != b, 0))
     return outlines
 
@@ -194,7 +196,15 @@ def _within(candidate: Mapping[str, Any], resolved: Mapping[str, Any]) -> bool:
     """Whether a candidate keeps all thresholds, so that only a list can have rejected it."""
     near = [candidate[tables.distance_column(name)] <= limit for name, limit in resolved["max_distance"].items()]
     similar = resolved["min_similarity"] is None or candidate["similarity"] >= np.float32(resolved["min_similarity"])
-    return bool(similar and (any(near) if resolved["combine"] == "any" else all(near)))
+    near_enough = any(near) if resolved["combine"] == "any" else all(near)
+    return bool(similar and near_enough and not _same_scene(candidate, resolved))
+
+
+def _same_scene(candidate: Mapping[str, Any], resolved: Mapping[str, Any]) -> bool:
+    """Whether the thumbnails are similar enough, and the pictures, seen closely, are not."""
+    close, least = candidate["close_similarity"], resolved["min_close_similarity"]
+    similar = resolved["min_similarity"] is None or candidate["similarity"] >= np.float32(resolved["min_similarity"])
+    return bool(similar and None not in (close, least) and close < np.float32(least))
 
 
 def _chains(stored: Mapping[str, pa.Table]) -> list[dict[str, Any]]:

@@ -93,4 +93,6 @@ def pair_facts(row: Mapping[str, Any]) -> str:
     if row["kind"] == "near":
         parts += distances
         parts += [] if row["similarity"] is None else [f"similarity {row['similarity']:.3f}"]
+        parts += [f"{row['close_similarity']:.3f} seen closely"] if row.get("close_similarity") is not None else []
+        parts += ["other colours"] if row.get("colour_differs") else []
     return " · ".join(parts)

@@ -237,7 +237,8 @@ def _as_they_stand(
         if thumbnails is not None:
             found, similarity = _verified(part, codes, thumbnails, samples, resolved, threads, counts)
         arrays = [samples[found.a], samples[found.b], found.transform, *found.distances.values()]
-        yield pa.table([*arrays, similarity, np.zeros(len(found.a), np.uint8)], schema=schema)
+        n = len(found.a)
+        yield pa.table([*arrays, similarity, np.zeros(n, np.uint8), *tables.not_looked_at(n)], schema=schema)
 
 
 def _verified(

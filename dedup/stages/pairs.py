@@ -57,7 +57,8 @@ def pairs(
         **distances,
         "similarity": pa.array(similarity, mask=np.isnan(similarity)),
         "unframed": pa.array(tables.UNFRAMED, pa.string()).take(pa.array(views)),
-        "colour_differs": pa.nulls(len(a), pa.bool_()),
+        "close_similarity": pa.chunked_array([*near["close_similarity"].chunks, pa.nulls(n_same, pa.float32())]),
+        "colour_differs": pa.chunked_array([*near["colour_differs"].chunks, pa.nulls(n_same, pa.bool_())]),
         "label_conflict": conflict,
     }
     table = pa.table(list(columns.values()), schema=tables.pairs_schema(resolved.algorithms))
@@ -65,7 +66,7 @@ def pairs(
 
 
 def _accepted(candidates: pa.Table, resolved: Resolved) -> pa.Table:
-    """Candidates within the distances and of at least the similarity asked for."""
+    """Candidates within the distances and of at least the similarities asked for."""
     within = [
         pc.less_equal(candidates[tables.distance_column(name)], pa.scalar(distance, pa.uint16()))
         for name, distance in resolved.max_distance.items()
@@ -76,6 +77,10 @@ def _accepted(candidates: pa.Table, resolved: Resolved) -> pa.Table:
     if resolved.min_similarity is not None:
         enough = pa.scalar(resolved.min_similarity, pa.float32())
         keep = pc.and_(keep, pc.greater_equal(candidates["similarity"], enough))
+    if resolved.min_close_similarity is not None:
+        enough = pa.scalar(resolved.min_close_similarity, pa.float32())
+        same = pc.greater_equal(candidates["close_similarity"], enough)
+        keep = pc.and_(keep, pc.fill_null(same, True))  # noqa: FBT003
     return _best_views(candidates.filter(keep))
 
 
@@ -105,7 +110,7 @@ def _judged(
     a, b = (pa.array([pair[side] for pair in listed], pa.int64()) for side in (0, 1))
     distances = [_distances(hashes[name].take(a), hashes[name].take(b)) for name in resolved.algorithms]
     columns = [a, b, pa.array([0] * len(listed), pa.uint8()), *distances, pa.nulls(len(listed), pa.float32())]
-    columns.append(pa.array([0] * len(listed), pa.uint8()))
+    columns += [pa.array([0] * len(listed), pa.uint8()), *tables.not_looked_at(len(listed))]
     return pa.concat_tables([near, pa.table(columns, schema=near.schema)]), len(near)
 
 

@@ -4,11 +4,14 @@ Two frames of a burst, a stereo pair or two products of one catalogue agree at 3
 the detail. The pictures are aligned from coarse to fine and then compared as thumbnails are.
 """
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from dedup.compiled import compiled_rounded
 from dedup.verify.agreement import agreement, fourth_roots, grey_laid_over
@@ -17,10 +20,24 @@ from dedup.verify.features import blurred, gradients, halved, oriented
 from dedup.verify.similarity import INVERSE, STARTS, comes_after
 
 CLOSE_SIDE: Final = 128  # pixels
-_STEPS: Final = (5, 5, 5, 5)  # at 16, 32, 64 and 128
+COLOUR_SIDE: Final = 16
+_STEPS: Final = 5  # at each size
 _GAIN: Final = 0.0005  # a step that gains less is the last of its size
 _PAIRS_PER_TASK: Final = 32
 _DECIMALS: Final = 4
+_MIN_CHROMA: Final = 10.0  # levels of 256; JPEG and crops stay below 4
+
+_TURNED: Final[tuple[Callable[[NDArray[np.uint8]], NDArray[np.uint8]], ...]] = (
+    lambda v: v,
+    lambda v: v[:, ::-1],
+    lambda v: v[::-1],
+    lambda v: v[::-1, ::-1],
+    lambda v: v.swapaxes(0, 1),
+    lambda v: v.swapaxes(0, 1)[::-1],
+    lambda v: v.swapaxes(0, 1)[::-1, ::-1],
+    lambda v: v.swapaxes(0, 1)[:, ::-1],
+)
+"""Small pictures of any channels in the orientations of `tables.TRANSFORMS`, in that order."""
 
 
 @compiled_rounded
@@ -45,12 +62,12 @@ def _gradients_of(grey: Any) -> Any:
 
 
 @compiled_rounded
-def _close(one: Any, two: Any, starts: Any, last: int) -> Any:
-    """Agreement at 128 >> `last` pixels, of pictures aligned from 16 pixels on."""
+def _close(one: Any, two: Any, starts: Any) -> Any:
+    """Agreement at 128 pixels, of pictures aligned from 16 pixels on."""
     ones, twos = _pyramid(one), _pyramid(two)
     by, same = np.zeros(6), np.zeros(6)
     same[0] = same[3] = 1.0
-    for k in range(3, last - 1, -1):
+    for k in range(3, -1, -1):
         left, right = _gradients_of(ones[k]), _gradients_of(twos[k])
         n = left.shape[1]
         descent, inverse = np.empty((6, 2, n, n), np.float32), np.empty((6, 6))
@@ -58,37 +75,36 @@ def _close(one: Any, two: Any, starts: Any, last: int) -> Any:
         room = (np.empty((2, n, n), np.float32), np.empty((n, n), np.float32), np.zeros(3), np.zeros(6), np.zeros(6))
         if k == 3:
             by[:] = same
-            found = refined(left, descent, inverse, right, by, _STEPS[0], _GAIN, room)
+            found = refined(left, descent, inverse, right, by, _STEPS, _GAIN, room)
             other = np.zeros(6)
             best_start(left, right, starts, -1.0, other, room)
-            again = refined(left, descent, inverse, right, other, _STEPS[0], _GAIN, room)
+            again = refined(left, descent, inverse, right, other, _STEPS, _GAIN, room)
             if again > found:
                 by[:] = other
         else:
-            refined(left, descent, inverse, right, by, _STEPS[3 - k], _GAIN, room)
-    n = ones[last].shape[0]
+            refined(left, descent, inverse, right, by, _STEPS, _GAIN, room)
+    n = ones[0].shape[0]
     laid, inside = np.empty((n, n), np.float32), np.empty((n, n), np.float32)
-    grey_laid_over(twos[last], by, laid, inside)
+    grey_laid_over(twos[0], by, laid, inside)
     left, right = np.empty((2, n - 1, n - 1), np.float32), np.empty((2, n - 1, n - 1), np.float32)
-    fourth_roots(ones[last], left)
+    fourth_roots(ones[0], left)
     fourth_roots(laid, right)
     return agreement(left, right, inside)
 
 
 @compiled_rounded
-def _compare(greys: Any, levels: Any, a: Any, b: Any, turns: Any, inverse: Any, starts: Any, out: Any) -> None:
+def _compare(greys: Any, a: Any, b: Any, turns: Any, inverse: Any, starts: Any, out: Any) -> None:
     turned = np.empty(greys.shape[1:], np.uint8)
     for k in range(len(a)):
         one, two, turn = a[k], b[k], turns[k]
         if comes_after(greys[one], greys[two]):
             one, two, turn = two, one, inverse[turn]
         oriented(greys[two], turn, turned)
-        out[k] = _close(greys[one], turned, starts, max(levels[one], levels[two]))
+        out[k] = _close(greys[one], turned, starts)
 
 
 def close_similarities(
     greys: NDArray[np.uint8],
-    levels: NDArray[np.int64],
     a: NDArray[np.int64],
     b: NDArray[np.int64],
     transforms: NDArray[np.uint8],
@@ -97,15 +113,34 @@ def close_similarities(
 ) -> NDArray[np.float32]:
     """Similarity of greys a[k] and b[k], in [0, 1], symmetric, rounded to four decimals; some milliseconds a pair.
 
-    `greys`: uint8, shape (n, 128, 128). `levels`: 0 for a picture that has so many pixels, 1 for one that has half as
-    many on a side; two are compared at the size of the smaller.
+    `greys`: uint8, shape (n, 128, 128).
     """
     out = np.zeros(len(a), np.float64)
     with ThreadPoolExecutor(threads) as pool:
         parts = [slice(start, start + _PAIRS_PER_TASK) for start in range(0, len(a), _PAIRS_PER_TASK)]
-        tasks = [
-            pool.submit(_compare, greys, levels, a[p], b[p], transforms[p], INVERSE, STARTS, out[p]) for p in parts
-        ]
+        tasks = [pool.submit(_compare, greys, a[p], b[p], transforms[p], INVERSE, STARTS, out[p]) for p in parts]
         for task in tasks:
             task.result()
     return np.round(np.clip(out, 0.0, 1.0), _DECIMALS).astype(np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class CloseView:
+    """What the second look sees of a picture."""
+
+    side: int  # pixels of the longer one
+    grey: NDArray[np.uint8]  # (128, 128)
+    chroma: NDArray[np.uint8]  # (16, 16, 2)
+
+
+def close_view(image: Image.Image) -> CloseView:
+    """A decoded picture, upright, mode L or RGB, as the second look sees it."""
+    grey = image.convert("L").resize((CLOSE_SIDE, CLOSE_SIDE), Image.Resampling.BILINEAR)
+    small = image.convert("RGB").resize((COLOUR_SIDE, COLOUR_SIDE), Image.Resampling.BOX)
+    return CloseView(max(image.size), np.asarray(grey), np.asarray(small.convert("YCbCr"))[..., 1:])
+
+
+def colours_differ(one: NDArray[np.uint8], two: NDArray[np.uint8], transform: int) -> bool:
+    """Whether the mean distance of the chroma of two pictures, the second turned first, is more than an edit leaves."""
+    away = one.astype(np.float64) - _TURNED[transform](two)
+    return bool(np.sqrt((away**2).sum(axis=-1)).mean() > _MIN_CHROMA)

@@ -79,7 +79,8 @@ def _rows(
     unframed = np.where(is_view, tables.BOTH, np.where(swapped, tables.FIRST, tables.SECOND)).astype(np.uint8)
     keep = a != b
     arrays = [a, b, transform, *distances, np.zeros(len(a), np.float32), unframed]
-    return pa.table([array[keep] for array in arrays], schema=tables.candidates_schema(resolved.algorithms))
+    columns = [*(array[keep] for array in arrays), *tables.not_looked_at(int(keep.sum()))]
+    return pa.table(columns, schema=tables.candidates_schema(resolved.algorithms))
 
 
 def _nearest(rows: pa.Table, resolved: Resolved) -> pa.Table:

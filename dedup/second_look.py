@@ -1,0 +1,142 @@
+"""The second look: candidates that thumbnails find similar are decoded again, at a higher size, there and only there.
+
+It says whether two pictures are the same or only of the same scene, and whether their colours differ. Its results are
+columns of `candidates`, so `decide` needs no pixels. Work for an engine: `start` and `lost` are what it calls.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from dedup.config import Config
+from dedup.engines import choose
+from dedup.formats import Source, read_bytes
+from dedup.images import Unreadable, open_picture
+from dedup.verify.closer import CLOSE_SIDE, COLOUR_SIDE, close_similarities, close_view, colours_differ
+
+WORK: Final = "dedup.second_look"
+LOOK_FROM: Final = 0.8
+"""Similarity of thumbnails from which a pair is looked at."""
+
+MAX_LOOKS: Final = 200_000
+"""Pairs of a run that are looked at, in the order of (a, b); the rest stay null and are counted."""
+
+_CERTAIN: Final = 0.97  # similarity of thumbnails from which only the colours are looked at
+_MIN_SIDE: Final = 112  # pixels: smaller pictures show no more than their thumbnails
+_READ_AT_ONCE: Final = 16  # pictures of a batch
+_FEW: Final = 64  # pictures that no process is started for
+_PAIRS_AT_ONCE: Final = 8_192  # with 17 KB for each of their pictures: 280 MB at most
+_SEEN: Final = pa.schema([("row", pa.int64()), ("side", pa.int32()), ("grey", pa.binary()), ("chroma", pa.binary())])
+
+See = Callable[[Sequence[int]], Iterator[pa.RecordBatch]]
+"""What is seen of the named samples, in the order given; `side` is null where there is no picture any more."""
+
+
+@dataclass(slots=True)
+class Looks:
+    """What the second look had to do; filled as the candidates pass."""
+
+    pairs: int = 0  # looked at
+    compared: int = 0  # of them at a higher size, the others for their colours
+    pictures: int = 0  # decoded again
+    left_out: int = 0  # pairs beyond MAX_LOOKS
+
+
+def looking(source: Source, row_of_sample: NDArray[np.int64], config: Config) -> See:
+    """What is seen of the samples of an opened source."""
+    setup = {"max_pixels": config.hash.max_pixels, "background": config.hash.background}
+
+    def read(rows: Sequence[int]) -> Iterator[pa.RecordBatch]:
+        for begin in range(0, len(rows), _READ_AT_ONCE):
+            yield from source.payload_of(rows[begin : begin + _READ_AT_ONCE])
+
+    def see(samples: Sequence[int]) -> Iterator[pa.RecordBatch]:
+        rows = [int(row_of_sample[sample]) for sample in samples]
+        workers = config.engine.workers if len(rows) > _FEW else 0
+        found = pa.Table.from_batches(
+            choose(workers, -(-len(rows) // _READ_AT_ONCE)).run(WORK, setup, read(rows)), _SEEN
+        )
+        order = pc.index_in(pa.array(rows, pa.int64()), found["row"].combine_chunks())
+        yield from found.take(order).to_batches()
+
+    return see
+
+
+def start(setup: Mapping[str, Any]) -> Callable[[pa.RecordBatch], pa.RecordBatch]:
+    """A function from PAYLOAD batches to what is seen of their pictures."""
+    return lambda batch: _seen(batch, setup)
+
+
+def lost(setup: Mapping[str, Any], batch: pa.RecordBatch, reason: str) -> pa.RecordBatch:
+    """Nothing is seen of a batch whose worker died on it."""
+    n = batch.num_rows
+    return pa.record_batch([batch["row"], *(pa.nulls(n, field.type) for field in list(_SEEN)[1:])], schema=_SEEN)
+
+
+def looked(parts: Iterator[pa.Table], see: See, looks: Looks, *, threads: int) -> Iterator[pa.Table]:
+    """The parts of `candidates` with `close_similarity` and `colour_differs` where a second look was taken.
+
+    Pictures without their frames are not looked at: the frame would be seen.
+    """
+    for part in parts:
+        similar = part["similarity"].to_numpy() >= LOOK_FROM
+        rows = np.flatnonzero(similar & (part["unframed"].to_numpy() == 0))
+        allowed = rows[: MAX_LOOKS - looks.pairs]
+        looks.left_out += len(rows) - len(allowed)
+        close, colour = np.full(len(part), np.nan, np.float32), np.full(len(part), -1, np.int8)
+        for begin in range(0, len(allowed), _PAIRS_AT_ONCE):
+            some = allowed[begin : begin + _PAIRS_AT_ONCE]
+            close[some], colour[some] = _look(part.take(pa.array(some)), see, looks, threads)
+        columns = {
+            "close_similarity": pa.array(close, mask=np.isnan(close)),
+            "colour_differs": pa.array(colour == 1, mask=colour < 0),
+        }
+        for name, column in columns.items():
+            at = part.schema.get_field_index(name)
+            part = part.set_column(at, part.schema.field(at), column)
+        yield part
+
+
+def _look(pairs: pa.Table, see: See, looks: Looks, threads: int) -> tuple[NDArray[np.float32], NDArray[np.int8]]:
+    a, b, transforms = (pairs[name].to_numpy() for name in ("a", "b", "transform"))
+    samples = np.unique(np.concatenate([a, b]))
+    seen = pa.Table.from_batches(see(samples.tolist()), _SEEN)
+    side = seen["side"].fill_null(0).to_numpy()
+    greys = _filled(seen["grey"], (CLOSE_SIDE, CLOSE_SIDE))
+    chroma = _filled(seen["chroma"], (COLOUR_SIDE, COLOUR_SIDE, 2))
+    one, two = np.searchsorted(samples, a), np.searchsorted(samples, b)
+    colour = np.full(len(pairs), -1, np.int8)
+    for k in np.flatnonzero((side[one] > 0) & (side[two] > 0)):
+        colour[k] = colours_differ(chroma[one[k]], chroma[two[k]], transforms[k])
+    close = np.full(len(pairs), np.nan, np.float32)
+    unsure = pairs["similarity"].to_numpy() < np.float32(_CERTAIN)
+    large = np.flatnonzero((np.minimum(side[one], side[two]) >= _MIN_SIDE) & unsure)
+    close[large] = close_similarities(greys, one[large], two[large], transforms[large], threads=threads)
+    looks.pairs += len(pairs)
+    looks.compared += len(large)
+    looks.pictures += len(samples)
+    return close, colour
+
+
+def _filled(column: pa.ChunkedArray, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    nothing = bytes(int(np.prod(shape)))
+    return np.frombuffer(b"".join(value or nothing for value in column.to_pylist()), np.uint8).reshape(-1, *shape)
+
+
+def _seen(batch: pa.RecordBatch, setup: Mapping[str, Any]) -> pa.RecordBatch:
+    rows: list[tuple[Any, ...]] = []
+    for row, path, stored in zip(*(batch[c].to_pylist() for c in ("row", "path", "data")), strict=True):
+        data = read_bytes(path, stored)
+        picture = data if isinstance(data, Unreadable) else open_picture(data, **setup)
+        if isinstance(picture, Unreadable):
+            rows.append((row, None, None, None))
+            continue
+        view = close_view(picture.image)
+        rows.append((row, view.side, view.grey.tobytes(), view.chroma.tobytes()))
+    columns = list(zip(*rows, strict=True))
+    return pa.record_batch([pa.array(c, f.type) for c, f in zip(columns, _SEEN, strict=True)], schema=_SEEN)
