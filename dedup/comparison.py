@@ -1,6 +1,6 @@
 """One pair explained."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,15 +9,27 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from dedup.config import ALGORITHMS, AUTO_CAP_PER_64_BITS, AUTO_MIN_SIMILARITY, PDQ_BITS, HashConfig
+from dedup.config import (
+    ALGORITHMS,
+    AUTO_CAP_PER_64_BITS,
+    AUTO_MIN_CLOSE_SIMILARITY,
+    AUTO_MIN_SIMILARITY,
+    PDQ_BITS,
+    HashConfig,
+    build,
+    resolve,
+)
 from dedup.errors import SourceError
 from dedup.formats import read_bytes
 from dedup.hashers.measure import measure
 from dedup.hashers.setup import Setup
 from dedup.hashers.thumbnail import MIN_INFORMATION
-from dedup.images import Unreadable, open_picture
-from dedup.tables import THUMBNAIL_SIDE, TRANSFORMS, code_column
+from dedup.images import Picture, Unreadable, open_picture
+from dedup.second_look import look
+from dedup.stages.candidates import candidates
+from dedup.tables import THUMBNAIL_SIDE, TRANSFORMS, UNFRAMED, code_column
 from dedup.verify import similarities
+from dedup.verify.closer import close_view, colours_differ
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +58,10 @@ class Comparison:
     distances: dict[str, int]  # bits that differ, per algorithm
     bits: int  # of each code
     similarity: float  # 0..1
+    close_similarity: float | None  # 0..1, at 128 pixels; None where a run takes no second look
+    colour_differs: bool | None  # None where one of them cannot be decoded in full
+    unframed: str | None  # a, b or both: seen without their frame they are a pair within the distance
+    unframed_similarity: float  # 0..1, then
     best_turn: str  # the orientation of b, of the seven others, in which it is most similar to a
     turned_distances: dict[str, int]  # bits, b turned so
     turned_similarity: float
@@ -57,7 +73,21 @@ class Comparison:
         """What a run with default settings calls the pair: bytes, pixels, near, or None for no pair."""
         if self.same_bytes or self.same_class:
             return "bytes" if self.same_bytes else "pixels"
-        return "near" if self._near(self.distances, self.similarity) else None
+        return "near" if (self._standing and not self.same_scene) or self._without_frame else None
+
+    @property
+    def same_scene(self) -> bool:
+        """Whether the thumbnails are similar enough for a pair, and the pictures, seen closely, are not."""
+        close = self.close_similarity
+        return self._standing and close is not None and close < AUTO_MIN_CLOSE_SIMILARITY
+
+    @property
+    def _standing(self) -> bool:
+        return self._near(self.distances, self.similarity)
+
+    @property
+    def _without_frame(self) -> bool:
+        return self.unframed is not None and self.unframed_similarity >= self.min_similarity
 
     @property
     def turned_pair(self) -> bool:
@@ -78,7 +108,11 @@ class Comparison:
             return "The same pixels in different files."
         if kind == "near":
             decoded = " Decoded in full, their pixels are the same." if self.same_pixels else ""
-            return f"Near-duplicates: similarity {self.similarity:.3f} ≥ {self.min_similarity}.{decoded}"
+            most_as_they_stand = self.similarity >= self.unframed_similarity or not self._without_frame
+            if self._standing and not self.same_scene and most_as_they_stand:
+                return f"Near-duplicates: similarity {self.similarity:.3f} ≥ {self.min_similarity}.{decoded}"
+            whose = {"a": "a without its frame", "b": "b without its frame"}.get(self.unframed or "", "without frames")
+            return f"Near-duplicates, {whose}: similarity {self.unframed_similarity:.3f} ≥ {self.min_similarity}."
         if min(self.a.information, self.b.information) < MIN_INFORMATION:
             return "No pair: one of them is blank, flat or a bare gradient, and their pixels differ."
         if self.turned_pair:
@@ -86,6 +120,11 @@ class Comparison:
             return (
                 f"A pair only with search.orientations: {setting} "
                 f"({self.best_turn}, similarity {self.turned_similarity:.3f})."
+            )
+        if self.same_scene:
+            return (
+                f"No pair: the same scene, not the same picture. Their thumbnails are {self.similarity:.3f} similar, "
+                f"seen closely they are {self.close_similarity:.3f} (< {AUTO_MIN_CLOSE_SIMILARITY})."
             )
         nearest = {name: self.distances[name] for name in HashConfig().algorithms}
         if min(nearest.values()) > self.max_distance:
@@ -117,16 +156,24 @@ def compare(a: str | Path | bytes, b: str | Path | bytes, *, bits: int = 64) -> 
     turns = np.arange(len(TRANSFORMS), dtype=np.uint8)
     alike = similarities(small, np.zeros(len(turns), np.int64), np.ones(len(turns), np.int64), turns)
     best = 1 + int(np.argmax(alike[1:]))
+    similarity = float(alike[0])
+    pictures = [_decoded(content, settings) for content in contents]
+    views = [close_view(picture.image) for picture in pictures if picture is not None]
+    unframed, unframed_similarity = _without_frames(table, bits)
     return Comparison(
         a=_side(names[0], contents[0], of_a, small[0]),
         b=_side(names[1], contents[1], of_b, small[1]),
         mode=settings.mode,
         same_bytes=of_a["file_digest"] == of_b["file_digest"],
         same_class=of_a["pixel_digest"] == of_b["pixel_digest"],
-        same_pixels=_same_pixels(contents, settings),
+        same_pixels=None not in pictures and len({of.pixel_digest for of in pictures if of is not None}) == 1,
         distances={name: _distance(of_a[name], of_b[name]) for name in algorithms},
         bits=bits,
-        similarity=float(alike[0]),
+        similarity=similarity,
+        close_similarity=look(views[0], views[1], similarity) if len(views) == 2 else None,
+        colour_differs=colours_differ(views[0].chroma, views[1].chroma, 0) if len(views) == 2 else None,
+        unframed=unframed,
+        unframed_similarity=unframed_similarity,
         best_turn=TRANSFORMS[best],
         turned_distances={
             name: _distance(of_a[name], of_b[code_column(name, TRANSFORMS[best])]) for name in algorithms
@@ -137,14 +184,23 @@ def compare(a: str | Path | bytes, b: str | Path | bytes, *, bits: int = 64) -> 
     )
 
 
-def _same_pixels(contents: Sequence[bytes | Unreadable], settings: HashConfig) -> bool:
-    """Both decoded in full, whatever the mode."""
-    digests = set()
-    for content in contents:
-        if isinstance(content, bytes):
-            decoded = open_picture(content, max_pixels=settings.max_pixels, background=settings.background)
-            digests.add(None if isinstance(decoded, Unreadable) else decoded.pixel_digest)
-    return len(digests) == 1 and None not in digests
+def _decoded(content: bytes | Unreadable, settings: HashConfig) -> Picture | None:
+    """Decoded in full, whatever the mode."""
+    if isinstance(content, Unreadable):
+        return None
+    picture = open_picture(content, max_pixels=settings.max_pixels, background=settings.background)
+    return None if isinstance(picture, Unreadable) else picture
+
+
+def _without_frames(table: pa.Table, bits: int) -> tuple[str | None, float]:
+    """Which of the two a run with defaults sees without its frame when they are candidates so, and their similarity."""
+    config = build({"hash": {"bits": bits}})
+    parts = candidates(table, resolve(config, []), limit=config.search.max_candidates, threads=1)
+    rows = [row for row in pa.concat_tables(parts).to_pylist() if row["unframed"]]
+    if not rows:
+        return None, 0.0
+    best = max(rows, key=lambda row: row["similarity"])
+    return UNFRAMED[best["unframed"]], float(best["similarity"])
 
 
 def _side(name: str, content: bytes | Unreadable, row: Mapping[str, Any], small: NDArray[np.uint8]) -> Side:

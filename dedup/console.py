@@ -184,6 +184,13 @@ def comparison(found: "Comparison") -> RenderableType:
     for name, bits in found.distances.items():
         measures.add_row(f"{name} distance, {found.mode}", f"{bits} of {found.bits} bits")
     measures.add_row("similarity", f"{found.similarity:.3f}")
+    if found.close_similarity is not None:
+        measures.add_row("similarity seen closely", f"{found.close_similarity:.3f}")
+    if found.unframed is not None:
+        whose = "without frames" if found.unframed == "both" else f"{found.unframed} without its frame"
+        measures.add_row(f"similarity, {whose}", f"{found.unframed_similarity:.3f}")
+    if found.colour_differs is not None:
+        measures.add_row("other colours", "yes" if found.colour_differs else "no")
     if found.turned_similarity > found.similarity:
         measures.add_row(f"similarity, b turned: {found.best_turn}", f"{found.turned_similarity:.3f}")
     colour = "green" if found.kind else "yellow"

@@ -17,7 +17,7 @@ from dedup.config import Config
 from dedup.engines import choose
 from dedup.formats import Source, read_bytes
 from dedup.images import Unreadable, open_picture
-from dedup.verify.closer import CLOSE_SIDE, COLOUR_SIDE, close_similarities, close_view, colours_differ
+from dedup.verify.closer import CLOSE_SIDE, COLOUR_SIDE, CloseView, close_similarities, close_view, colours_differ
 
 WORK: Final = "dedup.second_look"
 LOOK_FROM: Final = 0.8
@@ -114,13 +114,27 @@ def _look(pairs: pa.Table, see: See, looks: Looks, threads: int) -> tuple[NDArra
     for k in np.flatnonzero((side[one] > 0) & (side[two] > 0)):
         colour[k] = colours_differ(chroma[one[k]], chroma[two[k]], transforms[k])
     close = np.full(len(pairs), np.nan, np.float32)
-    unsure = pairs["similarity"].to_numpy() < np.float32(_CERTAIN)
-    large = np.flatnonzero((np.minimum(side[one], side[two]) >= _MIN_SIDE) & unsure)
+    large = np.flatnonzero(_unsure(pairs["similarity"].to_numpy(), np.minimum(side[one], side[two])))
     close[large] = close_similarities(greys, one[large], two[large], transforms[large], threads=threads)
     looks.pairs += len(pairs)
     looks.compared += len(large)
     looks.pictures += len(samples)
     return close, colour
+
+
+def _unsure(similarity: NDArray[np.float32], side: NDArray[np.int32]) -> NDArray[np.bool_]:
+    """Whether detail tells more; `side`: pixels of the longer side of the smaller picture."""
+    return (similarity >= np.float32(LOOK_FROM)) & (similarity < np.float32(_CERTAIN)) & (side >= _MIN_SIDE)
+
+
+def look(one: CloseView, two: CloseView, similarity: float) -> float | None:
+    """`close_similarity` of one pair as it stands, None where a run does not ask."""
+    side = np.array([min(one.side, two.side)], np.int32)
+    if not _unsure(np.array([similarity], np.float32), side)[0]:
+        return None
+    first, second = np.array([0]), np.array([1])
+    greys = np.stack([one.grey, two.grey])
+    return float(close_similarities(greys, first, second, np.zeros(1, np.uint8))[0])
 
 
 def _filled(column: pa.ChunkedArray, shape: tuple[int, ...]) -> NDArray[np.uint8]:

@@ -5,7 +5,13 @@ Stages get the part that concerns them; nothing below the pipeline reads a file 
 
 from dedup.config.dataset import DatasetConfig, NamedSource, SourceConfig
 from dedup.config.loading import build, keys, load
-from dedup.config.resolved import AUTO_CAP_PER_64_BITS, AUTO_MIN_SIMILARITY, Resolved, resolve
+from dedup.config.resolved import (
+    AUTO_CAP_PER_64_BITS,
+    AUTO_MIN_CLOSE_SIMILARITY,
+    AUTO_MIN_SIMILARITY,
+    Resolved,
+    resolve,
+)
 from dedup.config.sections import (
     ALGORITHMS,
     BITS,
@@ -22,6 +28,7 @@ from dedup.config.splits import SPLIT_ALIASES, normal_split
 __all__ = [
     "ALGORITHMS",
     "AUTO_CAP_PER_64_BITS",
+    "AUTO_MIN_CLOSE_SIMILARITY",
     "AUTO_MIN_SIMILARITY",
     "BITS",
     "LISTS",
