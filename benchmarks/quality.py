@@ -1,0 +1,251 @@
+"""How many of the known duplicates a run finds, and how many others.
+
+    python -m benchmarks.quality [FOLDER] [--part pairs|copies|small|negatives] [--sheet PNG]
+
+FOLDER holds `images/` and, where known, `pairs.csv` (kind, a, b: paths below images/). Found means: in `pairs` of a run
+under default settings. Settings were tuned on 500 photos (`tuned`), which are not edited here. What was judged by eye
+is in `verdicts.csv` beside this file; `--sheet` draws the pairs that nobody has judged yet.
+"""
+
+import argparse
+import csv
+import tempfile
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import imagehash
+import numpy as np
+from PIL import Image
+
+import dedup
+from benchmarks.edits import EASY, EDITS, encoded, number_of
+from benchmarks.negatives import KINDS, drawn
+from dedup.search import join
+
+VERDICTS: Final = Path(__file__).with_name("verdicts.csv")
+TILE: Final = 96  # pixels
+MAX_TILES: Final = 4  # of a photo
+N_TUNED: Final = 500
+SEPARATOR: Final = "@"  # between the name of a photo and what was done with it
+ORIGINAL, FIRST_TILE = "original", "tile"
+
+Pair = frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One photo: what is made of it."""
+
+    path: Path
+    name: str
+    small: bool  # 32 px
+    edited: bool
+    out: Path
+
+
+def tuned(names: Sequence[str]) -> frozenset[str]:
+    """The photos that settings were tuned on."""
+    even = sorted((name for name in names if number_of(name) % 2 == 0), key=number_of)
+    return frozenset(even[:N_TUNED])
+
+
+def photos(folder: Path) -> list[tuple[Path, str]]:
+    found = sorted(path for path in (folder / "images").rglob("*") if path.suffix.lower() in {".jpg", ".jpeg", ".png"})
+    return [(path, path.relative_to(folder / "images").as_posix()) for path in found]
+
+
+def make(job: Job) -> None:
+    """The original, up to four tiles of it, and its edited copies; at 32 px each is made first and then shrunk."""
+    with Image.open(job.path) as opened:
+        image = opened.convert("RGB")
+    made = {ORIGINAL: encoded(image)} if job.small else {ORIGINAL: job.path.read_bytes()}
+    boxes = [(x, y) for y in range(0, image.height - TILE + 1, TILE) for x in range(0, image.width - TILE + 1, TILE)]
+    for k, (x, y) in enumerate(boxes[:MAX_TILES]):
+        made[f"{FIRST_TILE}{k}"] = encoded(image.crop((x, y, x + TILE, y + TILE)))
+    if job.edited:
+        made |= {str(k): edit(image, number_of(job.name)) for k, edit in enumerate(EDITS.values())}
+    for what, data in made.items():
+        path = job.out / what / f"{job.name.replace('/', '+')}{SEPARATOR}{what}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if job.small:
+            path = path.with_name(path.name + ".png")
+            path.write_bytes(data)
+            with Image.open(path) as opened:
+                opened.convert("RGB").resize((32, 32), Image.Resampling.LANCZOS).save(path)
+        else:
+            path.with_name(path.name + (".png" if data.startswith(b"\x89PNG") else ".jpg")).write_bytes(data)
+
+
+def audited(folder: Path, **sections: Any) -> dedup.Run:
+    config = {"dataset": {"path": str(folder)}, "output": {"splits": "none"}, "cache": {"folder": None}}
+    return dedup.run(config | sections)
+
+
+def listed(folder: Path) -> dict[Pair, str]:
+    path = folder / "pairs.csv"
+    if not path.exists():
+        return {}
+    with path.open(encoding="utf-8", newline="") as file:
+        return {frozenset((row["a"], row["b"])): row["kind"] for row in csv.DictReader(file)}
+
+
+def verdicts() -> dict[Pair, str]:
+    with VERDICTS.open(encoding="utf-8", newline="") as file:
+        return {frozenset((row["a"], row["b"])): row["verdict"] for row in csv.DictReader(file)}
+
+
+def known_pairs(folder: Path, sheet: Path | None) -> None:
+    """Recall by kind of the listed pairs, and what was found beside them."""
+    of, judged = listed(folder), verdicts()
+    for orientations in ("upright", "mirrored"):
+        run = audited(folder / "images", search={"orientations": orientations})
+        found = [frozenset((row["id_a"], row["id_b"])) for row in run.pairs.to_pylist()]
+        got = Counter(of.get(pair, "unlisted") for pair in found)
+        print(f"\n{orientations}, within {run.resolved.max_distance}: {run.info['verification']}")
+        print(run.info["second_look"])
+        for kind, total in Counter(of.values()).items():
+            print(f"{kind:16} {got[kind]:4} of {total}")
+        unlisted = [pair for pair in found if pair not in of]
+        print(
+            f"unlisted         {len(unlisted):4}: {dict(Counter(judged.get(pair, 'not judged') for pair in unlisted))}"
+        )
+        if sheet is not None:
+            new = [sorted(pair) for pair in unlisted if pair not in judged]
+            draw(folder / "images", new, sheet.with_stem(f"{sheet.stem}-{orientations}"))
+
+
+def draw(images: Path, pairs: Sequence[Sequence[str]], path: Path) -> None:
+    """A contact sheet, four pairs to a row; the names are printed."""
+    side = 190
+    sheet = Image.new("RGB", (8 * side + 3 * 10, max(-(-len(pairs) // 4), 1) * (side + 4)), "white")
+    for k, (a, b) in enumerate(pairs):
+        for which, name in enumerate((a, b)):
+            with Image.open(images / name) as opened:
+                picture = opened.convert("RGB").resize((side, side))
+            sheet.paste(picture, ((k % 4) * (2 * side + 10) + which * side, (k // 4) * (side + 4)))
+        print(f"{k // 4}.{k % 4} {a},{b}")
+    sheet.save(path)
+
+
+def edited_copies(folder: Path, n_copies: int, *, small: bool) -> None:
+    """Recall by edit and precision of all, beside ImageHash's thresholds on the same pictures."""
+    every = photos(folder)
+    left = tuned([name for _, name in every])
+    edited = {name for _, name in sorted(every, key=lambda photo: number_of(photo[1])) if name not in left}
+    edited = set(sorted(edited, key=number_of)[-n_copies:])
+    with tempfile.TemporaryDirectory() as temporary:
+        out = Path(temporary)
+        with ProcessPoolExecutor(2) as pool:
+            list(pool.map(make, [Job(path, name, small, name in edited, out) for path, name in every], chunksize=16))
+        run = audited(out, dataset={"path": temporary, "top_folders": "labels"})
+        ids = run.manifest["id"].to_pylist()
+        sources = np.array([Path(name).name.split(SEPARATOR)[0].replace("+", "/") for name in ids])
+        whats = np.array([name.split("/")[0] for name in ids])
+        ours = scored(run.pairs["a"].to_numpy(), run.pairs["b"].to_numpy(), sources, whats, known(folder))
+        print(f"\n{'32 px' if small else 'full size'}: {len(ids):,} pictures, {len(edited):,} photos edited")
+        print(f"within {run.resolved.max_distance}: {run.info['verification']}, {run.info['second_look']}")
+        peers = {name: peer(out, ids, sources, whats, known(folder), name, ours) for name in ("dhash", "phash")}
+    print(f"{'edit':30}{'dedup':>8}" + "".join(f"{name:>10}" for name in peers))
+    for k, edit in enumerate(EDITS):
+        print(
+            f"{edit:30}{100 * ours.hits[str(k)] / len(edited):8.1f}"
+            + "".join(f"{100 * of.hits[str(k)] / len(edited):10.1f}" for of in peers.values())
+        )
+        if edit == list(EASY)[-1]:
+            print()
+    print(
+        f"{'precision':30}{100 * ours.precision:8.2f}" + "".join(f"{100 * p.precision:10.2f}" for p in peers.values())
+    )
+    print(f"{'pairs of different photos':30}{ours.wrong:8,}" + "".join(f"{p.wrong:10,}" for p in peers.values()))
+    print(f"{'threshold, bits':30}{'':8}" + "".join(f"{of.bits:10}" for of in peers.values()))
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """What pairs of copies with originals, and of originals and tiles, came to."""
+
+    hits: Counter[str]  # by edit: copies found with their original
+    wrong: int  # pairs of different photos
+    bits: int = -1  # the threshold
+
+    @property
+    def precision(self) -> float:
+        """Of the pairs, those of one photo."""
+        right = sum(self.hits.values())
+        return right / max(right + self.wrong, 1)
+
+
+def known(folder: Path) -> frozenset[Pair]:
+    """Pairs of photos that are no false hits: all that are listed, and what was judged the same by eye or left open."""
+    return frozenset(listed(folder)) | {pair for pair, verdict in verdicts().items() if verdict != "different"}
+
+
+def scored(a: Any, b: Any, sources: Any, whats: Any, right: frozenset[Pair], bits: int = -1) -> Score:
+    """Pairs of two copies, and of tiles of one photo, do not count."""
+    copy = np.char.isdigit(whats)
+    counted = ~(copy[a] & copy[b])
+    a, b = a[counted], b[counted]
+    same = sources[a] == sources[b]
+    of_original = same & ((whats[a] == ORIGINAL) | (whats[b] == ORIGINAL)) & (copy[a] | copy[b])
+    hits = Counter(str(whats[x] if copy[x] else whats[y]) for x, y in zip(a[of_original], b[of_original], strict=True))
+    wrong = sum(frozenset((sources[x], sources[y])) not in right for x, y in zip(a[~same], b[~same], strict=True))
+    return Score(hits, wrong, bits)
+
+
+def peer(
+    folder: Path, ids: Sequence[str], sources: Any, whats: Any, right: frozenset[Pair], name: str, ours: Score
+) -> Score:
+    """An ImageHash code at the largest threshold that is as precise as we are, or as 99.5 %, else at 0 bits."""
+    function = getattr(imagehash, name)
+    codes = np.array([np.packbits(function(Image.open(folder / sample)).hash).view(np.uint64)[0] for sample in ids])
+    best = Score(Counter(), 0, 0)
+    for bits in range(17):
+        found_pairs = join(codes[:, None], max_distance=bits)
+        found = scored(found_pairs.a, found_pairs.b, sources, whats, right, bits)
+        if bits and found.precision < min(ours.precision, 0.995):
+            break
+        best = found
+    return best
+
+
+def hard_negatives(each: int) -> None:
+    """Pairs among pictures of which no two are the same."""
+    with tempfile.TemporaryDirectory() as temporary:
+        for kind, number, image in drawn(each):
+            path = Path(temporary, kind.replace(" ", "-"), f"{number}.png")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            image.save(path)
+        run = audited(Path(temporary), dataset={"path": temporary, "top_folders": "labels"})
+    wrong = Counter(row["label_a"] for row in run.pairs.to_pylist())
+    names = run.manifest["label"].to_pylist()
+    tried = Counter(names[a] for a in run.candidates["a"].to_pylist())
+    for kind in KINDS:
+        label = kind.replace(" ", "-")
+        print(f"{kind:16} {each} pictures, {tried[label]} candidates, {wrong[label]} false pairs")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, nargs="?", default=Path("../shared/data/caltech101"))
+    parser.add_argument("--copies", type=int, default=1500, help="photos that are edited")
+    parser.add_argument("--part", choices=("all", "pairs", "copies", "small", "negatives"), default="all")
+    parser.add_argument("--sheet", type=Path, help="a PNG for the pairs that are neither listed nor judged")
+    options = parser.parse_args()
+    if options.part in {"all", "negatives"}:
+        hard_negatives(60)
+    if not (options.folder / "images").is_dir():
+        print(f"{options.folder} has no folder images/: only the hard negatives were measured.")
+        return
+    if options.part in {"all", "pairs"}:
+        known_pairs(options.folder, options.sheet)
+    for part, small in (("copies", False), ("small", True)):
+        if options.part in {"all", part}:
+            edited_copies(options.folder, options.copies, small=small)
+
+
+if __name__ == "__main__":
+    main()
