@@ -17,7 +17,9 @@ from dedup.config import Config
 from dedup.engines import choose
 from dedup.formats import Source, read_bytes
 from dedup.images import Unreadable, open_picture
+from dedup.tables import BOTH, FIRST, SECOND, THUMBNAIL_SIDE
 from dedup.verify.closer import CLOSE_SIDE, COLOUR_SIDE, CloseView, close_similarities, close_view, colours_differ
+from dedup.verify.frames import frame_widths, without_frames
 
 WORK: Final = "dedup.second_look"
 LOOK_FROM: Final = 0.8
@@ -28,6 +30,7 @@ MAX_LOOKS: Final = 200_000
 
 _CERTAIN: Final = 0.97  # similarity of thumbnails from which only the colours are looked at
 _MIN_SIDE: Final = 112  # pixels: smaller pictures show no more than their thumbnails
+_RIM: Final = 0.5  # pixels of the thumbnail, where what is inside is mixed with the frame
 _READ_AT_ONCE: Final = 16  # pictures of a batch
 _FEW: Final = 64  # pictures that no process is started for
 _PAIRS_AT_ONCE: Final = 8_192  # with 17 KB for each of their pictures: 280 MB at most
@@ -78,20 +81,21 @@ def lost(setup: Mapping[str, Any], batch: pa.RecordBatch, reason: str) -> pa.Rec
     return pa.record_batch([batch["row"], *(pa.nulls(n, field.type) for field in list(_SEEN)[1:])], schema=_SEEN)
 
 
-def looked(parts: Iterator[pa.Table], see: See, looks: Looks, *, threads: int) -> Iterator[pa.Table]:
+def looked(
+    parts: Iterator[pa.Table], see: See, thumbnails: NDArray[np.uint8], looks: Looks, *, threads: int
+) -> Iterator[pa.Table]:
     """The parts of `candidates` with `close_similarity` and `colour_differs` where a second look was taken.
 
-    Pictures without their frames are not looked at: the frame would be seen.
+    `thumbnails`: of all samples, shape (n, 32 × 32). Of pictures without their frames the colours are not compared.
     """
     for part in parts:
-        similar = part["similarity"].to_numpy() >= LOOK_FROM
-        rows = np.flatnonzero(similar & (part["unframed"].to_numpy() == 0))
+        rows = np.flatnonzero(part["similarity"].to_numpy() >= LOOK_FROM)
         allowed = rows[: MAX_LOOKS - looks.pairs]
         looks.left_out += len(rows) - len(allowed)
         close, colour = np.full(len(part), np.nan, np.float32), np.full(len(part), -1, np.int8)
         for begin in range(0, len(allowed), _PAIRS_AT_ONCE):
             some = allowed[begin : begin + _PAIRS_AT_ONCE]
-            close[some], colour[some] = _look(part.take(pa.array(some)), see, looks, threads)
+            close[some], colour[some] = _look(part.take(pa.array(some)), see, thumbnails, looks, threads)
         columns = {
             "close_similarity": pa.array(close, mask=np.isnan(close)),
             "colour_differs": pa.array(colour == 1, mask=colour < 0),
@@ -102,8 +106,10 @@ def looked(parts: Iterator[pa.Table], see: See, looks: Looks, *, threads: int) -
         yield part
 
 
-def _look(pairs: pa.Table, see: See, looks: Looks, threads: int) -> tuple[NDArray[np.float32], NDArray[np.int8]]:
-    a, b, transforms = (pairs[name].to_numpy() for name in ("a", "b", "transform"))
+def _look(
+    pairs: pa.Table, see: See, thumbnails: NDArray[np.uint8], looks: Looks, threads: int
+) -> tuple[NDArray[np.float32], NDArray[np.int8]]:
+    a, b, transforms, views = (pairs[name].to_numpy() for name in ("a", "b", "transform", "unframed"))
     samples = np.unique(np.concatenate([a, b]))
     seen = pa.Table.from_batches(see(samples.tolist()), _SEEN)
     side = seen["side"].fill_null(0).to_numpy()
@@ -111,15 +117,31 @@ def _look(pairs: pa.Table, see: See, looks: Looks, threads: int) -> tuple[NDArra
     chroma = _filled(seen["chroma"], (COLOUR_SIDE, COLOUR_SIDE, 2))
     one, two = np.searchsorted(samples, a), np.searchsorted(samples, b)
     colour = np.full(len(pairs), -1, np.int8)
-    for k in np.flatnonzero((side[one] > 0) & (side[two] > 0)):
+    for k in np.flatnonzero((side[one] > 0) & (side[two] > 0) & (views == 0)):
         colour[k] = colours_differ(chroma[one[k]], chroma[two[k]], transforms[k])
     close = np.full(len(pairs), np.nan, np.float32)
     large = np.flatnonzero(_unsure(pairs["similarity"].to_numpy(), np.minimum(side[one], side[two])))
+    framed, greys = _unframed(samples, greys, thumbnails, a[views != 0], b[views != 0])
+    one = np.where((views == FIRST) | (views == BOTH), framed[one], one)
+    two = np.where((views == SECOND) | (views == BOTH), framed[two], two)
     close[large] = close_similarities(greys, one[large], two[large], transforms[large], threads=threads)
     looks.pairs += len(pairs)
     looks.compared += len(large)
     looks.pictures += len(samples)
     return close, colour
+
+
+def _unframed(
+    samples: NDArray[np.int64], greys: NDArray[np.uint8], thumbnails: NDArray[np.uint8], *sides: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
+    """The place of each sample without its frame, if it is on one of the sides; and all pictures, those behind."""
+    places = np.searchsorted(samples, np.unique(np.concatenate(sides)))
+    small = thumbnails[samples[places]].reshape(-1, THUMBNAIL_SIDE, THUMBNAIL_SIDE)
+    widths = frame_widths(small, np.arange(len(small)))
+    widths = np.where(widths > 0, widths + _RIM, 0.0) * (CLOSE_SIDE / THUMBNAIL_SIDE)
+    place = np.arange(len(samples), dtype=np.int64)
+    place[places] = len(samples) + np.arange(len(places))
+    return place, np.concatenate([greys, without_frames(greys[places], widths)])
 
 
 def _unsure(similarity: NDArray[np.float32], side: NDArray[np.int32]) -> NDArray[np.bool_]:

@@ -131,7 +131,7 @@ class TestColour:
             yield pa.record_batch(columns)
 
         looks = Looks()
-        (seen,) = looked(iter([part]), see, looks, threads=1)
+        (seen,) = looked(iter([part]), see, np.zeros((3, 1024), np.uint8), looks, threads=1)
 
         assert seen["close_similarity"].to_pylist() == [pytest.approx(1.0, abs=1e-3), None]
         assert seen["colour_differs"].to_pylist() == [False, None]

@@ -150,13 +150,26 @@ def _unframed(thumbnails: Any, which: Any, widths: Any, out: Any) -> None:
         _cut(thumbnails[which[k]], widths[k], out[k])
 
 
+def frame_widths(thumbnails: NDArray[np.uint8], which: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Widths of the frames of the pictures `which`, in pixels of the thumbnail: top, bottom, left, right; or zeros."""
+    widths = np.zeros((len(which), 4))
+    _frames(thumbnails, which, widths)
+    return widths
+
+
+def without_frames(pictures: NDArray[np.uint8], widths: NDArray[np.float64]) -> NDArray[np.uint8]:
+    """What is within the frames, as large as the whole was; `widths`: in pixels of these pictures, shape (n, 4)."""
+    out = np.empty_like(pictures)
+    _unframed(pictures, np.arange(len(pictures)), widths, out)
+    return out
+
+
 def unframed(thumbnails: NDArray[np.uint8], which: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
     """Those of the pictures `which` that have a frame, and their thumbnails without it.
 
     `thumbnails`: uint8, shape (n, 32, 32). Returns places in `which`, and uint8 of shape (found, 32, 32).
     """
-    widths = np.zeros((len(which), 4))
-    _frames(thumbnails, which, widths)
+    widths = frame_widths(thumbnails, which)
     found = np.flatnonzero(widths.any(axis=1)).astype(np.int64)
     out = np.empty((len(found), *thumbnails.shape[1:]), np.uint8)
     _unframed(thumbnails, which[found], widths[found], out)
