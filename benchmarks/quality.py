@@ -10,7 +10,7 @@ is in `verdicts.csv` beside this file; `--sheet` draws the pairs that nobody has
 import argparse
 import csv
 import tempfile
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -24,6 +24,7 @@ from PIL import Image
 import dedup
 from benchmarks.edits import EASY, EDITS, encoded, number_of
 from benchmarks.negatives import KINDS, drawn
+from dedup.graph import representatives
 from dedup.search import join
 
 VERDICTS: Final = Path(__file__).with_name("verdicts.csv")
@@ -145,7 +146,8 @@ def edited_copies(folder: Path, n_copies: int, *, small: bool) -> None:
         ids = run.manifest["id"].to_pylist()
         sources = np.array([Path(name).name.split(SEPARATOR)[0].replace("+", "/") for name in ids])
         whats = np.array([name.split("/")[0] for name in ids])
-        ours = scored(run.pairs["a"].to_numpy(), run.pairs["b"].to_numpy(), sources, whats, known(folder))
+        first = representatives(run.hashes["pixel_digest"])
+        ours = scored(*of_classes(run.pairs, first), sources, whats, known(folder))
         print(f"\n{'32 px' if small else 'full size'}: {len(ids):,} pictures, {len(edited):,} photos edited")
         print(f"within {run.resolved.max_distance}: {run.info['verification']}, {run.info['second_look']}")
         peers = {name: peer(out, ids, sources, whats, known(folder), name, ours) for name in ("dhash", "phash")}
@@ -161,6 +163,8 @@ def edited_copies(folder: Path, n_copies: int, *, small: bool) -> None:
         f"{'precision':30}{100 * ours.precision:8.2f}" + "".join(f"{100 * p.precision:10.2f}" for p in peers.values())
     )
     print(f"{'pairs of different photos':30}{ours.wrong:8,}" + "".join(f"{p.wrong:10,}" for p in peers.values()))
+    print(f"{'from so many two photos':30}{ours.n_photos:8,}" + "".join(f"{of.n_photos:10,}" for of in peers.values()))
+    print(f"{'with a tile':30}{ours.with_tiles:8,}" + "".join(f"{of.with_tiles:10,}" for of in peers.values()))
     print(f"{'threshold, bits':30}{'':8}" + "".join(f"{of.bits:10}" for of in peers.values()))
 
 
@@ -170,6 +174,8 @@ class Score:
 
     hits: Counter[str]  # by edit: copies found with their original
     wrong: int  # pairs of different photos
+    n_photos: int = 0  # how many two photos these come from
+    with_tiles: int = 0
     bits: int = -1  # the threshold
 
     @property
@@ -184,6 +190,19 @@ def known(folder: Path) -> frozenset[Pair]:
     return frozenset(listed(folder)) | {pair for pair, verdict in verdicts().items() if verdict != "different"}
 
 
+def of_classes(pairs: Any, first: Any) -> tuple[Any, Any]:
+    """All pairs that `pairs` stands for: identical pictures are paired with the first of them only."""
+    members = defaultdict[int, list[int]](list)
+    for sample, of in enumerate(first.tolist()):
+        members[of].append(sample)
+    found = {(a, b) for of in members.values() for k, a in enumerate(of) for b in of[k + 1 :]}
+    for one, two in zip(first[pairs["a"].to_numpy()].tolist(), first[pairs["b"].to_numpy()].tolist(), strict=True):
+        if one != two:
+            found |= {(min(a, b), max(a, b)) for a in members[one] for b in members[two]}
+    both = np.array(sorted(found), np.int64).reshape(-1, 2)
+    return both[:, 0], both[:, 1]
+
+
 def scored(a: Any, b: Any, sources: Any, whats: Any, right: frozenset[Pair], bits: int = -1) -> Score:
     """Pairs of two copies, and of tiles of one photo, do not count."""
     copy = np.char.isdigit(whats)
@@ -192,8 +211,10 @@ def scored(a: Any, b: Any, sources: Any, whats: Any, right: frozenset[Pair], bit
     same = sources[a] == sources[b]
     of_original = same & ((whats[a] == ORIGINAL) | (whats[b] == ORIGINAL)) & (copy[a] | copy[b])
     hits = Counter(str(whats[x] if copy[x] else whats[y]) for x, y in zip(a[of_original], b[of_original], strict=True))
-    wrong = sum(frozenset((sources[x], sources[y])) not in right for x, y in zip(a[~same], b[~same], strict=True))
-    return Score(hits, wrong, bits)
+    away = [(x, y) for x, y in zip(a[~same], b[~same], strict=True) if frozenset((sources[x], sources[y])) not in right]
+    tiles = sum(whats[x].startswith(FIRST_TILE) or whats[y].startswith(FIRST_TILE) for x, y in away)
+    photos = Counter(frozenset((str(sources[x]), str(sources[y]))) for x, y in away)
+    return Score(hits, len(away), len(photos), tiles, bits)
 
 
 def peer(
@@ -202,7 +223,7 @@ def peer(
     """An ImageHash code at the largest threshold that is as precise as we are, or as 99.5 %, else at 0 bits."""
     function = getattr(imagehash, name)
     codes = np.array([np.packbits(function(Image.open(folder / sample)).hash).view(np.uint64)[0] for sample in ids])
-    best = Score(Counter(), 0, 0)
+    best = Score(Counter(), 0)
     for bits in range(17):
         found_pairs = join(codes[:, None], max_distance=bits)
         found = scored(found_pairs.a, found_pairs.b, sources, whats, right, bits)

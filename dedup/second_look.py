@@ -25,7 +25,7 @@ WORK: Final = "dedup.second_look"
 LOOK_FROM: Final = 0.8
 """Similarity of thumbnails from which a pair is looked at."""
 
-MAX_LOOKS: Final = 200_000
+MAX_LOOKS: Final = 500_000
 """Pairs of a run that are looked at, in the order of (a, b); the rest stay null and are counted."""
 
 _CERTAIN: Final = 0.97  # similarity of thumbnails from which only the colours are looked at
