@@ -25,8 +25,9 @@ from dedup.stages.candidates import fixed_width
 from dedup.verify import similarities
 
 ALGORITHMS: Final = ("dhash", "phash")
-SCALES: Final = (0.55, 0.7, 0.85)
-POSITIONS: Final = (0.0, 0.33, 0.67, 1.0)  # of what is left beside the window, in both directions
+SCALES: Final = (0.58, 0.67, 0.78)
+POSITIONS: Final = (0.0, 0.5, 1.0)  # of what is left beside the window, in both directions
+SIDE: Final = 128  # pixels
 MIN_SIMILARITY: Final = 0.87
 
 
@@ -43,11 +44,12 @@ def windows(width: int, height: int) -> Iterator[tuple[int, int, int, int]]:
 def measured(path: Path) -> tuple[Any, Any]:
     """Codes, (windows, algorithms, 8 bytes), and thumbnails, (windows, 32 × 32), of one picture."""
     with Image.open(path) as opened:
-        image = opened.convert("RGB")
+        image = opened.convert("L")
+    image.thumbnail((SIDE, SIDE), Image.Resampling.BOX)  # a window of it has 70 pixels and more
     contents = []
     for box in windows(*image.size):
         sink = BytesIO()
-        image.crop(box).save(sink, "PPM")
+        image.crop(box).save(sink, "BMP")
         contents.append(sink.getvalue())
     table = pa.table(measure(contents, Setup(ALGORITHMS, 64, "fast", "#ffffff", 10**8, ())))
     codes = np.stack([fixed_width(table[name]) for name in ALGORITHMS], axis=1)
