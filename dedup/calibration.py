@@ -61,7 +61,7 @@ class _Searched:
 
 def of_folder(run_folder: Path) -> Calibration:
     """The calibration of a finished run."""
-    return calibrate(load(run_folder, (), ("manifest", "hashes", "candidates"), thumbnails=True))
+    return calibrate(load(run_folder, (), ("manifest", "hashes"), thumbnails=True))
 
 
 def write(calibration: Calibration, run_folder: Path) -> None:

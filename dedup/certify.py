@@ -2,8 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from itertools import zip_longest
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -14,22 +13,24 @@ from dedup import graph, tables
 from dedup.config import Resolved
 from dedup.errors import SourceError
 from dedup.formats import Source
-from dedup.formats.references import Reader, tasks
 from dedup.hashers.setup import Setup
-from dedup.images import Unreadable, file_digest
 from dedup.lists import NOT_JUDGED, Judged
+from dedup.memory import give_back
+from dedup.readback import KnownBytes, Samples, by_split, measured_of, n_changed, read_back
 from dedup.search import join_hashes_batches, pack
-from dedup.stages import hashes as measuring
 from dedup.stages.candidates import candidates, fixed_width, searched, turns
 from dedup.stages.chains import chains
 from dedup.stages.leakage import leakage
 from dedup.stages.manifest import manifest
 from dedup.stages.pairs import pairs
-from dedup.tables import DIGEST_BYTES
 from dedup.verify import similarities
 
-_ROWS_AT_ONCE: Final = 256  # their bytes are in memory together
+_NOT_NEEDED: Final = {"sample", "detail", "width", "height", "format", "compression", "thumbnail"}  # of hashes
 _PAIRS_AT_ONCE: Final = 25_000  # their thumbnails are in memory together
+_JOINED_AT_ONCE: Final = 65_536  # held-out samples: what they match in train is in memory together
+_MATCHES_AT_ONCE: Final = 131_072  # are looked up together
+
+_Kind = TypeVar("_Kind", bound=np.generic)
 
 LISTED: Final = 20  # pairs named in the certificate; all of them are in the tables of an audit of the output
 
@@ -39,14 +40,14 @@ class Searched:
     """What the run knows of its samples."""
 
     hashes: pa.Table  # with or without thumbnails
-    candidates: pa.Table  # with the similarity of each
+    candidates: Callable[[], Iterator[pa.Table]]  # parts, with the similarity of each
     thumbnails: Callable[[Sequence[int]], Sequence[bytes | None]]  # of samples
 
 
 def certificate(
     written: Source,
     known: Searched,
-    expected: Mapping[str | None, pa.ChunkedArray],
+    expected: Mapping[str | None, Samples],
     setup: Setup,
     resolved: Resolved,
     judged: Judged = NOT_JUDGED,
@@ -58,31 +59,36 @@ def certificate(
 ) -> dict[str, Any]:
     """Search the written samples again and say what is left between train and the held-out splits.
 
-    Every stored byte is read again. `expected` has, by split, the digests that the written rows must have, in their
-    order (any, without `in_order`), None for samples without bytes; the hashes of the input hold every such digest.
+    Every stored byte is read again. `expected` has, by split, the samples of the run that the written rows must be, in
+    their order (any, without `in_order`).
     Pairs within train are searched only where something leaks, since only then can they lead to a held-out sample.
     Raises `SourceError` when anything else was written than what was hashed: then the dataset has changed meanwhile.
     """
     table, row_of_sample = manifest(written.rows, written.name)
-    digests, unreadable = _read(written, setup)
-    if changed := _n_changed(by_split(written.rows["split"], digests), expected, in_order=in_order):
+    digests = KnownBytes(known.hashes["file_digest"])
+    back = read_back(written, digests, setup)
+    wanted = {split: digests.first_of(samples) for split, samples in expected.items()}
+    if changed := n_changed(by_split(written.rows["split"], back.samples), wanted, in_order=in_order):
         message = (
-            f"{changed:,} of {sum(map(len, expected.values())):,} samples to be written are not what was hashed: "
+            f"{changed:,} of {sum(map(len, wanted.values())):,} samples to be written are not what was hashed: "
             f"the dataset has changed since. Run it again."
         )
         raise SourceError(message)
-    measured, of_run = _measured(digests, known.hashes, unreadable, row_of_sample)
+    columns = [name for name in known.hashes.column_names if name not in _NOT_NEEDED]
+    measured, of_run = measured_of(back, known.hashes, columns, row_of_sample)
+    del digests, back, wanted
+    give_back()
     present = set(table["split"].to_pylist())
     held_out = tuple(name for name in resolved.held_out if name in present)
     inside = pc.is_in(table["split"], pa.array(held_out, pa.string())).to_numpy()
     search = _Search(measured, of_run, known, resolved, limit, threads)
     near = list(search.with_held_out(inside))
-    found = pairs(pa.concat_tables(near), measured, table, resolved, judged)
+    found = pairs(near, measured, table, resolved, judged)
     matches = graph.from_pairs(found, len(table))
     leaks = leakage(matches, found, measured, table, held_out)
     chained = 0
     if len(leaks):
-        every = pa.concat_tables([*near, *search.without_held_out(inside)])
+        every = [*near, *search.without_held_out(inside)]
         matches = graph.from_pairs(pairs(every, measured, table, resolved, judged), len(table))
         chained = len(chains(matches, table, held_out))
     between = _between_held_out(found, held_out)
@@ -101,44 +107,6 @@ def certificate(
     }
 
 
-def by_split(splits: pa.ChunkedArray, digests: pa.ChunkedArray) -> dict[str | None, pa.ChunkedArray]:
-    """Digests by split, in their order."""
-    names = pc.unique(splits).to_pylist()
-    return {name: digests.filter(pc.is_null(splits) if name is None else pc.equal(splits, name)) for name in names}
-
-
-def _n_changed(
-    there: Mapping[str | None, pa.ChunkedArray], expected: Mapping[str | None, pa.ChunkedArray], *, in_order: bool
-) -> int:
-    """How many digests are not those expected. A million of them should not become Python objects when none is."""
-    if not in_order:
-        there, expected = _in_any_order(there), _in_any_order(expected)
-    if there.keys() == expected.keys() and all(there[split].equals(expected[split]) for split in there):
-        return 0
-    return sum(
-        one != other
-        for split in {*there, *expected}
-        for one, other in zip_longest(there.get(split, ()), expected.get(split, ()))
-    )
-
-
-def _in_any_order(digests: Mapping[str | None, pa.ChunkedArray]) -> dict[str | None, pa.ChunkedArray]:
-    return {split: of.take(pc.sort_indices(of)) for split, of in digests.items()}
-
-
-def _read(written: Source, setup: Setup) -> tuple[pa.ChunkedArray, pa.Table]:
-    """The digests of the written bytes, in the order of the source, and what is measured where there are none."""
-    measure, reader = measuring.start(measuring.work(setup)), Reader()
-    digests: list[pa.Array] = []
-    without: list[pa.RecordBatch] = []
-    for batch in tasks(written, _ROWS_AT_ONCE):
-        own = [None if isinstance(of, Unreadable) else file_digest(of) for of in reader.contents(batch)]
-        digests.append(pa.array(own, pa.binary(DIGEST_BYTES)))
-        without += [measure(batch.slice(k, 1)) for k, digest in enumerate(own) if digest is None]
-    unreadable = pa.Table.from_batches(without, measuring.result_schema(setup))
-    return pa.chunked_array(digests, pa.binary(DIGEST_BYTES)), unreadable.drop_columns(measuring.FRESH)
-
-
 def groups_across(
     groups: pa.ChunkedArray, splits: pa.ChunkedArray, readable: pa.ChunkedArray, held_out: tuple[str, ...]
 ) -> int:
@@ -148,21 +116,60 @@ def groups_across(
     return pc.sum(pc.is_in(sides[0], sides[1])).as_py() or 0
 
 
-def _measured(
-    digests: pa.ChunkedArray, known: pa.Table, unreadable: pa.Table, row_of_sample: NDArray[np.int64]
-) -> tuple[pa.Table, NDArray[np.int64]]:
-    """The hashes of the written rows, in sample order: the rows of `known` with their digests, without thumbnails.
+@dataclass(frozen=True, slots=True)
+class _Verified:
+    """What the run found of its candidates. Of those that are not similar enough, the most, only that is known."""
 
-    And for each its sample in `known`; a higher number for what has no bytes.
-    """
-    rows = pc.index_in(digests, value_set=known["file_digest"].combine_chunks(), skip_nulls=True)
-    without = pc.is_null(digests)
-    others = pc.add(pc.subtract(pc.cumulative_sum(without.cast(pa.int64())), 1), len(known))
-    of_run = pc.if_else(without, others, rows.cast(pa.int64())).to_numpy()[row_of_sample]
-    names = [name for name in known.column_names if name != "thumbnail"]
-    unreadable = unreadable.select(names)
-    table = pa.concat_tables([known.select(names).cast(unreadable.schema), unreadable]).take(pa.array(of_run))
-    return table.set_column(0, unreadable.schema.field(0), pa.array(np.arange(len(table)), pa.int64())), of_run
+    keys: NDArray[np.uint64]  # of pairs as they stand, sorted
+    similarity: NDArray[np.float32]  # of them; NaN where nothing was verified
+    close: NDArray[np.float32]  # of them; NaN where not looked
+    rejected: NDArray[np.uint64]  # keys of the others, sorted
+    framed: pa.Table  # candidates without a frame
+
+    @classmethod
+    def of(cls, candidates: Iterator[pa.Table], min_similarity: float | None) -> "_Verified":
+        """From the parts of the table, one at least."""
+        keys, similarity, close, rejected, framed = [], [], [], [], []
+        for part in candidates:
+            as_they_stand = pc.equal(part["unframed"], pa.scalar(0, pa.uint8()))
+            framed.append(part.filter(pc.invert(as_they_stand)))
+            standing = part.filter(as_they_stand)
+            own, found = _keys(standing["a"].to_numpy(), standing["b"].to_numpy()), standing["similarity"].to_numpy()
+            below = np.zeros(len(own), bool) if min_similarity is None else found < np.float32(min_similarity)
+            rejected.append(own[below])
+            keys.append(own[~below])
+            similarity.append(found[~below].astype(np.float32))
+            close.append(standing["close_similarity"].to_numpy()[~below].astype(np.float32))
+        return cls(_emptied(keys), _emptied(similarity), _emptied(close), _emptied(rejected), pa.concat_tables(framed))
+
+    def look_up(self, a: NDArray[np.int64], b: NDArray[np.int64], values: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The values of pairs of the run's samples: NaN where it has none, 0 where it rejected the pair."""
+        wanted = _keys(a, b)
+        at, there = _places(self.keys, wanted)
+        found = np.full(len(wanted), np.nan, np.float32)
+        found[there] = values[at[there]]
+        found[_places(self.rejected, wanted)[1]] = 0
+        return found
+
+
+def _emptied(parts: list[NDArray[_Kind]]) -> NDArray[_Kind]:
+    """The parts in one array. Each is let go when it is copied, so that they are not in memory twice."""
+    whole = np.empty(sum(map(len, parts)), parts[0].dtype)
+    parts.reverse()
+    stop = 0
+    while parts:
+        part = parts.pop()
+        whole[stop : stop + len(part)] = part
+        stop += len(part)
+    return whole
+
+
+def _places(keys: NDArray[np.uint64], wanted: NDArray[np.uint64]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Where each wanted key stands in sorted ones, and whether it is there."""
+    if len(keys) == 0:
+        return np.zeros(len(wanted), np.int64), np.zeros(len(wanted), bool)
+    at = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
+    return at, np.asarray(keys[at] == wanted)
 
 
 class _Search:
@@ -186,12 +193,7 @@ class _Search:
         self._samples = searched(measured)
         self._first = graph.representatives(measured["pixel_digest"])
         self._schema = tables.candidates_schema(resolved.algorithms)
-        as_they_stand = pc.equal(known.candidates["unframed"], pa.scalar(0, pa.uint8()))
-        standing = known.candidates.filter(as_they_stand)
-        self._framed = known.candidates.filter(pc.invert(as_they_stand))
-        self._keys = _keys(standing["a"].to_numpy(), standing["b"].to_numpy())
-        self._similarity = standing["similarity"].to_numpy()
-        self._close = standing["close_similarity"].to_numpy()
+        self._verified = _Verified.of(known.candidates(), resolved.min_similarity)
         self._first_of_run = graph.representatives(known.hashes["pixel_digest"])
 
     def with_held_out(self, held_out: NDArray[np.bool_]) -> Iterator[pa.Table]:
@@ -205,7 +207,8 @@ class _Search:
                 yield self._looked_at(part)
             return
         outside, inside = self._sides(held_out)
-        yield from self._joined(inside, outside)
+        for start in range(0, len(inside), _JOINED_AT_ONCE):
+            yield from self._joined(inside[start : start + _JOINED_AT_ONCE], outside)
         yield from self._joined(inside, None)
         yield self._without_frames(inside, some=True)
 
@@ -218,15 +221,15 @@ class _Search:
 
     def _without_frames(self, inside: NDArray[np.int64], *, some: bool) -> pa.Table:
         """What the run found without frames, of which some or none is `inside`, in the numbers of what was written."""
-        if len(self._framed) == 0:
+        if len(self._verified.framed) == 0:
             return self._schema.empty_table()
         known, first_of_run = self._known.hashes, self._first_of_run
         there = np.flatnonzero(self._of_run < len(known))
         place = np.full(len(known), -1, np.int64)
         place[first_of_run[self._of_run[there]]] = self._first[there]
-        one, two = place[self._framed["a"].to_numpy()], place[self._framed["b"].to_numpy()]
+        one, two = place[self._verified.framed["a"].to_numpy()], place[self._verified.framed["b"].to_numpy()]
         enough = (one >= 0) & (two >= 0) & ((np.isin(one, inside) | np.isin(two, inside)) == some)
-        rows = self._framed.filter(pa.array(enough))
+        rows = self._verified.framed.filter(pa.array(enough))
         one, two = one[enough], two[enough]
         views = rows["unframed"].to_numpy()
         views = np.where((one > two) & (views != tables.BOTH), tables.BOTH - views, views).astype(np.uint8)
@@ -260,6 +263,7 @@ class _Search:
             combine=resolved.combine,
             limit=self._limit,
             threads=self._threads,
+            batch_rows=_MATCHES_AT_ONCE,
         ):
             one, two = left[part.a], (left if right is None else right)[part.b]
             a, b = np.minimum(one, two), np.maximum(one, two)
@@ -275,7 +279,7 @@ class _Search:
 
     def _similarities(self, a: NDArray[np.int64], b: NDArray[np.int64]) -> NDArray[np.float32]:
         """What the run found, and for pairs that it did not verify the same from the stored thumbnails."""
-        found = self._known_of(a, b, self._similarity)
+        found = self._known_of(a, b, self._verified.similarity)
         a, b = self._of_run[a], self._of_run[b]
         rest = np.flatnonzero(np.isnan(found))
         for start in range(0, len(rest), _PAIRS_AT_ONCE):
@@ -294,15 +298,11 @@ class _Search:
             np.where(of < known, self._first_of_run[np.minimum(of, known - 1)], of)
             for of in (self._of_run[a], self._of_run[b])
         )
-        keys = _keys(np.minimum(one, two), np.maximum(one, two))
-        if len(self._keys) == 0:
-            return np.full(len(keys), np.nan, np.float32)
-        at = np.minimum(np.searchsorted(self._keys, keys), len(self._keys) - 1)
-        return np.where(self._keys[at] == keys, values[at], np.float32(np.nan))
+        return self._verified.look_up(np.minimum(one, two), np.maximum(one, two), values)
 
     def _looked_at(self, part: pa.Table) -> pa.Table:
         """With what the run's second look found. A pair that it did not look at stays one: it may leak."""
-        close = self._known_of(part["a"].to_numpy(), part["b"].to_numpy(), self._close)
+        close = self._known_of(part["a"].to_numpy(), part["b"].to_numpy(), self._verified.close)
         close[part["unframed"].to_numpy() != 0] = np.nan
         at = part.schema.get_field_index("close_similarity")
         return part.set_column(at, part.schema.field(at), pa.array(close, mask=np.isnan(close)))

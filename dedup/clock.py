@@ -1,11 +1,12 @@
 """How long the stages take, and who is told how far they are."""
 
 import logging
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Protocol
+
+from dedup.memory import give_back
 
 logger = logging.getLogger(__name__)
 
@@ -51,6 +52,7 @@ class Clock:
         start = time.perf_counter()
         count = [0]
         yield lambda n: count.__setitem__(0, n)
+        give_back()
         seconds = time.perf_counter() - start
         rate = count[0] / seconds if seconds else 0.0
         self._observer.end()
@@ -58,13 +60,3 @@ class Clock:
             {"stage": name, "samples": count[0], "seconds": round(seconds, 3), "per_second": round(rate)}
         )
         logger.info("%s: %s samples in %.2f s (%s a second)", name, f"{count[0]:,}", seconds, f"{rate:,.0f}")
-
-
-def peak_memory() -> int | None:
-    """Largest resident size of this process so far, in bytes; None where the system does not say."""
-    try:
-        import resource  # not on Windows
-    except ImportError:
-        return None
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return int(peak if sys.platform == "darwin" else peak * 1024)

@@ -11,11 +11,13 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from dedup import folder, tables
-from dedup.certify import Searched, by_split, certificate, groups_across
+from dedup.certify import Searched, certificate, groups_across
 from dedup.config import OutputConfig
 from dedup.errors import ConfigError, RunError, SourceError
 from dedup.formats import Source, open_source, push_splits, write_splits
 from dedup.hashers.setup import Setup
+from dedup.memory import give_back
+from dedup.readback import by_split
 from dedup.report import html
 from dedup.report.readme import readme
 from dedup.result import Run, search_threads
@@ -57,6 +59,7 @@ def write_certified(result: Run) -> None:
     if keep.any():
         output = result.config.output
         out = write_splits(source, keep, partial, output.splits, output.files, result.moves())
+        give_back()
         if out.rows.any():
             result.summary["certificate"] = _certified(
                 result, open_source(out.config), out.rows, out.default_split, out.in_order
@@ -101,20 +104,21 @@ def _certified(
 ) -> dict[str, Any]:
     """The certificate of what was written: the rows `there`, in the order of the source unless `in_order` is false."""
     config = result.config
-    sample_of_row = pa.array(np.argsort(result.row_of_sample)[there])
-    now = pc.coalesce(result.decisions["new_split"], result.manifest["split"])
-    splits, digests = now.take(sample_of_row), result.hashes["file_digest"].take(sample_of_row)
+    sample_of_row = np.argsort(result.row_of_sample)[there]
+    rows = pa.array(sample_of_row)
+    splits = pc.coalesce(result.decisions["new_split"], result.manifest["split"]).take(rows)
+    written_as = splits if default_split is None else splits.fill_null(default_split)
     return certificate(
         written,
-        Searched(result.hashes, result.candidates, _thumbnails(result)),
-        by_split(splits if default_split is None else splits.fill_null(default_split), digests),
+        Searched(result.hashes, result.candidate_parts, _thumbnails(result)),
+        by_split(written_as, sample_of_row),
         Setup.of(config),
         result.resolved,
         result.judged,
         n_groups=groups_across(
-            result.manifest["group"].take(sample_of_row),
+            result.manifest["group"].take(rows),
             splits,
-            pc.equal(result.hashes["status"].take(sample_of_row), "ok"),
+            pc.equal(result.hashes["status"].take(rows), "ok"),
             result.resolved.held_out,
         ),
         limit=config.search.max_candidates,
@@ -153,6 +157,7 @@ def write_report(result: Run, *, open_dataset: bool = True) -> None:
 
     page = html.render(
         result.tables,
+        result.candidate_parts,
         result.summary,
         title=result.info["source"]["name"],
         read=read,

@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from dedup import folder, graph, tables
-from dedup.clock import Clock, Observer, Silent, peak_memory
+from dedup.clock import Clock, Observer, Silent
 from dedup.config import Config, resolve
 from dedup.engines import Limits, choose
 from dedup.errors import ConfigError
@@ -17,10 +17,11 @@ from dedup.formats import check_movable, check_writable, open_source, parts_of
 from dedup.hashers.setup import Setup
 from dedup.hashing import environment, hashed, keeping, tell_skipped
 from dedup.lists import judge, places, read_lists
+from dedup.memory import peak_memory
 from dedup.output import output_folder, refuse_push, write_certified, write_report
 from dedup.report.components import components
 from dedup.report.summary import summary
-from dedup.result import Run, search_threads, store, store_parts
+from dedup.result import Run, search_threads, store, store_candidates
 from dedup.second_look import Looks, looked, looking
 from dedup.stages.candidates import Counts, candidates, fixed_width, radius
 from dedup.stages.chains import chains
@@ -98,7 +99,7 @@ def run(
         if result.resolved.second_look:
             see, small = looking(source, row_of_sample, config), fixed_width(result.hashes["thumbnail"])
             found = looked(found, see, small, looks, threads=threads)
-        store_parts(result, "candidates", found)
+        store_candidates(result, found)
         if result.resolved.method != "none":
             result.info["verification"] = counts.to_dict()
         if result.resolved.second_look:
@@ -126,7 +127,7 @@ def decide(
         raise ConfigError(message)
     with clock.stage("manifest") as done:
         result = load(run_folder, overrides, ("manifest", "hashes", "candidates"))
-        refuse_what_was_not_searched(result)
+        refuse_what_was_not_searched(result, run_folder)
         if result.config.output.splits != "none":
             reopen(result)
             if result.resolved.leakage == "regroup":
@@ -166,7 +167,7 @@ def _concluded(result: Run, clock: "Clock") -> tuple[dict[str, pa.Table], graph.
     hashed, listed = result.hashes, result.manifest
     found: dict[str, pa.Table] = {}
     with clock.stage("pairs") as done:
-        found["pairs"] = pairs(result.candidates, hashed, listed, resolved, judged)
+        found["pairs"] = pairs(result.candidate_parts(), hashed, listed, resolved, judged)
         done(n)
     matches = graph.from_pairs(found["pairs"], n)
     with clock.stage("groups") as done:

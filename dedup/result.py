@@ -29,7 +29,7 @@ class Run:
     source: Source | None  # None when a stored run is read and its dataset is not needed
     row_of_sample: NDArray[np.int64]  # where each sample stands in the source
     dir: Path | None = None  # the run folder; None for a run in memory
-    tables: dict[str, pa.Table] = field(default_factory=dict)
+    tables: dict[str, pa.Table] = field(default_factory=dict)  # candidates only where there is no folder
     summary: dict[str, Any] = field(default_factory=dict)
     info: dict[str, Any] = field(default_factory=dict)  # what stands in run.json
     judged: Judged = NOT_JUDGED
@@ -56,8 +56,8 @@ class Run:
 
     @property
     def candidates(self) -> pa.Table:
-        """Pairs of samples within the searched distance."""
-        return self.tables["candidates"]
+        """Pairs of samples within the searched distance; read from the run's folder, if it has one."""
+        return pa.concat_tables(self.candidate_parts())
 
     @property
     def pairs(self) -> pa.Table:
@@ -83,6 +83,10 @@ class Run:
     def decisions(self) -> pa.Table:
         """One row per sample: what is done with it and why."""
         return self.tables["decisions"]
+
+    def candidate_parts(self) -> Iterator[pa.Table]:
+        """The candidates part by part: they are many, and not held in memory where there is a folder."""
+        return iter([self.tables["candidates"]]) if self.dir is None else tables.read_parts(self.dir, "candidates")
 
     def keep(self) -> NDArray[np.bool_]:
         """Whether each row of the source is written, in the order of the source."""
@@ -110,16 +114,20 @@ class Run:
 
 def store(result: Run, name: str, table: pa.Table) -> None:
     """Put a table in its place in the run, and in its folder if it has one."""
-    store_parts(result, name, iter([table]))
-
-
-def store_parts(result: Run, name: str, parts: Iterator[pa.Table]) -> None:
-    """The same for a table that comes in parts."""
     spec = specs(result.config, result.resolved)[name]
     if result.dir is None:
-        result.tables[name] = tables.described(pa.concat_tables(parts), name, spec)
+        result.tables[name] = tables.described(table, name, spec)
     else:
-        result.tables[name] = tables.write_parts(parts, result.dir, name, spec)
+        result.tables[name] = tables.write(table, result.dir, name, spec)
+
+
+def store_candidates(result: Run, parts: Iterator[pa.Table]) -> None:
+    """Store the candidates as they come."""
+    spec = specs(result.config, result.resolved)["candidates"]
+    if result.dir is None:
+        result.tables["candidates"] = tables.described(pa.concat_tables(parts), "candidates", spec)
+    else:
+        tables.write_parts(parts, result.dir, "candidates", spec)
 
 
 def search_threads(config: Config) -> int:

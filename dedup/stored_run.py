@@ -55,6 +55,7 @@ def load(run_folder: Path, overrides: Sequence[str], names: Sequence[str], *, th
         # In one piece: rows are picked out of it again and again.
         name: tables.read(run_folder, name, without=spared if name == "hashes" else ()).combine_chunks()
         for name in names
+        if name != "candidates"
     }
     lists = read_lists(config) if "pairs" not in names else Lists()
     resolved = replace(resolve(config, loaded["manifest"]["split"].unique().to_pylist()), lists=lists.digests())
@@ -115,7 +116,7 @@ def _radius(run_folder: Path, stored: Config, resolved: Resolved, config: Config
     if (stored.search, stored.hash) == (config.search, config.hash) and summary.exists():
         distances: dict[str, int] = folder.read_json(summary)["resolved"]["max_distance"]
         return distances
-    refuse_other_hashes(tables.spec_of(loaded["candidates"]), specs(config, resolved)["candidates"])
+    refuse_other_hashes(tables.stored_spec(run_folder, "candidates"), specs(config, resolved)["candidates"])
     hashes = loaded["hashes"]
     if "thumbnail" not in hashes.column_names and resolved.method != "none":  # frames are seen on them
         hashes = tables.read(run_folder, "hashes")
@@ -151,9 +152,9 @@ def refuse_other_hashes(stored: Mapping[str, Any], asked: Mapping[str, Any]) -> 
         raise ConfigError(*problems, "Run it again with these settings.")
 
 
-def refuse_what_was_not_searched(result: Run) -> None:
+def refuse_what_was_not_searched(result: Run, run_folder: Path) -> None:
     """Raise `ConfigError` for settings that the stored candidates cannot answer, naming each."""
-    stored, asked = tables.spec_of(result.candidates), specs(result.config, result.resolved)["candidates"]
+    stored, asked = tables.stored_spec(run_folder, "candidates"), specs(result.config, result.resolved)["candidates"]
     refuse_other_hashes(stored, asked)
     problems = []
     searched = stored["search"]

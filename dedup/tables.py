@@ -8,6 +8,7 @@ import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -54,6 +55,7 @@ THUMBNAIL_SIDE: Final = 32  # pixels
 DIGEST_BYTES: Final = 32  # BLAKE3
 ROWS_PER_GROUP: Final = 65_536  # of a stored table: in memory while it is written, and read without the others
 _READERS: Final = 2  # row groups in memory at a time
+_GROUPS_AT_ONCE: Final = 8  # of a table that is read part by part
 
 MANIFEST: Final = pa.schema(
     [
@@ -222,21 +224,19 @@ def described(table: pa.Table, name: str, spec: Mapping[str, Any]) -> pa.Table:
 
 def write(table: pa.Table, folder: Path, name: str, spec: Mapping[str, Any]) -> pa.Table:
     """Store the table as `folder/name.parquet`, whole or not at all, and return it with its description."""
-    return write_parts(iter([table]), folder, name, spec)
+    write_parts(iter([table]), folder, name, spec)
+    return described(table, name, spec)
 
 
-def write_parts(parts: Iterator[pa.Table], folder: Path, name: str, spec: Mapping[str, Any]) -> pa.Table:
+def write_parts(parts: Iterator[pa.Table], folder: Path, name: str, spec: Mapping[str, Any]) -> None:
     """Store the table whose parts come one after the other, each when it comes; there is at least one."""
     first = described(next(parts), name, spec)
     partial = folder / f".{name}.parquet.partial"
-    stored = [first]
     with pq.ParquetWriter(partial, first.schema, compression="zstd") as writer:
         writer.write_table(first, ROWS_PER_GROUP)
         for part in parts:
-            stored.append(part.replace_schema_metadata(first.schema.metadata))
-            writer.write_table(stored[-1], ROWS_PER_GROUP)
+            writer.write_table(part.replace_schema_metadata(first.schema.metadata), ROWS_PER_GROUP)
     partial.replace(folder / f"{name}.parquet")
-    return pa.concat_tables(stored)
 
 
 def read(folder: Path, name: str, *, spec: Mapping[str, Any] | None = None, without: Sequence[str] = ()) -> pa.Table:
@@ -245,15 +245,64 @@ def read(folder: Path, name: str, *, spec: Mapping[str, Any] | None = None, with
     With `spec` given, a table made with another one is refused. Columns `without` are not read.
     """
     path = folder / f"{name}.parquet"
+    with _told(path):
+        table = pa.concat_tables(
+            stored.read([column for column in stored.schema_arrow.names if column not in without])
+            for stored in _opened(path)
+        )
+    found = _described_as(table.schema, name, path)
+    if spec is not None and found != canonical(spec):
+        message = f"{path} was made with {found}; this run asks for {canonical(spec)}."
+        raise TableError(message)
+    return table
+
+
+def read_parts(folder: Path, name: str) -> Iterator[pa.Table]:
+    """The same table part by part, for one that is large; at least one part, however empty."""
+    path = folder / f"{name}.parquet"
+    with _told(path):
+        for stored in _opened(path):
+            _described_as(stored.schema_arrow, name, path)
+            groups = range(stored.num_row_groups)
+            for start in groups[::_GROUPS_AT_ONCE] or [0]:
+                yield stored.read_row_groups(groups[start : start + _GROUPS_AT_ONCE])
+
+
+def stored_spec(folder: Path, name: str) -> dict[str, Any]:
+    """The spec of a table that is not read."""
+    path = folder / f"{name}.parquet"
+    with _told(path):
+        schema = next(_opened(path)).schema_arrow
+    spec: dict[str, Any] = json.loads(_described_as(schema, name, path))
+    return spec
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """Errors of reading as `TableError` that name the file."""
     if not path.exists():
         message = f"{path} does not exist: the run is not complete. Run it again."
         raise TableError(message)
     try:
-        table = _columns(sorted(path.rglob("*.parquet")) if path.is_dir() else [path], without)
+        yield
     except (pa.ArrowInvalid, OSError) as error:
         message = f"{path} cannot be read as Parquet: {error}. Run it again."
         raise TableError(message) from error
-    metadata = {key.decode(): value.decode() for key, value in (table.schema.metadata or {}).items()}
+
+
+def _opened(path: Path) -> Iterator[pq.ParquetFile]:
+    for file in _files(path):
+        with pq.ParquetFile(file) as stored:
+            yield stored
+
+
+def _files(path: Path) -> list[Path]:
+    return sorted(path.rglob("*.parquet")) if path.is_dir() else [path]
+
+
+def _described_as(schema: pa.Schema, name: str, path: Path) -> str:
+    """The spec, as stored; raises `TableError` for another table than the name says, or of another version."""
+    metadata = {key.decode(): value.decode() for key, value in (schema.metadata or {}).items()}
     if metadata.get("dedup.table") != name:
         message = f"{path} is not a {name} table of dedup (its metadata says {metadata.get('dedup.table')!r})."
         raise TableError(message)
@@ -263,18 +312,7 @@ def read(folder: Path, name: str, *, spec: Mapping[str, Any] | None = None, with
             f"{SCHEMA_VERSION}. Run it again with this version."
         )
         raise TableError(message)
-    if spec is not None and metadata.get("dedup.spec") != canonical(spec):
-        message = f"{path} was made with {metadata.get('dedup.spec')}; this run asks for {canonical(spec)}."
-        raise TableError(message)
-    return table
-
-
-def _columns(files: Sequence[Path], without: Sequence[str]) -> pa.Table:
-    parts = []
-    for file in files:
-        with pq.ParquetFile(file) as stored:
-            parts.append(stored.read([column for column in stored.schema_arrow.names if column not in without]))
-    return pa.concat_tables(parts)
+    return str(metadata.get("dedup.spec", "{}"))
 
 
 def values(folder: Path, name: str, column: str, rows: Sequence[int]) -> list[Any]:
@@ -282,7 +320,7 @@ def values(folder: Path, name: str, column: str, rows: Sequence[int]) -> list[An
     path = folder / f"{name}.parquet"
     wanted = np.unique(np.asarray(rows, np.int64))
     start, parts = 0, list[tuple[Path, int, NDArray[np.int64]]]()
-    for file in sorted(path.rglob("*.parquet")) if path.is_dir() else [path]:
+    for file in _files(path):
         of = pq.read_metadata(file)
         for group in range(of.num_row_groups):
             stop = start + of.row_group(group).num_rows

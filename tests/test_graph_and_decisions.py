@@ -64,7 +64,7 @@ def found(world: World, policy: tuple[str, str, str] = POLICIES[0]) -> dict[str,
     """All tables after the candidates."""
     resolved = settled(world, policy)
     manifest, hashes = world.manifest(), world.hashes()
-    accepted = pairs(world.candidates(), hashes, manifest, resolved)
+    accepted = pairs([world.candidates()], hashes, manifest, resolved)
     matches = graph.from_pairs(accepted, len(world))
     return {
         "pairs": accepted,
@@ -154,7 +154,7 @@ def tables_of(world: World, policy: tuple[str, str, str] = POLICIES[0]) -> dict[
         return found(world, policy)
     resolved = replace(settled(world, policy), method="none", min_similarity=None)
     manifest, hashes = world.manifest(), world.hashes()
-    accepted = pairs(world.candidates(), hashes, manifest, resolved)
+    accepted = pairs([world.candidates()], hashes, manifest, resolved)
     matches = graph.from_pairs(accepted, len(world))
     return {
         "pairs": accepted,
@@ -421,7 +421,7 @@ def test_a_larger_distance_only_adds_pairs(world: World, distance: int, every: b
         resolved = replace(
             settled(world), max_distance={"dhash": bits, "phash": bits}, combine=combine, min_similarity=None
         )
-        table = pairs(candidates, hashes, manifest, resolved)
+        table = pairs([candidates], hashes, manifest, resolved)
         return set(zip(table["a"].to_pylist(), table["b"].to_pylist(), strict=True))
 
     assert within(distance) <= within(distance + 1)

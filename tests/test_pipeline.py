@@ -141,7 +141,7 @@ class TestFindings:
         specs = fingerprints.specs(planted.result.config, planted.result.resolved)
         for name in tables.NAMES:
             read = tables.read(planted.run, name, spec=specs[name])
-            assert planted.result.tables[name].equals(read, check_metadata=True)
+            assert getattr(planted.result, name).equals(read, check_metadata=True)
 
     def test_the_dataset_is_untouched(self, planted: Planted) -> None:
         """Not one byte of the input changes."""
@@ -176,7 +176,7 @@ class TestReproducible:
         """The form of the dataset changes nothing in what is found."""
         ran(as_manifest(planted.dataset, tmp_path / "rows.csv", planted.truth), tmp_path / "run")
         for name in RESULTS:
-            assert planted.result.tables[name].to_pylist() == tables.read(tmp_path / "run", name).to_pylist()
+            assert getattr(planted.result, name).to_pylist() == tables.read(tmp_path / "run", name).to_pylist()
 
     def test_any_order_of_files(self, planted: Planted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """Files that the file system lists in another order give identical bytes."""
@@ -211,7 +211,7 @@ class TestReproducible:
 
         assert result.dir is None
         for name in tables.NAMES:
-            assert planted.result.tables[name].equals(result.tables[name], check_metadata=True)
+            assert getattr(planted.result, name).equals(getattr(result, name), check_metadata=True)
         splits = result.splits()
         assert set(planted.truth.kept) | {"test/bad/three.jpg"} == {
             name for part in splits.values() for name in part["id"]

@@ -79,7 +79,7 @@ def settled(world: World, policy: Policy, **more: Any) -> Resolved:
 def found(world: World, policy: Policy, judged: lists.Judged = lists.NOT_JUDGED, **more: Any) -> dict[str, Any]:
     resolved = settled(world, policy, **more)
     manifest, hashes = world.manifest(), world.hashes()
-    accepted = pairs(world.candidates(), hashes, manifest, resolved, judged)
+    accepted = pairs([world.candidates()], hashes, manifest, resolved, judged)
     matches = graph.from_pairs(accepted, len(world))
     tables = {
         "pairs": accepted,

@@ -133,12 +133,11 @@ def rendered(world: World, read: html.ReadSamples, hashes: pa.Table | None = Non
     config = build({"search": {"max_distance": 64}, "verify": {"min_similarity": 0.0}})
     resolved = resolve(config, [sample.split for sample in world.samples])
     manifest, hashes = world.manifest(), hashes or world.hashes()
-    accepted = pairs(world.candidates(), hashes, manifest, resolved)
+    accepted = pairs([world.candidates()], hashes, manifest, resolved)
     matches = from_pairs(accepted, len(world))
     stored = {
         "manifest": manifest,
         "hashes": hashes,
-        "candidates": world.candidates(),
         "pairs": accepted,
         "groups": groups(matches, hashes, manifest, resolved.held_out),
         "leakage": leakage(matches, accepted, hashes, manifest, resolved.held_out),
@@ -147,7 +146,9 @@ def rendered(world: World, read: html.ReadSamples, hashes: pa.Table | None = Non
     }
     parts = (stored["pairs"], stored["leakage"], stored["chains"], stored["decisions"])
     said = summary(manifest, hashes, *parts, matches, resolved, skipped={})
-    return html.render(stored, {**said, "certificate": None}, title="made by hand", read=read)
+    candidates = world.candidates()
+    halves = (candidates.slice(0, 1), candidates.slice(1))
+    return html.render(stored, lambda: iter(halves), {**said, "certificate": None}, title="made by hand", read=read)
 
 
 def no_pictures(samples: Sequence[int]) -> Iterator[pa.RecordBatch]:

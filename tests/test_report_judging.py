@@ -1,14 +1,15 @@
-"""Judging pairs in the report: driven in Chromium where it is installed, from a file, with nothing else running."""
+"""Judging pairs in the report: driven in Chromium where it is installed."""
 
 import csv
-import html as escaping
 import io
 import json
+import queue
 import re
 import shutil
 import subprocess
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from urllib.parse import unquote
 
 import pyarrow as pa
 import pytest
@@ -39,12 +40,8 @@ const open = async (verdict, text) => {
 };
 (async () => {
   %s
-})().catch((error) => { say.error = String(error); }).finally(() => {
-  const out = document.createElement("pre");
-  out.id = "result";
-  out.textContent = encodeURIComponent(JSON.stringify(say));
-  document.body.append(out);
-});
+})().catch((error) => { say.error = String(error); })
+  .finally(() => fetch("/said", { method: "POST", body: JSON.stringify(say) }));
 """
 
 
@@ -63,29 +60,56 @@ def listed(page: str) -> list[list[str]]:
     return rows
 
 
-def chromium(page: str, folder: Path, steps: str = "") -> str:
-    """The page's DOM after the browser ran it; `steps` run behind its own script, for which its policy is taken off."""
-    browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if browser is None:
+def browser(folder: Path) -> list[str]:
+    """The command that runs Chromium with nothing kept from elsewhere."""
+    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if found is None:
         pytest.skip("no Chromium is installed here")
-    if steps:
-        page = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", page)
-        page = page.replace("</body>", f"<script>{DRIVER % steps}</script></body>")
-    (folder / "page.html").write_text(page, encoding="utf-8")
     options = "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
-    done = subprocess.run(
-        [browser, *options.split(), "--disable-component-update", "--disable-sync", "--virtual-time-budget=5000",
-         f"--user-data-dir={folder / 'profile'}", "--dump-dom", (folder / "page.html").as_uri()],
-        capture_output=True, text=True, check=True, timeout=120,
-    )  # fmt: skip
-    return done.stdout
+    return [found, *options.split(), "--disable-component-update", "--disable-sync", f"--user-data-dir={folder}"]
+
+
+def dumped(page: str, folder: Path) -> str:
+    """The DOM of the page, opened from a file, after its script ran."""
+    (folder / "page.html").write_text(page, encoding="utf-8")
+    command = [*browser(folder / "profile"), "--dump-dom", (folder / "page.html").as_uri()]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout
 
 
 def driven(page: str, folder: Path, steps: str) -> dict[str, object]:
-    """What the steps put into `say`."""
-    found = re.search(r'<pre id="result">(.*?)</pre>', chromium(page, folder, steps), re.DOTALL)
-    assert found is not None
-    said: dict[str, object] = json.loads(unquote(escaping.unescape(found[1])))
+    """What the steps put into `say`: they run behind the page's own script, for which its policy is taken off."""
+    page = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", page)
+    page = page.replace("</body>", f"<script>{DRIVER % steps}</script></body>")
+    answers: queue.Queue[bytes] = queue.Queue()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.answer(page.encode())
+
+        def do_POST(self) -> None:
+            answers.put(self.rfile.read(int(self.headers["Content-Length"])))
+            self.answer(b"")
+
+        def answer(self, body: bytes) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html; charset=utf-8")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    command = [*browser(folder / "profile"), "--remote-debugging-port=0"]
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        page_at = f"http://127.0.0.1:{server.server_port}/"
+        with subprocess.Popen([*command, page_at], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+            try:
+                said: dict[str, object] = json.loads(answers.get(timeout=120))
+            finally:
+                process.kill()
+                server.shutdown()
     assert "error" not in said, said
     return said
 
@@ -110,7 +134,7 @@ def rows_of(text: object) -> list[dict[str, str]]:
 
 def test_it_runs_under_the_pages_own_policy(tmp_path: Path) -> None:
     """The policy lets the page's script run, and each pair has its two checkboxes."""
-    dom = chromium(rendered(world(3), no_pictures), tmp_path)
+    dom = dumped(rendered(world(3), no_pictures), tmp_path)
     boxes = [attributes for tag, attributes in Page(dom).tags if attributes.get("type") == "checkbox"]
 
     assert 'class="judging"' in dom

@@ -216,7 +216,7 @@ CODE = (bytes(8), bytes(8))
 
 class TestPairs:
     def accepted(self, settled: Resolved, *near: tuple[int, int, int, int, float | None]) -> list[tuple[int, int]]:
-        table = pairs(near_table(*near), measured([CODE] * 4), manifest(rows(*"abcd"), "x")[0], settled)
+        table = pairs([near_table(*near)], measured([CODE] * 4), manifest(rows(*"abcd"), "x")[0], settled)
         return list(zip(table["a"].to_pylist(), table["b"].to_pylist(), strict=True))
 
     def test_the_similarity_is_inclusive(self) -> None:
@@ -243,12 +243,12 @@ class TestPairs:
             information=[None] * 2,
         )
 
-        assert len(pairs(near_table(), hashes, manifest(rows("a", "b"), "x")[0], resolved(0, 0))) == 0
+        assert len(pairs([near_table()], hashes, manifest(rows("a", "b"), "x")[0], resolved(0, 0))) == 0
 
     def test_equal_codes_are_not_pixels(self) -> None:
         """Samples that share a code but not the pixels are near, even at distance 0 and similarity 1."""
         table = pairs(
-            near_table((0, 1, 0, 0, 1.0)), measured([CODE] * 2), manifest(rows("a", "b"), "x")[0], resolved(0, 0)
+            [near_table((0, 1, 0, 0, 1.0))], measured([CODE] * 2), manifest(rows("a", "b"), "x")[0], resolved(0, 0)
         )
 
         assert ["near"] == table["kind"].to_pylist()
@@ -256,7 +256,7 @@ class TestPairs:
     def test_columns(self) -> None:
         """Ids, splits, labels and the conflict travel with the pair."""
         of = pa.table([["b", "a"], ["test", "train"], ["dog", "cat"], ["b", "a"]], schema=ROWS)
-        table = pairs(near_table((0, 1, 3, 4, 0.96875)), measured([CODE] * 2), manifest(of, "x")[0], resolved(9, 9))
+        table = pairs([near_table((0, 1, 3, 4, 0.96875))], measured([CODE] * 2), manifest(of, "x")[0], resolved(9, 9))
         expected = {
             "a": 0, "b": 1, "id_a": "a", "id_b": "b", "split_a": "train", "split_b": "test", "label_a": "cat",
             "label_b": "dog", "kind": "near", "transform": "identity", "distance_dhash": 3, "distance_phash": 4,
@@ -270,7 +270,7 @@ class TestPairs:
         """Nothing found is an empty table, and everything after it works."""
         table = manifest(rows("a", "b"), "x")[0]
         hashes = measured([CODE] * 2)
-        nothing = pairs(near_table(), hashes, table, resolved(9, 9))
+        nothing = pairs([near_table()], hashes, table, resolved(9, 9))
         matches = graph.from_pairs(nothing, 2)
 
         assert len(nothing) == 0
@@ -283,7 +283,7 @@ class TestLeakage:
         """With no held-out split there are duplicates only."""
         table = manifest(rows("a", "b", split=None), "x")[0]
         hashes = measured([CODE] * 2, pixel_digest=[b"same".ljust(32)] * 2)
-        found_pairs = pairs(near_table(), hashes, table, resolved(0, 0))
+        found_pairs = pairs([near_table()], hashes, table, resolved(0, 0))
         matches = graph.from_pairs(found_pairs, 2)
 
         assert len(found_pairs) == 1
@@ -293,7 +293,7 @@ class TestLeakage:
         """A train sample that matches two held-out pictures has two rows."""
         of = pa.table([list("abc"), ["train", "test", "test"], [None] * 3, list("abc")], schema=ROWS)
         table, hashes = manifest(of, "x")[0], measured([CODE] * 3)
-        accepted = pairs(near_table((0, 1, 1, 2, 0.9375), (0, 2, 3, 4, 0.96875)), hashes, table, resolved(9, 9))
+        accepted = pairs([near_table((0, 1, 1, 2, 0.9375), (0, 2, 3, 4, 0.96875))], hashes, table, resolved(9, 9))
         got = leakage(graph.from_pairs(accepted, 3), accepted, hashes, table, ("test",)).to_pylist()
 
         assert [("a", "b", 1), ("a", "c", 3)] == [(r["id"], r["witness_id"], r["distance"]) for r in got]

@@ -114,7 +114,7 @@ class Reader:
 
     def _of_parquet(self, path: bytes, group: int, at: int, _size: int, column: str) -> bytes | Unreadable:
         if self._group is None or self._group[:2] != (path, group):
-            with pq.ParquetFile(_text(path), memory_map=True) as file:
+            with pq.ParquetFile(_text(path)) as file:
                 values = file.read_row_group(group, columns=[column])[column]
             self._group = (path, group, stored_bytes(values))
         data: bytes | None = self._group[2][at].as_py()

@@ -245,7 +245,7 @@ class Streamed:
 
 def parquet_file(name: str) -> pq.ParquetFile:
     """The Parquet file at a path or URL."""
-    return pq.ParquetFile(opened(name)) if is_url(name) else pq.ParquetFile(name, memory_map=True)
+    return pq.ParquetFile(opened(name)) if is_url(name) else pq.ParquetFile(name)
 
 
 def arrow_table(name: str) -> pa.Table:

@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
+from numpy.typing import NDArray
 from PIL import Image
 
 from dedup import tables
@@ -44,6 +45,8 @@ ALLOWED: Final = "no duplicates by policy.allow_list"
 SAME_SCENE: Final = "the same scene, not the same picture"
 _SIDE: Final = 224  # pixels
 _READ_AT_ONCE: Final = 32
+_MAX_BARS: Final = 40
+_SIMILARITY_STEPS: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +84,7 @@ class Bar:
 
 def render(
     stored: Mapping[str, pa.Table],
+    candidates: Callable[[], Iterator[pa.Table]],
     summary: Mapping[str, Any],
     *,
     title: str,
@@ -90,14 +94,15 @@ def render(
 ) -> str:
     """The page's text; `settings` say how its pictures are decoded.
 
-    `thumbnails` gives those of some samples where the table of hashes was read without them.
+    `candidates` gives that table's parts, one at least; `thumbnails` gives those of some samples where the table of
+    hashes was read without them.
     """
     settings = settings or HashConfig()
     cases = {
         "leaks": _leaks(stored),
         "conflicts": _pairs(stored, pc.equal(stored["pairs"]["label_conflict"], True)),  # noqa: FBT003
         "borderline": _pairs(stored, pc.equal(stored["pairs"]["kind"], "near")),
-        "rejected": _rejected(stored, summary["resolved"]),
+        "rejected": _rejected(stored, candidates(), summary["resolved"]),
         "groups": _groups(stored),
     }
     wanted = Counter(sample for gallery in cases.values() for case in gallery for sample in case[0])
@@ -122,7 +127,7 @@ def render(
         n_leaks=len(stored["leakage"]),
         chains=_chains(stored),
         n_groups=pc.count_distinct(stored["groups"]["group"]).as_py(),
-        histograms=_histograms(stored),
+        histograms=_histograms(stored, candidates()),
         unreadable=_unreadable(stored),
         max_unreadable=MAX_UNREADABLE,
         shown_splits=list(summary["splits"])[:MAX_SPLITS],
@@ -172,24 +177,31 @@ def _groups(stored: Mapping[str, pa.Table]) -> list[_Outline]:
     return outlines
 
 
-def _rejected(stored: Mapping[str, pa.Table], resolved: Mapping[str, Any]) -> list[_Outline]:
+def _rejected(
+    stored: Mapping[str, pa.Table], candidates: Iterator[pa.Table], resolved: Mapping[str, Any]
+) -> list[_Outline]:
     """The most similar candidates that were not accepted: what the tool may have missed, or a person has allowed."""
-    candidates, n = stored["candidates"], len(stored["manifest"])
-    pairs = stored["pairs"]
-    accepted = np.isin(
-        candidates["a"].to_numpy() * n + candidates["b"].to_numpy(), pairs["a"].to_numpy() * n + pairs["b"].to_numpy()
-    )
-    similarity = np.where(accepted, -1.0, candidates["similarity"].fill_null(-1.0).to_numpy())
-    order = np.argsort(-similarity, kind="stable")[:MAX_PAIRS]
+    pairs, n = stored["pairs"], len(stored["manifest"])
+    accepted = pairs["a"].to_numpy() * n + pairs["b"].to_numpy()
+    best = pa.concat_tables(_most_similar(part, accepted, n) for part in candidates)
+    order = np.argsort(-best["similarity"].to_numpy(), kind="stable")[:MAX_PAIRS]
     labels = stored["manifest"]["label"]
     outlines: list[_Outline] = []
-    for row in candidates.take(pa.array(order[similarity[order] >= 0])).to_pylist():
+    for row in best.take(pa.array(order)).to_pylist():
         a, b = labels[row["a"]].as_py(), labels[row["b"]].as_py()
         named = {**row, "kind": "near", "transform": tables.TRANSFORMS[row["transform"]]}
         why = ALLOWED if _within(row, resolved) else SAME_SCENE if _same_scene(row, resolved) else None
         facts = pair_facts(named) + (f" · {why}" if why else "")
         outlines.append(((row["a"], row["b"]), facts, None not in (a, b) and a != b, 0))
     return outlines
+
+
+def _most_similar(candidates: pa.Table, accepted: NDArray[np.int64], n_samples: int) -> pa.Table:
+    """The first of those candidates that were verified and not accepted."""
+    keys = candidates["a"].to_numpy() * n_samples + candidates["b"].to_numpy()
+    similarity = np.where(np.isin(keys, accepted), -1.0, candidates["similarity"].fill_null(-1.0).to_numpy())
+    order = np.argsort(-similarity, kind="stable")[:MAX_PAIRS]
+    return candidates.take(pa.array(order[similarity[order] >= 0]))
 
 
 def _within(candidate: Mapping[str, Any], resolved: Mapping[str, Any]) -> bool:
@@ -297,37 +309,46 @@ def _jpeg(image: Image.Image) -> bytes:
     return sink.getvalue()
 
 
-def _histograms(stored: Mapping[str, pa.Table]) -> dict[str, list[Bar]]:
+def _histograms(stored: Mapping[str, pa.Table], candidates: Iterator[pa.Table]) -> dict[str, list[Bar]]:
     """Candidates by distance in each algorithm, and by similarity; accepted and rejected side by side."""
-    candidates, pairs = stored["candidates"], stored["pairs"]
-    near = pairs.filter(pc.equal(pairs["kind"], "near"))
+    near = stored["pairs"].filter(pc.equal(stored["pairs"]["kind"], "near"))
+    names = tables.algorithms_of(near)
+    by_bits = {name: np.zeros(0, np.int64) for name in names}
+    edges = np.append(np.linspace(0, 1, _SIMILARITY_STEPS + 1)[:-1], 1 + 1e-6)
+    by_similarity = np.zeros(_SIMILARITY_STEPS, np.int64)
+    for part in candidates:
+        for name in names:
+            by_bits[name] = _sum(by_bits[name], np.bincount(part[tables.distance_column(name)].to_numpy()))
+        by_similarity += np.histogram(part["similarity"].drop_null().to_numpy(), edges)[0]
     found = {}
-    for name in tables.algorithms_of(candidates):
-        column = tables.distance_column(name)
-        of_all, of_near = candidates[column].to_numpy(), near[column].to_numpy()
-        edges: Any = np.arange(int(of_all.max(initial=0)) + 2) if len(of_all) else np.arange(2)
-        step = math.ceil((len(edges) - 1) / 40)
-        found[f"{name}, bits"] = _bars(of_all, of_near, edges[::step] if step > 1 else edges, "{:.0f}")
-    similarity = candidates["similarity"].drop_null().to_numpy()
-    if len(similarity):
-        edges = np.linspace(0, 1, 21)
-        found["similarity"] = _bars(similarity, near["similarity"].to_numpy(), edges, "{:.2f}")
+    for name, everything in by_bits.items():
+        step = max(1, math.ceil(len(everything) / _MAX_BARS))
+        accepted = np.bincount(near[tables.distance_column(name)].to_numpy(), minlength=max(1, len(everything)))
+        starts = range(0, max(1, len(everything)), step)
+        found[f"{name}, bits"] = _bars(
+            [int(everything[k : k + step].sum()) for k in starts],
+            [int(accepted[k : min(k + step, len(everything))].sum()) for k in starts],
+            [f"{k}" for k in starts],
+        )
+    if by_similarity.any():
+        accepted = np.histogram(near["similarity"].to_numpy(), edges)[0]
+        found["similarity"] = _bars(by_similarity.tolist(), accepted.tolist(), [f"{edge:.2f}" for edge in edges[:-1]])
     return found
 
 
-def _bars(of_all: Any, of_near: Any, edges: Any, label: str) -> list[Bar]:
-    closed = np.append(edges[:-1], max(float(edges[-1]), float(of_all.max(initial=0)) + 1e-6))
-    everything, accepted = np.histogram(of_all, closed)[0], np.histogram(of_near, closed)[0]
-    top = math.log10(1 + max(int(everything.max(initial=0)), 1))
+def _sum(one: NDArray[np.int64], two: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Of counts, of which one may go further."""
+    out = np.zeros(max(len(one), len(two)), np.int64)
+    out[: len(one)] += one
+    out[: len(two)] += two
+    return out
+
+
+def _bars(everything: Sequence[int], accepted: Sequence[int], labels: Sequence[str]) -> list[Bar]:
+    top = math.log10(1 + max(*everything, 1))
     return [
-        Bar(
-            label.format(edges[k]),
-            int(accepted[k]),
-            int(everything[k] - accepted[k]),
-            100 * math.log10(1 + int(accepted[k])) / top,
-            100 * math.log10(1 + int(everything[k] - accepted[k])) / top,
-        )
-        for k in range(len(everything))
+        Bar(label, n, of_all - n, 100 * math.log10(1 + n) / top, 100 * math.log10(1 + of_all - n) / top)
+        for label, of_all, n in zip(labels, everything, accepted, strict=True)
     ]
 
 

@@ -13,16 +13,21 @@ from dedup.lists import NOT_JUDGED, Judged, Pair
 
 
 def pairs(
-    candidates: pa.Table, hashes: pa.Table, manifest: pa.Table, resolved: Resolved, judged: Judged = NOT_JUDGED
+    candidates: Iterable[pa.Table],
+    hashes: pa.Table,
+    manifest: pa.Table,
+    resolved: Resolved,
+    judged: Judged = NOT_JUDGED,
 ) -> pa.Table:
-    """Pairs sorted by (a, b), each once.
+    """Pairs sorted by (a, b), each once, from candidates in parts, one at least.
 
     Identical pictures are paired by the digest of their pixels, never by equal codes: of kind `bytes` when the files
     are equal too, else `pixels`. Two unreadable samples are never a pair. Near pairs that a person has judged to be no
     duplicates are left out; those judged to be some are there, of kind `listed` where the thresholds do not say so.
     """
     first_of = graph.representatives(hashes["pixel_digest"])
-    near, n_near = _judged(_accepted(candidates, resolved), hashes, first_of, resolved, judged)
+    accepted = pa.concat_tables(_accepted(part, resolved) for part in candidates)
+    near, n_near = _judged(_best_views(accepted), hashes, first_of, resolved, judged)
     members, first = _identical(first_of)
     n_listed, n_same = len(near) - n_near, len(members)
     a = np.concatenate([near["a"].to_numpy(), first])
@@ -81,7 +86,7 @@ def _accepted(candidates: pa.Table, resolved: Resolved) -> pa.Table:
         enough = pa.scalar(resolved.min_close_similarity, pa.float32())
         same = pc.greater_equal(candidates["close_similarity"], enough)
         keep = pc.and_(keep, pc.fill_null(same, True))  # noqa: FBT003
-    return _best_views(candidates.filter(keep))
+    return candidates.filter(keep)
 
 
 def _best_views(near: pa.Table) -> pa.Table:
