@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from dedup import folder, tables
-from dedup.config import AUTO_MIN_SIMILARITY, Resolved
+from dedup.config import AUTO_MIN_THUMBNAIL_SIMILARITY, Resolved
 from dedup.errors import RunError
 from dedup.hashers import picture_codes
 from dedup.report.plot import plot
@@ -133,7 +133,7 @@ def _searched(run: Run, samples: NDArray[np.int64]) -> _Searched:
             for name in resolved.algorithms
         },
         thumbnails=fixed_width(chosen["thumbnail"]).reshape(-1, THUMBNAIL_SIDE, THUMBNAIL_SIDE),
-        min_similarity=AUTO_MIN_SIMILARITY if resolved.min_similarity is None else resolved.min_similarity,
+        min_similarity=resolved.min_thumbnail_similarity or AUTO_MIN_THUMBNAIL_SIMILARITY,
         threads=search_threads(run.config),
     )
 

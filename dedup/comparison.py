@@ -14,6 +14,7 @@ from dedup.config import (
     AUTO_CAP_PER_64_BITS,
     AUTO_MIN_CLOSE_SIMILARITY,
     AUTO_MIN_SIMILARITY,
+    AUTO_MIN_THUMBNAIL_SIMILARITY,
     PDQ_BITS,
     HashConfig,
     build,
@@ -29,6 +30,7 @@ from dedup.second_look import look
 from dedup.stages.candidates import candidates
 from dedup.tables import THUMBNAIL_SIDE, TRANSFORMS, UNFRAMED, code_column
 from dedup.verify import similarities
+from dedup.verify.acceptance import accepted
 from dedup.verify.closer import close_view, colours_differ
 
 
@@ -62,42 +64,42 @@ class Comparison:
     colour_differs: bool | None  # None where one of them cannot be decoded in full
     unframed: str | None  # a, b or both: seen without their frame they are a pair within the distance
     unframed_similarity: float  # 0..1, then
+    unframed_close_similarity: float | None  # 0..1, then
     best_turn: str  # the orientation of b, of the seven others, in which it is most similar to a
     turned_distances: dict[str, int]  # bits, b turned so
     turned_similarity: float
+    turned_close_similarity: float | None
     max_distance: int  # the default, in bits: what a run with defaults searches
-    min_similarity: float  # the default: what a run with defaults accepts
 
     @property
     def kind(self) -> str | None:
         """What a run with default settings calls the pair: bytes, pixels, near, or None for no pair."""
         if self.same_bytes or self.same_class:
             return "bytes" if self.same_bytes else "pixels"
-        return "near" if (self._standing and not self.same_scene) or self._without_frame else None
+        return "near" if self._standing or self._without_frame else None
 
     @property
     def same_scene(self) -> bool:
         """Whether the thumbnails are similar enough for a pair, and the pictures, seen closely, are not."""
-        close = self.close_similarity
-        return self._standing and close is not None and close < AUTO_MIN_CLOSE_SIMILARITY
+        similar = self._near(self.distances) and self.similarity >= AUTO_MIN_SIMILARITY
+        return similar and self.close_similarity is not None and self.close_similarity < AUTO_MIN_CLOSE_SIMILARITY
 
     @property
     def _standing(self) -> bool:
-        return self._near(self.distances, self.similarity)
+        return self._near(self.distances) and _accepted(self.similarity, self.close_similarity)
 
     @property
     def _without_frame(self) -> bool:
-        return self.unframed is not None and self.unframed_similarity >= self.min_similarity
+        return self.unframed is not None and _accepted(self.unframed_similarity, self.unframed_close_similarity)
 
     @property
     def turned_pair(self) -> bool:
         """Whether a run that searches other orientations calls them a pair."""
-        return self._near(self.turned_distances, self.turned_similarity)
+        return self._near(self.turned_distances) and _accepted(self.turned_similarity, self.turned_close_similarity)
 
-    def _near(self, distances: dict[str, int], similarity: float) -> bool:
+    def _near(self, distances: dict[str, int]) -> bool:
         within = min(distances[name] for name in HashConfig().algorithms) <= self.max_distance
-        informed = min(self.a.information, self.b.information) >= MIN_INFORMATION
-        return within and informed and similarity >= self.min_similarity
+        return within and min(self.a.information, self.b.information) >= MIN_INFORMATION
 
     def verdict(self) -> str:
         """The kind in a sentence, with the reason."""
@@ -109,10 +111,10 @@ class Comparison:
         if kind == "near":
             decoded = " Decoded in full, their pixels are the same." if self.same_pixels else ""
             most_as_they_stand = self.similarity >= self.unframed_similarity or not self._without_frame
-            if self._standing and not self.same_scene and most_as_they_stand:
-                return f"Near-duplicates: similarity {self.similarity:.3f} ≥ {self.min_similarity}.{decoded}"
+            if self._standing and most_as_they_stand:
+                return f"Near-duplicates: {_reached(self.similarity, self.close_similarity)}.{decoded}"
             whose = {"a": "a without its frame", "b": "b without its frame"}.get(self.unframed or "", "without frames")
-            return f"Near-duplicates, {whose}: similarity {self.unframed_similarity:.3f} ≥ {self.min_similarity}."
+            return f"Near-duplicates, {whose}: {_reached(self.unframed_similarity, self.unframed_close_similarity)}."
         if min(self.a.information, self.b.information) < MIN_INFORMATION:
             return "No pair: one of them is blank, flat or a bare gradient, and their pixels differ."
         if self.turned_pair:
@@ -130,7 +132,12 @@ class Comparison:
         if min(nearest.values()) > self.max_distance:
             listed = ", ".join(f"{name} {bits}" for name, bits in nearest.items())
             return f"No pair: further apart than {self.max_distance} bits ({listed})."
-        return f"No pair: similarity {self.similarity:.3f} < {self.min_similarity}."
+        if self.similarity < AUTO_MIN_SIMILARITY or self.close_similarity is not None:
+            return f"No pair: similarity {self.similarity:.3f} < {AUTO_MIN_SIMILARITY}."
+        return (
+            f"No pair: similarity {self.similarity:.3f} < {AUTO_MIN_THUMBNAIL_SIMILARITY}, which pictures must have that "
+            f"are too small for a closer look."
+        )
 
 
 def compare(a: str | Path | bytes, b: str | Path | bytes, *, bits: int = 64) -> Comparison:
@@ -159,6 +166,7 @@ def compare(a: str | Path | bytes, b: str | Path | bytes, *, bits: int = 64) -> 
     similarity = float(alike[0])
     pictures = [_decoded(content, settings) for content in contents]
     views = [close_view(picture.image) for picture in pictures if picture is not None]
+    closer = views if len(views) == 2 else None
     unframed, unframed_similarity = _without_frames(table, bits)
     return Comparison(
         a=_side(names[0], contents[0], of_a, small[0]),
@@ -170,17 +178,20 @@ def compare(a: str | Path | bytes, b: str | Path | bytes, *, bits: int = 64) -> 
         distances={name: _distance(of_a[name], of_b[name]) for name in algorithms},
         bits=bits,
         similarity=similarity,
-        close_similarity=look(views[0], views[1], similarity) if len(views) == 2 else None,
-        colour_differs=colours_differ(views[0].chroma, views[1].chroma, 0) if len(views) == 2 else None,
-        unframed=unframed,
+        close_similarity=look(*closer, similarity) if closer else None,
+        colour_differs=colours_differ(closer[0].chroma, closer[1].chroma, 0) if closer else None,
+        unframed=None if unframed is None else UNFRAMED[unframed],
         unframed_similarity=unframed_similarity,
+        unframed_close_similarity=(
+            look(*closer, unframed_similarity, views=unframed, thumbnails=small) if closer and unframed else None
+        ),
         best_turn=TRANSFORMS[best],
         turned_distances={
             name: _distance(of_a[name], of_b[code_column(name, TRANSFORMS[best])]) for name in algorithms
         },
         turned_similarity=float(alike[best]),
+        turned_close_similarity=look(*closer, float(alike[best]), transform=best) if closer else None,
         max_distance=AUTO_CAP_PER_64_BITS * bits // 64,
-        min_similarity=AUTO_MIN_SIMILARITY,
     )
 
 
@@ -192,7 +203,20 @@ def _decoded(content: bytes | Unreadable, settings: HashConfig) -> Picture | Non
     return None if isinstance(picture, Unreadable) else picture
 
 
-def _without_frames(table: pa.Table, bits: int) -> tuple[str | None, float]:
+def _accepted(similarity: float, close: float | None) -> bool:
+    """Whether a run with default settings accepts them."""
+    pair = np.array([similarity], np.float32), np.array([np.nan if close is None else close], np.float32)
+    return bool(accepted(*pair, AUTO_MIN_SIMILARITY, AUTO_MIN_CLOSE_SIMILARITY, AUTO_MIN_THUMBNAIL_SIMILARITY)[0])
+
+
+def _reached(similarity: float, close: float | None) -> str:
+    if close is None:
+        return f"similarity {similarity:.3f} ≥ {AUTO_MIN_THUMBNAIL_SIMILARITY}"
+    closely = f"{close:.3f} ≥ {AUTO_MIN_CLOSE_SIMILARITY} seen closely"
+    return f"similarity {similarity:.3f} ≥ {AUTO_MIN_SIMILARITY}, {closely}"
+
+
+def _without_frames(table: pa.Table, bits: int) -> tuple[int | None, float]:
     """Which of the two a run with defaults sees without its frame when they are candidates so, and their similarity."""
     config = build({"hash": {"bits": bits}})
     parts = candidates(table, resolve(config, []), limit=config.search.max_candidates, threads=1)
@@ -200,7 +224,7 @@ def _without_frames(table: pa.Table, bits: int) -> tuple[str | None, float]:
     if not rows:
         return None, 0.0
     best = max(rows, key=lambda row: row["similarity"])
-    return UNFRAMED[best["unframed"]], float(best["similarity"])
+    return int(best["unframed"]), float(best["similarity"])
 
 
 def _side(name: str, content: bytes | Unreadable, row: Mapping[str, Any], small: NDArray[np.uint8]) -> Side:

@@ -53,6 +53,7 @@ def specs(config: Config, resolved: Resolved) -> dict[str, dict[str, Any]]:
             **of_candidates["verify"],
             "min_similarity": resolved.min_similarity,
             "min_close_similarity": resolved.min_close_similarity,
+            "min_thumbnail_similarity": resolved.min_thumbnail_similarity,
         },
         **({"lists": judged} if judged else {}),
     }

@@ -28,7 +28,6 @@ LOOK_FROM: Final = 0.8
 MAX_LOOKS: Final = 500_000
 """Pairs of a run that are looked at, in the order of (a, b); the rest stay null and are counted."""
 
-_CERTAIN: Final = 0.97  # similarity of thumbnails from which only the colours are looked at
 _MIN_SIDE: Final = 112  # pixels: smaller pictures show no more than their thumbnails
 _RIM: Final = 0.5  # pixels of the thumbnail, where what is inside is mixed with the frame
 _READ_AT_ONCE: Final = 16  # pictures of a batch
@@ -120,7 +119,7 @@ def _look(
     for k in np.flatnonzero((side[one] > 0) & (side[two] > 0) & (views == 0)):
         colour[k] = colours_differ(chroma[one[k]], chroma[two[k]], transforms[k])
     close = np.full(len(pairs), np.nan, np.float32)
-    large = np.flatnonzero(_unsure(pairs["similarity"].to_numpy(), np.minimum(side[one], side[two])))
+    large = np.flatnonzero(_has_detail(pairs["similarity"].to_numpy(), np.minimum(side[one], side[two])))
     framed, greys = _unframed(samples, greys, thumbnails, a[views != 0], b[views != 0])
     one = np.where((views == FIRST) | (views == BOTH), framed[one], one)
     two = np.where((views == SECOND) | (views == BOTH), framed[two], two)
@@ -144,19 +143,34 @@ def _unframed(
     return place, np.concatenate([greys, without_frames(greys[places], widths)])
 
 
-def _unsure(similarity: NDArray[np.float32], side: NDArray[np.int32]) -> NDArray[np.bool_]:
+def _has_detail(similarity: NDArray[np.float32], side: NDArray[np.int32]) -> NDArray[np.bool_]:
     """Whether detail tells more; `side`: pixels of the longer side of the smaller picture."""
-    return (similarity >= np.float32(LOOK_FROM)) & (similarity < np.float32(_CERTAIN)) & (side >= _MIN_SIDE)
+    return (similarity >= np.float32(LOOK_FROM)) & (side >= _MIN_SIDE)
 
 
-def look(one: CloseView, two: CloseView, similarity: float) -> float | None:
-    """`close_similarity` of one pair as it stands, None where a run does not ask."""
+def look(
+    one: CloseView,
+    two: CloseView,
+    similarity: float,
+    *,
+    views: int = 0,
+    thumbnails: NDArray[np.uint8] | None = None,
+    transform: int = 0,
+) -> float | None:
+    """`close_similarity` of one pair, the second turned first, None where a run does not ask.
+
+    `views`: which of them is seen without its frame, as a place in `tables.UNFRAMED`; needs the `thumbnails` of both.
+    """
     side = np.array([min(one.side, two.side)], np.int32)
-    if not _unsure(np.array([similarity], np.float32), side)[0]:
+    if not _has_detail(np.array([similarity], np.float32), side)[0]:
         return None
-    first, second = np.array([0]), np.array([1])
-    greys = np.stack([one.grey, two.grey])
-    return float(close_similarities(greys, first, second, np.zeros(1, np.uint8))[0])
+    both, greys = np.arange(2), np.stack([one.grey, two.grey])
+    first, second = both[:1], both[1:]
+    if views and thumbnails is not None:
+        framed, greys = _unframed(both, greys, thumbnails, both)
+        first = framed[:1] if views in (FIRST, BOTH) else first
+        second = framed[1:] if views in (SECOND, BOTH) else second
+    return float(close_similarities(greys, first, second, np.array([transform], np.uint8))[0])
 
 
 def _filled(column: pa.ChunkedArray, shape: tuple[int, ...]) -> NDArray[np.uint8]:

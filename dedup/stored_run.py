@@ -36,7 +36,8 @@ def like(run_folder: Path, form: str) -> dict[str, Any]:
         settings["policy"]["duplicates"] = "keep_best"
     settings["search"]["max_distance"] = resolved["max_distance"]
     if resolved["min_similarity"] is not None:
-        settings["verify"]["min_similarity"] = resolved["min_similarity"]
+        limits = ("min_similarity", "min_close_similarity", "min_thumbnail_similarity")
+        settings["verify"] |= {limit: resolved[limit] for limit in limits}
     of_hashes = build({key: settings[key] for key in ("hash", "search")})
     refuse_other(info.get("hashed_by"), Setup.of(of_hashes), f"The run in {str(run_folder)!r}")
     return settings

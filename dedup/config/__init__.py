@@ -9,6 +9,7 @@ from dedup.config.resolved import (
     AUTO_CAP_PER_64_BITS,
     AUTO_MIN_CLOSE_SIMILARITY,
     AUTO_MIN_SIMILARITY,
+    AUTO_MIN_THUMBNAIL_SIMILARITY,
     Resolved,
     resolve,
 )
@@ -30,6 +31,7 @@ __all__ = [
     "AUTO_CAP_PER_64_BITS",
     "AUTO_MIN_CLOSE_SIMILARITY",
     "AUTO_MIN_SIMILARITY",
+    "AUTO_MIN_THUMBNAIL_SIMILARITY",
     "BITS",
     "LISTS",
     "PDQ_BITS",

@@ -17,8 +17,11 @@ Why 16 stands in docs/calibration.md: beyond it edited copies hardly come in any
 AUTO_MIN_SIMILARITY: Final = 0.87
 """What `verify.min_similarity: auto` means; where it comes from stands in docs/verification.md."""
 
-AUTO_MIN_CLOSE_SIMILARITY: Final = 0.68
+AUTO_MIN_CLOSE_SIMILARITY: Final = 0.88
 """What `verify.min_close_similarity: auto` means: below it, two pictures are of the same scene only."""
+
+AUTO_MIN_THUMBNAIL_SIMILARITY: Final = 0.95
+"""What `verify.min_thumbnail_similarity: auto` means beside `verify.min_similarity: auto`; beside a number, that number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,7 @@ class Resolved:
     unreadable: str
     second_look: bool = False
     min_close_similarity: float | None = None  # 0..1, inclusive, where there was a second look
+    min_thumbnail_similarity: float | None = None  # 0..1, inclusive, where there was none
     max_candidates: int = 10_000_000  # the budget that `auto` fills, and the limit of a search
     references: tuple[str, ...] = ()  # splits of reference sets, sorted: held out, and never altered
     max_moved: float | None = None  # share of a split that regroup may move elsewhere, inclusive
@@ -67,6 +71,9 @@ def resolve(config: Config, splits: Iterable[str | None]) -> Resolved:
     similarity = config.verify.min_similarity
     verified = config.verify.method == "pixels"
     close = config.verify.min_close_similarity
+    alone = config.verify.min_thumbnail_similarity
+    if alone == "auto":
+        alone = AUTO_MIN_THUMBNAIL_SIMILARITY if similarity == "auto" else similarity
     if config.policy.held_out is not None:
         held_out = {normal_split(name) or name for name in config.policy.held_out} | references
         if unknown := held_out - present:
@@ -92,6 +99,7 @@ def resolve(config: Config, splits: Iterable[str | None]) -> Resolved:
         min_similarity=(AUTO_MIN_SIMILARITY if similarity == "auto" else float(similarity)) if verified else None,
         second_look=verified and config.verify.second_look,
         min_close_similarity=(AUTO_MIN_CLOSE_SIMILARITY if close == "auto" else float(close)) if verified else None,
+        min_thumbnail_similarity=float(alone) if verified else None,
         held_out=tuple(sorted(held_out)),
         leakage=config.policy.leakage,
         duplicates=config.policy.duplicates,

@@ -54,6 +54,7 @@ class VerifyConfig(Section):
     min_similarity: Annotated[Literal["auto"] | float, BeforeValidator(as_similarity)] = "auto"
     second_look: bool = True
     min_close_similarity: Annotated[Literal["auto"] | float, BeforeValidator(as_similarity)] = "auto"
+    min_thumbnail_similarity: Annotated[Literal["auto"] | float, BeforeValidator(as_similarity)] = "auto"
 
 
 class PolicyConfig(Section):

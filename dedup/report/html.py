@@ -28,6 +28,7 @@ from dedup.formats import read_bytes
 from dedup.images import Unreadable, open_picture
 from dedup.report.leaks import worst
 from dedup.report.listing import Listing, pair_facts
+from dedup.verify.acceptance import accepted
 
 ReadSamples = Callable[[Sequence[int]], Iterator[pa.RecordBatch]]
 """PAYLOAD batches of the named samples, in the order given; none where the dataset is gone."""
@@ -207,15 +208,17 @@ def _most_similar(candidates: pa.Table, accepted: NDArray[np.int64], n_samples: 
 def _within(candidate: Mapping[str, Any], resolved: Mapping[str, Any]) -> bool:
     """Whether a candidate keeps all thresholds, so that only a list can have rejected it."""
     near = [candidate[tables.distance_column(name)] <= limit for name, limit in resolved["max_distance"].items()]
-    similar = resolved["min_similarity"] is None or candidate["similarity"] >= np.float32(resolved["min_similarity"])
+    close = candidate["close_similarity"]
+    pair = (np.array([candidate["similarity"]], np.float32), np.array([np.nan if close is None else close], np.float32))
+    limits = (resolved[f"min_{name}similarity"] for name in ("", "close_", "thumbnail_"))
     near_enough = any(near) if resolved["combine"] == "any" else all(near)
-    return bool(similar and near_enough and not _same_scene(candidate, resolved))
+    return bool(near_enough and accepted(*pair, *limits)[0])
 
 
 def _same_scene(candidate: Mapping[str, Any], resolved: Mapping[str, Any]) -> bool:
     """Whether the thumbnails are similar enough, and the pictures, seen closely, are not."""
-    close, least = candidate["close_similarity"], resolved["min_close_similarity"]
-    similar = resolved["min_similarity"] is None or candidate["similarity"] >= np.float32(resolved["min_similarity"])
+    close, least, enough = candidate["close_similarity"], resolved["min_close_similarity"], resolved["min_similarity"]
+    similar = enough is None or candidate["similarity"] >= np.float32(enough)
     return bool(similar and None not in (close, least) and close < np.float32(least))
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from dedup import graph, tables
 from dedup.config import Resolved
 from dedup.lists import NOT_JUDGED, Judged, Pair
+from dedup.verify.acceptance import accepted
 
 
 def pairs(
@@ -26,8 +27,8 @@ def pairs(
     duplicates are left out; those judged to be some are there, of kind `listed` where the thresholds do not say so.
     """
     first_of = graph.representatives(hashes["pixel_digest"])
-    accepted = pa.concat_tables(_accepted(part, resolved) for part in candidates)
-    near, n_near = _judged(_best_views(accepted), hashes, first_of, resolved, judged)
+    near = pa.concat_tables(_accepted(part, resolved) for part in candidates)
+    near, n_near = _judged(_best_views(near), hashes, first_of, resolved, judged)
     members, first = _identical(first_of)
     n_listed, n_same = len(near) - n_near, len(members)
     a = np.concatenate([near["a"].to_numpy(), first])
@@ -79,14 +80,14 @@ def _accepted(candidates: pa.Table, resolved: Resolved) -> pa.Table:
     keep = within[0]
     for other in within[1:]:
         keep = pc.or_(keep, other) if resolved.combine == "any" else pc.and_(keep, other)
-    if resolved.min_similarity is not None:
-        enough = pa.scalar(resolved.min_similarity, pa.float32())
-        keep = pc.and_(keep, pc.greater_equal(candidates["similarity"], enough))
-    if resolved.min_close_similarity is not None:
-        enough = pa.scalar(resolved.min_close_similarity, pa.float32())
-        same = pc.greater_equal(candidates["close_similarity"], enough)
-        keep = pc.and_(keep, pc.fill_null(same, True))  # noqa: FBT003
-    return candidates.filter(keep)
+    similar = accepted(
+        candidates["similarity"].to_numpy(),
+        candidates["close_similarity"].to_numpy(),
+        resolved.min_similarity,
+        resolved.min_close_similarity,
+        resolved.min_thumbnail_similarity,
+    )
+    return candidates.filter(pc.and_(keep, pa.array(similar)))
 
 
 def _best_views(near: pa.Table) -> pa.Table:

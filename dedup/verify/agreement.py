@@ -10,17 +10,18 @@ import numpy as np
 
 from dedup.compiled import compiled, compiled_rounded
 
-_NOISE: Final = 4.0  # grey levels: shorter gradients are noise and count less
 _BLOCKS: Final = 8  # on a side
 _LEFT_OUT: Final = 8  # of 64 blocks: a stamp or a caption is no other picture
 _LOWER: Final = 0.3  # of the structure
-_MIN_SPREAD: Final = 6.0  # blocks of 64 that hold the structure: a page number alone makes no picture
 _NOTHING: Final = 1e-9
 
 
 @compiled_rounded
-def fourth_roots(grey: Any, out: Any) -> None:
-    """Gradients between the pixels, lengths replaced by their fourth roots; `out`, (2, n, n), is one shorter."""
+def fourth_roots(grey: Any, noise: Any, out: Any) -> None:
+    """Gradients between the pixels, lengths replaced by their fourth roots; `out`, (2, n, n), is one shorter.
+
+    `noise`: grey levels; shorter gradients count less.
+    """
     n = out.shape[1]
     for y in range(n):
         for x in range(n):
@@ -29,7 +30,7 @@ def fourth_roots(grey: Any, out: Any) -> None:
             right = np.float32(0.5) * (falling + rising)
             below = np.float32(0.5) * (falling - rising)
             length = np.sqrt(right * right + below * below)
-            factor = np.sqrt(np.sqrt(length)) / (length + np.float32(_NOISE))
+            factor = np.sqrt(np.sqrt(length)) / (length + np.float32(noise))
             out[0, y, x] = right * factor
             out[1, y, x] = below * factor
 
@@ -119,26 +120,25 @@ def agreement(one: Any, two: Any, inside: Any) -> Any:
     whole = product.sum() / np.sqrt(energy.sum() * other.sum() + _NOTHING)
     if whole <= 0.0:
         return 0.0
-    lower, spread = _lower_block(product, energy, other)
+    lower = _lower_block(product, energy, other)
     most = _without_worst(product, energy, other)
-    return (whole + most + max(lower, 0.0)) / 3 * min(1.0, spread / _MIN_SPREAD)
+    return (whole + most + max(lower, 0.0)) / 3
 
 
 @compiled
 def _lower_block(product: Any, energy: Any, other: Any) -> Any:
-    """Correlation of the block below which `_LOWER` of the structure lies, and how many blocks hold the structure."""
+    """Correlation of the block below which `_LOWER` of the structure lies."""
     gain = (energy.sum() + _NOTHING) / (other.sum() + _NOTHING)
     weight = np.sqrt(np.maximum(energy, other * gain))
     # Blocks with next to no structure in one of the two agree in nothing.
     least = 0.01 * energy.sum() / _BLOCKS**2 + _NOTHING
     agree = np.where(np.minimum(energy, other * gain) > least, product / np.sqrt(energy * other + _NOTHING**2), 0.0)
-    spread = weight.sum() ** 2 / ((weight**2).sum() + _NOTHING)
     so_far = 0.0
     for k in np.argsort(agree, kind="mergesort"):
         so_far += weight[k]
         if so_far >= _LOWER * weight.sum():
-            return agree[k], spread
-    return 0.0, spread
+            return agree[k]
+    return 0.0
 
 
 @compiled

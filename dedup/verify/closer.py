@@ -15,12 +15,16 @@ from PIL import Image
 
 from dedup.compiled import compiled_rounded
 from dedup.verify.agreement import agreement, fourth_roots, grey_laid_over
-from dedup.verify.alignment import best_start, prepared, refined
+from dedup.verify.alignment import best_start, correlation, prepared, refined
+from dedup.verify.contradiction import contradiction
 from dedup.verify.features import blurred, gradients, halved, oriented
 from dedup.verify.similarity import INVERSE, STARTS, comes_after
 
 CLOSE_SIDE: Final = 128  # pixels
 COLOUR_SIDE: Final = 16
+_NOISE: Final = 16.0  # grey levels: shorter gradients are noise and count less
+_BLOCKS: Final = 16  # on a side, in which contradictions are looked for
+_CONTRADICTED: Final = 4.0  # what a share of structure in which pictures contradict each other costs
 _STEPS: Final = 5  # at each size
 _GAIN: Final = 0.0005  # a step that gains less is the last of its size
 _PAIRS_PER_TASK: Final = 32
@@ -63,7 +67,7 @@ def _gradients_of(grey: Any) -> Any:
 
 @compiled_rounded
 def _close(one: Any, two: Any, starts: Any) -> Any:
-    """Agreement at 128 pixels, of pictures aligned from 16 pixels on."""
+    """Agreement without what is contradicted, of pictures aligned from 16 to 128 pixels."""
     ones, twos = _pyramid(one), _pyramid(two)
     by, same = np.zeros(6), np.zeros(6)
     same[0] = same[3] = 1.0
@@ -82,14 +86,43 @@ def _close(one: Any, two: Any, starts: Any) -> Any:
             if again > found:
                 by[:] = other
         else:
-            refined(left, descent, inverse, right, by, _STEPS, _GAIN, room)
+            found = refined(left, descent, inverse, right, by, _STEPS, _GAIN, room)
+            # A stamp can pull the small pictures astray, so it is asked again whether they agree as they lie.
+            if correlation(left, right, np.ones((n, n), np.float32), room[2]) > found:
+                by[:] = same
+                refined(left, descent, inverse, right, by, _STEPS, _GAIN, room)
     n = ones[0].shape[0]
     laid, inside = np.empty((n, n), np.float32), np.empty((n, n), np.float32)
     grey_laid_over(twos[0], by, laid, inside)
+    return _agreement_of_halves(ones[1], laid, inside) - _CONTRADICTED * _contradiction(ones[0], laid, inside)
+
+
+@compiled_rounded
+def _agreement_of_halves(half: Any, laid: Any, inside: Any) -> Any:
+    """Agreement at 64 pixels: at 128, dither and the noise of a JPEG are as strong as the detail of a picture."""
+    n = half.shape[0]
+    other, within = np.empty((n, n), np.float32), np.empty((n, n), np.float32)
+    halved(laid, other)
+    halved(inside, within)
+    for y in range(n):
+        for x in range(n):
+            within[y, x] = np.float32(1.0) if within[y, x] > np.float32(0.99) else np.float32(0.0)
     left, right = np.empty((2, n - 1, n - 1), np.float32), np.empty((2, n - 1, n - 1), np.float32)
-    fourth_roots(ones[0], left)
-    fourth_roots(laid, right)
-    return agreement(left, right, inside)
+    fourth_roots(half, _NOISE, left)
+    fourth_roots(other, _NOISE, right)
+    return agreement(left, right, within)
+
+
+@compiled_rounded
+def _contradiction(one: Any, laid: Any, inside: Any) -> Any:
+    work, first, second = (
+        np.empty(one.shape, np.float32),
+        np.empty(one.shape, np.float32),
+        np.empty(one.shape, np.float32),
+    )
+    blurred(one, work, first)
+    blurred(laid, work, second)
+    return contradiction(first, second, inside, _BLOCKS)
 
 
 @compiled_rounded

@@ -16,13 +16,16 @@ from dedup.compiled import compiled, compiled_rounded
 from dedup.tables import THUMBNAIL_SIDE
 from dedup.verify.agreement import agreement, fourth_roots, grey_laid_over, softened, without_rim
 from dedup.verify.alignment import best_start, correlation, prepared, refined
+from dedup.verify.contradiction import contradiction
+from dedup.verify.determinacy import determined
 from dedup.verify.features import blurred, gradients, halved, oriented
 
 _PAIRS_PER_TASK: Final = 8_192
 _DECIMALS: Final = 4  # more would only show the rounding of different processors
 
 _MIN_LYING: Final = 0.1  # correlation at 16 × 16 as they lie, below which nothing is aligned
-_MIN_STARTED: Final = 0.4  # after two steps, below which no other scale is tried
+_MIN_BEGUN: Final = 0.2  # after two steps, below which no other scale is looked at
+_MIN_STARTED: Final = 0.4  # there, or at another scale, below which that scale is not aligned
 _MIN_COARSE: Final = 0.65  # aligned at 16 × 16, below which 32 × 32 is not looked at
 _ENOUGH: Final = 0.9  # after two steps, above which no other scale is tried
 _COARSE_STEPS: Final = (2, 3)
@@ -30,8 +33,13 @@ _FINE_STEPS: Final = 3
 _COARSE_GAIN: Final = 0.005  # a step that gains less is the last
 _FINE_GAIN: Final = 0.002
 
-_OF_WHOLE: Final = 0.12  # how much a picture is softened to be as soft as the inside of a frame, which was enlarged,
-_OF_VIEW: Final = 0.03  # and the inside itself: part of each neighbour
+_NOISE: Final = 4.0  # grey levels: shorter gradients are noise and count less
+_SOFT: Final = 0.12  # part of each neighbour: a shift by half a pixel softens as much
+_OF_WHOLE: Final = 0.2  # how much a picture is softened to be as soft as the inside of a frame, which was enlarged,
+_OF_VIEW: Final = 0.12  # and the inside itself
+_WORTH_IT: Final = 0.7  # agreement from which it is asked what it is worth
+_BLOCKS: Final = 8  # on a side, in which contradictions are looked for
+_CONTRADICTED: Final = 4.0  # what a share of structure in which pictures contradict each other costs
 
 _SCALES: Final = ((0.89, 0.89), (1.12, 1.12), (0.89, 1.0), (1.0, 0.89), (1.12, 1.0), (1.0, 1.12))
 STARTS: Final = np.array([[x, 0.0, 0.0, y, 0.0, 0.0] for x, y in _SCALES])
@@ -78,20 +86,47 @@ def _room(n: int) -> Any:
 
 
 @compiled_rounded
+def _room_of_two(n: int) -> Any:
+    """What a comparison needs: five pictures, and the gradients of two."""
+    first, second, laid = np.empty((n, n), np.float32), np.empty((n, n), np.float32), np.empty((n, n), np.float32)
+    work, inside = np.empty((n, n), np.float32), np.empty((n, n), np.float32)
+    sharp, other = np.empty((2, n - 1, n - 1), np.float32), np.empty((2, n - 1, n - 1), np.float32)
+    return work, first, second, laid, inside, sharp, other
+
+
+@compiled_rounded
+def _agreeing(one: Any, two: Any, by: Any, one_is_view: Any, two_is_view: Any, room: Any) -> Any:
+    """How well two thumbnails agree under a map, less what they contradict each other in."""
+    work, first, second, laid, inside, sharp, other = room
+    grey_laid_over(two, by, laid, inside)
+    of_whole = _SOFT
+    if one_is_view or two_is_view:
+        without_rim(inside)
+        of_whole = _OF_WHOLE
+    softened(one, _OF_VIEW if one_is_view else of_whole, work, first)
+    softened(laid, _OF_VIEW if two_is_view else of_whole, work, second)
+    fourth_roots(first, _NOISE, sharp)
+    fourth_roots(second, _NOISE, other)
+    found = agreement(sharp, other, inside)
+    if found < _WORTH_IT:
+        return found
+    return found * determined(one, two) - _CONTRADICTED * contradiction(first, second, inside, _BLOCKS)
+
+
+@compiled_rounded
 def _compare(thumbnails: Any, others: Any, one: Any, two: Any, turns: Any, starts: Any, out: Any, counts: Any) -> None:
     """Similarities of pairs, fastest where those with the same first picture follow each other."""
     n_thumbnails, n = len(thumbnails), thumbnails.shape[1]
     h = n // 2
     turned, work, smooth = np.empty((n, n), np.uint8), np.empty((n, n), np.float32), np.empty((n, n), np.float32)
-    half, laid, inside = np.empty((h, h), np.float32), np.empty((n, n), np.float32), np.empty((n, n), np.float32)
+    half = np.empty((h, h), np.float32)
     coarse = np.empty((2, 2, h - 1, h - 1), np.float32)
     fine = np.empty((2, 2, n - 1, n - 1), np.float32)
-    sharp = np.empty((2, 2, n - 1, n - 1), np.float32)
     coarse_descent, coarse_inverse = np.empty((6, 2, h - 1, h - 1), np.float32), np.empty((6, 6))
     fine_descent, fine_inverse = np.empty((6, 2, n - 1, n - 1), np.float32), np.empty((6, 6))
     coarse_room, fine_room = _room(h - 1), _room(n - 1)
-    of_view = np.empty((2, 2, n - 1, n - 1), np.float32)
-    everywhere = np.ones((h - 1, h - 1), np.float32)
+    room = _room_of_two(n)
+    everywhere, over_all = np.ones((h - 1, h - 1), np.float32), np.ones((n - 1, n - 1), np.float32)
     by, trial = np.zeros(6), np.zeros(6)
     before = coarse_of = fine_of = np.int64(-1)
     for k in range(len(one)):
@@ -125,10 +160,14 @@ def _compare(thumbnails: Any, others: Any, one: Any, two: Any, turns: Any, start
         )
         if found < _ENOUGH:
             out[k] = found
-            if found < _MIN_STARTED:
+            if found < _MIN_BEGUN:
+                continue
+            if (
+                best_start(coarse[0], coarse[1], starts, -1.0, trial, coarse_room) < _MIN_STARTED
+                and found < _MIN_STARTED
+            ):
                 continue
             counts[1] += 1
-            best_start(coarse[0], coarse[1], starts, -1.0, trial, coarse_room)
             again = refined(
                 coarse[0], coarse_descent, coarse_inverse, coarse[1], trial, _COARSE_STEPS[1], _COARSE_GAIN, coarse_room
             )
@@ -141,25 +180,18 @@ def _compare(thumbnails: Any, others: Any, one: Any, two: Any, turns: Any, start
         if found < _MIN_COARSE:
             continue
         counts[2] += 1
+        first = thumbnails[a] if a < n_thumbnails else others[a - n_thumbnails]
         if fine_of != a:
-            first = thumbnails[a] if a < n_thumbnails else others[a - n_thumbnails]
             prepared(fine[0], fine_descent, fine_inverse)
-            fourth_roots(first, sharp[0])
             fine_of = a
         gradients(smooth, fine[1])
-        refined(fine[0], fine_descent, fine_inverse, fine[1], by, _FINE_STEPS, _FINE_GAIN, fine_room)
-        grey_laid_over(grey, by, laid, inside)
-        if a >= n_thumbnails or b >= n_thumbnails:
-            without_rim(inside)
-            first = thumbnails[a] if a < n_thumbnails else others[a - n_thumbnails]
-            softened(first, _OF_WHOLE if a < n_thumbnails else _OF_VIEW, work, smooth)
-            fourth_roots(smooth, of_view[0])
-            softened(laid, _OF_WHOLE if b < n_thumbnails else _OF_VIEW, work, smooth)
-            fourth_roots(smooth, of_view[1])
-            out[k] = agreement(of_view[0], of_view[1], inside)
-            continue
-        fourth_roots(laid, sharp[1])
-        out[k] = agreement(sharp[0], sharp[1], inside)
+        found = refined(fine[0], fine_descent, fine_inverse, fine[1], by, _FINE_STEPS, _FINE_GAIN, fine_room)
+        # A stamp can pull the small pictures astray, so it is asked again whether they agree as they lie.
+        if correlation(fine[0], fine[1], over_all, fine_room[2]) > found:
+            by[:] = 0.0
+            by[0] = by[3] = 1.0
+            refined(fine[0], fine_descent, fine_inverse, fine[1], by, _FINE_STEPS, _FINE_GAIN, fine_room)
+        out[k] = _agreeing(first, grey, by, a >= n_thumbnails, b >= n_thumbnails, room)
 
 
 def verified(

@@ -1,0 +1,121 @@
+"""Kernels: what two aligned pictures contradict each other in.
+
+An edit takes something away (a blur, clipped lights) or adds something (a caption, a frame): one side shows structure
+where the other shows less. Two pictures of one scene differ in both directions: what moved is missing here and new
+there. So structure counts that each picture has where the other does not have it, and of the two sides the smaller one.
+"""
+
+from typing import Any, Final
+
+import numpy as np
+
+from dedup.compiled import compiled_rounded
+
+_NOISE: Final = 4.0  # grey levels: shorter gradients are noise and count less
+_AGREES: Final = 0.6  # correlation in a block from which it contradicts nothing,
+_DIFFERS: Final = 0.2  # and below which all of it does
+_SHIFT: Final = 1  # pixels that a block may be off
+_STAMP: Final = (3, 6)  # sixteenths of the side: a stamp in a corner hides what was there,
+_STRIP: Final = 2  # and so does a line of text along a side
+_NOTHING: Final = 1e-6
+
+
+@compiled_rounded
+def square_roots(grey: Any, out: Any) -> None:
+    """Gradients between the pixels, lengths replaced by their roots; `out`, (2, n, n), is one shorter."""
+    n = out.shape[1]
+    for y in range(n):
+        for x in range(n):
+            falling = grey[y + 1, x + 1] - grey[y, x]
+            rising = grey[y, x + 1] - grey[y + 1, x]
+            right = np.float32(0.5) * (falling + rising)
+            below = np.float32(0.5) * (falling - rising)
+            length = np.sqrt(right * right + below * below)
+            factor = np.sqrt(length) / (length + np.float32(_NOISE))
+            out[0, y, x] = right * factor
+            out[1, y, x] = below * factor
+
+
+@compiled_rounded
+def _block(one: Any, two: Any, inside: Any, box: Any, down: Any, right: Any, sums: Any) -> Any:
+    """Correlation in a block, the second picture read so far away; `sums`: energy of the first, of the second."""
+    n = one.shape[1]
+    product = energy = other = np.float32(0.0)
+    for y in range(box[0], box[1]):
+        j = min(max(y + down, 0), n - 1)
+        for x in range(box[2], box[3]):
+            there = inside[y, x] * inside[y + 1, x] * inside[y, x + 1] * inside[y + 1, x + 1]
+            i = min(max(x + right, 0), n - 1)
+            for c in range(2):
+                first, second = there * one[c, y, x], there * two[c, j, i]
+                product += first * second
+                energy += first * first
+                other += second * second
+    sums[0], sums[1] = energy, other
+    return product / np.sqrt(energy * other + np.float32(_NOTHING))
+
+
+@compiled_rounded
+def _best_of_block(one: Any, two: Any, inside: Any, box: Any, sums: Any) -> Any:
+    """The best correlation within a block under a small shift; none is tried where it agrees as it lies."""
+    best = _block(one, two, inside, box, 0, 0, sums)
+    if best >= _AGREES:
+        return best
+    trial = np.empty(2)
+    for down in range(-_SHIFT, _SHIFT + 1):
+        for right in range(-_SHIFT, _SHIFT + 1):
+            found = _block(one, two, inside, box, down, right, trial)
+            if found > best:
+                best = found
+                sums[:] = trial
+    return best
+
+
+@compiled_rounded
+def _covered(alone: Any, top: Any, left: Any, high: Any, wide: Any) -> Any:
+    """What a stamp over these blocks explains: what was there and what is there now, the smaller of the two."""
+    first = alone[0, top : top + high, left : left + wide].sum()
+    second = alone[1, top : top + high, left : left + wide].sum()
+    return min(first, second)
+
+
+@compiled_rounded
+def _stamped(alone: Any) -> Any:
+    """The most that one stamp explains: a box in a corner, or a line of text along a side."""
+    n = alone.shape[1]
+    short, long, strip = (n * _STAMP[0] + 15) // 16, (n * _STAMP[1] + 15) // 16, (n * _STRIP + 15) // 16
+    most = 0.0
+    for high, wide in ((short, long), (long, short)):
+        for top in (0, n - high):
+            for left in (0, n - wide):
+                most = max(most, _covered(alone, top, left, high, wide))
+    for start in (0, n - strip):
+        most = max(most, _covered(alone, start, 0, strip, n), _covered(alone, 0, start, n, strip))
+    return most
+
+
+@compiled_rounded
+def contradiction(one: Any, two: Any, inside: Any, n_blocks: Any) -> Any:
+    """Share of the structure in [0, 1] in which both pictures have what the other has not, but for one stamp.
+
+    `one` and `two`: grey, (n, n), laid over each other and a little blurred; `inside`: where both are; `n_blocks`: on a
+    side, in which they are compared.
+    """
+    n = one.shape[0] - 1
+    left, right = np.empty((2, n, n), np.float32), np.empty((2, n, n), np.float32)
+    square_roots(one, left)
+    square_roots(two, right)
+    alone, totals = np.zeros((2, n_blocks, n_blocks)), np.full(2, _NOTHING)
+    box, sums = np.zeros(4, np.int64), np.zeros(2)
+    for row in range(n_blocks):
+        box[0], box[1] = row * n // n_blocks, (row + 1) * n // n_blocks
+        for column in range(n_blocks):
+            box[2], box[3] = column * n // n_blocks, (column + 1) * n // n_blocks
+            agrees = _best_of_block(left, right, inside, box, sums)
+            differs = min(max((_AGREES - agrees) / (_AGREES - _DIFFERS), 0.0), 1.0)
+            for k in range(2):
+                totals[k] += sums[k]
+                alone[k, row, column] = differs * sums[k]
+    for k in range(2):
+        alone[k] /= totals[k]
+    return max(min(alone[0].sum(), alone[1].sum()) - _stamped(alone), 0.0)
