@@ -135,8 +135,8 @@ class Comparison:
         if self.similarity < AUTO_MIN_SIMILARITY or self.close_similarity is not None:
             return f"No pair: similarity {self.similarity:.3f} < {AUTO_MIN_SIMILARITY}."
         return (
-            f"No pair: similarity {self.similarity:.3f} < {AUTO_MIN_THUMBNAIL_SIMILARITY}, which pictures must have that "
-            f"are too small for a closer look."
+            f"No pair: similarity {self.similarity:.3f} < {AUTO_MIN_THUMBNAIL_SIMILARITY}, "
+            "which pictures need that are too small for a closer look."
         )
 
 
@@ -166,7 +166,7 @@ def compare(a: str | Path | bytes, b: str | Path | bytes, *, bits: int = 64) -> 
     similarity = float(alike[0])
     pictures = [_decoded(content, settings) for content in contents]
     views = [close_view(picture.image) for picture in pictures if picture is not None]
-    closer = views if len(views) == 2 else None
+    closer = (views[0], views[1]) if len(views) == 2 else None
     unframed, unframed_similarity = _without_frames(table, bits)
     return Comparison(
         a=_side(names[0], contents[0], of_a, small[0]),

@@ -21,7 +21,7 @@ AUTO_MIN_CLOSE_SIMILARITY: Final = 0.88
 """What `verify.min_close_similarity: auto` means: below it, two pictures are of the same scene only."""
 
 AUTO_MIN_THUMBNAIL_SIMILARITY: Final = 0.95
-"""What `verify.min_thumbnail_similarity: auto` means beside `verify.min_similarity: auto`; beside a number, that number."""
+"""What `verify.min_thumbnail_similarity: auto` means; beside a number for `verify.min_similarity` it is that number."""
 
 
 @dataclass(frozen=True, slots=True)
