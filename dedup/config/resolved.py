@@ -17,7 +17,7 @@ Why 16 stands in docs/calibration.md: beyond it edited copies hardly come in any
 AUTO_MIN_SIMILARITY: Final = 0.87
 """What `verify.min_similarity: auto` means; where it comes from stands in docs/verification.md."""
 
-AUTO_MIN_CLOSE_SIMILARITY: Final = 0.88
+AUTO_MIN_CLOSE_SIMILARITY: Final = 0.91
 """What `verify.min_close_similarity: auto` means: below it, two pictures are of the same scene only."""
 
 AUTO_MIN_THUMBNAIL_SIMILARITY: Final = 0.95

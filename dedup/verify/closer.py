@@ -16,7 +16,7 @@ from PIL import Image
 from dedup.compiled import compiled_rounded
 from dedup.verify.agreement import agreement, fourth_roots, grey_laid_over
 from dedup.verify.alignment import best_start, correlation, prepared, refined
-from dedup.verify.contradiction import contradiction
+from dedup.verify.contradiction import RIM, contradiction
 from dedup.verify.features import blurred, gradients, halved, oriented
 from dedup.verify.similarity import INVERSE, STARTS, comes_after
 
@@ -106,7 +106,8 @@ def _agreement_of_halves(half: Any, laid: Any, inside: Any) -> Any:
     halved(inside, within)
     for y in range(n):
         for x in range(n):
-            within[y, x] = np.float32(1.0) if within[y, x] > np.float32(0.99) else np.float32(0.0)
+            at_rim = min(y, x, n - 1 - y, n - 1 - x) < n // RIM
+            within[y, x] = np.float32(1.0) if within[y, x] > np.float32(0.99) and not at_rim else np.float32(0.0)
     left, right = np.empty((2, n - 1, n - 1), np.float32), np.empty((2, n - 1, n - 1), np.float32)
     fourth_roots(half, _NOISE, left)
     fourth_roots(other, _NOISE, right)

@@ -15,7 +15,7 @@ _NOISE: Final = 4.0  # grey levels: shorter gradients are noise and count less
 _AGREES: Final = 0.6  # correlation in a block from which it contradicts nothing,
 _DIFFERS: Final = 0.2  # and below which all of it does
 _SHIFT: Final = 1  # pixels that a block may be off
-_RIM: Final = 16  # of the side, in which nothing counts: a thin line round a picture, or where one of them was cut
+RIM: Final = 16  # of the side, in which nothing counts: a thin line round a picture, or where one of them was cut
 _STAMP: Final = (3, 6)  # sixteenths of the side: a stamp in a corner hides what was there,
 _STRIP: Final = 2  # and so does a line of text along a side
 _NOTHING: Final = 1e-6
@@ -114,7 +114,7 @@ def contradiction(one: Any, two: Any, inside: Any, n_blocks: Any) -> Any:
             box[2], box[3] = column * n // n_blocks, (column + 1) * n // n_blocks
             agrees = _best_of_block(left, right, inside, box, sums)
             differs = min(max((_AGREES - agrees) / (_AGREES - _DIFFERS), 0.0), 1.0)
-            at_rim = min(row, column, n_blocks - 1 - row, n_blocks - 1 - column) < n_blocks // _RIM
+            at_rim = min(row, column, n_blocks - 1 - row, n_blocks - 1 - column) < n_blocks // RIM
             for k in range(2):
                 totals[k] += sums[k]
                 alone[k, row, column] = 0.0 if at_rim else differs * sums[k]
