@@ -9,6 +9,8 @@ is in `verdicts.csv` beside this file; `--sheet` draws the pairs that nobody has
 
 import argparse
 import csv
+import json
+import subprocess
 import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -24,6 +26,7 @@ from PIL import Image
 import dedup
 from benchmarks.edits import EASY, EDITS, encoded, number_of
 from benchmarks.negatives import KINDS, drawn
+from benchmarks.peer_hashes import IMAGEDEDUP
 from dedup.graph import representatives
 from dedup.search import join
 
@@ -132,8 +135,8 @@ def draw(images: Path, pairs: Sequence[Sequence[str]], path: Path) -> None:
     sheet.save(path)
 
 
-def edited_copies(folder: Path, n_copies: int, *, small: bool) -> None:
-    """Recall by edit and precision of all, beside ImageHash's thresholds on the same pictures."""
+def edited_copies(folder: Path, n_copies: int, interpreter: Path, *, small: bool) -> None:
+    """Recall by edit and precision of all, beside thresholds of other tools' hashes on the same pictures."""
     every = photos(folder)
     left = tuned([name for _, name in every])
     edited = {name for _, name in sorted(every, key=lambda photo: number_of(photo[1])) if name not in left}
@@ -150,22 +153,28 @@ def edited_copies(folder: Path, n_copies: int, *, small: bool) -> None:
         ours = scored(*of_classes(run.pairs, first), sources, whats, known(folder))
         print(f"\n{'32 px' if small else 'full size'}: {len(ids):,} pictures, {len(edited):,} photos edited")
         print(f"within {run.resolved.max_distance}: {run.info['verification']}, {run.info['second_look']}")
-        peers = {name: peer(out, ids, sources, whats, known(folder), name, ours) for name in ("dhash", "phash")}
-    print(f"{'edit':30}{'dedup':>8}" + "".join(f"{name:>10}" for name in peers))
+        codes = {f"ImageHash {name}": imagehash_codes(out, ids, name) for name in ("dhash", "phash")}
+        if interpreter.exists():
+            of_peer = {"dhash": "DHash", "phash": "PHash"}
+            codes |= {f"imagededup {k}": imagededup_codes(out, ids, v, interpreter) for k, v in of_peer.items()}
+        else:
+            print(f"imagededup is missing: {interpreter} does not exist; make bench-peers")
+        peers = {name: peer(of, sources, whats, known(folder), ours) for name, of in codes.items()}
+    print(f"{'edit':30}{'dedup':>8}" + "".join(f"{name:>18}" for name in peers))
     for k, edit in enumerate(EDITS):
         print(
             f"{edit:30}{100 * ours.hits[str(k)] / len(edited):8.1f}"
-            + "".join(f"{100 * of.hits[str(k)] / len(edited):10.1f}" for of in peers.values())
+            + "".join(f"{100 * of.hits[str(k)] / len(edited):18.1f}" for of in peers.values())
         )
         if edit == list(EASY)[-1]:
             print()
     print(
-        f"{'precision':30}{100 * ours.precision:8.2f}" + "".join(f"{100 * p.precision:10.2f}" for p in peers.values())
+        f"{'precision':30}{100 * ours.precision:8.2f}" + "".join(f"{100 * p.precision:18.2f}" for p in peers.values())
     )
-    print(f"{'pairs of different photos':30}{ours.wrong:8,}" + "".join(f"{p.wrong:10,}" for p in peers.values()))
-    print(f"{'from so many two photos':30}{ours.n_photos:8,}" + "".join(f"{of.n_photos:10,}" for of in peers.values()))
-    print(f"{'with a tile':30}{ours.with_tiles:8,}" + "".join(f"{of.with_tiles:10,}" for of in peers.values()))
-    print(f"{'threshold, bits':30}{'':8}" + "".join(f"{of.bits:10}" for of in peers.values()))
+    print(f"{'pairs of different photos':30}{ours.wrong:8,}" + "".join(f"{p.wrong:18,}" for p in peers.values()))
+    print(f"{'from so many two photos':30}{ours.n_photos:8,}" + "".join(f"{of.n_photos:18,}" for of in peers.values()))
+    print(f"{'with a tile':30}{ours.with_tiles:8,}" + "".join(f"{of.with_tiles:18,}" for of in peers.values()))
+    print(f"{'threshold, bits':30}{'':8}" + "".join(f"{of.bits:18}" for of in peers.values()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,12 +226,23 @@ def scored(a: Any, b: Any, sources: Any, whats: Any, right: frozenset[Pair], bit
     return Score(hits, len(away), len(photos), tiles, bits)
 
 
-def peer(
-    folder: Path, ids: Sequence[str], sources: Any, whats: Any, right: frozenset[Pair], name: str, ours: Score
-) -> Score:
-    """An ImageHash code at the largest threshold that is as precise as we are, or as 99.5 %, else at 0 bits."""
+def imagehash_codes(folder: Path, ids: Sequence[str], name: str) -> Any:
     function = getattr(imagehash, name)
-    codes = np.array([np.packbits(function(Image.open(folder / sample)).hash).view(np.uint64)[0] for sample in ids])
+    return np.array([np.packbits(function(Image.open(folder / sample)).hash).view(np.uint64)[0] for sample in ids])
+
+
+def imagededup_codes(folder: Path, ids: Sequence[str], name: str, interpreter: Path) -> Any:
+    """By imagededup in its own environment."""
+    script = IMAGEDEDUP + "print(json.dumps(METHODS[sys.argv[2]](verbose=False).encode_images(sys.argv[1], True)))"
+    run = subprocess.run(
+        [interpreter, "-c", script, folder, name], check=True, capture_output=True, text=True, encoding="utf-8"
+    )
+    found = json.loads(run.stdout.splitlines()[-1])
+    return np.array([int(found[sample], 16) for sample in ids], np.uint64)
+
+
+def peer(codes: Any, sources: Any, whats: Any, right: frozenset[Pair], ours: Score) -> Score:
+    """A code at the largest threshold at which it is as precise as we are, or as 99.5 %, else at 0 bits."""
     best = Score(Counter(), 0)
     for bits in range(17):
         found_pairs = join(codes[:, None], max_distance=bits)
@@ -254,6 +274,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path, nargs="?", default=Path("../shared/data/caltech101"))
     parser.add_argument("--copies", type=int, default=1500, help="photos that are edited")
     parser.add_argument("--part", choices=("all", "pairs", "copies", "small", "negatives"), default="all")
+    parser.add_argument("--peers", type=Path, default=Path(".venv-peers/bin/python"), help="from make bench-peers")
     parser.add_argument("--sheet", type=Path, help="a PNG for the pairs that are neither listed nor judged")
     options = parser.parse_args()
     if options.part in {"all", "negatives"}:
@@ -265,7 +286,7 @@ def main() -> None:
         known_pairs(options.folder, options.sheet)
     for part, small in (("copies", False), ("small", True)):
         if options.part in {"all", part}:
-            edited_copies(options.folder, options.copies, small=small)
+            edited_copies(options.folder, options.copies, options.peers, small=small)
 
 
 if __name__ == "__main__":
