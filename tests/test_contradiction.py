@@ -1,0 +1,131 @@
+"""What two pictures contradict each other in, and what an agreement of two pictures is worth."""
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFilter
+
+from dedup.verify import similarities
+from dedup.verify.acceptance import accepted
+from dedup.verify.closer import close_similarities, close_view
+from dedup.verify.contradiction import contradiction
+from dedup.verify.determinacy import determinacy, determined
+from tests import pictures
+
+SIDE = 128
+
+
+def grey(image: Image.Image) -> NDArray[np.float32]:
+    small = image.convert("L").resize((SIDE, SIDE)).filter(ImageFilter.GaussianBlur(0.8))
+    return np.asarray(small, np.float32)
+
+
+def contradicted(one: Image.Image, two: Image.Image) -> float:
+    return float(contradiction(grey(one), grey(two), np.ones((SIDE, SIDE), np.float32), 16))
+
+
+def scene(x: int) -> Image.Image:
+    """A room in which an arm stands at x."""
+    image = pictures.photo(3, size=(256, 256)).convert("RGB")
+    draw = ImageDraw.Draw(image)
+    draw.rectangle((40, 60, 216, 200), fill="white")
+    draw.line((128, 170, x, 90), fill="black", width=9)
+    return image
+
+
+class TestContradiction:
+    def test_what_moved_is_one(self) -> None:
+        """An arm that moved is missing here and new there."""
+        assert contradicted(scene(70), scene(180)) > 0.01
+        assert contradicted(scene(70), scene(70)) == 0.0
+
+    @pytest.mark.parametrize("turned", [False, True])
+    def test_what_was_taken_away_is_none(self, turned: bool) -> None:
+        """Blurred, without its contrast or without an arm, a picture shows less and nothing else, whichever is first."""
+        whole = scene(70)
+        empty = whole.copy()
+        ImageDraw.Draw(empty).rectangle((40, 60, 216, 200), fill="white")
+        for less in (whole.filter(ImageFilter.GaussianBlur(2)), whole.point(lambda v: 96 + v // 4), empty):
+            pair = (less, whole) if turned else (whole, less)
+
+            assert contradicted(*pair) < 0.002
+
+    def test_one_stamp_hides_what_was_there(self) -> None:
+        """A box in a corner is an edit, the same box in the middle is another picture."""
+        whole = pictures.photo(3, size=(256, 256)).convert("RGB")
+        found = []
+        for x, y in ((0, 0), (90, 110)):
+            stamped = whole.copy()
+            ImageDraw.Draw(stamped).rectangle((x, y, x + 76, y + 30), fill="white")
+            draw = ImageDraw.Draw(stamped)
+            for k in range(0, 70, 8):
+                draw.line((x + k, y + 4, x + k + 4, y + 26), fill="black", width=3)
+            found.append(contradicted(whole, stamped))
+
+        assert found[0] < 0.002
+        assert found[1] > 0.01
+
+
+def edge(degrees: float) -> NDArray[np.uint8]:
+    """A straight edge through the middle."""
+    y, x = np.mgrid[:32, :32] - 15.5
+    along = x * np.sin(np.radians(degrees)) - y * np.cos(np.radians(degrees))
+    return np.clip(128 + 60 * along, 20, 230).astype(np.uint8)
+
+
+class TestDeterminacy:
+    def test_a_straight_edge_fixes_nothing(self) -> None:
+        """Any straight edge can be laid over any other, so their agreement is worth little; that of photos all."""
+        photo = np.asarray(pictures.photo(3).convert("L").resize((32, 32)))
+        other = np.asarray(pictures.photo(4).convert("L").resize((32, 32)))
+
+        assert all(determinacy(edge(degrees))[0] < 0.06 for degrees in (0, 20, 45, 90))
+        assert determinacy(photo)[0] > 0.12
+        assert determined(edge(20), edge(25)) < 0.9
+        assert determined(photo, other) == 1.0
+
+    def test_the_same_pixels_count_in_full(self) -> None:
+        """A JPEG of a straight edge is still the same picture."""
+        noise = np.random.default_rng(1).integers(-1, 2, (32, 32))
+
+        assert determined(edge(20), (edge(20) + noise).astype(np.uint8)) == 1.0
+
+    def test_two_edges_are_no_pair(self) -> None:
+        """Aligned, two straight edges agree everywhere, and are not similar enough by their thumbnails."""
+        both = np.stack([edge(20), edge(24)]).reshape(2, -1)
+
+        assert similarities(both, np.array([0]), np.array([1]))[0] < 0.87
+
+
+def test_closer_it_is_another_frame() -> None:
+    """What moved costs more than any edit: a frame of an animation is no copy, a blurred JPEG is one."""
+    views = [close_view(image) for image in (scene(70), scene(180), scene(70).filter(ImageFilter.GaussianBlur(1)))]
+    greys = np.stack([view.grey for view in views])
+    other, copy = close_similarities(greys, np.array([0, 0]), np.array([1, 2]), np.zeros(2, np.uint8))
+
+    assert other < 0.91 <= copy
+
+
+@pytest.mark.parametrize(
+    ("similarity", "close", "expected"),
+    [
+        (0.87, 0.91, True),
+        (0.8699, 1.0, False),
+        (1.0, 0.9099, False),
+        (0.94, np.nan, True),
+        (0.9399, np.nan, False),
+        (np.nan, np.nan, False),
+    ],
+)
+def test_limits_are_inclusive(similarity: float, close: float, expected: bool) -> None:
+    """Seen closely a pair must reach two limits, by its thumbnails alone one that is higher."""
+    pair = np.array([similarity], np.float32), np.array([close], np.float32)
+
+    assert [expected] == accepted(*pair, 0.87, 0.91, 0.94).tolist()
+
+
+def test_without_limits_all_are_accepted() -> None:
+    """verify.method: none verifies nothing, so nothing is rejected."""
+    nothing = np.full(2, np.nan, np.float32)
+
+    assert accepted(nothing, nothing, None, None, None).all()
