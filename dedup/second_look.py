@@ -10,7 +10,6 @@ from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from dedup.config import Config
@@ -31,6 +30,7 @@ MAX_LOOKS: Final = 500_000
 _MIN_SIDE: Final = 112  # pixels: smaller pictures show no more than their thumbnails
 _RIM: Final = 0.5  # pixels of the thumbnail, where what is inside is mixed with the frame
 _READ_AT_ONCE: Final = 16  # pictures of a batch
+_KEPT: Final = 16_384  # pictures, 17 KB each
 _FEW: Final = 64  # pictures that no process is started for
 _PAIRS_AT_ONCE: Final = 8_192  # with 17 KB for each of their pictures: 280 MB at most
 _SEEN: Final = pa.schema([("row", pa.int64()), ("side", pa.int32()), ("grey", pa.binary()), ("chroma", pa.binary())])
@@ -57,14 +57,17 @@ def looking(source: Source, row_of_sample: NDArray[np.int64], config: Config) ->
         for begin in range(0, len(rows), _READ_AT_ONCE):
             yield from source.payload_of(rows[begin : begin + _READ_AT_ONCE])
 
+    kept: dict[int, tuple[Any, ...]] = {}  # by row, the last that were seen: copies of one picture come again and again
+
     def see(samples: Sequence[int]) -> Iterator[pa.RecordBatch]:
         rows = [int(row_of_sample[sample]) for sample in samples]
-        workers = config.engine.workers if len(rows) > _FEW else 0
-        found = pa.Table.from_batches(
-            choose(workers, -(-len(rows) // _READ_AT_ONCE)).run(WORK, setup, read(rows)), _SEEN
-        )
-        order = pc.index_in(pa.array(rows, pa.int64()), found["row"].combine_chunks())
-        yield from found.take(order).to_batches()
+        new = [row for row in rows if row not in kept]
+        workers = config.engine.workers if len(new) > _FEW else 0
+        for batch in choose(workers, -(-len(new) // _READ_AT_ONCE)).run(WORK, setup, read(new)):
+            kept.update((of[0], of) for of in zip(*(column.to_pylist() for column in batch.columns), strict=True))
+        yield _batch([kept[row] for row in rows])
+        for row in list(kept)[: max(len(kept) - _KEPT, 0)]:
+            del kept[row]
 
     return see
 
@@ -188,5 +191,9 @@ def _seen(batch: pa.RecordBatch, setup: Mapping[str, Any]) -> pa.RecordBatch:
             continue
         view = close_view(picture.image)
         rows.append((row, view.side, view.grey.tobytes(), view.chroma.tobytes()))
-    columns = list(zip(*rows, strict=True))
+    return _batch(rows)
+
+
+def _batch(rows: Sequence[tuple[Any, ...]]) -> pa.RecordBatch:
+    columns = list(zip(*rows, strict=True)) or [()] * len(_SEEN)
     return pa.record_batch([pa.array(c, f.type) for c, f in zip(columns, _SEEN, strict=True)], schema=_SEEN)

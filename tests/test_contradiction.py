@@ -1,5 +1,7 @@
 """What two pictures contradict each other in, and what an agreement of two pictures is worth."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -41,7 +43,7 @@ class TestContradiction:
 
     @pytest.mark.parametrize("turned", [False, True])
     def test_what_was_taken_away_is_none(self, turned: bool) -> None:
-        """Blurred, without its contrast or without an arm, a picture shows less and nothing else, whichever is first."""
+        """Blurred, or without its contrast or an arm, a picture shows less and nothing else, whichever is first."""
         whole = scene(70)
         empty = whole.copy()
         ImageDraw.Draw(empty).rectangle((40, 60, 216, 200), fill="white")
@@ -66,7 +68,7 @@ class TestContradiction:
         assert found[1] > 0.01
 
 
-def edge(degrees: float) -> NDArray[np.uint8]:
+def edge(degrees: float) -> Any:
     """A straight edge through the middle."""
     y, x = np.mgrid[:32, :32] - 15.5
     along = x * np.sin(np.radians(degrees)) - y * np.cos(np.radians(degrees))
