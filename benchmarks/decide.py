@@ -68,7 +68,7 @@ def stored_run(target: Path, n: int, n_pairs: int, seed: int = 1) -> None:
     bits = random.integers(0, 12, (2, len(drawn))).astype(np.uint16)
     similarity = (0.9 + 0.1 * random.random(len(drawn))).astype(np.float32)
     columns = [drawn[:, 0], drawn[:, 1], np.zeros(len(drawn), np.uint8), bits[0], bits[1], similarity]
-    columns.append(np.zeros(len(drawn), np.uint8))
+    columns += [np.zeros(len(drawn), np.uint8), *tables.not_looked_at(len(drawn))]
     candidates = pa.table(columns, schema=tables.candidates_schema(["dhash", "phash"]))
     spec = specs(config, resolve(config, ["train", "test"]))
     target.mkdir(parents=True, exist_ok=True)
