@@ -23,7 +23,7 @@ from dedup.report.components import components
 from dedup.report.summary import summary
 from dedup.result import Run, search_threads, store, store_candidates
 from dedup.second_look import Looks, looked, looking
-from dedup.stages.candidates import Counts, candidates, fixed_width, radius
+from dedup.stages.candidates import Counts, candidates, radius
 from dedup.stages.chains import chains
 from dedup.stages.decisions import decisions
 from dedup.stages.groups import groups
@@ -97,7 +97,7 @@ def run(
             counts=counts,
         )
         if result.resolved.second_look:
-            see, small = looking(source, row_of_sample, config), fixed_width(result.hashes["thumbnail"])
+            see, small = looking(source, row_of_sample, config), tables.fixed_width(result.hashes["thumbnail"])
             found = looked(found, see, small, looks, threads=threads)
         store_candidates(result, found)
         if result.resolved.method != "none":
