@@ -15,15 +15,12 @@ from dedup.errors import ConfigError
 from dedup.fingerprints import run_info, source_info
 from dedup.formats import check_movable, check_writable, open_source, parts_of
 from dedup.hashers.setup import Setup
-from dedup.hashing import environment, hashed, keeping, tell_skipped
 from dedup.lists import judge, places, read_lists
 from dedup.memory import peak_memory
 from dedup.output import output_folder, refuse_push, write_certified, write_report
 from dedup.report.components import components
 from dedup.report.summary import summary
 from dedup.result import Run, search_threads, store, store_candidates
-from dedup.second_look import Looks, looked, looking
-from dedup.stages.candidates import Counts, candidates, radius
 from dedup.stages.chains import chains
 from dedup.stages.decisions import decisions
 from dedup.stages.groups import groups
@@ -46,6 +43,11 @@ def run(
     written to `config.output.dir`; with none, everything stays in memory. `explain` is told how the codes will be
     searched.
     """
+    # Not above: they bring numba, and a second that `decide` and `report` have no use for.
+    from dedup.hashing import environment, hashed, keeping, tell_skipped
+    from dedup.second_look import Looks, looked, looking
+    from dedup.stages.candidates import Counts, candidates, radius
+
     clock = Clock(observer or Silent())
     lists = read_lists(config)
     with clock.stage("manifest") as done:
