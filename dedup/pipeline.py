@@ -20,7 +20,7 @@ from dedup.memory import peak_memory
 from dedup.output import output_folder, refuse_push, write_certified, write_report
 from dedup.report.components import components
 from dedup.report.summary import summary
-from dedup.result import Run, search_threads, store, store_candidates
+from dedup.result import Run, search_threads, store, store_candidates, storing
 from dedup.stages.chains import chains
 from dedup.stages.decisions import decisions
 from dedup.stages.groups import groups
@@ -189,20 +189,19 @@ def _concluded(result: Run, clock: "Clock") -> tuple[dict[str, pa.Table], graph.
 
 def _finish(result: Run, found: Mapping[str, pa.Table], matches: graph.Graph, clock: "Clock") -> Run:
     """Store what was concluded, write the splits and the report."""
-    for name, table in found.items():
-        store(result, name, table)
-    result.summary = summary(
-        result.manifest,
-        result.hashes,
-        result.pairs,
-        result.leakage,
-        result.chains,
-        result.decisions,
-        matches,
-        result.resolved,
-        skipped=result.info["source"]["skipped"],
-    )
-    result.summary["components"] = components(result.pairs, result.groups, len(result.manifest))
+    with storing(result, found):
+        result.summary = summary(
+            result.manifest,
+            result.hashes,
+            result.pairs,
+            result.leakage,
+            result.chains,
+            result.decisions,
+            matches,
+            result.resolved,
+            skipped=result.info["source"]["skipped"],
+        )
+        result.summary["components"] = components(result.pairs, result.groups, len(result.manifest))
     result.summary["certificate"] = None
     if result.config.output.splits != "none":
         with clock.stage("splits") as done:
