@@ -79,18 +79,23 @@ def _further(summary: Mapping[str, Any]) -> list[RenderableType]:
                 f"group that is also in train ({100 * found['share']:.2f} %)"
             )
         )
-    if chained := summary["chained_train_images"]:
-        parts.append(
-            Text(
-                f"{chained:,} train images match no held-out one, but lead to one through others (chains.parquet; "
-                f"policy.chains)."
+    for side, other in (("train", "held-out"), ("held-out", "train")):
+        if chained := summary[f"chained_{side.replace('-', '_')}_images"]:
+            parts.append(
+                Text(
+                    f"{chained:,} {side} images match no {other} one, but lead to one through others (chains.parquet; "
+                    f"policy.chains)."
+                )
             )
-        )
     if conflicts := summary["label_conflicts"]:
         shown = ", ".join(f"{' / '.join(one['labels'])} {one['pairs']:,}" for one in conflicts[:_LABEL_PAIRS])
         more = ", …" if len(conflicts) > _LABEL_PAIRS else ""
         total = summary["pairs"]["label_conflicts"]
         parts.append(Text(f"{total:,} pairs have different labels (policy.label_conflicts): {plain(shown)}{more}"))
+    if lost := summary["decisions"]["without_witness"]:
+        parts.append(
+            Text(f"{lost:,} images are dropped with every match of theirs (policy.label_conflicts: drop_all).")
+        )
     if summary["regroup"]:
         parts.append(_regroup(summary["regroup"]))
     return parts
