@@ -91,7 +91,8 @@ def _further(summary: Mapping[str, Any]) -> list[RenderableType]:
         shown = ", ".join(f"{' / '.join(one['labels'])} {one['pairs']:,}" for one in conflicts[:_LABEL_PAIRS])
         more = ", …" if len(conflicts) > _LABEL_PAIRS else ""
         total = summary["pairs"]["label_conflicts"]
-        parts.append(Text(f"{total:,} pairs have different labels (policy.label_conflicts): {plain(shown)}{more}"))
+        have = "pair has" if total == 1 else "pairs have"
+        parts.append(Text(f"{total:,} {have} different labels (policy.label_conflicts): {plain(shown)}{more}"))
     if lost := summary["decisions"]["without_witness"]:
         parts.append(
             Text(f"{lost:,} images are dropped with every match of theirs (policy.label_conflicts: drop_all).")
