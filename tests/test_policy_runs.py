@@ -227,7 +227,7 @@ def test_every_form_writes_what_was_moved(tmp_path: Path, form: str, splits: str
 
 
 def test_an_image_folder_with_metadata_is_refused_before_any_work(tmp_path: Path) -> None:
-    """Rows of metadata are not moved; the message names the forms that can be written."""
+    """A row of metadata that would have no file to stand in; the message names the forms that can be written."""
     pictures.folder(tmp_path / "data", ["train/1.png", "train/2.png", "test/1.png"])
     made.table(tmp_path / "data/train/metadata.jsonl", [{"file_name": "1.png", "x": 1}])
     with pytest.raises(SourceError, match=r"metadata.jsonl.*output.splits: parquet, manifest"):
