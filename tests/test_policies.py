@@ -208,6 +208,9 @@ def test_regroup(world: World, conflicts: str, links: str) -> None:
         if row["witness_id"] is not None:
             assert number(row["witness_id"]) in now
             assert world.match(i, number(row["witness_id"]) or 0)
+        elif row["action"] == "drop":
+            assert row["reason"] == deciding.CONFLICTS
+            assert not [j for j in now if world.match(i, j)]
     said = result["summary"]["regroup"]
     for name, of in said.items():
         assert of["after"] == of["before"] - of["moved_out"] + of["moved_in"] - of["dropped"] - of["unreadable"], name
