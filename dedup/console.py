@@ -106,7 +106,7 @@ def _regroup(splits: Mapping[str, Mapping[str, Any]]) -> Table:
     table = Table(title="Regrouped", title_justify="left", title_style="bold")
     table.add_column("split")
     for name in ("before", "moved out", "moved in", "dropped", "unreadable", "after", "labels shifted"):
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", min_width=max(map(len, name.split())))
     for name, of in splits.items():
         counts = [of[key] for key in ("before", "moved_out", "moved_in", "dropped", "unreadable", "after")]
         table.add_row(literal(name), *(f"{n:,}" for n in counts), f"{100 * of['label_shift']:.1f} %")

@@ -1,6 +1,7 @@
 """The run in order, one line per stage: start reading here."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from dedup import folder, graph, tables
 from dedup.clock import Clock, Observer, Silent
 from dedup.config import Config, resolve
 from dedup.engines import Limits, choose
-from dedup.errors import ConfigError
+from dedup.errors import ConfigError, LimitError
 from dedup.fingerprints import run_info, source_info
 from dedup.formats import check_movable, check_writable, open_source, parts_of
 from dedup.hashers.setup import Setup
@@ -80,6 +81,8 @@ def run(
             found = hashed(source, row_of_sample, setup, engine, kept, clock.advance)
             store(result, "hashes", found.replace_schema_metadata({tables.CANARY: here.canary}))
         done(len(table))
+    with _undone_if_refused(result):
+        result.judged = judge(lists, result.manifest, result.hashes)
     tell_skipped(result.hashes)
     threads = search_threads(config)
     if config.search.max_distance == "auto":
@@ -107,8 +110,23 @@ def run(
         if result.resolved.second_look:
             result.info["second_look"] = asdict(looks)
         done(len(table))
-    result.judged = judge(lists, result.manifest, result.hashes)
-    return _finish(result, *_concluded(result, clock), clock)
+    with _undone_if_refused(result):
+        concluded = _concluded(result, clock)
+    return _finish(result, *concluded, clock)
+
+
+@contextmanager
+def _undone_if_refused(result: Run) -> Iterator[None]:
+    """Leave no half of a run behind when what was asked for cannot be; what was measured is in the cache.
+
+    Without a cache it stays for the next run.
+    """
+    try:
+        yield
+    except (ConfigError, LimitError):
+        if result.dir is not None and result.config.cache.folder is not None:
+            folder.discard(result.dir)
+        raise
 
 
 def decide(

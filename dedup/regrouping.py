@@ -170,9 +170,11 @@ def _refuse_far(movable: Movable, after: Samples, max_moved: float | None) -> No
         elif max_moved is not None and gone > max_moved * n:
             problems.append(f"{gone:,} of the {n:,} samples of {name!r} ({100 * gone / n:.1f} %) would be moved")
     if problems:
-        limit = "" if max_moved is None else f" policy.max_moved allows {100 * max_moved:.1f} % of a split."
+        limit = "Choose"
+        if max_moved is not None and not all(problem.startswith("nothing") for problem in problems):
+            limit = f"policy.max_moved allows {100 * max_moved:.1f} % of a split. Raise it, or choose"
         message = (
-            f"policy.leakage=regroup: {'; '.join(problems)}.{limit} Raise it, or choose another policy.leakage, "
-            f"which drops samples and moves none."
+            f"policy.leakage=regroup: {'; '.join(problems)}. {limit} another policy.leakage, which drops samples and "
+            f"moves none."
         )
         raise LimitError(message)

@@ -308,6 +308,22 @@ def test_a_long_chain_names_its_beginning_and_its_end() -> None:
     assert ["id000028", "id000029", "id000030"] == rows[-1]["path"]
 
 
+@pytest.mark.parametrize("leakage", ["regroup", "drop_from_held_out"])
+def test_chains_to_a_reference_set(leakage: str) -> None:
+    """Nothing leaves a reference set: the train sample that matches it goes and, with chains, the one before it too."""
+    near = {(0, 1): (1, 1, 0.9375), (1, 2): (1, 1, 0.9375)}
+    samples = (Sample("train", 0), Sample("train", 1), Sample("validation", 2), Sample("test", 3), Sample("train", 4))
+    world = World(samples, near, dict.fromkeys(range(5), 100))
+    for chained, left in (("report", [0, 2, 3, 4]), ("drop", [2, 3, 4])):
+        resolved = replace(settled(world, Policy(leakage, chained), max_moved=None), references=("validation",))
+        manifest, hashes = world.manifest(), world.hashes()
+        matches = graph.from_pairs(pairs([world.candidates()], hashes, manifest, resolved), len(world))
+        rows = decisions(matches, hashes, manifest, resolved).to_pylist()
+
+        assert left == [i for i, row in enumerate(rows) if row["action"] == "keep"]
+        assert {row["witness_id"] for row in rows if row["action"] == "drop"} == {"id000002"}
+
+
 def test_chains_through_identical_pictures_are_linear() -> None:
     """20,000 copies two pairs away from test: a row each, and no more."""
     n = 20_000
