@@ -154,6 +154,11 @@ class Coco(Files):
             split: Ids(image for of in self._annotations if of.split == split for image in of.row_of_image)
             for split in set(moves.values())
         }
+        numbers_of: dict[int, dict[Any, None]] = {row: {} for row in moves}
+        for of in self._annotations:
+            for image, row in of.row_of_image.items():
+                if row in moves:
+                    numbers_of[row][image] = None
         found: dict[int, _Moved] = {}
         for row, split in sorted(moves.items()):
             source, original = first[row], originals[row]
@@ -164,12 +169,7 @@ class Coco(Files):
                 place = beside(place, str(source.split))
             lies_at[place] = original
             listed.add((split, place))
-            numbers = {
-                image: ids[split].take(image)
-                for image in sorted(
-                    {i for of in self._annotations for i, r in of.row_of_image.items() if r == row}, key=str
-                )
-            }
+            numbers = {image: ids[split].take(image) for image in numbers_of[row]}
             found[row] = _Moved(place, base, {kind: of.path for kind, of in targets.items()}, numbers)
         return found
 

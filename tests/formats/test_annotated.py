@@ -382,6 +382,22 @@ def test_a_regrouped_run_is_certified(tmp_path: Path, make: Any) -> None:
     assert run.summary["certificate"]["samples"] == 12
 
 
+def test_a_picture_of_two_splits_is_moved_to_one(tmp_path: Path) -> None:
+    """Listed in train and in test: both rows are in one split then, the moved one as a file of another name."""
+    rows = made.rows()
+    twice = next(row for row in rows if row.split == "train")
+    coco(tmp_path / "in", [*rows, replace(twice, split="test")], "flat")
+    source = made.opened(path=str(tmp_path / "in"))
+    row = source.rows["id"].to_pylist().index(f"train:images/{twice.name}")
+    written = write_splits(source, np.ones(13, bool), tmp_path / "out", "same", "hardlink", {row: "test"})
+    again = open_source(written.config)
+    stem, _, suffix = twice.name.rpartition(".")
+
+    assert {f"images/{twice.name}", f"images/{stem}_train.{suffix}"} < {*again.rows["id"].to_pylist()}
+    assert again.rows["split"].to_pylist().count("test") == 6
+    assert len(again.rows) == 13
+
+
 def test_what_cannot_be_moved(tmp_path: Path) -> None:
     """Refused before any work: files without a counterpart, panoptic masks, folders mixed with lists."""
     coco(tmp_path / "coco", made.rows())
