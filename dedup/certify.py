@@ -18,7 +18,7 @@ from dedup.lists import NOT_JUDGED, Judged
 from dedup.memory import give_back
 from dedup.readback import KnownBytes, Samples, by_split, measured_of, n_changed, read_back
 from dedup.search import join_hashes_batches, pack
-from dedup.stages.candidates import candidates, fixed_width, searched, turns
+from dedup.stages.candidates import candidates, searched, turns
 from dedup.stages.chains import chains
 from dedup.stages.leakage import leakage
 from dedup.stages.manifest import manifest
@@ -90,7 +90,9 @@ def certificate(
     if len(leaks):
         every = [*near, *search.without_held_out(inside)]
         matches = graph.from_pairs(pairs(every, measured, table, resolved, judged), len(table))
-        chained = len(chains(matches, table, held_out))
+        chained = (
+            pc.sum(pc.invert(pc.is_in(chains(matches, table, held_out)["split"], pa.array(held_out)))).as_py() or 0
+        )
     between = _between_held_out(found, held_out)
     return {
         "clean": len(leaks) == 0 and n_groups == 0,
@@ -255,7 +257,7 @@ class _Search:
         names = resolved.algorithms
         if len(left) == 0 or (right is not None and len(right) == 0):
             return
-        columns = [fixed_width(self._measured[name]) for name in names]
+        columns = [tables.fixed_width(self._measured[name]) for name in names]
         for part in join_hashes_batches(
             [pack(column[left]) for column in columns],
             None if right is None else [pack(column[right]) for column in columns],

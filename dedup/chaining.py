@@ -18,7 +18,9 @@ Samples = NDArray[np.int64]
 class Chains:
     """The shortest way from each class of identical pictures to one with a goal in it; all by representative."""
 
-    hops: Samples  # pairs on the way; 0 for classes with a goal, -1 where no way leads to one
+    hops: (
+        Samples  # pairs on the way; 0 for classes with a goal, -1 where no way leads to one; for what matches anything
+    )
     following: Samples  # the next class on the way
     end: Samples  # the lowest goal in the last class, -1 without a way
     similarity: NDArray[np.float32]  # the lowest on the way; NaN where nothing was verified
@@ -32,7 +34,7 @@ def chains_to(graph: Graph, goals: NDArray[np.bool_]) -> Chains:
     n = graph.n_samples
     hops, following = np.full(n, -1, np.int64), np.full(n, -1, np.int64)
     end, similarity = np.full(n, -1, np.int64), np.ones(n, np.float32)
-    members = np.flatnonzero(goals)[::-1]
+    members = np.flatnonzero(goals & graph.matched())[::-1]  # all others are on no way
     end[graph.class_of[members]] = members  # of several the last one assigned: the lowest
     frontier = np.unique(graph.class_of[members])
     hops[frontier] = 0

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from dedup.acceptance import accepted
 from dedup.config import (
     ALGORITHMS,
     AUTO_CAP_PER_64_BITS,
@@ -30,7 +31,6 @@ from dedup.second_look import look
 from dedup.stages.candidates import candidates
 from dedup.tables import THUMBNAIL_SIDE, TRANSFORMS, UNFRAMED, code_column
 from dedup.verify import similarities
-from dedup.verify.acceptance import accepted
 from dedup.verify.closer import close_view, colours_differ
 
 

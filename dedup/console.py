@@ -79,18 +79,24 @@ def _further(summary: Mapping[str, Any]) -> list[RenderableType]:
                 f"group that is also in train ({100 * found['share']:.2f} %)"
             )
         )
-    if chained := summary["chained_train_images"]:
-        parts.append(
-            Text(
-                f"{chained:,} train images match no held-out one, but lead to one through others (chains.parquet; "
-                f"policy.chains)."
+    for side, other in (("train", "held-out"), ("held-out", "train")):
+        if chained := summary[f"chained_{side.replace('-', '_')}_images"]:
+            parts.append(
+                Text(
+                    f"{chained:,} {side} images match no {other} one, but lead to one through others (chains.parquet; "
+                    f"policy.chains)."
+                )
             )
-        )
     if conflicts := summary["label_conflicts"]:
         shown = ", ".join(f"{' / '.join(one['labels'])} {one['pairs']:,}" for one in conflicts[:_LABEL_PAIRS])
         more = ", …" if len(conflicts) > _LABEL_PAIRS else ""
         total = summary["pairs"]["label_conflicts"]
-        parts.append(Text(f"{total:,} pairs have different labels (policy.label_conflicts): {plain(shown)}{more}"))
+        have = "pair has" if total == 1 else "pairs have"
+        parts.append(Text(f"{total:,} {have} different labels (policy.label_conflicts): {plain(shown)}{more}"))
+    if lost := summary["decisions"]["without_witness"]:
+        parts.append(
+            Text(f"{lost:,} images are dropped with every match of theirs (policy.label_conflicts: drop_all).")
+        )
     if summary["regroup"]:
         parts.append(_regroup(summary["regroup"]))
     return parts
@@ -100,7 +106,7 @@ def _regroup(splits: Mapping[str, Mapping[str, Any]]) -> Table:
     table = Table(title="Regrouped", title_justify="left", title_style="bold")
     table.add_column("split")
     for name in ("before", "moved out", "moved in", "dropped", "unreadable", "after", "labels shifted"):
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", min_width=max(map(len, name.split())))
     for name, of in splits.items():
         counts = [of[key] for key in ("before", "moved_out", "moved_in", "dropped", "unreadable", "after")]
         table.add_row(literal(name), *(f"{n:,}" for n in counts), f"{100 * of['label_shift']:.1f} %")

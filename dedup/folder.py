@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 from collections.abc import Container, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -58,6 +59,14 @@ def clear(folder: Path, *, but: Container[str] = ()) -> None:
     for name in _OWN:
         if name != RUN and name not in but:
             remove(folder / name)
+
+
+def discard(folder: Path) -> None:
+    """Remove a run that was refused, and its folder if nothing else is in it."""
+    clear(folder)
+    remove(folder / RUN)
+    with suppress(OSError):
+        folder.rmdir()
 
 
 def _refuse_another_run(folder: Path, fingerprints: Mapping[str, str], *, overwrite: bool) -> None:

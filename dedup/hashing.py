@@ -21,7 +21,6 @@ from dedup.errors import RunError
 from dedup.formats import Source
 from dedup.formats.references import are_references, place, tasks
 from dedup.gathering import Gathered
-from dedup.hashers.canaries import canary
 from dedup.hashers.setup import Setup
 from dedup.hashers.thumbnail import MANY_WITHOUT_INFORMATION, MIN_INFORMATION
 from dedup.stages.hashes import FRESH, WORK, work
@@ -83,6 +82,8 @@ def cache_folder(cache: CacheConfig) -> Path | None:
 
 def environment(setup: Setup) -> Environment:
     """What decodes and measures here."""
+    from dedup.hashers.canaries import canary  # it brings the decoders and numba, for which finished runs have no use
+
     return Environment(canary(setup), VERSIONS)
 
 

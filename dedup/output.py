@@ -11,13 +11,11 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from dedup import folder, tables
-from dedup.certify import Searched, certificate, groups_across
 from dedup.config import OutputConfig
 from dedup.errors import ConfigError, RunError, SourceError
 from dedup.formats import Source, open_source, push_splits, write_splits
 from dedup.hashers.setup import Setup
 from dedup.memory import give_back
-from dedup.readback import by_split
 from dedup.report import html
 from dedup.report.readme import readme
 from dedup.result import Run, search_threads
@@ -103,6 +101,9 @@ def _certified(
     in_order: bool = True,  # noqa: FBT001, FBT002
 ) -> dict[str, Any]:
     """The certificate of what was written: the rows `there`, in the order of the source unless `in_order` is false."""
+    from dedup.certify import Searched, certificate, groups_across  # they bring numba
+    from dedup.readback import by_split
+
     config = result.config
     sample_of_row = np.argsort(result.row_of_sample)[there]
     rows = pa.array(sample_of_row)

@@ -1,6 +1,7 @@
 """The run in order, one line per stage: start reading here."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -11,19 +12,16 @@ from dedup import folder, graph, tables
 from dedup.clock import Clock, Observer, Silent
 from dedup.config import Config, resolve
 from dedup.engines import Limits, choose
-from dedup.errors import ConfigError
+from dedup.errors import ConfigError, LimitError
 from dedup.fingerprints import run_info, source_info
 from dedup.formats import check_movable, check_writable, open_source, parts_of
 from dedup.hashers.setup import Setup
-from dedup.hashing import environment, hashed, keeping, tell_skipped
 from dedup.lists import judge, places, read_lists
 from dedup.memory import peak_memory
 from dedup.output import output_folder, refuse_push, write_certified, write_report
 from dedup.report.components import components
 from dedup.report.summary import summary
-from dedup.result import Run, search_threads, store, store_candidates
-from dedup.second_look import Looks, looked, looking
-from dedup.stages.candidates import Counts, candidates, fixed_width, radius
+from dedup.result import Run, search_threads, store, store_candidates, storing
 from dedup.stages.chains import chains
 from dedup.stages.decisions import decisions
 from dedup.stages.groups import groups
@@ -46,6 +44,11 @@ def run(
     written to `config.output.dir`; with none, everything stays in memory. `explain` is told how the codes will be
     searched.
     """
+    # Not above: they bring numba, and a second that `decide` and `report` have no use for.
+    from dedup.hashing import environment, hashed, keeping, tell_skipped
+    from dedup.second_look import Looks, looked, looking
+    from dedup.stages.candidates import Counts, candidates, radius
+
     clock = Clock(observer or Silent())
     lists = read_lists(config)
     with clock.stage("manifest") as done:
@@ -78,6 +81,8 @@ def run(
             found = hashed(source, row_of_sample, setup, engine, kept, clock.advance)
             store(result, "hashes", found.replace_schema_metadata({tables.CANARY: here.canary}))
         done(len(table))
+    with _undone_if_refused(result):
+        result.judged = judge(lists, result.manifest, result.hashes)
     tell_skipped(result.hashes)
     threads = search_threads(config)
     if config.search.max_distance == "auto":
@@ -97,7 +102,7 @@ def run(
             counts=counts,
         )
         if result.resolved.second_look:
-            see, small = looking(source, row_of_sample, config), fixed_width(result.hashes["thumbnail"])
+            see, small = looking(source, row_of_sample, config), tables.fixed_width(result.hashes["thumbnail"])
             found = looked(found, see, small, looks, threads=threads)
         store_candidates(result, found)
         if result.resolved.method != "none":
@@ -105,8 +110,23 @@ def run(
         if result.resolved.second_look:
             result.info["second_look"] = asdict(looks)
         done(len(table))
-    result.judged = judge(lists, result.manifest, result.hashes)
-    return _finish(result, *_concluded(result, clock), clock)
+    with _undone_if_refused(result):
+        concluded = _concluded(result, clock)
+    return _finish(result, *concluded, clock)
+
+
+@contextmanager
+def _undone_if_refused(result: Run) -> Iterator[None]:
+    """Leave no half of a run behind when what was asked for cannot be; what was measured is in the cache.
+
+    Without a cache it stays for the next run.
+    """
+    try:
+        yield
+    except (ConfigError, LimitError):
+        if result.dir is not None and result.config.cache.folder is not None:
+            folder.discard(result.dir)
+        raise
 
 
 def decide(
@@ -187,20 +207,19 @@ def _concluded(result: Run, clock: "Clock") -> tuple[dict[str, pa.Table], graph.
 
 def _finish(result: Run, found: Mapping[str, pa.Table], matches: graph.Graph, clock: "Clock") -> Run:
     """Store what was concluded, write the splits and the report."""
-    for name, table in found.items():
-        store(result, name, table)
-    result.summary = summary(
-        result.manifest,
-        result.hashes,
-        result.pairs,
-        result.leakage,
-        result.chains,
-        result.decisions,
-        matches,
-        result.resolved,
-        skipped=result.info["source"]["skipped"],
-    )
-    result.summary["components"] = components(result.pairs, result.groups, len(result.manifest))
+    with storing(result, found):
+        result.summary = summary(
+            result.manifest,
+            result.hashes,
+            result.pairs,
+            result.leakage,
+            result.chains,
+            result.decisions,
+            matches,
+            result.resolved,
+            skipped=result.info["source"]["skipped"],
+        )
+        result.summary["components"] = components(result.pairs, result.groups, len(result.manifest))
     result.summary["certificate"] = None
     if result.config.output.splits != "none":
         with clock.stage("splits") as done:

@@ -1,6 +1,7 @@
 """Regrouping: samples that belong together are moved into one split; splits stay about as large and as mixed."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -90,23 +91,36 @@ def _destinations(movable: Movable, component: Samples) -> "list[tuple[Samples, 
     apart = np.minimum.reduceat(split, starts) != np.maximum.reduceat(split, starts)
     concerned = np.flatnonzero(apart & np.logical_or.reduceat(movable.held_out[split], starts))
     stops = np.append(starts[1:], len(order))
-    groups = [order[starts[k] : stops[k]] for k in concerned.tolist()]
-    straddling = [(members, np.unique(movable.split[members])) for members in groups]
-    balance = _Balance.of(movable, samples, groups)
-    found: list[tuple[Samples, int]] = []
-    for members, where in sorted(straddling, key=lambda one: (-len(one[0]), int(one[0][0]))):
-        allowed = where[movable.held_out[where]] if movable.tied[members].any() else where
-        found.append((members, balance.placed(members, allowed)))
-    return found
+    tied = np.logical_or.reduceat(movable.tied[order], starts)
+    straddling = [
+        (order[start:stop], bool(tied[k]))
+        for k, start, stop in zip(
+            concerned.tolist(), starts[concerned].tolist(), stops[concerned].tolist(), strict=True
+        )
+    ]
+    balance = _Balance.of(movable, samples, [members for members, _ in straddling])
+    held_out = set(np.flatnonzero(movable.held_out).tolist())
+    return [
+        (members, balance.placed(movable, members, held_out if to_held_out else None))
+        for members, to_held_out in sorted(straddling, key=lambda one: (-len(one[0]), int(one[0][0])))
+    ]
+
+
+Counts = list[list[float]]
+"""By split and label; the last label stands for none."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Balance:
-    """How many samples each split has of each label, wanted and placed so far; the last label stands for none."""
+    """How many samples each split has, wanted and placed so far.
 
-    movable: Movable
-    wanted: NDArray[np.float64]  # shape (splits, labels + 1)
-    placed_: NDArray[np.float64]
+    Most components have two or three samples: lists are several times as quick as arrays here.
+    """
+
+    wanted: Counts
+    placed_: Counts
+    size: list[float]  # the sums of `placed_` by split
+    target: list[float]  # those of `wanted`
 
     @classmethod
     def of(cls, movable: Movable, samples: Samples, open_: Sequence[Samples]) -> "_Balance":
@@ -117,23 +131,29 @@ class _Balance:
             return np.bincount(cells, minlength=len(movable.names) * n_labels).reshape(-1, n_labels).astype(np.float64)
 
         wanted = counted(samples)
-        return cls(movable, wanted, wanted - (counted(np.concatenate(open_)) if open_ else 0))
+        placed = wanted - (counted(np.concatenate(open_)) if open_ else 0)
+        return cls(wanted.tolist(), placed.tolist(), placed.sum(axis=1).tolist(), wanted.sum(axis=1).tolist())
 
-    def placed(self, members: Samples, allowed: Samples) -> int:
-        """The split where these cost least, and note that they are there."""
-        label, n = np.unique(self.movable.label[members] % self.wanted.shape[1], return_counts=True)
-        came_from = np.bincount(self.movable.split[members], minlength=len(self.wanted))
-        best = min(allowed.tolist(), key=lambda s: (round(self._cost(s, label, n), 9), -came_from[s], s))
-        self.placed_[best, label] += n
-        return int(best)
+    def placed(self, movable: Movable, members: Samples, allowed: set[int] | None) -> int:
+        """Which of their splits, of the allowed ones, these cost least in; note that they are there."""
+        came_from = Counter(movable.split[members].tolist())
+        labels = Counter(movable.label[members].tolist())
+        where = came_from.keys() if allowed is None else came_from.keys() & allowed
+        best: int = min(where, key=lambda s: (round(self._cost(s, labels, len(members)), 9), -came_from[s], s))
+        for label, n in labels.items():
+            self.placed_[best][label] += n
+        self.size[best] += len(members)
+        return best
 
-    def _cost(self, split: int, label: Samples, n: Samples) -> float:
+    def _cost(self, split: int, labels: Mapping[int, int], n_members: int) -> float:
         """What the squared differences grow by, in size and in labels."""
-        size, target = self.placed_[split].sum(), self.wanted[split].sum()
-        by_label, targets = self.placed_[split, label], self.wanted[split, label]
-        grown = ((size + n.sum() - target) ** 2 - (size - target) ** 2) / max(target, 1)
-        grown_labels = ((by_label + n - targets) ** 2 - (by_label - targets) ** 2) / np.maximum(targets, 1)
-        return float(grown + grown_labels.sum())
+        there, targets = self.placed_[split], self.wanted[split]
+        cost = _growth(self.size[split], n_members, self.target[split])
+        return cost + sum(_growth(there[label], n, targets[label]) for label, n in sorted(labels.items()))
+
+
+def _growth(there: float, more: int, target: float) -> float:
+    return ((there + more - target) ** 2 - (there - target) ** 2) / max(target, 1)
 
 
 def _refuse_far(movable: Movable, after: Samples, max_moved: float | None) -> None:
@@ -150,9 +170,11 @@ def _refuse_far(movable: Movable, after: Samples, max_moved: float | None) -> No
         elif max_moved is not None and gone > max_moved * n:
             problems.append(f"{gone:,} of the {n:,} samples of {name!r} ({100 * gone / n:.1f} %) would be moved")
     if problems:
-        limit = "" if max_moved is None else f" policy.max_moved allows {100 * max_moved:.1f} % of a split."
+        limit = "Choose"
+        if max_moved is not None and not all(problem.startswith("nothing") for problem in problems):
+            limit = f"policy.max_moved allows {100 * max_moved:.1f} % of a split. Raise it, or choose"
         message = (
-            f"policy.leakage=regroup: {'; '.join(problems)}.{limit} Raise it, or choose another policy.leakage, "
-            f"which drops samples and moves none."
+            f"policy.leakage=regroup: {'; '.join(problems)}. {limit} another policy.leakage, which drops samples and "
+            f"moves none."
         )
         raise LimitError(message)

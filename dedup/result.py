@@ -1,6 +1,8 @@
 """What a run found: its tables, its summary, and the dataset without what was dropped."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -119,6 +121,21 @@ def store(result: Run, name: str, table: pa.Table) -> None:
         result.tables[name] = tables.described(table, name, spec)
     else:
         result.tables[name] = tables.write(table, result.dir, name, spec)
+
+
+@contextmanager
+def storing(result: Run, found: Mapping[str, pa.Table]) -> Iterator[None]:
+    """Store tables; on a disk, while other things are done with them."""
+    with ThreadPoolExecutor(1) as writer:
+        spec = specs(result.config, result.resolved)
+        written = []
+        for name, table in found.items():
+            result.tables[name] = tables.described(table, name, spec[name])
+            if result.dir is not None:
+                written.append(writer.submit(tables.write, table, result.dir, name, spec[name]))
+        yield
+        for one in written:
+            one.result()
 
 
 def store_candidates(result: Run, parts: Iterator[pa.Table]) -> None:

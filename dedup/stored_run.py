@@ -18,7 +18,6 @@ from dedup.hashers.setup import Setup
 from dedup.hashing import refuse_other
 from dedup.lists import Lists, judge, read_lists
 from dedup.result import Run, search_threads
-from dedup.stages.candidates import radius
 from dedup.stages.manifest import manifest
 
 Tables = Mapping[str, pa.Table]
@@ -117,6 +116,8 @@ def _radius(run_folder: Path, stored: Config, resolved: Resolved, config: Config
     if (stored.search, stored.hash) == (config.search, config.hash) and summary.exists():
         distances: dict[str, int] = folder.read_json(summary)["resolved"]["max_distance"]
         return distances
+    from dedup.stages.candidates import radius  # the search brings numba: half a second that is seldom needed
+
     refuse_other_hashes(tables.stored_spec(run_folder, "candidates"), specs(config, resolved)["candidates"])
     hashes = loaded["hashes"]
     if "thumbnail" not in hashes.column_names and resolved.method != "none":  # frames are seen on them

@@ -352,6 +352,18 @@ def copy(source: Path, target: Path, name: str) -> None:
     partial.replace(target / f"{name}.parquet")
 
 
+def fixed_width(column: pa.ChunkedArray) -> NDArray[np.uint8]:
+    """A fixed-size binary column as uint8, shape (n, width), anything where it is null; not copied if in one piece."""
+    array = column.combine_chunks()
+    if isinstance(array, pa.ChunkedArray):
+        array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], column.type)
+    width = column.type.byte_width
+    start = array.offset * width
+    return np.frombuffer(array.buffers()[1] or b"", dtype=np.uint8)[start : start + len(array) * width].reshape(
+        -1, width
+    )
+
+
 def spec_of(table: pa.Table) -> dict[str, Any]:
     """The spec that made a stored table."""
     spec: dict[str, Any] = json.loads(table.schema.metadata[b"dedup.spec"])

@@ -53,10 +53,13 @@ def best(world: World, i: int, among: set[int]) -> int | None:
     return min(found)[1] if found else None
 
 
-def hops(world: World, held_out: Sequence[str]) -> dict[int, int]:
-    """Pairs on the shortest way from each readable sample to a held-out one over readable samples; none: absent."""
+def hops(world: World, held_out: Sequence[str], *, to_train: bool = False) -> dict[int, int]:
+    """Pairs on the shortest way from each readable sample to a held-out one over readable samples; none: absent.
+
+    With `to_train` to one that is not held out.
+    """
     readable = world.readable()
-    level = {i for i in readable if world.samples[i].split in held_out}
+    level = {i for i in readable if (world.samples[i].split in held_out) != to_train}
     found = dict.fromkeys(level, 0)
     number = 0
     while level:
@@ -89,7 +92,7 @@ def decide(world: World, held_out: Sequence[str], policy: Policy) -> list[Decisi
 
     def drop(i: int, why: str, witness: int | None) -> None:
         match = None if witness is None else world.match(i, witness)
-        measured = match is not None and why not in {"group leak", "group leaked", "chain", "conflicts"}
+        measured = match is not None and why not in {"group leak", "group leaked", "chain", "chained"}
         if match is not None and measured:
             decided[i] = Decision("drop", why, witness, match.distance, match.similarity)
         else:
@@ -105,10 +108,10 @@ def decide(world: World, held_out: Sequence[str], policy: Policy) -> list[Decisi
             for i in sorted(train - decided.keys()):
                 if ends := _ends(world, i, outside):
                     drop(i, "chain", ends[0])
+    contradicted = {i for i in train - decided.keys() if contradictor(world, i) is not None}
     if policy.label_conflicts == "drop_all":
-        for i in sorted(train - decided.keys()):
-            if (partner := best(world, i, {j for j in readable if conflict(world, i, j)})) is not None:
-                drop(i, "conflicts", partner)
+        for i in contradicted:
+            drop(i, "conflicts", None)
     elif policy.label_conflicts == "drop" and policy.leakage in {"drop_from_train", "report_only"}:
         for i in sorted(train - decided.keys()):
             if (witness := best(world, i, {j for j in outside if conflict(world, i, j)})) is not None:
@@ -131,15 +134,26 @@ def decide(world: World, held_out: Sequence[str], policy: Policy) -> list[Decisi
                 drop(i, "leaked", witness)
             elif group := [j for j in sorted(kept) if same_group(world, i, j)]:
                 drop(i, "group leaked", group[0])
+            elif policy.chains == "drop" and (ends := _ends(world, i, kept)):
+                drop(i, "chained", ends[0])
+    left = readable - decided.keys()
+    for i in contradicted if policy.label_conflicts == "drop_all" else ():
+        differing = best(world, i, {j for j in left if conflict(world, i, j)})
+        drop(i, "conflicts", best(world, i, left) if differing is None else differing)
     for i in set(range(len(world))) - readable:
         decided[i] = Decision("unreadable", "written" if world.samples[i].split in held_out else "not written")
     return [decided.get(i, Decision("keep", "kept")) for i in range(len(world))]
 
 
-def _ends(world: World, start: int, outside: set[int]) -> list[int]:
-    """Held-out samples that can be reached; the order says nothing."""
+def _ends(world: World, start: int, goals: set[int]) -> list[int]:
+    """Those of the goals that can be reached; the order says nothing."""
     together = next(c for c in components(len(world), edges(world, world.readable())) if start in c)
-    return sorted(together & outside)
+    return sorted(together & goals)
+
+
+def contradictor(world: World, i: int) -> int | None:
+    """The best match of i that has another label."""
+    return best(world, i, {j for j in world.readable() if conflict(world, i, j)})
 
 
 def straddling(world: World, held_out: Sequence[str]) -> Iterator[set[int]]:

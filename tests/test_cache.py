@@ -17,6 +17,7 @@ from dedup import cli, tables
 from dedup.cache import Environment, Room, clear, default_folder, prune, usage
 from dedup.cache.segments import Rows, opened, write
 from dedup.formats import PAYLOAD
+from dedup.hashers import canaries
 from dedup.hashers.setup import Setup
 from dedup.stages import hashes as measuring
 from dedup.versions import VERSIONS
@@ -150,7 +151,7 @@ class TestRuns:
 
         dedup.run(settings(photos, None))
         monkeypatch.setattr(hashing, "VERSIONS", {"Pillow": "99.9"})
-        monkeypatch.setattr(hashing, "canary", lambda setup: "f" * 64)
+        monkeypatch.setattr(canaries, "canary", lambda setup: "f" * 64)
         counts = measured(monkeypatch)
         dedup.run(settings(photos, None))
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from dedup import certify, folder, output, pipeline
+from dedup import certify, folder, pipeline
 from dedup.config import build
 from dedup.errors import SourceError
 from dedup.formats import imagefolder
@@ -74,7 +74,7 @@ def test_it_does_not_depend_on_what_the_run_verified(
     expected = ran(dataset, tmp_path / "one", leakage=leakage).summary["certificate"]
     without = certify.Searched
     monkeypatch.setattr(
-        output,
+        certify,
         "Searched",
         lambda hashes, candidates, thumbnails: without(
             hashes, lambda: (part.slice(0, 0) for part in candidates()), thumbnails

@@ -7,8 +7,8 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
+from dedup.acceptance import accepted
 from dedup.verify import similarities
-from dedup.verify.acceptance import accepted
 from dedup.verify.closer import close_similarities, close_view
 from dedup.verify.contradiction import contradiction
 from dedup.verify.determinacy import determinacy, determined

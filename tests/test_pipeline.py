@@ -12,7 +12,7 @@ import datasets
 import pyarrow.parquet as pq
 import pytest
 
-from dedup import fingerprints, folder, output, pipeline, tables
+from dedup import certify, fingerprints, folder, pipeline, tables
 from dedup.config import build
 from dedup.errors import ConfigError, RunError
 from dedup.result import Run
@@ -607,7 +607,7 @@ class TestSplits:
         def full(*args: Any, **options: Any) -> None:
             raise OSError(28, "No space left on device")
 
-        monkeypatch.setattr(output, "certificate", full)
+        monkeypatch.setattr(certify, "certificate", full)
         with pytest.raises(OSError, match="No space"):
             ran(planted.dataset, tmp_path / "run")
 

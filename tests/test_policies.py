@@ -30,6 +30,7 @@ WHY = {
     deciding.LEAK: "leak",
     deciding.GROUP_LEAK: "group leak",
     deciding.CHAIN: "chain",
+    deciding.CHAINED: "chained",
     deciding.CONFLICT: "conflict",
     deciding.CONFLICTS: "conflicts",
     deciding.DUPLICATE: "duplicate",
@@ -47,7 +48,7 @@ POLICIES = [
         ("report", "drop", "drop_all"),
         ("keep_best", "keep_by", "report_only"),
     )
-    if links == "report" or leakage == "drop_from_train"
+    if links == "report" or leakage != "report_only"
 ]
 
 
@@ -98,7 +99,7 @@ def as_decisions(rows: list[dict[str, Any]]) -> list[naive.Decision]:
         naive.Decision(
             row["action"],
             WHY[row["reason"]],
-            number(row["conflict_id"] if row["reason"] == deciding.CONFLICTS else row["witness_id"]),
+            number(row["witness_id"]),
             row["distance"],
             row["similarity"],
         )
@@ -107,7 +108,7 @@ def as_decisions(rows: list[dict[str, Any]]) -> list[naive.Decision]:
 
 
 def without_ends(decided: list[naive.Decision]) -> list[naive.Decision]:
-    return [replace(one, witness=None) if one.why == "chain" else one for one in decided]
+    return [replace(one, witness=None) if one.why in {"chain", "chained"} else one for one in decided]
 
 
 @pytest.mark.parametrize("policy", POLICIES, ids=lambda p: f"{p.leakage}-{p.chains}-{p.label_conflicts}-{p.duplicates}")
@@ -118,30 +119,38 @@ def test_decisions(policy: Policy, world: World, data: st.DataObject) -> None:
     preferred = tuple(data.draw(st.lists(st.integers(0, len(world) - 1), unique=True, max_size=3)))
     policy = replace(policy, preferred=preferred, descending=data.draw(st.booleans()))
     expected = naive_policies.decide(world, world.held_out(), policy)
-    got = as_decisions(found(world, policy, lists.Judged(preferred=preferred))["decisions"].to_pylist())
+    rows = found(world, policy, lists.Judged(preferred=preferred))["decisions"].to_pylist()
 
-    assert without_ends(expected) == without_ends(got)
+    assert without_ends(expected) == without_ends(as_decisions(rows))
+    for i, row in enumerate(rows):
+        partner = naive_policies.contradictor(world, i) if row["reason"] == deciding.CONFLICTS else None
+        assert partner == number(row["conflict_id"])
 
 
 @pytest.mark.parametrize("policy", POLICIES, ids=lambda p: f"{p.leakage}-{p.chains}-{p.label_conflicts}-{p.duplicates}")
 @settings(max_examples=15)
 @given(world=grouped_worlds())
 def test_promises(policy: Policy, world: World) -> None:
-    """Witnesses are kept, nothing promised away is left, held-out samples are touched only when asked."""
+    """Every drop has a witness that is kept, nothing promised away is left, held-out samples go only when asked.
+
+    Only `drop_all` can drop a picture without one: where none of its matches is kept.
+    """
     result = found(world, policy)
     rows = result["decisions"].to_pylist()
     kept = {i for i, row in enumerate(rows) if row["action"] == "keep"}
     outside = {i for i in world.readable() if world.samples[i].split in world.held_out()}
     train = kept - outside
     for i, row in enumerate(rows):
-        if row["action"] == "drop" and row["reason"] == deciding.CONFLICTS:
+        if row["action"] == "drop" and row["witness_id"] is None:
+            assert row["reason"] == deciding.CONFLICTS
             assert conflict(world, i, number(row["conflict_id"]) or 0)
+            assert not [j for j in kept if world.match(i, j)]
         elif row["action"] == "drop":
             witness = number(row["witness_id"])
             assert witness in kept
             if row["reason"] in {deciding.GROUP_LEAK, deciding.GROUP_LEAKED}:
                 assert same_group(world, i, witness)
-            elif row["reason"] != deciding.CHAIN:
+            elif row["reason"] not in {deciding.CHAIN, deciding.CHAINED}:
                 assert world.match(i, witness)
         else:
             assert row["witness_id"] is row["conflict_id"] is row["distance"] is row["similarity"] is None
@@ -152,23 +161,30 @@ def test_promises(policy: Policy, world: World) -> None:
         assert outside <= kept
     if policy.chains == "drop":
         together = naive.components(len(world), naive_policies.edges(world, world.readable()))
-        assert not [c for c in together if c & train and c & outside]
+        assert not [c for c in together if c & train and c & outside & kept]
     if policy.label_conflicts != "report":
         assert not [(i, j) for i in train for j in train if conflict(world, i, j)]
     if policy.label_conflicts == "drop_all":
         assert not [i for i in train if any(conflict(world, i, j) for j in world.readable())]
     said = result["summary"]
+    assert said["decisions"]["without_witness"] == sum(
+        row["action"] == "drop" and row["witness_id"] is None for row in rows
+    )
     assert len(world) == sum(said["decisions"][action] for action in ("keep", "move", "drop", "unreadable"))
     for name, of in said["splits"].items():
         assert of["images"] == of["keep"] + of["move"] + of["drop"] + of["unreadable"], name
 
 
 @settings(max_examples=150)
-@given(world=grouped_worlds(), conflicts=st.sampled_from(["report", "drop", "drop_all"]))
-def test_regroup(world: World, conflicts: str) -> None:
+@given(
+    world=grouped_worlds(),
+    conflicts=st.sampled_from(["report", "drop", "drop_all"]),
+    links=st.sampled_from(["report", "drop"]),
+)
+def test_regroup(world: World, conflicts: str, links: str) -> None:
     """What belongs together lies in one of the splits it was in; nothing else moves; nothing crosses; counts add up."""
     held_out = world.held_out()
-    policy = Policy("regroup", label_conflicts=conflicts)
+    policy = Policy("regroup", links, conflicts)
     try:
         result = found(world, policy, max_moved=None)
     except LimitError as error:
@@ -192,6 +208,9 @@ def test_regroup(world: World, conflicts: str) -> None:
         if row["witness_id"] is not None:
             assert number(row["witness_id"]) in now
             assert world.match(i, number(row["witness_id"]) or 0)
+        elif row["action"] == "drop":
+            assert row["reason"] == deciding.CONFLICTS
+            assert not [j for j in now if world.match(i, j)]
     said = result["summary"]["regroup"]
     for name, of in said.items():
         assert of["after"] == of["before"] - of["moved_out"] + of["moved_in"] - of["dropped"] - of["unreadable"], name
@@ -253,10 +272,12 @@ def test_regroup_that_would_empty_a_split_is_refused() -> None:
 
 @given(worlds())
 def test_chains(world: World) -> None:
-    """A row for each train sample two pairs or more from a held-out one, with a way that is as short as can be."""
+    """A row for each sample two pairs or more from the other side, with a way that is as short as can be."""
     held_out = world.held_out()
-    expected = {i: n for i, n in naive_policies.hops(world, held_out).items() if n > 1}
-    rows = found(world, Policy())["chains"].to_pylist()
+    both = [naive_policies.hops(world, held_out, to_train=to_train) if held_out else {} for to_train in (False, True)]
+    expected = {i: n for level in both for i, n in level.items() if n > 1}
+    result = found(world, Policy())
+    rows = result["chains"].to_pylist()
     paths = {number(row["id"]): [number(name) or 0 for name in row["path"]] for row in rows}
 
     assert expected == {number(row["id"]): row["hops"] for row in rows}
@@ -269,7 +290,11 @@ def test_chains(world: World) -> None:
         assert all(matches)
         known = [match.similarity for match in matches if match is not None]
         assert row["similarity"] == (None if None in known else min(one for one in known if one is not None))
-        assert [world.samples[i].split in held_out for i in path] == [False] * row["hops"] + [True]
+        own = world.samples[path[0]].split in held_out
+        assert [world.samples[i].split in held_out for i in path] == [own] * row["hops"] + [not own]
+    of_train = [row for row in rows if row["split"] not in held_out]
+    assert len(of_train) == result["summary"]["chained_train_images"]
+    assert len(rows) - len(of_train) == result["summary"]["chained_held_out_images"]
 
 
 def test_a_long_chain_names_its_beginning_and_its_end() -> None:
@@ -281,6 +306,22 @@ def test_a_long_chain_names_its_beginning_and_its_end() -> None:
     assert list(range(30, 1, -1)) == [row["hops"] for row in rows]
     assert [*(f"id{i:06d}" for i in range(8)), "id000030"] == rows[0]["path"]
     assert ["id000028", "id000029", "id000030"] == rows[-1]["path"]
+
+
+@pytest.mark.parametrize("leakage", ["regroup", "drop_from_held_out"])
+def test_chains_to_a_reference_set(leakage: str) -> None:
+    """Nothing leaves a reference set: the train sample that matches it goes and, with chains, the one before it too."""
+    near = {(0, 1): (1, 1, 0.9375), (1, 2): (1, 1, 0.9375)}
+    samples = (Sample("train", 0), Sample("train", 1), Sample("validation", 2), Sample("test", 3), Sample("train", 4))
+    world = World(samples, near, dict.fromkeys(range(5), 100))
+    for chained, left in (("report", [0, 2, 3, 4]), ("drop", [2, 3, 4])):
+        resolved = replace(settled(world, Policy(leakage, chained), max_moved=None), references=("validation",))
+        manifest, hashes = world.manifest(), world.hashes()
+        matches = graph.from_pairs(pairs([world.candidates()], hashes, manifest, resolved), len(world))
+        rows = decisions(matches, hashes, manifest, resolved).to_pylist()
+
+        assert left == [i for i, row in enumerate(rows) if row["action"] == "keep"]
+        assert {row["witness_id"] for row in rows if row["action"] == "drop"} == {"id000002"}
 
 
 def test_chains_through_identical_pictures_are_linear() -> None:
@@ -439,7 +480,7 @@ def test_components(n: int, drawn: list[tuple[int, int]]) -> None:
     [
         ({"duplicates": "keep_by"}, "keep_by names no column"),
         ({"keep_by": "score"}, "set duplicates: keep_by"),
-        ({"chains": "drop", "leakage": "regroup"}, "chains: drop goes with leakage: drop_from_train only"),
+        ({"chains": "drop", "leakage": "report_only"}, "chains: drop does not go with leakage: report_only"),
     ],
 )
 def test_policies_that_do_not_fit_together(policy: dict[str, str], problem: str) -> None:

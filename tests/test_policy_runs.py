@@ -123,6 +123,23 @@ def test_a_wrong_list_leaves_a_run_as_it_was(scans: Path, tmp_path: Path) -> Non
     assert not (tmp_path / "new").exists()
 
 
+def test_what_is_refused_after_hashing_leaves_nothing(scans: Path, tmp_path: Path) -> None:
+    """Copies said to be none, and a regroup beyond its limit, are seen when pictures are known: no folder is left."""
+    (tmp_path / "copy.png").write_bytes((tmp_path / "photos/4.png").read_bytes())
+    with scans.open("a", encoding="utf-8") as file:
+        file.write("copy.png,train,cat,p99,1\n")
+    (tmp_path / "allow.csv").write_text("id_a,id_b\nphotos/4.png,copy.png\n")
+    for policy, problem in (
+        ({"allow_list": str(tmp_path / "allow.csv")}, "show the same pixels"),
+        ({"leakage": "regroup", "max_moved": 0.0}, "policy.max_moved allows"),
+    ):
+        settings = {"dataset": {"path": str(scans)}, "output": {"dir": str(tmp_path / "run")}, "engine": {"workers": 0}}
+        with pytest.raises((ConfigError, LimitError), match=problem):
+            pipeline.run(build({**settings, "policy": policy, "cache": {"folder": str(tmp_path / "cache")}}))
+
+        assert not (tmp_path / "run").exists()
+
+
 def test_what_was_not_read_cannot_be_decided(scans: Path, tmp_path: Path) -> None:
     """A group column or a column to keep by that the stored manifest lacks is named."""
     ran({"path": str(scans)}, tmp_path / "run", {}, splits="none")
@@ -227,7 +244,7 @@ def test_every_form_writes_what_was_moved(tmp_path: Path, form: str, splits: str
 
 
 def test_an_image_folder_with_metadata_is_refused_before_any_work(tmp_path: Path) -> None:
-    """Rows of metadata are not moved; the message names the forms that can be written."""
+    """A row of metadata that would have no file to stand in; the message names the forms that can be written."""
     pictures.folder(tmp_path / "data", ["train/1.png", "train/2.png", "test/1.png"])
     made.table(tmp_path / "data/train/metadata.jsonl", [{"file_name": "1.png", "x": 1}])
     with pytest.raises(SourceError, match=r"metadata.jsonl.*output.splits: parquet, manifest"):

@@ -15,6 +15,7 @@ import pytest
 
 import dedup
 from dedup.errors import RunError
+from dedup.hashers import canaries
 from dedup.stages import hashes as measuring
 from tests import pictures
 
@@ -144,7 +145,7 @@ def test_a_run_of_another_environment(photos: Path, tmp_path: Path, monkeypatch:
     from dedup import hashing, stored_run
 
     monkeypatch.setattr(hashing, "VERSIONS", {"Pillow": "1.1.7"})
-    monkeypatch.setattr(hashing, "canary", lambda setup: "0" * 64)
+    monkeypatch.setattr(canaries, "canary", lambda setup: "0" * 64)
     dedup.run(settings(photos, tmp_path / "run"))
     monkeypatch.undo()
 

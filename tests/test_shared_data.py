@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 import dedup
-from dedup import tables
+from dedup import pipeline, tables
 
 pytestmark = pytest.mark.shared_data
 
@@ -129,6 +129,101 @@ class TestCaltech:
                 stored = [run.hashes[name][sample].as_py() for sample in chosen]
                 apart = [(int(a, 16) ^ int.from_bytes(b)).bit_count() for a, b in zip(expected, stored, strict=True)]
                 assert sum(apart) <= 0.7 * len(apart)
+
+
+POLICIES: list[dict[str, str]] = [
+    {},
+    {"leakage": "drop_from_held_out"},
+    {"leakage": "drop_from_held_out", "chains": "drop", "label_conflicts": "drop"},
+    {"leakage": "regroup"},
+    {"leakage": "regroup", "chains": "drop", "label_conflicts": "drop_all"},
+    {"leakage": "report_only"},
+    {"leakage": "report_only", "duplicates": "report_only", "label_conflicts": "drop"},
+    {"chains": "drop"},
+    {"chains": "drop", "label_conflicts": "drop_all", "duplicates": "keep_first"},
+    {"label_conflicts": "drop", "duplicates": "report_only"},
+]
+
+
+class Graph:
+    """What matches what, from the rows of pairs: identical pictures are one class, near pairs connect classes."""
+
+    def __init__(self, pairs: list[dict[str, Any]]) -> None:
+        self._same: dict[str, str] = {r["id_b"]: r["id_a"] for r in pairs if r["kind"] in {"bytes", "pixels"}}
+        self.near: dict[str, set[str]] = {}
+        for row in pairs:
+            if row["kind"] == "near":
+                self.near.setdefault(row["id_a"], set()).add(row["id_b"])
+                self.near.setdefault(row["id_b"], set()).add(row["id_a"])
+
+    def first(self, name: str) -> str:
+        return self._same.get(name, name)
+
+    def match(self, one: str, other: str) -> bool:
+        a, b = self.first(one), self.first(other)
+        return one != other and (a == b or b in self.near.get(a, ()))
+
+    def together(self, names: Sequence[str]) -> list[set[str]]:
+        """Connected samples, two or more."""
+        members: dict[str, set[str]] = {}
+        for name in names:
+            members.setdefault(self.first(name), set()).add(name)
+        open_, found = set(members), []
+        while open_:
+            level = seen = {open_.pop()}
+            while level := {other for one in level for other in self.near.get(one, ())} - seen:
+                seen = seen | level
+            open_ -= seen
+            found.append(set().union(*(members[one] for one in seen)))
+        return [component for component in found if len(component) > 1]
+
+
+class TestCaltechPolicies:
+    @pytest.mark.parametrize("policy", POLICIES, ids=lambda policy: "-".join(policy.values()) or "default")
+    def test_promises(self, run: dedup.Run, tmp_path: Path, policy: dict[str, str]) -> None:
+        """On its own train and test split: what the policy promised is gone, by set algebra over the pairs."""
+        assert run.dir is not None
+        result = pipeline.decide(run.dir, [f"policy.{k}={v}" for k, v in policy.items()], output=tmp_path / "decided")
+        rows = {row["id"]: row for row in result.decisions.to_pylist()}
+        label = dict(zip(run.manifest["id"].to_pylist(), run.manifest["label"].to_pylist(), strict=True))
+        of = Graph(result.pairs.to_pylist())
+        now = {i: row["new_split"] or row["split"] for i, row in rows.items() if row["action"] in {"keep", "move"}}
+        train = {i for i, split in now.items() if split == "train"}
+        test = now.keys() - train
+        together = of.together(list(rows))
+        near = {(a, b) for component in together for a in component for b in component if of.match(a, b)}
+        leaks = {(a, b) for a, b in near if a in train and b in test}
+        before = {i for i, row in rows.items() if row["split"] == "test"}
+
+        assert len(before) == 883
+        assert len(rows) == 2675
+        assert [row for row in rows.values() if row["action"] == "unreadable"] == []
+        if policy.get("leakage") == "report_only":
+            assert leaks
+        else:
+            assert not leaks
+        if policy.get("leakage") not in {"drop_from_held_out", "regroup"}:
+            assert before == test
+        if policy.get("chains") == "drop":
+            assert not [c for c in together if c & train and c & test]
+        if policy.get("leakage") == "regroup":
+            assert not [c for c in together if len({now[i] for i in c & now.keys()}) > 1]
+            for row in result.summary["regroup"].values():
+                assert row["after"] == row["before"] - row["moved_out"] + row["moved_in"] - row["dropped"]
+        if policy.get("duplicates") != "report_only":
+            assert not [(a, b) for a, b in near if a in train and b in train]
+        conflicts = {(a, b) for a, b in near if label[a] != label[b]}
+        if policy.get("label_conflicts") in {"drop", "drop_all"}:
+            assert not [(a, b) for a, b in conflicts if a in train and b in train]
+        if policy.get("label_conflicts") == "drop_all":
+            assert not [(a, b) for a, b in conflicts if a in train]
+        for i, row in rows.items():
+            if row["action"] == "drop" and row["witness_id"] is None:
+                assert (i, row["conflict_id"]) in conflicts
+                assert not [j for j in now if (i, j) in near]
+            elif row["action"] == "drop":
+                assert row["witness_id"] in now
+                assert (i, row["witness_id"]) in near or row["reason"].startswith("chained")
 
 
 class TestPhotos:

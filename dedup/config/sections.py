@@ -92,8 +92,8 @@ class PolicyConfig(Section):
             raise ValueError("duplicates is 'keep_by', but keep_by names no column of the dataset")  # noqa: EM101
         if self.duplicates != "keep_by" and self.keep_by is not None:
             raise ValueError(f"keep_by names {self.keep_by!r}; set duplicates: keep_by to use it")  # noqa: EM102
-        if self.chains == "drop" and self.leakage != "drop_from_train":
-            raise ValueError("chains: drop goes with leakage: drop_from_train only; regroup moves whole chains")  # noqa: EM101
+        if self.chains == "drop" and self.leakage == "report_only":
+            raise ValueError("chains: drop does not go with leakage: report_only, which leaves what chains lead to")  # noqa: EM101
         return self
 
 

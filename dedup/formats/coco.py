@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from dedup.config import DatasetConfig, normal_split
 from dedup.errors import SourceError
-from dedup.formats.files import Files, distinct_ids, put_once, refuse_missing
+from dedup.formats.carrying import Carried, Ids
+from dedup.formats.files import Files, beside, distinct_ids, not_movable, put_once, refuse_missing
 from dedup.formats.source import NO_MOVES, ROWS, Moves, as_text, check_split_names
 
 logger = logging.getLogger(__name__)
@@ -32,6 +33,23 @@ class _Annotations:
     path: Path
     base: Path  # what its file names are relative to
     row_of_image: Mapping[Any, int]  # the sample that each image id stands for
+    split: str | None  # normalised
+    kind: str  # what its path says besides the split
+    panoptic: bool  # whether its annotations have masks in files of their own
+
+
+@dataclass(frozen=True, slots=True)
+class _Moved:
+    """Where an image goes."""
+
+    place: Path  # where it would lie in the original dataset
+    base: Path  # what file names are relative to there
+    file_of: Mapping[str, Path]  # the annotation file, by kind
+    numbers: Mapping[Any, Any]  # its new id, by the old
+
+    def image(self, number: Any) -> dict[str, Any]:
+        """What is said of it there in place of what is said now."""
+        return {"id": self.numbers[number], "file_name": self.place.relative_to(self.base).as_posix()}
 
 
 class Coco(Files):
@@ -75,27 +93,85 @@ class Coco(Files):
             labels = self.texts(config.label_column)
         super().__init__(root, [os.fsencode(file) for _, file in samples], pa.table([ids, splits, labels, uris], ROWS))
 
+    def check_movable(self) -> None:
+        """Each file must have one counterpart in every other split that can take what it says of an image."""
+        files = {(of.split, of.kind): of for of in self._annotations}
+        splits = {of.split for of in self._annotations}
+        why = ""
+        if len(files) < len(self._annotations) or len(files) < len(splits) * len({kind for _, kind in files}):
+            why = f"{', '.join(of.path.name for of in self._annotations)} do not stand in the same places in all splits"
+        elif len({(of.split, of.base) for of in self._annotations}) > len(splits):
+            why = "the images of a split lie in several folders"
+        elif panoptic := [of.path.name for of in self._annotations if of.panoptic]:
+            why = f"{panoptic[0]} has panoptic annotations, whose masks are files of their own"
+        if why:
+            raise not_movable(self.name, why)
+
     def write(self, keep: NDArray[np.bool_], folder: Path, files: str, moves: Moves = NO_MOVES) -> NDArray[np.bool_]:
         """The kept images and, in files of the same names, what the annotation files say of them.
 
-        Image ids, categories, licences, info and whatever else is in the files stay as they are.
+        Image ids, categories, licences, info and whatever else is in the files stay as they are. Moved images are said
+        of in the files of their new split, under other ids where theirs are taken.
         """
         there = keep.copy()
         for annotations in self._annotations:
-            for row in sorted({*annotations.row_of_image.values()}):
+            for row in sorted({*annotations.row_of_image.values()} - moves.keys()):
                 original = Path(os.fsdecode(self._files[row]))
                 there[row] = keep[row] and put_once(original, self._target(original, annotations.base, folder), files)
+        moved = self._moved(moves)
+        for row, one in moved.items():
+            original = Path(os.fsdecode(self._files[row]))
+            there[row] = keep[row] and put_once(original, self._target(one.place, one.base, folder), files)
+        carried: dict[Path, list[Carried]] = {}
         for annotations in self._annotations:
-            kept = {image for image, row in annotations.row_of_image.items() if there[row]}
+            leaving = {i: moved[row] for i, row in annotations.row_of_image.items() if row in moved and there[row]}
+            if leaving:
+                content = _content(annotations.path)
+                for path in sorted({one.file_of[annotations.kind] for one in leaving.values()}):
+                    images = {i: one.image(i) for i, one in leaving.items() if one.file_of[annotations.kind] == path}
+                    carried.setdefault(path, []).append(Carried.of(content, images))
+        for annotations in self._annotations:
+            kept = {i for i, row in annotations.row_of_image.items() if there[row] and row not in moved}
             content = _content(annotations.path)
             content["images"] = [image for image in content["images"] if image["id"] in kept]
             if "annotations" in content:
                 content["annotations"] = [one for one in content["annotations"] if one.get("image_id") in kept]
+            for more in carried.get(annotations.path, ()):
+                more.put_into(content)
             target = folder / annotations.path.relative_to(self.root)
             target.parent.mkdir(parents=True, exist_ok=True)
             with target.open("w", encoding="utf-8") as out:
                 json.dump(content, out)
         return there
+
+    def _moved(self, moves: Moves) -> dict[int, "_Moved"]:
+        """Where moved rows go: to the same name in the images of their new split, or to another where it is taken."""
+        first = {row: of for of in reversed(self._annotations) for row in of.row_of_image.values()}
+        originals = {row: Path(os.fsdecode(self._files[row])) for row in first}
+        lies_at = {originals[row]: originals[row] for row in first if row not in moves}
+        listed = {(first[row].split, originals[row]) for row in first if row not in moves}
+        ids = {
+            split: Ids(image for of in self._annotations if of.split == split for image in of.row_of_image)
+            for split in set(moves.values())
+        }
+        numbers_of: dict[int, dict[Any, None]] = {row: {} for row in moves}
+        for of in self._annotations:
+            for image, row in of.row_of_image.items():
+                if row in moves:
+                    numbers_of[row][image] = None
+        found: dict[int, _Moved] = {}
+        for row, split in sorted(moves.items()):
+            source, original = first[row], originals[row]
+            targets = {of.kind: of for of in self._annotations if of.split == split}
+            base = targets[source.kind].base
+            place = base / original.relative_to(source.base)
+            while lies_at.get(place, original) != original or (split, place) in listed:
+                place = beside(place, str(source.split))
+            lies_at[place] = original
+            listed.add((split, place))
+            numbers = {image: ids[split].take(image) for image in numbers_of[row]}
+            found[row] = _Moved(place, base, {kind: of.path for kind, of in targets.items()}, numbers)
+        return found
 
     def written(self, folder: Path) -> DatasetConfig:
         """The same settings; the images are in the folder, wherever they were."""
@@ -159,7 +235,9 @@ def _read(
     for name, image in _categories_of(content, file):
         if image in image_of:
             image_of[image].categories.add(name)
-    return _Annotations(file, base, {number: image.row for number, image in image_of.items()})
+    panoptic = any(isinstance(one, dict) and "segments_info" in one for one in content.get("annotations", ()))
+    rows = {number: image.row for number, image in image_of.items()}
+    return _Annotations(file, base, rows, split, _kind(file, root), panoptic)
 
 
 def _content(path: Path) -> dict[str, Any]:
@@ -223,6 +301,17 @@ def _split_of(path: Path, root: Path) -> str | None:
             if normal_split(bare := word.rstrip("0123456789")) in {"train", "validation", "test"}:
                 return bare
     return None
+
+
+def _kind(path: Path, root: Path) -> str:
+    """What a file's path says besides its split, so that it is the same for the file of another split.
+
+    >>> {_kind(Path(f"annotations/captions_{name}.json"), Path()) for name in ("val2017", "train2017")}
+    {'annotations captions json'}
+    """
+    words = re.split(r"[-_.\s/]", path.relative_to(root).as_posix())
+    splits = {"train", "validation", "test"}
+    return " ".join(w for w in words if w and normal_split(w.rstrip("0123456789") or w) not in splits)
 
 
 def _base(file: Path, root: Path, named: str | None, names: Sequence[str]) -> Path:

@@ -44,14 +44,6 @@ class Files:
     def check_writable(self) -> None:
         """Files can always be written."""
 
-    def check_movable(self) -> None:
-        """What says of a file which split it is in stays as it is."""
-        message = (
-            f"{self.name}: policy.leakage=regroup cannot move images of this form from split to split. "
-            f"Set output.splits: parquet, manifest, webdataset or none."
-        )
-        raise SourceError(message)
-
     def dataset_dict(self, keep: NDArray[np.bool_], moves: Moves = NO_MOVES) -> Any:
         """The kept files as datasets with the columns image, label and id."""
         from dedup.formats.huggingface import files_as_dataset_dict  # `datasets` takes a second to import
@@ -62,6 +54,23 @@ class Files:
 def put_once(original: bytes | Path, target: Path, files: str) -> bool:
     """Put a file at `target` unless it is there: one picture may be in two splits. False where there is no file."""
     return os.path.lexists(target) or place(os.fsencode(original), target, files)
+
+
+def not_movable(name: str, why: str) -> SourceError:
+    """The error for images that cannot be moved from split to split in their own form."""
+    return SourceError(
+        f"{name}: policy.leakage=regroup cannot move images from split to split: {why}. "
+        f"Set output.splits: parquet, manifest, webdataset or none."
+    )
+
+
+def beside(path: Path, split: str) -> Path:
+    """Another name for a file whose own is taken where it is moved to; it tells which split it came from.
+
+    >>> str(beside(Path("val/1.jpg"), "train"))
+    'val/1_train.jpg'
+    """
+    return path.with_name(f"{path.stem}_{split}{path.suffix}")
 
 
 def distinct_ids(uris: Sequence[str], splits: Sequence[str | None]) -> list[str]:

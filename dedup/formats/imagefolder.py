@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 
 from dedup.config import DatasetConfig, normal_split
 from dedup.errors import ConfigError, SourceError
+from dedup.formats import moving
+from dedup.formats.files import not_movable
 from dedup.formats.metadata import NAMES, Parts, read_metadata
 from dedup.formats.source import (
     NO_MOVES,
@@ -36,6 +38,8 @@ from dedup.formats.source import (
 from dedup.images import FILE_SUFFIXES
 
 logger = logging.getLogger(__name__)
+
+_SPLIT: Final = "split"  # the column of metadata that says it, unless the config names another one
 
 
 class ImageFolder:
@@ -110,36 +114,36 @@ class ImageFolder:
         return [found.get(parts) for parts in self._files]
 
     def check_movable(self) -> None:
-        """Folders that are splits are; rows of metadata stay where they stand."""
-        if self._metadata or not self.has_splits:
-            why = f"it has {self._metadata[0].parts[-1]}" if self._metadata else "no folder is a split"
-            message = (
-                f"{self.name}: policy.leakage=regroup cannot move files of this image folder from split to split, as "
-                f"{why}. Set output.splits: parquet, manifest, webdataset or none."
-            )
-            raise SourceError(message)
+        """Files go to the folder of their new split, or metadata says the split; what it says must have a place."""
+        why = moving.obstacle(self._files, self._metadata, self._split_column, has_splits=self.has_splits)
+        if why is not None:
+            raise not_movable(self.name, why)
 
     def write(self, keep: NDArray[np.bool_], folder: Path, files: str, moves: Moves = NO_MOVES) -> NDArray[np.bool_]:
         """The kept files at the same places below `folder`, and the rows of the metadata that name them.
 
-        Files that are moved go to the folder of their new split, under another name where theirs is taken.
+        Files that are moved go to the folder of their new split, under another name where theirs is taken, and what
+        metadata says of them goes with them. Where metadata says the splits, files stay where they are.
         A row whose file does not exist is not written: `load_dataset` could not read the folder.
         """
         there = keep.copy()
-        targets = self._targets(moves)
+        targets = self._targets(moves) if self.has_splits else {}
         for row in np.flatnonzero(keep):
             there[row] = place(self._path(row), folder.joinpath(*targets.get(int(row), self._files[row])), files)
         present = {self._files[row] for row in np.flatnonzero(there)}
-        for metadata in self._metadata:
-            kept_rows = np.array([parts in present for parts in metadata.files], dtype=bool)
-            metadata.write(folder, kept_rows)
-            for companions in metadata.companions:
-                for row in np.flatnonzero(kept_rows):
-                    original = self._encoded(companions[row])
-                    target = folder.joinpath(*companions[row])
-                    if not os.path.lexists(target):
-                        place(original, target, files)
+        moved = {
+            self._files[row]: moving.Move(targets.get(row, self._files[row]), split) for row, split in moves.items()
+        }
+        for metadata, rows in moving.rewritten(self._metadata, present, moved, self._split_column):
+            metadata.write(folder, rows.keep, rows.values, rows.more)
+            for original, target in rows.companions:
+                if not os.path.lexists(folder.joinpath(*target)):
+                    place(self._encoded(original), folder.joinpath(*target), files)
         return there
+
+    @property
+    def _split_column(self) -> str:
+        return self._config.split_column or _SPLIT
 
     def written(self, folder: Path) -> DatasetConfig:
         """The same settings; what is left must not be taken for another kind of folder."""
@@ -190,7 +194,7 @@ class ImageFolder:
                 text,
                 f"{len(missing):,}",
             )
-        companions = {p for metadata in self._metadata for column in metadata.companions for p in column}
+        companions = {p for metadata in self._metadata for column in metadata.companions.values() for p in column}
         return sorted(named | (scanned - companions))
 
     def _refuse_columns(self, config: DatasetConfig) -> None:
@@ -217,7 +221,7 @@ class ImageFolder:
             of_label = [config.label_column] if config.label_column else ["label", "class"]
             labels = metadata.texts(of_label)
             labelled = bool({*of_label} & {*metadata.records.names})
-            raw = metadata.texts([config.split_column or "split"])
+            raw = metadata.texts([self._split_column])
             check_split_names({name: normal_split(name) for name in raw if name is not None}, metadata.name)
             for parts, name, split, label in zip(metadata.files, ids, raw, labels, strict=True):
                 said.setdefault(parts, _Said(name, normal_split(split), label, labelled))

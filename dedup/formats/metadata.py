@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dedup.errors import SourceError
-from dedup.formats.records import Records, open_records
+from dedup.formats.records import NO_VALUES, Record, Records, Values, open_records
 
 logger = logging.getLogger(__name__)
 
@@ -27,20 +27,28 @@ class Metadata:
         self.parts = parts
         self.name = str(root.joinpath(*parts))
         self.records = records
-        self._folder = parts[:-1]
+        self.folder = parts[:-1]
+        self.column = column
         self.files = self._named(column)  # of each row
-        self.companions = [self._named(other) for other in others]  # further files of each row
+        self.companions = {other: self._named(other) for other in others}  # further files of each row, by column
 
     def texts(self, columns: Sequence[str]) -> list[str | None]:
         """The first of the columns that there is, as texts; nulls where there is none."""
         found = next((column for column in columns if column in self.records.names), None)
         return self.records.texts(found) if found else [None] * len(self.files)
 
-    def write(self, folder: Path, kept_rows: NDArray[np.bool_]) -> None:
-        """Write the kept rows at the same place below `folder`."""
+    def write(
+        self, folder: Path, kept_rows: NDArray[np.bool_], values: Values = NO_VALUES, more: Sequence[Record] = ()
+    ) -> None:
+        """Write the kept rows, with new values and with more behind them, at the same place below `folder`."""
         target = folder.joinpath(*self.parts)
         target.parent.mkdir(parents=True, exist_ok=True)
-        self.records.write(target, kept_rows, {})
+        self.records.write(target, kept_rows, {}, values, more)
+
+    def takes_from(self, other: "Metadata") -> bool:
+        """Whether rows of another file can stand here."""
+        same = sorted(self.records.names) == sorted(other.records.names)
+        return self.parts[-1] == other.parts[-1] and (same or self.parts[-1].endswith(".jsonl"))
 
     def _named(self, column: str) -> list[Parts]:
         return [self._inside(row, text) for row, text in enumerate(self.records.texts(column), start=1)]
@@ -54,7 +62,7 @@ class Metadata:
                 f"{self.parts[-1]}, relative to it."
             )
             raise SourceError(message)
-        return (*self._folder, *path.split("/"))
+        return (*self.folder, *path.split("/"))
 
 
 def read_metadata(root: Path, places: Sequence[Parts], image_column: str | None) -> Iterator[Metadata]:

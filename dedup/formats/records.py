@@ -20,6 +20,9 @@ from dedup.formats.source import as_text
 SUFFIXES: Final = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
 
 
+Record = dict[str, Any]
+"""One row, by column."""
+
 Values = Mapping[str, Mapping[int, str]]
 """New values: by column, by row."""
 
@@ -41,10 +44,21 @@ class Records(Protocol):
     def binary(self, column: str, rows: Sequence[int]) -> list[bytes | None]:
         """The bytes in the named rows of a column."""
 
+    def picked(self, rows: Sequence[int], values: Values = NO_VALUES) -> list[Record]:
+        """The named rows as they are, with new values."""
+
     def write(
-        self, path: Path, keep: NDArray[np.bool_], changes: Mapping[str, Any], values: Values = NO_VALUES
+        self,
+        path: Path,
+        keep: NDArray[np.bool_],
+        changes: Mapping[str, Any],
+        values: Values = NO_VALUES,
+        more: Sequence[Record] = (),
     ) -> None:
-        """Write the kept records; `changes` has a function from text to text for some columns."""
+        """Write the kept records, and behind them `more` of another file with the same columns.
+
+        `changes` has a function from text to text for some columns.
+        """
 
 
 class _Texts:
@@ -67,6 +81,10 @@ class _Texts:
         """Text files hold no bytes."""
         message = f"Column {column!r}: bytes need a Parquet manifest; text manifests name files."
         raise SourceError(message)
+
+    def picked(self, rows: Sequence[int], values: Values = NO_VALUES) -> list[Record]:
+        """The named rows as they are, with new values."""
+        return [self._values[row] | {c: new[row] for c, new in values.items() if row in new} for row in rows]
 
     def _changed(self, keep: NDArray[np.bool_], changes: Mapping[str, Any], values: Values) -> Iterator[dict[str, Any]]:
         for row, (kept, record) in enumerate(zip(keep, self._values, strict=True)):
@@ -96,13 +114,19 @@ class _Delimited(_Texts):
         super().__init__(header, values)
 
     def write(
-        self, path: Path, keep: NDArray[np.bool_], changes: Mapping[str, Any], values: Values = NO_VALUES
+        self,
+        path: Path,
+        keep: NDArray[np.bool_],
+        changes: Mapping[str, Any],
+        values: Values = NO_VALUES,
+        more: Sequence[Record] = (),
     ) -> None:
-        """Write the kept records."""
+        """Write the kept records and more."""
         with path.open("w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file, delimiter=self._delimiter, lineterminator="\n")
             writer.writerow(self.names)
             writer.writerows(record.values() for record in self._changed(keep, changes, values))
+            writer.writerows([record[name] for name in self.names] for record in more)
 
 
 class _Lines(_Texts):
@@ -126,11 +150,16 @@ class _Lines(_Texts):
         super().__init__(list(names), values)
 
     def write(
-        self, path: Path, keep: NDArray[np.bool_], changes: Mapping[str, Any], values: Values = NO_VALUES
+        self,
+        path: Path,
+        keep: NDArray[np.bool_],
+        changes: Mapping[str, Any],
+        values: Values = NO_VALUES,
+        more: Sequence[Record] = (),
     ) -> None:
-        """Write the kept records."""
+        """Write the kept records and more."""
         with path.open("w", encoding="utf-8") as file:
-            file.writelines(_json(record) + "\n" for record in self._changed(keep, changes, values))
+            file.writelines(_json(record) + "\n" for record in (*self._changed(keep, changes, values), *more))
 
 
 class _Columns:
@@ -164,10 +193,23 @@ class _Columns:
             found.append(self._loaded[2][row - int(self._group_starts[group])].as_py())
         return found
 
+    def picked(self, rows: Sequence[int], values: Values = NO_VALUES) -> list[Record]:
+        """The named rows as they are, with new values."""
+        table = self._file.read()
+        for column, new in values.items():
+            table = _with_values(table, column, new, 0)
+        picked: list[Record] = table.take(pa.array(rows, pa.int64())).to_pylist()
+        return picked
+
     def write(
-        self, path: Path, keep: NDArray[np.bool_], changes: Mapping[str, Any], values: Values = NO_VALUES
+        self,
+        path: Path,
+        keep: NDArray[np.bool_],
+        changes: Mapping[str, Any],
+        values: Values = NO_VALUES,
+        more: Sequence[Record] = (),
     ) -> None:
-        """Write the kept rows, a batch at a time, with the file's own schema."""
+        """Write the kept rows, a batch at a time, with the file's own schema, and more."""
         start = 0
         with pq.ParquetWriter(path, self._file.schema_arrow) as writer:
             for batch in self._file.iter_batches(1024):
@@ -183,6 +225,8 @@ class _Columns:
                     table = table.set_column(index, field, pa.array(changed, field.type))
                 if len(table):
                     writer.write_table(table)
+            if more:
+                writer.write_table(pa.Table.from_pylist(list(more), self._file.schema_arrow))
 
 
 def _with_values(table: pa.Table, column: str, new: Mapping[int, str], start: int) -> pa.Table:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from dedup.config import DatasetConfig, normal_split
 from dedup.errors import SourceError
-from dedup.formats.files import Files, distinct_ids, put_once, refuse_missing
+from dedup.formats.files import Files, beside, distinct_ids, not_movable, put_once, refuse_missing
 from dedup.formats.source import NO_MOVES, ROWS, Moves, as_text, check_split_names
 from dedup.images import FILE_SUFFIXES
 
@@ -32,6 +32,15 @@ class _Listing:
     split: str  # the key
     path: Path
     lines: Mapping[Path, int]  # the images, in order, each with its sample
+
+    @property
+    def is_list(self) -> bool:
+        """Whether it is a text file."""
+        return self.path.suffix == ".txt"
+
+
+_Place = tuple[_Listing, Path, int, Path]
+"""The listing that an image is written to, where it lies, its row, and where it goes below the folder."""
 
 
 class Yolo(Files):
@@ -69,24 +78,32 @@ class Yolo(Files):
         rows = pa.table([distinct_ids(uris, splits), splits, labels, uris], ROWS)
         super().__init__(root, [os.fsencode(image) for _, image in row_of], rows)
 
+    def check_movable(self) -> None:
+        """Images go from folder to folder or from list to list."""
+        if len({listing.is_list for listing in self._listings}) > 1:
+            why = "some of its splits are folders and some are lists"
+            raise not_movable(self.name, why)
+
     def write(self, keep: NDArray[np.bool_], folder: Path, files: str, moves: Moves = NO_MOVES) -> NDArray[np.bool_]:
         """The kept images with their label files at the same places, and a `data.yaml` for the folder.
 
-        It has all that the original has, but for `path`: what it names is relative to the file itself.
+        It has all that the original has, but for `path`: what it names is relative to the file itself. Moved images go
+        with their labels to the folder of their new split or, where splits are lists, to its list.
         """
         there = keep.copy()
+        written: dict[Path, list[Path]] = {listing.path: [] for listing in self._listings}
+        for listing, image, row, inner in [*self._staying(moves), *self._moved(moves)]:
+            there[row] = keep[row] and put_once(image, folder / inner, files)
+            labels = _label_file(image)
+            if there[row]:
+                written[listing.path].append(folder / inner)
+                if labels.is_file():
+                    put_once(labels, folder / _label_file(self.root / inner).relative_to(self.root), files)
         named: dict[str, list[str]] = {}
         for listing in self._listings:
-            for image, row in listing.lines.items():
-                there[row] = keep[row] and put_once(image, folder / image.relative_to(self.root), files)
-                labels = _label_file(image)
-                if there[row] and labels.is_file():
-                    put_once(labels, folder / labels.relative_to(self.root), files)
             inner = listing.path.relative_to(self.root)
-            if listing.path.suffix == ".txt":
-                _write_list(
-                    folder / inner, [folder / i.relative_to(self.root) for i, r in listing.lines.items() if there[r]]
-                )
+            if listing.is_list:
+                _write_list(folder / inner, written[listing.path])
             else:
                 (folder / inner).mkdir(parents=True, exist_ok=True)
             named.setdefault(listing.split, []).append(inner.as_posix())
@@ -95,6 +112,27 @@ class Yolo(Files):
         text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
         (folder / NAMES[0]).write_text(text, encoding="utf-8")
         return there
+
+    def _staying(self, moves: Moves) -> Iterator[_Place]:
+        for listing in self._listings:
+            for image, row in listing.lines.items():
+                if row not in moves:
+                    yield listing, image, row, image.relative_to(self.root)
+
+    def _moved(self, moves: Moves) -> Iterator[_Place]:
+        """Moved rows, each once, under other names where theirs are taken: `1.jpg` and `1.png` share their labels."""
+        taken = {inner.with_suffix("") for _, _, _, inner in self._staying(moves)}
+        at = {row: (listing, image) for listing in reversed(self._listings) for image, row in listing.lines.items()}
+        for row, split in sorted(moves.items()):
+            listing, image = at[row]
+            target = next(listing for listing in self._listings if normal_split(listing.split) == split)
+            inner = image.relative_to(self.root)
+            if not target.is_list:
+                inner = target.path.relative_to(self.root) / image.relative_to(listing.path)
+            while inner.with_suffix("") in taken:
+                inner = beside(inner, listing.split)
+            taken.add(inner.with_suffix(""))
+            yield target, image, row, inner
 
     def written(self, folder: Path) -> DatasetConfig:
         """The same settings."""

@@ -1,7 +1,7 @@
 """A batch of stored bytes to the columns of `hashes`: all that is measured on a picture, or why there is none."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -10,12 +10,15 @@ from numpy.typing import NDArray
 from dedup.hashers import compat, fast, pdq, resampling, thumbnail
 from dedup.hashers.compression import compression
 from dedup.hashers.luma import Luma, luma_of, open_luma
-from dedup.hashers.resampling import Plane
+from dedup.hashers.resampling import Plane, Target
 from dedup.hashers.setup import Setup
 from dedup.hashers.turns import TURNS
 from dedup.images import Unreadable, file_digest, open_picture, turned
+from dedup.tables import THUMBNAIL_SIDE
 
 Row = dict[str, Any]  # by column; what is not there is null
+
+_THUMBNAIL: Final = Target(THUMBNAIL_SIDE, THUMBNAIL_SIDE, "bilinear")
 
 
 def measure(contents: Sequence[bytes | Unreadable], setup: Setup) -> dict[str, pa.Array]:
@@ -85,7 +88,7 @@ def _measured(planes: Sequence[Plane], setup: Setup) -> Mapping[str, Sequence[An
         name: [pdq.TARGET] if name == "pdq" else fast.targets(name, setup.bits, swapped=swapped)
         for name in setup.algorithms
     }
-    small = iter(resampling.shrink(planes, [thumbnail.TARGET, *(one for of in wanted.values() for one in of)]))
+    small = iter(resampling.shrink(planes, [_THUMBNAIL, *(one for of in wanted.values() for one in of)]))
     thumbnails = resampling.grey(next(small))
     columns: dict[str, Sequence[Any]] = {
         "thumbnail": _bytes(thumbnails),

@@ -6,7 +6,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from dedup.hashers.resampling import Target
 from dedup.tables import THUMBNAIL_SIDE
 
 MIN_INFORMATION = 1.0
@@ -14,8 +13,6 @@ MIN_INFORMATION = 1.0
 
 MANY_WITHOUT_INFORMATION: Final = 0.05
 """Share of the readable samples above which a run warns that so many skip the join."""
-
-TARGET: Final = Target(THUMBNAIL_SIDE, THUMBNAIL_SIDE, "bilinear")
 
 _RAMP: Final = 2 * np.arange(THUMBNAIL_SIDE, dtype=np.int64) - (THUMBNAIL_SIDE - 1)
 _RAMP_SQUARED: Final = int((_RAMP**2).sum()) * THUMBNAIL_SIDE

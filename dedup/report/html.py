@@ -9,6 +9,7 @@ import hashlib
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib import resources
 from io import BytesIO
@@ -23,12 +24,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from dedup import tables
+from dedup.acceptance import accepted
 from dedup.config import HashConfig
 from dedup.formats import read_bytes
 from dedup.images import Unreadable, open_picture
 from dedup.report.leaks import worst
 from dedup.report.listing import Listing, pair_facts
-from dedup.verify.acceptance import accepted
 
 ReadSamples = Callable[[Sequence[int]], Iterator[pa.RecordBatch]]
 """PAYLOAD batches of the named samples, in the order given; none where the dataset is gone."""
@@ -107,13 +108,16 @@ def render(
         "groups": _groups(stored),
     }
     wanted = Counter(sample for gallery in cases.values() for case in gallery for sample in case[0])
-    album = _album(wanted, thumbnails or _thumbnails_of(stored["hashes"]), read, settings)
     listing = Listing(stored["manifest"], stored["hashes"])
-    galleries = {
-        name: _cases(gallery, stored["manifest"], album, listing, "in a group" if name == "groups" else "")
-        for name, gallery in cases.items()
-    }
-    listing.fill(stored, summary["resolved"]["held_out"])
+    with ThreadPoolExecutor(1) as reader:  # the file is large, and is read while the list is made
+        small = reader.submit(thumbnails or _thumbnails_of(stored["hashes"]), list(wanted))
+        places = {
+            name: _places(gallery, listing, "in a group" if name == "groups" else "") for name, gallery in cases.items()
+        }
+        listing.fill(stored, summary["resolved"]["held_out"])
+        histograms = _histograms(stored, candidates())
+        album = _album(wanted, small.result(), read, settings)
+    galleries = {name: _cases(gallery, stored["manifest"], album, places[name]) for name, gallery in cases.items()}
     script = resources.files("dedup.report").joinpath("report.js").read_text(encoding="utf-8")
     environment = Environment(
         loader=PackageLoader("dedup.report", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
@@ -128,7 +132,7 @@ def render(
         n_leaks=len(stored["leakage"]),
         chains=_chains(stored),
         n_groups=pc.count_distinct(stored["groups"]["group"]).as_py(),
-        histograms=_histograms(stored, candidates()),
+        histograms=histograms,
         unreadable=_unreadable(stored),
         max_unreadable=MAX_UNREADABLE,
         shown_splits=list(summary["splits"])[:MAX_SPLITS],
@@ -233,12 +237,23 @@ def _near(pairs: pa.Table) -> int:
     return int(pc.sum(pc.invert(pc.is_in(pairs["kind"], pa.array(["bytes", "pixels"])))).as_py() or 0)
 
 
+def _places(outlines: Sequence[_Outline], listing: Listing, said: str) -> list[list[int | None]]:
+    """Where the pairs of each case are listed; `said` of them there, in place of the case's own facts."""
+    return [
+        [None, *(listing.place(samples[0], sample, said or facts) for sample in samples[1:])]
+        for samples, facts, _, _ in outlines
+    ]
+
+
 def _cases(
-    outlines: Sequence[_Outline], manifest: pa.Table, album: Mapping[int, str], listing: Listing, said: str = ""
+    outlines: Sequence[_Outline],
+    manifest: pa.Table,
+    album: Mapping[int, str],
+    places: Sequence[Sequence[int | None]],
 ) -> list[Case]:
-    """The outlines with names and pictures; `said` of their pairs in the list, in place of the case's own facts."""
+    """The outlines with names and pictures."""
     cases = []
-    for samples, facts, conflict, more in outlines:
+    for (samples, facts, conflict, more), listed in zip(outlines, places, strict=True):
         rows = manifest.take(pa.array(samples, pa.int64())).to_pylist()
         shown = tuple(
             Shown(
@@ -247,9 +262,9 @@ def _cases(
                 _short(row["split"] or ""),
                 None if row["label"] is None else _short(row["label"]),
                 album.get(row["sample"], ""),
-                listing.place(samples[0], row["sample"], said or facts) if place else None,
+                place,
             )
-            for place, row in enumerate(rows)
+            for place, row in zip(listed, rows, strict=True)
         )
         cases.append(Case(shown, facts, conflict, more))
     return cases
@@ -265,23 +280,22 @@ def _thumbnails_of(hashes: pa.Table) -> Callable[[Sequence[int]], Sequence[bytes
 
 def _album(
     wanted: Mapping[int, int],
-    thumbnails_of: Callable[[Sequence[int]], Sequence[bytes | None]],
+    thumbnails: Sequence[bytes | None],
     read: ReadSamples,
     settings: HashConfig,
 ) -> dict[int, str]:
     """A small picture of each sample as a data URI, from the dataset or, where it is gone, from the thumbnail.
 
-    `wanted` says how often each sample is shown: every time costs its bytes.
+    `wanted` says how often each sample is shown: every time costs its bytes. The thumbnails are in that order.
     """
     samples = list(wanted)
-    all_thumbnails = dict(zip(samples, thumbnails_of(samples), strict=True))
     album: dict[int, str] = {}
     budget = MAX_PICTURE_BYTES
     for start in range(0, len(samples), _READ_AT_ONCE):
         some = samples[start : start + _READ_AT_ONCE]
         pictures = [picture for batch in read(some) for picture in _decoded(batch, settings)]
-        thumbnails = [all_thumbnails[sample] for sample in some]
-        for sample, picture, stored in zip(some, pictures or [None] * len(some), thumbnails, strict=True):
+        small = thumbnails[start : start + _READ_AT_ONCE]
+        for sample, picture, stored in zip(some, pictures or [None] * len(some), small, strict=True):
             image = picture or (stored and Image.frombytes("L", (tables.THUMBNAIL_SIDE,) * 2, stored))
             if not image:
                 continue

@@ -1,7 +1,8 @@
 """The pairs that the report lists for judging: data for its script, bounded in bytes."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any, Final
 
 import numpy as np
@@ -14,6 +15,9 @@ from dedup.report.words import KINDS
 
 MAX_BYTES: Final = 2_000_000
 MAX_ID: Final = 1_000  # characters; a longer id is not listed
+_AT_ONCE: Final = 1000
+_ESCAPED: Final = {character: f"\\u{ord(character):04x}" for character in "<>&"}
+_json = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class Listing:
@@ -48,12 +52,12 @@ class Listing:
         conflict = pairs["label_conflict"].to_numpy()
         similarity = pairs["similarity"].fill_null(1.0).to_numpy()
         order = np.lexsort((similarity, ~conflict, ~across))
-        for start in range(0, len(order), 1000):
-            for row in pairs.take(pa.array(order[start : start + 1000])).to_pylist():
-                key = (row["a"], row["b"])
-                if key not in self._places:
-                    sides = ({part: row[f"{part}_{side}"] for part in ("id", "split", "label")} for side in "ab")
-                    self._places[key] = self._written(next(sides), next(sides), pair_facts(row))
+        for start in range(0, len(order), _AT_ONCE):
+            part = pairs.take(pa.array(order[start : start + _AT_ONCE]))
+            sides = (_column(part, f"{name}_{side}") for side in "ab" for name in ("id", "split", "label"))
+            for a, b, facts, *texts in zip(_column(part, "a"), _column(part, "b"), _facts(part), *sides, strict=True):
+                if (a, b) not in self._places:
+                    self._places[a, b] = self._written(texts[:3], texts[3:], facts)
             if self.n_bytes > 0.99 * MAX_BYTES:
                 return
 
@@ -66,15 +70,16 @@ class Listing:
         if digest is not None and digest == self._digests[b].as_py():
             return None
         one, other = self._manifest.take(pa.array([a, b], pa.int64())).to_pylist()
-        return self._written(one, other, facts)
+        sides = [[part[key] for key in ("id", "split", "label")] for part in (one, other)]
+        return self._written(sides[0], sides[1], facts)
 
-    def _written(self, one: Mapping[str, Any], other: Mapping[str, Any], facts: str) -> int | None:
-        if max(len(one["id"]), len(other["id"])) > MAX_ID:
+    def _written(self, one: Sequence[Any], other: Sequence[Any], facts: str) -> int | None:
+        """Where the pair stands from now on; of each side id, split and label."""
+        if max(len(one[0]), len(other[0])) > MAX_ID:
             return None
-        row = [part[key] for key in ("id", "split", "label") for part in (one, other)]
-        text = json.dumps([*row, facts], separators=(",", ":"))
-        for character in "<>&":
-            text = text.replace(character, f"\\u{ord(character):04x}")
+        text = _json([*chain.from_iterable(zip(one, other, strict=True)), facts])
+        for character, escaped in _ESCAPED.items():
+            text = text.replace(character, escaped)
         if self.n_bytes + len(text) + 2 > MAX_BYTES:
             return None
         self.n_bytes += len(text) + 2
@@ -84,15 +89,39 @@ class Listing:
 
 def pair_facts(row: Mapping[str, Any]) -> str:
     """Why a row of `pairs`, `leakage` or `candidates` is one, in a few words."""
-    distances = [
-        f"{name.removeprefix(tables.distance_column(''))} {value}"
-        for name, value in row.items()
-        if name.startswith(tables.distance_column(""))
-    ] or [f"distance {row['distance']}"]
-    parts = [KINDS[row["kind"]], *([row["transform"]] if row["transform"] != "identity" else [])]
-    if row["kind"] == "near":
+    prefix = tables.distance_column("")
+    distances = [f"{name.removeprefix(prefix)} {value}" for name, value in row.items() if name.startswith(prefix)]
+    seen = (row["similarity"], row.get("close_similarity"), row.get("colour_differs"))
+    return _said(row["kind"], row["transform"], distances or [f"distance {row['distance']}"], *seen)
+
+
+def _facts(pairs: pa.Table) -> Iterator[str]:
+    """The facts of each pair: thousands are listed."""
+    names = tables.algorithms_of(pairs)
+    distances = zip(
+        *([f"{name} {n}" for n in _column(pairs, tables.distance_column(name))] for name in names), strict=True
+    )
+    seen = (_column(pairs, name) for name in ("similarity", "close_similarity", "colour_differs"))
+    return map(_said, _column(pairs, "kind"), _column(pairs, "transform"), distances, *seen)
+
+
+def _said(
+    kind: str,
+    transform: str,
+    distances: Iterable[str],
+    similarity: float | None,
+    close_similarity: float | None,
+    colour_differs: bool | None,  # noqa: FBT001
+) -> str:
+    parts = [KINDS[kind], *([transform] if transform != "identity" else [])]
+    if kind == "near":
         parts += distances
-        parts += [] if row["similarity"] is None else [f"similarity {row['similarity']:.3f}"]
-        parts += [f"{row['close_similarity']:.3f} seen closely"] if row.get("close_similarity") is not None else []
-        parts += ["other colours"] if row.get("colour_differs") else []
+        parts += [] if similarity is None else [f"similarity {similarity:.3f}"]
+        parts += [] if close_similarity is None else [f"{close_similarity:.3f} seen closely"]
+        parts += ["other colours"] if colour_differs else []
     return " · ".join(parts)
+
+
+def _column(table: pa.Table, name: str) -> list[Any]:
+    values: list[Any] = table[name].to_pylist()
+    return values

@@ -40,6 +40,7 @@ def summary(
     statuses = _counts(hashes["status"])
     groups = _groups(manifest, hashes, in_split, resolved)
     by_group = pc.equal(leakage["kind"], "group")
+    n_chained_held_out = pc.sum(pc.is_in(chains["split"], pa.array(resolved.held_out, pa.string()))).as_py() or 0
     return {
         "schema_version": tables.SCHEMA_VERSION,
         "dedup_version": DEDUP_VERSION,
@@ -62,7 +63,8 @@ def summary(
         "leakage_matrix": _matrix(graph, in_split),
         "leakage": _leakage(graph, in_split, resolved),
         "leaking_train_images": pc.count_distinct(leakage["id"].filter(pc.invert(by_group))).as_py(),
-        "chained_train_images": len(chains),
+        "chained_train_images": len(chains) - n_chained_held_out,
+        "chained_held_out_images": n_chained_held_out,
         "longest_chain": pc.max(chains["hops"]).as_py() or 0,
         "group_leakage": groups,
         "regroup": regroup(manifest, decisions, in_split) if resolved.leakage == "regroup" else None,
@@ -174,6 +176,10 @@ def _decisions(decisions: pa.Table) -> dict[str, Any]:
     return {
         **{action: actions[action] for action in tables.ACTIONS},
         "by_reason": dict(sorted(reasons.items())),
+        "without_witness": pc.sum(
+            pc.and_(pc.equal(decisions["action"], "drop"), pc.is_null(decisions["witness_id"]))
+        ).as_py()
+        or 0,
     }
 
 

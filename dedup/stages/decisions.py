@@ -1,6 +1,8 @@
 """decisions: what is done with every sample, why, and because of which other one."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -22,9 +24,10 @@ LEAKED = "leaked into train"
 GROUP_LEAK = "its group is in a held-out split"
 GROUP_LEAKED = "its group is in train"
 CHAIN = "chained to a held-out split"
+CHAINED = "chained to train"
 DUPLICATE = "duplicate of a kept sample"
 CONFLICT = "another label than a kept sample"
-CONFLICTS = "label conflict, none is kept"
+CONFLICTS = "another label than one of its matches"
 MOVED = "moved to the split of its group"
 UNREADABLE_DROPPED = "unreadable, dropped"
 UNREADABLE_KEPT = "unreadable, kept"
@@ -60,11 +63,12 @@ class _Decided:
 
     dropped: Mask
     split: NDArray[np.int64]  # where each sample is now
+    contradicted: NDArray[np.int64]  # by which sample with another label, for those dropped for that; -1: none
     drops: list[_Drop] = field(default_factory=list)
 
     def drop(self, samples: Mask, reason: str, witnesses: Witnesses) -> None:
-        """Drop samples that are not dropped yet."""
-        samples = samples & ~self.dropped
+        """Drop those of the samples that have a witness and are not dropped yet."""
+        samples = samples & ~self.dropped & (witnesses.sample >= 0)
         self.dropped = self.dropped | samples
         self.drops.append(_Drop(samples, reason, witnesses))
 
@@ -80,12 +84,14 @@ def decisions(
     leaks are only reported. Raises `LimitError` where `regroup` would move too much.
     """
     of = _samples(manifest, hashes, resolved)
-    done = _Decided(np.zeros(graph.n_samples, dtype=bool), of.split.copy())
+    nobody = np.full(graph.n_samples, -1, dtype=np.int64)
+    done = _Decided(np.zeros(graph.n_samples, dtype=bool), of.split.copy(), nobody)
     train = of.readable & ~of.is_held_out
+    stays = of.is_held_out if resolved.leakage == "drop_from_train" else of.is_reference
     if resolved.leakage != "report_only":
-        _drop_leaks(done, graph, of, train, stays=of.is_held_out if _from_train(resolved) else of.is_reference)
+        _drop_leaks(done, graph, of, train, stays=stays)
     if resolved.chains == "drop":
-        _drop_chains(done, graph, of, train)
+        done.drop(train, CHAIN, _ends(graph, stays & of.readable))
     if resolved.leakage == "regroup" and resolved.held_out:
         done.split = regrouped(graph, _movable(graph, of, done.dropped, resolved), resolved.max_moved)
         held_out = np.isin(np.array([*of.names, ""]), resolved.held_out)
@@ -93,7 +99,8 @@ def decisions(
     _drop_conflicts(done, graph, of, train, resolved)
     _drop_duplicates(done, graph, of, train, (hashes, manifest, resolved, judged))
     if resolved.leakage == "drop_from_held_out" and resolved.held_out:
-        _drop_leaked(done, graph, of, train)
+        _drop_leaked(done, graph, of, train, chains=resolved.chains == "drop")
+    _name_what_is_kept(done, graph, of)
     return _table(manifest, graph, of, done, resolved)
 
 
@@ -117,40 +124,35 @@ def _samples(manifest: pa.Table, hashes: pa.Table, resolved: Resolved) -> _Sampl
     )
 
 
-def _from_train(resolved: Resolved) -> bool:
-    return resolved.leakage == "drop_from_train"
-
-
 def _drop_leaks(done: _Decided, graph: Graph, of: _Samples, train: Mask, *, stays: Mask) -> None:
     """Train samples that match what stays, or are of its groups."""
-    witnesses = best_witnesses(graph, stays)
-    done.drop(train & (witnesses.sample >= 0), LEAK, witnesses)
-    by_group = _unmeasured(group_witnesses(of.group, stays & of.readable))
-    done.drop(train & (by_group.sample >= 0), GROUP_LEAK, by_group)
+    done.drop(train, LEAK, best_witnesses(graph, stays))
+    done.drop(train, GROUP_LEAK, _unmeasured(group_witnesses(of.group, stays & of.readable)))
 
 
-def _drop_leaked(done: _Decided, graph: Graph, of: _Samples, train: Mask) -> None:
-    """Held-out samples that match what was kept in train, or are of its groups."""
+def _drop_leaked(done: _Decided, graph: Graph, of: _Samples, train: Mask, *, chains: bool) -> None:
+    """Held-out samples that match what was kept in train, are of its groups or, with `chains`, lead to it."""
     own = of.readable & of.is_held_out & ~of.is_reference
-    witnesses = best_witnesses(graph, train & ~done.dropped)
-    by_group = _unmeasured(group_witnesses(of.group, train & ~done.dropped))
-    done.drop(own & (witnesses.sample >= 0), LEAKED, witnesses)
-    done.drop(own & (by_group.sample >= 0), GROUP_LEAKED, by_group)
+    kept = train & ~done.dropped
+    done.drop(own, LEAKED, best_witnesses(graph, kept))
+    done.drop(own, GROUP_LEAKED, _unmeasured(group_witnesses(of.group, kept)))
+    if chains:
+        done.drop(own, CHAINED, _ends(graph, kept))
 
 
-def _drop_chains(done: _Decided, graph: Graph, of: _Samples, train: Mask) -> None:
-    ends = _unmeasured(chains_to(graph, of.readable & of.is_held_out).end[graph.class_of])
-    done.drop(train & (ends.sample >= 0), CHAIN, ends)
+def _ends(graph: Graph, goals: Mask) -> Witnesses:
+    """For each sample a goal that a way over pairs leads to."""
+    return _unmeasured(chains_to(graph, goals).end[graph.class_of])
 
 
 def _drop_conflicts(done: _Decided, graph: Graph, of: _Samples, train: Mask, resolved: Resolved) -> None:
     if resolved.label_conflicts == "drop_all":
         partners = conflicting(graph, of.label, of.readable)
-        done.drop(train & (partners.sample >= 0), CONFLICTS, partners)
+        done.contradicted = np.where(train & ~done.dropped, partners.sample, -1)
+        done.drop(train, CONFLICTS, partners)
     elif resolved.label_conflicts == "drop":
         stays = of.is_held_out if resolved.leakage in {"drop_from_train", "report_only"} else of.is_reference
-        witnesses = conflicting(graph, of.label, stays)
-        done.drop(train & (witnesses.sample >= 0), CONFLICT, witnesses)
+        done.drop(train, CONFLICT, conflicting(graph, of.label, stays))
 
 
 def _drop_duplicates(
@@ -168,8 +170,21 @@ def _drop_duplicates(
     cover = (
         leader_cover(graph, order, concerned) if every else conflict_cover(graph, order.tolist(), concerned, of.label)
     )
-    led = (cover.sample >= 0) & (cover.sample != np.arange(graph.n_samples))
+    led = cover.sample != np.arange(graph.n_samples)
     done.drop(led, DUPLICATE if every else CONFLICT, cover)
+
+
+def _name_what_is_kept(done: _Decided, graph: Graph, of: _Samples) -> None:
+    """Give samples dropped for a label in conflict a witness that is kept, if any of their matches is.
+
+    Only now is it known which are: best one that contradicts the sample, else the best of all.
+    """
+    for place, drop in enumerate(done.drops):
+        if drop.reason == CONFLICTS:
+            kept = of.readable & ~done.dropped
+            first, second = conflicting(graph, of.label, kept), best_witnesses(graph, kept)
+            chosen = zip(_fields(first), _fields(second), strict=True)
+            done.drops[place] = replace(drop, witnesses=_of(np.where(first.sample >= 0, a, b) for a, b in chosen))
 
 
 def _movable(graph: Graph, of: _Samples, dropped: Mask, resolved: Resolved) -> Movable:
@@ -196,19 +211,24 @@ def _moved(graph: Graph, of: _Samples, done: _Decided) -> Witnesses:
     for number in np.unique(done.split[done.split != of.split]).tolist():
         best = best_witnesses(graph, stays & (of.split == number))
         here = (done.split == number) & (of.split != number) & (best.sample >= 0)
-        found = Witnesses(*(np.where(here, new, old) for new, old in zip(_fields(best), _fields(found), strict=True)))
-    return replace(found, distance=found.distance.astype(np.uint16), similarity=found.similarity.astype(np.float32))
+        found = _of(np.where(here, new, old) for new, old in zip(_fields(best), _fields(found), strict=True))
+    return found
 
 
-def _fields(of: Witnesses) -> tuple[NDArray[np.generic], ...]:
+def _fields(of: Witnesses) -> tuple[NDArray[Any], ...]:
     return of.sample, of.distance, of.similarity, of.row
+
+
+def _of(columns: Iterable[NDArray[Any]]) -> Witnesses:
+    sample, distance, similarity, row = columns
+    return Witnesses(sample, distance.astype(np.uint16), similarity.astype(np.float32), row)
 
 
 def _table(manifest: pa.Table, graph: Graph, of: _Samples, done: _Decided, resolved: Resolved) -> pa.Table:
     n = len(manifest)
     reasons = [KEPT, UNREADABLE_DROPPED, UNREADABLE_KEPT, MOVED]
     action, reason = np.zeros(n, np.int8), np.zeros(n, np.int8)  # places in ACTIONS and `reasons`
-    witness, conflict = np.full(n, -1, dtype=np.int64), np.full(n, -1, dtype=np.int64)
+    witness = np.full(n, -1, dtype=np.int64)
     distance, similarity = np.zeros(n, np.uint16), np.full(n, np.nan, np.float32)
     measured = np.zeros(n, dtype=bool)
 
@@ -224,10 +244,7 @@ def _table(manifest: pa.Table, graph: Graph, of: _Samples, done: _Decided, resol
     for drop in done.drops:
         action[drop.samples], reason[drop.samples] = tables.ACTIONS.index("drop"), len(reasons)
         reasons.append(drop.reason)
-        if drop.reason == CONFLICTS:
-            conflict[drop.samples] = drop.witnesses.sample[drop.samples]
-        else:
-            because(drop.samples, drop.witnesses)
+        because(drop.samples, drop.witnesses)
     action[~of.readable] = tables.ACTIONS.index("unreadable")
     written = {"drop": np.zeros(n, bool), "keep": np.ones(n, bool), "drop_from_train": of.is_held_out}
     stay = written[resolved.unreadable] | of.is_reference
@@ -244,7 +261,7 @@ def _table(manifest: pa.Table, graph: Graph, of: _Samples, done: _Decided, resol
         manifest["split"].take(_places(witness)),
         pa.array(distance, mask=~measured),
         pa.array(similarity, mask=~measured | np.isnan(similarity)),
-        manifest["id"].take(_places(conflict)),
+        manifest["id"].take(_places(done.contradicted)),
         pa.array(of.names, pa.string()).take(pa.array(done.split, mask=~moved)),
     ]
     return pa.table(columns, schema=tables.DECISIONS).combine_chunks()

@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -272,3 +273,146 @@ def test_keys_without_a_use(tmp_path: Path, form: str) -> None:
 
     assert f"dataset.split_column: not used by the form {form!r}" in refusal(path, split_column="x")
     assert "dataset.image_folder: not used by the form 'yolo'" in refusal(tmp_path, source="yolo", image_folder="x")
+
+
+def sharing_names(layout: str) -> list[made.Row]:
+    """The small dataset; where splits have folders of their own, two of its pictures are called `a0.png`."""
+    own = layout not in {"flat", "one file"}
+    return [replace(row, name="a0.png") if own and row.name == "b11.png" else row for row in made.rows()]
+
+
+def of_coco(root: Path) -> dict[tuple[str, bytes], tuple[Any, Any]]:
+    """By split and bytes: what is said of an image, its annotations with the names of their categories, no ids."""
+    found = {}
+    for path in sorted(root.rglob("*.json")):
+        content = json.loads(path.read_text(encoding="utf-8"))
+        name = {one["id"]: one["name"] for one in content["categories"]}
+        licence = {one["id"]: one["name"] for one in content["licenses"]}
+        split = next(word for word in ("train", "test", "val") if word in str(path.relative_to(root)))
+        for image in content["images"]:
+            places = [p for p in (root / split, root / "images", root / f"{split}2017") if p.is_dir()]
+            (data,) = {(p / image["file_name"]).read_bytes() for p in places}
+            said = [one for one in content["annotations"] if one["image_id"] == image["id"]]
+            annotations = [{k: v for k, v in one.items() if k not in {"id", "image_id", "category_id"}} for one in said]
+            named = [name[one["category_id"]] for one in said]
+            rest = {k: v for k, v in image.items() if k not in {"id", "file_name", "license"}}
+            found[split, data] = (
+                rest | {"licence": licence[image["license"]]},
+                [*zip(named, annotations, strict=True)],
+            )
+    return found
+
+
+@pytest.mark.parametrize("layout", ["usual", "flat", "roboflow"])
+def test_coco_moves_images_with_their_annotations(tmp_path: Path, layout: str) -> None:
+    """Each image lies with all that is said of it in its new split, whatever ids and names are taken there."""
+    dataset = coco(tmp_path / "in", sharing_names(layout), layout)
+    for path in (tmp_path / "in").rglob("*.json"):
+        if "val" in path.name or "val" in path.parent.name:  # the other files number categories and licences otherwise
+            content = json.loads(path.read_text(encoding="utf-8"))
+            content["categories"] = [{"id": 7, "name": 'ca"t'}, {"id": 4, "name": "owl"}]
+            content["licenses"] = [{"id": 1, "name": "MIT", "url": "x"}]
+            content["annotations"] = [one | {"category_id": 7} for one in content["annotations"]]
+            path.write_text(json.dumps(content), encoding="utf-8")
+    before = of_coco(tmp_path / "in")
+    source = made.opened(**dataset)
+    splits = source.rows["split"].to_pylist()
+    to = {"train": "test", "test": "validation", "validation": "train"}
+    moves = {row: to[split] for row, split in enumerate(splits) if row % 3 != 1}
+    keep = np.array([row != 0 for row in range(len(splits))])
+    data = [Path(p.as_py().decode()).read_bytes() for batch in source.payloads(9) for p in batch["path"]]
+    written = write_splits(source, keep, tmp_path / "out", "same", "hardlink", {r: s for r, s in moves.items() if r})
+    short = {"validation": "val"}
+    expected = {}
+    for row, split in enumerate(splits):
+        now = moves.get(row, split)
+        if row:
+            expected[short.get(now, now), data[row]] = before[short.get(split, split), data[row]]
+
+    assert written.rows.tolist() == keep.tolist()
+    assert expected == of_coco(tmp_path / "out")
+    for path in (tmp_path / "out").rglob("*.json"):
+        content = json.loads(path.read_text(encoding="utf-8"))
+        for key in ("images", "annotations", "categories", "licenses"):
+            numbers = [one["id"] for one in content[key]]
+            assert len(numbers) == len(set(numbers)), key
+        with contextlib.redirect_stdout(io.StringIO()):
+            loaded = COCO(str(path))
+        assert len(loaded.loadAnns(loaded.getAnnIds())) == len(content["annotations"])
+    again = open_source(written.config)
+    assert sorted(moves.get(row, split) for row, split in enumerate(splits) if row) == sorted(
+        again.rows["split"].to_pylist()
+    )
+
+
+@pytest.mark.parametrize("layout", ["images/split", "roboflow", "lists"])
+def test_yolo_moves_images_with_their_labels(tmp_path: Path, layout: str) -> None:
+    """Each image lies, or is listed, in its new split with its own label file, whatever names are taken there."""
+    source = made.opened(**yolo(tmp_path / "in", sharing_names(layout), layout))
+    splits, labels = source.rows["split"].to_pylist(), source.rows["label"].to_pylist()
+    to = {"train": "test", "test": "validation", "validation": "train"}
+    moves = {row: to[split] for row, split in enumerate(splits) if row % 3 != 1}
+    keep = np.array([row != 1 for row in range(len(splits))])
+    data = [Path(p.as_py().decode()).read_bytes() for batch in source.payloads(9) for p in batch["path"]]
+    written = write_splits(source, keep, tmp_path / "out", "same", "hardlink", moves)
+    expected = sorted((moves.get(r, splits[r]), labels[r], data[r]) for r in np.flatnonzero(keep).tolist())
+    again = open_source(written.config)
+    found = [Path(p.as_py().decode()).read_bytes() for batch in again.payloads(9) for p in batch["path"]]
+
+    assert written.rows.tolist() == keep.tolist()
+    assert expected == sorted(zip(again.rows["split"].to_pylist(), again.rows["label"].to_pylist(), found, strict=True))
+    assert len(list((tmp_path / "out").rglob("labels/**/*.txt"))) == len(expected)
+
+
+@pytest.mark.parametrize("make", [coco, yolo])
+def test_a_regrouped_run_is_certified(tmp_path: Path, make: Any) -> None:
+    """Nothing leaks, nothing but copies is dropped, and the certificate says so."""
+    run = dedup.run(
+        {
+            "dataset": make(tmp_path / "in", made.rows()),
+            "engine": {"workers": 0},
+            "policy": {"leakage": "regroup", "max_moved": None, "duplicates": "report_only"},
+            "output": {"dir": str(tmp_path / "run"), "report": False},
+        }
+    )
+
+    assert run.summary["decisions"]["move"] == 1
+    assert run.summary["decisions"]["drop"] == 0
+    assert run.summary["certificate"]["clean"] is True
+    assert run.summary["certificate"]["samples"] == 12
+
+
+def test_a_picture_of_two_splits_is_moved_to_one(tmp_path: Path) -> None:
+    """Listed in train and in test: both rows are in one split then, the moved one as a file of another name."""
+    rows = made.rows()
+    twice = next(row for row in rows if row.split == "train")
+    coco(tmp_path / "in", [*rows, replace(twice, split="test")], "flat")
+    source = made.opened(path=str(tmp_path / "in"))
+    row = source.rows["id"].to_pylist().index(f"train:images/{twice.name}")
+    written = write_splits(source, np.ones(13, bool), tmp_path / "out", "same", "hardlink", {row: "test"})
+    again = open_source(written.config)
+    stem, _, suffix = twice.name.rpartition(".")
+
+    assert {f"images/{twice.name}", f"images/{stem}_train.{suffix}"} < {*again.rows["id"].to_pylist()}
+    assert again.rows["split"].to_pylist().count("test") == 6
+    assert len(again.rows) == 13
+
+
+def test_what_cannot_be_moved(tmp_path: Path) -> None:
+    """Refused before any work: files without a counterpart, panoptic masks, folders mixed with lists."""
+    coco(tmp_path / "coco", made.rows())
+    path = tmp_path / "coco/annotations/instances_train2017.json"
+    content = json.loads(path.read_text(encoding="utf-8"))
+    path.with_name("captions_train2017.json").write_text(json.dumps(content), encoding="utf-8")
+    with pytest.raises(SourceError, match=r"captions_train2017.json, .* do not stand in the same places in all splits"):
+        made.opened(path=str(tmp_path / "coco")).check_movable()
+    path.with_name("captions_train2017.json").unlink()
+    content["annotations"][0]["segments_info"] = []
+    path.write_text(json.dumps(content), encoding="utf-8")
+    with pytest.raises(SourceError, match=r"instances_train2017\.json has panoptic annotations"):
+        made.opened(path=str(tmp_path / "coco")).check_movable()
+    yolo(tmp_path / "yolo", made.rows(), "lists")
+    said = yaml.safe_load((tmp_path / "yolo/data.yaml").read_text(encoding="utf-8"))
+    (tmp_path / "yolo/data.yaml").write_text(yaml.safe_dump(said | {"val": "images/val"}), encoding="utf-8")
+    with pytest.raises(SourceError, match="some of its splits are folders and some are lists"):
+        made.opened(path=str(tmp_path / "yolo")).check_movable()
