@@ -102,11 +102,15 @@ def tell(result: Run, memory: Memory, seconds: float) -> None:
         if name in after:
             after[name] = stage["seconds"]
     workers = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-    print(f"  whole process {seconds:6.1f} s   peak {max(memory.peaks.values()):7,.0f} MiB; largest worker {workers:,.0f}")
+    print(
+        f"  whole process {seconds:6.1f} s   peak {max(memory.peaks.values()):7,.0f} MiB; largest worker {workers:,.0f}"
+    )
     peak_after = max(memory.peaks.get(name, 0.0) for name in after)
     print(f"  AFTER THE DECISIONS {sum(after.values()):.1f} s, peak {peak_after:,.0f} MiB (goal: 60 s, 954 MiB)")
     candidates = result.info.get("verification", {}).get("candidates")
-    print(f"  {len(result.manifest):,} samples, {len(result.pairs):,} pairs", candidates and f"{candidates:,} candidates")
+    print(
+        f"  {len(result.manifest):,} samples, {len(result.pairs):,} pairs", candidates and f"{candidates:,} candidates"
+    )
     print(f"  {result.summary['certificate']['statement']}")
 
 

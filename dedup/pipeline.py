@@ -15,7 +15,7 @@ from dedup.errors import ConfigError
 from dedup.fingerprints import run_info, source_info
 from dedup.formats import check_movable, check_writable, open_source, parts_of
 from dedup.hashers.setup import Setup
-from dedup.hashing import environment, hashed, keeping, tell_skipped
+from dedup.hashing import environment, hashed, keeping, refuse_absent, tell_skipped
 from dedup.lists import judge, places, read_lists
 from dedup.memory import peak_memory
 from dedup.output import output_folder, refuse_push, write_certified, write_report
@@ -78,6 +78,7 @@ def run(
             found = hashed(source, row_of_sample, setup, engine, kept, clock.advance)
             store(result, "hashes", found.replace_schema_metadata({tables.CANARY: here.canary}))
         done(len(table))
+    refuse_absent(result.hashes, result.manifest, source.name)
     tell_skipped(result.hashes)
     threads = search_threads(config)
     if config.search.max_distance == "auto":

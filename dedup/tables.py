@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from dedup.errors import TableError
+from dedup.errors import TableError, because
 from dedup.versions import VERSIONS
 
 SCHEMA_VERSION: Final = 1
@@ -286,7 +286,7 @@ def _told(path: Path) -> Iterator[None]:
     try:
         yield
     except (pa.ArrowInvalid, OSError) as error:
-        message = f"{path} cannot be read as Parquet: {error}. Run it again."
+        message = f"{path} cannot be read as Parquet: {because(error)}. Run it again."
         raise TableError(message) from error
 
 

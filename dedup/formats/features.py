@@ -5,7 +5,7 @@ from typing import Any
 import pyarrow as pa
 from datasets import ClassLabel, Features, Image
 
-from dedup.errors import SourceError
+from dedup.errors import ConfigError, SourceError, because
 
 
 def is_image_struct(kind: pa.DataType) -> bool:
@@ -19,11 +19,11 @@ def image_column(features: Features, named: str | None, name: str) -> str:
     if named is not None:
         if named not in features:
             message = f"{name}: no column {named!r} (dataset.image_column). It has {known}."
-            raise SourceError(message)
+            raise ConfigError(message)
         feature = features[named]
         if not isinstance(feature, Image) and not _is_binary(feature):
             message = f"{name}: column {named!r} holds no images but {feature!r}. The columns are {known}."
-            raise SourceError(message)
+            raise ConfigError(message)
         return named
     images = [column for column, feature in features.items() if isinstance(feature, Image)]
     if len(images) == 1:
@@ -34,7 +34,7 @@ def image_column(features: Features, named: str | None, name: str) -> str:
         )
     else:
         message = f"{name}: several image columns: {', '.join(map(repr, images))}. Choose one as dataset.image_column."
-    raise SourceError(message)
+    raise ConfigError(message)
 
 
 def label_column(features: Features, named: str | None, name: str) -> str | None:
@@ -42,7 +42,7 @@ def label_column(features: Features, named: str | None, name: str) -> str | None
     if named is not None:
         if named not in features:
             message = f"{name}: no column {named!r} (dataset.label_column). It has {', '.join(map(repr, features))}."
-            raise SourceError(message)
+            raise ConfigError(message)
         return named
     if "label" in features:
         return "label"
@@ -69,7 +69,7 @@ def features_of(schema: pa.Schema, name: str) -> Features:
     try:
         features = Features.from_arrow_schema(schema)
     except (ValueError, TypeError, KeyError) as error:
-        message = f"{name}: a column has a type that Hugging Face datasets do not know: {error}."
+        message = f"{name}: a column has a type that Hugging Face datasets do not know: {because(error)}."
         raise SourceError(message) from error
     for column in schema:
         if is_image_struct(column.type) and not isinstance(features[column.name], Image):

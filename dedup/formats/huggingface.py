@@ -18,7 +18,7 @@ from datasets import Dataset, DatasetDict, Features, Image
 from numpy.typing import NDArray
 
 from dedup.config import DatasetConfig, normal_split
-from dedup.errors import SourceError
+from dedup.errors import ConfigError, SourceError
 from dedup.folder import inside
 from dedup.formats.features import image_column, label, label_column
 from dedup.formats.references import stored_bytes
@@ -181,7 +181,7 @@ class HuggingFace:
             if column not in split.features:
                 known = ", ".join(map(repr, split.features))
                 message = f"{self.name}: split {split.raw_name!r} has no column {column!r}. It has {known}."
-                raise SourceError(message)
+                raise ConfigError(message)
         ids: list[Any] = [f"{normal}/{row}" for row in range(split.n_rows)]
         labels: list[str | None] = [None] * split.n_rows
         read = list(split.stored.tables(columns, 100_000)) if columns else []

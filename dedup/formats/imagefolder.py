@@ -212,7 +212,7 @@ class ImageFolder:
                 if column not in metadata.records.names:
                     known = ", ".join(map(repr, metadata.records.names))
                     message = f"{metadata.name}: no column {column!r}. It has {known}."
-                    raise SourceError(message)
+                    raise ConfigError(message)
             ids = metadata.texts([config.id_column] if config.id_column else [])
             of_label = [config.label_column] if config.label_column else ["label", "class"]
             labels = metadata.texts(of_label)

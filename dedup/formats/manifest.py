@@ -12,7 +12,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from dedup.config import DatasetConfig, normal_split
-from dedup.errors import SourceError
+from dedup.errors import ConfigError, SourceError
 from dedup.formats.places import beside, content, is_url, local, protocol
 from dedup.formats.records import open_records
 from dedup.formats.source import (
@@ -159,19 +159,25 @@ class Manifest:
                 message = (
                     f"{self._file}: no column {named!r} (dataset.{part}_column). It has {', '.join(map(repr, names))}."
                 )
-                raise SourceError(message)
+                raise ConfigError(message)
             columns[part] = named or next((name for name in usual if name in names), None)
         if columns["bytes"] and not self._records.is_binary(columns["bytes"]):
             if config.bytes_column:
                 message = f"{self._file}: column {config.bytes_column!r} (dataset.bytes_column) does not hold bytes."
-                raise SourceError(message)
+                raise ConfigError(message)
             columns["bytes"] = None  # the size of the file, most likely
         if columns["path"] is None and columns["bytes"] is None:
+            separated = len(names) == 1 and next((mark for mark in ";\t|" if mark in names[0]), None)
+            remedy = (
+                f"it seems to be separated by {separated!r}: separate it by commas, or by tabs in a .tsv."
+                if separated
+                else "name one of them as dataset.path_column or dataset.bytes_column, or call it 'path' or 'bytes'."
+            )
             message = (
                 f"{self._file}: no column with paths or bytes. It has {', '.join(map(repr, names)) or 'no columns'}; "
-                f"name one of them as dataset.path_column or dataset.bytes_column, or call it 'path' or 'bytes'."
+                f"{remedy}"
             )
-            raise SourceError(message)
+            raise ConfigError(message)
         self._path_column = columns["path"]
         return columns
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from dedup.errors import SourceError
+from dedup.errors import SourceError, because
 from dedup.formats.places import is_url, local, opened
 from dedup.formats.source import as_text
 
@@ -116,7 +116,7 @@ class _Lines(_Texts):
                 try:
                     record = json.loads(line)
                 except ValueError as error:
-                    message = f"{path}, line {number}: not valid JSON: {error}."
+                    message = f"{path}, line {number}: not valid JSON: {because(error)}."
                     raise SourceError(message) from error
                 if not isinstance(record, dict):
                     message = f"{path}, line {number}: expected an object, got {type(record).__name__}."
@@ -218,10 +218,10 @@ def open_records(path: str) -> Records:
         if suffix == ".parquet":
             return _Columns(path)
     except (UnicodeDecodeError, csv.Error) as error:
-        message = f"{path}: not a readable {suffix[1:].upper()} file in UTF-8: {error}."
+        message = f"{path}: not a readable {suffix[1:].upper()} file in UTF-8: {because(error)}. Save it as UTF-8."
         raise SourceError(message) from error
     except (pa.ArrowInvalid, OSError) as error:
-        message = f"{path}: cannot be read: {error}."
+        message = f"{path}: cannot be read: {because(error.__cause__ or error)}."
         raise SourceError(message) from error
     message = f"{path}: a manifest ends in {', '.join(SUFFIXES)}."
     raise SourceError(message)

@@ -15,7 +15,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from dedup.config import DatasetConfig
-from dedup.errors import SourceError
+from dedup.errors import ConfigError, SourceError
 from dedup.images import FILE_SUFFIXES, Unreadable
 
 ROWS: Final = pa.schema([("id", pa.string()), ("split", pa.string()), ("label", pa.string()), ("uri", pa.string())])
@@ -50,7 +50,7 @@ class Source(Protocol):
         """PAYLOAD batches of the named rows, in the order given."""
 
     def texts(self, column: str) -> list[str | None]:
-        """A column of the dataset, in the order of `rows`, as texts; raises `SourceError` where there is none."""
+        """A column of the dataset, in the order of `rows`, as texts; raises `ConfigError` where there is none."""
 
     def check_writable(self) -> None:
         """Raise `SourceError` for what could not be written and read again, before any work is done."""
@@ -141,9 +141,9 @@ def moved_rows(rows: pa.Table, moves: Moves) -> pa.Table:
     return rows.set_column(rows.column_names.index("split"), "split", pa.array(splits, pa.string()))
 
 
-def no_column(name: str, column: str, known: Sequence[str]) -> SourceError:
+def no_column(name: str, column: str, known: Sequence[str]) -> ConfigError:
     """The error for a column that a dataset does not have."""
-    return SourceError(f"{name}: no column {column!r}. It has {', '.join(map(repr, known)) or 'no columns'}.")
+    return ConfigError(f"{name}: no column {column!r}. It has {', '.join(map(repr, known)) or 'no columns'}.")
 
 
 class Names:

@@ -15,7 +15,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from dedup.config import DatasetConfig, normal_split
-from dedup.errors import ConfigError, SourceError
+from dedup.errors import ConfigError, SourceError, because
 from dedup.formats.references import of_ranges
 from dedup.formats.source import (
     NO_MOVES,
@@ -224,7 +224,7 @@ class _Said:
             try:
                 self._json = json.loads(self._content(member))
             except ValueError as error:
-                message = f"{self._shard}: {self._entry.key + '.json'!r} is not valid JSON: {error}."
+                message = f"{self._shard}: {self._entry.key + '.json'!r} is not valid JSON: {because(error)}."
                 raise SourceError(message) from error
         value = self._json.get(key) if isinstance(self._json, dict) else None
         return as_text(value)
