@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,6 +22,7 @@ from dedup.config import DatasetConfig, normal_split
 from dedup.errors import ConfigError, SourceError
 from dedup.folder import inside
 from dedup.formats.features import image_column, label, label_column
+from dedup.formats.further import Further, Row, of_schema
 from dedup.formats.references import stored_bytes
 from dedup.formats.shards import Shards, check_split_name
 from dedup.formats.source import NO_MOVES, PAYLOAD, ROWS, Moves, check_split_names, no_column, read_bytes
@@ -113,6 +115,29 @@ class HuggingFace:
             feature = split.features[column]
             for table in split.stored.tables([column], 100_000):
                 found += [label(value, feature) for value in table[column].to_pylist()]
+        return found
+
+    def further(self) -> Further:
+        """All other columns; classes by their names."""
+        parts = {self._image, self._config.id_column}
+        features = {}
+        for split in self._splits:
+            labelled = label_column(split.features, self._config.label_column, self.name)
+            features |= {c: f for c, f in split.features.items() if c not in parts and c != labelled}
+        classes = {c: partial(label, feature=f) for c, f in features.items() if isinstance(f, datasets.ClassLabel)}
+        left = [c for c, f in features.items() if hasattr(f, "embed_storage") or hasattr(f, "decode_example")]
+        schema = Features({c: f for c, f in features.items() if c not in left}).arrow_schema
+
+        def rows() -> Iterator[Row]:
+            for split in self._splits:
+                columns = [column for column in found.schema.names if column in split.features]
+                if not columns:
+                    yield from ({} for _ in range(split.n_rows))
+                    continue
+                for table in split.stored.tables(columns, _ROWS_PER_BATCH):
+                    yield from table.to_pylist()
+
+        found = of_schema(schema, rows, left, classes)
         return found
 
     def check_movable(self) -> None:

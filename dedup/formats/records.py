@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from dedup.errors import SourceError, because
+from dedup.formats.further import Further, inferred, of_schema
 from dedup.formats.places import is_url, local, opened
 from dedup.formats.source import as_text
 
@@ -41,6 +42,9 @@ class Records(Protocol):
     def binary(self, column: str, rows: Sequence[int]) -> list[bytes | None]:
         """The bytes in the named rows of a column."""
 
+    def further(self, columns: Sequence[str]) -> Further:
+        """Some columns with their types, row by row."""
+
     def write(
         self, path: Path, keep: NDArray[np.bool_], changes: Mapping[str, Any], values: Values = NO_VALUES
     ) -> None:
@@ -67,6 +71,11 @@ class _Texts:
         """Text files hold no bytes."""
         message = f"Column {column!r}: bytes need a Parquet manifest; text manifests name files."
         raise SourceError(message)
+
+    def further(self, columns: Sequence[str]) -> Further:
+        """All values are texts."""
+        schema = pa.schema([(column, pa.string()) for column in columns])
+        return Further(schema, lambda: ({c: as_text(record.get(c)) for c in columns} for record in self._values))
 
     def _changed(self, keep: NDArray[np.bool_], changes: Mapping[str, Any], values: Values) -> Iterator[dict[str, Any]]:
         for row, (kept, record) in enumerate(zip(keep, self._values, strict=True)):
@@ -125,6 +134,10 @@ class _Lines(_Texts):
                 names |= dict.fromkeys(record)
         super().__init__(list(names), values)
 
+    def further(self, columns: Sequence[str]) -> Further:
+        """JSON has values of several types."""
+        return inferred(columns, lambda: iter(self._values))
+
     def write(
         self, path: Path, keep: NDArray[np.bool_], changes: Mapping[str, Any], values: Values = NO_VALUES
     ) -> None:
@@ -162,6 +175,17 @@ class _Columns:
             if self._loaded is None or self._loaded[:2] != (group, column):
                 self._loaded = (group, column, self._file.read_row_group(group, columns=[column])[column])
             found.append(self._loaded[2][row - int(self._group_starts[group])].as_py())
+        return found
+
+    def further(self, columns: Sequence[str]) -> Further:
+        """The types are those of the file."""
+
+        def rows() -> Iterator[Mapping[str, Any]]:
+            for batch in self._file.iter_batches(1024, columns=plain):
+                yield from batch.to_pylist()
+
+        found = of_schema(pa.schema([self._file.schema_arrow.field(column) for column in columns]), rows)
+        plain = found.schema.names
         return found
 
     def write(
