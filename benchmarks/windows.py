@@ -21,7 +21,7 @@ from PIL import Image
 from dedup.hashers.measure import measure
 from dedup.hashers.setup import Setup
 from dedup.search import join, pack
-from dedup.stages.candidates import fixed_width
+from dedup.tables import fixed_width
 from dedup.verify import similarities
 
 ALGORITHMS: Final = ("dhash", "phash")

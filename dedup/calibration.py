@@ -23,7 +23,7 @@ from dedup.hashers import picture_codes
 from dedup.report.plot import plot
 from dedup.result import Run, search_threads
 from dedup.search import join_hashes, join_orientations, pack
-from dedup.stages.candidates import fixed_width, searched, turns
+from dedup.stages.candidates import searched, turns
 from dedup.stored_run import load
 from dedup.tables import THUMBNAIL_SIDE
 from dedup.verify import similarities
@@ -124,15 +124,15 @@ def _searched(run: Run, samples: NDArray[np.int64]) -> _Searched:
     resolved, chosen = run.resolved, run.hashes.take(pa.array(samples))
     return _Searched(
         resolved=resolved,
-        codes={name: pack(fixed_width(chosen[tables.code_column(name)])) for name in resolved.algorithms},
+        codes={name: pack(tables.fixed_width(chosen[tables.code_column(name)])) for name in resolved.algorithms},
         turned={
             name: {
-                tables.TRANSFORMS.index(turn): pack(fixed_width(chosen[tables.code_column(name, turn)]))
+                tables.TRANSFORMS.index(turn): pack(tables.fixed_width(chosen[tables.code_column(name, turn)]))
                 for turn in turns(resolved)
             }
             for name in resolved.algorithms
         },
-        thumbnails=fixed_width(chosen["thumbnail"]).reshape(-1, THUMBNAIL_SIDE, THUMBNAIL_SIDE),
+        thumbnails=tables.fixed_width(chosen["thumbnail"]).reshape(-1, THUMBNAIL_SIDE, THUMBNAIL_SIDE),
         min_similarity=AUTO_MIN_SIMILARITY if resolved.min_similarity is None else resolved.min_similarity,
         threads=search_threads(run.config),
     )

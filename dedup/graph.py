@@ -17,14 +17,21 @@ from dedup import tables
 
 def representatives(digests: pa.ChunkedArray) -> NDArray[np.int64]:
     """For each row the first row with the same digest; itself where the digest is null, which equals nothing."""
-    rows = np.arange(len(digests), dtype=np.int64)
-    codes = pc.dictionary_encode(digests.combine_chunks()).indices
-    known = codes.is_valid().to_numpy(zero_copy_only=False)
-    numbers = codes.fill_null(0).to_numpy()[known]
-    first = np.full(int(numbers.max(initial=-1)) + 1, len(rows), dtype=np.int64)
-    np.minimum.at(first, numbers, rows[known])
-    out = rows.copy()
-    out[known] = first[numbers]
+    # By sorting their first eight bytes, as a dictionary of a million digests takes 150 MB.
+    out = np.arange(len(digests), dtype=np.int64)
+    known = np.flatnonzero(digests.is_valid().to_numpy())
+    stored = tables.fixed_width(digests)
+    begins = np.ascontiguousarray(stored[:, :8]).view(np.uint64).reshape(-1)[known]
+    order = known[np.argsort(begins, kind="stable")]
+    begins.sort()
+    again = np.flatnonzero(begins[1:] == begins[:-1]) + 1
+    if (stored[order[again]] != stored[order[again - 1]]).any():  # others begin like it: all bytes decide
+        order = known[np.lexsort(stored[known].T[::-1])]
+        again = np.flatnonzero((stored[order[1:]] == stored[order[:-1]]).all(axis=1)) + 1
+    starts = np.ones(len(order), bool)
+    starts[again] = False
+    firsts = order[starts]  # sorting is stable, so the lowest row of each class comes first
+    out[order] = firsts[np.cumsum(starts) - 1]
     return out
 
 

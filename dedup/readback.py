@@ -14,8 +14,7 @@ from dedup.formats.references import Reader, tasks
 from dedup.hashers.setup import Setup
 from dedup.images import Unreadable, file_digest
 from dedup.stages import hashes as measuring
-from dedup.stages.candidates import fixed_width
-from dedup.tables import DIGEST_BYTES
+from dedup.tables import DIGEST_BYTES, fixed_width
 
 _ROWS_AT_ONCE: Final = 256  # their bytes are in memory together
 _LOOKED_UP_AT_ONCE: Final = 65_536  # digests

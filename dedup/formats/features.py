@@ -3,6 +3,7 @@
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from datasets import ClassLabel, Features, Image
 
 from dedup.errors import ConfigError, SourceError, because
@@ -58,6 +59,20 @@ def label(value: Any, feature: Any) -> str | None:
         # -1 is the Hub's way to say that a test label is withheld
         return feature.int2str(value) if 0 <= value < feature.num_classes else None
     return str(value)
+
+
+def texts(column: pa.ChunkedArray, feature: Any = None) -> pa.ChunkedArray:
+    """A column as labels or ids, as `label` says of each value. Few types need Python for it."""
+    kind = column.type
+    if isinstance(feature, ClassLabel) and pa.types.is_integer(kind):
+        known = pc.and_(pc.greater_equal(column, 0), pc.less(column, feature.num_classes))
+        return pa.chunked_array(
+            [pa.array(feature.names, pa.string()).take(chunk) for chunk in pc.if_else(known, column, None).chunks],
+            pa.string(),
+        )
+    if pa.types.is_integer(kind) or pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        return column.cast(pa.string())
+    return pa.chunked_array([[label(value, feature) for value in column.to_pylist()]], pa.string())
 
 
 def _is_binary(feature: Any) -> bool:

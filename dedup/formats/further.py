@@ -92,7 +92,7 @@ def written_names(columns: Sequence[str], taken: Set[str], *, no_files: bool = F
         name = column
         if no_files and name.endswith("file_name"):
             name = f"{name.removesuffix('file_name')}filename"
-        while name != column and name in used or name in taken or name in found.values():
+        while (name != column and name in used) or name in taken or name in found.values():
             name = f"source_{name}"
         found[column] = name
     return found

@@ -79,7 +79,7 @@ def candidates(
         if turns(resolved):
             explain(f"The same again for {len(turns(resolved))} more orientations.")
     yield tables.candidates_schema(resolved.algorithms).empty_table()
-    thumbnails = fixed_width(hashes["thumbnail"])  # of all samples: those that are searched are not copied
+    thumbnails = tables.fixed_width(hashes["thumbnail"])  # of all samples: those that are searched are not copied
     counts = Counts() if counts is None else counts
     try:
         if resolved.method == "none":
@@ -104,7 +104,7 @@ def radius(hashes: pa.Table, resolved: Resolved, *, threads: int, progress: Prog
     samples = searched(hashes)
     codes = _codes(hashes, samples, resolved)
     if resolved.method != "none":
-        views = _views(fixed_width(hashes["thumbnail"]), samples, resolved)
+        views = _views(tables.fixed_width(hashes["thumbnail"]), samples, resolved)
         codes = {name: np.concatenate([of, views.codes[name]]) if len(views.of) else of for name, of in codes.items()}
     fitting = _fitting(codes, resolved, resolved.max_candidates, threads, progress)
     found = {name: bits for name, bits in fitting.items() if bits is not None}
@@ -128,18 +128,6 @@ def searched(hashes: pa.Table) -> NDArray[np.int64]:
 def turns(resolved: Resolved) -> tuple[str, ...]:
     """The transforms that are searched besides the identity."""
     return tables.ORIENTATIONS[resolved.orientations]
-
-
-def fixed_width(column: pa.ChunkedArray) -> NDArray[np.uint8]:
-    """A fixed-size binary column as uint8, shape (n, width), anything where it is null; not copied if in one piece."""
-    array = column.combine_chunks()
-    if isinstance(array, pa.ChunkedArray):
-        array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], column.type)
-    width = column.type.byte_width
-    start = array.offset * width
-    return np.frombuffer(array.buffers()[1] or b"", dtype=np.uint8)[start : start + len(array) * width].reshape(
-        -1, width
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +169,7 @@ def _joined(codes: Codes, resolved: Resolved, limit: int, threads: int, progress
 
 def _codes(hashes: pa.Table, samples: NDArray[np.int64], resolved: Resolved) -> Codes:
     columns = [tables.code_column(n, t) for n in resolved.algorithms for t in ("identity", *turns(resolved))]
-    return {column: pack(fixed_width(hashes[column])[samples]) for column in columns}
+    return {column: pack(tables.fixed_width(hashes[column])[samples]) for column in columns}
 
 
 def _fitting(
