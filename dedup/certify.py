@@ -25,7 +25,10 @@ from dedup.stages.manifest import manifest
 from dedup.stages.pairs import pairs
 from dedup.verify import similarities
 
-_NOT_NEEDED: Final = {"sample", "detail", "width", "height", "format", "compression", "thumbnail"}  # of hashes
+_NOT_NEEDED: Final = {
+    *("sample", "detail", "width", "height", "format", "compression", "thumbnail"),
+    "file_digest",  # which sample of the run a row is says the same
+}  # of hashes
 _PAIRS_AT_ONCE: Final = 25_000  # their thumbnails are in memory together
 _JOINED_AT_ONCE: Final = 65_536  # held-out samples: what they match in train is in memory together
 _MATCHES_AT_ONCE: Final = 131_072  # are looked up together
@@ -79,12 +82,14 @@ def certificate(
         raise SourceError(message)
     columns = [name for name in known.hashes.column_names if name not in _NOT_NEEDED]
     measured, of_run = measured_of(back, known.hashes, columns, row_of_sample)
+    measured = measured.append_column("file_digest", pa.array(of_run))
     del written, digests, back, wanted  # what it takes to search again comes on top of what is left
     give_back()
     held_out = tuple(name for name in resolved.held_out if name in table["split"].unique().to_pylist())
     inside = pc.is_in(table["split"], pa.array(held_out, pa.string())).to_numpy()
     search = _Search(measured, of_run, known, resolved, limit, threads)
     near = list(search.with_held_out(inside))
+    give_back()
     found = pairs(near, measured, table, resolved, judged)
     matches = graph.from_pairs(found, len(table))
     leaks = leakage(matches, found, measured, table, held_out)
@@ -143,6 +148,8 @@ class _Verified:
             keys.append(own[~below])
             similarity.append(found[~below].astype(np.float32))
             close.append(standing["close_similarity"].to_numpy()[~below].astype(np.float32))
+            del whole, part, standing
+            give_back()
         return cls(_emptied(keys), _emptied(similarity), _emptied(close), _emptied(rejected), pa.concat_tables(framed))
 
     def look_up(self, a: NDArray[np.int64], b: NDArray[np.int64], values: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -215,6 +222,7 @@ class _Search:
             yield from self._joined(inside[start : start + _JOINED_AT_ONCE], outside)
         yield from self._joined(inside, None)
         yield self._without_frames(inside, some=True)
+        self._verified = None
 
     def without_held_out(self, held_out: NDArray[np.bool_]) -> Iterator[pa.Table]:
         """The other candidates."""

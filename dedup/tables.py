@@ -56,7 +56,7 @@ DIGEST_BYTES: Final = 32  # BLAKE3
 ROWS_PER_GROUP: Final = 65_536  # of a stored table: in memory while it is written, and read without the others
 _READERS: Final = 2  # row groups that are read at a time
 _ROWS_AT_ONCE: Final = 4096  # of a row group of which some values are picked
-_GROUPS_AT_ONCE: Final = 8  # of a table that is read part by part
+_GROUPS_AT_ONCE: Final = 4  # of a table that is read part by part
 
 MANIFEST: Final = pa.schema(
     [
