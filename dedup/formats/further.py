@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, repeat
 from typing import Any, Final
 
 import pyarrow as pa
@@ -20,11 +20,11 @@ class Further:
     """Columns that other forms can hold: texts, numbers, times, and lists and structs of them."""
 
     schema: pa.Schema
-    rows: Callable[[], Iterator[Row]]  # of all samples, in the order of the source
+    rows: Callable[[], Iterator[Row]]  # of all samples, in the order of the source; may go on after them
     left: Sequence[str] = ()  # columns that only the source's own form can hold
 
 
-NOTHING: Final = Further(pa.schema([]), lambda: iter(()))
+NOTHING: Final = Further(pa.schema([]), lambda: repeat({}))
 
 
 def inferred(names: Sequence[str], rows: Callable[[], Iterator[Row]]) -> Further:
