@@ -93,7 +93,8 @@ def written(out: Path, target: str) -> list[dict[str, Any]]:
         with tarfile.open(out / "train-000000.tar") as tar:
             members = [m for m in tar if m.name.endswith(".json")]
             return [json.loads(file.read()) for file in map(tar.extractfile, members) if file]
-    return pq.read_table(next((out / "data").glob("*.parquet"))).to_pylist()
+    rows: list[dict[str, Any]] = pq.read_table(next((out / "data").glob("*.parquet"))).to_pylist()
+    return rows
 
 
 @pytest.mark.parametrize("target", ["manifest", "imagefolder", "webdataset", "parquet"])

@@ -93,7 +93,7 @@ def test_audited_again_like_the_run(served: hub.Hub, tmp_path: Path) -> None:
     (tmp_path / "c.yaml").write_text(json.dumps(settings | {"output": {"dir": "run", "report": False}}))
     done = dedup(served, tmp_path, "run", "c.yaml")
     assert done.returncode == 0, done.stderr
-    n_leaks = {}
+    n_leaks: dict[str, int] = {}
     for path in ("run/splits", URL):
         done = dedup(served, tmp_path, "audit", path, "--like", "run", "-o", f"again{len(n_leaks)}")
         assert done.returncode == 0, done.stderr
