@@ -1,11 +1,15 @@
-"""Filter a Parquet dataset of a million rows: seconds and memory of writing it, alone and with its certificate.
+"""Filter a Parquet dataset of a million rows: seconds after the decisions, and memory stage by stage.
 
-    python -m benchmarks.filter_rows [ROWS]
+    python -m benchmarks.filter_rows [--rows 1000000] [--parts run decide write] [--folder DIR]
 
-The dataset is made and hashed first, in processes of their own. Then `write_splits` writes the kept rows, and
-`pipeline.decide` writes them and reads, hashes and searches them again; the peak is that of the process.
+The dataset is made first. Each part is a process of its own: `run` is a default run, from the pixels to the certificate
+and the report; `decide` does all that comes after the search again, from the stored tables; `write` opens the dataset
+and writes the kept rows, no more. What comes after the decisions is to take no more than 60 s and 1 GB (954 MiB), the
+certificate included. With `--folder` the dataset and the run stay and are not made again.
 """
 
+import argparse
+import re
 import resource
 import subprocess
 import sys
@@ -20,6 +24,7 @@ import pyarrow.parquet as pq
 from dedup import pipeline, tables
 from dedup.config import DatasetConfig, build
 from dedup.formats import open_source, write_splits
+from dedup.result import Run
 
 ROWS_PER_FILE = 50_000
 SIDE = 16  # pixels: about 800 bytes a picture
@@ -30,14 +35,27 @@ HEADER = bytes.fromhex(
 
 
 def make(folder: Path, n_rows: int) -> None:
-    """Random pictures as BMP, four fifths of them train; a fifth of the rows are copies of the row before."""
+    """Random pictures as BMP, four fifths of them train.
+
+    A fifth of the rows are copies of the row before, half of these with other pixels, a little brighter; every
+    hundredth test picture is one of train.
+    """
     random = np.random.default_rng(5)
-    n_files = -(-n_rows // ROWS_PER_FILE)
+    per_file = max(1, min(ROWS_PER_FILE, n_rows // 5))
+    n_files = -(-n_rows // per_file)
+    of_train = np.empty((0, SIDE * SIDE * 3), np.uint8)
     for k in range(n_files):
-        rows = range(k * ROWS_PER_FILE, min((k + 1) * ROWS_PER_FILE, n_rows))
+        rows = range(k * per_file, min((k + 1) * per_file, n_rows))
         pixels = random.integers(0, 256, (len(rows), SIDE * SIDE * 3), dtype=np.uint8)
         copies = np.flatnonzero(random.random(len(rows)) < SHARE_OF_COPIES)
         pixels[copies] = pixels[np.maximum(copies - 1, 0)]
+        pixels[copies[::2]] = np.minimum(pixels[copies[::2]], 245) + 10
+        split = "test" if k >= n_files - max(1, n_files // 5) else "train"
+        if split == "train":
+            of_train = np.concatenate([of_train, pixels[::100]])
+        else:
+            pixels[::100] = of_train[: len(pixels[::100])]
+            of_train = of_train[len(pixels[::100]) :]
         table = pa.table(
             {
                 "image": [
@@ -48,16 +66,67 @@ def make(folder: Path, n_rows: int) -> None:
                 "caption": [f"the picture in row {row}" for row in rows],
             }
         )
-        split = "test" if k >= n_files - max(1, n_files // 5) else "train"
         pq.write_table(table, folder / f"{split}-{k:05d}.parquet", row_group_size=1_000)
 
 
-def search(folder: Path, out: Path) -> None:
-    """A run that writes no splits."""
-    output = {"dir": str(out), "splits": "none", "report": False}
-    run = pipeline.run(build({"dataset": {"path": str(folder)}, "output": output}))
-    for stage in run.info["stages"]:
-        print(f"  {stage['stage']:10} {stage['seconds']:6.1f} s")
+class Memory:
+    """An observer that notes how much memory each stage needs at its peak."""
+
+    def __init__(self) -> None:
+        self.peaks: dict[str, float] = {}
+        self._stage = "start"
+
+    def begin(self, stage: str) -> None:
+        """A stage begins."""
+        self._note(stage)
+
+    def advance(self, share: float) -> None:
+        """Share of the stage that is done."""
+
+    def end(self) -> None:
+        """The stage is done."""
+        self._note("between")
+
+    def _note(self, stage: str) -> None:
+        self.peaks[self._stage] = max(peak(), self.peaks.get(self._stage, 0.0))
+        self._stage = stage
+        Path("/proc/self/clear_refs").write_text("5")  # the peak starts again from what is resident now
+
+
+def tell(result: Run, memory: Memory, seconds: float) -> None:
+    """Print the stages, then what comes after the decisions."""
+    after = {"splits": 0.0, "report": 0.0}
+    for stage in result.info["stages"]:
+        name = stage["stage"]
+        print(f"  {name:12} {stage['seconds']:7.1f} s   peak {memory.peaks[name]:7,.0f} MiB")
+        if name in after:
+            after[name] = stage["seconds"]
+    workers = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    print(
+        f"  whole process {seconds:6.1f} s   peak {max(memory.peaks.values()):7,.0f} MiB; largest worker {workers:,.0f}"
+    )
+    peak_after = max(memory.peaks.get(name, 0.0) for name in after)
+    print(f"  AFTER THE DECISIONS {sum(after.values()):.1f} s, peak {peak_after:,.0f} MiB (goal: 60 s, 954 MiB)")
+    candidates = result.info.get("verification", {}).get("candidates")
+    print(
+        f"  {len(result.manifest):,} samples, {len(result.pairs):,} pairs", candidates and f"{candidates:,} candidates"
+    )
+    print(f"  {result.summary['certificate']['statement']}")
+
+
+def run(folder: Path, out: Path) -> None:
+    """A default run: nothing is set but the two folders, and that nothing is kept in the cache."""
+    memory, began = Memory(), time.perf_counter()
+    config = build({"dataset": {"path": str(folder)}, "output": {"dir": str(out)}, "cache": {"folder": None}})
+    result = pipeline.run(config, observer=memory, overwrite=True)
+    tell(result, memory, time.perf_counter() - began)
+
+
+def decide(out: Path) -> None:
+    """Decide, write and certify again, from the stored tables."""
+    memory, began = Memory(), time.perf_counter()
+    result = pipeline.decide(out, observer=memory)
+    tell(result, memory, time.perf_counter() - began)
 
 
 def write(folder: Path, run: Path, out: Path) -> None:
@@ -87,42 +156,39 @@ def _captions(files: list[Path]) -> list[str]:
     return [caption for file in files for caption in pq.read_table(file, columns=["caption"])["caption"].to_pylist()]
 
 
-def certify(run: Path) -> None:
-    """Write and certify, from the stored tables."""
-    result = pipeline.decide(run, ["output.splits=same"])
-    (seconds,) = [stage["seconds"] for stage in result.info["stages"] if stage["stage"] == "splits"]
-    print(f"written and certified   {seconds:6.1f} s, peak {peak():6,.0f} MiB")
-    print(result.summary["certificate"]["statement"])
-
-
 def peak() -> float:
-    """Largest resident size so far, MiB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    """Largest resident size since it was last reset, MiB."""
+    found = re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())
+    return int(found[1]) / 1024 if found else float("nan")
+
+
+PARTS = ("run", "decide", "write")
 
 
 def main() -> None:
-    if len(sys.argv) > 2:
-        what, first, *rest = sys.argv[1:]
-        if what == "make":
-            make(Path(first), int(rest[0]))
-        elif what == "search":
-            search(Path(first), Path(rest[0]))
-        elif what == "write":
-            write(Path(first), Path(rest[0]), Path(rest[1]))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
+    parser.add_argument("--folder", type=Path, help="where the dataset and the run go, and stay")
+    parser.add_argument("--here", choices=PARTS, help=argparse.SUPPRESS)
+    asked = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = asked.folder or Path(temporary)
+        data, out = folder / "in", folder / "run"
+        if asked.here == "run":
+            run(data, out)
+        elif asked.here == "decide":
+            decide(out)
+        elif asked.here == "write":
+            write(data, out, Path(temporary) / "out")
         else:
-            certify(Path(first))
-        return
-    n_rows = sys.argv[1] if len(sys.argv) > 1 else "1000000"
-    with tempfile.TemporaryDirectory() as folder:
-        data, run = f"{folder}/in", f"{folder}/run"
-        Path(data).mkdir()
-        for arguments in (
-            ["make", data, n_rows],
-            ["search", data, run],
-            ["write", data, run, f"{folder}/out"],
-            ["certify", run],
-        ):
-            subprocess.run([sys.executable, "-m", "benchmarks.filter_rows", *arguments], check=True)
+            if not data.exists():
+                data.mkdir(parents=True)
+                make(data, asked.rows)
+            for part in asked.parts:
+                print(f"{part}:", flush=True)
+                command = [sys.executable, "-m", "benchmarks.filter_rows", "--folder", str(folder), "--here", part]
+                subprocess.run(command, check=True)
 
 
 if __name__ == "__main__":

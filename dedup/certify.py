@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from dedup import graph, tables
 from dedup.config import Resolved
-from dedup.errors import SourceError
+from dedup.errors import InternalError, SourceError
 from dedup.formats import Source
 from dedup.hashers.setup import Setup
 from dedup.lists import NOT_JUDGED, Judged
@@ -25,12 +25,17 @@ from dedup.stages.manifest import manifest
 from dedup.stages.pairs import pairs
 from dedup.verify import similarities
 
-_NOT_NEEDED: Final = {"sample", "detail", "width", "height", "format", "compression", "thumbnail"}  # of hashes
+_NOT_NEEDED: Final = {
+    *("sample", "detail", "width", "height", "format", "compression", "thumbnail"),
+    "file_digest",  # which sample of the run a row is says the same
+}  # of hashes
 _PAIRS_AT_ONCE: Final = 25_000  # their thumbnails are in memory together
 _JOINED_AT_ONCE: Final = 65_536  # held-out samples: what they match in train is in memory together
 _MATCHES_AT_ONCE: Final = 131_072  # are looked up together
 
 _Kind = TypeVar("_Kind", bound=np.generic)
+
+_Wanted = Callable[[NDArray[np.int64], NDArray[np.int64]], NDArray[np.bool_]]
 
 LISTED: Final = 20  # pairs named in the certificate; all of them are in the tables of an audit of the output
 
@@ -45,7 +50,7 @@ class Searched:
 
 
 def certificate(
-    written: Source,
+    open_written: Callable[[], Source],
     known: Searched,
     expected: Mapping[str | None, Samples],
     setup: Setup,
@@ -59,11 +64,12 @@ def certificate(
 ) -> dict[str, Any]:
     """Search the written samples again and say what is left between train and the held-out splits.
 
-    Every stored byte is read again. `expected` has, by split, the samples of the run that the written rows must be, in
-    their order (any, without `in_order`).
+    `open_written` opens them; they are let go of when they are read. Every byte is read again. `expected` has, by
+    split, the samples of the run that the written rows must be, in their order (any, without `in_order`).
     Pairs within train are searched only where something leaks, since only then can they lead to a held-out sample.
     Raises `SourceError` when anything else was written than what was hashed: then the dataset has changed meanwhile.
     """
+    written = open_written()
     table, row_of_sample = manifest(written.rows, written.name)
     digests = KnownBytes(known.hashes["file_digest"])
     back = read_back(written, digests, setup)
@@ -76,13 +82,14 @@ def certificate(
         raise SourceError(message)
     columns = [name for name in known.hashes.column_names if name not in _NOT_NEEDED]
     measured, of_run = measured_of(back, known.hashes, columns, row_of_sample)
-    del digests, back, wanted
+    measured = measured.append_column("file_digest", pa.array(of_run))
+    del written, digests, back, wanted  # what it takes to search again comes on top of what is left
     give_back()
-    present = set(table["split"].to_pylist())
-    held_out = tuple(name for name in resolved.held_out if name in present)
+    held_out = tuple(name for name in resolved.held_out if name in table["split"].unique().to_pylist())
     inside = pc.is_in(table["split"], pa.array(held_out, pa.string())).to_numpy()
     search = _Search(measured, of_run, known, resolved, limit, threads)
     near = list(search.with_held_out(inside))
+    give_back()
     found = pairs(near, measured, table, resolved, judged)
     matches = graph.from_pairs(found, len(table))
     leaks = leakage(matches, found, measured, table, held_out)
@@ -98,7 +105,7 @@ def certificate(
         "clean": len(leaks) == 0 and n_groups == 0,
         "statement": _statement(resolved, len(leaks), n_groups),
         "samples": len(table),
-        "readable": int(np.sum(measured["status"].to_numpy() == "ok")),
+        "readable": pc.sum(pc.equal(measured["status"], "ok")).as_py() or 0,
         "train_held_out_pairs": len(leaks),
         "train_held_out_first": _first(leaks.select(["id", "split", "witness_id", "witness_split", "similarity"])),
         "chained_train_images": chained,
@@ -129,10 +136,11 @@ class _Verified:
     framed: pa.Table  # candidates without a frame
 
     @classmethod
-    def of(cls, candidates: Iterator[pa.Table], min_similarity: float | None) -> "_Verified":
-        """From the parts of the table, one at least."""
+    def of(cls, candidates: Iterator[pa.Table], wanted: _Wanted, min_similarity: float | None) -> "_Verified":
+        """From the parts of the table, one at least; of those between samples that can be asked for."""
         keys, similarity, close, rejected, framed = [], [], [], [], []
-        for part in candidates:
+        for whole in candidates:
+            part = whole.filter(pa.array(wanted(whole["a"].to_numpy(), whole["b"].to_numpy())))
             as_they_stand = pc.equal(part["unframed"], pa.scalar(0, pa.uint8()))
             framed.append(part.filter(pc.invert(as_they_stand)))
             standing = part.filter(as_they_stand)
@@ -142,6 +150,8 @@ class _Verified:
             keys.append(own[~below])
             similarity.append(found[~below].astype(np.float32))
             close.append(standing["close_similarity"].to_numpy()[~below].astype(np.float32))
+            del whole, part, standing
+            give_back()
         return cls(_emptied(keys), _emptied(similarity), _emptied(close), _emptied(rejected), pa.concat_tables(framed))
 
     def look_up(self, a: NDArray[np.int64], b: NDArray[np.int64], values: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -195,14 +205,15 @@ class _Search:
         self._samples = searched(measured)
         self._first = graph.representatives(measured["pixel_digest"])
         self._schema = tables.candidates_schema(resolved.algorithms)
-        self._verified = _Verified.of(known.candidates(), resolved.min_similarity)
         self._first_of_run = graph.representatives(known.hashes["pixel_digest"])
+        self._verified: _Verified | None = None
 
     def with_held_out(self, held_out: NDArray[np.bool_]) -> Iterator[pa.Table]:
         """Candidates of which one picture is in a held-out split; all, where turned pictures are searched."""
         yield self._schema.empty_table()
         if not held_out.any():
             return
+        self._verified = self._verified_of(held_out, some=True)
         if turns(self._resolved):
             table = self._measured.append_column("thumbnail", self._all_thumbnails())
             for part in candidates(table, self._resolved, limit=self._limit, threads=self._threads):
@@ -213,25 +224,43 @@ class _Search:
             yield from self._joined(inside[start : start + _JOINED_AT_ONCE], outside)
         yield from self._joined(inside, None)
         yield self._without_frames(inside, some=True)
+        self._verified = None
 
     def without_held_out(self, held_out: NDArray[np.bool_]) -> Iterator[pa.Table]:
         """The other candidates."""
         if not turns(self._resolved):
+            self._verified = self._verified_of(held_out, some=False)
             outside, inside = self._sides(held_out)
             yield from self._joined(outside, None)
             yield self._without_frames(inside, some=False)
 
+    def _verified_of(self, held_out: NDArray[np.bool_], *, some: bool) -> _Verified:
+        """What the run found of pictures that were written, of which some or none is in a held-out split."""
+        there = np.flatnonzero(self._of_run < len(self._first_of_run))
+        pictures = self._first_of_run[self._of_run[there]]
+        written, inside = np.zeros(len(self._first_of_run), bool), np.zeros(len(self._first_of_run), bool)
+        written[pictures] = True
+        inside[self._first_of_run[self._of_run[there[held_out[there]]]]] = True
+        every = bool(turns(self._resolved))
+
+        def wanted(a: NDArray[np.int64], b: NDArray[np.int64]) -> NDArray[np.bool_]:
+            return np.asarray(written[a] & written[b] & (every | ((inside[a] | inside[b]) == some)))
+
+        found = _Verified.of(self._known.candidates(), wanted, self._resolved.min_similarity)
+        give_back()
+        return found
+
     def _without_frames(self, inside: NDArray[np.int64], *, some: bool) -> pa.Table:
         """What the run found without frames, of which some or none is `inside`, in the numbers of what was written."""
-        if len(self._verified.framed) == 0:
+        verified, first_of_run = self._known_pairs(), self._first_of_run
+        if len(verified.framed) == 0:
             return self._schema.empty_table()
-        known, first_of_run = self._known.hashes, self._first_of_run
-        there = np.flatnonzero(self._of_run < len(known))
-        place = np.full(len(known), -1, np.int64)
+        there = np.flatnonzero(self._of_run < len(first_of_run))
+        place = np.full(len(first_of_run), -1, np.int64)
         place[first_of_run[self._of_run[there]]] = self._first[there]
-        one, two = place[self._verified.framed["a"].to_numpy()], place[self._verified.framed["b"].to_numpy()]
+        one, two = place[verified.framed["a"].to_numpy()], place[verified.framed["b"].to_numpy()]
         enough = (one >= 0) & (two >= 0) & ((np.isin(one, inside) | np.isin(two, inside)) == some)
-        rows = self._verified.framed.filter(pa.array(enough))
+        rows = verified.framed.filter(pa.array(enough))
         one, two = one[enough], two[enough]
         views = rows["unframed"].to_numpy()
         views = np.where((one > two) & (views != tables.BOTH), tables.BOTH - views, views).astype(np.uint8)
@@ -281,7 +310,7 @@ class _Search:
 
     def _similarities(self, a: NDArray[np.int64], b: NDArray[np.int64]) -> NDArray[np.float32]:
         """What the run found, and for pairs that it did not verify the same from the stored thumbnails."""
-        found = self._known_of(a, b, self._verified.similarity)
+        found = self._known_of(a, b, "similarity")
         a, b = self._of_run[a], self._of_run[b]
         rest = np.flatnonzero(np.isnan(found))
         for start in range(0, len(rest), _PAIRS_AT_ONCE):
@@ -293,18 +322,27 @@ class _Search:
             found[rows] = similarities(thumbnails, left, right, threads=self._threads)
         return found
 
-    def _known_of(self, a: NDArray[np.int64], b: NDArray[np.int64], values: NDArray[np.float32]) -> NDArray[np.float32]:
+    def _known_of(
+        self, a: NDArray[np.int64], b: NDArray[np.int64], what: Literal["similarity", "close"]
+    ) -> NDArray[np.float32]:
         """What the run found for the same two pictures, as they stand; NaN where it found nothing."""
         known = len(self._first_of_run)
         one, two = (
             np.where(of < known, self._first_of_run[np.minimum(of, known - 1)], of)
             for of in (self._of_run[a], self._of_run[b])
         )
-        return self._verified.look_up(np.minimum(one, two), np.maximum(one, two), values)
+        verified = self._known_pairs()
+        return verified.look_up(np.minimum(one, two), np.maximum(one, two), getattr(verified, what))
+
+    def _known_pairs(self) -> _Verified:
+        if self._verified is None:
+            message = "The certificate asks for pairs before it has read them."
+            raise InternalError(message)
+        return self._verified
 
     def _looked_at(self, part: pa.Table) -> pa.Table:
         """With what the run's second look found. A pair that it did not look at stays one: it may leak."""
-        close = self._known_of(part["a"].to_numpy(), part["b"].to_numpy(), self._verified.close)
+        close = self._known_of(part["a"].to_numpy(), part["b"].to_numpy(), "close")
         close[part["unframed"].to_numpy() != 0] = np.nan
         at = part.schema.get_field_index("close_similarity")
         return part.set_column(at, part.schema.field(at), pa.array(close, mask=np.isnan(close)))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from dedup import tables
-from dedup.errors import RunError
+from dedup.errors import RunError, because
 
 RUN: Final = "run.json"
 SUMMARY: Final = "summary.json"
@@ -116,7 +116,7 @@ def read_json(path: Path) -> dict[str, Any]:
         message = f"{str(path.parent)!r} holds no run of dedup: it has no {path.name}."
         raise RunError(message) from None
     except (OSError, ValueError) as error:
-        message = f"{str(path)!r} cannot be read: {error}."
+        message = f"{str(path)!r} cannot be read: {because(error)}."
         raise RunError(message) from error
     return content
 

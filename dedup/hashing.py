@@ -17,7 +17,7 @@ from dedup.cache import Environment, Room, default_folder, file_stamp, prune, st
 from dedup.cache.stamps import STAMP_BYTES
 from dedup.config import CacheConfig
 from dedup.engines import Engine
-from dedup.errors import RunError
+from dedup.errors import RunError, SourceError
 from dedup.formats import Source
 from dedup.formats.references import are_references, place, tasks
 from dedup.gathering import Gathered
@@ -118,6 +118,17 @@ def hashed(
         return through.gathered.table()
     finally:
         through.keep()
+
+
+def refuse_absent(hashes: pa.Table, manifest: pa.Table, name: str) -> None:
+    """Raise `SourceError` where not one sample has a file: then it is the dataset that is not where it should be."""
+    if pc.all(pc.equal(hashes["status"], "missing")).as_py():
+        first = f"the first is {manifest['id'][0].as_py()!r}: {hashes['detail'][0].as_py()}"
+        message = (
+            f"{name}: none of the {len(hashes):,} pictures is where the dataset says, {first}. Paths are relative to "
+            f"the file that names them; another column is chosen as dataset.path_column or dataset.image_column."
+        )
+        raise SourceError(message)
 
 
 def tell_skipped(hashes: pa.Table) -> None:

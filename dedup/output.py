@@ -48,8 +48,7 @@ def write_certified(result: Run) -> None:
     if result.dir is None:
         if keep.any() and source.form == "huggingface":
             again = source.written(Path()).model_copy(update={"source": "auto", "path": None})  # no slices of slices
-            written = open_source(again, result.splits())
-            result.summary["certificate"] = _certified(result, written, keep)
+            result.summary["certificate"] = _certified(result, lambda: open_source(again, result.splits()), keep)
         return
     partial, target = result.dir / folder.PARTIAL_SPLITS, result.dir / folder.SPLITS
     folder.remove(partial)
@@ -60,7 +59,7 @@ def write_certified(result: Run) -> None:
         give_back()
         if out.rows.any():
             result.summary["certificate"] = _certified(
-                result, open_source(out.config), out.rows, out.default_split, out.in_order
+                result, lambda: open_source(out.config), out.rows, out.default_split, out.in_order
             )
         else:
             logger.warning("Nothing was written: no picture that is kept could be found.")
@@ -95,7 +94,7 @@ def _push(result: Run, target: Path) -> None:
 
 def _certified(
     result: Run,
-    written: Source,
+    open_written: Callable[[], Source],
     there: NDArray[np.bool_],
     default_split: str | None = None,
     in_order: bool = True,  # noqa: FBT001, FBT002
@@ -110,8 +109,8 @@ def _certified(
     splits = pc.coalesce(result.decisions["new_split"], result.manifest["split"]).take(rows)
     written_as = splits if default_split is None else splits.fill_null(default_split)
     return certificate(
-        written,
-        Searched(result.hashes, result.candidate_parts, _thumbnails(result)),
+        open_written,
+        Searched(result.tables["hashes"], result.candidate_parts, _thumbnails(result)),
         by_split(written_as, sample_of_row),
         Setup.of(config),
         result.resolved,
@@ -119,7 +118,7 @@ def _certified(
         n_groups=groups_across(
             result.manifest["group"].take(rows),
             splits,
-            pc.equal(result.hashes["status"].take(rows), "ok"),
+            pc.equal(result.tables["hashes"]["status"].take(rows), "ok"),
             result.resolved.held_out,
         ),
         limit=config.search.max_candidates,
@@ -130,8 +129,8 @@ def _certified(
 
 def _thumbnails(result: Run) -> Callable[[Sequence[int]], Sequence[bytes | None]]:
     """The thumbnails of samples: from memory, or from the run's folder where they were not loaded."""
-    if "thumbnail" in result.hashes.column_names:
-        column = result.hashes["thumbnail"]
+    if "thumbnail" in result.tables["hashes"].column_names:
+        column = result.tables["hashes"]["thumbnail"]
         return lambda samples: column.take(pa.array(samples, pa.int64())).to_pylist()
     where = result.dir or Path()
     return lambda samples: tables.values(where, "hashes", "thumbnail", samples)
@@ -163,6 +162,6 @@ def write_report(result: Run, *, open_dataset: bool = True) -> None:
         title=result.info["source"]["name"],
         read=read,
         settings=result.config.hash,
-        thumbnails=None if "thumbnail" in result.hashes.column_names else _thumbnails(result),
+        thumbnails=None if "thumbnail" in result.tables["hashes"].column_names else _thumbnails(result),
     )
     folder.write_text(result.dir / folder.REPORT, page)

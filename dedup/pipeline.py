@@ -21,7 +21,7 @@ from dedup.memory import peak_memory
 from dedup.output import output_folder, refuse_push, write_certified, write_report
 from dedup.report.components import components
 from dedup.report.summary import summary
-from dedup.result import Run, search_threads, store, store_candidates, storing
+from dedup.result import Run, let_go, search_threads, store, store_candidates, storing
 from dedup.stages.chains import chains
 from dedup.stages.decisions import decisions
 from dedup.stages.groups import groups
@@ -45,9 +45,8 @@ def run(
     searched.
     """
     # Not above: they bring numba, and a second that `decide` and `report` have no use for.
-    from dedup.hashing import environment, hashed, keeping, tell_skipped
-    from dedup.second_look import Looks, looked, looking
-    from dedup.stages.candidates import Counts, candidates, radius
+    from dedup.hashing import environment, hashed, keeping, refuse_absent, tell_skipped
+    from dedup.stages.candidates import radius
 
     clock = Clock(observer or Silent())
     lists = read_lists(config)
@@ -78,37 +77,26 @@ def run(
         with keeping(config.cache, setup, here, result.dir) as kept:
             limits = Limits(config.engine.timeout, config.engine.memory)
             engine = choose(config.engine.workers, len(table), limits)
-            found = hashed(source, row_of_sample, setup, engine, kept, clock.advance)
-            store(result, "hashes", found.replace_schema_metadata({tables.CANARY: here.canary}))
+            made_by = {tables.CANARY: here.canary}
+            store(
+                result,
+                "hashes",
+                hashed(source, row_of_sample, setup, engine, kept, clock.advance).replace_schema_metadata(made_by),
+            )
         done(len(table))
+    refuse_absent(result.tables["hashes"], result.manifest, source.name)
     with _undone_if_refused(result):
-        result.judged = judge(lists, result.manifest, result.hashes)
-    tell_skipped(result.hashes)
+        result.judged = judge(lists, result.manifest, result.tables["hashes"])
+    tell_skipped(result.tables["hashes"])
     threads = search_threads(config)
     if config.search.max_distance == "auto":
         with clock.stage("radius") as done:
-            distances = radius(result.hashes, resolved, threads=threads, progress=clock.advance)
+            distances = radius(result.tables["hashes"], resolved, threads=threads, progress=clock.advance)
             result.resolved = replace(resolved, max_distance=distances)
             done(len(table))
     with clock.stage("candidates") as done:
-        limit, counts, looks = config.search.max_candidates, Counts(), Looks()
-        found = candidates(
-            result.hashes,
-            result.resolved,
-            limit=limit,
-            threads=threads,
-            progress=clock.advance,
-            explain=explain,
-            counts=counts,
-        )
-        if result.resolved.second_look:
-            see, small = looking(source, row_of_sample, config), tables.fixed_width(result.hashes["thumbnail"])
-            found = looked(found, see, small, looks, threads=threads)
-        store_candidates(result, found)
-        if result.resolved.method != "none":
-            result.info["verification"] = counts.to_dict()
-        if result.resolved.second_look:
-            result.info["second_look"] = asdict(looks)
+        _search(result, clock, explain)
+        let_go(result)
         done(len(table))
     with _undone_if_refused(result):
         concluded = _concluded(result, clock)
@@ -127,6 +115,32 @@ def _undone_if_refused(result: Run) -> Iterator[None]:
         if result.dir is not None and result.config.cache.folder is not None:
             folder.discard(result.dir)
         raise
+
+
+def _search(result: Run, clock: Clock, explain: Callable[[str], None] | None) -> None:
+    """Store the candidates, with what a second look says of the similar ones."""
+    from dedup.second_look import Looks, looked, looking
+    from dedup.stages.candidates import Counts, candidates
+
+    counts, looks, threads = Counts(), Looks(), search_threads(result.config)
+    hashes, resolved = result.tables["hashes"], result.resolved
+    found = candidates(
+        hashes,
+        resolved,
+        limit=result.config.search.max_candidates,
+        threads=threads,
+        progress=clock.advance,
+        explain=explain,
+        counts=counts,
+    )
+    if resolved.second_look:
+        see = looking(result.opened(), result.row_of_sample, result.config)
+        found = looked(found, see, tables.fixed_width(hashes["thumbnail"]), looks, threads=threads)
+    store_candidates(result, found)
+    if resolved.method != "none":
+        result.info["verification"] = counts.to_dict()
+    if resolved.second_look:
+        result.info["second_look"] = asdict(looks)
 
 
 def decide(
@@ -153,7 +167,7 @@ def decide(
             if result.resolved.leakage == "regroup":
                 check_movable(result.opened(), result.config.output.splits)
         done(len(result.manifest))
-    found, matches = _concluded(result, clock)  # what is refused is refused before anything is replaced
+    found, said = _concluded(result, clock)  # what is refused is refused before anything is replaced
     stored = ("manifest", "hashes", "candidates")
     if output is not None and not (output.exists() and output.samefile(run_folder)):
         place = result.config.output.model_copy(update={"dir": str(output)})
@@ -167,7 +181,7 @@ def decide(
         store(result, "manifest", result.manifest)
     result.info["config"]["output"]["dir"] = str(result.dir)
     folder.write_json((result.dir or run_folder) / folder.RUN, result.info | {"state": "deciding"})
-    return _finish(result, found, matches, clock)
+    return _finish(result, found, said, clock)
 
 
 def report(run_folder: Path, *, observer: Observer | None = None) -> Run:
@@ -181,10 +195,10 @@ def report(run_folder: Path, *, observer: Observer | None = None) -> Run:
     return result
 
 
-def _concluded(result: Run, clock: "Clock") -> tuple[dict[str, pa.Table], graph.Graph]:
-    """The tables from the pairs to the decisions, and the graph of the pairs. Nothing is stored yet."""
+def _concluded(result: Run, clock: Clock) -> tuple[dict[str, pa.Table], dict[str, Any]]:
+    """The tables from the pairs to the decisions, and the summary. Nothing is stored yet."""
     resolved, n, judged = result.resolved, len(result.manifest), result.judged
-    hashed, listed = result.hashes, result.manifest
+    hashed, listed = result.tables["hashes"], result.manifest
     found: dict[str, pa.Table] = {}
     with clock.stage("pairs") as done:
         found["pairs"] = pairs(result.candidate_parts(), hashed, listed, resolved, judged)
@@ -202,36 +216,36 @@ def _concluded(result: Run, clock: "Clock") -> tuple[dict[str, pa.Table], graph.
     with clock.stage("decisions") as done:
         found["decisions"] = decisions(matches, hashed, listed, resolved, judged)
         done(n)
-    return found, matches
+    said = summary(
+        listed,
+        hashed,
+        found["pairs"],
+        found["leakage"],
+        found["chains"],
+        found["decisions"],
+        matches,
+        resolved,
+        skipped=result.info["source"]["skipped"],
+    )
+    said["components"] = components(found["pairs"], found["groups"], n)
+    return found, said
 
 
-def _finish(result: Run, found: Mapping[str, pa.Table], matches: graph.Graph, clock: "Clock") -> Run:
+def _finish(result: Run, found: Mapping[str, pa.Table], said: dict[str, Any], clock: Clock) -> Run:
     """Store what was concluded, write the splits and the report."""
+    result.summary = said | {"certificate": None}
     with storing(result, found):
-        result.summary = summary(
-            result.manifest,
-            result.hashes,
-            result.pairs,
-            result.leakage,
-            result.chains,
-            result.decisions,
-            matches,
-            result.resolved,
-            skipped=result.info["source"]["skipped"],
-        )
-        result.summary["components"] = components(result.pairs, result.groups, len(result.manifest))
-    result.summary["certificate"] = None
-    if result.config.output.splits != "none":
-        with clock.stage("splits") as done:
-            write_certified(result)
-            done(int(result.keep().sum()))
-    if result.dir is not None:
-        folder.write_json(result.dir / folder.SUMMARY, result.summary)
-        if result.config.output.report:
+        if result.config.output.splits != "none":
+            with clock.stage("splits") as done:
+                write_certified(result)
+                done(int(result.keep().sum()))
+        if result.dir is not None and result.config.output.report:
             with clock.stage("report") as done:
                 # `decide` opens the dataset to write it, not for the pictures of the page.
                 write_report(result, open_dataset=False)
                 done(len(result.manifest))
+    if result.dir is not None:
+        folder.write_json(result.dir / folder.SUMMARY, result.summary)
     result.info |= {"state": "finished", "stages": clock.stages, "peak_memory_bytes": peak_memory()}
     if result.dir is not None:
         folder.write_json(result.dir / folder.RUN, result.info)

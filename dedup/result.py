@@ -31,7 +31,7 @@ class Run:
     source: Source | None  # None when a stored run is read and its dataset is not needed
     row_of_sample: NDArray[np.int64]  # where each sample stands in the source
     dir: Path | None = None  # the run folder; None for a run in memory
-    tables: dict[str, pa.Table] = field(default_factory=dict)  # candidates only where there is no folder
+    tables: dict[str, pa.Table] = field(default_factory=dict)  # with a folder: no candidates, no thumbnails
     summary: dict[str, Any] = field(default_factory=dict)
     info: dict[str, Any] = field(default_factory=dict)  # what stands in run.json
     judged: Judged = NOT_JUDGED
@@ -53,8 +53,11 @@ class Run:
 
     @property
     def hashes(self) -> pa.Table:
-        """One row per sample: status, digests, codes, thumbnail."""
-        return self.tables["hashes"]
+        """One row per sample: status, digests, codes, thumbnail; read from the run's folder, if it has one."""
+        known = self.tables["hashes"]
+        if self.dir is None or "thumbnail" in known.column_names:
+            return known
+        return tables.read(self.dir, "hashes")
 
     @property
     def candidates(self) -> pa.Table:
@@ -145,6 +148,12 @@ def store_candidates(result: Run, parts: Iterator[pa.Table]) -> None:
         result.tables["candidates"] = tables.described(pa.concat_tables(parts), "candidates", spec)
     else:
         tables.write_parts(parts, result.dir, "candidates", spec)
+
+
+def let_go(result: Run) -> None:
+    """Let go of the thumbnails, most of what is in memory, once all is compared: the run's folder has them."""
+    if result.dir is not None:
+        result.tables["hashes"] = result.tables["hashes"].drop_columns(["thumbnail"])
 
 
 def search_threads(config: Config) -> int:

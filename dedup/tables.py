@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from dedup.errors import TableError
+from dedup.errors import TableError, because
 from dedup.versions import VERSIONS
 
 SCHEMA_VERSION: Final = 1
@@ -54,8 +54,9 @@ CANARY: Final = b"dedup.canary"
 THUMBNAIL_SIDE: Final = 32  # pixels
 DIGEST_BYTES: Final = 32  # BLAKE3
 ROWS_PER_GROUP: Final = 65_536  # of a stored table: in memory while it is written, and read without the others
-_READERS: Final = 2  # row groups in memory at a time
-_GROUPS_AT_ONCE: Final = 8  # of a table that is read part by part
+_READERS: Final = 2  # row groups that are read at a time
+_ROWS_AT_ONCE: Final = 4096  # of a row group of which some values are picked
+_GROUPS_AT_ONCE: Final = 4  # of a table that is read part by part
 
 MANIFEST: Final = pa.schema(
     [
@@ -286,7 +287,7 @@ def _told(path: Path) -> Iterator[None]:
     try:
         yield
     except (pa.ArrowInvalid, OSError) as error:
-        message = f"{path} cannot be read as Parquet: {error}. Run it again."
+        message = f"{path} cannot be read as Parquet: {because(error)}. Run it again."
         raise TableError(message) from error
 
 
@@ -316,7 +317,7 @@ def _described_as(schema: pa.Schema, name: str, path: Path) -> str:
 
 
 def values(folder: Path, name: str, column: str, rows: Sequence[int]) -> list[Any]:
-    """One column's values in some rows of a stored table; a few row groups are in memory at a time."""
+    """One column's values in some rows of a stored table; a few thousand of them are in memory at a time."""
     path = folder / f"{name}.parquet"
     wanted = np.unique(np.asarray(rows, np.int64))
     start, parts = 0, list[tuple[Path, int, NDArray[np.int64]]]()
@@ -331,9 +332,12 @@ def values(folder: Path, name: str, column: str, rows: Sequence[int]) -> list[An
 
     def taken(part: tuple[Path, int, NDArray[np.int64]]) -> list[Any]:
         file, group, here = part
+        values, start = list[Any](), 0
         with pq.ParquetFile(file) as stored:
-            read = stored.read_row_group(group, columns=[column], use_threads=False)[column]
-            values: list[Any] = read.take(pa.array(here)).to_pylist()
+            for batch in stored.iter_batches(_ROWS_AT_ONCE, row_groups=[group], columns=[column], use_threads=False):
+                inside = here[(here >= start) & (here < start + len(batch))] - start
+                values += batch[column].take(pa.array(inside)).to_pylist()
+                start += len(batch)
         return values
 
     with ThreadPoolExecutor(_READERS) as readers:
@@ -352,22 +356,23 @@ def copy(source: Path, target: Path, name: str) -> None:
     partial.replace(target / f"{name}.parquet")
 
 
+def spec_of(table: pa.Table) -> dict[str, Any]:
+    """The spec that made a stored table."""
+    spec: dict[str, Any] = json.loads(table.schema.metadata[b"dedup.spec"])
+    return spec
+
+
 def fixed_width(column: pa.ChunkedArray) -> NDArray[np.uint8]:
     """A fixed-size binary column as uint8, shape (n, width), anything where it is null; not copied if in one piece."""
-    array = column.combine_chunks()
-    if isinstance(array, pa.ChunkedArray):
-        array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], column.type)
+    if column.num_chunks == 1:
+        array = column.chunk(0)  # `combine_chunks` would copy it
+    else:
+        array = pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
     width = column.type.byte_width
     start = array.offset * width
     return np.frombuffer(array.buffers()[1] or b"", dtype=np.uint8)[start : start + len(array) * width].reshape(
         -1, width
     )
-
-
-def spec_of(table: pa.Table) -> dict[str, Any]:
-    """The spec that made a stored table."""
-    spec: dict[str, Any] = json.loads(table.schema.metadata[b"dedup.spec"])
-    return spec
 
 
 def algorithms_of(table: pa.Table) -> tuple[str, ...]:

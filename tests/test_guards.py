@@ -299,7 +299,8 @@ def test_load_dataset_never_gives_another_run(tmp_path: Path) -> None:
 
 def test_a_gate_needs_something_to_look_at(tmp_path: Path) -> None:
     """A mistyped image root must not pass a leakage gate: a split of which nothing can be read exits with 4."""
-    (tmp_path / "m.csv").write_text("path,split\ntypo/a.png,train\ntypo/b.png,test\n")
+    pictures.folder(tmp_path, ["a.png"])
+    (tmp_path / "m.csv").write_text("path,split\na.png,train\ntypo/b.png,test\n")
     done = CliRunner().invoke(
         cli.app, ["audit", str(tmp_path / "m.csv"), "-o", str(tmp_path / "out"), "--max-leakage", "0", "--workers", "0"]
     )

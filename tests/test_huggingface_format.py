@@ -16,7 +16,7 @@ from datasets import Image as ImageFeature
 from numpy.typing import NDArray
 
 from dedup.config import DatasetConfig
-from dedup.errors import SourceError
+from dedup.errors import ConfigError, SourceError
 from dedup.formats import Source, detect, open_source, read_bytes
 from dedup.images import Unreadable
 from tests import pictures
@@ -102,7 +102,7 @@ def loaded(folder: Path, cache: Path) -> DatasetDict:
 
 def refusal(dataset: Any, **settings: Any) -> str:
     """Why a dataset is refused."""
-    with pytest.raises(SourceError) as caught:
+    with pytest.raises((ConfigError, SourceError)) as caught:
         source(dataset, **settings)
     return str(caught.value)
 

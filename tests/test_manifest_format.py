@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from dedup.config import DatasetConfig
-from dedup.errors import SourceError
+from dedup.errors import ConfigError, SourceError
 from dedup.formats import open_source, read_bytes
 from dedup.formats.manifest import Manifest
 from dedup.images import Unreadable
@@ -87,7 +87,7 @@ def stored(opened: Manifest, size: int = 3) -> list[bytes | Unreadable]:
 
 def refusal(path: Path, **settings: Any) -> str:
     """Why a manifest is refused."""
-    with pytest.raises(SourceError) as caught:
+    with pytest.raises((ConfigError, SourceError)) as caught:
         source(path, **settings)
     return str(caught.value)
 

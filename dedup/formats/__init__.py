@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dedup.config import DatasetConfig, NamedSource
-from dedup.errors import ConfigError, SourceError
+from dedup.errors import ConfigError, SourceError, because
 from dedup.formats.coco import Coco, annotation_files
 from dedup.formats.columns import groups_of, values_of
 from dedup.formats.crossing import check_movable, check_writable, push_splits, write_splits
@@ -181,7 +181,7 @@ def detect(path: Path) -> str:
         try:
             schema = pq.read_schema(path)
         except (pa.ArrowInvalid, OSError) as error:
-            message = f"{path}: cannot be read as Parquet: {error}."
+            message = f"{path}: cannot be read as Parquet: {because(error)}. Get the file again."
             raise SourceError(message) from error
         structs = [f for f in schema if pa.types.is_struct(f.type) and {g.name for g in f.type} == {"bytes", "path"}]
         return "huggingface" if structs else "manifest"
@@ -189,6 +189,9 @@ def detect(path: Path) -> str:
         return "manifest"
     if suffix in FILE_SUFFIXES:
         message = f"{path} is a single picture. Name its folder, or use 'dedup compare' for two pictures."
+        raise ConfigError(message)
+    if path.name.lower().endswith((".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst", ".zip")):
+        message = f"{path}: compressed archives are not read. Unpack it, and name the folder or the .tar files."
         raise ConfigError(message)
     message = (
         f"{path}: a file is taken for a manifest if it ends in {', '.join(SUFFIXES)}. "

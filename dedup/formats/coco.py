@@ -14,7 +14,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from dedup.config import DatasetConfig, normal_split
-from dedup.errors import SourceError
+from dedup.errors import ConfigError, SourceError, because
 from dedup.formats.carrying import Carried, Ids
 from dedup.formats.files import Files, beside, distinct_ids, not_movable, put_once, refuse_missing
 from dedup.formats.source import NO_MOVES, ROWS, Moves, as_text, check_split_names
@@ -196,7 +196,7 @@ class Coco(Files):
         if not any(column in image.said for image in self._images):
             known = ", ".join(map(repr, self._images[0].said))
             message = f"{self.name}: no image has the key {column!r}. The first has {known}."
-            raise SourceError(message)
+            raise ConfigError(message)
         return [as_text(image.said.get(column)) for image in self._images]
 
 
@@ -245,7 +245,7 @@ def _content(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_bytes())
     except (ValueError, OSError) as error:
-        message = f"{path}: cannot be read as JSON: {error}."
+        message = f"{path}: cannot be read as JSON: {because(error)}."
         raise SourceError(message) from error
     images = content.get("images") if isinstance(content, dict) else None
     if not isinstance(images, list) or not isinstance(content.get("annotations", []), list):

@@ -1,11 +1,13 @@
 """From one form to another: the kept samples of any source, written in the form that `output.splits` names."""
 
-from collections.abc import Callable, Iterable
+import logging
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from dedup.config import DatasetConfig, NamedSource
@@ -14,13 +16,15 @@ from dedup.formats import imagefolder, manifest, webdataset
 from dedup.formats.several import Several
 from dedup.formats.source import NO_MOVES, Moves, Sample, Source, samples
 
-Writer = Callable[[Iterable[Sample], Path, str], DatasetConfig]
+logger = logging.getLogger(__name__)
+
+Writer = Callable[[Iterable[Sample], Path, str, pa.Schema], DatasetConfig]
 
 
-def _parquet(kept: Iterable[Sample], folder: Path, files: str) -> DatasetConfig:
+def _parquet(kept: Iterable[Sample], folder: Path, files: str, further: pa.Schema) -> DatasetConfig:
     from dedup.formats.shards import write_samples  # `datasets` takes a second to import
 
-    return write_samples(kept, folder, files)
+    return write_samples(kept, folder, files, further)
 
 
 WRITERS: Final[dict[str, Writer]] = {
@@ -78,7 +82,7 @@ def write_splits(
     """Write the kept rows to `folder`, those in `moves` in another split, and say how to open them.
 
     `splits` is what `output.splits` names. The source's own form keeps all that the source has; another form gets
-    image, label, id and split of each sample. Image bytes are never changed.
+    image, label, id and split of each sample, and the further columns that it can hold. Image bytes are never changed.
     """
     folder.mkdir(parents=True, exist_ok=True)
     form = _form(splits)
@@ -88,8 +92,17 @@ def write_splits(
         return Written(source.written(folder), there, in_order=not moves)
     if isinstance(source, Several):
         return _write_several(source, keep, folder, splits, files, moves)
-    config = WRITERS[form](samples(source, keep, moves), folder, files)
+    further = source.further()
+    if further.left:
+        logger.warning(
+            "%s: %s cannot be written in the form %s and stay behind.", source.name, _listed(further.left), splits
+        )
+    config = WRITERS[form](samples(source, keep, moves, further.rows()), folder, files, further.schema)
     return Written(config, keep, "train" if form == "huggingface" else None, form != "imagefolder")
+
+
+def _listed(columns: Sequence[str]) -> str:
+    return f"column{'s' if len(columns) > 1 else ''} {', '.join(map(repr, columns))}"
 
 
 def _form(splits: str) -> str:

@@ -3,9 +3,10 @@
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from datasets import ClassLabel, Features, Image
 
-from dedup.errors import SourceError
+from dedup.errors import ConfigError, SourceError, because
 
 
 def is_image_struct(kind: pa.DataType) -> bool:
@@ -19,11 +20,11 @@ def image_column(features: Features, named: str | None, name: str) -> str:
     if named is not None:
         if named not in features:
             message = f"{name}: no column {named!r} (dataset.image_column). It has {known}."
-            raise SourceError(message)
+            raise ConfigError(message)
         feature = features[named]
         if not isinstance(feature, Image) and not _is_binary(feature):
             message = f"{name}: column {named!r} holds no images but {feature!r}. The columns are {known}."
-            raise SourceError(message)
+            raise ConfigError(message)
         return named
     images = [column for column, feature in features.items() if isinstance(feature, Image)]
     if len(images) == 1:
@@ -34,7 +35,7 @@ def image_column(features: Features, named: str | None, name: str) -> str:
         )
     else:
         message = f"{name}: several image columns: {', '.join(map(repr, images))}. Choose one as dataset.image_column."
-    raise SourceError(message)
+    raise ConfigError(message)
 
 
 def label_column(features: Features, named: str | None, name: str) -> str | None:
@@ -42,7 +43,7 @@ def label_column(features: Features, named: str | None, name: str) -> str | None
     if named is not None:
         if named not in features:
             message = f"{name}: no column {named!r} (dataset.label_column). It has {', '.join(map(repr, features))}."
-            raise SourceError(message)
+            raise ConfigError(message)
         return named
     if "label" in features:
         return "label"
@@ -60,6 +61,20 @@ def label(value: Any, feature: Any) -> str | None:
     return str(value)
 
 
+def texts(column: pa.ChunkedArray, feature: Any = None) -> pa.ChunkedArray:
+    """A column as labels or ids, as `label` says of each value. Few types need Python for it."""
+    kind = column.type
+    if isinstance(feature, ClassLabel) and pa.types.is_integer(kind):
+        known = pc.and_(pc.greater_equal(column, 0), pc.less(column, feature.num_classes))
+        return pa.chunked_array(
+            [pa.array(feature.names, pa.string()).take(chunk) for chunk in pc.if_else(known, column, None).chunks],
+            pa.string(),
+        )
+    if pa.types.is_integer(kind) or pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        return column.cast(pa.string())
+    return pa.chunked_array([[label(value, feature) for value in column.to_pylist()]], pa.string())
+
+
 def _is_binary(feature: Any) -> bool:
     return getattr(feature, "dtype", "") in {"binary", "large_binary"}
 
@@ -69,7 +84,7 @@ def features_of(schema: pa.Schema, name: str) -> Features:
     try:
         features = Features.from_arrow_schema(schema)
     except (ValueError, TypeError, KeyError) as error:
-        message = f"{name}: a column has a type that Hugging Face datasets do not know: {error}."
+        message = f"{name}: a column has a type that Hugging Face datasets do not know: {because(error)}."
         raise SourceError(message) from error
     for column in schema:
         if is_image_struct(column.type) and not isinstance(features[column.name], Image):

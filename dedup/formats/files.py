@@ -11,6 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from dedup.errors import SourceError
+from dedup.formats.further import NOTHING, Further
 from dedup.formats.source import NO_MOVES, PAYLOAD, Moves, moved_rows, no_column, place
 
 logger = logging.getLogger(__name__)
@@ -40,6 +41,10 @@ class Files:
     def texts(self, column: str) -> list[str | None]:
         """There are no columns."""
         raise no_column(self.name, column, ())
+
+    def further(self) -> Further:
+        """What annotations say is not of the form of a column."""
+        return NOTHING
 
     def check_writable(self) -> None:
         """Files can always be written."""

@@ -15,7 +15,7 @@ import pyarrow as pa
 from datasets import Dataset, DatasetDict, IterableDataset, IterableDatasetDict, ReadInstruction
 
 from dedup.config import DatasetConfig
-from dedup.errors import ConfigError, SourceError
+from dedup.errors import ConfigError, SourceError, because
 from dedup.folder import inside
 from dedup.formats.features import features_of
 from dedup.formats.huggingface import HuggingFace
@@ -39,16 +39,16 @@ _REMEDY: Final = "Check the network (and HF_HUB_OFFLINE, HF_ENDPOINT), or name a
 _UNREADABLE = (OSError, ValueError, KeyError, datasets.exceptions.DatasetsError)
 
 
-def in_memory(dataset: Any, config: DatasetConfig) -> HuggingFace:
-    """A source from a `Dataset`, `IterableDataset` or a dict of them."""
+def in_memory(dataset: Any, config: DatasetConfig, root: Path | None = None) -> HuggingFace:
+    """A source from a `Dataset`, `IterableDataset` or a dict of them; `root` is where it was saved."""
     if isinstance(dataset, Dataset | IterableDataset):
         dataset = {str(dataset.split or "train"): dataset}
     elif not isinstance(dataset, DatasetDict | IterableDatasetDict):
         message = f"Expected a datasets.DatasetDict or Dataset, got {type(dataset).__name__}."
         raise SourceError(message)
-    name = "the dataset in memory"
+    name = "the dataset in memory" if root is None else str(root)
     _refuse(config, "a dataset in memory", "name", "revision", "data_files", "streaming")
-    return HuggingFace(_chosen(_splits_of(dataset, name), config, name), name, None, config)
+    return HuggingFace(_chosen(_splits_of(dataset, name), config, name), name, root, config)
 
 
 def on_disk(path: Path, config: DatasetConfig) -> HuggingFace:
@@ -60,11 +60,11 @@ def on_disk(path: Path, config: DatasetConfig) -> HuggingFace:
         try:
             loaded = datasets.load_from_disk(name)
         except (*_UNREADABLE, pa.ArrowInvalid) as error:
-            message = f"{path}: cannot be loaded as a save_to_disk folder: {error}."
+            message = (
+                f"{path}: cannot be loaded as a save_to_disk folder: {because(error)}. Get it again, or save it again."
+            )
             raise SourceError(message) from error
-        source = in_memory(loaded, config)
-        source.name, source.root = name, path
-        return source
+        return in_memory(loaded, config, path)
     if path.is_dir():
         splits = [_of_files(split, files) for split, files in _files_of_folder(path, config).items()]
     else:
@@ -136,13 +136,13 @@ def _refuse_unreachable(url: str) -> None:
 
 
 def _why(url: str, error: Exception, config: DatasetConfig) -> str:
-    text = " ".join(str(error).split())
+    text = because(error)
     if isinstance(error, datasets.exceptions.DatasetNotFoundError):
-        return f"{url}: no such dataset on the Hub, or it is private: {text} Check the name, or run `hf auth login`."
+        return f"{url}: no such dataset on the Hub, or it is private: {text}. Check the name, or run `hf auth login`."
     if isinstance(error, ConnectionError) or "offline" in text.lower() or "connect" in text.lower():
-        return f"{url}: the Hub cannot be reached: {text} {_REMEDY}"
+        return f"{url}: the Hub cannot be reached: {text}. {_REMEDY}"
     if "available configs" in text or "BuilderConfig" in text:
-        return f"{url}: {text.rstrip('.')}. Name one of them as dataset.name."
+        return f"{url}: {text}. Name one of them as dataset.name."
     asked = f" (dataset.data_files is {', '.join(map(repr, config.data_files))})" if config.data_files else ""
     return f"{url}: cannot be read: {text}{asked}."
 
@@ -164,7 +164,7 @@ def _files_of_folder(folder: Path, config: DatasetConfig) -> dict[str, list[str]
             )
         files = {str(split): [str(f) for f in of] for split, of in (builder.config.data_files or {}).items()}
     except (*_UNREADABLE, ImportError, RuntimeError) as error:
-        message = f"{folder}: cannot be read as a Hugging Face dataset: {error}."
+        message = f"{folder}: cannot be read as a Hugging Face dataset: {because(error)}."
         raise SourceError(message) from error
     for path in (path for paths in files.values() for path in paths):
         if "://" in path or not inside(Path(path), folder):
@@ -229,7 +229,7 @@ def _opened(file: str, read: Any, what: str) -> Any:
     try:
         return read(file)
     except (pa.ArrowInvalid, OSError) as error:
-        message = f"{file}: cannot be read as {what}: {error}. Get the file again."
+        message = f"{file}: cannot be read as {what}: {because(error)}. Get the file again."
         raise SourceError(message) from error
 
 
@@ -272,11 +272,12 @@ def _chosen(splits: Sequence[Split], config: DatasetConfig, name: str) -> list[S
     by_name = {split.raw_name: split for split in splits}
     chosen: dict[str, Split] = {}
     for spec in config.split:
+        _refuse_unknown(spec, by_name, name)
         try:
             parts = ReadInstruction.from_spec(spec).to_absolute({k: s.n_rows for k, s in by_name.items()})
         except (ValueError, AssertionError) as error:
-            message = f"{name}: dataset.split {spec!r}: {error}. It has {', '.join(map(repr, by_name))}."
-            raise SourceError(message) from error
+            message = f"{name}: dataset.split {spec!r}: {because(error)}. Write it as in load_dataset, 'train[:50%]'."
+            raise ConfigError(message) from error
         for part in parts:
             if part.splitname in chosen:
                 message = f"{name}: dataset.split names {part.splitname!r} twice. Give one range of each split."
@@ -285,6 +286,15 @@ def _chosen(splits: Sequence[Split], config: DatasetConfig, name: str) -> list[S
             start, stop = part.from_ or 0, of.n_rows if part.to is None else part.to
             chosen[of.raw_name] = Split(of.raw_name, of.features, max(0, stop - start), of.stored.select(start, stop))
     return list(chosen.values())
+
+
+def _refuse_unknown(spec: str, known: Mapping[str, Split], name: str) -> None:
+    """Raise for a name of a split that there is not."""
+    for part in spec.split("+"):
+        split = part.partition("[")[0].strip()
+        if split not in known and split != "all":
+            message = f"{name}: dataset.split names {split!r}. The splits are {', '.join(map(repr, known))}."
+            raise ConfigError(message)
 
 
 def push(folder: Path, repository: str) -> None:
@@ -300,7 +310,7 @@ def push(folder: Path, repository: str) -> None:
         )
     except (HfHubHTTPError, OSError, ValueError) as error:
         message = (
-            f"output.push_to_hub: {repository!r} cannot be pushed to: {' '.join(str(error).split())} "
+            f"output.push_to_hub: {repository!r} cannot be pushed to: {because(error)}. "
             f"The dataset is complete in {str(folder)!r}."
         )
         raise SourceError(message) from error

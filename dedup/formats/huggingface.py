@@ -5,8 +5,9 @@ The stored bytes are hashed and written back: nothing is decoded and encoded aga
 
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,9 +19,10 @@ from datasets import Dataset, DatasetDict, Features, Image
 from numpy.typing import NDArray
 
 from dedup.config import DatasetConfig, normal_split
-from dedup.errors import SourceError
+from dedup.errors import ConfigError, SourceError
 from dedup.folder import inside
-from dedup.formats.features import image_column, label, label_column
+from dedup.formats.features import image_column, label, label_column, texts
+from dedup.formats.further import Further, Row, of_schema
 from dedup.formats.references import stored_bytes
 from dedup.formats.shards import Shards, check_split_name
 from dedup.formats.source import NO_MOVES, PAYLOAD, ROWS, Moves, check_split_names, no_column, read_bytes
@@ -115,6 +117,29 @@ class HuggingFace:
                 found += [label(value, feature) for value in table[column].to_pylist()]
         return found
 
+    def further(self) -> Further:
+        """All other columns; classes by their names."""
+        parts = {self._image, self._config.id_column}
+        features: dict[str, Any] = {}
+        for split in self._splits:
+            labelled = label_column(split.features, self._config.label_column, self.name)
+            features |= {c: f for c, f in split.features.items() if c not in parts and c != labelled}
+        classes = {c: partial(label, feature=f) for c, f in features.items() if isinstance(f, datasets.ClassLabel)}
+        left = [c for c, f in features.items() if hasattr(f, "embed_storage") or hasattr(f, "decode_example")]
+        schema = Features({c: f for c, f in features.items() if c not in left}).arrow_schema
+
+        def rows() -> Iterator[Row]:
+            for split in self._splits:
+                columns = [column for column in found.schema.names if column in split.features]
+                if not columns:
+                    yield from ({} for _ in range(split.n_rows))
+                    continue
+                for table in split.stored.tables(columns, _ROWS_PER_BATCH):
+                    yield from table.to_pylist()
+
+        found = of_schema(schema, rows, left, classes)
+        return found
+
     def check_movable(self) -> None:
         """Splits with the same columns are."""
         for split in self._splits[1:]:
@@ -181,24 +206,24 @@ class HuggingFace:
             if column not in split.features:
                 known = ", ".join(map(repr, split.features))
                 message = f"{self.name}: split {split.raw_name!r} has no column {column!r}. It has {known}."
-                raise SourceError(message)
-        ids: list[Any] = [f"{normal}/{row}" for row in range(split.n_rows)]
-        labels: list[str | None] = [None] * split.n_rows
+                raise ConfigError(message)
+        n = split.n_rows
         read = list(split.stored.tables(columns, 100_000)) if columns else []
+        labels: Any = pa.nulls(n, pa.string())
         if config.id_column:
-            ids = [value for table in read for value in table[config.id_column].to_pylist()]
-            if None in ids:
+            ids = _whole(texts(table[config.id_column]) for table in read)
+            if ids.null_count:
                 message = (
-                    f"{self.name}: split {split.raw_name!r}, row {ids.index(None)}: column {config.id_column!r} is "
-                    f"null. Give every sample an id."
+                    f"{self.name}: split {split.raw_name!r}, row {pc.index(ids.is_null(), True).as_py()}: column "
+                    f"{config.id_column!r} is null. Give every sample an id."
                 )
                 raise SourceError(message)
+        else:
+            ids = pc.binary_join_element_wise(normal, pa.array(np.arange(n)).cast(pa.string()), "/")
         if labelled:
             feature = split.features[labelled]
-            values = [value for table in read for value in table[labelled].to_pylist()]
-            labels = [label(value, feature) for value in values]
-        n = split.n_rows
-        return pa.table([list(map(str, ids)), [normal] * n, labels, [None] * n], schema=ROWS)
+            labels = _whole(texts(table[labelled], feature) for table in read)
+        return pa.table([ids, pa.repeat(pa.scalar(normal, pa.string()), n), labels, pa.nulls(n, pa.string())], ROWS)
 
     def _payload_of_column(self, first_row: int, column: pa.ChunkedArray) -> pa.RecordBatch:
         rows, stored = range(first_row, first_row + len(column)), stored_bytes(column)
@@ -243,6 +268,10 @@ class HuggingFace:
             embedded.append(value)
         index = table.column_names.index(self._image)
         return table.set_column(index, table.schema.field(index), pa.array(embedded, column.type))
+
+
+def _whole(parts: Iterable[pa.ChunkedArray]) -> pa.ChunkedArray:
+    return pa.chunked_array([chunk for part in parts for chunk in part.chunks], pa.string())
 
 
 def _has_all_bytes(column: pa.ChunkedArray) -> bool:

@@ -18,6 +18,7 @@ from dedup.config import DatasetConfig, normal_split
 from dedup.errors import ConfigError, SourceError
 from dedup.formats import moving
 from dedup.formats.files import not_movable
+from dedup.formats.further import NOTHING, Further, Row, as_json, united, written_names
 from dedup.formats.metadata import NAMES, Parts, read_metadata
 from dedup.formats.source import (
     NO_MOVES,
@@ -112,6 +113,30 @@ class ImageFolder:
             where = f"{self.name}, metadata"
             raise no_column(where, column, known)
         return [found.get(parts) for parts in self._files]
+
+    def further(self) -> Further:
+        """What metadata says beside file name, id, split and label."""
+        config = self._config
+        parts = {
+            config.id_column,
+            config.split_column or "split",
+            *([config.label_column] if config.label_column else ["label", "class"]),
+        }
+        found = [
+            m.records.further([n for n in m.records.names if n not in parts and not n.endswith("file_name")])
+            for m in self._metadata
+        ]
+        if not found:
+            return NOTHING
+
+        def rows() -> Iterator[Row]:
+            said: dict[Parts, Row] = {}
+            for metadata, more in zip(self._metadata, found, strict=True):
+                for parts, row in zip(metadata.files, more.rows(), strict=True):
+                    said.setdefault(parts, row)
+            return (said.get(parts, {}) for parts in self._files)
+
+        return united(found, rows)
 
     def check_movable(self) -> None:
         """Files go to the folder of their new split, or metadata says the split; what it says must have a place."""
@@ -216,7 +241,7 @@ class ImageFolder:
                 if column not in metadata.records.names:
                     known = ", ".join(map(repr, metadata.records.names))
                     message = f"{metadata.name}: no column {column!r}. It has {known}."
-                    raise SourceError(message)
+                    raise ConfigError(message)
             ids = metadata.texts([config.id_column] if config.id_column else [])
             of_label = [config.label_column] if config.label_column else ["label", "class"]
             labels = metadata.texts(of_label)
@@ -238,12 +263,14 @@ class _Said:
     labelled: bool = False  # the metadata has a column of labels: null means none, whatever the folder is called
 
 
-def write_samples(samples: Iterable[Sample], folder: Path, files: str) -> DatasetConfig:
+def write_samples(samples: Iterable[Sample], folder: Path, files: str, further: pa.Schema) -> DatasetConfig:
     """Samples of another form as `split/label/file`, with a `metadata.jsonl` in each split.
 
-    It has the columns file_name, id, label and split as they were: folders cannot be named by every text.
+    It has the columns file_name, id, label and split as they were, as folders cannot be named by every text, and what
+    else the source has.
     """
     names = Names()
+    others = written_names(further.names, {"file_name", "image", "id", "label", "split"}, no_files=True)
     with ExitStack() as stack:
         metadata: dict[tuple[str, ...], IO[str]] = {}
         for sample in samples:
@@ -259,6 +286,7 @@ def write_samples(samples: Iterable[Sample], folder: Path, files: str) -> Datase
             put(sample, folder.joinpath(*parts), files)
             row = {"file_name": "/".join(parts[len(above) :]), "id": sample.id, "label": sample.label}
             row |= {"split": sample.split} if sample.split is not None else {}
+            row |= {name: as_json(sample.more.get(column)) for column, name in others.items()}
             metadata[above].write(json.dumps(row, ensure_ascii=False) + "\n")
     return DatasetConfig(source="imagefolder", path=str(folder), id_column="id")
 

@@ -12,7 +12,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from dedup.config import DatasetConfig, normal_split
-from dedup.errors import SourceError
+from dedup.errors import ConfigError, SourceError
+from dedup.formats.further import Further, as_cell, written_names
 from dedup.formats.places import beside, content, is_url, local, protocol
 from dedup.formats.records import open_records
 from dedup.formats.source import (
@@ -60,6 +61,7 @@ class Manifest:
         self._paths: list[str | None] = self._texts(columns["path"])
         self._fetched = self._protocols(config)
         self._bytes_column = columns["bytes"]
+        self._parts = {column for column in columns.values() if column is not None}
         n_rows = self._records.n_rows
         if n_rows == 0:
             message = f"{path}: the manifest has no rows."
@@ -106,6 +108,10 @@ class Manifest:
         if column not in self._records.names:
             raise no_column(self._file, column, self._records.names)
         return self._records.texts(column)
+
+    def further(self) -> Further:
+        """The columns that play no part."""
+        return self._records.further([name for name in self._records.names if name not in self._parts])
 
     def check_movable(self) -> None:
         """Every manifest with a column of splits is."""
@@ -159,19 +165,25 @@ class Manifest:
                 message = (
                     f"{self._file}: no column {named!r} (dataset.{part}_column). It has {', '.join(map(repr, names))}."
                 )
-                raise SourceError(message)
+                raise ConfigError(message)
             columns[part] = named or next((name for name in usual if name in names), None)
         if columns["bytes"] and not self._records.is_binary(columns["bytes"]):
             if config.bytes_column:
                 message = f"{self._file}: column {config.bytes_column!r} (dataset.bytes_column) does not hold bytes."
-                raise SourceError(message)
+                raise ConfigError(message)
             columns["bytes"] = None  # the size of the file, most likely
         if columns["path"] is None and columns["bytes"] is None:
+            separated = len(names) == 1 and next((mark for mark in ";\t|" if mark in names[0]), None)
+            remedy = (
+                f"it seems to be separated by {separated!r}: separate it by commas, or by tabs in a .tsv."
+                if separated
+                else "name one of them as dataset.path_column or dataset.bytes_column, or call it 'path' or 'bytes'."
+            )
             message = (
                 f"{self._file}: no column with paths or bytes. It has {', '.join(map(repr, names)) or 'no columns'}; "
-                f"name one of them as dataset.path_column or dataset.bytes_column, or call it 'path' or 'bytes'."
+                f"{remedy}"
             )
-            raise SourceError(message)
+            raise ConfigError(message)
         self._path_column = columns["path"]
         return columns
 
@@ -231,19 +243,23 @@ def _leads_out(path: str) -> bool:
     return path == ".." or path.startswith(f"..{os.sep}")
 
 
-def write_samples(samples: Iterable[Sample], folder: Path, files: str) -> DatasetConfig:
-    """Samples of another form as `manifest.csv` with the columns path, id, label and split, files below `images`."""
+def write_samples(samples: Iterable[Sample], folder: Path, files: str, further: pa.Schema) -> DatasetConfig:
+    """Samples of another form as `manifest.csv`, files below `images`.
+
+    The columns are path, id, label, split and what else the source has.
+    """
     path = folder / WRITTEN
     names = Names()
+    others = written_names(further.names, {"path", "id", "label", "split"})
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         header: list[str] | None = None
         for sample in samples:
             if header is None:
                 header = ["path", "id", "label", *(["split"] if sample.split is not None else [])]
-                writer.writerow(header)
+                writer.writerow([*header, *others.values()])
             parts = names.of(sample, "images", sample.split)
             put(sample, folder.joinpath(*parts), files)
             row = ["/".join(parts), sample.id, sample.label, sample.split]
-            writer.writerow(row[: len(header)])
+            writer.writerow([*row[: len(header)], *(as_cell(sample.more.get(column)) for column in others)])
     return DatasetConfig(source="manifest", path=str(path))

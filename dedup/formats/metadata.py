@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from dedup.errors import SourceError
+from dedup.errors import ConfigError, SourceError
 from dedup.formats.records import NO_VALUES, Record, Records, Values, open_records
 
 logger = logging.getLogger(__name__)
@@ -89,8 +89,8 @@ def _chosen(columns: dict[str, str], named: str | None, path: str) -> str:
     known = ", ".join(map(repr, columns))
     if named is not None and named not in columns:
         message = f"{path}: no image column {named!r} (dataset.image_column). It has {known}."
-        raise SourceError(message)
+        raise ConfigError(message)
     if named is None and len(columns) > 1:
         message = f"{path}: several image columns: {known}. Choose one as dataset.image_column."
-        raise SourceError(message)
+        raise ConfigError(message)
     return named or next(iter(columns))

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import BinaryIO, Final, cast
 
-from dedup.errors import MissingExtraError, SourceError
+from dedup.errors import MissingExtraError, SourceError, because
 
 _EXTRAS: Final = {"http": "http", "https": "http", "s3": "s3", "s3a": "s3"}
 """The extra of this package that has the file system of a protocol; others come from packages of their own."""
@@ -42,10 +42,10 @@ def opened(path: str) -> BinaryIO:
     except ImportError as error:
         extra = _EXTRAS.get(protocol(path))
         remedy = f" It is in an extra: pip install 'dedup-images[{extra}]'." if extra else ""
-        message = f"{path!r}: the file system of {protocol(path)!r} is not installed: {str(error).rstrip('.')}.{remedy}"
+        message = f"{path!r}: the file system of {protocol(path)!r} is not installed: {because(error)}.{remedy}"
         raise MissingExtraError(message) from error
     except ValueError as error:
-        message = f"{path!r}: fsspec knows no such file system: {error}."
+        message = f"{path!r}: fsspec knows no such file system: {because(error)}."
         raise SourceError(message) from error
 
 

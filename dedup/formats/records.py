@@ -13,7 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from dedup.errors import SourceError
+from dedup.errors import SourceError, because
+from dedup.formats.further import Further, inferred, of_schema
 from dedup.formats.places import is_url, local, opened
 from dedup.formats.source import as_text
 
@@ -46,6 +47,9 @@ class Records(Protocol):
 
     def picked(self, rows: Sequence[int], values: Values = NO_VALUES) -> list[Record]:
         """The named rows as they are, with new values."""
+
+    def further(self, columns: Sequence[str]) -> Further:
+        """Some columns with their types, row by row."""
 
     def write(
         self,
@@ -85,6 +89,11 @@ class _Texts:
     def picked(self, rows: Sequence[int], values: Values = NO_VALUES) -> list[Record]:
         """The named rows as they are, with new values."""
         return [self._values[row] | {c: new[row] for c, new in values.items() if row in new} for row in rows]
+
+    def further(self, columns: Sequence[str]) -> Further:
+        """All values are texts."""
+        schema = pa.schema([(column, pa.string()) for column in columns])
+        return Further(schema, lambda: ({c: as_text(record.get(c)) for c in columns} for record in self._values))
 
     def _changed(self, keep: NDArray[np.bool_], changes: Mapping[str, Any], values: Values) -> Iterator[dict[str, Any]]:
         for row, (kept, record) in enumerate(zip(keep, self._values, strict=True)):
@@ -140,7 +149,7 @@ class _Lines(_Texts):
                 try:
                     record = json.loads(line)
                 except ValueError as error:
-                    message = f"{path}, line {number}: not valid JSON: {error}."
+                    message = f"{path}, line {number}: not valid JSON: {because(error)}."
                     raise SourceError(message) from error
                 if not isinstance(record, dict):
                     message = f"{path}, line {number}: expected an object, got {type(record).__name__}."
@@ -148,6 +157,10 @@ class _Lines(_Texts):
                 values.append(record)
                 names |= dict.fromkeys(record)
         super().__init__(list(names), values)
+
+    def further(self, columns: Sequence[str]) -> Further:
+        """JSON has values of several types."""
+        return inferred(columns, lambda: iter(self._values))
 
     def write(
         self,
@@ -200,6 +213,17 @@ class _Columns:
             table = _with_values(table, column, new, 0)
         picked: list[Record] = table.take(pa.array(rows, pa.int64())).to_pylist()
         return picked
+
+    def further(self, columns: Sequence[str]) -> Further:
+        """The types are those of the file."""
+
+        def rows() -> Iterator[Mapping[str, Any]]:
+            for batch in self._file.iter_batches(1024, columns=plain):
+                yield from batch.to_pylist()
+
+        found = of_schema(pa.schema([self._file.schema_arrow.field(column) for column in columns]), rows)
+        plain = found.schema.names
+        return found
 
     def write(
         self,
@@ -262,10 +286,10 @@ def open_records(path: str) -> Records:
         if suffix == ".parquet":
             return _Columns(path)
     except (UnicodeDecodeError, csv.Error) as error:
-        message = f"{path}: not a readable {suffix[1:].upper()} file in UTF-8: {error}."
+        message = f"{path}: not a readable {suffix[1:].upper()} file in UTF-8: {because(error)}. Save it as UTF-8."
         raise SourceError(message) from error
     except (pa.ArrowInvalid, OSError) as error:
-        message = f"{path}: cannot be read: {error}."
+        message = f"{path}: cannot be read: {because(error.__cause__ or error)}."
         raise SourceError(message) from error
     message = f"{path}: a manifest ends in {', '.join(SUFFIXES)}."
     raise SourceError(message)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from dedup.config import DatasetConfig, NamedSource
 from dedup.errors import SourceError
+from dedup.formats.further import NOTHING, Further
 from dedup.formats.source import NO_MOVES, PAYLOAD, ROWS, Moves, Source, safe
 
 
@@ -79,6 +80,10 @@ class Several:
     def texts(self, column: str) -> list[str | None]:
         """The column of each dataset, one after the other."""
         return [text for part in self.parts for text in part.source.texts(column)]
+
+    def further(self) -> Further:
+        """Each dataset is written by itself."""
+        return NOTHING
 
     def check_movable(self) -> None:
         """What is cleaned must be movable."""

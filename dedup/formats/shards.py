@@ -1,7 +1,7 @@
 """Parquet shards as on the Hub: `data/<split>-00000-of-000NN.parquet`, written a batch at a time."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -13,6 +13,7 @@ from datasets import Features, Image, Value
 
 from dedup.config import DatasetConfig
 from dedup.errors import SourceError
+from dedup.formats.further import written_names
 from dedup.formats.source import Sample
 
 _BYTES_PER_FILE: Final = 500_000_000  # what the Hub takes for its Parquet shards
@@ -72,15 +73,22 @@ def check_split_name(split: str, name: str) -> None:
         raise SourceError(message)
 
 
-def write_samples(samples: Iterable[Sample], folder: Path, files: str) -> DatasetConfig:  # rows, no files
-    """Samples of another form with the columns image, label and id; samples without a split are train."""
+def write_samples(
+    samples: Iterable[Sample], folder: Path, files: str, further: pa.Schema
+) -> DatasetConfig:  # rows, no files
+    """Samples of another form: image, label, id and what else the source has; those without a split are train."""
     features = Features({"image": Image(), "label": Value("string"), "id": Value("string")})
+    others = written_names(further.names, {*features})
+    columns = pa.schema([further.field(column).with_name(name) for column, name in others.items()])
+    features.update(Features.from_arrow_schema(columns.remove_metadata()))
     with ExitStack() as stack:
         batches: dict[str, _Batch] = {}
         for sample in samples:
             split = sample.split or "train"
             if split not in batches:
-                batches[split] = _Batch(stack.enter_context(Shards(folder / "data", split, features.arrow_schema)))
+                batches[split] = _Batch(
+                    stack.enter_context(Shards(folder / "data", split, features.arrow_schema)), columns, others
+                )
             batches[split].add(sample)
         for batch in batches.values():
             batch.flush()
@@ -90,8 +98,8 @@ def write_samples(samples: Iterable[Sample], folder: Path, files: str) -> Datase
 class _Batch:
     """Rows of one split that wait to be written together."""
 
-    def __init__(self, shards: Shards) -> None:
-        self._shards = shards
+    def __init__(self, shards: Shards, columns: pa.Schema, others: Mapping[str, str]) -> None:
+        self._shards, self._columns, self._others = shards, columns, others
         self._rows: list[dict[str, object]] = []
         self._n_bytes = 0
 
@@ -102,6 +110,7 @@ class _Batch:
                 "image": {"bytes": data, "path": None} if data is not None else None,
                 "label": sample.label,
                 "id": sample.id,
+                **{name: sample.more.get(column) for column, name in self._others.items()},
             }
         )
         self._n_bytes += len(data or b"")
@@ -114,6 +123,7 @@ class _Batch:
                 ("image", pa.struct([("bytes", pa.binary()), ("path", pa.string())])),
                 ("label", pa.string()),
                 ("id", pa.string()),
+                *self._columns,
             ]
         )
         self._shards.write(pa.Table.from_pylist(self._rows, schema))

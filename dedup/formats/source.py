@@ -4,19 +4,24 @@ import os
 import re
 import shutil
 import stat
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import islice, repeat
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from dedup.config import DatasetConfig
-from dedup.errors import SourceError
+from dedup.errors import ConfigError, SourceError
 from dedup.images import FILE_SUFFIXES, Unreadable
+
+if TYPE_CHECKING:
+    from dedup.formats.further import Further, Row
 
 ROWS: Final = pa.schema([("id", pa.string()), ("split", pa.string()), ("label", pa.string()), ("uri", pa.string())])
 """What is known of the samples before any byte is read, in the order of the source. Splits are normalised."""
@@ -50,7 +55,10 @@ class Source(Protocol):
         """PAYLOAD batches of the named rows, in the order given."""
 
     def texts(self, column: str) -> list[str | None]:
-        """A column of the dataset, in the order of `rows`, as texts; raises `SourceError` where there is none."""
+        """A column of the dataset, in the order of `rows`, as texts; raises `ConfigError` where there is none."""
+
+    def further(self) -> "Further":
+        """Columns beside image, id, split and label, for a writer of another form."""
 
     def check_writable(self) -> None:
         """Raise `SourceError` for what could not be written and read again, before any work is done."""
@@ -82,6 +90,7 @@ class Sample:
     label: str | None
     path: bytes | None
     data: bytes | None
+    more: Mapping[str, Any] = field(default_factory=dict)  # further columns
 
     def content(self) -> bytes | None:
         """The stored bytes; None where they cannot be read."""
@@ -118,17 +127,23 @@ _FIRST_BYTES: Final = tuple(
 _ROWS_AT_ONCE: Final = 64  # their bytes are in memory together
 
 
-def samples(source: Source, keep: NDArray[np.bool_], moves: Moves = NO_MOVES) -> Iterator[Sample]:
-    """The kept samples in the order of the source, read batch by batch."""
+def samples(
+    source: Source, keep: NDArray[np.bool_], moves: Moves = NO_MOVES, further: "Iterator[Row] | None" = None
+) -> Iterator[Sample]:
+    """The kept samples in the order of the source, read batch by batch; `further` has more of all of its rows."""
+    further = repeat({}) if further is None else further
     ids, splits, labels = (source.rows[column] for column in ("id", "split", "label"))
     for batch in source.payloads(_ROWS_AT_ONCE):
         rows = batch["row"].to_pylist()
+        said = islice(further, len(rows))
         if not keep[rows].any():
+            deque(said, maxlen=0)
             continue
-        for row, path, data in zip(rows, batch["path"].to_pylist(), batch["data"].to_pylist(), strict=True):
+        columns = (rows, batch["path"].to_pylist(), batch["data"].to_pylist(), said)
+        for row, path, data, more in zip(*columns, strict=True):
             if keep[row]:
                 split = moves.get(row) or splits[row].as_py()
-                yield Sample(row, ids[row].as_py(), split, labels[row].as_py(), path, data)
+                yield Sample(row, ids[row].as_py(), split, labels[row].as_py(), path, data, more)
 
 
 def moved_rows(rows: pa.Table, moves: Moves) -> pa.Table:
@@ -141,9 +156,9 @@ def moved_rows(rows: pa.Table, moves: Moves) -> pa.Table:
     return rows.set_column(rows.column_names.index("split"), "split", pa.array(splits, pa.string()))
 
 
-def no_column(name: str, column: str, known: Sequence[str]) -> SourceError:
+def no_column(name: str, column: str, known: Sequence[str]) -> ConfigError:
     """The error for a column that a dataset does not have."""
-    return SourceError(f"{name}: no column {column!r}. It has {', '.join(map(repr, known)) or 'no columns'}.")
+    return ConfigError(f"{name}: no column {column!r}. It has {', '.join(map(repr, known)) or 'no columns'}.")
 
 
 class Names:

@@ -14,7 +14,7 @@ from datasets import Dataset, DatasetInfo, Features, IterableDataset
 from datasets.table import table_cast
 from numpy.typing import NDArray
 
-from dedup.errors import SourceError
+from dedup.errors import SourceError, because
 from dedup.formats.places import is_url, opened
 from dedup.formats.references import of_mapped, of_parquet
 
@@ -282,4 +282,4 @@ def _bytes_of(file: pq.ParquetFile, group: int, column: str) -> int | None:
 
 
 def _broken(name: str, error: Exception) -> SourceError:
-    return SourceError(f"{name}: cannot be read as Parquet: {error}. Get the file again.")
+    return SourceError(f"{name}: cannot be read as Parquet: {because(error)}. Get the file again.")

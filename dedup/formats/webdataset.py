@@ -15,7 +15,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from dedup.config import DatasetConfig, normal_split
-from dedup.errors import ConfigError, SourceError
+from dedup.errors import ConfigError, SourceError, because
+from dedup.formats.further import Further, Row, as_json, inferred, written_names
 from dedup.formats.references import of_ranges
 from dedup.formats.source import (
     NO_MOVES,
@@ -37,6 +38,9 @@ _LONGEST_TEXT: Final = 1_000_000  # bytes of a label or a JSON file
 _BYTES_PER_SHARD: Final = 1_000_000_000
 _SAMPLES_PER_SHARD: Final = 10_000
 _COPIED_AT_ONCE: Final = 1 << 20
+_TEXTS: Final = ("txt", "text", "caption", "cls")
+"""Members that are read as texts when another form is written."""
+
 _NUMBERS: Final = re.compile(r"[-_.]?\d*(-of-\d+)?$")
 
 
@@ -116,6 +120,22 @@ class WebDataset:
         if not any(found):
             raise no_column(self.name, column, [])
         return found
+
+    def further(self) -> Further:
+        """Keys of the JSON members and the texts beside the images."""
+        config = self._config
+        of_label = {config.label_column} if config.label_column else {"label", "class", "cls"}
+        parts = {config.id_column, config.split_column, *of_label}
+
+        def rows() -> Iterator[Row]:
+            for shard in self._shards:
+                with shard.open("rb") as file:
+                    for entry in entries(shard):
+                        said = _Said(file, entry, shard).everything()
+                        yield {name: value for name, value in said.items() if name not in parts}
+
+        names = list(dict.fromkeys(name for row in rows() for name in row))
+        return inferred(names, rows)
 
     def check_movable(self) -> None:
         """Samples can go to a shard of another split if shards, not samples, say what they are of."""
@@ -210,6 +230,11 @@ class _Said:
         found = self._member(name.lower())
         return found if found is not None else self._value(name)
 
+    def everything(self) -> dict[str, Any]:
+        """The members that are texts, and the keys of the JSON member."""
+        texts = {field: self._member(field) for field in _TEXTS if self._entry.member(field) is not None}
+        return texts | (self._object() or {})
+
     def _member(self, field: str) -> str | None:
         member = self._entry.member(field)
         if member is None:
@@ -217,6 +242,11 @@ class _Said:
         return self._content(member).decode("utf-8", "backslashreplace").rstrip("\r\n") or None
 
     def _value(self, key: str) -> str | None:
+        found = self._object()
+        return None if found is None else as_text(found.get(key))
+
+    def _object(self) -> dict[str, Any] | None:
+        """What the JSON member holds, if it is an object."""
         member = self._entry.member("json")
         if member is None:
             return None
@@ -224,25 +254,25 @@ class _Said:
             try:
                 self._json = json.loads(self._content(member))
             except ValueError as error:
-                message = f"{self._shard}: {self._entry.key + '.json'!r} is not valid JSON: {error}."
+                message = f"{self._shard}: {self._entry.key + '.json'!r} is not valid JSON: {because(error)}."
                 raise SourceError(message) from error
-        value = self._json.get(key) if isinstance(self._json, dict) else None
-        return as_text(value)
+        return self._json if isinstance(self._json, dict) else None
 
     def _content(self, member: Member) -> bytes:
         return _read(self._file, member.offset, min(member.size, _LONGEST_TEXT))
 
 
-def write_samples(samples: Iterable[Sample], folder: Path, files: str) -> DatasetConfig:  # no files
-    """Samples of another form as shards `split-000000.tar`, each with its image and a JSON of id, label and split.
+def write_samples(samples: Iterable[Sample], folder: Path, files: str, further: pa.Schema) -> DatasetConfig:  # no files
+    """Samples of another form as shards `split-000000.tar`, each with its image and a JSON of all that is said of it.
 
     A label that is a number is also written as `cls`, which readers of WebDataset take for a whole number.
     """
     shards: dict[str | None, _Shards] = {}
+    others = written_names(further.names, {"id", "label", "class", "split"})
     try:
         for sample in samples:
             if sample.split not in shards:
-                shards[sample.split] = _Shards(folder, f"{safe(sample.split or '') or 'images'}", len(shards))
+                shards[sample.split] = _Shards(folder, safe(sample.split or "") or "images", len(shards), others)
             shards[sample.split].add(sample)
     finally:
         for open_shards in shards.values():
@@ -253,7 +283,8 @@ def write_samples(samples: Iterable[Sample], folder: Path, files: str) -> Datase
 class _Shards:
     """The shards of one split."""
 
-    def __init__(self, folder: Path, name: str, number: int) -> None:
+    def __init__(self, folder: Path, name: str, number: int, others: Mapping[str, str]) -> None:
+        self._others = others
         taken = (folder / f"{name}-000000.tar").exists()
         self._name = str(folder / (f"{name}_{number}" if taken else name))
         self._n_shards = self._n_samples = self._n_bytes = 0
@@ -267,6 +298,7 @@ class _Shards:
             self._tar = tarfile.TarFile(f"{self._name}-{self._n_shards:06d}.tar", "w", format=tarfile.PAX_FORMAT)
             self._n_shards, self._n_samples, self._n_bytes = self._n_shards + 1, 0, 0
         said = {"id": sample.id, "label": sample.label, "split": sample.split}
+        said |= {name: as_json(sample.more.get(column)) for column, name in self._others.items()}
         key = f"{sample.row:09d}"
         if data is not None:
             self._member(key + sample.suffix(), data)

@@ -13,7 +13,7 @@ import yaml
 from numpy.typing import NDArray
 
 from dedup.config import DatasetConfig, normal_split
-from dedup.errors import SourceError
+from dedup.errors import SourceError, because
 from dedup.formats.files import Files, beside, distinct_ids, not_movable, put_once, refuse_missing
 from dedup.formats.source import NO_MOVES, ROWS, Moves, as_text, check_split_names
 from dedup.images import FILE_SUFFIXES
@@ -156,7 +156,7 @@ def _content(path: Path) -> dict[str, Any]:
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
-        message = f"{path}: cannot be read as YAML: {' '.join(str(error).split())}."
+        message = f"{path}: cannot be read as YAML: {because(error)}."
         raise SourceError(message) from error
     if not isinstance(content, dict):
         message = f"{path}: expected keys such as 'train' and 'names', got {type(content).__name__}."

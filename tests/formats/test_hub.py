@@ -87,6 +87,21 @@ def test_a_dataset_is_cleaned(served: hub.Hub, tmp_path: Path) -> None:
         )
 
 
+def test_audited_again_like_the_run(served: hub.Hub, tmp_path: Path) -> None:
+    """What was written of a dataset on the Hub has no leak by the run's settings; the dataset itself still has one."""
+    settings = {"dataset": {"path": URL, "id_column": "name"}, "search": {"max_distance": 10}}
+    (tmp_path / "c.yaml").write_text(json.dumps(settings | {"output": {"dir": "run", "report": False}}))
+    done = dedup(served, tmp_path, "run", "c.yaml")
+    assert done.returncode == 0, done.stderr
+    n_leaks: dict[str, int] = {}
+    for path in ("run/splits", URL):
+        done = dedup(served, tmp_path, "audit", path, "--like", "run", "-o", f"again{len(n_leaks)}")
+        assert done.returncode == 0, done.stderr
+        n_leaks[path] = pq.read_metadata(tmp_path / f"again{len(n_leaks)}/leakage.parquet").num_rows
+
+    assert {"run/splits": 0, URL: 1} == n_leaks
+
+
 def test_splits_and_slices(served: hub.Hub, tmp_path: Path) -> None:
     """`dataset.split` reads splits and slices as `load_dataset` does, and downloads no other split."""
     rows = audited(served, tmp_path, "dataset.split=['train[25%:75%]', 'test[-2:]']")

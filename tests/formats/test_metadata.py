@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import dedup
-from dedup.errors import SourceError
+from dedup.errors import ConfigError, SourceError
 from dedup.formats import write_splits
 from tests import pictures
 from tests.formats import made
@@ -31,7 +31,7 @@ def files(root: Path, *names: str) -> Path:
 
 def refusal(root: Path, **settings: Any) -> str:
     """What is said when the folder is opened."""
-    with pytest.raises(SourceError) as caught:
+    with pytest.raises((ConfigError, SourceError)) as caught:
         made.opened(path=str(root), **settings)
     return str(caught.value)
 
