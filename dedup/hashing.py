@@ -154,7 +154,7 @@ class _Pass:
         self._advance = advance
         self._n = len(row_of_sample)
         self._n_done = 0
-        self._rows_at_once = max(1, min(ROWS_AT_ONCE, self._n // (_TASKS_PER_WORKER * getattr(engine, "workers", 1))))
+        self._n_tasks = _TASKS_PER_WORKER * getattr(engine, "workers", 1)  # at least
         self._stamps: dict[int, bytes] = {}  # by row, of what is at work
         self._keeping = True
 
@@ -199,8 +199,10 @@ class _Pass:
             for row, of in zip(batch["row"].to_pylist(), stamps, strict=True):
                 if of:
                     self._stamps[row] = of
-            whole = are_references(batch) and place(batch)  # one row group is read once
-            yield from [batch] if whole and len(batch) else _cut(batch, sizes, self._rows_at_once)
+            if are_references(batch) and place(batch):
+                yield from _slices(batch, max(ROWS_AT_ONCE, self._n // self._n_tasks))
+            else:
+                yield from _cut(batch, sizes, min(ROWS_AT_ONCE, max(1, self._n // self._n_tasks)))
 
     def _without_known(
         self, room: Room, batch: pa.RecordBatch, stamps: list[bytes], sizes: NDArray[np.int64]
@@ -238,6 +240,12 @@ def _stamps_inside(batch: pa.RecordBatch) -> list[bytes]:
         text = files[path]
         found.append(stamp(text, b"%s %d %d %d" % (inside, group, at, size)) if text else b"")
     return found
+
+
+def _slices(batch: pa.RecordBatch, rows: int) -> Iterator[pa.RecordBatch]:
+    """Slices of a row group. A worker reads the group once; others read it again, which costs little beside hashing."""
+    for start in range(0, len(batch), rows):
+        yield batch.slice(start, rows)
 
 
 def _cut(batch: pa.RecordBatch, sizes: NDArray[np.int64], rows: int) -> Iterator[pa.RecordBatch]:

@@ -5,7 +5,7 @@ value is a whole number, so a code is the same on any machine and in any batch.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Final
 
@@ -13,11 +13,57 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from dedup.hashers.luma import luma_of
-from dedup.hashers.resampling import Target, grey, shrink
+from dedup.hashers import thumbnail
+from dedup.hashers.cells import Cells, cells, shrunk, side_of, thumbnails
+from dedup.hashers.luma import luma_of, min_side
+from dedup.hashers.resampling import Plane, Target, grey, matrix, shrink
 from dedup.hashers.turns import TURNS, turned
 
 FREQUENCIES: Final = 4  # ImageHash's highfreq_factor: phash looks at a picture of four times the code's side
+
+
+Values = list[NDArray[np.float64]]
+"""What the bits of one algorithm are decided on: arrays of shape (n, rows, columns)."""
+
+
+def measured(
+    planes: Sequence[Plane], algorithms: Sequence[str], bits: int, *, swapped: bool
+) -> tuple[NDArray[np.uint8], Mapping[str, Values]]:
+    """The thumbnails of a batch of lumas, and the values of each algorithm; `swapped` adds what turned codes need."""
+    large = np.array([min(plane.levels.shape) >= min_side(bits) for plane in planes], bool)
+    if large.all() or not large.any():
+        return (_of_large if large.any() else _of_small)(planes, algorithms, bits, swapped=swapped)
+    parts = [
+        (_of_large if which else _of_small)(
+            [plane for plane, is_large in zip(planes, large, strict=True) if is_large == which],
+            algorithms,
+            bits,
+            swapped=swapped,
+        )
+        for which in (False, True)
+    ]
+    order = np.argsort(np.argsort(large, kind="stable"), kind="stable")
+    small, values = zip(*parts, strict=True)
+    return np.concatenate(small)[order], {
+        name: [np.concatenate(both)[order] for both in zip(*(of[name] for of in values), strict=True)]
+        for name in algorithms
+    }
+
+
+def _of_large(
+    planes: Sequence[Plane], algorithms: Sequence[str], bits: int, *, swapped: bool
+) -> tuple[NDArray[np.uint8], Mapping[str, Values]]:
+    of = cells(planes, side_of(bits))
+    return thumbnails(of), {name: _of_cells(name, bits, of, swapped=swapped) for name in algorithms}
+
+
+def _of_small(
+    planes: Sequence[Plane], algorithms: Sequence[str], bits: int, *, swapped: bool
+) -> tuple[NDArray[np.uint8], Mapping[str, Values]]:
+    wanted = {name: targets(name, bits, swapped=swapped) for name in algorithms}
+    small = iter(shrink(planes, [thumbnail.TARGET, *(one for of in wanted.values() for one in of)]))
+    grey_levels = grey(next(small))
+    return grey_levels, {name: of_planes(name, bits, [next(small) for _ in of]) for name, of in wanted.items()}
 
 
 def targets(algorithm: str, bits: int, *, swapped: bool) -> list[Target]:
@@ -32,19 +78,29 @@ def targets(algorithm: str, bits: int, *, swapped: bool) -> list[Target]:
     return [Target(side, side + 1, "lanczos"), *([Target(side + 1, side, "lanczos")] if swapped else [])]
 
 
-def oriented(
-    algorithm: str, bits: int, small: Sequence[NDArray[np.float64]], transforms: Sequence[str]
-) -> list[NDArray[np.uint8]]:
-    """Packed codes, shape (n, bits // 8), in each of the orientations; `small` is what `targets` asked for.
+def of_planes(algorithm: str, bits: int, small: Values) -> Values:
+    """The values of one algorithm from what `targets` asked for."""
+    return [frequencies(grey(small[0]), math.isqrt(bits))] if algorithm == "phash" else small
+
+
+def _of_cells(algorithm: str, bits: int, of: Cells, *, swapped: bool) -> Values:
+    """The values of large pictures; phash skips the picture between, and its rounding."""
+    if algorithm == "phash":
+        to_frequencies = _frequencies_of_cells(of.shape[-1], math.isqrt(bits))
+        return [to_frequencies @ of @ to_frequencies.T]
+    return [shrunk(of, target) for target in targets(algorithm, bits, swapped=swapped)]
+
+
+def oriented(algorithm: str, bits: int, values: Values, transforms: Sequence[str]) -> list[NDArray[np.uint8]]:
+    """Packed codes, shape (n, bits // 8), in each of the orientations.
 
     They equal the codes of the turned lumas, bit for bit.
     """
     if algorithm == "phash":
-        low = frequencies(grey(small[0]), math.isqrt(bits))
-        return [_pack(_above_median(turned_frequencies(low, transform))) for transform in transforms]
+        return [_pack(_above_median(turned_frequencies(values[0], transform))) for transform in transforms]
     if algorithm == "whash":
-        return [_pack(_above_median(turned(small[0], transform))) for transform in transforms]
-    levels = [grey(raw).astype(np.int64) for raw in small]
+        return [_pack(_above_median(turned(values[0], transform))) for transform in transforms]
+    levels = [grey(raw).astype(np.int64) for raw in values]
     if algorithm == "ahash":
         above = levels[0] * bits > levels[0].sum(axis=(1, 2), keepdims=True)
         return [_pack(turned(above, transform)) for transform in transforms]
@@ -54,8 +110,8 @@ def oriented(
 
 def codes(images: Sequence[Image.Image], algorithm: str, bits: int) -> NDArray[np.uint8]:
     """Codes of normalised pictures, shape (n, bits // 8)."""
-    small = shrink([luma_of(image, bits) for image in images], targets(algorithm, bits, swapped=False))
-    return oriented(algorithm, bits, small, ("identity",))[0]
+    _, values = measured([luma_of(image, bits) for image in images], (algorithm,), bits, swapped=False)
+    return oriented(algorithm, bits, values[algorithm], ("identity",))[0]
 
 
 def frequencies(levels: NDArray[np.uint8] | NDArray[np.float64], n: int, first: int = 0) -> NDArray[np.float64]:
@@ -84,6 +140,14 @@ def _above_median(values: NDArray[np.generic]) -> NDArray[np.bool_]:
 def _pack(bits: NDArray[np.bool_]) -> NDArray[np.uint8]:
     n, rows, columns = bits.shape
     return np.packbits(bits.reshape(n, rows * columns), axis=1)
+
+
+@lru_cache
+def _frequencies_of_cells(side: int, n: int) -> NDArray[np.float64]:
+    """From cells to phash's picture to its lowest frequencies; whole numbers whose sums of products stay below 2⁵³."""
+    through = _basis(FREQUENCIES * n, n, 0, 8) @ matrix(side, FREQUENCIES * n, "lanczos")
+    half = np.rint(through[:, : side // 2] * (2**18 / np.abs(through).sum(axis=1).max()))
+    return np.concatenate([half, np.where(np.arange(n)[:, None] % 2, -1.0, 1.0) * half[:, ::-1]], axis=1)
 
 
 @lru_cache

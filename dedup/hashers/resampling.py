@@ -67,6 +67,14 @@ def shrink(planes: Sequence[Plane], targets: Sequence[Target]) -> list[NDArray[n
     return small
 
 
+def matrix(length: int, n: int, kernel: str, short: int = 0) -> NDArray[np.float64]:
+    """The weights of n outputs for a whole side of so many levels, shape (n, length): whole numbers that sum to 2¹⁴.
+
+    `short`: for haar, the shorter side of the picture.
+    """
+    return _numbers(_KERNELS[kernel](length, length, n, short), symmetrical=True)
+
+
 def grey(raw: NDArray[np.float64]) -> NDArray[np.uint8]:
     """Raw values as grey levels, rounded to the nearest."""
     levels: NDArray[np.uint8] = np.clip(np.floor(raw / SCALE + 0.5), 0, 255).astype(np.uint8)

@@ -22,8 +22,6 @@ WORK: Final = "dedup.stages.hashes"
 FRESH: Final = "fresh"
 """Column of the work's results beside those of the table: the row was measured now and may be kept for later."""
 
-_DECODED_AT_ONCE: Final = 32  # their pixels are in memory together
-
 
 def work(setup: Setup, known: Path | None = None) -> dict[str, Any]:
     """The setup of the work; `known` is the room of the cache whose rows need not be measured again."""
@@ -75,10 +73,5 @@ def _rows(rows: pa.Array, contents: list[bytes | Unreadable], setup: Setup, know
 def _measured(rows: pa.Array, contents: list[bytes | Unreadable], setup: Setup) -> pa.RecordBatch:
     from dedup.hashers.measure import measure  # it imports the decoders, which take a while and may not be needed
 
-    schema, parts = result_schema(setup), []
-    for start in range(0, max(1, len(contents)), _DECODED_AT_ONCE):
-        columns = measure(contents[start : start + _DECODED_AT_ONCE], setup)
-        fresh = columns["file_digest"].is_valid()
-        at = rows.slice(start, _DECODED_AT_ONCE)
-        parts.append(pa.record_batch([at, *columns.values(), fresh], schema=schema))
-    return pa.concat_batches(parts)
+    columns = measure(contents, setup)
+    return pa.record_batch([rows, *columns.values(), columns["file_digest"].is_valid()], schema=result_schema(setup))

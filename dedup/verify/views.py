@@ -43,6 +43,9 @@ def within_frames(
     for name in algorithms if len(cut) else ():
         targets = [pdq.TARGET] if name == "pdq" else fast.targets(name, bits, swapped=True)
         own = list(resampling.shrink(planes, targets))
-        oriented = pdq.oriented(own[0], transforms) if name == "pdq" else fast.oriented(name, bits, own, transforms)
+        if name == "pdq":
+            oriented = pdq.oriented(own[0], transforms)
+        else:
+            oriented = fast.oriented(name, bits, fast.of_planes(name, bits, own), transforms)
         codes |= {code_column(name, turn): pack(one) for turn, one in zip(transforms, oriented, strict=True)}
     return Views(found, cut, codes)
