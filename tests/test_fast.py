@@ -133,7 +133,7 @@ def test_cells_are_means(size: tuple[float, float]) -> None:
     """Each cell is the mean of its part of the picture, whose last pixels may lie partly outside."""
     width, height = size
     levels = np.random.default_rng(12).integers(0, 256, (int(np.ceil(height)), int(np.ceil(width))), dtype=np.uint8)
-    (got,) = cells.cells([Plane(levels, height, width)], 96)
+    (got,) = cells.cells([Plane(levels, float(height), float(width))], 96)
     expected = areas(len(levels), height, 96) @ levels @ areas(levels.shape[1], width, 96).T
 
     assert np.abs(expected * cells.FINENESS - got).max() <= 0.5 + 1e-6

@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from dedup.compiled import compiled_exact
+from dedup.compiled import compiled, compiled_exact
 from dedup.hashers.turns import TURNS, turned
 
 _ONE: Final = 1 << 14
@@ -77,7 +77,8 @@ def matrix(length: int, n: int, kernel: str, short: int = 0) -> NDArray[np.float
 
 def grey(raw: NDArray[np.float64]) -> NDArray[np.uint8]:
     """Raw values as grey levels, rounded to the nearest."""
-    levels: NDArray[np.uint8] = np.clip(np.floor(raw / SCALE + 0.5), 0, 255).astype(np.uint8)
+    levels = np.empty(raw.shape, np.uint8)
+    _rounded(np.ascontiguousarray(raw).reshape(-1), levels.reshape(-1))
     return levels
 
 
@@ -240,3 +241,9 @@ def _shrink(
             out += rows * columns
             row += rows
             column += columns
+
+
+@compiled
+def _rounded(raw: Any, levels: Any) -> None:
+    for at in range(len(raw)):
+        levels[at] = np.uint8(min(max(np.floor(raw[at] / SCALE + 0.5), 0.0), 255.0))
