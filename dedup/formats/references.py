@@ -114,8 +114,9 @@ class Reader:
 
     def _of_parquet(self, path: bytes, group: int, at: int, _size: int, column: str) -> bytes | Unreadable:
         if self._group is None or self._group[:2] != (path, group):
-            with pq.ParquetFile(_text(path)) as file:
-                values = file.read_row_group(group, columns=[column])[column]
+            # Fresh memory is what reading costs most: mapped, in one thread, a group takes a third of the time.
+            with pq.ParquetFile(_text(path), memory_map=True, pre_buffer=False) as file:
+                values = file.read_row_group(group, columns=[column], use_threads=False)[column]
             self._group = (path, group, stored_bytes(values))
         data: bytes | None = self._group[2][at].as_py()
         return Unreadable("missing", "the row has neither bytes nor a path") if data is None else data
