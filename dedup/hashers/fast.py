@@ -7,7 +7,7 @@ value is a whole number, so a code is the same on any machine and in any batch.
 import math
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,14 +16,16 @@ from PIL import Image
 from dedup.hashers import thumbnail
 from dedup.hashers.cells import Cells, cells, shrunk, side_of, thumbnails
 from dedup.hashers.luma import luma_of, min_side
-from dedup.hashers.resampling import Plane, Target, grey, matrix, shrink
+from dedup.hashers.resampling import Plane, Target, grey, matrix, resized, shrink
 from dedup.hashers.turns import TURNS, turned
 
 FREQUENCIES: Final = 4  # ImageHash's highfreq_factor: phash looks at a picture of four times the code's side
 
 
-Values = list[NDArray[np.float64]]
-"""What the bits of one algorithm are decided on: arrays of shape (n, rows, columns)."""
+Values = list[NDArray[Any]]
+"""What the bits of one algorithm are decided on, of shape (n, rows, columns): of the pictures as they are, and where
+that is something else, of pictures whose axes are swapped.
+"""
 
 
 def measured(
@@ -60,35 +62,35 @@ def _of_large(
 def _of_small(
     planes: Sequence[Plane], algorithms: Sequence[str], bits: int, *, swapped: bool
 ) -> tuple[NDArray[np.uint8], Mapping[str, Values]]:
-    wanted = {name: targets(name, bits, swapped=swapped) for name in algorithms}
-    small = iter(shrink(planes, [thumbnail.TARGET, *(one for of in wanted.values() for one in of)]))
-    grey_levels = grey(next(small))
-    return grey_levels, {name: of_planes(name, bits, [next(small) for _ in of]) for name, of in wanted.items()}
+    """Pillow's own arithmetic, but for whash, whose picture nobody rounds."""
+    wanted = {name: targets(name, bits, swapped=swapped) for name in algorithms if name != "whash"}
+    small = iter(resized(planes, [thumbnail.TARGET, *(one for of in wanted.values() for one in of)]))
+    thumbnails_of_small = next(small)
+    values: dict[str, Values] = {name: [next(small) for _ in of] for name, of in wanted.items()}
+    if "phash" in values:
+        values["phash"] = [frequencies(levels, math.isqrt(bits)) for levels in values["phash"]]
+    if "whash" in algorithms:
+        values["whash"] = list(shrink(planes, targets("whash", bits, swapped=False)))
+    return thumbnails_of_small, values
 
 
 def targets(algorithm: str, bits: int, *, swapped: bool) -> list[Target]:
-    """The small pictures that an algorithm needs; `swapped` adds what turned codes need."""
+    """The small pictures that an algorithm needs; `swapped` adds the one for codes of transposed pictures."""
     side = math.isqrt(bits)
-    if algorithm == "phash":
-        return [Target(FREQUENCIES * side, FREQUENCIES * side, "lanczos")]
-    if algorithm == "ahash":
-        return [Target(side, side, "lanczos")]
     if algorithm == "whash":
         return [Target(side, side, "haar")]
-    return [Target(side, side + 1, "lanczos"), *([Target(side + 1, side, "lanczos")] if swapped else [])]
-
-
-def of_planes(algorithm: str, bits: int, small: Values) -> Values:
-    """The values of one algorithm from what `targets` asked for."""
-    return [frequencies(grey(small[0]), math.isqrt(bits))] if algorithm == "phash" else small
+    rows, columns = {"phash": (FREQUENCIES * side,) * 2, "ahash": (side, side), "dhash": (side, side + 1)}[algorithm]
+    upright, turned_over = Target(rows, columns, "lanczos"), Target(columns, rows, "lanczos", rows_first=True)
+    return [upright, turned_over] if swapped else [upright]
 
 
 def _of_cells(algorithm: str, bits: int, of: Cells, *, swapped: bool) -> Values:
     """The values of large pictures; phash skips the picture between, and its rounding."""
     if algorithm == "phash":
         to_frequencies = _frequencies_of_cells(of.shape[-1], math.isqrt(bits))
-        return [to_frequencies @ of @ to_frequencies.T]
-    return [shrunk(of, target) for target in targets(algorithm, bits, swapped=swapped)]
+        return [to_frequencies @ of @ to_frequencies.T] * (1 + swapped)
+    small = [shrunk(of, target) for target in targets(algorithm, bits, swapped=swapped)]
+    return list(small) if algorithm == "whash" else [grey(raw) for raw in small]
 
 
 def oriented(algorithm: str, bits: int, values: Values, transforms: Sequence[str]) -> list[NDArray[np.uint8]]:
@@ -96,16 +98,16 @@ def oriented(algorithm: str, bits: int, values: Values, transforms: Sequence[str
 
     They equal the codes of the turned lumas, bit for bit.
     """
+    of_turn = [values[-1] if TURNS[transform][0] else values[0] for transform in transforms]
     if algorithm == "phash":
-        return [_pack(_above_median(turned_frequencies(values[0], transform))) for transform in transforms]
+        low = [turned_frequencies(of, transform) for of, transform in zip(of_turn, transforms, strict=True)]
+        return [_pack(_above_median(of)) for of in low]
+    stood = [turned(of, transform) for of, transform in zip(of_turn, transforms, strict=True)]
     if algorithm == "whash":
-        return [_pack(_above_median(turned(values[0], transform))) for transform in transforms]
-    levels = [grey(raw).astype(np.int64) for raw in values]
+        return [_pack(_above_median(of)) for of in stood]
     if algorithm == "ahash":
-        above = levels[0] * bits > levels[0].sum(axis=(1, 2), keepdims=True)
-        return [_pack(turned(above, transform)) for transform in transforms]
-    stood = [turned(levels[TURNS[transform][0]], transform) for transform in transforms]
-    return [_pack(each[..., 1:] > each[..., :-1]) for each in stood]
+        return [_pack(of.astype(np.int64) * bits > of.sum(axis=(1, 2), keepdims=True, dtype=np.int64)) for of in stood]
+    return [_pack(of[..., 1:] > of[..., :-1]) for of in stood]
 
 
 def codes(images: Sequence[Image.Image], algorithm: str, bits: int) -> NDArray[np.uint8]:

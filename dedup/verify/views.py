@@ -40,12 +40,11 @@ def within_frames(
     found, cut = found[informed], cut[informed]
     planes = [resampling.whole(one) for one in cut]
     codes: dict[str, NDArray[np.uint64]] = {}
+    _, values = fast.measured(planes, [name for name in algorithms if name != "pdq"], bits, swapped=True)
     for name in algorithms if len(cut) else ():
-        targets = [pdq.TARGET] if name == "pdq" else fast.targets(name, bits, swapped=True)
-        own = list(resampling.shrink(planes, targets))
         if name == "pdq":
-            oriented = pdq.oriented(own[0], transforms)
+            oriented = pdq.oriented(resampling.shrink(planes, [pdq.TARGET])[0], transforms)
         else:
-            oriented = fast.oriented(name, bits, fast.of_planes(name, bits, own), transforms)
+            oriented = fast.oriented(name, bits, values[name], transforms)
         codes |= {code_column(name, turn): pack(one) for turn, one in zip(transforms, oriented, strict=True)}
     return Views(found, cut, codes)
