@@ -68,7 +68,7 @@ print(median(rates[1:]))
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--photos", type=Path, default=Path("../shared/data/caltech101/images"))
-    parser.add_argument("--n-large", type=int, default=4000)
+    parser.add_argument("--n-large", type=int, default=3000)
     parser.add_argument("--n-medium", type=int, default=10_000)
     parser.add_argument("--n-small", type=int, default=50_000)
     parser.add_argument("--workers", type=int, default=2)

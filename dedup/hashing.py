@@ -1,6 +1,7 @@
 """The hashes of a dataset: what is known already and what workers measure, put together in the order of the samples."""
 
 import logging
+import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -193,12 +194,13 @@ class _Pass:
     def tasks(self) -> Iterator[pa.RecordBatch]:
         """Tasks of the rows that must be read, of the right size."""
         for batch in tasks(self._source, ROWS_AT_ONCE):
-            stamps, sizes = _stamps(batch)
-            if self._kept.trust_time and self._kept.room is not None:
-                batch, stamps, sizes = self._without_known(self._kept.room, batch, stamps, sizes)
-            for row, of in zip(batch["row"].to_pylist(), stamps, strict=True):
-                if of:
-                    self._stamps[row] = of
+            if self._kept.room is None:
+                sizes = _sizes(batch)
+            else:
+                stamps, sizes = _stamps(batch)
+                if self._kept.trust_time:
+                    batch, stamps, sizes = self._without_known(self._kept.room, batch, stamps, sizes)
+                self._stamps |= {row: of for row, of in zip(batch["row"].to_pylist(), stamps, strict=True) if of}
             if are_references(batch) and place(batch):
                 yield from _slices(batch, max(ROWS_AT_ONCE, self._n // self._n_tasks))
             else:
@@ -216,6 +218,23 @@ class _Pass:
         self._put(rows.add_column(0, "sample", batch["row"].take(pa.array(here))))
         rest = np.delete(np.arange(len(batch)), here)
         return batch.take(pa.array(rest)), [stamps[k] for k in rest.tolist()], sizes[rest]
+
+
+def _sizes(batch: pa.RecordBatch) -> NDArray[np.int64]:
+    """The bytes of each row's file, 0 where there is none."""
+    if are_references(batch):
+        sizes: NDArray[np.int64] = batch["size"].to_numpy()
+        return sizes
+    lengths = pc.binary_length(batch["data"]).fill_null(-1).to_pylist()
+    paths = batch["path"].to_pylist()
+    return np.array([_size(path) if n < 0 else n for path, n in zip(paths, lengths, strict=True)], np.int64)
+
+
+def _size(path: bytes | None) -> int:
+    try:
+        return 0 if path is None else os.stat(path).st_size  # noqa: PTH116  # the name is bytes
+    except (OSError, ValueError):
+        return 0
 
 
 def _stamps(batch: pa.RecordBatch) -> tuple[list[bytes], NDArray[np.int64]]:

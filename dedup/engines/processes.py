@@ -28,6 +28,8 @@ from dedup.errors import InternalError
 
 _IN_FLIGHT_PER_WORKER = 2  # one at work, one waiting: bounds what is in memory
 _STOPPED = "the run was stopped"
+_ONE_THREAD: Final = {f"{library}_NUM_THREADS": "1" for library in ("OPENBLAS", "MKL", "OMP")}
+"""There is a worker for each core; threads of their own would only be in each other's way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +146,7 @@ class _Worker:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,  # codecs print what a status says; tracebacks come over the pipe
-                env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
+                env=_ONE_THREAD | os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
                 start_new_session=True,  # Ctrl-C reaches the parent alone, which then stops its workers
             )
             wire.send(self._process.stdin, json.dumps(self._setup).encode())
