@@ -13,7 +13,7 @@ from dedup import calibration, folder, pipeline
 from dedup.config import ALGORITHMS, BITS, PDQ_BITS, Config, HashConfig, build, keys, load
 from dedup.errors import ConfigError, SourceError
 from dedup.formats import read_bytes
-from dedup.hashers import MODES, picture_codes
+from dedup.hashers.families import MODES, picture_codes
 from dedup.hashers.measure import measure
 from dedup.hashers.setup import Setup
 from dedup.images import normalise

@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 from dedup.cache import Environment, Room, default_folder, file_stamp, prune, stamp
 from dedup.cache.stamps import STAMP_BYTES
 from dedup.config import CacheConfig
+from dedup.contents import are_references, place
 from dedup.engines import Engine
 from dedup.errors import RunError
 from dedup.formats import Source
-from dedup.formats.references import are_references, place, tasks
+from dedup.formats.references import tasks
 from dedup.gathering import Gathered
 from dedup.hashers.canaries import canary
 from dedup.hashers.setup import Setup
@@ -36,7 +37,7 @@ PARTS: Final = ".hashes.partial"
 ROWS_AT_ONCE: Final = 1024
 """Rows of a task at most; small pictures are so quick that fewer would cost more to send than to hash."""
 
-_BYTES_AT_ONCE: Final = 4_000_000  # of the files of a task: about a tenth of a second of work
+_BYTES_AT_ONCE: Final = 8_000_000  # of the files of a task: about a tenth of a second of work
 _TASKS_PER_WORKER: Final = 8  # where there are few samples, so that all workers have their share
 
 

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from dedup.config import ALGORITHMS, BITS
-from dedup.hashers import MODES
 from dedup.hashers.compat import FUNCTIONS
+from dedup.hashers.families import MODES
 from dedup.images import Picture, open_picture
 from tests import pictures
 

@@ -15,11 +15,11 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from dedup.config import DatasetConfig, normal_split
+from dedup.contents import PAYLOAD
 from dedup.errors import ConfigError, SourceError
 from dedup.formats.metadata import NAMES, Parts, read_metadata
 from dedup.formats.source import (
     NO_MOVES,
-    PAYLOAD,
     ROWS,
     Moves,
     Names,

@@ -14,7 +14,7 @@ import pyarrow as pa
 from dedup import tables
 from dedup.cache import known_rows
 from dedup.cache.segments import Rows
-from dedup.formats.references import Reader
+from dedup.contents import Reader
 from dedup.hashers.setup import Setup
 from dedup.images import Unreadable, file_digest
 
