@@ -6,6 +6,7 @@ A batch of PAYLOAD may hold the bytes of its samples; one of REFERENCES never do
 import mmap
 import os
 import stat
+from collections.abc import Iterator
 from typing import Any, Final
 
 import pyarrow as pa
@@ -48,24 +49,24 @@ class Reader:
         self._mapped: tuple[bytes, Any] | None = None
         self._group: tuple[bytes, int, pa.ChunkedArray] | None = None
 
-    def contents(self, batch: pa.RecordBatch) -> list[bytes | Unreadable]:
-        """The stored bytes of each sample of a task, or why there are none."""
+    def contents(self, batch: pa.RecordBatch) -> Iterator[bytes | Unreadable]:
+        """The stored bytes of each sample of a task, or why there are none; each is read when it is asked for."""
         if not are_references(batch):
-            return [read_bytes(*one) for one in zip(batch["path"].to_pylist(), batch["data"].to_pylist(), strict=True)]
+            yield from map(read_bytes, batch["path"].to_pylist(), batch["data"].to_pylist())
+            return
         read = self._of_parquet if place(batch) else self._of_range
         column = place(batch).decode()
-        found: list[bytes | Unreadable] = []
         for path, group, at, size in zip(*(batch[c].to_pylist() for c in ("path", "group", "at", "size")), strict=True):
             if path is None:
-                found.append(Unreadable("missing", "the row has neither bytes nor a path"))
+                yield Unreadable("missing", "the row has neither bytes nor a path")
                 continue
             try:
-                found.append(read(path, group, at, size, column))
+                found = read(path, group, at, size, column)
             except (OSError, ValueError, IndexError, pa.ArrowException) as error:
                 self._mapped = self._group = None
                 reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-                found.append(Unreadable("missing", reason[:1].lower() + reason[1:]))
-        return found
+                found = Unreadable("missing", reason[:1].lower() + reason[1:])
+            yield found
 
     def _of_range(self, path: bytes, _group: int, at: int, size: int, _column: str) -> bytes:
         if self._mapped is None or self._mapped[0] != path:

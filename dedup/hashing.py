@@ -37,7 +37,7 @@ PARTS: Final = ".hashes.partial"
 ROWS_AT_ONCE: Final = 1024
 """Rows of a task at most; small pictures are so quick that fewer would cost more to send than to hash."""
 
-_BYTES_AT_ONCE: Final = 8_000_000  # of the files of a task: about a tenth of a second of work
+_BYTES_AT_ONCE: Final = 32_000_000  # of the files of a task: some tenths of a second of work
 _TASKS_PER_WORKER: Final = 8  # where there are few samples, so that all workers have their share
 
 

@@ -34,7 +34,7 @@ def start(setup: Mapping[str, Any]) -> Callable[[pa.RecordBatch], pa.RecordBatch
     known = None if setup["known"] is None else known_rows(Path(setup["known"]), of.schema())
     # With nothing to look up, the digest is taken only once, where the picture is measured.
     known = known if known is not None and len(known) else None
-    return lambda batch: _rows(batch["row"], reader.contents(batch), of, known)
+    return lambda batch: _rows(batch, reader, of, known)
 
 
 def lost(setup: Mapping[str, Any], batch: pa.RecordBatch, reason: str) -> pa.RecordBatch:
@@ -52,20 +52,23 @@ def result_schema(setup: Setup) -> pa.Schema:
     return setup.schema().append(pa.field(FRESH, pa.bool_(), nullable=False))
 
 
-def _rows(rows: pa.Array, contents: list[bytes | Unreadable], setup: Setup, known: Rows | None) -> pa.RecordBatch:
-    """One row for each content, in any order: what is known of files with its digest, or what is measured on it."""
+def _rows(batch: pa.RecordBatch, reader: Reader, setup: Setup, known: Rows | None) -> pa.RecordBatch:
+    """One row for each sample, in any order: what is known of files with its digest, or what is measured on it."""
+    rows = batch["row"]
     if known is None:
-        return _measured(rows, contents, setup)
+        return _measured(rows, list(reader.contents(batch)), setup)
     width = tables.DIGEST_BYTES
-    digests = b"".join(bytes(width) if isinstance(c, Unreadable) else file_digest(c) for c in contents)
+    # Each file is digested where it was read and dropped, while the core still has it; what is new is read once more.
+    digests = b"".join(bytes(width) if isinstance(c, Unreadable) else file_digest(c) for c in reader.contents(batch))
     at, found = known.find(np.frombuffer(digests, np.uint8).reshape(-1, width))
     named = {"sample": rows.take(pa.array(at)), FRESH: pa.repeat(False, len(at))}  # noqa: FBT003
     schema = result_schema(setup)
     batches = found.add_column(0, "sample", named["sample"]).append_column(FRESH, named[FRESH])
     table = pa.table([batches[name] for name in schema.names], schema=schema)
-    rest = np.delete(np.arange(len(contents)), at)
+    rest = np.delete(np.arange(len(batch)), at)
     if len(rest):
-        measured = _measured(rows.take(pa.array(rest)), [contents[k] for k in rest.tolist()], setup)
+        new = batch.take(pa.array(rest))
+        measured = _measured(new["row"], list(reader.contents(new)), setup)
         table = pa.concat_tables([table, pa.Table.from_batches([measured])])
     return table.combine_chunks().to_batches()[0]
 
