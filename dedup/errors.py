@@ -55,7 +55,7 @@ class InternalError(DedupError):
 def because(error: BaseException) -> str:
     """What an error of another library says, as the end of a sentence: on one line, without a full stop.
 
-    >>> because(ValueError("No such\n  column.")), because(ValueError())
+    >>> because(ValueError("No such\\n  column.")), because(ValueError())
     ('No such column', 'ValueError')
     """
     return " ".join(str(error).split()).rstrip(".") or type(error).__name__

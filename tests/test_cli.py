@@ -284,7 +284,7 @@ class TestBadInput:
         (tmp_path / "rows.csv").write_text("picture,split\nx.png,train\n")
         result = dedup("audit", tmp_path / "rows.csv", "-o", tmp_path / "out")
 
-        assert result.exit_code == 1
+        assert result.exit_code == 2
         assert "'picture', 'split'" in said(result)
         assert "dataset.path_column" in said(result)
 
