@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from statistics import median
@@ -67,8 +68,8 @@ print(median(rates[1:]))
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--photos", type=Path, default=Path("../shared/data/caltech101/images"))
-    parser.add_argument("--n-large", type=int, default=1000)
-    parser.add_argument("--n-medium", type=int, default=2000)
+    parser.add_argument("--n-large", type=int, default=3000)
+    parser.add_argument("--n-medium", type=int, default=10_000)
     parser.add_argument("--n-small", type=int, default=50_000)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=3)
@@ -217,15 +218,20 @@ def medium_photos(originals: Sequence[Path], n: int, work: Path) -> Path:
     folder = work / f"medium-{n}"
     if not folder.exists():
         folder.mkdir()
-        for k, path in enumerate(originals[:n]):
-            image = Image.open(path).convert("RGB")
-            for quality in (95, 92, 90, 85, 80, 75, 70, 60, 50, 40):
-                buffer = BytesIO()
-                image.save(buffer, "JPEG", quality=quality)
-                if buffer.tell() < 16_500:
-                    break
-            (folder / f"{k:06d}.jpg").write_bytes(buffer.getvalue())
+        with ProcessPoolExecutor(2) as pool:
+            list(pool.map(partial(_medium, originals, folder), range(n), chunksize=50))
     return folder
+
+
+def _medium(originals: Sequence[Path], folder: Path, k: int) -> None:
+    image = Image.open(originals[k % len(originals)]).convert("RGB")
+    image.paste((k % 256, k // 256 % 256, k // 65_536), (0, 0, 8, 8))
+    for quality in (95, 92, 90, 85, 80, 75, 70, 60, 50, 40):
+        buffer = BytesIO()
+        image.save(buffer, "JPEG", quality=quality)
+        if buffer.tell() < 16_500:
+            break
+    (folder / f"{k:06d}.jpg").write_bytes(buffer.getvalue())
 
 
 def one_form(both: Path, form: str) -> tuple[Path, list[bytes]]:

@@ -10,6 +10,7 @@ import argparse
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -29,17 +30,34 @@ from dedup.formats import open_source
 from dedup.formats.references import tasks
 
 AUDIT = """
-import json, sys
-import dedup
-settings = json.loads(sys.argv[1])
-run = dedup.run(settings)
-vm = [line.split() for line in open("/proc/self/status") if line.startswith(("VmHWM", "RssAnon"))]
-print(json.dumps({
-    "stages": {stage["stage"]: stage["seconds"] for stage in run.info["stages"]},
-    "status": {str(k): v for k, v in run.summary["samples"].items()},
-    "tables": sum(table.nbytes for table in run.tables.values()),
-    **{line[0].rstrip(":"): int(line[1]) * 1024 for line in vm},
-}))
+import json, sys, time
+from dedup import pipeline
+from dedup.config import build
+
+class Hashed(Exception):
+    pass
+
+class Watch:
+    seconds, peaks = {}, {}
+    def begin(self, stage):
+        if sys.argv[2] == "hashes" in self.seconds:
+            raise Hashed
+        self.stage, self.start = stage, time.perf_counter()
+    def advance(self, share):
+        pass
+    def end(self):
+        self.seconds[self.stage] = round(time.perf_counter() - self.start, 3)
+        (peak,) = [line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")]
+        self.peaks[self.stage] = int(peak) * 1024
+
+found = {"stages": Watch.seconds, "peaks": Watch.peaks}
+try:
+    run = pipeline.run(build(json.loads(sys.argv[1])), observer=Watch())
+    found["samples"] = len(run.manifest)
+    found["tables"] = {name: table.nbytes for name, table in run.tables.items()}
+except Hashed:
+    pass
+print(json.dumps(found))
 """
 
 
@@ -56,7 +74,9 @@ def main() -> None:
         sys.exit(f"no photos in {options.photos}: name a folder of JPEGs with --photos")
     options.work.mkdir(parents=True, exist_ok=True)
     if options.n_photos:
-        second_runs(large_photos(originals, options.n_photos, options.work), options)
+        photos = large_photos(originals, options.n_photos, options.work)
+        second_runs(photos, options)
+        interrupts(photos, options)
     if options.n_small:
         small = small_pictures(originals, options.n_small, options.work)
         transport(small, options.workers)
@@ -70,7 +90,7 @@ def second_runs(photos: Path, options: argparse.Namespace) -> None:
     for name, trust in (("first", "size_and_time"), ("size and time", "size_and_time"), ("content", "content")):
         for again in range(1 if name == "first" else 3):
             settings = settings_of(photos, options, {"folder": cache, "trust": trust})
-            taken = audited(settings)["stages"]["hashes"]
+            taken = audited(settings, "hashes")["stages"]["hashes"]
             seconds[name] = sorted([*seconds.get(name, []), taken])
             print(f"{name}, {again + 1}: {taken:.2f} s", flush=True)
     first = seconds["first"][0]
@@ -92,14 +112,34 @@ def transport(small: Path, workers: int) -> None:
 
 
 def memory(small: Path, options: argparse.Namespace) -> None:
-    found = audited(settings_of(small, options, {"folder": None}))
-    n = found["status"]["total"]
-    print(f"{n:,} small pictures: hashes {found['stages']['hashes']:.1f} s, ", end="")
-    print(f"{n / found['stages']['hashes']:,.0f} a second; all stages {found['stages']}")
-    beyond = found["VmHWM"] - found["tables"]
-    print(
-        f"parent: peak {found['VmHWM'] / 1e9:.2f} GB, tables {found['tables'] / 1e9:.2f} GB, {beyond / 1e9:.2f} beyond"
-    )
+    found = audited(settings_of(small, options, {"folder": None}), "to the end")
+    n, seconds, tables = found["samples"], found["stages"], found["tables"]
+    print(f"{n:,} small pictures: hashes {seconds['hashes']:.1f} s, {n / seconds['hashes']:,.0f} a second; {seconds}")
+    print("tables, GB: " + ", ".join(f"{name} {size / 1e9:.2f}" for name, size in tables.items()))
+    so_far = 0
+    for stage, peak in found["peaks"].items():
+        so_far += tables.get(stage, 0)
+        print(f"parent after {stage}: peak {peak / 1e9:.2f} GB, {(peak - so_far) / 1e9:.2f} beyond the tables so far")
+
+
+def interrupts(photos: Path, options: argparse.Namespace) -> None:
+    """Ctrl-C at several moments of the stage of hashes."""
+    for moment in (1.0, 2.0, 3.0, 5.0, 8.0):
+        run = options.work / "run"
+        subprocess.run(["rm", "-rf", run], check=True)
+        command = [sys.executable, "-m", "dedup", "audit", str(photos), "-o", str(run), "--set", "cache.folder=null"]
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        while not (run / "manifest.parquet").exists():
+            time.sleep(0.01)
+        time.sleep(moment)
+        pressed = time.perf_counter()
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate()
+        seconds = time.perf_counter() - pressed
+        said = " ".join(errors.split("Interrupted")[-1].split())
+        print(
+            f"Ctrl-C {moment:g} s into the hashes: gone after {seconds:.2f} s, {process.returncode}: Interrupted{said}"
+        )
 
 
 def settings_of(path: Path, options: argparse.Namespace, cache: dict[str, Any]) -> dict[str, Any]:
@@ -107,14 +147,15 @@ def settings_of(path: Path, options: argparse.Namespace, cache: dict[str, Any]) 
         "dataset": {"path": str(path)},
         "output": {"dir": str(options.work / "run"), "splits": "none", "report": False},
         "engine": {"workers": options.workers},
-        "search": {"max_distance": 2},
+        "search": {"max_distance": 0},
+        "verify": {"method": "none"},
         "cache": cache,
     }
 
 
-def audited(settings: dict[str, Any]) -> dict[str, Any]:
+def audited(settings: dict[str, Any], until: str) -> dict[str, Any]:
     subprocess.run(["rm", "-rf", settings["output"]["dir"]], check=True)
-    command = [sys.executable, "-c", AUDIT, json.dumps(settings)]
+    command = [sys.executable, "-c", AUDIT, json.dumps(settings), until]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         sys.exit(done.stderr)

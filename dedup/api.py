@@ -13,8 +13,8 @@ from dedup import calibration, folder, pipeline
 from dedup.config import ALGORITHMS, BITS, PDQ_BITS, Config, HashConfig, build, keys, load
 from dedup.errors import ConfigError, SourceError
 from dedup.formats import read_bytes
+from dedup.hashers.families import MODES, picture_codes
 from dedup.hashers.measure import measure
-from dedup.hashers.modes import MODES, picture_codes
 from dedup.hashers.setup import Setup
 from dedup.images import normalise
 from dedup.result import Run

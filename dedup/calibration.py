@@ -19,7 +19,7 @@ from PIL import Image
 from dedup import folder, tables
 from dedup.config import AUTO_MIN_THUMBNAIL_SIMILARITY, Resolved
 from dedup.errors import RunError
-from dedup.hashers.modes import picture_codes
+from dedup.hashers.families import picture_codes
 from dedup.report.plot import plot
 from dedup.result import Run, search_threads
 from dedup.search import join_hashes, join_orientations, pack

@@ -25,11 +25,10 @@ from dedup.errors import SourceError
 from dedup.formats import read_bytes
 from dedup.hashers.measure import measure
 from dedup.hashers.setup import Setup
-from dedup.hashers.thumbnail import MIN_INFORMATION
 from dedup.images import Picture, Unreadable, open_picture
 from dedup.second_look import look
 from dedup.stages.candidates import candidates
-from dedup.tables import THUMBNAIL_SIDE, TRANSFORMS, UNFRAMED, code_column
+from dedup.tables import MIN_INFORMATION, THUMBNAIL_SIDE, TRANSFORMS, UNFRAMED, code_column
 from dedup.verify import similarities
 from dedup.verify.closer import close_view, colours_differ
 

@@ -1,6 +1,7 @@
 """The hashes of a dataset: what is known already and what workers measure, put together in the order of the samples."""
 
 import logging
+import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -16,14 +17,15 @@ from numpy.typing import NDArray
 from dedup.cache import Environment, Room, default_folder, file_stamp, prune, stamp
 from dedup.cache.stamps import STAMP_BYTES
 from dedup.config import CacheConfig
+from dedup.contents import are_references, place
 from dedup.engines import Engine
 from dedup.errors import RunError, SourceError
 from dedup.formats import Source
-from dedup.formats.references import are_references, place, tasks
+from dedup.formats.references import tasks
 from dedup.gathering import Gathered
 from dedup.hashers.setup import Setup
-from dedup.hashers.thumbnail import MANY_WITHOUT_INFORMATION, MIN_INFORMATION
 from dedup.stages.hashes import FRESH, WORK, work
+from dedup.tables import MANY_WITHOUT_INFORMATION, MIN_INFORMATION
 from dedup.versions import VERSIONS
 
 logger = logging.getLogger(__name__)
@@ -34,7 +36,7 @@ PARTS: Final = ".hashes.partial"
 ROWS_AT_ONCE: Final = 1024
 """Rows of a task at most; small pictures are so quick that fewer would cost more to send than to hash."""
 
-_BYTES_AT_ONCE: Final = 4_000_000  # of the files of a task: about a tenth of a second of work
+_BYTES_AT_ONCE: Final = 32_000_000  # of the files of a task: some tenths of a second of work
 _TASKS_PER_WORKER: Final = 8  # where there are few samples, so that all workers have their share
 
 
@@ -166,7 +168,7 @@ class _Pass:
         self._advance = advance
         self._n = len(row_of_sample)
         self._n_done = 0
-        self._rows_at_once = max(1, min(ROWS_AT_ONCE, self._n // (_TASKS_PER_WORKER * getattr(engine, "workers", 1))))
+        self._n_tasks = _TASKS_PER_WORKER * getattr(engine, "workers", 1)  # at least
         self._stamps: dict[int, bytes] = {}  # by row, of what is at work
         self._keeping = True
 
@@ -205,14 +207,17 @@ class _Pass:
     def tasks(self) -> Iterator[pa.RecordBatch]:
         """Tasks of the rows that must be read, of the right size."""
         for batch in tasks(self._source, ROWS_AT_ONCE):
-            stamps, sizes = _stamps(batch)
-            if self._kept.trust_time and self._kept.room is not None:
-                batch, stamps, sizes = self._without_known(self._kept.room, batch, stamps, sizes)
-            for row, of in zip(batch["row"].to_pylist(), stamps, strict=True):
-                if of:
-                    self._stamps[row] = of
-            whole = are_references(batch) and place(batch)  # one row group is read once
-            yield from [batch] if whole and len(batch) else _cut(batch, sizes, self._rows_at_once)
+            if self._kept.room is None:
+                sizes = _sizes(batch)
+            else:
+                stamps, sizes = _stamps(batch)
+                if self._kept.trust_time:
+                    batch, stamps, sizes = self._without_known(self._kept.room, batch, stamps, sizes)
+                self._stamps |= {row: of for row, of in zip(batch["row"].to_pylist(), stamps, strict=True) if of}
+            if are_references(batch) and place(batch):
+                yield from _slices(batch, max(ROWS_AT_ONCE, self._n // self._n_tasks))
+            else:
+                yield from _cut(batch, sizes, min(ROWS_AT_ONCE, max(1, self._n // self._n_tasks)))
 
     def _without_known(
         self, room: Room, batch: pa.RecordBatch, stamps: list[bytes], sizes: NDArray[np.int64]
@@ -226,6 +231,23 @@ class _Pass:
         self._put(rows.add_column(0, "sample", batch["row"].take(pa.array(here))))
         rest = np.delete(np.arange(len(batch)), here)
         return batch.take(pa.array(rest)), [stamps[k] for k in rest.tolist()], sizes[rest]
+
+
+def _sizes(batch: pa.RecordBatch) -> NDArray[np.int64]:
+    """The bytes of each row's file, 0 where there is none."""
+    if are_references(batch):
+        sizes: NDArray[np.int64] = batch["size"].to_numpy()
+        return sizes
+    lengths = pc.binary_length(batch["data"]).fill_null(-1).to_pylist()
+    paths = batch["path"].to_pylist()
+    return np.array([_size(path) if n < 0 else n for path, n in zip(paths, lengths, strict=True)], np.int64)
+
+
+def _size(path: bytes | None) -> int:
+    try:
+        return 0 if path is None else os.stat(path).st_size  # noqa: PTH116  # the name is bytes
+    except (OSError, ValueError):
+        return 0
 
 
 def _stamps(batch: pa.RecordBatch) -> tuple[list[bytes], NDArray[np.int64]]:
@@ -250,6 +272,12 @@ def _stamps_inside(batch: pa.RecordBatch) -> list[bytes]:
         text = files[path]
         found.append(stamp(text, b"%s %d %d %d" % (inside, group, at, size)) if text else b"")
     return found
+
+
+def _slices(batch: pa.RecordBatch, rows: int) -> Iterator[pa.RecordBatch]:
+    """Slices of a row group. A worker reads the group once; others read it again, which costs little beside hashing."""
+    for start in range(0, len(batch), rows):
+        yield batch.slice(start, rows)
 
 
 def _cut(batch: pa.RecordBatch, sizes: NDArray[np.int64], rows: int) -> Iterator[pa.RecordBatch]:

@@ -16,7 +16,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from importlib import import_module
 from io import BytesIO
 from typing import Final
@@ -300,6 +300,9 @@ def _scaled(image: Image.Image) -> tuple[Image.Image, bytes]:
 
 def pixel_digest(pixels: NDArray[np.generic]) -> bytes:
     """BLAKE3 of shape, type and values, so that 10 × 20 is not 20 × 10 and grey is not one channel of three."""
-    digest = blake3(f"{pixels.shape} {pixels.dtype.str}".encode())
-    digest.update(np.ascontiguousarray(pixels).tobytes())
-    return digest.digest()
+    return blake3(_kind(pixels.shape, pixels.dtype) + pixels.tobytes()).digest()
+
+
+@lru_cache(maxsize=1024)
+def _kind(shape: tuple[int, ...], dtype: np.dtype[np.generic]) -> bytes:
+    return f"{shape} {dtype.str}".encode()

@@ -15,6 +15,8 @@ from blake3 import blake3
 from numpy.typing import NDArray
 
 _SOI: Final = b"\xff\xd8"
+_BARE: Final = _SOI + b"\xff\xe0\0\x10JFIF\0\1\1\0\0\1\0\1\0\0"
+"""The first bytes of a JPEG without metadata, as libjpeg writes it: JFIF 1.01, square pixels."""
 _SOS, _DQT, _DNL = 0xDA, 0xDB, 0xDC
 _PLAIN_FRAMES: Final = frozenset({0xC0, 0xC1, 0xC2})
 _TABLES: Final = frozenset({_DQT, 0xC4, 0xDD})  # with DHT and DRI
@@ -61,13 +63,21 @@ def luma(data: bytes, min_side: int) -> NDArray[np.uint8] | None:
     return levels
 
 
-def stream_digest(data: bytes, found: Header, turn: str) -> bytes:
-    """BLAKE3 of the turn and of every byte that decides the pixels: equal where only metadata differ."""
-    digest = blake3(f"jpeg {turn} ".encode())
-    view = memoryview(data)
-    for start, stop in found.pieces:
-        digest.update(view[start:stop])
-    return digest.digest()
+def stream_digest(data: bytes, found: Header, turn: str, own: bytes) -> bytes:
+    """BLAKE3 of the turn and of the file without its metadata: equal where only they differ.
+
+    `own` is the BLAKE3 of the file as it is. A file whose only metadata is the header that libjpeg writes is not read a
+    second time: what the others are without theirs is defined to have that one.
+    """
+    start = len(_BARE)
+    if found.pieces == ((start, len(data)),) and data[:start] == _BARE:
+        bare = own
+    else:
+        digest, view = blake3(_BARE), memoryview(data)
+        for start, stop in found.pieces:
+            digest.update(view[start:stop])
+        bare = digest.digest()
+    return blake3(b"jpeg %s %s" % (turn.encode(), bare)).digest()
 
 
 def _segments(data: bytes) -> Header | None:

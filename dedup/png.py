@@ -77,47 +77,72 @@ def _decoded(width: int, height: int, channels: int, compressed: bytes) -> Pixel
     filtered = np.frombuffer(rows, np.uint8).reshape(height, stride)
     plain = np.empty((height, stride - 1), np.uint8)
     luma = np.empty((height, width), np.uint8)
-    colours = _unfilter(filtered, channels, plain, luma)
+    colours = _unfilter(filtered, plain, luma)
     if colours < 0:
         return None
     return Pixels(plain.reshape(height, width, channels) if colours else luma, luma)
 
 
 @compiled
-def _unfilter(filtered: Any, channels: Any, plain: Any, luma: Any) -> Any:
+def _paeth(left: Any, up: Any, corner: Any) -> Any:
+    """Without branches: which of the three it is cannot be foreseen."""
+    to_left, to_up = abs(up - corner), abs(left - corner)
+    nearer = left if to_left <= to_up else up
+    return nearer if min(to_left, to_up) <= abs(left + up - corner - corner) else corner
+
+
+@compiled
+def _unfilter(filtered: Any, plain: Any, luma: Any) -> Any:
     """Whether there are colours, 0 or 1, or -1 where a row has an unknown filter (PNG specification, section 9)."""
-    height, stride = plain.shape
+    height, width, stride = np.uint64(luma.shape[0]), np.uint64(luma.shape[1]), np.uint64(plain.shape[1])
+    one, two, three = np.uint64(1), np.uint64(2), np.uint64(3)
+    above = np.zeros(stride, np.uint8)
     for y in range(height):
-        kind = filtered[y, 0]
+        kind, row, out = filtered[y, 0], filtered[y, 1:], plain[y]
         if kind > 4:
             return -1
-        for x in range(stride):
-            value = np.int32(filtered[y, x + 1])
-            left = np.int32(plain[y, x - channels]) if x >= channels else np.int32(0)
-            up = np.int32(plain[y - 1, x]) if y > 0 else np.int32(0)
-            if kind == 1:
-                value += left
-            elif kind == 2:
-                value += up
-            elif kind == 3:
-                value += (left + up) >> 1
-            elif kind == 4:
-                corner = np.int32(plain[y - 1, x - channels]) if x >= channels and y > 0 else np.int32(0)
-                to_left, to_up, to_corner = abs(up - corner), abs(left - corner), abs(left + up - 2 * corner)
-                if to_left <= to_up and to_left <= to_corner:
-                    value += left
-                elif to_up <= to_corner:
-                    value += up
+        if kind == 0:
+            out[:] = row
+        elif kind == 2:
+            for x in range(stride):
+                out[x] = row[x] + above[x]
+        elif stride == width:
+            left = corner = np.int32(0)
+            for x in range(stride):
+                up = np.int32(above[x])
+                guess = _paeth(left, up, corner) if kind == 4 else left if kind == 1 else (left + up) >> 1
+                left, corner = (np.int32(row[x]) + guess) & np.int32(255), up
+                out[x] = left
+        else:
+            left_r = left_g = left_b = corner_r = corner_g = corner_b = np.int32(0)
+            for x in range(width):  # the three colours side by side: each waits for the pixel before
+                at = three * x
+                up_r, up_g, up_b = np.int32(above[at]), np.int32(above[at + one]), np.int32(above[at + two])
+                if kind == 4:
+                    r = _paeth(left_r, up_r, corner_r)
+                    g = _paeth(left_g, up_g, corner_g)
+                    b = _paeth(left_b, up_b, corner_b)
+                elif kind == 1:
+                    r, g, b = left_r, left_g, left_b
                 else:
-                    value += corner
-            plain[y, x] = value & 255
-    if channels == 1:
+                    r, g, b = (left_r + up_r) >> 1, (left_g + up_g) >> 1, (left_b + up_b) >> 1
+                left_r = (np.int32(row[at]) + r) & np.int32(255)
+                left_g = (np.int32(row[at + one]) + g) & np.int32(255)
+                left_b = (np.int32(row[at + two]) + b) & np.int32(255)
+                out[at], out[at + one], out[at + two] = left_r, left_g, left_b
+                corner_r, corner_g, corner_b = up_r, up_g, up_b
+        above = out
+    if stride == width:
         luma[:] = plain
         return 0
     colours = False
     for y in range(height):
-        for x in range(luma.shape[1]):
-            r, g, b = np.uint32(plain[y, 3 * x]), np.uint32(plain[y, 3 * x + 1]), np.uint32(plain[y, 3 * x + 2])
-            luma[y, x] = (r * 19595 + g * 38470 + b * 7471 + 0x8000) >> 16  # ITU-R 601-2 in 16 bits, as in Pillow
-            colours |= r != g or g != b
+        for x in range(width):
+            at = three * x
+            r, g, b = np.uint32(plain[y, at]), np.uint32(plain[y, at + one]), np.uint32(plain[y, at + two])
+            # ITU-R 601-2 in 16 bits, as in Pillow
+            luma[y, x] = (r * np.uint32(19595) + g * np.uint32(38470) + b * np.uint32(7471) + np.uint32(0x8000)) >> (
+                np.uint32(16)
+            )
+            colours |= (r != g) | (g != b)
     return 1 if colours else 0

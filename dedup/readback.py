@@ -9,8 +9,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from dedup.contents import Reader
 from dedup.formats import Source
-from dedup.formats.references import Reader, tasks
+from dedup.formats.references import tasks
 from dedup.hashers.setup import Setup
 from dedup.images import Unreadable, file_digest
 from dedup.stages import hashes as measuring

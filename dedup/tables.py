@@ -53,6 +53,13 @@ CANARY: Final = b"dedup.canary"
 
 THUMBNAIL_SIDE: Final = 32  # pixels
 DIGEST_BYTES: Final = 32  # BLAKE3
+
+MIN_INFORMATION: Final = 1.0
+"""Grey levels. Below it a code is decided by noise, so the picture skips the near-duplicate join."""
+
+MANY_WITHOUT_INFORMATION: Final = 0.05
+"""Share of the readable samples above which a run warns that so many skip the join."""
+
 ROWS_PER_GROUP: Final = 65_536  # of a stored table: in memory while it is written, and read without the others
 _READERS: Final = 2  # row groups that are read at a time
 _ROWS_AT_ONCE: Final = 4096  # of a row group of which some values are picked

@@ -11,7 +11,7 @@ from PIL import Image
 
 from dedup.config import ALGORITHMS, BITS
 from dedup.hashers.compat import FUNCTIONS
-from dedup.hashers.modes import MODES
+from dedup.hashers.families import MODES
 from dedup.images import Picture, open_picture
 from tests import pictures
 

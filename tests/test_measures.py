@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from dedup.hashers.compression import compression
-from dedup.hashers.thumbnail import MIN_INFORMATION, information, thumbnail
+from dedup.hashers.thumbnail import information, thumbnail
 from dedup.images import Picture, open_picture
+from dedup.tables import MIN_INFORMATION
 from dedup.verify import similarities
 from dedup.verify.agreement import agreement
 from tests import pictures

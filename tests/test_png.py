@@ -40,7 +40,7 @@ def same_as_pillow(data: bytes) -> None:
         expected, got.values if got.values.ndim == expected.ndim else got.values[..., None].repeat(3, 2)
     )
     assert np.array_equal(np.asarray(picture.image.convert("L")), got.luma)
-    luma = open_luma(data, Setup(("dhash",), 64, "fast", "#ffffff", MOST))
+    luma = open_luma(data, Setup(("dhash",), 64, "fast", "#ffffff", MOST), bytes(32))
     assert picture.pixel_digest == luma.pixel_digest  # type: ignore[union-attr]
 
 

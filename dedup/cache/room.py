@@ -29,7 +29,7 @@ STAMPS: Final = "stamps"
 _SECONDS: Final = 2.0  # of work that a kill may cost
 _BYTES: Final = 16_000_000
 _MERGED: Final = {ROWS: 256_000_000, STAMPS: 32_000_000}  # bytes of a segment that was merged, about
-_SMALL: Final = 8  # segments that are worth merging
+_SMALL: Final = 4  # segments that are worth merging: each is looked through by every task
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dedup.config import DatasetConfig, NamedSource
+from dedup.contents import PAYLOAD, read_bytes
 from dedup.errors import ConfigError, SourceError, because
 from dedup.formats.coco import Coco, annotation_files
 from dedup.formats.columns import groups_of, values_of
@@ -18,7 +19,7 @@ from dedup.formats.manifest import Manifest
 from dedup.formats.places import is_url, local, protocol
 from dedup.formats.records import SUFFIXES
 from dedup.formats.several import Part, Several
-from dedup.formats.source import NO_MOVES, PAYLOAD, ROWS, Moves, Source, read_bytes
+from dedup.formats.source import NO_MOVES, ROWS, Moves, Source
 from dedup.formats.webdataset import WebDataset
 from dedup.formats.yolo import Yolo, is_yolo
 from dedup.images import FILE_SUFFIXES

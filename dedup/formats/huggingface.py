@@ -19,13 +19,13 @@ from datasets import Dataset, DatasetDict, Features, Image
 from numpy.typing import NDArray
 
 from dedup.config import DatasetConfig, normal_split
+from dedup.contents import PAYLOAD, read_bytes, stored_bytes
 from dedup.errors import ConfigError, SourceError
 from dedup.folder import inside
 from dedup.formats.features import image_column, label, label_column, texts
 from dedup.formats.further import Further, Row, of_schema
-from dedup.formats.references import stored_bytes
 from dedup.formats.shards import Shards, check_split_name
-from dedup.formats.source import NO_MOVES, PAYLOAD, ROWS, Moves, check_split_names, no_column, read_bytes
+from dedup.formats.source import NO_MOVES, ROWS, Moves, check_split_names, no_column
 from dedup.formats.stored import Split
 from dedup.images import Unreadable
 

@@ -15,6 +15,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from dedup.config import DatasetConfig, normal_split
+from dedup.contents import PAYLOAD
 from dedup.errors import ConfigError, SourceError
 from dedup.formats import moving
 from dedup.formats.files import not_movable
@@ -22,7 +23,6 @@ from dedup.formats.further import NOTHING, Further, Row, as_json, united, writte
 from dedup.formats.metadata import NAMES, Parts, read_metadata
 from dedup.formats.source import (
     NO_MOVES,
-    PAYLOAD,
     ROWS,
     Moves,
     Names,
@@ -201,7 +201,7 @@ class ImageFolder:
         return self._encoded(self._files[int(row)])
 
     def _encoded(self, parts: Parts) -> bytes:
-        return os.fsencode(os.path.join(self.root, *parts))  # noqa: PTH118  # not always UTF-8
+        return os.fsencode(os.path.join(self.root, "") + os.sep.join(parts))  # noqa: PTH118  # not always UTF-8
 
     def _with_named(self, files: list[Parts]) -> list[Parts]:
         """The samples: scanned files and files that only metadata names, without the files of other image columns."""

@@ -13,9 +13,10 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from dedup.config import DatasetConfig, NamedSource
+from dedup.contents import PAYLOAD
 from dedup.errors import SourceError
 from dedup.formats.further import NOTHING, Further
-from dedup.formats.source import NO_MOVES, PAYLOAD, ROWS, Moves, Source, safe
+from dedup.formats.source import NO_MOVES, ROWS, Moves, Source, safe
 
 
 @dataclass(frozen=True, slots=True)

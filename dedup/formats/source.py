@@ -3,7 +3,6 @@
 import os
 import re
 import shutil
-import stat
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from dedup.config import DatasetConfig
+from dedup.contents import read_bytes
 from dedup.errors import ConfigError, SourceError
 from dedup.images import FILE_SUFFIXES, Unreadable
 
@@ -25,10 +25,6 @@ if TYPE_CHECKING:
 
 ROWS: Final = pa.schema([("id", pa.string()), ("split", pa.string()), ("label", pa.string()), ("uri", pa.string())])
 """What is known of the samples before any byte is read, in the order of the source. Splits are normalised."""
-
-PAYLOAD: Final = pa.schema([("row", pa.int64()), ("path", pa.binary()), ("data", pa.large_binary())])
-"""Where a row's bytes are: `data` itself, or the file `path` (its name as bytes: it need not be UTF-8)."""
-
 
 Moves = Mapping[int, str]
 """Rows that are written in another split than their own, with the normalised name of that split."""
@@ -194,25 +190,6 @@ def put(sample: Sample, target: Path, files: str) -> bool:
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_bytes(sample.data)
     return True
-
-
-def read_bytes(path: bytes | None, data: bytes | None) -> bytes | Unreadable:
-    """The stored bytes of one sample, or why there are none."""
-    if data is not None:
-        return data
-    if path is None:
-        return Unreadable("missing", "the row has neither bytes nor a path")
-    try:
-        mode = os.stat(path).st_mode  # noqa: PTH116  # before it is opened: a named pipe would wait for a writer
-        if stat.S_ISDIR(mode):
-            return Unreadable("missing", "it is a directory, not a file")
-        if not stat.S_ISREG(mode):
-            return Unreadable("missing", "it is not a regular file")
-        with open(path, "rb") as file:  # noqa: PTH123  # the name is bytes
-            return file.read()
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        return Unreadable("missing", reason[:1].lower() + reason[1:])
 
 
 def as_text(value: Any) -> str | None:

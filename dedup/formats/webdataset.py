@@ -15,12 +15,12 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from dedup.config import DatasetConfig, normal_split
+from dedup.contents import PAYLOAD
 from dedup.errors import ConfigError, SourceError, because
 from dedup.formats.further import Further, Row, as_json, inferred, written_names
 from dedup.formats.references import of_ranges
 from dedup.formats.source import (
     NO_MOVES,
-    PAYLOAD,
     ROWS,
     Moves,
     Sample,

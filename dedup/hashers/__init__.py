@@ -1,1 +1,1 @@
-"""Hashers: one file per family, behind one contract, which `modes` states."""
+"""Hashers: one file per family; `families` names them. A worker that finds everything known imports none of them."""

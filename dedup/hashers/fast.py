@@ -5,57 +5,115 @@ value is a whole number, so a code is the same on any machine and in any batch.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from dedup.hashers.luma import luma_of
-from dedup.hashers.resampling import Target, grey, shrink
+from dedup.hashers import thumbnail
+from dedup.hashers.cells import Cells, cells, shrunk, side_of, thumbnails
+from dedup.hashers.luma import luma_of, min_side
+from dedup.hashers.resampling import Plane, Target, grey, matrix, resized, shrink
 from dedup.hashers.turns import TURNS, turned
 
 FREQUENCIES: Final = 4  # ImageHash's highfreq_factor: phash looks at a picture of four times the code's side
 
 
+Values = list[NDArray[Any]]
+"""What the bits of one algorithm are decided on, of shape (n, rows, columns): of the pictures as they are, and where
+that is something else, of pictures whose axes are swapped.
+"""
+
+
+def measured(
+    planes: Sequence[Plane], algorithms: Sequence[str], bits: int, *, swapped: bool
+) -> tuple[NDArray[np.uint8], Mapping[str, Values]]:
+    """The thumbnails of a batch of lumas, and the values of each algorithm; `swapped` adds what turned codes need."""
+    large = np.array([min(plane.levels.shape) >= min_side(bits) for plane in planes], bool)
+    if large.all() or not large.any():
+        return (_of_large if large.any() else _of_small)(planes, algorithms, bits, swapped=swapped)
+    parts = [
+        (_of_large if which else _of_small)(
+            [plane for plane, is_large in zip(planes, large, strict=True) if is_large == which],
+            algorithms,
+            bits,
+            swapped=swapped,
+        )
+        for which in (False, True)
+    ]
+    order = np.argsort(np.argsort(large, kind="stable"), kind="stable")
+    small, values = zip(*parts, strict=True)
+    return np.concatenate(small)[order], {
+        name: [np.concatenate(both)[order] for both in zip(*(of[name] for of in values), strict=True)]
+        for name in algorithms
+    }
+
+
+def _of_large(
+    planes: Sequence[Plane], algorithms: Sequence[str], bits: int, *, swapped: bool
+) -> tuple[NDArray[np.uint8], Mapping[str, Values]]:
+    of = cells(planes, side_of(bits))
+    return thumbnails(of), {name: _of_cells(name, bits, of, swapped=swapped) for name in algorithms}
+
+
+def _of_small(
+    planes: Sequence[Plane], algorithms: Sequence[str], bits: int, *, swapped: bool
+) -> tuple[NDArray[np.uint8], Mapping[str, Values]]:
+    """Pillow's own arithmetic, but for whash, whose picture nobody rounds."""
+    wanted = {name: targets(name, bits, swapped=swapped) for name in algorithms if name != "whash"}
+    small = iter(resized(planes, [thumbnail.TARGET, *(one for of in wanted.values() for one in of)]))
+    thumbnails_of_small = next(small)
+    values: dict[str, Values] = {name: [next(small) for _ in of] for name, of in wanted.items()}
+    if "phash" in values:
+        values["phash"] = [frequencies(levels, math.isqrt(bits)) for levels in values["phash"]]
+    if "whash" in algorithms:
+        values["whash"] = list(shrink(planes, targets("whash", bits, swapped=False)))
+    return thumbnails_of_small, values
+
+
 def targets(algorithm: str, bits: int, *, swapped: bool) -> list[Target]:
-    """The small pictures that an algorithm needs; `swapped` adds what turned codes need."""
+    """The small pictures that an algorithm needs; `swapped` adds the one for codes of transposed pictures."""
     side = math.isqrt(bits)
-    if algorithm == "phash":
-        return [Target(FREQUENCIES * side, FREQUENCIES * side, "lanczos")]
-    if algorithm == "ahash":
-        return [Target(side, side, "lanczos")]
     if algorithm == "whash":
         return [Target(side, side, "haar")]
-    return [Target(side, side + 1, "lanczos"), *([Target(side + 1, side, "lanczos")] if swapped else [])]
+    rows, columns = {"phash": (FREQUENCIES * side,) * 2, "ahash": (side, side), "dhash": (side, side + 1)}[algorithm]
+    upright, turned_over = Target(rows, columns, "lanczos"), Target(columns, rows, "lanczos", rows_first=True)
+    return [upright, turned_over] if swapped else [upright]
 
 
-def oriented(
-    algorithm: str, bits: int, small: Sequence[NDArray[np.float64]], transforms: Sequence[str]
-) -> list[NDArray[np.uint8]]:
-    """Packed codes, shape (n, bits // 8), in each of the orientations; `small` is what `targets` asked for.
+def _of_cells(algorithm: str, bits: int, of: Cells, *, swapped: bool) -> Values:
+    """The values of large pictures; phash skips the picture between, and its rounding."""
+    if algorithm == "phash":
+        to_frequencies = _frequencies_of_cells(of.shape[-1], math.isqrt(bits))
+        return [to_frequencies @ of @ to_frequencies.T] * (1 + swapped)
+    small = [shrunk(of, target) for target in targets(algorithm, bits, swapped=swapped)]
+    return list(small) if algorithm == "whash" else [grey(raw) for raw in small]
+
+
+def oriented(algorithm: str, bits: int, values: Values, transforms: Sequence[str]) -> list[NDArray[np.uint8]]:
+    """Packed codes, shape (n, bits // 8), in each of the orientations.
 
     They equal the codes of the turned lumas, bit for bit.
     """
+    of_turn = [values[-1] if TURNS[transform][0] else values[0] for transform in transforms]
     if algorithm == "phash":
-        low = frequencies(grey(small[0]), math.isqrt(bits))
-        return [_pack(_above_median(turned_frequencies(low, transform))) for transform in transforms]
+        low = [turned_frequencies(of, transform) for of, transform in zip(of_turn, transforms, strict=True)]
+        return [_pack(_above_median(of)) for of in low]
+    stood = [turned(of, transform) for of, transform in zip(of_turn, transforms, strict=True)]
     if algorithm == "whash":
-        return [_pack(_above_median(turned(small[0], transform))) for transform in transforms]
-    levels = [grey(raw).astype(np.int64) for raw in small]
+        return [_pack(_above_median(of)) for of in stood]
     if algorithm == "ahash":
-        above = levels[0] * bits > levels[0].sum(axis=(1, 2), keepdims=True)
-        return [_pack(turned(above, transform)) for transform in transforms]
-    stood = [turned(levels[TURNS[transform][0]], transform) for transform in transforms]
-    return [_pack(each[..., 1:] > each[..., :-1]) for each in stood]
+        return [_pack(of.astype(np.int64) * bits > of.sum(axis=(1, 2), keepdims=True, dtype=np.int64)) for of in stood]
+    return [_pack(of[..., 1:] > of[..., :-1]) for of in stood]
 
 
 def codes(images: Sequence[Image.Image], algorithm: str, bits: int) -> NDArray[np.uint8]:
     """Codes of normalised pictures, shape (n, bits // 8)."""
-    small = shrink([luma_of(image, bits) for image in images], targets(algorithm, bits, swapped=False))
-    return oriented(algorithm, bits, small, ("identity",))[0]
+    _, values = measured([luma_of(image, bits) for image in images], (algorithm,), bits, swapped=False)
+    return oriented(algorithm, bits, values[algorithm], ("identity",))[0]
 
 
 def frequencies(levels: NDArray[np.uint8] | NDArray[np.float64], n: int, first: int = 0) -> NDArray[np.float64]:
@@ -84,6 +142,14 @@ def _above_median(values: NDArray[np.generic]) -> NDArray[np.bool_]:
 def _pack(bits: NDArray[np.bool_]) -> NDArray[np.uint8]:
     n, rows, columns = bits.shape
     return np.packbits(bits.reshape(n, rows * columns), axis=1)
+
+
+@lru_cache
+def _frequencies_of_cells(side: int, n: int) -> NDArray[np.float64]:
+    """From cells to phash's picture to its lowest frequencies; whole numbers whose sums of products stay below 2⁵³."""
+    through = _basis(FREQUENCIES * n, n, 0, 8) @ matrix(side, FREQUENCIES * n, "lanczos")
+    half = np.rint(through[:, : side // 2] * (2**18 / np.abs(through).sum(axis=1).max()))
+    return np.concatenate([half, np.where(np.arange(n)[:, None] % 2, -1.0, 1.0) * half[:, ::-1]], axis=1)
 
 
 @lru_cache

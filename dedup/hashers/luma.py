@@ -36,13 +36,13 @@ class Luma:
     from_stream: bool  # the digest is that of a JPEG's coded picture, not of its pixels
 
 
-def open_luma(data: bytes, setup: Setup) -> Luma | Unreadable:
-    """The luma, or why there is none: a status is always Pillow's word, in either mode."""
+def open_luma(data: bytes, setup: Setup, own: bytes) -> Luma | Unreadable:
+    """The luma, or why there is none: a status is always Pillow's word, in either mode. `own` is the file's digest."""
     found = jpeg.header(data)
     if found is not None and found.width * found.height <= setup.max_pixels:
         levels = jpeg.luma(data, min_side(setup.bits))
         if levels is not None:
-            return _of_jpeg(data, found, levels, setup.bits)
+            return _of_jpeg(data, found, levels, setup.bits, own)
     small = png.pixels(data, setup.max_pixels)
     if small is not None:
         return _of_png(small)
@@ -74,7 +74,7 @@ def luma_of(image: Image.Image, bits: int) -> Plane:
     return Plane(np.asarray(small), luma.height / down, luma.width / across)
 
 
-def _of_jpeg(data: bytes, found: jpeg.Header, levels: NDArray[np.uint8], bits: int) -> Luma:
+def _of_jpeg(data: bytes, found: jpeg.Header, levels: NDArray[np.uint8], bits: int, own: bytes) -> Luma:
     orientation = orientation_of(data) if found.orientation is None else found.orientation
     width, height = found.width, found.height
     turn = _TURN_OF_EXIF.get(orientation or 1, "identity")
@@ -86,7 +86,7 @@ def _of_jpeg(data: bytes, found: jpeg.Header, levels: NDArray[np.uint8], bits: i
         height=height,
         format="JPEG",
         compression=None if found.luma_steps is None else of_steps(found.luma_steps),
-        pixel_digest=jpeg.stream_digest(data, found, turn),
+        pixel_digest=jpeg.stream_digest(data, found, turn, own),
         from_stream=True,
     )
 

@@ -10,15 +10,18 @@ from numpy.typing import NDArray
 from dedup.hashers import compat, fast, pdq, resampling, thumbnail
 from dedup.hashers.compression import compression
 from dedup.hashers.luma import Luma, luma_of, open_luma
-from dedup.hashers.resampling import Plane, Target
+from dedup.hashers.resampling import Plane
 from dedup.hashers.setup import Setup
 from dedup.hashers.turns import TURNS
 from dedup.images import Unreadable, file_digest, open_picture, turned
-from dedup.tables import THUMBNAIL_SIDE
+from dedup.tables import MIN_INFORMATION
 
 Row = dict[str, Any]  # by column; what is not there is null
 
-_THUMBNAIL: Final = Target(THUMBNAIL_SIDE, THUMBNAIL_SIDE, "bilinear")
+_SAID: Final = ("status", "detail", "width", "height", "format", "file_digest", "pixel_digest", "compression")
+"""Columns that are known before the luma is measured."""
+
+_LEVELS_AT_ONCE: Final = 1_400_000  # of lumas that are in memory together: some thirty photos
 
 
 def measure(contents: Sequence[bytes | Unreadable], setup: Setup) -> dict[str, pa.Array]:
@@ -26,8 +29,10 @@ def measure(contents: Sequence[bytes | Unreadable], setup: Setup) -> dict[str, p
 
     A row depends on its own bytes only, never on the others of the batch.
     """
-    rows = _fast(contents, setup) if setup.mode == "fast" else [_compat(content, setup) for content in contents]
     fields = [field for field in setup.schema() if field.name != "sample"]
+    if setup.mode == "fast":
+        return _Measured(contents, setup).columns(fields)
+    rows = [_compat(content, setup) for content in contents]
     return {field.name: pa.array([row.get(field.name) for row in rows], field.type) for field in fields}
 
 
@@ -43,68 +48,102 @@ def unreadable_row(found: Unreadable, digest: bytes | None = None) -> Row:
     }
 
 
-def _fast(contents: Sequence[bytes | Unreadable], setup: Setup) -> list[Row]:
-    rows: list[Row] = []
-    seen: list[tuple[int, bytes, Luma]] = []
-    for content in contents:
+class _Measured:
+    """Contents in mode `fast`: what the files say as lists, what is measured on the lumas as arrays.
+
+    There is no object for a row: at 32 px it would cost more than the hash.
+    """
+
+    def __init__(self, contents: Sequence[bytes | Unreadable], setup: Setup) -> None:
+        self._setup = setup
+        self._said: dict[str, list[Any]] = {name: [None] * len(contents) for name in _SAID}
+        self._readable = np.zeros(len(contents), bool)
+        self._arrays: dict[str, NDArray[Any]] = {}
+        waiting: list[tuple[int, Luma]] = []
+        n_levels = 0
+        for at, content in enumerate(contents):
+            luma = self._opened(at, content)
+            if luma is None:
+                continue
+            waiting.append((at, luma))
+            n_levels += luma.plane.levels.size
+            if n_levels > _LEVELS_AT_ONCE:
+                self._measure(contents, waiting)
+                waiting, n_levels = [], 0
+        if waiting:
+            self._measure(contents, waiting)
+
+    def columns(self, fields: Sequence[pa.Field]) -> dict[str, pa.Array]:
+        """The columns of these fields."""
+        return {field.name: self._column(field) for field in fields}
+
+    def _opened(self, at: int, content: bytes | Unreadable) -> Luma | None:
+        said = self._said
+        found: Luma | Unreadable
         if isinstance(content, Unreadable):
-            rows.append(unreadable_row(content))
-            continue
-        digest, luma = file_digest(content), open_luma(content, setup)
-        if isinstance(luma, Unreadable):
-            rows.append(unreadable_row(luma, digest))
-            continue
-        seen.append((len(rows), content, luma))
-        rows.append({"status": "ok", "file_digest": digest, **_facts(luma)})
-    measured = _measured([luma.plane for _, _, luma in seen], setup)
-    for k, (at, content, luma) in enumerate(seen):
-        rows[at] |= {name: column[k] for name, column in measured.items()}
-        if luma.from_stream and rows[at]["information"] < thumbnail.MIN_INFORMATION:
-            rows[at]["pixel_digest"] = _decoded_digest(content, setup) or luma.pixel_digest
-    return rows
+            found = content
+        else:
+            own = said["file_digest"][at] = file_digest(content)
+            found = open_luma(content, self._setup, own)
+        said["width"][at], said["height"][at], said["format"][at] = found.width, found.height, found.format
+        if isinstance(found, Unreadable):
+            said["status"][at], said["detail"][at] = found.status, found.detail
+            return None
+        said["status"][at] = "ok"
+        said["pixel_digest"][at], said["compression"][at] = found.pixel_digest, found.compression
+        return found
+
+    def _measure(self, contents: Sequence[bytes | Unreadable], lumas: Sequence[tuple[int, Luma]]) -> None:
+        places = np.array([at for at, _ in lumas])
+        self._readable[places] = True
+        of = _of_lumas([luma.plane for _, luma in lumas], self._setup)
+        for name, values in of.items():
+            if name not in self._arrays:
+                self._arrays[name] = np.zeros((len(self._readable), *values.shape[1:]), values.dtype)
+            self._arrays[name][places] = values
+        for k in np.flatnonzero(of["information"] < MIN_INFORMATION).tolist():
+            at, luma = lumas[k]
+            if luma.from_stream:
+                self._said["pixel_digest"][at] = _decoded_digest(contents[at], self._setup) or luma.pixel_digest
+
+    def _column(self, field: pa.Field) -> pa.Array:
+        if field.name in self._said:
+            return pa.array(self._said[field.name], field.type)
+        n_null = int(np.sum(~self._readable))
+        if n_null == len(self._readable):
+            return pa.nulls(n_null, field.type)
+        valid = pa.py_buffer(np.packbits(self._readable, bitorder="little")) if n_null else None
+        values = pa.py_buffer(self._arrays[field.name])
+        return pa.Array.from_buffers(field.type, len(self._readable), [valid, values], n_null)
 
 
-def _facts(luma: Luma) -> Row:
-    return {
-        "width": luma.width,
-        "height": luma.height,
-        "format": luma.format,
-        "pixel_digest": luma.pixel_digest,
-        "compression": luma.compression,
-    }
-
-
-def _decoded_digest(content: bytes, setup: Setup) -> bytes | None:
+def _decoded_digest(content: bytes | Unreadable, setup: Setup) -> bytes | None:
     """The digest of all pixels: what matches pictures without information, whatever their format."""
+    if isinstance(content, Unreadable):
+        return None
     picture = open_picture(content, max_pixels=setup.max_pixels, background=setup.background)
     return None if isinstance(picture, Unreadable) else picture.pixel_digest
 
 
-def _measured(planes: Sequence[Plane], setup: Setup) -> Mapping[str, Sequence[Any]]:
-    """Columns of codes, the thumbnail and the information, for a batch of lumas."""
+def _of_lumas(planes: Sequence[Plane], setup: Setup) -> Mapping[str, NDArray[Any]]:
+    """Codes, the thumbnail and the information of a batch of lumas, as arrays of one row each."""
     turns = ("identity", *setup.transforms)
     swapped = any(TURNS[turn][0] for turn in turns)
-    wanted = {
-        name: [pdq.TARGET] if name == "pdq" else fast.targets(name, setup.bits, swapped=swapped)
-        for name in setup.algorithms
+    own = [name for name in setup.algorithms if name != "pdq"]
+    thumbnails, values = fast.measured(planes, own, setup.bits, swapped=swapped)
+    columns: dict[str, NDArray[Any]] = {
+        "thumbnail": thumbnails.reshape(len(planes), -1),
+        "information": thumbnail.information(thumbnails).astype(np.float32),
     }
-    small = iter(resampling.shrink(planes, [_THUMBNAIL, *(one for of in wanted.values() for one in of)]))
-    thumbnails = resampling.grey(next(small))
-    columns: dict[str, Sequence[Any]] = {
-        "thumbnail": _bytes(thumbnails),
-        "information": thumbnail.information(thumbnails).astype(np.float32).tolist(),
-    }
-    for name, targets in wanted.items():
-        own = [next(small) for _ in targets]
-        codes = pdq.oriented(own[0], turns) if name == "pdq" else fast.oriented(name, setup.bits, own, turns)
-        columns |= {column: _bytes(of) for (column, *_), of in zip(setup.codes_of(name), codes, strict=True)}
-        if name == "pdq":
-            columns["pdq_quality"] = pdq.quality(own[0]).tolist()
+    for name in own:
+        codes = fast.oriented(name, setup.bits, values[name], turns)
+        columns |= {column: of for (column, *_), of in zip(setup.codes_of(name), codes, strict=True)}
+    if "pdq" in setup.algorithms:
+        (small,) = resampling.shrink(planes, [pdq.TARGET])
+        codes = pdq.oriented(small, turns)
+        columns |= {column: of for (column, *_), of in zip(setup.codes_of("pdq"), codes, strict=True)}
+        columns["pdq_quality"] = pdq.quality(small)
     return columns
-
-
-def _bytes(values: NDArray[np.uint8]) -> list[bytes]:
-    return [value.tobytes() for value in values]
 
 
 def _compat(content: bytes | Unreadable, setup: Setup) -> Row:

@@ -4,7 +4,7 @@ Each axis has its own weights, as in Pillow's resize. They are whole numbers, so
 and its order does not matter. That is why turning the small picture is the same as making the turned picture small.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
@@ -12,12 +12,15 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from dedup.compiled import compiled_exact
+from dedup.compiled import compiled, compiled_exact
 from dedup.hashers.turns import TURNS, turned
 
 _ONE: Final = 1 << 14
 """Weights of one output sum to this. 255 × 1.5 × 2¹⁴ < 2²⁴, so 32-bit floats hold the first axis exactly: the absolute
 values of lanczos weights sum to at most 1.4."""
+
+_PILLOW_BITS: Final = 22  # PRECISION_BITS of Pillow's Resample.c
+_HALF: Final = 1 << (_PILLOW_BITS - 1)
 
 SCALE: Final = _ONE * _ONE
 """What one grey level comes to in the raw output."""
@@ -30,6 +33,7 @@ class Target:
     rows: int
     columns: int
     kernel: str  # lanczos, bilinear, haar or tent
+    rows_first: bool = False  # for `resized`: as Pillow would do it with the transposed picture
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,26 +54,65 @@ def whole(levels: NDArray[np.uint8]) -> Plane:
 def shrink(planes: Sequence[Plane], targets: Sequence[Target]) -> list[NDArray[np.float64]]:
     """Each picture at each target's size: one array per target, shape (n, rows, columns), whole numbers × `SCALE`."""
     small = [np.empty((len(planes), target.rows, target.columns)) for target in targets]
+    for plane, places, stack in _alike(planes):
+        asked = [_as_stored(target, plane) for target in targets]
+        rows, columns = _axes(plane.levels.shape, plane.height, plane.width, tuple(asked))
+        ends = columns.ends
+        raw = np.empty((len(places), ends[-1]))
+        _shrink(stack, *rows.arrays, *columns.arrays, raw)
+        for into, target, stop in zip(small, asked, ends, strict=True):
+            start = stop - target.rows * target.columns
+            into[places] = turned(raw[:, start:stop].reshape(-1, target.rows, target.columns), plane.turn)
+    return small
+
+
+def resized(planes: Sequence[Plane], targets: Sequence[Target]) -> list[NDArray[np.uint8]]:
+    """The same as grey levels, with Pillow's own arithmetic: whole levels between the axes, columns first.
+
+    In tiny and synthetic pictures neighbours are so close that this rounding decides on a tenth of the bits.
+    """
+    small = [np.empty((len(planes), target.rows, target.columns), np.uint8) for target in targets]
+    for plane, places, stack in _alike(planes):
+        height, width = plane.levels.shape
+        for into, target in zip(small, (_as_stored(target, plane) for target in targets), strict=True):
+            levels = np.empty((len(places), target.rows, target.columns), np.uint8)
+            rows = _fixed_point(height, plane.height, target.rows, target.kernel)
+            columns = _fixed_point(width, plane.width, target.columns, target.kernel)
+            _resize(stack, target.rows_first, *rows, *columns, levels)
+            into[places] = turned(levels, plane.turn)
+    return small
+
+
+def _alike(planes: Sequence[Plane]) -> Iterator[tuple[Plane, list[int], NDArray[np.uint8]]]:
+    """For each kind of plane one of them, the places of all, and their levels as one array."""
     alike: dict[tuple[Any, ...], list[int]] = {}
     for place, plane in enumerate(planes):
         alike.setdefault((plane.levels.shape, plane.height, plane.width, plane.turn), []).append(place)
-    for (shape, height, width, turn), places in alike.items():
-        asked = [Target(t.columns, t.rows, t.kernel) for t in targets] if TURNS[turn][0] else targets
-        rows, columns = _axes(shape, height, width, tuple(asked))
-        first = planes[places[0]].levels
-        stack = first[None] if len(places) == 1 else np.stack([planes[place].levels for place in places])
-        ends = columns.ends
-        raw = np.empty((len(places), ends[-1]))
-        _shrink(np.ascontiguousarray(stack), *rows.arrays, *columns.arrays, raw)
-        for into, target, stop in zip(small, asked, ends, strict=True):
-            start = stop - target.rows * target.columns
-            into[places] = turned(raw[:, start:stop].reshape(-1, target.rows, target.columns), turn)
-    return small
+    for places in alike.values():
+        first = planes[places[0]]
+        stack = first.levels[None] if len(places) == 1 else np.stack([planes[place].levels for place in places])
+        yield first, places, np.ascontiguousarray(stack)
+
+
+def _as_stored(target: Target, plane: Plane) -> Target:
+    """What to make of the levels as they are stored, to be turned afterwards."""
+    if not TURNS[plane.turn][0]:
+        return target
+    return Target(target.columns, target.rows, target.kernel, rows_first=not target.rows_first)
+
+
+def matrix(length: int, n: int, kernel: str, short: int = 0) -> NDArray[np.float64]:
+    """The weights of n outputs for a whole side of so many levels, shape (n, length): whole numbers that sum to 2¹⁴.
+
+    `short`: for haar, the shorter side of the picture.
+    """
+    return _numbers(_KERNELS[kernel](length, length, n, short), symmetrical=True)
 
 
 def grey(raw: NDArray[np.float64]) -> NDArray[np.uint8]:
     """Raw values as grey levels, rounded to the nearest."""
-    levels: NDArray[np.uint8] = np.clip(np.floor(raw / SCALE + 0.5), 0, 255).astype(np.uint8)
+    levels = np.empty(raw.shape, np.uint8)
+    _rounded(np.ascontiguousarray(raw).reshape(-1), levels.reshape(-1))
     return levels
 
 
@@ -108,6 +151,23 @@ def _weights(length: int, extent: float, n: int, kernel: str, short: int) -> tup
     inputs = np.arange(length)
     between = (inputs >= starts[:, None]) & (inputs < stops[:, None])
     return starts, stops, numbers[between].astype(np.float32)
+
+
+@lru_cache(maxsize=8192)
+def _fixed_point(length: int, extent: float, n: int, kernel: str) -> tuple[NDArray[Any], ...]:
+    """First input, last + 1, first weight, and the weights, as Pillow has them: parts of 2²²."""
+    weights = _KERNELS[kernel](length, extent, n, 0)
+    if extent == length:  # the same from either end, so that turning a picture turns what is made of it
+        weights[n - n // 2 :] = weights[: n // 2][::-1, ::-1]
+        if n % 2:
+            weights[n // 2, length - length // 2 :] = weights[n // 2, : length // 2][::-1]
+    there = weights != 0
+    starts, stops = there.argmax(axis=1), length - there[:, ::-1].argmax(axis=1)
+    at = np.concatenate([[0], np.cumsum(stops - starts)[:-1]])
+    inputs = np.arange(length)
+    between = (inputs >= starts[:, None]) & (inputs < stops[:, None])
+    parts = np.trunc(weights[between] * (1 << _PILLOW_BITS) + np.copysign(0.5, weights[between]))
+    return starts, stops, at, parts.astype(np.int32)
 
 
 def _numbers(matrix: NDArray[np.float64], *, symmetrical: bool) -> NDArray[np.float64]:
@@ -232,3 +292,64 @@ def _shrink(
             out += rows * columns
             row += rows
             column += columns
+
+
+@compiled
+def _rounded(raw: Any, levels: Any) -> None:
+    for at in range(len(raw)):
+        levels[at] = np.uint8(min(max(np.floor(raw[at] / SCALE + 0.5), 0.0), 255.0))
+
+
+@compiled
+def _level(total: Any) -> Any:
+    return np.uint8(min(max(total >> np.int32(_PILLOW_BITS), np.int32(0)), np.int32(255)))
+
+
+@compiled
+def _narrowed(levels: Any, start: Any, stop: Any, at: Any, weights: Any, out: Any) -> None:
+    for y in range(levels.shape[0]):
+        for m in range(out.shape[1]):
+            total, first, taps = np.int32(_HALF), start[m], at[m] - start[m]
+            for x in range(first, stop[m]):
+                total += weights[taps + x] * np.int32(levels[y, x])
+            out[y, m] = _level(total)
+
+
+@compiled
+def _lowered(levels: Any, start: Any, stop: Any, at: Any, weights: Any, line: Any, out: Any) -> None:
+    width = levels.shape[1]
+    for k in range(out.shape[0]):
+        line[:width] = np.int32(_HALF)
+        for y in range(start[k], stop[k]):
+            w = weights[at[k] + y - start[k]]
+            for x in range(width):
+                line[x] += w * np.int32(levels[y, x])
+        for x in range(width):
+            out[k, x] = _level(line[x])
+
+
+@compiled
+def _resize(
+    stack: Any,
+    rows_first: Any,
+    row_start: Any,
+    row_stop: Any,
+    row_at: Any,
+    row_weights: Any,
+    column_start: Any,
+    column_stop: Any,
+    column_at: Any,
+    column_weights: Any,
+    out: Any,
+) -> None:
+    n, height, width = stack.shape
+    rows, columns = out.shape[1:]
+    line = np.empty(max(width, columns), np.int32)
+    between = np.empty((rows, width) if rows_first else (height, columns), np.uint8)
+    for picture in range(n):
+        if rows_first:
+            _lowered(stack[picture], row_start, row_stop, row_at, row_weights, line, between)
+            _narrowed(between, column_start, column_stop, column_at, column_weights, out[picture])
+        else:
+            _narrowed(stack[picture], column_start, column_stop, column_at, column_weights, between)
+            _lowered(between, row_start, row_stop, row_at, row_weights, line, out[picture])

@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from dedup import tables
-from dedup.config import Config
+
+if TYPE_CHECKING:
+    from dedup.config import Config  # a worker needs none, and it takes a tenth of a second
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +24,7 @@ class Setup:
     transforms: tuple[str, ...] = ()  # orientations that are hashed besides the picture as it stands
 
     @classmethod
-    def of(cls, config: Config) -> "Setup":
+    def of(cls, config: "Config") -> "Setup":
         """The part of the config that decides the table."""
         of = config.hash
         transforms = tables.ORIENTATIONS[config.search.orientations]

@@ -1,21 +1,19 @@
 """The thumbnail that verification compares, and how much structure there is in it."""
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from dedup.compiled import compiled
+from dedup.hashers.resampling import Target
 from dedup.tables import THUMBNAIL_SIDE
 
-MIN_INFORMATION = 1.0
-"""Grey levels. Below it a code is decided by noise, so the picture skips the near-duplicate join."""
+TARGET: Final = Target(THUMBNAIL_SIDE, THUMBNAIL_SIDE, "bilinear")
 
-MANY_WITHOUT_INFORMATION: Final = 0.05
-"""Share of the readable samples above which a run warns that so many skip the join."""
-
-_RAMP: Final = 2 * np.arange(THUMBNAIL_SIDE, dtype=np.int64) - (THUMBNAIL_SIDE - 1)
-_RAMP_SQUARED: Final = int((_RAMP**2).sum()) * THUMBNAIL_SIDE
+_N: Final = THUMBNAIL_SIDE * THUMBNAIL_SIDE
+_RAMP_SQUARED: Final = sum((2 * x - (THUMBNAIL_SIDE - 1)) ** 2 for x in range(THUMBNAIL_SIDE)) * THUMBNAIL_SIDE
 
 
 def thumbnail(image: Image.Image) -> NDArray[np.uint8]:
@@ -30,10 +28,33 @@ def information(grey: NDArray[np.uint8]) -> NDArray[np.float64]:
     Zero for a blank picture and for a bare gradient, whose codes are decided by rounding. One white pixel on black
     gives 8, the faintest line drawing more than 1.
     """
-    values = grey.astype(np.int64)  # whole numbers: a picture's value does not depend on its batch
-    n = THUMBNAIL_SIDE * THUMBNAIL_SIDE
-    total, squares = values.sum(axis=(-1, -2)), (values * values).sum(axis=(-1, -2))
-    across, down = (values * _RAMP).sum(axis=(-1, -2)), (values * _RAMP[:, None]).sum(axis=(-1, -2))
-    rest = squares - total**2 / n - (across**2 + down**2) / _RAMP_SQUARED
-    root: NDArray[np.float64] = np.sqrt(np.maximum(rest, 0) / n)
-    return root
+    sums = np.empty((grey.size // _N, 4), np.int64)  # whole numbers: a picture's value does not depend on its batch
+    _sums(np.ascontiguousarray(grey).reshape(-1, THUMBNAIL_SIDE, THUMBNAIL_SIDE), sums)
+    total, squares, across, down = sums.T
+    rest = squares - total**2 / _N - (across**2 + down**2) / _RAMP_SQUARED
+    root: NDArray[np.float64] = np.sqrt(np.maximum(rest, 0) / _N)
+    return root.reshape(grey.shape[:-2])
+
+
+@compiled
+def _sums(grey: Any, sums: Any) -> None:
+    """Of the values, their squares, and the values on a ramp across and down."""
+    side = grey.shape[1]
+    column = np.empty(side, np.int32)
+    for picture in range(len(grey)):
+        squares = down = np.int64(0)
+        column[:] = 0
+        for y in range(side):
+            of_row = of_squares = np.int32(0)
+            for x in range(side):
+                value = np.int32(grey[picture, y, x])
+                column[x] += value
+                of_row += value
+                of_squares += value * value
+            squares += of_squares
+            down += np.int64(2 * y - (side - 1)) * np.int64(of_row)
+        total = across = np.int64(0)
+        for x in range(side):
+            total += np.int64(column[x])
+            across += np.int64(2 * x - (side - 1)) * np.int64(column[x])
+        sums[picture, 0], sums[picture, 1], sums[picture, 2], sums[picture, 3] = total, squares, across, down

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from dedup import tables
 from dedup.config import Resolved
 from dedup.graph import Graph, group_witnesses, matches_one_of, numbers
-from dedup.hashers.thumbnail import MANY_WITHOUT_INFORMATION, MIN_INFORMATION
+from dedup.tables import MANY_WITHOUT_INFORMATION, MIN_INFORMATION
 from dedup.versions import DEDUP_VERSION
 
 NO_SPLIT: Final = "(no split)"

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from dedup import graph, tables
 from dedup.config import Resolved
 from dedup.errors import LimitError
-from dedup.hashers.thumbnail import MIN_INFORMATION
 from dedup.search import Progress, join_hashes_batches, join_orientations, largest_distance_within, pack, plan
 from dedup.search import distances as code_distances
+from dedup.tables import MIN_INFORMATION
 from dedup.verify import Verified, verified
 from dedup.verify.framed import framed_candidates, merged
 from dedup.verify.views import Views, within_frames

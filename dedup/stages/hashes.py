@@ -14,15 +14,13 @@ import pyarrow as pa
 from dedup import tables
 from dedup.cache import known_rows
 from dedup.cache.segments import Rows
-from dedup.formats.references import Reader
+from dedup.contents import Reader
 from dedup.hashers.setup import Setup
 from dedup.images import Unreadable, file_digest
 
 WORK: Final = "dedup.stages.hashes"
 FRESH: Final = "fresh"
 """Column of the work's results beside those of the table: the row was measured now and may be kept for later."""
-
-_DECODED_AT_ONCE: Final = 32  # their pixels are in memory together
 
 
 def work(setup: Setup, known: Path | None = None) -> dict[str, Any]:
@@ -36,7 +34,7 @@ def start(setup: Mapping[str, Any]) -> Callable[[pa.RecordBatch], pa.RecordBatch
     known = None if setup["known"] is None else known_rows(Path(setup["known"]), of.schema())
     # With nothing to look up, the digest is taken only once, where the picture is measured.
     known = known if known is not None and len(known) else None
-    return lambda batch: _rows(batch["row"], reader.contents(batch), of, known)
+    return lambda batch: _rows(batch, reader, of, known)
 
 
 def lost(setup: Mapping[str, Any], batch: pa.RecordBatch, reason: str) -> pa.RecordBatch:
@@ -54,20 +52,23 @@ def result_schema(setup: Setup) -> pa.Schema:
     return setup.schema().append(pa.field(FRESH, pa.bool_(), nullable=False))
 
 
-def _rows(rows: pa.Array, contents: list[bytes | Unreadable], setup: Setup, known: Rows | None) -> pa.RecordBatch:
-    """One row for each content, in any order: what is known of files with its digest, or what is measured on it."""
+def _rows(batch: pa.RecordBatch, reader: Reader, setup: Setup, known: Rows | None) -> pa.RecordBatch:
+    """One row for each sample, in any order: what is known of files with its digest, or what is measured on it."""
+    rows = batch["row"]
     if known is None:
-        return _measured(rows, contents, setup)
+        return _measured(rows, list(reader.contents(batch)), setup)
     width = tables.DIGEST_BYTES
-    digests = b"".join(bytes(width) if isinstance(c, Unreadable) else file_digest(c) for c in contents)
+    # Each file is digested where it was read and dropped, while the core still has it; what is new is read once more.
+    digests = b"".join(bytes(width) if isinstance(c, Unreadable) else file_digest(c) for c in reader.contents(batch))
     at, found = known.find(np.frombuffer(digests, np.uint8).reshape(-1, width))
     named = {"sample": rows.take(pa.array(at)), FRESH: pa.repeat(False, len(at))}  # noqa: FBT003
     schema = result_schema(setup)
     batches = found.add_column(0, "sample", named["sample"]).append_column(FRESH, named[FRESH])
     table = pa.table([batches[name] for name in schema.names], schema=schema)
-    rest = np.delete(np.arange(len(contents)), at)
+    rest = np.delete(np.arange(len(batch)), at)
     if len(rest):
-        measured = _measured(rows.take(pa.array(rest)), [contents[k] for k in rest.tolist()], setup)
+        new = batch.take(pa.array(rest))
+        measured = _measured(new["row"], list(reader.contents(new)), setup)
         table = pa.concat_tables([table, pa.Table.from_batches([measured])])
     return table.combine_chunks().to_batches()[0]
 
@@ -75,10 +76,5 @@ def _rows(rows: pa.Array, contents: list[bytes | Unreadable], setup: Setup, know
 def _measured(rows: pa.Array, contents: list[bytes | Unreadable], setup: Setup) -> pa.RecordBatch:
     from dedup.hashers.measure import measure  # it imports the decoders, which take a while and may not be needed
 
-    schema, parts = result_schema(setup), []
-    for start in range(0, max(1, len(contents)), _DECODED_AT_ONCE):
-        columns = measure(contents[start : start + _DECODED_AT_ONCE], setup)
-        fresh = columns["file_digest"].is_valid()
-        at = rows.slice(start, _DECODED_AT_ONCE)
-        parts.append(pa.record_batch([at, *columns.values(), fresh], schema=schema))
-    return pa.concat_batches(parts)
+    columns = measure(contents, setup)
+    return pa.record_batch([rows, *columns.values(), columns["file_digest"].is_valid()], schema=result_schema(setup))

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dedup.hashers import fast, pdq, resampling
-from dedup.hashers.thumbnail import MIN_INFORMATION, information
+from dedup.hashers.thumbnail import information
 from dedup.search import pack
-from dedup.tables import code_column
+from dedup.tables import MIN_INFORMATION, code_column
 from dedup.verify.frames import unframed
 
 MAX_BITS: Final = 256
@@ -40,9 +40,11 @@ def within_frames(
     found, cut = found[informed], cut[informed]
     planes = [resampling.whole(one) for one in cut]
     codes: dict[str, NDArray[np.uint64]] = {}
+    _, values = fast.measured(planes, [name for name in algorithms if name != "pdq"], bits, swapped=True)
     for name in algorithms if len(cut) else ():
-        targets = [pdq.TARGET] if name == "pdq" else fast.targets(name, bits, swapped=True)
-        own = list(resampling.shrink(planes, targets))
-        oriented = pdq.oriented(own[0], transforms) if name == "pdq" else fast.oriented(name, bits, own, transforms)
+        if name == "pdq":
+            oriented = pdq.oriented(resampling.shrink(planes, [pdq.TARGET])[0], transforms)
+        else:
+            oriented = fast.oriented(name, bits, values[name], transforms)
         codes |= {code_column(name, turn): pack(one) for turn, one in zip(transforms, oriented, strict=True)}
     return Views(found, cut, codes)

@@ -1,4 +1,4 @@
-"""The contract of the hashers: codes of normalised pictures, in each of the modes.
+"""The families behind one contract.
 
 A family is a function from normalised pictures to the packed codes of one algorithm.
 """
