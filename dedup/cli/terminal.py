@@ -30,12 +30,14 @@ def observed(*, quiet: bool) -> "Iterator[Observer | None]":
     with console.progress(err) as bars:
         handler = RichHandler(console=bars.console, show_path=False, show_level=False, log_time_format="%H:%M:%S")
         handler.setFormatter(logging.Formatter("%(message)s"))
+        level = logger.level
         logger.addHandler(handler)
         logger.setLevel(logging.ERROR if quiet else logging.INFO)
         try:
             yield None if quiet else console.Bars(bars)
         finally:
             logger.removeHandler(handler)
+            logger.setLevel(level)
 
 
 def explained(plan: str) -> None:
