@@ -4,7 +4,7 @@ import logging
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -73,6 +73,13 @@ def keeping(cache: CacheConfig, setup: Setup, environment: Environment, run_fold
             prune(folder, max_bytes=cache.max_bytes)
     if own is not None:
         shutil.rmtree(own, ignore_errors=True)
+
+
+def ahead(engine: Engine, cache: CacheConfig) -> AbstractContextManager[None]:
+    """Workers start while the dataset is opened, where it is certain that they will have work."""
+    folder = cache_folder(cache)
+    new = folder is None or not any(folder.glob("*/*.arrow"))
+    return engine.ahead(WORK) if new or cache.trust == "content" else nullcontext()
 
 
 def cache_folder(cache: CacheConfig) -> Path | None:

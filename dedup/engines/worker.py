@@ -5,6 +5,7 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
 from importlib.machinery import ModuleSpec
 from types import ModuleType
@@ -36,7 +37,12 @@ def main() -> None:
     os.dup2(2, 1)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     _limit_memory(int(sys.argv[2]))
-    setup = json.loads(wire.receive(tasks))
+    with suppress(Exception):  # before there is something to do; what fails here fails again there, and is told
+        import_module(sys.argv[1])
+    try:
+        setup = json.loads(wire.receive(tasks))
+    except EOFError:
+        return
     transform = None
     while True:
         try:

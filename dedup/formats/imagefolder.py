@@ -202,7 +202,7 @@ class ImageFolder:
         return self._encoded(self._files[int(row)])
 
     def _encoded(self, parts: Parts) -> bytes:
-        return os.fsencode(self._before + os.sep.join(parts))  # not always UTF-8
+        return os.fsencode(self._before + os.sep.join(parts))  # noqa: PTH118  # not always UTF-8
 
     def _with_named(self, files: list[Parts]) -> list[Parts]:
         """The samples: scanned files and files that only metadata names, without the files of other image columns."""
