@@ -123,6 +123,19 @@ class TestRuns:
         assert fresh.equals(read)
         assert not fresh.equals(trusted)
 
+    def test_what_is_known_is_not_written_again(self, photos: Path) -> None:
+        """A run that reads every file and finds all of it known leaves the cache as it was."""
+        dedup.run(settings(photos, None))
+        before = {path: path.read_bytes() for path in default_folder().rglob("*.arrow")}
+        dedup.run(settings(photos, None, cache={"trust": "content"}))
+        (photos / "test/9.png").write_bytes((photos / "train/1.png").read_bytes())
+        aged(photos, 90_000)
+        changed = dedup.run(settings(photos, None))
+        after = {path: path.read_bytes() for path in default_folder().rglob("*.arrow")}
+
+        assert before.items() < after.items()
+        assert changed.hashes.equals(dedup.run(settings(photos, None, cache={"folder": None})).hashes)
+
     def test_a_file_of_this_moment_is_read_again(self, photos: Path) -> None:
         """A file that was changed within the last two seconds may change again without a new time: it has no stamp."""
         aged(photos, seconds=0)

@@ -4,9 +4,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+import pywt  # type: ignore[import-untyped]
 from PIL import Image
 
-from dedup.hashers import cells, fast, pdq, turns
+from dedup.hashers import cells, fast, pdq, turns, wavelets
 from dedup.hashers.measure import measure
 from dedup.hashers.resampling import SCALE, Plane, Target, shrink, whole
 from dedup.hashers.setup import Setup
@@ -134,6 +135,24 @@ def test_small_pictures_have_imagehashs_codes(size: tuple[int, int]) -> None:
         assert np.abs(levels[0] - levels[1]).max() <= 1  # weights agree but for their last bit
         assert [expected[name] for name in EXACT] == [got[name] for name in EXACT]
         assert apart(expected["phash"], got["phash"]) <= 2  # its floating point decides where frequencies are equal
+
+
+@pytest.mark.parametrize("n", [8, 16, 32])
+@pytest.mark.parametrize("side", [8, 16, 64, 256])
+def test_wavelets_are_pywavelets(side: int, n: int) -> None:
+    """ImageHash's coefficients with all that rounding takes, of noise, a gradient, an icon and a checkerboard."""
+    if side < n:
+        return
+    level = int(np.log2(side))
+    noise = np.random.default_rng(side).integers(0, 256, (side, side), dtype=np.uint8)
+    gradient = np.broadcast_to(np.linspace(0, 255, side).astype(np.uint8), (side, side))
+    levels = np.stack([noise, gradient, (gradient > 99) * np.uint8(200), np.indices((side, side)).sum(0) % 2 * 255])
+    for picture, got in zip(levels, wavelets.coefficients(levels.astype(np.uint8), n), strict=True):
+        parts = pywt.wavedec2(picture / 255.0, "haar", level=level)
+        parts[0] *= 0
+        expected = pywt.wavedec2(pywt.waverec2(parts, "haar"), "haar", level=level - int(np.log2(n)))[0]
+
+        assert np.array_equal(expected, got)
 
 
 def areas(length: int, extent: float, n: int) -> Any:

@@ -73,8 +73,9 @@ class ProcessEngine:
     def run(self, work: str, setup: Mapping[str, Any], batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """Results of the batches, in their order; at most two per worker are in flight."""
         idle: SimpleQueue[_Worker] = SimpleQueue()
-        waiting, self._waiting = [worker for worker in self._waiting if worker.work == work], []
-        staff = waiting or [_Worker(work, self.limits) for _ in range(self.workers)]
+        staff = [worker for worker in self._waiting if worker.work == work]
+        self._waiting = [worker for worker in self._waiting if worker.work != work]
+        staff = staff or [_Worker(work, self.limits) for _ in range(self.workers)]
         for worker in staff:
             worker.setup = setup
             idle.put(worker)
