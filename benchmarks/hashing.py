@@ -5,8 +5,7 @@
 Photos are those of the folder, scaled up to 1,000 px, and as JPEG of about 15 KB each; small pictures are of 32 px,
 as PNG and as JPEG, in Parquet files with image structs. The stage is the one of `dedup.run`: its own processes, the
 rows sent back and put together as the table, without a cache. Every contender starts warm: a first round is not
-counted. `--peers` names the interpreter of `make bench-peers`, where imagededup is installed; its pHash needs PyTorch
-for nothing but an import, so a stand-in is imported and not gigabytes.
+counted. `--peers` names the interpreter of `make bench-peers`, where imagededup is installed.
 """
 
 import argparse
@@ -30,6 +29,7 @@ import pyarrow.parquet as pq
 import simplejpeg
 from PIL import Image
 
+from benchmarks.peer_hashes import IMAGEDEDUP
 from benchmarks.resume import large_photos, small_pictures
 from dedup import png
 from dedup.config import DatasetConfig
@@ -44,22 +44,14 @@ CHUNK = 20  # files that a peer's process gets at once
 
 Sample = tuple[int, float]  # pictures and the seconds that they took
 
-IMAGEDEDUP = """
+ENCODE = """
 import sys, time
 from statistics import median
-from unittest.mock import MagicMock
-import scipy.fftpack, scipy.stats, sklearn.metrics  # they ask what kind torch is, so before the stand-in
-names = ["torch", "torch.nn", "torch.utils", "torch.utils.data"]
-names += ["torchvision", "torchvision.transforms", "torchvision.models", "torchvision.models.vision_transformer"]
-sys.modules.update({name: MagicMock() for name in names})
-from imagededup.methods import PHash
-for name in names:
-    del sys.modules[name]
 folder, workers, rounds = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 rates = []
 for _ in range(rounds + 1):
     begin = time.perf_counter()
-    found = PHash(verbose=False).encode_images(image_dir=folder, num_enc_workers=workers)
+    found = METHODS["PHash"](verbose=False).encode_images(image_dir=folder, num_enc_workers=workers)
     rates.append(len(found) / (time.perf_counter() - begin))
 print(median(rates[1:]))
 """
@@ -206,7 +198,7 @@ def imagededup(folder: Path, options: argparse.Namespace) -> float | str:
     """Images a second of its `encode_images`, or why that is not known."""
     if not options.peers.exists():
         return f"no {options.peers}: run `make bench-peers`"
-    command = [str(options.peers), "-W", "ignore", "-c", IMAGEDEDUP, str(folder), str(options.workers)]
+    command = [str(options.peers), "-W", "ignore", "-c", IMAGEDEDUP + ENCODE, str(folder), str(options.workers)]
     done = subprocess.run([*command, str(options.rounds)], capture_output=True, text=True, check=False)
     if done.returncode:
         return (done.stderr.strip().splitlines() or ["no reason given"])[-1]

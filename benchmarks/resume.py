@@ -55,6 +55,7 @@ try:
     run = pipeline.run(build(json.loads(sys.argv[1])), observer=Watch())
     found["samples"] = len(run.manifest)
     found["tables"] = {name: table.nbytes for name, table in run.tables.items()}
+    found["tables"]["hashes"] = run.hashes.nbytes  # with the thumbnails, which the run let go after the candidates
 except Hashed:
     pass
 print(json.dumps(found))
@@ -67,6 +68,8 @@ def main() -> None:
     parser.add_argument("--n-photos", type=int, default=20_000)
     parser.add_argument("--n-small", type=int, default=1_000_000)
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--max-distance", default="0", help="of the search over small pictures: bits, or auto")
+    parser.add_argument("--verify", default="none", help="verify.method over small pictures")
     parser.add_argument("--work", type=Path, default=Path("/tmp/dedup-benchmark-resume"))
     options = parser.parse_args()
     originals = sorted(options.photos.rglob("*.jpg"))
@@ -112,7 +115,10 @@ def transport(small: Path, workers: int) -> None:
 
 
 def memory(small: Path, options: argparse.Namespace) -> None:
-    found = audited(settings_of(small, options, {"folder": None}), "to the end")
+    settings = settings_of(small, options, {"folder": None})
+    far = options.max_distance
+    settings |= {"search": {"max_distance": far if far == "auto" else int(far)}, "verify": {"method": options.verify}}
+    found = audited(settings, "to the end")
     n, seconds, tables = found["samples"], found["stages"], found["tables"]
     print(f"{n:,} small pictures: hashes {seconds['hashes']:.1f} s, {n / seconds['hashes']:,.0f} a second; {seconds}")
     print("tables, GB: " + ", ".join(f"{name} {size / 1e9:.2f}" for name, size in tables.items()))

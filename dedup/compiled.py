@@ -6,9 +6,29 @@ in every process, which takes a few seconds.
 """
 
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
+import numba.np.linalg
 from numba import njit
+
+
+def _load_numba_alone() -> None:
+    """Load the part of numba that asks for SciPy's linear algebra, without it.
+
+    numba imports a quarter of a second of SciPy to note whether matrices could be multiplied, which no kernel here
+    does. A kernel that does asks again, so others notice nothing.
+    """
+    asked = numba.np.linalg.ensure_blas
+    numba.np.linalg.ensure_blas = lambda: None
+    try:
+        import_module("numba.np.arraymath")
+    finally:
+        numba.np.linalg.ensure_blas = asked
+
+
+if hasattr(numba.np.linalg, "ensure_blas"):
+    _load_numba_alone()
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:

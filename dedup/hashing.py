@@ -4,7 +4,7 @@ import logging
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from dedup.cache import Environment, Room, default_folder, file_stamp, prune, stamp
+from dedup.cache.segments import matrix
 from dedup.cache.stamps import STAMP_BYTES
 from dedup.config import CacheConfig
 from dedup.contents import are_references, place
@@ -73,6 +74,13 @@ def keeping(cache: CacheConfig, setup: Setup, environment: Environment, run_fold
             prune(folder, max_bytes=cache.max_bytes)
     if own is not None:
         shutil.rmtree(own, ignore_errors=True)
+
+
+def ahead(engine: Engine, cache: CacheConfig) -> AbstractContextManager[None]:
+    """Workers start while the dataset is opened, where it is certain that they will have work."""
+    folder = cache_folder(cache)
+    new = folder is None or not any(folder.glob("*/*.arrow"))
+    return engine.ahead(WORK) if new or cache.trust == "content" else nullcontext()
 
 
 def cache_folder(cache: CacheConfig) -> Path | None:
@@ -169,7 +177,8 @@ class _Pass:
         self._n = len(row_of_sample)
         self._n_done = 0
         self._n_tasks = _TASKS_PER_WORKER * getattr(engine, "workers", 1)  # at least
-        self._stamps: dict[int, bytes] = {}  # by row, of what is at work
+        self._stamps = np.zeros((self._n if kept.room is not None else 0, STAMP_BYTES), np.uint8)  # by row
+        self._stamped = np.zeros(len(self._stamps), bool)
         self._keeping = True
 
     def take(self, part: pa.RecordBatch) -> None:
@@ -177,11 +186,11 @@ class _Pass:
         self._put(part)
         if self._kept.room is None:
             return
-        room = self._kept.room
+        room, rows = self._kept.room, part["sample"].to_numpy()
         fresh = pa.Table.from_batches([part.filter(part[FRESH])])
-        digests = zip(part["sample"].to_pylist(), part["file_digest"].to_pylist(), strict=True)
-        stamped = [(self._stamps.pop(row, b""), digest) for row, digest in digests]
-        self._try(lambda: room.add(fresh, [(of, digest) for of, digest in stamped if of and digest]))
+        known = self._stamped[rows] & part["file_digest"].is_valid().to_numpy(zero_copy_only=False)
+        digests = matrix(part["file_digest"])[known]
+        self._try(lambda: room.add(fresh, self._stamps[rows[known]], digests))
 
     def keep(self) -> None:
         """Write what was not written yet."""
@@ -213,11 +222,16 @@ class _Pass:
                 stamps, sizes = _stamps(batch)
                 if self._kept.trust_time:
                     batch, stamps, sizes = self._without_known(self._kept.room, batch, stamps, sizes)
-                self._stamps |= {row: of for row, of in zip(batch["row"].to_pylist(), stamps, strict=True) if of}
+                self._note(batch["row"].to_numpy(), stamps)
             if are_references(batch) and place(batch):
                 yield from _slices(batch, max(ROWS_AT_ONCE, self._n // self._n_tasks))
             else:
                 yield from _cut(batch, sizes, min(ROWS_AT_ONCE, max(1, self._n // self._n_tasks)))
+
+    def _note(self, rows: NDArray[np.int64], stamps: list[bytes]) -> None:
+        there = np.array([bool(of) for of in stamps], bool)
+        self._stamps[rows[there]] = np.frombuffer(b"".join(stamps), np.uint8).reshape(-1, STAMP_BYTES)
+        self._stamped[rows[there]] = True
 
     def _without_known(
         self, room: Room, batch: pa.RecordBatch, stamps: list[bytes], sizes: NDArray[np.int64]

@@ -11,12 +11,12 @@ import pyarrow as pa
 from dedup import folder, graph, tables
 from dedup.clock import Clock, Observer, Silent
 from dedup.config import Config, resolve
-from dedup.engines import Limits, choose
+from dedup.engines import Engine, Limits, choose
 from dedup.errors import ConfigError, LimitError
 from dedup.fingerprints import run_info, source_info
 from dedup.formats import check_movable, check_writable, open_source, parts_of
 from dedup.hashers.setup import Setup
-from dedup.lists import judge, places, read_lists
+from dedup.lists import Lists, judge, places, read_lists
 from dedup.memory import peak_memory
 from dedup.output import output_folder, refuse_push, write_certified, write_report
 from dedup.report.components import components
@@ -45,16 +45,41 @@ def run(
     searched.
     """
     # Not above: they bring numba, and a second that `decide` and `report` have no use for.
-    from dedup.hashing import environment, hashed, keeping, refuse_absent, tell_skipped
-    from dedup.stages.candidates import radius
+    from dedup.hashing import ahead, tell_skipped
 
     clock = Clock(observer or Silent())
     lists = read_lists(config)
+    engine = choose(config.engine.workers, None, Limits(config.engine.timeout, config.engine.memory))
+    with ahead(engine, config.cache):
+        from dedup.stages.candidates import radius
+
+        result = _opened(config, dataset, lists, clock, overwrite=overwrite)
+        _hash(result, engine, clock)
+    resolved, threads, n = result.resolved, search_threads(config), len(result.manifest)
+    with _undone_if_refused(result):
+        result.judged = judge(lists, result.manifest, result.tables["hashes"])
+    tell_skipped(result.tables["hashes"])
+    if config.search.max_distance == "auto":
+        with clock.stage("radius") as done:
+            distances = radius(result.tables["hashes"], resolved, threads=threads, progress=clock.advance)
+            result.resolved = replace(resolved, max_distance=distances)
+            done(n)
+    with clock.stage("candidates") as done:
+        _search(result, clock, explain)
+        let_go(result)
+        done(n)
+    with _undone_if_refused(result):
+        concluded = _concluded(result, clock)
+    return _finish(result, *concluded, clock)
+
+
+def _opened(config: Config, dataset: Any, lists: Lists, clock: Clock, *, overwrite: bool) -> Run:
+    """The run over a dataset, with its manifest; what cannot be done is refused before hours of hashing."""
     with clock.stage("manifest") as done:
         source = open_source(config.dataset, dataset)
         table, row_of_sample = read_manifest(source, config)
         done(len(table))
-    places(lists, table)  # an unknown id is told before hours of hashing
+    places(lists, table)
     resolved = replace(resolve(config, table["split"].unique().to_pylist()), lists=lists.digests())
     result = Run(
         config, resolved, source, row_of_sample, output_folder(config.output, [part.name for part in parts_of(source)])
@@ -68,39 +93,24 @@ def run(
     if result.dir is not None:
         folder.prepare(result.dir, result.info["fingerprints"], overwrite=overwrite)
         folder.write_json(result.dir / folder.RUN, result.info)
-    setup = Setup.of(config)
     store(result, "manifest", table)
+    return result
 
+
+def _hash(result: Run, engine: Engine, clock: Clock) -> None:
+    """Store the hashes."""
+    from dedup.hashing import environment, hashed, keeping, refuse_absent
+
+    config, source, n = result.config, result.opened(), len(result.manifest)
+    setup = Setup.of(config)
     with clock.stage("hashes") as done:
         here = environment(setup)
         result.info["hashed_by"] = asdict(here)
         with keeping(config.cache, setup, here, result.dir) as kept:
-            limits = Limits(config.engine.timeout, config.engine.memory)
-            engine = choose(config.engine.workers, len(table), limits)
-            made_by = {tables.CANARY: here.canary}
-            store(
-                result,
-                "hashes",
-                hashed(source, row_of_sample, setup, engine, kept, clock.advance).replace_schema_metadata(made_by),
-            )
-        done(len(table))
+            table = hashed(source, result.row_of_sample, setup, engine, kept, clock.advance)
+            store(result, "hashes", table.replace_schema_metadata({tables.CANARY: here.canary}))
+        done(n)
     refuse_absent(result.tables["hashes"], result.manifest, source.name)
-    with _undone_if_refused(result):
-        result.judged = judge(lists, result.manifest, result.tables["hashes"])
-    tell_skipped(result.tables["hashes"])
-    threads = search_threads(config)
-    if config.search.max_distance == "auto":
-        with clock.stage("radius") as done:
-            distances = radius(result.tables["hashes"], resolved, threads=threads, progress=clock.advance)
-            result.resolved = replace(resolved, max_distance=distances)
-            done(len(table))
-    with clock.stage("candidates") as done:
-        _search(result, clock, explain)
-        let_go(result)
-        done(len(table))
-    with _undone_if_refused(result):
-        concluded = _concluded(result, clock)
-    return _finish(result, *concluded, clock)
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 import pyarrow as pa
@@ -16,6 +17,9 @@ def start(setup: Mapping[str, Any]) -> Callable[[pa.RecordBatch], pa.RecordBatch
     if setup.get("do") == "fail at start":
         message = "the model is not there"
         raise ValueError(message)
+
+    if setup.get("do") == "import pandas":
+        return lambda batch: result([0], ["pandas" if pandas_is_there() else "no pandas"])
 
     def transform(batch: pa.RecordBatch) -> pa.RecordBatch:
         for number in batch["number"].to_pylist():
@@ -29,6 +33,14 @@ def start(setup: Mapping[str, Any]) -> Callable[[pa.RecordBatch], pa.RecordBatch
 def lost(setup: Mapping[str, Any], batch: pa.RecordBatch, reason: str) -> pa.RecordBatch:
     """-1 for each row, with the reason and what the setup calls it."""
     return result([-1] * len(batch), [f"{setup.get('name', 'lost')}: {reason}"] * len(batch))
+
+
+def pandas_is_there() -> bool:
+    """Whether it can be imported, or was with an array."""
+    pa.array([1, 2])
+    with suppress(ImportError):
+        import pandas as pd  # noqa: F401
+    return "pandas" in sys.modules
 
 
 def result(numbers: list[int], notes: list[str]) -> pa.RecordBatch:

@@ -16,7 +16,10 @@ import dedup
 from dedup import cli, tables
 from dedup.cache import Environment, Room, clear, default_folder, prune, usage
 from dedup.cache.segments import Rows, opened, write
-from dedup.formats import PAYLOAD
+from dedup.config import DatasetConfig
+from dedup.contents import REFERENCES, Reader
+from dedup.formats import PAYLOAD, open_source
+from dedup.formats.references import tasks
 from dedup.hashers import canaries
 from dedup.hashers.setup import Setup
 from dedup.stages import hashes as measuring
@@ -123,6 +126,19 @@ class TestRuns:
         assert fresh.equals(read)
         assert not fresh.equals(trusted)
 
+    def test_what_is_known_is_not_written_again(self, photos: Path) -> None:
+        """A run that reads every file and finds all of it known leaves the cache as it was."""
+        dedup.run(settings(photos, None))
+        before = {path: path.read_bytes() for path in default_folder().rglob("*.arrow")}
+        dedup.run(settings(photos, None, cache={"trust": "content"}))
+        (photos / "test/9.png").write_bytes((photos / "train/1.png").read_bytes())
+        aged(photos, 90_000)
+        changed = dedup.run(settings(photos, None))
+        after = {path: path.read_bytes() for path in default_folder().rglob("*.arrow")}
+
+        assert before.items() < after.items()
+        assert changed.hashes.equals(dedup.run(settings(photos, None, cache={"folder": None})).hashes)
+
     def test_a_file_of_this_moment_is_read_again(self, photos: Path) -> None:
         """A file that was changed within the last two seconds may change again without a new time: it has no stamp."""
         aged(photos, seconds=0)
@@ -214,6 +230,26 @@ class TestRuns:
         assert first.hashes.equals(here.hashes)
         assert first.hashes.equals(again.hashes)
         assert sum(counts) == 0
+
+    @pytest.mark.skipif(sys.platform != "linux", reason="where Arrow maps a file is told by /proc only")
+    @pytest.mark.parametrize("form", ["parquet", "arrow", "tar"])
+    def test_workers_read_them_themselves(self, form: str, tmp_path: Path) -> None:
+        """Tasks say where pictures lie in Parquet, Arrow and tar files, and hold none: nothing large is copied."""
+        given = tmp_path / "data"
+        if form == "parquet":
+            forms.parquet(given, forms.rows())
+        elif form == "tar":
+            forms.webdataset(given, forms.rows())
+        else:
+            data = [pictures.encoded(pictures.photo(k)) for k in range(8)]
+            images = datasets.Dataset.from_dict({"image": [{"bytes": one, "path": None} for one in data]})
+            images.cast_column("image", datasets.Image()).save_to_disk(str(given))
+        source = open_source(DatasetConfig(path=str(given)))
+        expected = [row for batch in source.payloads(3) for row in batch["data"].to_pylist()]
+        batches = list(tasks(source, 3))
+
+        assert all(batch.schema.names == REFERENCES.names for batch in batches)
+        assert expected == [content for batch in batches for content in Reader().contents(batch)]
 
     def test_a_row_that_was_given_up_is_tried_again(self, photos: Path) -> None:
         """Rows that no worker could do are not kept: it may have been bad luck."""

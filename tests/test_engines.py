@@ -263,11 +263,55 @@ def test_closing_does_not_wait_for_the_work(engine: Engine) -> None:
     assert time.monotonic() - start < 30  # of the sixty that the work sleeps
 
 
+@pytest.mark.parametrize("engine", ENGINES.values(), ids=ENGINES)
+@pytest.mark.parametrize("work", [WORK, "no.such.work"])
+def test_started_ahead(engine: Engine, work: str) -> None:
+    """What is made ready ahead changes no result, be it for this work or another one, and nothing is left of it."""
+    before = children()
+    with engine.ahead(work):
+        started = children() - before
+        got = numbers_of(engine.run(WORK, {}, batches(4)))
+        again = numbers_of(engine.run(WORK, {}, batches(4)))
+    with pytest.raises(OSError, match="no picture"), engine.ahead(work):
+        raise OSError("no picture")
+
+    assert getattr(engine, "workers", 0) == len(started)
+    assert numbers_of(InlineEngine().run(WORK, {}, batches(4))) == got == again
+    assert set() == children() - before
+
+
+def test_workers_do_without_pandas() -> None:
+    """Arrow would import it with the first array, which takes longer than all that a worker needs."""
+    (batch,) = ProcessEngine(1).run(WORK, {"do": "import pandas"}, batches(1, rows=1))
+
+    assert ["no pandas"] == batch["note"].to_pylist()
+
+
+def test_numba_loads_without_linear_algebra() -> None:
+    """Kernels load without SciPy's, and those of others that multiply matrices find it as ever."""
+    code = (
+        "import sys, numpy, numba, dedup.search.kernels\n"
+        "print('scipy.linalg' in sys.modules)\n"
+        "print(numba.njit(lambda a: numpy.dot(a, a))(numpy.eye(2)).tolist())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+
+    assert ["False", "[[1.0, 0.0], [0.0, 1.0]]"] == done.stdout.splitlines()
+
+
 def test_choice_of_engine() -> None:
     """No workers run here; else there is a process even for a single batch, so that a decoder cannot kill the run."""
     assert isinstance(choose(0, 100), InlineEngine)
     assert isinstance(choose(None, 0), InlineEngine)
-    for workers, n_batches, expected in ((1, 100, 1), (None, 1, 1), (3, 100, 3), (8, 2, 2), (None, 10_000, cores())):
+    assert isinstance(choose(0, None), InlineEngine)
+    for workers, n_batches, expected in (
+        (1, 100, 1),
+        (None, 1, 1),
+        (3, 100, 3),
+        (8, 2, 2),
+        (8, None, 8),
+        (None, 10_000, cores()),
+    ):
         engine = choose(workers, n_batches)
         assert isinstance(engine, ProcessEngine)
         assert expected == engine.workers

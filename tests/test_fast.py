@@ -4,9 +4,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+import pywt  # type: ignore[import-untyped]
 from PIL import Image
 
-from dedup.hashers import cells, fast, pdq, turns
+from dedup.hashers import cells, fast, pdq, turns, wavelets
 from dedup.hashers.measure import measure
 from dedup.hashers.resampling import SCALE, Plane, Target, shrink, whole
 from dedup.hashers.setup import Setup
@@ -15,6 +16,7 @@ from tests import pictures
 from tests.test_orientations import PILLOW
 
 ALGORITHMS = ("ahash", "phash", "dhash", "whash")
+EXACT = ("ahash", "dhash", "whash")  # below 128 px
 
 
 def setup(mode: str = "fast", bits: int = 64, **options: Any) -> Setup:
@@ -96,12 +98,11 @@ def test_codes_of_turned_pictures(turn: str, size: tuple[int, int]) -> None:
     """The code of an orientation equals, bit for bit, the code of the picture turned first."""
     image = pictures.photo(6, size).convert("L")
     levels, turned = np.asarray(image), np.asarray(image.transpose(PILLOW[turn]))
-    thumbnail, stood = fast.measured([whole(levels)], ALGORITHMS, 64, swapped=True)
-    thumbnail_of_turned, of_turned = fast.measured([whole(turned)], ALGORITHMS, 64, swapped=True)
+    thumbnail, stood = fast.measured([whole(levels)], ALGORITHMS, 64, (turn,))
+    thumbnail_of_turned, of_turned = fast.measured([whole(turned)], ALGORITHMS, 64, ("identity",))
     assert np.abs(thumbnail_of_turned - turns.turned(thumbnail, turn).astype(int)).max() <= 1
     for algorithm in ALGORITHMS:
-        (expected,) = fast.oriented(algorithm, 64, of_turned[algorithm], ("identity",))
-        (got,) = fast.oriented(algorithm, 64, stood[algorithm], (turn,))
+        (expected,), (got,) = of_turned[algorithm], stood[algorithm]
 
         assert expected.tolist() == got.tolist(), algorithm
     (expected,) = pdq.oriented(shrink([whole(turned)], [pdq.TARGET])[0], ("identity",))
@@ -123,16 +124,35 @@ def test_small_pictures_are_pillows(kernel: str, size: tuple[int, int]) -> None:
 
 @pytest.mark.parametrize("size", [(32, 32), (28, 28), (64, 48), (5, 7), (127, 96), (1, 40)])
 def test_small_pictures_have_imagehashs_codes(size: tuple[int, int]) -> None:
-    """Below 128 px whatever Pillow rounds is rounded here: three of the codes are ImageHash's, bit for bit."""
+    """Below 128 px whatever Pillow and PyWavelets round is rounded here: three codes are ImageHash's, bit for bit."""
     gradient = Image.linear_gradient("L").resize(size, Image.Resampling.BICUBIC)
-    for image in (*(pictures.photo(seed, size) for seed in range(5)), gradient):
+    icon = gradient.point([0] * 100 + [200] * 156)
+    for image in (*(pictures.photo(seed, size) for seed in range(5)), gradient, icon):
         contents = [pictures.encoded(image)]
         (expected,), (got,) = (rows(contents, setup(mode)) for mode in ("compat", "fast"))
 
         levels = [np.frombuffer(row["thumbnail"], np.uint8).astype(int) for row in (expected, got)]
         assert np.abs(levels[0] - levels[1]).max() <= 1  # weights agree but for their last bit
-        assert [expected[name] for name in ("ahash", "dhash")] == [got[name] for name in ("ahash", "dhash")]
+        assert [expected[name] for name in EXACT] == [got[name] for name in EXACT]
         assert apart(expected["phash"], got["phash"]) <= 2  # its floating point decides where frequencies are equal
+
+
+@pytest.mark.parametrize("n", [8, 16, 32])
+@pytest.mark.parametrize("side", [8, 16, 64, 256])
+def test_wavelets_are_pywavelets(side: int, n: int) -> None:
+    """ImageHash's coefficients with all that rounding takes, of noise, a gradient, an icon and a checkerboard."""
+    if side < n:
+        return
+    level = int(np.log2(side))
+    noise = np.random.default_rng(side).integers(0, 256, (side, side), dtype=np.uint8)
+    gradient = np.broadcast_to(np.linspace(0, 255, side).astype(np.uint8), (side, side))
+    levels = np.stack([noise, gradient, (gradient > 99) * np.uint8(200), np.indices((side, side)).sum(0) % 2 * 255])
+    for picture, got in zip(levels, wavelets.coefficients(levels.astype(np.uint8), n), strict=True):
+        parts = pywt.wavedec2(picture / 255.0, "haar", level=level)
+        parts[0] *= 0
+        expected = pywt.wavedec2(pywt.waverec2(parts, "haar"), "haar", level=level - int(np.log2(n)))[0]
+
+        assert np.array_equal(expected, got)
 
 
 def areas(length: int, extent: float, n: int) -> Any:

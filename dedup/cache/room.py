@@ -4,7 +4,7 @@ import json
 import logging
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from dedup.cache import segments
 from dedup.cache.segments import Keys, Rows
@@ -59,7 +60,7 @@ class Room:
             [pa.field("stamp", pa.binary(STAMP_BYTES), nullable=False), self.schema.field("file_digest")]
         )
         self._pending: list[pa.Table] = []
-        self._pending_stamps: list[tuple[bytes, bytes]] = []
+        self._pending_stamps: list[tuple[Keys, Keys]] = []
         self._flushed = time.monotonic()
         self._rows: Rows | None = None
         self._digests: Rows | None = None
@@ -72,18 +73,16 @@ class Room:
 
     def find_stamped(self, stamps: Keys) -> tuple[np.ndarray[Any, np.dtype[np.int64]], pa.Table]:
         """Which of the stamps are known with the row of their file, and these rows, in the same order."""
-        if self._digests is None:
-            schema = self._stamps_schema
-            self._digests = Rows(segments.opened(self.folder, STAMPS, schema), schema)
-        at, named = self._digests.find(stamps)
+        at, named = self._stamped().find(stamps)
         known, rows = self.find(segments.matrix(named["file_digest"]))
         return at[known], rows
 
-    def add(self, rows: pa.Table, stamps: Sequence[tuple[bytes, bytes]]) -> None:
-        """Keep rows, and (stamp, digest) of files; written every few seconds and at the end."""
+    def add(self, rows: pa.Table, stamps: Keys, digests: Keys) -> None:
+        """Keep rows, and the digests of files by their stamps; written every few seconds and at the end."""
         if len(rows):
             self._pending.append(rows.select(self.schema.names))
-        self._pending_stamps += stamps
+        if len(stamps):
+            self._pending_stamps.append((stamps, digests))
         waiting = sum(table.nbytes for table in self._pending)
         if waiting > _BYTES or time.monotonic() - self._flushed > _SECONDS:
             self.flush()
@@ -96,9 +95,14 @@ class Room:
             segments.write(_as(pa.concat_tables(self._pending), self.schema), self.folder, ROWS)
             self._pending = []
         if self._pending_stamps:
-            columns = [list(column) for column in zip(*self._pending_stamps, strict=True)]
-            segments.write(pa.table(columns, schema=self._stamps_schema), self.folder, STAMPS)
+            stamps, digests = (np.concatenate(column) for column in zip(*self._pending_stamps, strict=True))
             self._pending_stamps = []
+            new = self._new(stamps, digests)
+            columns = [
+                _fixed(of[new], field.type) for of, field in zip((stamps, digests), self._stamps_schema, strict=True)
+            ]
+            if len(new):
+                segments.write(pa.table(columns, schema=self._stamps_schema), self.folder, STAMPS)
         self._flushed = time.monotonic()
 
     def tidy(self) -> None:
@@ -126,6 +130,18 @@ class Room:
                 found.append(environment)
         return found
 
+    def _new(self, stamps: Keys, digests: Keys) -> NDArray[np.int64]:
+        """Which of the stamps the room did not know when it was opened, or knew with another digest."""
+        at, known = self._stamped().find(stamps)
+        same = (segments.matrix(known["file_digest"]) == digests[at]).all(axis=1)
+        return np.delete(np.arange(len(stamps)), at[same])
+
+    def _stamped(self) -> Rows:
+        if self._digests is None:
+            schema = self._stamps_schema
+            self._digests = Rows(segments.opened(self.folder, STAMPS, schema), schema)
+        return self._digests
+
     def _say_what_it_is(self) -> None:
         about = self.folder / ABOUT
         if about.exists():
@@ -147,6 +163,10 @@ def keyed(schema: pa.Schema) -> pa.Schema:
 def known_rows(room: Path, schema: pa.Schema) -> Rows:
     """The rows of a room, for a worker, which only looks; `schema` is that of `hashes`."""
     return Rows(segments.opened(room, ROWS, keyed(schema)), keyed(schema))
+
+
+def _fixed(values: Keys, of: pa.DataType) -> pa.Array:
+    return pa.Array.from_buffers(of, len(values), [None, pa.py_buffer(np.ascontiguousarray(values))])
 
 
 def _name(spec: Mapping[str, Any], environment: Environment) -> str:

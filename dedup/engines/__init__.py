@@ -10,6 +10,7 @@ Work is a module, named by its import path, with two functions:
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 import pyarrow as pa
@@ -25,13 +26,20 @@ Transform = Callable[[pa.RecordBatch], pa.RecordBatch]
 class Engine(Protocol):
     """Runs work over batches."""
 
+    def ahead(self, work: str) -> AbstractContextManager[None]:
+        """Make ready for the work that will be run inside, while other things are done."""
+
     def run(self, work: str, setup: Mapping[str, Any], batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """Results of the batches, one each, in their order; at most a few batches are in flight."""
 
 
-def choose(workers: int | None, n_batches: int, limits: Limits = NO_LIMITS) -> Engine:
-    """The engine for so many batches: `workers` processes (None: one per core), or this process for 0."""
-    wanted = min(cores() if workers is None else workers, n_batches)
+def choose(workers: int | None, n_batches: int | None, limits: Limits = NO_LIMITS) -> Engine:
+    """The engine for so many batches (None: it is not known): `workers` processes (None: one per core), or this process
+    for 0.
+    """
+    wanted = cores() if workers is None else workers
+    if n_batches is not None:
+        wanted = min(wanted, n_batches)
     return ProcessEngine(wanted, limits) if wanted else InlineEngine()
 
 

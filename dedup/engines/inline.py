@@ -2,6 +2,7 @@
 
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from importlib import import_module
 from typing import Any
@@ -13,6 +14,10 @@ from dedup.errors import InternalError
 
 class InlineEngine:
     """Runs every batch where it is asked to."""
+
+    def ahead(self, work: str) -> AbstractContextManager[None]:
+        """There is nothing to make ready."""
+        return nullcontext()
 
     def run(self, work: str, setup: Mapping[str, Any], batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """Results of the batches, in their order."""

@@ -13,7 +13,7 @@ import sys
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -55,12 +55,29 @@ class ProcessEngine:
     def __init__(self, workers: int, limits: Limits = NO_LIMITS) -> None:
         self.workers = workers
         self.limits = limits
+        self._waiting: list[_Worker] = []  # started ahead
+
+    @contextmanager
+    def ahead(self, work: str) -> Iterator[None]:
+        """Let processes import the module of the work that will be run inside, while other things are done."""
+        self._waiting = [_Worker(work, self.limits) for _ in range(self.workers)]
+        try:
+            for worker in self._waiting:
+                worker.start()
+            yield
+        finally:
+            waiting, self._waiting = self._waiting, []
+            for worker in waiting:
+                worker.stop()
 
     def run(self, work: str, setup: Mapping[str, Any], batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """Results of the batches, in their order; at most two per worker are in flight."""
         idle: SimpleQueue[_Worker] = SimpleQueue()
-        staff = [_Worker(work, setup, self.limits) for _ in range(self.workers)]
+        staff = [worker for worker in self._waiting if worker.work == work]
+        self._waiting = [worker for worker in self._waiting if worker.work != work]
+        staff = staff or [_Worker(work, self.limits) for _ in range(self.workers)]
         for worker in staff:
+            worker.setup = setup
             idle.put(worker)
 
         def one(batch: pa.RecordBatch) -> pa.RecordBatch:
@@ -70,15 +87,15 @@ class ProcessEngine:
             finally:
                 idle.put(worker)
 
-        waiting: deque[Future[pa.RecordBatch]] = deque()
+        asked: deque[Future[pa.RecordBatch]] = deque()
         pool = ThreadPoolExecutor(self.workers)
         try:
             for batch in batches:
-                waiting.append(pool.submit(one, batch))
-                if len(waiting) >= _IN_FLIGHT_PER_WORKER * self.workers:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
+                asked.append(pool.submit(one, batch))
+                if len(asked) >= _IN_FLIGHT_PER_WORKER * self.workers:
+                    yield asked.popleft().result()
+            while asked:
+                yield asked.popleft().result()
         finally:
             for worker in staff:
                 worker.stop()
@@ -92,13 +109,14 @@ class _Died(Exception):  # noqa: N818  # it never leaves this file
 
 
 class _Worker:
-    """One process and the pipes to it; started when it first gets work."""
+    """One process and the pipes to it; started when it first gets work, if not before."""
 
-    def __init__(self, work: str, setup: Mapping[str, Any], limits: Limits) -> None:
-        self._work = work
-        self._setup = setup
+    def __init__(self, work: str, limits: Limits) -> None:
+        self.work = work
+        self.setup: Mapping[str, Any] = {}
         self._limits = limits
         self._process: subprocess.Popen[bytes] | None = None
+        self._told = False  # whether the process has the setup
         self._stopped = False
 
     def do(self, batch: pa.RecordBatch) -> pa.RecordBatch:
@@ -107,7 +125,7 @@ class _Worker:
             return self._ask(batch)
         except _Died as death:
             if batch.num_rows == 1:
-                return import_module(self._work).lost(self._setup, batch, str(death))
+                return import_module(self.work).lost(self.setup, batch, str(death))
         parts = [self.do(batch.slice(row, 1)) for row in range(batch.num_rows)]
         return pa.Table.from_batches(parts).combine_chunks().to_batches()[0]
 
@@ -116,11 +134,33 @@ class _Worker:
         self._stopped = True
         self._end()
 
+    def start(self) -> subprocess.Popen[bytes]:
+        """The process, which imports the module of the work and waits."""
+        if self._process is None:
+            if self._stopped:
+                raise _Died(_STOPPED)
+            package_root = str(Path(__file__).parents[2])
+            paths = [package_root, *filter(None, [os.environ.get("PYTHONPATH")])]
+            # -P keeps the working folder off sys.path: a user's datasets.py there must not shadow the library.
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "dedup.engines.worker", self.work, str(self._limits.n_bytes or 0)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,  # codecs print what a status says; tracebacks come over the pipe
+                env=_WORKERS_OWN | os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
+                start_new_session=True,  # Ctrl-C reaches the parent alone, which then stops its workers
+            )
+            self._told = False
+        return self._process
+
     def _ask(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        process = self._started()
+        process = self.start()
         too_late = Event()
         watch = _watch(process, self._limits.seconds, too_late)
         try:
+            if not self._told:
+                wire.send(process.stdin, json.dumps(self.setup).encode())
+                self._told = True
             wire.send(process.stdin, wire.batch_bytes(batch))
             answer = wire.receive(process.stdout)
         except (EOFError, BrokenPipeError) as error:
@@ -136,27 +176,9 @@ class _Worker:
         finally:
             watch.cancel()
         if answer[:1] == wire.FAILED:
-            message = f"{self._work} raised in a worker:\n{answer[1:].decode()}"
+            message = f"{self.work} raised in a worker:\n{answer[1:].decode()}"
             raise InternalError(message)
         return wire.bytes_batch(answer[1:])
-
-    def _started(self) -> subprocess.Popen[bytes]:
-        if self._process is None:
-            if self._stopped:
-                raise _Died(_STOPPED)
-            package_root = str(Path(__file__).parents[2])
-            paths = [package_root, *filter(None, [os.environ.get("PYTHONPATH")])]
-            # -P keeps the working folder off sys.path: a user's datasets.py there must not shadow the library.
-            self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "dedup.engines.worker", self._work, str(self._limits.n_bytes or 0)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,  # codecs print what a status says; tracebacks come over the pipe
-                env=_WORKERS_OWN | os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
-                start_new_session=True,  # Ctrl-C reaches the parent alone, which then stops its workers
-            )
-            wire.send(self._process.stdin, json.dumps(self._setup).encode())
-        return self._process
 
     def _end(self) -> None:
         process, self._process = self._process, None

@@ -4,20 +4,45 @@ import json
 import os
 import sys
 import traceback
+from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
+from importlib.machinery import ModuleSpec
+from types import ModuleType
 
 from dedup.engines import wire
 
 
+class _WithoutPandas:
+    """Arrow imports pandas with the first array that it makes, which takes a worker as long as all its other modules.
+
+    It does without where there is none, and no work here uses it.
+    """
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """Raises for pandas; None, the next finder's turn, for anything else."""
+        if name == "pandas":
+            raise ModuleNotFoundError(name=name)
+        return None
+
+
 def main() -> None:
     """Answer batches until the parent closes the pipe."""
+    sys.meta_path.insert(0, _WithoutPandas())
     tasks = os.fdopen(os.dup(0), "rb")
     answers = os.fdopen(os.dup(1), "wb")
     # Whatever a library reads or prints must not come between two frames.
     os.dup2(2, 1)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     _limit_memory(int(sys.argv[2]))
-    setup = json.loads(wire.receive(tasks))
+    with suppress(Exception):  # before there is something to do; what fails here fails again there, and is told
+        import_module(sys.argv[1])
+    try:
+        setup = json.loads(wire.receive(tasks))
+    except EOFError:
+        return
     transform = None
     while True:
         try:

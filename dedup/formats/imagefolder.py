@@ -50,6 +50,7 @@ class ImageFolder:
 
     def __init__(self, root: Path, config: DatasetConfig) -> None:
         self.root = root
+        self._before = os.path.join(root, "")  # noqa: PTH118  # of every path
         self.name = str(root)
         self._config = config
         files, places, skipped = _scan(root)
@@ -95,7 +96,7 @@ class ImageFolder:
 
     def payload_of(self, rows: Sequence[int]) -> Iterator[pa.RecordBatch]:
         """One PAYLOAD batch of the named rows."""
-        paths = [self._path(row) for row in rows]
+        paths = [self._encoded(self._files[row]) for row in rows]
         yield pa.record_batch([list(rows), paths, [None] * len(paths)], schema=PAYLOAD)
 
     def check_writable(self) -> None:
@@ -201,7 +202,7 @@ class ImageFolder:
         return self._encoded(self._files[int(row)])
 
     def _encoded(self, parts: Parts) -> bytes:
-        return os.fsencode(os.path.join(self.root, "") + os.sep.join(parts))  # noqa: PTH118  # not always UTF-8
+        return os.fsencode(self._before + os.sep.join(parts))  # noqa: PTH118  # not always UTF-8
 
     def _with_named(self, files: list[Parts]) -> list[Parts]:
         """The samples: scanned files and files that only metadata names, without the files of other image columns."""

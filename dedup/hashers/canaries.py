@@ -134,6 +134,10 @@ PICTURES: Final = {
         "8q~MuIup%A57267SyhJ?l@Kl|t2xv&bSU1x{3rudQym(X)fw3uUbVUxH6|uIt?V#t&*c8Frx@)uwn_ITfdK(}*iMBF$aB06sgWf(1ZeX8M1v"
         "gM}_wCms5&Rk|>gAWH=*TaPWRi$3FGExS0000<MNUMnLSTX"
     ),
+    "flat icon PNG": (
+        "iBL{Q4GJ0x0000DNk~Le0000W0000W2mk;809FwtC;$KeW=TXrRCwBBe9wR%FfmZ7fCa0lBAj)f@jV_{>{cieaDyTtN8Tss3p5ps?@9LswL_"
+        "8)3Lud+m4ShQfgu~40><|+X&g$JkmZq?2n8sDQwJs-P+Xpk&4g@x^3e1^AfSeRdH?`BLJ{cyTS|cd0000<MNUMnLSTX"
+    ),
     "lossy WebP": (
         "Qb|Te$N>NVS4BclR!}$~ya50J&=3Hf0V+rUJODn$Qk+evr6Qs{+-v~w7>R5Eu_eILeqsJg&C0g^gL)k2vj61yB?&uTuM7_al#<*hx8_k+D-"
         "B)~>&rSsC6NE>krh@&da1r-"
@@ -152,4 +156,4 @@ PICTURES: Final = {
         "SZz?3coi!U*m!7F!+nuz65rmKYUIh`V~%Gm_3?SiSpxz9I{"
     ),
 }
-"""Base 85 of encoded pictures, made with smooth random colours."""
+"""Base 85 of encoded pictures, made with smooth random colours; in the icon rounding decides the bits of whash."""

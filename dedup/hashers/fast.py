@@ -1,7 +1,7 @@
 """ImageHash's four hashes from one small luma picture, for a whole batch at once.
 
 The definitions are ImageHash's. They start at a luma of a few hundred pixels instead of the whole picture, and every
-value is a whole number, so a code is the same on any machine and in any batch.
+value is a whole number (but for whash's ties, see `wavelets`), so a code is the same on any machine and in any batch.
 """
 
 import math
@@ -16,104 +16,123 @@ from PIL import Image
 from dedup.hashers import thumbnail
 from dedup.hashers.cells import Cells, cells, shrunk, side_of, thumbnails
 from dedup.hashers.luma import luma_of, min_side
-from dedup.hashers.resampling import Plane, Target, grey, matrix, resized, shrink
+from dedup.hashers.resampling import Plane, Target, grey, matrix, resized
 from dedup.hashers.turns import TURNS, turned
+from dedup.hashers.wavelets import coarsest
 
 FREQUENCIES: Final = 4  # ImageHash's highfreq_factor: phash looks at a picture of four times the code's side
 
 
 Values = list[NDArray[Any]]
-"""What the bits of one algorithm are decided on, of shape (n, rows, columns): of the pictures as they are, and where
-that is something else, of pictures whose axes are swapped.
-"""
+"""What the bits of one algorithm are decided on in each of some orientations, of shape (n, rows, columns)."""
 
 
 def measured(
-    planes: Sequence[Plane], algorithms: Sequence[str], bits: int, *, swapped: bool
-) -> tuple[NDArray[np.uint8], Mapping[str, Values]]:
-    """The thumbnails of a batch of lumas, and the values of each algorithm; `swapped` adds what turned codes need."""
+    planes: Sequence[Plane], algorithms: Sequence[str], bits: int, turns: Sequence[str]
+) -> tuple[NDArray[np.uint8], Mapping[str, list[NDArray[np.uint8]]]]:
+    """The thumbnails of a batch of lumas, and by algorithm packed codes of each of `turns`, shape (n, bits // 8).
+
+    The codes of an orientation equal those of the lumas turned first, bit for bit.
+    """
     large = np.array([min(plane.levels.shape) >= min_side(bits) for plane in planes], bool)
     if large.all() or not large.any():
-        return (_of_large if large.any() else _of_small)(planes, algorithms, bits, swapped=swapped)
+        return (_of_large if large.any() else _of_small)(planes, algorithms, bits, turns)
     parts = [
         (_of_large if which else _of_small)(
-            [plane for plane, is_large in zip(planes, large, strict=True) if is_large == which],
-            algorithms,
-            bits,
-            swapped=swapped,
+            [plane for plane, is_large in zip(planes, large, strict=True) if is_large == which], algorithms, bits, turns
         )
         for which in (False, True)
     ]
     order = np.argsort(np.argsort(large, kind="stable"), kind="stable")
-    small, values = zip(*parts, strict=True)
+    small, codes = zip(*parts, strict=True)
     return np.concatenate(small)[order], {
-        name: [np.concatenate(both)[order] for both in zip(*(of[name] for of in values), strict=True)]
+        name: [np.concatenate(both)[order] for both in zip(*(of[name] for of in codes), strict=True)]
         for name in algorithms
     }
 
 
 def _of_large(
-    planes: Sequence[Plane], algorithms: Sequence[str], bits: int, *, swapped: bool
-) -> tuple[NDArray[np.uint8], Mapping[str, Values]]:
+    planes: Sequence[Plane], algorithms: Sequence[str], bits: int, turns: Sequence[str]
+) -> tuple[NDArray[np.uint8], Mapping[str, list[NDArray[np.uint8]]]]:
     of = cells(planes, side_of(bits))
-    return thumbnails(of), {name: _of_cells(name, bits, of, swapped=swapped) for name in algorithms}
+    return thumbnails(of), {name: _decided(name, bits, _of_cells(name, bits, of, turns)) for name in algorithms}
 
 
 def _of_small(
-    planes: Sequence[Plane], algorithms: Sequence[str], bits: int, *, swapped: bool
-) -> tuple[NDArray[np.uint8], Mapping[str, Values]]:
-    """Pillow's own arithmetic, but for whash, whose picture nobody rounds."""
-    wanted = {name: targets(name, bits, swapped=swapped) for name in algorithms if name != "whash"}
+    planes: Sequence[Plane], algorithms: Sequence[str], bits: int, turns: Sequence[str]
+) -> tuple[NDArray[np.uint8], Mapping[str, list[NDArray[np.uint8]]]]:
+    """Pillow's own arithmetic, and for whash that of PyWavelets."""
+    wanted = {name: targets(name, bits, turns) for name in algorithms if name != "whash"}
     small = iter(resized(planes, [thumbnail.TARGET, *(one for of in wanted.values() for one in of)]))
     thumbnails_of_small = next(small)
-    values: dict[str, Values] = {name: [next(small) for _ in of] for name, of in wanted.items()}
-    if "phash" in values:
-        values["phash"] = [frequencies(levels, math.isqrt(bits)) for levels in values["phash"]]
+    codes: dict[str, list[NDArray[np.uint8]]] = {}
+    for name, of in wanted.items():
+        levels = [next(small) for _ in of]
+        kept = [frequencies(one, math.isqrt(bits)) for one in levels] if name == "phash" else levels
+        codes[name] = _decided(name, bits, _turned(name, kept, turns))
     if "whash" in algorithms:
-        values["whash"] = list(shrink(planes, targets("whash", bits, swapped=False)))
-    return thumbnails_of_small, values
+        codes["whash"] = _decided("whash", bits, _wavelets(planes, bits, turns))
+    return thumbnails_of_small, {name: codes[name] for name in algorithms}
 
 
-def targets(algorithm: str, bits: int, *, swapped: bool) -> list[Target]:
-    """The small pictures that an algorithm needs; `swapped` adds the one for codes of transposed pictures."""
+def _wavelets(planes: Sequence[Plane], bits: int, turns: Sequence[str]) -> Values:
+    """ImageHash's, at the largest power of two that the shorter side holds, in each orientation on its own."""
+    n = math.isqrt(bits)
+    sides = np.array([max(1 << (max(int(min(p.height, p.width)), 1).bit_length() - 1), n) for p in planes], int)
+    values = [np.empty((len(planes), n, n)) for _ in turns]
+    for side in np.unique(sides).tolist():
+        places = np.flatnonzero(sides == side)
+        some = [planes[place] for place in places.tolist()]
+        for into, levels in zip(values, _turned("whash", resized(some, _squares(side, turns)), turns), strict=True):
+            into[places] = coarsest(levels, n)
+    return values
+
+
+def targets(algorithm: str, bits: int, turns: Sequence[str]) -> list[Target]:
+    """The small pictures that an algorithm needs, the second for codes of transposed pictures."""
     side = math.isqrt(bits)
-    if algorithm == "whash":
-        return [Target(side, side, "haar")]
-    rows, columns = {"phash": (FREQUENCIES * side,) * 2, "ahash": (side, side), "dhash": (side, side + 1)}[algorithm]
-    upright, turned_over = Target(rows, columns, "lanczos"), Target(columns, rows, "lanczos", rows_first=True)
-    return [upright, turned_over] if swapped else [upright]
+    if algorithm == "dhash":
+        upright = Target(side, side + 1, "lanczos")
+        turned_over = Target(side + 1, side, "lanczos", rows_first=True)
+        return [upright, turned_over] if any(TURNS[turn][0] for turn in turns) else [upright]
+    return _squares({"phash": FREQUENCIES * side, "ahash": side}[algorithm], turns)
 
 
-def _of_cells(algorithm: str, bits: int, of: Cells, *, swapped: bool) -> Values:
+def _squares(side: int, turns: Sequence[str]) -> list[Target]:
+    both = [Target(side, side, "lanczos"), Target(side, side, "lanczos", rows_first=True)]
+    return both if any(TURNS[turn][0] for turn in turns) else both[:1]
+
+
+def _of_cells(algorithm: str, bits: int, of: Cells, turns: Sequence[str]) -> Values:
     """The values of large pictures; phash skips the picture between, and its rounding."""
     if algorithm == "phash":
         to_frequencies = _frequencies_of_cells(of.shape[-1], math.isqrt(bits))
-        return [to_frequencies @ of @ to_frequencies.T] * (1 + swapped)
-    small = [shrunk(of, target) for target in targets(algorithm, bits, swapped=swapped)]
-    return list(small) if algorithm == "whash" else [grey(raw) for raw in small]
-
-
-def oriented(algorithm: str, bits: int, values: Values, transforms: Sequence[str]) -> list[NDArray[np.uint8]]:
-    """Packed codes, shape (n, bits // 8), in each of the orientations.
-
-    They equal the codes of the turned lumas, bit for bit.
-    """
-    of_turn = [values[-1] if TURNS[transform][0] else values[0] for transform in transforms]
-    if algorithm == "phash":
-        low = [turned_frequencies(of, transform) for of, transform in zip(of_turn, transforms, strict=True)]
-        return [_pack(_above_median(of)) for of in low]
-    stood = [turned(of, transform) for of, transform in zip(of_turn, transforms, strict=True)]
+        return _turned(algorithm, [to_frequencies @ of @ to_frequencies.T], turns)
     if algorithm == "whash":
-        return [_pack(_above_median(of)) for of in stood]
+        n = math.isqrt(bits)
+        return _turned(algorithm, [shrunk(of, Target(n, n, "haar"))], turns)
+    return _turned(algorithm, [grey(shrunk(of, target)) for target in targets(algorithm, bits, turns)], turns)
+
+
+def _turned(algorithm: str, values: Sequence[NDArray[Any]], turns: Sequence[str]) -> Values:
+    """What was made of the pictures as they are, and last of those whose axes are swapped, in each orientation."""
+    turn = turned_frequencies if algorithm == "phash" else turned
+    return [turn(values[-1] if TURNS[name][0] else values[0], name) for name in turns]
+
+
+def _decided(algorithm: str, bits: int, values: Values) -> list[NDArray[np.uint8]]:
+    """Packed codes, shape (n, bits // 8)."""
+    if algorithm in ("phash", "whash"):
+        return [_pack(_above_median(of)) for of in values]
     if algorithm == "ahash":
-        return [_pack(of.astype(np.int64) * bits > of.sum(axis=(1, 2), keepdims=True, dtype=np.int64)) for of in stood]
-    return [_pack(of[..., 1:] > of[..., :-1]) for of in stood]
+        return [_pack(of.astype(np.int64) * bits > of.sum(axis=(1, 2), keepdims=True, dtype=np.int64)) for of in values]
+    return [_pack(of[..., 1:] > of[..., :-1]) for of in values]
 
 
 def codes(images: Sequence[Image.Image], algorithm: str, bits: int) -> NDArray[np.uint8]:
     """Codes of normalised pictures, shape (n, bits // 8)."""
-    _, values = measured([luma_of(image, bits) for image in images], (algorithm,), bits, swapped=False)
-    return oriented(algorithm, bits, values[algorithm], ("identity",))[0]
+    _, found = measured([luma_of(image, bits) for image in images], (algorithm,), bits, ("identity",))
+    return found[algorithm][0]
 
 
 def frequencies(levels: NDArray[np.uint8] | NDArray[np.float64], n: int, first: int = 0) -> NDArray[np.float64]:

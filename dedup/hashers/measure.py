@@ -12,7 +12,6 @@ from dedup.hashers.compression import compression
 from dedup.hashers.luma import Luma, luma_of, open_luma
 from dedup.hashers.resampling import Plane
 from dedup.hashers.setup import Setup
-from dedup.hashers.turns import TURNS
 from dedup.images import Unreadable, file_digest, open_picture, turned
 from dedup.tables import MIN_INFORMATION
 
@@ -128,16 +127,14 @@ def _decoded_digest(content: bytes | Unreadable, setup: Setup) -> bytes | None:
 def _of_lumas(planes: Sequence[Plane], setup: Setup) -> Mapping[str, NDArray[Any]]:
     """Codes, the thumbnail and the information of a batch of lumas, as arrays of one row each."""
     turns = ("identity", *setup.transforms)
-    swapped = any(TURNS[turn][0] for turn in turns)
     own = [name for name in setup.algorithms if name != "pdq"]
-    thumbnails, values = fast.measured(planes, own, setup.bits, swapped=swapped)
+    thumbnails, found = fast.measured(planes, own, setup.bits, turns)
     columns: dict[str, NDArray[Any]] = {
         "thumbnail": thumbnails.reshape(len(planes), -1),
         "information": thumbnail.information(thumbnails).astype(np.float32),
     }
     for name in own:
-        codes = fast.oriented(name, setup.bits, values[name], turns)
-        columns |= {column: of for (column, *_), of in zip(setup.codes_of(name), codes, strict=True)}
+        columns |= {column: of for (column, *_), of in zip(setup.codes_of(name), found[name], strict=True)}
     if "pdq" in setup.algorithms:
         (small,) = resampling.shrink(planes, [pdq.TARGET])
         codes = pdq.oriented(small, turns)

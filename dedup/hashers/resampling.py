@@ -32,7 +32,7 @@ class Target:
 
     rows: int
     columns: int
-    kernel: str  # lanczos, bilinear, haar or tent
+    kernel: str  # lanczos, bilinear or tent; of cells also haar
     rows_first: bool = False  # for `resized`: as Pillow would do it with the transposed picture
 
 
@@ -127,14 +127,13 @@ class _Axis:
 @lru_cache(maxsize=4096)
 def _axes(shape: tuple[int, int], height: float, width: float, targets: tuple[Target, ...]) -> tuple[_Axis, _Axis]:
     ends = tuple(np.cumsum([target.rows * target.columns for target in targets]).tolist())
-    short = int(min(height, width))
     rows = tuple((target.rows, target.kernel) for target in targets)
     columns = tuple((target.columns, target.kernel) for target in targets)
-    return _Axis(_axis(shape[0], height, rows, short), ends), _Axis(_axis(shape[1], width, columns, short), ends)
+    return _Axis(_axis(shape[0], height, rows), ends), _Axis(_axis(shape[1], width, columns), ends)
 
 
-def _axis(length: int, extent: float, outputs: Sequence[tuple[int, str]], short: int) -> tuple[NDArray[Any], ...]:
-    parts = [_weights(length, extent, n, kernel, short if kernel == "haar" else 0) for n, kernel in outputs]
+def _axis(length: int, extent: float, outputs: Sequence[tuple[int, str]]) -> tuple[NDArray[Any], ...]:
+    parts = [_weights(length, extent, n, kernel) for n, kernel in outputs]
     counts = np.array([n for n, _ in outputs])
     starts, stops, weights = (np.concatenate([part[k] for part in parts]) for k in range(3))
     at = np.concatenate([[0], np.cumsum(stops - starts)[:-1]])
@@ -142,9 +141,9 @@ def _axis(length: int, extent: float, outputs: Sequence[tuple[int, str]], short:
 
 
 @lru_cache(maxsize=8192)
-def _weights(length: int, extent: float, n: int, kernel: str, short: int) -> tuple[NDArray[Any], ...]:
+def _weights(length: int, extent: float, n: int, kernel: str) -> tuple[NDArray[Any], ...]:
     """First input, last + 1, and the weights between them, of each of n outputs, for levels of some length."""
-    matrix = _KERNELS[kernel](length, extent, n, short)
+    matrix = _KERNELS[kernel](length, extent, n, 0)
     numbers = _numbers(matrix, symmetrical=extent == length)
     there = numbers != 0
     starts, stops = there.argmax(axis=1), length - there[:, ::-1].argmax(axis=1)

@@ -40,11 +40,9 @@ def within_frames(
     found, cut = found[informed], cut[informed]
     planes = [resampling.whole(one) for one in cut]
     codes: dict[str, NDArray[np.uint64]] = {}
-    _, values = fast.measured(planes, [name for name in algorithms if name != "pdq"], bits, swapped=True)
+    _, measured = fast.measured(planes, [name for name in algorithms if name != "pdq"], bits, transforms)
     for name in algorithms if len(cut) else ():
-        if name == "pdq":
-            oriented = pdq.oriented(resampling.shrink(planes, [pdq.TARGET])[0], transforms)
-        else:
-            oriented = fast.oriented(name, bits, values[name], transforms)
+        of_pdq = name == "pdq"
+        oriented = pdq.oriented(resampling.shrink(planes, [pdq.TARGET])[0], transforms) if of_pdq else measured[name]
         codes |= {code_column(name, turn): pack(one) for turn, one in zip(transforms, oriented, strict=True)}
     return Views(found, cut, codes)
