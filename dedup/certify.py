@@ -367,7 +367,7 @@ def _first(table: pa.Table) -> list[Mapping[str, Any]]:
 
 def _statement(resolved: Resolved, n_leaks: int, n_groups: int) -> str:
     distances = ", ".join(f"{name} ≤ {bits} of {resolved.bits} bits" for name, bits in resolved.max_distance.items())
-    verified = f" and similarity ≥ {resolved.min_similarity}" if resolved.min_similarity is not None else ""
+    verified = "" if resolved.min_similarity is None else f" and similarity ≥ {resolved.min_similarity}"
     settings = (
         f"{resolved.combine} of {distances}{verified}" if len(resolved.max_distance) > 1 else f"{distances}{verified}"
     )

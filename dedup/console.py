@@ -83,8 +83,8 @@ def _further(summary: Mapping[str, Any]) -> list[RenderableType]:
         if chained := summary[f"chained_{side.replace('-', '_')}_images"]:
             parts.append(
                 Text(
-                    f"{chained:,} {side} images match no {other} one, but lead to one through others (chains.parquet; "
-                    f"policy.chains)."
+                    f"{chained:,} {side} {'image matches' if chained == 1 else 'images match'} no {other} one, but "
+                    f"{'leads' if chained == 1 else 'lead'} to one through others (chains.parquet; policy.chains)."
                 )
             )
     if conflicts := summary["label_conflicts"]:

@@ -163,5 +163,6 @@ def write_report(result: Run, *, open_dataset: bool = True) -> None:
         read=read,
         settings=result.config.hash,
         thumbnails=None if "thumbnail" in result.tables["hashes"].column_names else _thumbnails(result),
+        written=result.config.output.splits != "none",
     )
     folder.write_text(result.dir / folder.REPORT, page)

@@ -44,9 +44,9 @@ def audit(
     source: Annotated[
         list[str],
         typer.Argument(
-            metavar="SOURCE…",
-            help="A folder of images, a manifest, a WebDataset, a Hugging Face dataset on disk or on the Hub "
-            "(hf://datasets/org/name). Further ones are reference sets: is the first clean of them?",
+            metavar="SOURCE",
+            help="A folder of images, a manifest, a WebDataset, COCO, YOLO, a Hugging Face dataset on disk or on the "
+            "Hub (hf://datasets/org/name). Further ones are reference sets: is the first clean of them?",
         ),
     ],
     *,
@@ -151,7 +151,7 @@ def calibrate(
     ] = None,
     form: Annotated[
         str | None,
-        typer.Option("--source", help="What SOURCE is: imagefolder, manifest, huggingface or webdataset."),
+        typer.Option("--source", help="What SOURCE is: imagefolder, manifest, huggingface, webdataset, coco or yolo."),
     ] = None,
     work: Work,
     quiet: Quiet = False,

@@ -16,7 +16,10 @@ FAILED: Final = 1
 USAGE: Final = 2
 INTERRUPTED: Final = 130
 
-Output = Annotated[Path | None, typer.Option("--output", "-o", help="Folder for the tables, splits and report.")]
+Output = Annotated[
+    Path | None,
+    typer.Option("--output", "-o", help="Folder for what comes out: the tables, the report, a run's splits."),
+]
 Set = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Override one setting, e.g. search.max_distance=8. Repeatable."),

@@ -93,11 +93,12 @@ def render(
     read: ReadSamples,
     settings: HashConfig | None = None,
     thumbnails: Callable[[Sequence[int]], Sequence[bytes | None]] | None = None,
+    written: bool = True,
 ) -> str:
     """The page's text; `settings` say how its pictures are decoded.
 
     `candidates` gives that table's parts, one at least; `thumbnails` gives those of some samples where the table of
-    hashes was read without them.
+    hashes was read without them. `written`: whether the kept samples are written, or would only be.
     """
     settings = settings or HashConfig()
     cases = {
@@ -130,6 +131,7 @@ def render(
     ).render(
         title=title,
         summary=summary,
+        written=written,
         galleries=galleries,
         n_leaks=len(stored["leakage"]),
         chains=_chains(stored),
