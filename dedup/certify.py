@@ -367,7 +367,7 @@ def _first(table: pa.Table) -> list[Mapping[str, Any]]:
 
 def _statement(resolved: Resolved, n_leaks: int, n_groups: int) -> str:
     distances = ", ".join(f"{name} ≤ {bits} of {resolved.bits} bits" for name, bits in resolved.max_distance.items())
-    verified = "" if resolved.min_similarity is None else f" and similarity ≥ {resolved.min_similarity}"
+    verified = _limits(resolved)
     settings = (
         f"{resolved.combine} of {distances}{verified}" if len(resolved.max_distance) > 1 else f"{distances}{verified}"
     )
@@ -380,3 +380,13 @@ def _statement(resolved: Resolved, n_leaks: int, n_groups: int) -> str:
         f"{number} between train and a held-out split is left in what was written (searched with {settings})."
         f"{groups}{lists}"
     )
+
+
+def _limits(resolved: Resolved) -> str:
+    together, alone = resolved.min_similarity, resolved.min_thumbnail_similarity
+    if together is None or alone is None:
+        return ""
+    if not resolved.second_look:
+        return f" and similarity ≥ {max(together, alone)}"
+    close = f"≥ {resolved.min_close_similarity} seen closely, ≥ {max(together, alone)} where not"
+    return f" and similarity ≥ {together} ({close})"

@@ -43,7 +43,7 @@ def readme(summary: Mapping[str, Any], splits: Path) -> str:
     if summary.get("certificate"):
         lines += ["Certificate: " + summary["certificate"]["statement"], ""]
     lines += [
-        "Method: perceptual hashes joined exactly within a Hamming distance, candidates verified on thumbnails.",
+        f"Method: perceptual hashes joined exactly within a Hamming distance, {_verified(summary['resolved'])}.",
         "Resolved settings:",
         "",
         "```json",
@@ -52,6 +52,12 @@ def readme(summary: Mapping[str, Any], splits: Path) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _verified(resolved: Mapping[str, Any]) -> str:
+    if resolved["method"] == "none":
+        return "candidates not verified"
+    return "candidates verified on thumbnails" + (", similar ones at a higher size" if resolved["second_look"] else "")
 
 
 def _front_matter(splits: Path) -> list[str]:
