@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dedup.report.plain import plain
+from dedup.report.words import counted
 from dedup.report.words import facts as leak_facts
 
 if TYPE_CHECKING:
@@ -116,15 +117,15 @@ def _regroup(splits: Mapping[str, Mapping[str, Any]]) -> Table:
 def _counts(summary: Mapping[str, Any], *, written: bool) -> Table:
     table = Table(title="Samples", title_justify="left", title_style="bold")
     table.add_column("split")
-    for name in ("images", *(("kept", "dropped") if written else ("would stay", "would go")), "unreadable"):
+    names = counted(summary, written=written)
+    for name in names.values():
         table.add_column(name, justify="right")
     rows = [(name, n) for name, n in summary["splits"].items()]
     for name, n in rows:
-        table.add_row(literal(name), *(f"{n[key]:,}" for key in ("images", "keep", "drop", "unreadable")))
+        table.add_row(literal(name), *(f"{n[key]:,}" for key in names))
     if len(rows) > 1:
         table.add_section()
-        total = {key: sum(n[key] for _, n in rows) for key in ("images", "keep", "drop", "unreadable")}
-        table.add_row("all", *(f"{n:,}" for n in total.values()), style="bold")
+        table.add_row("all", *(f"{sum(n[key] for _, n in rows):,}" for key in names), style="bold")
     return table
 
 

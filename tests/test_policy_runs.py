@@ -12,7 +12,9 @@ from dedup import folder, pipeline, tables
 from dedup.config import build
 from dedup.errors import ConfigError, LimitError, SourceError
 from dedup.formats import open_source
+from dedup.gating import gate
 from dedup.report.html import ALLOWED
+from dedup.report.words import counted
 from dedup.result import Run
 from tests import pictures
 from tests.formats import made
@@ -241,6 +243,22 @@ def test_every_form_writes_what_was_moved(tmp_path: Path, form: str, splits: str
     )
     counts = written.rows["split"].to_pylist()
     assert {"test": 3, "train": 6} == {split: counts.count(split) for split in sorted(set(counts))}
+
+
+def test_counts_of_a_regroup_add_up(tmp_path: Path, scans: Path) -> None:
+    """What moved has a column of its own wherever splits are counted, so that each row adds up."""
+    asked = {"leakage": "regroup", "max_moved": None, "duplicates": "report_only"}
+    result = ran({"path": str(scans)}, tmp_path / "run", asked)
+    card = (tmp_path / "run/splits/README.md").read_text(encoding="utf-8")
+    page = gate(tmp_path / "run").markdown()
+    names = counted(result.summary)
+
+    assert result.summary["decisions"]["move"] > 0
+    assert all(
+        n["images"] == sum(n[key] for key in names if key != "images") for n in result.summary["splits"].values()
+    )
+    assert all("| moved out |" in text for text in (card, page))
+    assert "would move out" in counted(result.summary, written=False).values()
 
 
 def test_an_image_folder_with_metadata_is_refused_before_any_work(tmp_path: Path) -> None:

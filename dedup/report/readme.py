@@ -7,6 +7,8 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+from dedup.report.words import counted
+
 
 def readme(summary: Mapping[str, Any], splits: Path) -> str:
     """The README's text; where Parquet shards were written, with the YAML that lists the splits."""
@@ -17,12 +19,7 @@ def readme(summary: Mapping[str, Any], splits: Path) -> str:
         f"Written by dedup {summary['dedup_version']} (distribution dedup-images) from {counts['total']:,} samples:",
         f"{decisions['keep']:,} kept, {decisions['drop']:,} dropped, {decisions['unreadable']:,} unreadable{moved}.",
         "",
-        "| split | images | kept | dropped | unreadable |",
-        "|---|---:|---:|---:|---:|",
-        *(
-            f"| {_cell(name)} | {n['images']:,} | {n['keep']:,} | {n['drop']:,} | {n['unreadable']:,} |"
-            for name, n in summary["splits"].items()
-        ),
+        *_splits(summary),
         "",
         "| why | samples |",
         "|---|---:|",
@@ -52,6 +49,14 @@ def readme(summary: Mapping[str, Any], splits: Path) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _splits(summary: Mapping[str, Any]) -> list[str]:
+    names = counted(summary)
+    rows = (
+        f"| {_cell(name)} | {' | '.join(f'{n[key]:,}' for key in names)} |" for name, n in summary["splits"].items()
+    )
+    return [f"| split | {' | '.join(names.values())} |", "|---|" + "---:|" * len(names), *rows]
 
 
 def _verified(resolved: Mapping[str, Any]) -> str:

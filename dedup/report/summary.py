@@ -70,7 +70,7 @@ def summary(
         "regroup": regroup(manifest, decisions, in_split) if resolved.leakage == "regroup" else None,
         "held_out_images_in_another_held_out_split": _between_held_out(graph, in_split, resolved.held_out),
         "resolved": asdict(resolved),
-        "warnings": _warnings(in_split, manifest, n_no_information, statuses["ok"]),
+        "warnings": _warnings(in_split, manifest, n_no_information, statuses["ok"], resolved),
     }
 
 
@@ -183,8 +183,12 @@ def _decisions(decisions: pa.Table) -> dict[str, Any]:
     }
 
 
-def _warnings(in_split: Mapping[str, Mask], manifest: pa.Table, n_no_information: int, n_readable: int) -> list[str]:
+def _warnings(
+    in_split: Mapping[str, Mask], manifest: pa.Table, n_no_information: int, n_readable: int, resolved: Resolved
+) -> list[str]:
     found = []
+    own = in_split.keys() - {*resolved.references}
+    own_held_out = {*resolved.held_out} - {*resolved.references}
     counts = {name: int(inside.sum()) for name, inside in in_split.items()}
     for name in sorted(counts):
         if counts[name] == 1 and len(counts) > 1:
@@ -195,10 +199,11 @@ def _warnings(in_split: Mapping[str, Mask], manifest: pa.Table, n_no_information
             f"{n_no_information:,} of {n_readable:,} pictures are blank, flat or bare gradients: they are matched by "
             f"identical pixels only."
         )
-    if "train" not in counts and set(counts) != {NO_SPLIT}:
+    if "train" not in own and own != {NO_SPLIT} and not own_held_out:
+        others = " but reference sets" if resolved.references else ", and only duplicates are looked for"
         found.append(
-            f"No split is called train ({', '.join(map(repr, sorted(counts)))}). Unless policy.held_out names some, "
-            f"nothing is held out, and only duplicates are looked for."
+            f"No split is called train ({', '.join(map(repr, sorted(own)))}). Unless policy.held_out names some, "
+            f"nothing is held out{others}."
         )
     if n_readable == 0:
         found.append("No sample could be read.")

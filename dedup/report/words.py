@@ -1,4 +1,4 @@
-"""What the columns of a leak are called where people read."""
+"""What the columns of a leak and of a table of splits are called where people read."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -22,3 +22,13 @@ def facts(row: Mapping[str, Any]) -> str:
         parts += [] if row["distance"] is None else [f"distance {row['distance']}"]
         parts += [] if row["similarity"] is None else [f"similarity {row['similarity']:.3f}"]
     return ", ".join([*parts, "different labels"] if row["label_conflict"] else parts)
+
+
+def counted(summary: Mapping[str, Any], *, written: bool = True) -> dict[str, str]:
+    """What a table of splits counts: keys of `splits` in the summary, with their headings."""
+    names = {"images": "images", "keep": "kept", "move": "moved out", "drop": "dropped", "unreadable": "unreadable"}
+    if not written:
+        names |= {"keep": "would stay", "move": "would move out", "drop": "would go"}
+    if not summary["decisions"]["move"]:
+        del names["move"]
+    return names
