@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dedup.report.plain import plain
-from dedup.report.words import counted
+from dedup.report.words import counted, shifted
 from dedup.report.words import facts as leak_facts
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def _further(summary: Mapping[str, Any]) -> list[RenderableType]:
     return parts
 
 
-def _regroup(splits: Mapping[str, Mapping[str, Any]]) -> Table:
+def _regroup(splits: Mapping[str, Mapping[str, Any]]) -> RenderableType:
     table = Table(title="Regrouped", title_justify="left", title_style="bold")
     table.add_column("split")
     for name in ("before", "moved out", "moved in", "dropped", "unreadable", "after", "labels shifted"):
@@ -111,7 +111,8 @@ def _regroup(splits: Mapping[str, Mapping[str, Any]]) -> Table:
     for name, of in splits.items():
         counts = [of[key] for key in ("before", "moved_out", "moved_in", "dropped", "unreadable", "after")]
         table.add_row(literal(name), *(f"{n:,}" for n in counts), f"{100 * of['label_shift']:.1f} %")
-    return table
+    labels = [Text(f"Labels of {plain(name)}: {plain(text)}") for name, of in splits.items() if (text := shifted(of))]
+    return Group(table, *labels)
 
 
 def _counts(summary: Mapping[str, Any], *, written: bool) -> Table:

@@ -381,7 +381,7 @@ class TestMarkdown:
         summary: dict[str, Any] = {
             "dedup_version": "0",
             "samples": {"total": 500, "unreadable": 0, "readable": 500},
-            "splits": {name: {"images": 1, "keep": 1, "drop": 0, "unreadable": 0} for name in names},
+            "splits": {name: {"images": 1, "keep": 1, "move": 0, "drop": 0, "unreadable": 0} for name in names},
             "leakage_matrix": {name: dict.fromkeys(names, 0) for name in names},
             "leakage": {},
             "warnings": [],

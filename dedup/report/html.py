@@ -30,6 +30,7 @@ from dedup.formats import read_bytes
 from dedup.images import Unreadable, open_picture
 from dedup.report.leaks import worst
 from dedup.report.listing import Listing, pair_facts
+from dedup.report.words import shifted
 
 ReadSamples = Callable[[Sequence[int]], Iterator[pa.RecordBatch]]
 """PAYLOAD batches of the named samples, in the order given; none where the dataset is gone."""
@@ -132,6 +133,7 @@ def render(
         title=title,
         summary=summary,
         written=written,
+        shifted=shifted,
         galleries=galleries,
         n_leaks=len(stored["leakage"]),
         chains=_chains(stored),

@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from dedup.report.words import counted
+from dedup.report.words import counted, shifted
 
 
 def readme(summary: Mapping[str, Any], splits: Path) -> str:
@@ -28,11 +28,11 @@ def readme(summary: Mapping[str, Any], splits: Path) -> str:
     ]
     if summary["regroup"]:
         lines += [
-            "| split | before | moved out | moved in | after | labels shifted |",
-            "|---|---:|---:|---:|---:|---:|",
+            "| split | before | moved out | moved in | after | labels shifted | most |",
+            "|---|---:|---:|---:|---:|---:|---|",
             *(
                 f"| {_cell(name)} | {n['before']:,} | {n['moved_out']:,} | {n['moved_in']:,} | {n['after']:,} | "
-                f"{100 * n['label_shift']:.1f} % |"
+                f"{100 * n['label_shift']:.1f} % | {_cell(shifted(n))} |"
                 for name, n in summary["regroup"].items()
             ),
             "",
