@@ -164,5 +164,6 @@ def write_report(result: Run, *, open_dataset: bool = True) -> None:
         settings=result.config.hash,
         thumbnails=None if "thumbnail" in result.tables["hashes"].column_names else _thumbnails(result),
         written=result.config.output.splits != "none",
+        opened=source is not None,
     )
     folder.write_text(result.dir / folder.REPORT, page)

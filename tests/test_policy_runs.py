@@ -261,6 +261,22 @@ def test_counts_of_a_regroup_add_up(tmp_path: Path, scans: Path) -> None:
     assert "would move out" in counted(result.summary, written=False).values()
 
 
+def test_the_page_says_what_would_be(tmp_path: Path, scans: Path) -> None:
+    """Where nothing is written samples would stay or go; thumbnails are called so where the dataset is not open."""
+    pages = []
+    for output in ({"splits": "none"}, {}):
+        ran({"path": str(scans)}, tmp_path / "run", {}, report=True, **output)
+        pages.append((tmp_path / "run/report.html").read_text(encoding="utf-8"))
+        folder.remove(tmp_path / "run")
+    ran({"path": str(scans)}, tmp_path / "run", {}, splits="none")
+    pipeline.decide(tmp_path / "run", ["output.report=true", "policy.duplicates=report_only"])
+    pages.append((tmp_path / "run/report.html").read_text(encoding="utf-8"))
+
+    assert [True, False, True] == ["would go" in page for page in pages]
+    assert [False, True, False] == [">dropped<" in page for page in pages]
+    assert [False, False, True] == ["stored thumbnails" in page for page in pages]
+
+
 def test_an_image_folder_with_metadata_is_refused_before_any_work(tmp_path: Path) -> None:
     """A row of metadata that would have no file to stand in; the message names the forms that can be written."""
     pictures.folder(tmp_path / "data", ["train/1.png", "train/2.png", "test/1.png"])

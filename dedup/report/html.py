@@ -95,11 +95,13 @@ def render(
     settings: HashConfig | None = None,
     thumbnails: Callable[[Sequence[int]], Sequence[bytes | None]] | None = None,
     written: bool = True,
+    opened: bool = True,
 ) -> str:
     """The page's text; `settings` say how its pictures are decoded.
 
     `candidates` gives that table's parts, one at least; `thumbnails` gives those of some samples where the table of
-    hashes was read without them. `written`: whether the kept samples are written, or would only be.
+    hashes was read without them. `written`: whether the kept samples are written, or would only be;
+    `opened`: whether the dataset is.
     """
     settings = settings or HashConfig()
     cases = {
@@ -133,6 +135,7 @@ def render(
         title=title,
         summary=summary,
         written=written,
+        opened=opened,
         shifted=shifted,
         galleries=galleries,
         n_leaks=len(stored["leakage"]),
