@@ -307,6 +307,9 @@ def open_records(path: str) -> Records:
     except (UnicodeDecodeError, csv.Error) as error:
         message = f"{path}: not a readable {suffix[1:].upper()} file in UTF-8: {because(error)}. Save it as UTF-8."
         raise SourceError(message) from error
+    except FileNotFoundError as error:
+        message = f"{path}: there is no such file. Check the name."
+        raise SourceError(message) from error
     except (pa.ArrowInvalid, OSError) as error:
         message = f"{path}: cannot be read: {because(error.__cause__ or error)}."
         raise SourceError(message) from error
