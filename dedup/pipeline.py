@@ -96,7 +96,7 @@ def run(
             done(len(table))
     with clock.stage("candidates") as done:
         _search(result, clock, explain)
-        let_go(result)
+        let_go(result, "thumbnail")  # most of what is in memory
         done(len(table))
     with _undone_if_refused(result):
         concluded = _concluded(result, clock)

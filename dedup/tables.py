@@ -276,6 +276,16 @@ def read_parts(folder: Path, name: str) -> Iterator[pa.Table]:
                 yield stored.read_row_groups(groups[start : start + _GROUPS_AT_ONCE])
 
 
+def column(folder: Path, name: str, column: str) -> pa.ChunkedArray:
+    """One column of a stored table, in one piece."""
+    path = folder / f"{name}.parquet"
+    with _told(path):
+        parts = [stored.read([column])[column] for stored in _opened(path)]
+    return pa.chunked_array(
+        [pa.chunked_array([c for part in parts for c in part.chunks], parts[0].type).combine_chunks()]
+    )
+
+
 def stored_spec(folder: Path, name: str) -> dict[str, Any]:
     """The spec of a table that is not read."""
     path = folder / f"{name}.parquet"
