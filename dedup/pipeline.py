@@ -149,10 +149,12 @@ def decide(
     *,
     output: Path | None = None,
     observer: Observer | None = None,
+    overwrite: bool = False,
 ) -> Run:
     """New thresholds, within what was searched, or another policy, from the stored tables: no pixels, no search.
 
-    The result takes the place of the old one, or goes to the folder `output`. It equals that of a full run with these
+    The result takes the place of the old one, or goes to the folder `output`, where another run is replaced only if
+    `overwrite` is set. It equals that of a full run with these
     settings.
     """
     clock = Clock(observer or Silent())
@@ -172,7 +174,7 @@ def decide(
     if output is not None and not (output.exists() and output.samefile(run_folder)):
         place = result.config.output.model_copy(update={"dir": str(output)})
         result.dir = output_folder(place, result.info["source"]["names"]) or output
-        folder.prepare(result.dir, result.info["fingerprints"], overwrite=False)
+        folder.prepare(result.dir, result.info["fingerprints"], overwrite=overwrite)
         for name in stored:
             tables.copy(run_folder, result.dir, name)
     else:

@@ -8,7 +8,7 @@ import typer
 from dedup import config as configuration
 from dedup import console
 from dedup.cli.ending import asked, beside, conclude, finish
-from dedup.cli.options import Documents, Limits, Output, Quiet, Set, Work, Workers
+from dedup.cli.options import Documents, Limits, Output, Overwrite, Quiet, Set, Work, Workers
 from dedup.cli.terminal import explained, observed, out, places
 from dedup.errors import ConfigError
 
@@ -101,6 +101,7 @@ def decide(
     *,
     output: Output = None,
     set_: Set = None,
+    overwrite: Overwrite = False,
     documents: Documents,
     quiet: Quiet = False,
 ) -> None:
@@ -109,7 +110,7 @@ def decide(
 
     places = asked(documents)
     with observed(quiet=quiet) as observer:
-        result = pipeline.decide(run_folder, set_ or [], output=output, observer=observer)
+        result = pipeline.decide(run_folder, set_ or [], output=output, observer=observer, overwrite=overwrite)
     finish(result, places, quiet=quiet)
 
 
