@@ -160,9 +160,7 @@ def _leaks(stored: Mapping[str, pa.Table]) -> list[_Outline]:
     """Worst first: under another label, then the same file, the same pixels, the most similar."""
     chosen = worst(stored["leakage"], MAX_LEAKS)
     ids = pa.array([row[key] for row in chosen for key in ("id", "witness_id")], pa.string())
-    names = stored["manifest"]["id"]
-    places = np.flatnonzero(pc.is_in(names, ids).to_numpy())
-    samples = places[pc.index_in(ids, names.take(pa.array(places)).combine_chunks()).to_numpy()].tolist()
+    samples = tables.places(stored["manifest"]["id"], ids).to_pylist()
     return [
         ((samples[2 * k], samples[2 * k + 1]), pair_facts(row), row["label_conflict"], 0)
         for k, row in enumerate(chosen)
