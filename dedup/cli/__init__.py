@@ -1,8 +1,6 @@
 """The command line: arguments → config → pipeline. Only this package prints and picks exit codes."""
 
-import os
-import sys
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 
@@ -11,10 +9,6 @@ from dedup.cli.commands import audit, calibrate, compare, decide, demo, gate, re
 from dedup.cli.options import command
 from dedup.cli.terminal import out
 from dedup.versions import DEDUP_VERSION
-
-ALLOCATOR: Final = {"ARROW_DEFAULT_MEMORY_POOL": "system"} if sys.platform == "linux" else {}
-"""Arrow reads it when it is imported. Its own pools keep what other threads have freed, and nothing makes them return
-it: a tenth of the memory of a run over a million rows."""
 
 app = typer.Typer(
     name="dedup",
@@ -44,6 +38,4 @@ def _version(
 
 def main() -> None:
     """Entry point of the `dedup` command."""
-    for name, value in ALLOCATOR.items():
-        os.environ.setdefault(name, value)
     app()
