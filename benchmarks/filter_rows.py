@@ -2,10 +2,11 @@
 
     python -m benchmarks.filter_rows [--rows 1000000] [--parts run decide write] [--folder DIR]
 
-The dataset is made first. Each part is a process of its own, with the allocator of its command: `run` is a default run, from the pixels to the certificate and the report; `decide` does all that comes after the search again, from the
-stored tables; `write` opens the dataset and writes the kept rows, no more. What comes after the decisions is to take no
-more than 60 s and 1 GB (954 MiB), the certificate included. With `--folder` the dataset and the run stay and are not
-made again.
+The dataset is made first. Each part is a process of its own, with the allocator of its command: `run` is a default run,
+from the pixels to the certificate and the report; `decide` does all that comes after the search again, from the stored
+tables; `write` opens the dataset and writes the kept rows, no more. What comes after the decisions is to take no more
+than 60 s and 1 GB (954 MiB), the certificate included. With `--folder` the dataset and the run stay and are not made
+again.
 """
 
 import argparse

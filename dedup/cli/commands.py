@@ -16,7 +16,7 @@ from dedup.errors import ConfigError
 
 ALLOCATOR: Final = {"ARROW_DEFAULT_MEMORY_POOL": "system"} if sys.platform == "linux" else {}
 """For `run`: Arrow reads it when it is imported. Its own pools keep what other threads have freed in the search, and
-nothing makes them return it: a tenth of the memory of a run over a million rows. They are faster, so others keep them."""
+nothing makes them return it: a tenth of the memory of a run over a million rows. They are faster for all else."""
 
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a finished run.")]
 
