@@ -2,15 +2,13 @@
 
     python -m benchmarks.filter_rows [--rows 1000000] [--parts run decide write] [--folder DIR]
 
-The dataset is made first. Each part is a process of its own, with the allocator of its command: `run` is a default run,
-from the pixels to the certificate and the report; `decide` does all that comes after the search again, from the stored
-tables; `write` opens the dataset and writes the kept rows, no more. What comes after the decisions is to take no more
-than 60 s and 1 GB (954 MiB), the certificate included. With `--folder` the dataset and the run stay and are not made
-again.
+The dataset is made first. Each part is a process of its own: `run` is a default run, from the pixels to the certificate
+and the report; `decide` does all that comes after the search again, from the stored tables; `write` opens the dataset
+and writes the kept rows, no more. What comes after the decisions is to take no more than 60 s and 1 GB (954 MiB), the
+certificate included. With `--folder` the dataset and the run stay and are not made again.
 """
 
 import argparse
-import os
 import re
 import resource
 import subprocess
@@ -24,7 +22,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dedup import pipeline, tables
-from dedup.cli.commands import ALLOCATOR
 from dedup.config import DatasetConfig, build
 from dedup.formats import open_source, write_splits
 from dedup.result import Run
@@ -191,7 +188,7 @@ def main() -> None:
             for part in asked.parts:
                 print(f"{part}:", flush=True)
                 command = [sys.executable, "-m", "benchmarks.filter_rows", "--folder", str(folder), "--here", part]
-                subprocess.run(command, env=(ALLOCATOR if part == "run" else {}) | os.environ, check=True)
+                subprocess.run(command, check=True)
 
 
 if __name__ == "__main__":

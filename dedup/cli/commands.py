@@ -1,9 +1,7 @@
 """The commands, each a function of its arguments. Heavy imports wait until one is called: `--help` is at once."""
 
-import os
-import sys
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 import typer
 
@@ -13,10 +11,6 @@ from dedup.cli.ending import asked, beside, conclude, finish
 from dedup.cli.options import Documents, Limits, Output, Overwrite, Quiet, Set, Work, Workers
 from dedup.cli.terminal import explained, observed, out, places
 from dedup.errors import ConfigError
-
-ALLOCATOR: Final = {"ARROW_DEFAULT_MEMORY_POOL": "system"} if sys.platform == "linux" else {}
-"""For `run`: Arrow reads it when it is imported. Its own pools keep what other threads have freed in the search, and
-nothing makes them return it: a tenth of the memory of a run over a million rows. They are faster for all else."""
 
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a finished run.")]
 
@@ -32,8 +26,6 @@ def run(
     quiet: Quiet = False,
 ) -> None:
     """Clean a dataset as a config says: search it, decide, write the splits and certify them, report."""
-    for name, value in ALLOCATOR.items():
-        os.environ.setdefault(name, value)
     places = asked(documents)
     settings = configuration.load(config, work.set_ or [], work.settings())
     if settings.output.dir is None:
