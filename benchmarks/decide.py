@@ -1,8 +1,9 @@
 """How long `dedup decide` takes: `python -m benchmarks.decide --samples 1000000 --pairs 100000`.
 
 Stored tables are made up: random codes and thumbnails, near pairs between random samples, a tenth of the samples held
-out, one in fifty identical to another one. Each time is that of a whole process, start-up and report included; in
-brackets the seconds that its threads were busy. The target is 5 seconds for 10⁶ samples and 10⁵ pairs.
+out, one in fifty identical to another one; a second run has groups of ten and of ninety, some of them in both splits,
+and a column to keep by. Each time is that of a whole process, start-up and report included; in brackets the seconds
+that its threads were busy. The target is 5 seconds for 10⁶ samples and 10⁵ pairs.
 """
 
 import argparse
@@ -13,25 +14,34 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from dedup import folder, tables
 from dedup.config import build, resolve
 from dedup.fingerprints import run_info, specs
 
 
-def stored_run(target: Path, n: int, n_pairs: int, seed: int = 1) -> None:
+def stored_run(target: Path, n: int, n_pairs: int, *, grouped: bool = False, seed: int = 1) -> None:
     """Write a finished run with n samples and n_pairs candidates, all of which are accepted."""
     random = np.random.default_rng(seed)
-    settings = {"dataset": {"path": str(target / "nowhere")}, "search": {"max_distance": 12}}
+    settings: dict[str, Any] = {"dataset": {"path": str(target / "nowhere")}, "search": {"max_distance": 12}}
+    if grouped:
+        settings["dataset"]["group_column"] = "scene"
+        settings["policy"] = {"duplicates": "keep_by", "keep_by": "score"}
     config = build(settings | {"output": {"dir": str(target), "splits": "none"}})
     texts = np.char.add("photos/", np.char.zfill(np.arange(n).astype(str), 9))
     split = np.where(np.arange(n) % 10 == 0, "test", "train")
     label = np.char.add("class ", random.integers(0, 100, n).astype(str))
     nothing = pa.nulls(n, pa.string())
-    manifest = pa.table([np.arange(n), texts, split, label, texts, nothing, nothing], schema=tables.MANIFEST)
+    more = [nothing, nothing]
+    if grouped:
+        ten = np.char.add(np.where(random.random(n) < 0.01 / 10, "train", split), (np.arange(n) // 100).astype(str))
+        more = [ten, random.integers(0, 1000, n).astype(str)]
+    manifest = pa.table([np.arange(n), texts, split, label, texts, *more], schema=tables.MANIFEST)
     picture = np.arange(n)
     copies = random.choice(n, n // 50, replace=False)
     picture[copies] = random.integers(0, n, len(copies))
@@ -82,6 +92,19 @@ def stored_run(target: Path, n: int, n_pairs: int, seed: int = 1) -> None:
     folder.write_json(target / folder.RUN, run_info(config, source, manifest) | {"state": "finished"})
 
 
+def lists_of(target: Path, n: int) -> list[str]:
+    """Overrides for a hundred allowed pairs, a hundred others denied, and a thousand preferred samples."""
+    candidates = pq.read_table(target / "plain" / "candidates.parquet", columns=["a", "b"]).slice(0, 100).to_pylist()
+    texts = {
+        "allow_list": "id_a,id_b\n" + "".join(f"photos/{of['a']:09},photos/{of['b']:09}\n" for of in candidates),
+        "deny_list": "id_a,id_b\n" + "".join(f"photos/{k:09},photos/{n - 1 - k:09}\n" for k in range(100)),
+        "prefer_list": "id\n" + "".join(f"photos/{k:09}\n" for k in range(1, n, max(1, n // 1000))),
+    }
+    for name, text in texts.items():
+        (target / f"{name}.csv").write_text(text, encoding="utf-8")
+    return [f"policy.{name}={target / name}.csv" for name in texts]
+
+
 def main() -> None:
     """Make the tables, decide under several policies, print the seconds of each whole process and of its stages."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -92,14 +115,20 @@ def main() -> None:
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         target = asked.folder or Path(temporary)
-        stored_run(target, asked.samples, asked.pairs)
-        for overrides in (
-            ["verify.min_similarity=0.9"],
-            ["policy.chains=drop", "policy.label_conflicts=drop_all"],
-            ["policy.leakage=drop_from_held_out", "policy.chains=report", "policy.label_conflicts=report"],
-            ["policy.leakage=regroup", "policy.max_moved=1.0"],
+        stored_run(target / "plain", asked.samples, asked.pairs)
+        stored_run(target / "grouped", asked.samples, asked.pairs, grouped=True)
+        lists = lists_of(target, asked.samples)
+        for name, *overrides in (
+            ["plain", "verify.min_similarity=0.9"],
+            ["plain", "policy.chains=drop", "policy.label_conflicts=drop_all"],
+            ["plain", "policy.leakage=drop_from_held_out", "policy.chains=report", "policy.label_conflicts=report"],
+            ["plain", "policy.leakage=report_only", "policy.duplicates=keep_first"],
+            ["plain", "policy.leakage=regroup", "policy.max_moved=1.0", "policy.duplicates=keep_best"],
+            ["plain", "policy.leakage=drop_from_train", "policy.label_conflicts=drop", *lists],
+            ["grouped", "policy.leakage=drop_from_train"],
+            ["grouped", "policy.leakage=regroup", "policy.max_moved=1.0"],
         ):
-            command = [sys.executable, "-m", "dedup", "decide", str(target), "--quiet"]
+            command = [sys.executable, "-m", "dedup", "decide", str(target / name), "--quiet"]
             command += [part for override in overrides for part in ("--set", override)]
             taken = []
             for _ in range(asked.times):
@@ -108,8 +137,8 @@ def main() -> None:
                 wall, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
                 busy = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
                 taken.append(f"{wall:.2f} ({busy:.2f})")
-            print(f"{', '.join(taken)} s  {' '.join(overrides)}")
-            stages = {stage["stage"]: stage["seconds"] for stage in folder.read_json(target / folder.RUN)["stages"]}
+            print(f"{', '.join(taken)} s  {name}: {' '.join(overrides).replace(str(target), '…')}", flush=True)
+            stages = {of["stage"]: of["seconds"] for of in folder.read_json(target / name / folder.RUN)["stages"]}
             print("   " + json.dumps(stages))
 
 

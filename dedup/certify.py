@@ -16,7 +16,7 @@ from dedup.formats import Source
 from dedup.hashers.setup import Setup
 from dedup.lists import NOT_JUDGED, Judged
 from dedup.memory import give_back
-from dedup.readback import KnownBytes, Samples, by_split, measured_of, n_changed, read_back
+from dedup.readback import KnownBytes, Samples, by_split, measured_of, n_changed, numbers_of, read_back
 from dedup.search import join_hashes_batches, pack
 from dedup.stages.candidates import candidates, searched, turns
 from dedup.stages.chains import chains
@@ -44,8 +44,9 @@ LISTED: Final = 20  # pairs named in the certificate; all of them are in the tab
 class Searched:
     """What the run knows of its samples."""
 
-    hashes: pa.Table  # with or without thumbnails
+    hashes: pa.Table  # with or without thumbnails and digests of files
     candidates: Callable[[], Iterator[pa.Table]]  # parts, with the similarity of each
+    file_digests: Callable[[], pa.ChunkedArray]  # of all samples
     thumbnails: Callable[[Sequence[int]], Sequence[bytes | None]]  # of samples
 
 
@@ -71,7 +72,7 @@ def certificate(
     """
     written = open_written()
     table, row_of_sample = manifest(written.rows, written.name)
-    digests = KnownBytes(known.hashes["file_digest"])
+    digests = KnownBytes(known.file_digests())
     back = read_back(written, digests, setup)
     wanted = {split: digests.first_of(samples) for split, samples in expected.items()}
     if changed := n_changed(by_split(written.rows["split"], back.samples), wanted, in_order=in_order):
@@ -81,13 +82,20 @@ def certificate(
         )
         raise SourceError(message)
     columns = [name for name in known.hashes.column_names if name not in _NOT_NEEDED]
+    picture_of = graph.representatives(known.hashes["pixel_digest"])
+    judged_by_digest = bool(judged.allowed or judged.denied)
+    if not judged_by_digest:
+        columns.remove("pixel_digest")
     measured, of_run = measured_of(back, known.hashes, columns, row_of_sample)
     measured = measured.append_column("file_digest", pa.array(of_run))
+    if not judged_by_digest:
+        numbers = numbers_of(of_run, picture_of, known.hashes["pixel_digest"].is_valid().to_numpy())
+        measured = measured.append_column("pixel_digest", numbers)
     del written, digests, back, wanted  # what it takes to search again comes on top of what is left
     give_back()
     held_out = tuple(name for name in resolved.held_out if name in table["split"].unique().to_pylist())
     inside = pc.is_in(table["split"], pa.array(held_out, pa.string())).to_numpy()
-    search = _Search(measured, of_run, known, resolved, limit, threads)
+    search = _Search(measured, of_run, picture_of, known, resolved, limit, threads)
     near = list(search.with_held_out(inside))
     give_back()
     found = pairs(near, measured, table, resolved, judged)
@@ -195,6 +203,7 @@ class _Search:
         self,
         measured: pa.Table,
         of_run: NDArray[np.int64],
+        picture_of: NDArray[np.int64],
         known: Searched,
         resolved: Resolved,
         limit: int,
@@ -205,7 +214,7 @@ class _Search:
         self._samples = searched(measured)
         self._first = graph.representatives(measured["pixel_digest"])
         self._schema = tables.candidates_schema(resolved.algorithms)
-        self._first_of_run = graph.representatives(known.hashes["pixel_digest"])
+        self._first_of_run = picture_of
         self._verified: _Verified | None = None
 
     def with_held_out(self, held_out: NDArray[np.bool_]) -> Iterator[pa.Table]:
@@ -367,7 +376,7 @@ def _first(table: pa.Table) -> list[Mapping[str, Any]]:
 
 def _statement(resolved: Resolved, n_leaks: int, n_groups: int) -> str:
     distances = ", ".join(f"{name} ≤ {bits} of {resolved.bits} bits" for name, bits in resolved.max_distance.items())
-    verified = f" and similarity ≥ {resolved.min_similarity}" if resolved.min_similarity is not None else ""
+    verified = _limits(resolved)
     settings = (
         f"{resolved.combine} of {distances}{verified}" if len(resolved.max_distance) > 1 else f"{distances}{verified}"
     )
@@ -380,3 +389,13 @@ def _statement(resolved: Resolved, n_leaks: int, n_groups: int) -> str:
         f"{number} between train and a held-out split is left in what was written (searched with {settings})."
         f"{groups}{lists}"
     )
+
+
+def _limits(resolved: Resolved) -> str:
+    together, alone = resolved.min_similarity, resolved.min_thumbnail_similarity
+    if together is None or alone is None:
+        return ""
+    if not resolved.second_look:
+        return f" and similarity ≥ {max(together, alone)}"
+    close = f"≥ {resolved.min_close_similarity} seen closely, ≥ {max(together, alone)} where not"
+    return f" and similarity ≥ {together} ({close})"

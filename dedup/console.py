@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dedup.report.plain import plain
+from dedup.report.words import counted, shifted
 from dedup.report.words import facts as leak_facts
 
 if TYPE_CHECKING:
@@ -83,8 +84,8 @@ def _further(summary: Mapping[str, Any]) -> list[RenderableType]:
         if chained := summary[f"chained_{side.replace('-', '_')}_images"]:
             parts.append(
                 Text(
-                    f"{chained:,} {side} images match no {other} one, but lead to one through others (chains.parquet; "
-                    f"policy.chains)."
+                    f"{chained:,} {side} {'image matches' if chained == 1 else 'images match'} no {other} one, but "
+                    f"{'leads' if chained == 1 else 'lead'} to one through others (chains.parquet; policy.chains)."
                 )
             )
     if conflicts := summary["label_conflicts"]:
@@ -102,7 +103,7 @@ def _further(summary: Mapping[str, Any]) -> list[RenderableType]:
     return parts
 
 
-def _regroup(splits: Mapping[str, Mapping[str, Any]]) -> Table:
+def _regroup(splits: Mapping[str, Mapping[str, Any]]) -> RenderableType:
     table = Table(title="Regrouped", title_justify="left", title_style="bold")
     table.add_column("split")
     for name in ("before", "moved out", "moved in", "dropped", "unreadable", "after", "labels shifted"):
@@ -110,21 +111,22 @@ def _regroup(splits: Mapping[str, Mapping[str, Any]]) -> Table:
     for name, of in splits.items():
         counts = [of[key] for key in ("before", "moved_out", "moved_in", "dropped", "unreadable", "after")]
         table.add_row(literal(name), *(f"{n:,}" for n in counts), f"{100 * of['label_shift']:.1f} %")
-    return table
+    labels = [Text(f"Labels of {plain(name)}: {plain(text)}") for name, of in splits.items() if (text := shifted(of))]
+    return Group(table, *labels)
 
 
 def _counts(summary: Mapping[str, Any], *, written: bool) -> Table:
     table = Table(title="Samples", title_justify="left", title_style="bold")
     table.add_column("split")
-    for name in ("images", *(("kept", "dropped") if written else ("would stay", "would go")), "unreadable"):
+    names = counted(summary, written=written)
+    for name in names.values():
         table.add_column(name, justify="right")
     rows = [(name, n) for name, n in summary["splits"].items()]
     for name, n in rows:
-        table.add_row(literal(name), *(f"{n[key]:,}" for key in ("images", "keep", "drop", "unreadable")))
+        table.add_row(literal(name), *(f"{n[key]:,}" for key in names))
     if len(rows) > 1:
         table.add_section()
-        total = {key: sum(n[key] for _, n in rows) for key in ("images", "keep", "drop", "unreadable")}
-        table.add_row("all", *(f"{n:,}" for n in total.values()), style="bold")
+        table.add_row("all", *(f"{sum(n[key] for _, n in rows):,}" for key in names), style="bold")
     return table
 
 

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Final
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from dedup import tables
 from dedup.config import Config
 from dedup.errors import ConfigError
 
@@ -85,7 +85,7 @@ def places(lists: Lists, manifest: pa.Table) -> dict[str, int]:
     if not entries:
         return {}
     names = list({name: None for entry in entries for name in entry.ids})
-    found = pc.index_in(pa.array(names, pa.string()), manifest["id"].combine_chunks()).to_pylist()
+    found = tables.places(manifest["id"], pa.array(names, pa.string())).to_pylist()
     sample_of = dict(zip(names, found, strict=True))
     unknown = [
         f"{entry.where}: the dataset has no sample {name!r}."

@@ -18,7 +18,7 @@ from dedup.hashers.setup import Setup
 from dedup.memory import give_back
 from dedup.report import html
 from dedup.report.readme import readme
-from dedup.result import Run, search_threads
+from dedup.result import Run, let_go, search_threads
 from dedup.stored_run import reopen
 
 logger = logging.getLogger(__name__)
@@ -56,6 +56,7 @@ def write_certified(result: Run) -> None:
     if keep.any():
         output = result.config.output
         out = write_splits(source, keep, partial, output.splits, output.files, result.moves())
+        let_go(result, "file_digest")
         give_back()
         if out.rows.any():
             result.summary["certificate"] = _certified(
@@ -110,7 +111,7 @@ def _certified(
     written_as = splits if default_split is None else splits.fill_null(default_split)
     return certificate(
         open_written,
-        Searched(result.tables["hashes"], result.candidate_parts, _thumbnails(result)),
+        Searched(result.tables["hashes"], result.candidate_parts, _file_digests(result), _thumbnails(result)),
         by_split(written_as, sample_of_row),
         Setup.of(config),
         result.resolved,
@@ -125,6 +126,15 @@ def _certified(
         threads=search_threads(config),
         in_order=in_order,
     )
+
+
+def _file_digests(result: Run) -> Callable[[], pa.ChunkedArray]:
+    """The digests of the files: from memory, or from the run's folder where they were let go."""
+    hashes = result.tables["hashes"]
+    if "file_digest" in hashes.column_names:
+        return lambda: hashes["file_digest"]
+    where = result.dir or Path()
+    return lambda: tables.column(where, "hashes", "file_digest")
 
 
 def _thumbnails(result: Run) -> Callable[[Sequence[int]], Sequence[bytes | None]]:
@@ -163,5 +173,7 @@ def write_report(result: Run, *, open_dataset: bool = True) -> None:
         read=read,
         settings=result.config.hash,
         thumbnails=None if "thumbnail" in result.tables["hashes"].column_names else _thumbnails(result),
+        written=result.config.output.splits != "none",
+        opened=source is not None,
     )
     folder.write_text(result.dir / folder.REPORT, page)

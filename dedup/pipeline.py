@@ -66,7 +66,7 @@ def run(
             done(n)
     with clock.stage("candidates") as done:
         _search(result, clock, explain)
-        let_go(result)
+        let_go(result, "thumbnail")  # most of what is in memory
         done(n)
     with _undone_if_refused(result):
         concluded = _concluded(result, clock)
@@ -159,10 +159,12 @@ def decide(
     *,
     output: Path | None = None,
     observer: Observer | None = None,
+    overwrite: bool = False,
 ) -> Run:
     """New thresholds, within what was searched, or another policy, from the stored tables: no pixels, no search.
 
-    The result takes the place of the old one, or goes to the folder `output`. It equals that of a full run with these
+    The result takes the place of the old one, or goes to the folder `output`, where another run is replaced only if
+    `overwrite` is set. It equals that of a full run with these
     settings.
     """
     clock = Clock(observer or Silent())
@@ -182,7 +184,7 @@ def decide(
     if output is not None and not (output.exists() and output.samefile(run_folder)):
         place = result.config.output.model_copy(update={"dir": str(output)})
         result.dir = output_folder(place, result.info["source"]["names"]) or output
-        folder.prepare(result.dir, result.info["fingerprints"], overwrite=False)
+        folder.prepare(result.dir, result.info["fingerprints"], overwrite=overwrite)
         for name in stored:
             tables.copy(run_folder, result.dir, name)
     else:

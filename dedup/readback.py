@@ -137,3 +137,12 @@ def measured_of(
     table = pa.concat_tables([hashes.select(columns).cast(own.schema), own]).take(pa.array(of_run))
     samples = pa.array(np.arange(len(table)), pa.int64())
     return table.add_column(0, pa.field("sample", pa.int64(), nullable=False), samples), of_run
+
+
+def numbers_of(of_run: Samples, picture_of: Samples, known: NDArray[np.bool_]) -> pa.Array:
+    """For rows with these samples of the run the numbers of their pictures: as good as digests, and a quarter of them.
+
+    `picture_of` numbers the run's pictures, `known` says which of them could be read; null where none could.
+    """
+    at = np.minimum(of_run, len(known))  # behind them what has no bytes
+    return pa.array(np.append(picture_of, 0)[at], mask=~np.append(known, False)[at])

@@ -150,10 +150,11 @@ def store_candidates(result: Run, parts: Iterator[pa.Table]) -> None:
         tables.write_parts(parts, result.dir, "candidates", spec)
 
 
-def let_go(result: Run) -> None:
-    """Let go of the thumbnails, most of what is in memory, once all is compared: the run's folder has them."""
+def let_go(result: Run, column: str) -> None:
+    """Let go of a column of `hashes` that takes much memory and is not needed any more: the run's folder has it."""
     if result.dir is not None:
-        result.tables["hashes"] = result.tables["hashes"].drop_columns(["thumbnail"])
+        left = [name for name in result.tables["hashes"].column_names if name != column]
+        result.tables["hashes"] = result.tables["hashes"].select(left)
 
 
 def search_threads(config: Config) -> int:

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -276,6 +277,16 @@ def read_parts(folder: Path, name: str) -> Iterator[pa.Table]:
                 yield stored.read_row_groups(groups[start : start + _GROUPS_AT_ONCE])
 
 
+def column(folder: Path, name: str, column: str) -> pa.ChunkedArray:
+    """One column of a stored table, in one piece."""
+    path = folder / f"{name}.parquet"
+    with _told(path):
+        parts = [stored.read([column])[column] for stored in _opened(path)]
+    return pa.chunked_array(
+        [pa.chunked_array([c for part in parts for c in part.chunks], parts[0].type).combine_chunks()]
+    )
+
+
 def stored_spec(folder: Path, name: str) -> dict[str, Any]:
     """The spec of a table that is not read."""
     path = folder / f"{name}.parquet"
@@ -351,6 +362,19 @@ def values(folder: Path, name: str, column: str, rows: Sequence[int]) -> list[An
         found = [value for values in readers.map(taken, parts) for value in values]
     value_of = dict(zip(wanted.tolist(), found, strict=True))
     return [value_of[row] for row in rows]
+
+
+def places(column: pa.ChunkedArray, wanted: pa.Array) -> pa.Array:
+    """The first row of a long column in which each of a few values stands; null where none does.
+
+    `index_in` alone would put the column into a hash table, not the values.
+
+    >>> places(pa.chunked_array([["a", "b"], ["b", None]]), pa.array(["b", "c", "a"])).to_pylist()
+    [1, None, 0]
+    """
+    rows = np.flatnonzero(pc.is_in(column, wanted).to_numpy())
+    there = column.take(pa.array(rows, pa.int64())).combine_chunks()
+    return pa.array(rows, pa.int64()).take(pc.index_in(wanted, there))
 
 
 def copy(source: Path, target: Path, name: str) -> None:

@@ -174,6 +174,9 @@ class TestRuns:
         assert sum(counts) == 7
         assert "Pillow 99.9 (canary ffffffffffff)" in caplog.text
         assert f"Pillow {VERSIONS['Pillow']}" in caplog.text
+        caplog.clear()
+        dedup.run(settings(photos, None))
+        assert "Not used" not in caplog.text  # it has a room of its own by now
 
     def test_what_cannot_be_written_is_done_without(
         self, photos: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture

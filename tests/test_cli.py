@@ -417,6 +417,18 @@ class TestCommands:
         assert summary["resolved"]["leakage"] == "report_only"
         assert dedup("decide", finished, "--set", "search.max_distance=30").exit_code == 2
 
+    def test_decide_over_another_run(self, finished: Path, tmp_path: Path) -> None:
+        """Another result in the folder asked for is replaced only with --overwrite, as the message says."""
+        place = ["-o", tmp_path / "decided"]
+        assert dedup("decide", finished, *place).exit_code == 0
+        refused = dedup("decide", finished, *place, "--set", "policy.leakage=report_only")
+        replaced = dedup("decide", finished, *place, "--set", "policy.leakage=report_only", "--overwrite")
+        summary = json.loads((tmp_path / "decided/summary.json").read_text())
+
+        assert (1, 0) == (refused.exit_code, replaced.exit_code)
+        assert "--overwrite" in said(refused)
+        assert summary["resolved"]["leakage"] == "report_only"
+
     def test_decide_gate(self, finished: Path, tmp_path: Path) -> None:
         """The gate counts in decide too."""
         assert dedup("decide", finished, "-o", tmp_path / "out", "--set", "gate.max_leakage=0.0").exit_code == 3

@@ -1,6 +1,7 @@
 """Every policy against set algebra on random graphs, and the promises that hold under all of them."""
 
 import itertools
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from dedup.config import Resolved, build, resolve
 from dedup.errors import ConfigError, LimitError
 from dedup.keeping import keep_order
 from dedup.report.summary import regroup, summary
+from dedup.report.words import shifted
 from dedup.stages import decisions as deciding
 from dedup.stages.chains import chains
 from dedup.stages.decisions import decisions
@@ -245,6 +247,34 @@ def test_regroup_keeps_labels_in_balance() -> None:
     result = found(world, Policy("regroup", duplicates="report_only"), max_moved=0.5)
 
     assert all(of["label_shift"] == 0 for of in result["summary"]["regroup"].values())
+
+
+@given(grouped_worlds())
+def test_label_balance_of_a_regroup(world: World) -> None:
+    """Before and after are counts of what the tables say; those labels are named whose share changed most."""
+    try:
+        result = found(world, Policy("regroup"), max_moved=1.0)
+    except LimitError:  # a split would be emptied
+        return
+    rows = result["decisions"].to_pylist()
+    for split, said in result["summary"]["regroup"].items():
+        inside = [(s, r) for s, r in zip(world.samples, rows, strict=True) if (s.split or "(no split)") == split]
+        before = Counter(s.label for s, _ in inside)
+        after = Counter(s.label for s, r in inside if r["action"] == "keep")
+        after += Counter(s.label for s, r in zip(world.samples, rows, strict=True) if r["new_split"] == split)
+        shift = {
+            label: abs(before[label] / max(before.total(), 1) - after[label] / max(after.total(), 1))
+            for label in {*before, *after}
+        }
+        named = [of["label"] for of in said["labels"]]
+
+        assert {label for label in shift if shift[label] > 0} == {*named}
+        assert sorted((shift[label] for label in named), reverse=True) == [shift[label] for label in named]
+        assert [(before[label], after[label]) for label in named] == [
+            (of["before"], of["after"]) for of in said["labels"]
+        ]
+        assert said["label_shift"] == pytest.approx(sum(shift.values()) / 2, abs=1e-6)
+        assert all(str(label or "(no label)") in shifted(said) for label in named[:5])
 
 
 @pytest.mark.parametrize(("shared", "limit", "problem"), [(10, 0.1, "'test'"), (40, 1.0, None), (10, 0.13, None)])

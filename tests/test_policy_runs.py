@@ -12,7 +12,9 @@ from dedup import folder, pipeline, tables
 from dedup.config import build
 from dedup.errors import ConfigError, LimitError, SourceError
 from dedup.formats import open_source
+from dedup.gating import gate
 from dedup.report.html import ALLOWED
+from dedup.report.words import counted
 from dedup.result import Run
 from tests import pictures
 from tests.formats import made
@@ -241,6 +243,38 @@ def test_every_form_writes_what_was_moved(tmp_path: Path, form: str, splits: str
     )
     counts = written.rows["split"].to_pylist()
     assert {"test": 3, "train": 6} == {split: counts.count(split) for split in sorted(set(counts))}
+
+
+def test_counts_of_a_regroup_add_up(tmp_path: Path, scans: Path) -> None:
+    """What moved has a column of its own wherever splits are counted, so that each row adds up."""
+    asked = {"leakage": "regroup", "max_moved": None, "duplicates": "report_only"}
+    result = ran({"path": str(scans)}, tmp_path / "run", asked)
+    card = (tmp_path / "run/splits/README.md").read_text(encoding="utf-8")
+    page = gate(tmp_path / "run").markdown()
+    names = counted(result.summary)
+
+    assert result.summary["decisions"]["move"] > 0
+    assert all(
+        n["images"] == sum(n[key] for key in names if key != "images") for n in result.summary["splits"].values()
+    )
+    assert all("| moved out |" in text for text in (card, page))
+    assert "would move out" in counted(result.summary, written=False).values()
+
+
+def test_the_page_says_what_would_be(tmp_path: Path, scans: Path) -> None:
+    """Where nothing is written samples would stay or go; thumbnails are called so where the dataset is not open."""
+    pages = []
+    for output in ({"splits": "none"}, {}):
+        ran({"path": str(scans)}, tmp_path / "run", {}, report=True, **output)
+        pages.append((tmp_path / "run/report.html").read_text(encoding="utf-8"))
+        folder.remove(tmp_path / "run")
+    ran({"path": str(scans)}, tmp_path / "run", {}, splits="none")
+    pipeline.decide(tmp_path / "run", ["output.report=true", "policy.duplicates=report_only"])
+    pages.append((tmp_path / "run/report.html").read_text(encoding="utf-8"))
+
+    assert [True, False, True] == ["would go" in page for page in pages]
+    assert [False, True, False] == [">dropped<" in page for page in pages]
+    assert [False, False, True] == ["stored thumbnails" in page for page in pages]
 
 
 def test_an_image_folder_with_metadata_is_refused_before_any_work(tmp_path: Path) -> None:

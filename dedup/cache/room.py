@@ -117,8 +117,13 @@ class Room:
             segments.merged(self.folder, kind, schema, n_bytes=_MERGED[kind], at_least=_SMALL)
 
     def others(self) -> list[Environment]:
-        """The environments of rooms with these settings that were made where the canaries come out differently."""
-        found = []
+        """The environments of rooms with these settings that were made where the canaries come out differently.
+
+        None once this room is there: what is kept elsewhere is no news then.
+        """
+        found: list[Environment] = []
+        if (self.folder / ABOUT).exists():
+            return found
         for about in sorted(self.folder.parent.glob(f"*/{ABOUT}")):
             try:
                 content = json.loads(about.read_text(encoding="utf-8"))

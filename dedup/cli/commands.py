@@ -8,7 +8,7 @@ import typer
 from dedup import config as configuration
 from dedup import console
 from dedup.cli.ending import asked, beside, conclude, finish
-from dedup.cli.options import Documents, Limits, Output, Quiet, Set, Work, Workers
+from dedup.cli.options import Documents, Limits, Output, Overwrite, Quiet, Set, Work, Workers
 from dedup.cli.terminal import explained, observed, out, places
 from dedup.errors import ConfigError
 
@@ -44,9 +44,9 @@ def audit(
     source: Annotated[
         list[str],
         typer.Argument(
-            metavar="SOURCE…",
-            help="A folder of images, a manifest, a WebDataset, a Hugging Face dataset on disk or on the Hub "
-            "(hf://datasets/org/name). Further ones are reference sets: is the first clean of them?",
+            metavar="SOURCE",
+            help="A folder of images, a manifest, a WebDataset, COCO, YOLO, a Hugging Face dataset on disk or on the "
+            "Hub (hf://datasets/org/name). Further ones are reference sets: is the first clean of them?",
         ),
     ],
     *,
@@ -101,6 +101,7 @@ def decide(
     *,
     output: Output = None,
     set_: Set = None,
+    overwrite: Overwrite = False,
     documents: Documents,
     quiet: Quiet = False,
 ) -> None:
@@ -109,7 +110,7 @@ def decide(
 
     places = asked(documents)
     with observed(quiet=quiet) as observer:
-        result = pipeline.decide(run_folder, set_ or [], output=output, observer=observer)
+        result = pipeline.decide(run_folder, set_ or [], output=output, observer=observer, overwrite=overwrite)
     finish(result, places, quiet=quiet)
 
 
@@ -151,7 +152,7 @@ def calibrate(
     ] = None,
     form: Annotated[
         str | None,
-        typer.Option("--source", help="What SOURCE is: imagefolder, manifest, huggingface or webdataset."),
+        typer.Option("--source", help="What SOURCE is: imagefolder, manifest, huggingface, webdataset, coco or yolo."),
     ] = None,
     work: Work,
     quiet: Quiet = False,

@@ -16,11 +16,15 @@ FAILED: Final = 1
 USAGE: Final = 2
 INTERRUPTED: Final = 130
 
-Output = Annotated[Path | None, typer.Option("--output", "-o", help="Folder for the tables, splits and report.")]
+Output = Annotated[
+    Path | None,
+    typer.Option("--output", "-o", help="Folder for what comes out: the tables, the report, a run's splits."),
+]
 Set = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Override one setting, e.g. search.max_distance=8. Repeatable."),
 ]
+Overwrite = Annotated[bool, typer.Option("--overwrite", metavar="", help="Replace another run in the output folder.")]
 Workers = Annotated[int | None, typer.Option("--workers", min=0, help="Processes that hash; one per core by default.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", metavar="", help="Print errors only.")]
 
@@ -31,9 +35,7 @@ class Work:
 
     output: Output = None
     set_: Set = None
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", metavar="", help="Replace another run in the output folder.")
-    ] = False
+    overwrite: Overwrite = False
     workers: Workers = None
 
     def settings(self) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Forms of datasets: one file each says how its samples are read and how its filtered splits are written."""
 
+import logging
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,7 +16,7 @@ from dedup.formats.coco import Coco, annotation_files
 from dedup.formats.columns import groups_of, values_of
 from dedup.formats.crossing import check_movable, check_writable, push_splits, write_splits
 from dedup.formats.imagefolder import ImageFolder
-from dedup.formats.manifest import Manifest
+from dedup.formats.manifest import Manifest, lists_files
 from dedup.formats.places import is_url, local, protocol
 from dedup.formats.records import SUFFIXES
 from dedup.formats.several import Part, Several
@@ -23,6 +24,8 @@ from dedup.formats.source import NO_MOVES, ROWS, Moves, Source
 from dedup.formats.webdataset import WebDataset
 from dedup.formats.yolo import Yolo, is_yolo
 from dedup.images import FILE_SUFFIXES
+
+logger = logging.getLogger(__name__)
 
 __all__ = [
     "NO_MOVES",
@@ -81,6 +84,8 @@ def open_source(config: DatasetConfig, dataset: Any = None) -> Source:
         raise ConfigError(message)
     form = detect(path) if config.source == "auto" else config.source
     _refuse_unused(config, form)
+    if config.source == "auto" and form in {"imagefolder", "huggingface"}:
+        _tell_list(path, form)
     if form == "huggingface":
         from dedup.formats.hub import on_disk  # `datasets` takes a second to import
 
@@ -147,6 +152,24 @@ def _refuse_unused(config: DatasetConfig, form: str) -> None:
     ]
     if problems:
         raise ConfigError(*problems)
+
+
+def _tell_list(folder: Path, form: str) -> None:
+    """Say so where a folder looks like that of a manifest, as it is written to `splits/`: what it lists is not read.
+
+    A Parquet list makes a folder one of Hugging Face, which it cannot be read as.
+    """
+    for file in sorted(folder.glob("*.*")) if folder.is_dir() else ():
+        if file.suffix.lower() not in SUFFIXES or not lists_files(file):
+            continue
+        text = (
+            f"{str(file)!r} lists pictures that lie beside it. Name it, not its folder, to read its splits and labels."
+        )
+        if form == "imagefolder":
+            logger.warning("%s", text)
+        elif detect(file) == "manifest":
+            message = f"dataset.path: {text}"
+            raise ConfigError(message)
 
 
 _FILES: Final = {".arrow": "huggingface", ".tar": "webdataset", ".json": "coco", ".yaml": "yolo", ".yml": "yolo"}

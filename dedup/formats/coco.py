@@ -326,10 +326,13 @@ def _base(file: Path, root: Path, named: str | None, names: Sequence[str]) -> Pa
 
 
 def _inside(base: Path, name: str, file: Path) -> Path:
-    """Where the named image lies; a name that leads elsewhere is refused."""
-    inner = os.path.normpath(name.replace("\\", "/"))
-    leads_out = os.path.isabs(inner) or Path(inner).parts[0] == ".."  # noqa: PTH117
+    """Where the named image lies; a name that leads elsewhere is refused.
+
+    A backslash is part of the name where there is such a file, else what Windows writes between folders.
+    """
+    inner = [os.path.normpath(written) for written in (name, name.replace("\\", "/"))]
+    leads_out = any(os.path.isabs(path) or Path(path).parts[0] == ".." for path in inner)  # noqa: PTH117
     if leads_out or "://" in name or "\0" in name or as_text(name) != name:
         message = f"{file}: file_name is {name!r}, which is not below the folder of the images. Name files inside it."
         raise SourceError(message)
-    return base / inner
+    return base / inner[0] if inner[0] != inner[1] and (base / inner[0]).is_file() else base / inner[1]

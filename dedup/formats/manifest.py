@@ -16,7 +16,7 @@ from dedup.contents import PAYLOAD
 from dedup.errors import ConfigError, SourceError
 from dedup.formats.further import Further, as_cell, written_names
 from dedup.formats.places import beside, content, is_url, local, protocol
-from dedup.formats.records import open_records
+from dedup.formats.records import first_record, open_records
 from dedup.formats.source import (
     NO_MOVES,
     ROWS,
@@ -44,6 +44,20 @@ _DEFAULT_COLUMNS: Final = {
     "split": ("split",),
     "label": ("label", "class"),
 }
+
+
+def lists_files(path: Path) -> bool:
+    """Whether a file is a manifest by its looks: the first row has a path, under a usual name, of a file beside it.
+
+    Metadata of an image folder (`metadata.csv` and the like) is none.
+    """
+    if path.stem == "metadata":
+        return False
+    named = first_record(path, _DEFAULT_COLUMNS["path"])
+    name = next((named[column] for column in _DEFAULT_COLUMNS["path"] if named.get(column)), None)
+    if not isinstance(name, str) or is_url(name) or "\0" in name:
+        return False
+    return (path.parent / name).is_file()
 
 
 class Manifest:

@@ -274,6 +274,25 @@ def _is_unicode(text: str) -> bool:
     return not any("\ud800" <= character <= "\udfff" for character in text)
 
 
+def first_record(path: Path, columns: Sequence[str]) -> Record:
+    """Some columns of a file's first row, those that there are; nothing where it cannot be read. No more is read."""
+    try:
+        if path.suffix.lower() == ".parquet":
+            with pq.ParquetFile(path) as file:
+                there = [column for column in columns if column in file.schema_arrow.names]
+                batch = next(file.iter_batches(1, columns=there), None) if there else None
+                rows: list[Record] = [] if batch is None else batch.to_pylist()
+                return rows[0] if rows else {}
+        with path.open(encoding="utf-8-sig", newline="") as lines:
+            if path.suffix.lower() in {".jsonl", ".ndjson"}:
+                record = json.loads(next(lines, "null"))
+            else:
+                record = next(csv.DictReader(lines, delimiter="\t" if path.suffix.lower() == ".tsv" else ","), None)
+    except (pa.ArrowInvalid, OSError, ValueError, csv.Error):
+        return {}
+    return {column: record[column] for column in columns if column in record} if isinstance(record, dict) else {}
+
+
 def open_records(path: str) -> Records:
     """The rows of the CSV, TSV, JSONL or Parquet file at a path or URL."""
     path = local(path)
@@ -287,6 +306,9 @@ def open_records(path: str) -> Records:
             return _Columns(path)
     except (UnicodeDecodeError, csv.Error) as error:
         message = f"{path}: not a readable {suffix[1:].upper()} file in UTF-8: {because(error)}. Save it as UTF-8."
+        raise SourceError(message) from error
+    except FileNotFoundError as error:
+        message = f"{path}: there is no such file. Check the name."
         raise SourceError(message) from error
     except (pa.ArrowInvalid, OSError) as error:
         message = f"{path}: cannot be read: {because(error.__cause__ or error)}."

@@ -30,6 +30,7 @@ from dedup.formats import read_bytes
 from dedup.images import Unreadable, open_picture
 from dedup.report.leaks import worst
 from dedup.report.listing import Listing, pair_facts
+from dedup.report.words import shifted
 
 ReadSamples = Callable[[Sequence[int]], Iterator[pa.RecordBatch]]
 """PAYLOAD batches of the named samples, in the order given; none where the dataset is gone."""
@@ -93,11 +94,14 @@ def render(
     read: ReadSamples,
     settings: HashConfig | None = None,
     thumbnails: Callable[[Sequence[int]], Sequence[bytes | None]] | None = None,
+    written: bool = True,
+    opened: bool = True,
 ) -> str:
     """The page's text; `settings` say how its pictures are decoded.
 
     `candidates` gives that table's parts, one at least; `thumbnails` gives those of some samples where the table of
-    hashes was read without them.
+    hashes was read without them. `written`: whether the kept samples are written, or would only be;
+    `opened`: whether the dataset is.
     """
     settings = settings or HashConfig()
     cases = {
@@ -109,14 +113,16 @@ def render(
     }
     wanted = Counter(sample for gallery in cases.values() for case in gallery for sample in case[0])
     listing = Listing(stored["manifest"], stored["hashes"])
-    with ThreadPoolExecutor(1) as reader:  # the file is large, and is read while the list is made
-        small = reader.submit(thumbnails or _thumbnails_of(stored["hashes"]), list(wanted))
+    with ThreadPoolExecutor(1) as reader:  # the files are large, and are read while the list is made
+        pictures = reader.submit(
+            _pictures, list(wanted), read, thumbnails or _thumbnails_of(stored["hashes"]), settings
+        )
         places = {
             name: _places(gallery, listing, "in a group" if name == "groups" else "") for name, gallery in cases.items()
         }
         listing.fill(stored, summary["resolved"]["held_out"])
         histograms = _histograms(stored, candidates())
-        album = _album(wanted, small.result(), read, settings)
+        album = _album(wanted, pictures.result())
     galleries = {name: _cases(gallery, stored["manifest"], album, places[name]) for name, gallery in cases.items()}
     script = resources.files("dedup.report").joinpath("report.js").read_text(encoding="utf-8")
     environment = Environment(
@@ -128,6 +134,9 @@ def render(
     ).render(
         title=title,
         summary=summary,
+        written=written,
+        opened=opened,
+        shifted=shifted,
         galleries=galleries,
         n_leaks=len(stored["leakage"]),
         chains=_chains(stored),
@@ -151,9 +160,7 @@ def _leaks(stored: Mapping[str, pa.Table]) -> list[_Outline]:
     """Worst first: under another label, then the same file, the same pixels, the most similar."""
     chosen = worst(stored["leakage"], MAX_LEAKS)
     ids = pa.array([row[key] for row in chosen for key in ("id", "witness_id")], pa.string())
-    names = stored["manifest"]["id"]
-    places = np.flatnonzero(pc.is_in(names, ids).to_numpy())
-    samples = places[pc.index_in(ids, names.take(pa.array(places)).combine_chunks()).to_numpy()].tolist()
+    samples = tables.places(stored["manifest"]["id"], ids).to_pylist()
     return [
         ((samples[2 * k], samples[2 * k + 1]), pair_facts(row), row["label_conflict"], 0)
         for k, row in enumerate(chosen)
@@ -278,44 +285,52 @@ def _thumbnails_of(hashes: pa.Table) -> Callable[[Sequence[int]], Sequence[bytes
     return lambda samples: list(hashes["thumbnail"].take(pa.array(samples, pa.int64())).to_pylist())
 
 
-def _album(
-    wanted: Mapping[int, int],
-    thumbnails: Sequence[bytes | None],
+def _pictures(
+    samples: Sequence[int],
     read: ReadSamples,
+    thumbnails: Callable[[Sequence[int]], Sequence[bytes | None]],
     settings: HashConfig,
-) -> dict[int, str]:
-    """A small picture of each sample as a data URI, from the dataset or, where it is gone, from the thumbnail.
-
-    `wanted` says how often each sample is shown: every time costs its bytes. The thumbnails are in that order.
-    """
-    samples = list(wanted)
-    album: dict[int, str] = {}
-    budget = MAX_PICTURE_BYTES
+) -> dict[int, bytes]:
+    """A small JPEG of each sample, from the dataset or, where it cannot be had there, from the thumbnail."""
+    found: dict[int, bytes] = {}
     for start in range(0, len(samples), _READ_AT_ONCE):
         some = samples[start : start + _READ_AT_ONCE]
-        pictures = [picture for batch in read(some) for picture in _decoded(batch, settings)]
-        small = thumbnails[start : start + _READ_AT_ONCE]
-        for sample, picture, stored in zip(some, pictures or [None] * len(some), small, strict=True):
-            image = picture or (stored and Image.frombytes("L", (tables.THUMBNAIL_SIDE,) * 2, stored))
-            if not image:
-                continue
-            data = _jpeg(image)
-            if wanted[sample] * len(data) > budget:
-                continue
-            budget -= wanted[sample] * len(data)
-            album[sample] = "data:image/jpeg;base64," + base64.b64encode(data).decode()
+        for sample, picture in zip(some, _decoded(read(some), settings), strict=False):  # none, if it is gone
+            if picture is not None:
+                found[sample] = _jpeg(picture)
+    others = [sample for sample in samples if sample not in found]
+    if others:  # picking some reads the whole column
+        for sample, stored in zip(others, thumbnails(others), strict=True):
+            if stored:
+                found[sample] = _jpeg(Image.frombytes("L", (tables.THUMBNAIL_SIDE,) * 2, stored))
+    return found
+
+
+def _album(wanted: Mapping[int, int], pictures: Mapping[int, bytes]) -> dict[int, str]:
+    """The pictures as data URIs, as many as the page may hold.
+
+    `wanted` says how often each sample is shown: every time costs its bytes.
+    """
+    album: dict[int, str] = {}
+    budget = MAX_PICTURE_BYTES
+    for sample, times in wanted.items():
+        cost = times * len(pictures.get(sample, b""))
+        if 0 < cost <= budget:
+            budget -= cost
+            album[sample] = "data:image/jpeg;base64," + base64.b64encode(pictures[sample]).decode()
     return album
 
 
-def _decoded(batch: pa.RecordBatch, settings: HashConfig) -> Iterator[Image.Image | None]:
-    for path, stored in zip(batch["path"].to_pylist(), batch["data"].to_pylist(), strict=True):
-        data = read_bytes(path, stored)
-        picture = (
-            data
-            if isinstance(data, Unreadable)
-            else open_picture(data, max_pixels=settings.max_pixels, background=settings.background)
-        )
-        yield None if isinstance(picture, Unreadable) else picture.image
+def _decoded(batches: Iterator[pa.RecordBatch], settings: HashConfig) -> Iterator[Image.Image | None]:
+    for batch in batches:
+        for path, stored in zip(batch["path"].to_pylist(), batch["data"].to_pylist(), strict=True):
+            data = read_bytes(path, stored)
+            picture = (
+                data
+                if isinstance(data, Unreadable)
+                else open_picture(data, max_pixels=settings.max_pixels, background=settings.background)
+            )
+            yield None if isinstance(picture, Unreadable) else picture.image
 
 
 def _jpeg(image: Image.Image) -> bytes:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from dedup.report.plain import plain
-from dedup.report.words import facts
+from dedup.report.words import counted, facts
 
 if TYPE_CHECKING:
     from dedup.report.verdict import Verdict
@@ -67,15 +67,15 @@ def _headline(verdict: "Verdict") -> str:
 
 
 def _counts(summary: Mapping[str, Any]) -> str:
-    keys = ("images", "keep", "drop", "unreadable")
+    names = counted(summary)
     rows: list[Sequence[object]] = []
     for name, n in list(summary["splits"].items())[:MAX_SPLITS]:
         found = summary["leakage"].get(name)
-        rows.append((code(name), *(n[key] for key in keys), "" if found is None else found["leaking"]))
-    totals = {key: sum(n[key] for n in summary["splits"].values()) for key in keys}
+        rows.append((code(name), *(n[key] for key in names), "" if found is None else found["leaking"]))
+    totals = {key: sum(n[key] for n in summary["splits"].values()) for key in names}
     if len(summary["splits"]) > 1:
         rows.append(("all", *totals.values(), ""))
-    table = _table(("split", "images", "kept", "dropped", "unreadable", "in train"), rows)
+    table = _table(("split", *names.values(), "in train"), rows)
     return table + _cut(summary)
 
 

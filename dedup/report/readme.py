@@ -7,6 +7,8 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+from dedup.report.words import counted, shifted
+
 
 def readme(summary: Mapping[str, Any], splits: Path) -> str:
     """The README's text; where Parquet shards were written, with the YAML that lists the splits."""
@@ -17,12 +19,7 @@ def readme(summary: Mapping[str, Any], splits: Path) -> str:
         f"Written by dedup {summary['dedup_version']} (distribution dedup-images) from {counts['total']:,} samples:",
         f"{decisions['keep']:,} kept, {decisions['drop']:,} dropped, {decisions['unreadable']:,} unreadable{moved}.",
         "",
-        "| split | images | kept | dropped | unreadable |",
-        "|---|---:|---:|---:|---:|",
-        *(
-            f"| {_cell(name)} | {n['images']:,} | {n['keep']:,} | {n['drop']:,} | {n['unreadable']:,} |"
-            for name, n in summary["splits"].items()
-        ),
+        *_splits(summary),
         "",
         "| why | samples |",
         "|---|---:|",
@@ -31,11 +28,11 @@ def readme(summary: Mapping[str, Any], splits: Path) -> str:
     ]
     if summary["regroup"]:
         lines += [
-            "| split | before | moved out | moved in | after | labels shifted |",
-            "|---|---:|---:|---:|---:|---:|",
+            "| split | before | moved out | moved in | after | labels shifted | most |",
+            "|---|---:|---:|---:|---:|---:|---|",
             *(
                 f"| {_cell(name)} | {n['before']:,} | {n['moved_out']:,} | {n['moved_in']:,} | {n['after']:,} | "
-                f"{100 * n['label_shift']:.1f} % |"
+                f"{100 * n['label_shift']:.1f} % | {_cell(shifted(n))} |"
                 for name, n in summary["regroup"].items()
             ),
             "",
@@ -43,7 +40,7 @@ def readme(summary: Mapping[str, Any], splits: Path) -> str:
     if summary.get("certificate"):
         lines += ["Certificate: " + summary["certificate"]["statement"], ""]
     lines += [
-        "Method: perceptual hashes joined exactly within a Hamming distance, candidates verified on thumbnails.",
+        f"Method: perceptual hashes joined exactly within a Hamming distance, {_verified(summary['resolved'])}.",
         "Resolved settings:",
         "",
         "```json",
@@ -52,6 +49,20 @@ def readme(summary: Mapping[str, Any], splits: Path) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _splits(summary: Mapping[str, Any]) -> list[str]:
+    names = counted(summary)
+    rows = (
+        f"| {_cell(name)} | {' | '.join(f'{n[key]:,}' for key in names)} |" for name, n in summary["splits"].items()
+    )
+    return [f"| split | {' | '.join(names.values())} |", "|---|" + "---:|" * len(names), *rows]
+
+
+def _verified(resolved: Mapping[str, Any]) -> str:
+    if resolved["method"] == "none":
+        return "candidates not verified"
+    return "candidates verified on thumbnails" + (", similar ones at a higher size" if resolved["second_look"] else "")
 
 
 def _front_matter(splits: Path) -> list[str]:

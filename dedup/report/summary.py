@@ -18,6 +18,7 @@ from dedup.versions import DEDUP_VERSION
 
 NO_SPLIT: Final = "(no split)"
 MAX_LABEL_PAIRS: Final = 100  # pairs of labels in conflict that are listed
+MAX_SHIFTED: Final = 10  # labels of a split that are listed after regrouping
 
 Mask = NDArray[np.bool_]
 
@@ -70,7 +71,7 @@ def summary(
         "regroup": regroup(manifest, decisions, in_split) if resolved.leakage == "regroup" else None,
         "held_out_images_in_another_held_out_split": _between_held_out(graph, in_split, resolved.held_out),
         "resolved": asdict(resolved),
-        "warnings": _warnings(in_split, manifest, n_no_information, statuses["ok"]),
+        "warnings": _warnings(in_split, manifest, n_no_information, statuses["ok"], resolved),
     }
 
 
@@ -89,17 +90,21 @@ def regroup(manifest: pa.Table, decisions: pa.Table, in_split: Mapping[str, Mask
     """Size and label balance of each split before and after samples were moved and dropped.
 
     `label_shift` is half the sum of the differences between the labels' shares: 0 is as before, 1 nothing in common.
+    `labels` has counts of those labels whose share changed most.
     """
     moved = pc.equal(decisions["action"], "move").to_numpy()
     to = decisions["new_split"].to_numpy(zero_copy_only=False)
-    label = numbers(manifest["label"]) + 1
+    coded = pc.dictionary_encode(manifest["label"].combine_chunks())
+    label, names = coded.indices.fill_null(-1).to_numpy().astype(np.int64) + 1, [None, *coded.dictionary.to_pylist()]
     found = {}
     for name, inside in in_split.items():
         counts = _split(decisions, inside)
         came = moved & (to == name)
         kept = inside & pc.equal(decisions["action"], "keep").to_numpy()
-        before, after = (np.bincount(label[which], minlength=label.max() + 1) for which in (inside, kept | came))
+        before, after = (np.bincount(label[which], minlength=len(names)) for which in (inside, kept | came))
         shares = [counted / max(counted.sum(), 1) for counted in (before, after)]
+        shift = np.abs(shares[0] - shares[1])
+        most = sorted(np.flatnonzero(shift).tolist(), key=lambda k: (-shift[k], names[k] or ""))[:MAX_SHIFTED]
         found[name] = {
             "before": counts["images"],
             "moved_out": counts["move"],
@@ -107,7 +112,8 @@ def regroup(manifest: pa.Table, decisions: pa.Table, in_split: Mapping[str, Mask
             "dropped": counts["drop"],
             "unreadable": counts["unreadable"],
             "after": int((kept | came).sum()),
-            "label_shift": round(float(np.abs(shares[0] - shares[1]).sum() / 2), 6),
+            "label_shift": round(float(shift.sum() / 2), 6),
+            "labels": [{"label": names[k], "before": int(before[k]), "after": int(after[k])} for k in most],
         }
     return found
 
@@ -183,8 +189,12 @@ def _decisions(decisions: pa.Table) -> dict[str, Any]:
     }
 
 
-def _warnings(in_split: Mapping[str, Mask], manifest: pa.Table, n_no_information: int, n_readable: int) -> list[str]:
+def _warnings(
+    in_split: Mapping[str, Mask], manifest: pa.Table, n_no_information: int, n_readable: int, resolved: Resolved
+) -> list[str]:
     found = []
+    own = in_split.keys() - {*resolved.references}
+    own_held_out = {*resolved.held_out} - {*resolved.references}
     counts = {name: int(inside.sum()) for name, inside in in_split.items()}
     for name in sorted(counts):
         if counts[name] == 1 and len(counts) > 1:
@@ -195,10 +205,11 @@ def _warnings(in_split: Mapping[str, Mask], manifest: pa.Table, n_no_information
             f"{n_no_information:,} of {n_readable:,} pictures are blank, flat or bare gradients: they are matched by "
             f"identical pixels only."
         )
-    if "train" not in counts and set(counts) != {NO_SPLIT}:
+    if "train" not in own and own != {NO_SPLIT} and not own_held_out:
+        others = " but reference sets" if resolved.references else ", and only duplicates are looked for"
         found.append(
-            f"No split is called train ({', '.join(map(repr, sorted(counts)))}). Unless policy.held_out names some, "
-            f"nothing is held out, and only duplicates are looked for."
+            f"No split is called train ({', '.join(map(repr, sorted(own)))}). Unless policy.held_out names some, "
+            f"nothing is held out{others}."
         )
     if n_readable == 0:
         found.append("No sample could be read.")

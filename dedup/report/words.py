@@ -1,4 +1,4 @@
-"""What the columns of a leak are called where people read."""
+"""What the columns of a leak and of a table of splits are called where people read."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -12,6 +12,8 @@ KINDS: Final = {
 }
 """What the kinds of pairs and leaks are called where people read, the worst first."""
 
+_SHIFTED: Final = 5  # labels of a split that are named
+
 
 def facts(row: Mapping[str, Any]) -> str:
     """Why a row of `leakage` is a leak, in a few words."""
@@ -22,3 +24,24 @@ def facts(row: Mapping[str, Any]) -> str:
         parts += [] if row["distance"] is None else [f"distance {row['distance']}"]
         parts += [] if row["similarity"] is None else [f"similarity {row['similarity']:.3f}"]
     return ", ".join([*parts, "different labels"] if row["label_conflict"] else parts)
+
+
+def counted(summary: Mapping[str, Any], *, written: bool = True) -> dict[str, str]:
+    """What a table of splits counts: keys of `splits` in the summary, with their headings."""
+    names = {"images": "images", "keep": "kept", "move": "moved out", "drop": "dropped", "unreadable": "unreadable"}
+    if not written:
+        names |= {"keep": "would stay", "move": "would move out", "drop": "would go"}
+    if not any(of["move"] for of in summary["splits"].values()):
+        del names["move"]
+    return names
+
+
+def shifted(split: Mapping[str, Any]) -> str:
+    """How the labels of a regrouped split are balanced before and after: those whose share changed most."""
+    shares = (
+        (of["label"], *(100 * of[when] / max(split[when], 1) for when in ("before", "after")))
+        for of in split["labels"][:_SHIFTED]
+    )
+    return ", ".join(
+        f"{'(no label)' if label is None else label} {before:.1f} → {after:.1f} %" for label, before, after in shares
+    )

@@ -123,7 +123,7 @@ def _judged(
 def _samples(pairs: Iterable[Pair], hashes: pa.Table, first_of: NDArray[np.int64]) -> set[tuple[int, int]]:
     """The representatives of pairs of pictures, the lower first; of those pictures that are there."""
     digests = sorted({digest for pair in pairs for digest in pair})
-    places = pc.index_in(pa.array(digests, hashes["pixel_digest"].type), hashes["pixel_digest"].combine_chunks())
+    places = tables.places(hashes["pixel_digest"], pa.array(digests, hashes["pixel_digest"].type))
     first = {d: int(first_of[at]) for d, at in zip(digests, places.to_pylist(), strict=True) if at is not None}
     return {(min(first[p], first[q]), max(first[p], first[q])) for p, q in pairs if p in first and q in first}
 

@@ -142,6 +142,43 @@ def small(root: Path, **changes: Any) -> Path:
     return root
 
 
+@pytest.mark.parametrize("form", ["coco", "yolo"])
+def test_hostile_texts(tmp_path: Path, form: str) -> None:
+    """File names and classes of any text go through a whole run: tables, annotations, report and what is written."""
+    root, texts = tmp_path / "in", made.HOSTILE
+    for split in ("train", "val"):
+        images = [
+            {"id": k, "file_name": f"{k}{text.replace('/', '|')}.png", "width": 9, "height": 9}
+            for k, text in enumerate(texts)
+        ]
+        for k, image in enumerate(images):
+            seed = k if split == "train" or k < 2 else 100 + k  # the first two leak
+            pictures.save(pictures.photo(seed), root / "images" / split / str(image["file_name"]))
+            labels = (root / "labels" / split / str(image["file_name"])).with_suffix(".txt")
+            labels.parent.mkdir(parents=True, exist_ok=True)
+            labels.write_text(f"{k} 0.5 0.5 0.1 0.1\n", encoding="utf-8")
+        if form == "coco":
+            content = {
+                "images": images,
+                "annotations": [{"id": k, "image_id": k, "category_id": k} for k in range(len(texts))],
+                "categories": [{"id": k, "name": text} for k, text in enumerate(texts)],
+            }
+            (root / "annotations").mkdir(exist_ok=True)
+            (root / f"annotations/instances_{split}.json").write_text(json.dumps(content), encoding="utf-8")
+    if form == "yolo":
+        of_splits = {"train": "images/train", "val": "images/val", "names": dict(enumerate(texts))}
+        (root / "data.yaml").write_text(yaml.safe_dump(of_splits), encoding="utf-8")
+    run = ran({"path": str(root)}, tmp_path / "run", report=True)
+    again = made.opened(path=str(tmp_path / "run/splits"))
+    before = [(row["id"], row["split"], row["label"]) for row in run.manifest.to_pylist()]
+    after = [(row["id"], row["split"], row["label"]) for row in again.rows.to_pylist()]
+
+    assert {*texts} == {label for _, _, label in before}
+    assert sorted(row for row in before if row[1:] not in {("train", texts[0]), ("train", texts[1])}) == sorted(after)
+    assert texts[:2] == sorted(run.leakage["label"].to_pylist())
+    assert "<b>html" not in (tmp_path / "run/report.html").read_text(encoding="utf-8")
+
+
 def test_images_that_are_missing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Missing images are named and listed, and not written, nor what is said of them; if all are, that is an error."""
     listed = [{"id": 0, "file_name": "0.png"}, {"id": 5, "file_name": "gone.png"}]

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 import dedup
 from dedup.cli import app
 from dedup.formats import detect
+from dedup.formats.manifest import lists_files
 from tests import pictures
 from tests.formats import annotated, made
 
@@ -55,6 +56,29 @@ def test_tables(tmp_path: Path, form: str, suffix: str) -> None:
     splits = cleaned(tmp_path, make(tmp_path / "in", made.rows(), suffix))
 
     assert_clean(tmp_path, splits / f"m.{suffix}" if form == "manifest" else splits, len(made.KEPT))
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
+def test_the_folder_of_a_manifest(tmp_path: Path, suffix: str) -> None:
+    """Who names the folder in place of the manifest in it is told: its splits would not be seen."""
+    splits = cleaned(tmp_path, made.manifest(tmp_path / "in", made.rows(), suffix))
+    asked = ["audit", str(splits), "--like", str(tmp_path / "run"), "-o", str(tmp_path / "again"), "--workers", "0"]
+    done = CliRunner().invoke(app, asked)
+
+    assert (2 if suffix == "parquet" else 0) == done.exit_code
+    assert f"m.{suffix}' lists pictures that lie beside it" in " ".join(done.output.split())
+
+
+@pytest.mark.parametrize(
+    "name", ["labels.csv", "labels.jsonl", "notes.csv", "empty.jsonl", "metadata.csv", "x.parquet"]
+)
+def test_other_tables_in_a_folder(tmp_path: Path, name: str) -> None:
+    """A table that names no pictures beside it is nothing to speak of, however broken."""
+    made.imagefolder(tmp_path / "in", made.rows())
+    content = {"labels.csv": "path,label\nno.png,cat\n", "labels.jsonl": '{"path": 7}\n', "notes.csv": "\0\n\xff"}
+    (tmp_path / "in" / name).write_text(content.get(name, ""), encoding="latin-1")
+
+    assert not lists_files(tmp_path / "in" / name)
 
 
 @pytest.mark.parametrize("form", ["imagefolder", "saved", "parquet", "arrow", "webdataset"])

@@ -60,6 +60,18 @@ def test_is_it_clean_of_that_benchmark(mine: Path, bench: Path) -> None:
     assert {"bench/test": 2, "bench/train": 1} == {k: v["leaking"] for k, v in run.summary["leakage"].items()}
 
 
+def test_no_split_but_a_reference(tmp_path: Path, bench: Path) -> None:
+    """A heap beside a reference needs no split; one with splits of other names than train is told what is held out."""
+    pictures.folder(tmp_path / "heap", ["1.png", "2.png"])
+    pictures.folder(tmp_path / "odd", ["val/1.png", "val/2.png", "test/1.png", "test/2.png"])
+    heap, odd = (dedup.audit([tmp_path / name, bench], workers=0) for name in ("heap", "odd"))
+
+    assert not any("called train" in text for text in heap.summary["warnings"])
+    (told,) = (text for text in odd.summary["warnings"] if "called train" in text)
+    assert told.endswith("nothing is held out but reference sets.")
+    assert "bench" not in told
+
+
 @pytest.mark.parametrize("leakage", ["drop_from_train", "drop_from_held_out"])
 @pytest.mark.parametrize("unreadable", ["drop", "drop_from_train", "keep"])
 def test_references_are_never_altered(mine: Path, bench: Path, tmp_path: Path, leakage: str, unreadable: str) -> None:
