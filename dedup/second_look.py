@@ -27,7 +27,7 @@ LOOK_FROM: Final = 0.8
 MAX_LOOKS: Final = 500_000
 """Pairs of a run that are looked at, in the order of (a, b); the rest stay null and are counted."""
 
-_MIN_SIDE: Final = 112  # pixels: smaller pictures show no more than their thumbnails
+_MIN_SIDE: Final = 96  # pixels: of smaller pictures the 64 that are compared would be interpolated ones
 _RIM: Final = 0.5  # pixels of the thumbnail, where what is inside is mixed with the frame
 _READ_AT_ONCE: Final = 16  # pictures of a batch
 _KEPT: Final = 16_384  # pictures, 17 KB each

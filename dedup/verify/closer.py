@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from dedup.compiled import compiled_rounded
-from dedup.verify.agreement import agreement, fourth_roots, grey_laid_over
+from dedup.verify.agreement import agreement, fourth_roots, grey_laid_over, softened
 from dedup.verify.alignment import best_start, correlation, prepared, refined
 from dedup.verify.contradiction import RIM, contradiction
 from dedup.verify.features import blurred, gradients, halved, oriented
@@ -23,6 +23,7 @@ from dedup.verify.similarity import INVERSE, STARTS, comes_after
 CLOSE_SIDE: Final = 128  # pixels
 COLOUR_SIDE: Final = 16
 _NOISE: Final = 16.0  # grey levels: shorter gradients are noise and count less
+_SOFTER: Final = np.array([0.08, 0.16])  # tried for each of the two: one may be a halftone or a smaller picture
 _BLOCKS: Final = 16  # on a side, in which contradictions are looked for
 _CONTRADICTED: Final = 4.0  # what a share of structure in which pictures contradict each other costs
 _STEPS: Final = 5  # at each size
@@ -99,7 +100,10 @@ def _close(one: Any, two: Any, starts: Any) -> Any:
 
 @compiled_rounded
 def _agreement_of_halves(half: Any, laid: Any, inside: Any) -> Any:
-    """Agreement at 64 pixels: at 128, dither and the noise of a JPEG are as strong as the detail of a picture."""
+    """Agreement at 64 pixels, the sharper picture softened as far as the other one is.
+
+    At 128, dither and the noise of a JPEG are as strong as the detail of a picture.
+    """
     n = half.shape[0]
     other, within = np.empty((n, n), np.float32), np.empty((n, n), np.float32)
     halved(laid, other)
@@ -111,7 +115,17 @@ def _agreement_of_halves(half: Any, laid: Any, inside: Any) -> Any:
     left, right = np.empty((2, n - 1, n - 1), np.float32), np.empty((2, n - 1, n - 1), np.float32)
     fourth_roots(half, _NOISE, left)
     fourth_roots(other, _NOISE, right)
-    return agreement(left, right, within)
+    best = agreement(left, right, within)
+    work, softer = np.empty((n, n), np.float32), np.empty((n, n), np.float32)
+    of_softer = np.empty((2, n - 1, n - 1), np.float32)
+    for amount in _SOFTER:
+        softened(half, amount, work, softer)
+        fourth_roots(softer, _NOISE, of_softer)
+        best = max(best, agreement(of_softer, right, within))
+        softened(other, amount, work, softer)
+        fourth_roots(softer, _NOISE, of_softer)
+        best = max(best, agreement(left, of_softer, within))
+    return best
 
 
 @compiled_rounded

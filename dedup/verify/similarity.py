@@ -37,6 +37,7 @@ _NOISE: Final = 4.0  # grey levels: shorter gradients are noise and count less
 _SOFT: Final = 0.12  # part of each neighbour: a shift by half a pixel softens as much
 _OF_WHOLE: Final = 0.2  # how much a picture is softened to be as soft as the inside of a frame, which was enlarged,
 _OF_VIEW: Final = 0.12  # and the inside itself
+_SOFTER: Final = np.array([0.2, 0.28])  # tried for each of two whole pictures: filters and crops soften differently
 _WORTH_IT: Final = 0.7  # agreement from which it is asked what it is worth
 _BLOCKS: Final = 8  # on a side, in which contradictions are looked for
 _CONTRADICTED: Final = 4.0  # what a share of structure in which pictures contradict each other costs
@@ -87,17 +88,17 @@ def _room(n: int) -> Any:
 
 @compiled_rounded
 def _room_of_two(n: int) -> Any:
-    """What a comparison needs: five pictures, and the gradients of two."""
+    """What a comparison needs: six pictures, and the gradients of three."""
     first, second, laid = np.empty((n, n), np.float32), np.empty((n, n), np.float32), np.empty((n, n), np.float32)
-    work, inside = np.empty((n, n), np.float32), np.empty((n, n), np.float32)
+    work, inside, softer = np.empty((n, n), np.float32), np.empty((n, n), np.float32), np.empty((n, n), np.float32)
     sharp, other = np.empty((2, n - 1, n - 1), np.float32), np.empty((2, n - 1, n - 1), np.float32)
-    return work, first, second, laid, inside, sharp, other
+    return work, first, second, laid, inside, sharp, other, softer, np.empty((2, n - 1, n - 1), np.float32)
 
 
 @compiled_rounded
 def _agreeing(one: Any, two: Any, by: Any, one_is_view: Any, two_is_view: Any, room: Any) -> Any:
     """How well two thumbnails agree under a map, less what they contradict each other in."""
-    work, first, second, laid, inside, sharp, other = room
+    work, first, second, laid, inside, sharp, other, softer, of_softer = room
     grey_laid_over(two, by, laid, inside)
     of_whole = _SOFT
     if one_is_view or two_is_view:
@@ -110,6 +111,14 @@ def _agreeing(one: Any, two: Any, by: Any, one_is_view: Any, two_is_view: Any, r
     found = agreement(sharp, other, inside)
     if found < _WORTH_IT:
         return found
+    if not one_is_view and not two_is_view:
+        for amount in _SOFTER:
+            softened(one, amount, work, softer)
+            fourth_roots(softer, _NOISE, of_softer)
+            found = max(found, agreement(of_softer, other, inside))
+            softened(laid, amount, work, softer)
+            fourth_roots(softer, _NOISE, of_softer)
+            found = max(found, agreement(sharp, of_softer, inside))
     return found * determined(one, two) - _CONTRADICTED * contradiction(first, second, inside, _BLOCKS)
 
 
