@@ -135,7 +135,7 @@ def draw(images: Path, pairs: Sequence[Sequence[str]], path: Path) -> None:
     sheet.save(path)
 
 
-def edited_copies(folder: Path, n_copies: int, interpreter: Path, *, small: bool) -> None:
+def edited_copies(folder: Path, n_copies: int, interpreter: Path, sheet: Path | None, *, small: bool) -> None:
     """Recall by edit and precision of all, beside thresholds of other tools' hashes on the same pictures."""
     every = photos(folder)
     left = tuned([name for _, name in every])
@@ -160,6 +160,12 @@ def edited_copies(folder: Path, n_copies: int, interpreter: Path, *, small: bool
         else:
             print(f"imagededup is missing: {interpreter} does not exist; make bench-peers")
         peers = {name: peer(of, sources, whats, known(folder), ours) for name, of in codes.items()}
+        if sheet is not None:
+            couples = {
+                frozenset((judged_as(sources[x], whats[x]), judged_as(sources[y], whats[y]))): (x, y)
+                for x, y in ours.away
+            }
+            draw(out, [(ids[x], ids[y]) for x, y in couples.values()], sheet)
     print(f"{'edit':30}{'dedup':>8}" + "".join(f"{name:>18}" for name in peers))
     for k, edit in enumerate(EDITS):
         print(
@@ -170,6 +176,10 @@ def edited_copies(folder: Path, n_copies: int, interpreter: Path, *, small: bool
             print()
     print(
         f"{'precision':30}{100 * ours.precision:8.2f}" + "".join(f"{100 * p.precision:18.2f}" for p in peers.values())
+    )
+    print(
+        f"{'with copies against copies':30}{100 * ours.of_all:8.2f}"
+        + "".join(f"{100 * p.of_all:18.2f}" for p in peers.values())
     )
     print(f"{'pairs of different photos':30}{ours.wrong:8,}" + "".join(f"{p.wrong:18,}" for p in peers.values()))
     print(f"{'from so many two photos':30}{ours.n_photos:8,}" + "".join(f"{of.n_photos:18,}" for of in peers.values()))
@@ -186,6 +196,8 @@ class Score:
     n_photos: int = 0  # how many two photos these come from
     with_tiles: int = 0
     bits: int = -1  # the threshold
+    away: tuple[tuple[int, int], ...] = ()  # the wrong ones, as samples
+    of_all: float = 1.0  # precision of all pairs, those of copies with copies too
 
     @property
     def precision(self) -> float:
@@ -215,15 +227,30 @@ def of_classes(pairs: Any, first: Any) -> tuple[Any, Any]:
 def scored(a: Any, b: Any, sources: Any, whats: Any, right: frozenset[Pair], bits: int = -1) -> Score:
     """Pairs of two copies, and of tiles of one photo, do not count."""
     copy = np.char.isdigit(whats)
-    counted = ~(copy[a] & copy[b])
-    a, b = a[counted], b[counted]
+    tile = np.char.startswith(whats, FIRST_TILE)
     same = sources[a] == sources[b]
+    n_right = int(np.sum(same & ~tile[a] & ~tile[b]))
+    n_wrong = sum(not are_one(x, y, sources, whats, right) for x, y in zip(a[~same], b[~same], strict=True))
+    counted = ~(copy[a] & copy[b])
+    a, b, same = a[counted], b[counted], same[counted]
     of_original = same & ((whats[a] == ORIGINAL) | (whats[b] == ORIGINAL)) & (copy[a] | copy[b])
     hits = Counter(str(whats[x] if copy[x] else whats[y]) for x, y in zip(a[of_original], b[of_original], strict=True))
-    away = [(x, y) for x, y in zip(a[~same], b[~same], strict=True) if frozenset((sources[x], sources[y])) not in right]
-    tiles = sum(whats[x].startswith(FIRST_TILE) or whats[y].startswith(FIRST_TILE) for x, y in away)
+    away = [(x, y) for x, y in zip(a[~same], b[~same], strict=True) if not are_one(x, y, sources, whats, right)]
+    tiles = sum(bool(tile[x] or tile[y]) for x, y in away)
     photos = Counter(frozenset((str(sources[x]), str(sources[y]))) for x, y in away)
-    return Score(hits, len(away), len(photos), tiles, bits)
+    precision = n_right / max(n_right + n_wrong, 1)
+    return Score(hits, len(away), len(photos), tiles, bits, tuple(away), precision)
+
+
+def are_one(x: int, y: int, sources: Any, whats: Any, right: frozenset[Pair]) -> bool:
+    """Whether a pair of two photos, or of tiles of them, is known to be the same picture, or was left open."""
+    of_tiles = frozenset((judged_as(sources[x], whats[x]), judged_as(sources[y], whats[y])))
+    return frozenset((sources[x], sources[y])) in right or of_tiles in right
+
+
+def judged_as(source: str, what: str) -> str:
+    """The name in verdicts.csv: of a photo, which stands for its copies, or of a tile."""
+    return f"{source}{SEPARATOR}{what}" if what.startswith(FIRST_TILE) else str(source)
 
 
 def imagehash_codes(folder: Path, ids: Sequence[str], name: str) -> Any:
@@ -286,7 +313,7 @@ def main() -> None:
         known_pairs(options.folder, options.sheet)
     for part, small in (("copies", False), ("small", True)):
         if options.part in {"all", part}:
-            edited_copies(options.folder, options.copies, options.peers, small=small)
+            edited_copies(options.folder, options.copies, options.peers, options.sheet, small=small)
 
 
 if __name__ == "__main__":

@@ -126,7 +126,8 @@ def _look(
     framed, greys = _unframed(samples, greys, thumbnails, a[views != 0], b[views != 0])
     one = np.where((views == FIRST) | (views == BOTH), framed[one], one)
     two = np.where((views == SECOND) | (views == BOTH), framed[two], two)
-    close[large] = close_similarities(greys, one[large], two[large], transforms[large], threads=threads)
+    rims = views[large] != BOTH  # what is inside two frames begins behind them
+    close[large] = close_similarities(greys, one[large], two[large], transforms[large], rims=rims, threads=threads)
     looks.pairs += len(pairs)
     looks.compared += len(large)
     looks.pictures += len(samples)
@@ -173,7 +174,8 @@ def look(
         framed, greys = _unframed(both, greys, thumbnails, both)
         first = framed[:1] if views in (FIRST, BOTH) else first
         second = framed[1:] if views in (SECOND, BOTH) else second
-    return float(close_similarities(greys, first, second, np.array([transform], np.uint8))[0])
+    turn, rims = np.array([transform], np.uint8), np.array([views != BOTH])
+    return float(close_similarities(greys, first, second, turn, rims=rims)[0])
 
 
 def _filled(column: pa.ChunkedArray, shape: tuple[int, ...]) -> NDArray[np.uint8]:

@@ -67,7 +67,7 @@ def _gradients_of(grey: Any) -> Any:
 
 
 @compiled_rounded
-def _close(one: Any, two: Any, starts: Any) -> Any:
+def _close(one: Any, two: Any, starts: Any, has_rim: Any) -> Any:
     """Agreement without what is contradicted, of pictures aligned from 16 to 128 pixels."""
     ones, twos = _pyramid(one), _pyramid(two)
     by, same = np.zeros(6), np.zeros(6)
@@ -95,11 +95,13 @@ def _close(one: Any, two: Any, starts: Any) -> Any:
     n = ones[0].shape[0]
     laid, inside = np.empty((n, n), np.float32), np.empty((n, n), np.float32)
     grey_laid_over(twos[0], by, laid, inside)
-    return _agreement_of_halves(ones[1], laid, inside) - _CONTRADICTED * _contradiction(ones[0], laid, inside)
+    rim = 1.0 / RIM if has_rim else 0.0
+    agrees = _agreement_of_halves(ones[1], laid, inside, rim)
+    return agrees - _CONTRADICTED * _contradiction(ones[0], laid, inside, rim)
 
 
 @compiled_rounded
-def _agreement_of_halves(half: Any, laid: Any, inside: Any) -> Any:
+def _agreement_of_halves(half: Any, laid: Any, inside: Any, rim: Any) -> Any:
     """Agreement at 64 pixels, the sharper picture softened as far as the other one is.
 
     At 128, dither and the noise of a JPEG are as strong as the detail of a picture.
@@ -110,7 +112,7 @@ def _agreement_of_halves(half: Any, laid: Any, inside: Any) -> Any:
     halved(inside, within)
     for y in range(n):
         for x in range(n):
-            at_rim = min(y, x, n - 1 - y, n - 1 - x) < n // RIM
+            at_rim = min(y, x, n - 1 - y, n - 1 - x) < n * rim
             within[y, x] = np.float32(1.0) if within[y, x] > np.float32(0.99) and not at_rim else np.float32(0.0)
     left, right = np.empty((2, n - 1, n - 1), np.float32), np.empty((2, n - 1, n - 1), np.float32)
     fourth_roots(half, _NOISE, left)
@@ -129,7 +131,7 @@ def _agreement_of_halves(half: Any, laid: Any, inside: Any) -> Any:
 
 
 @compiled_rounded
-def _contradiction(one: Any, laid: Any, inside: Any) -> Any:
+def _contradiction(one: Any, laid: Any, inside: Any, rim: Any) -> Any:
     work, first, second = (
         np.empty(one.shape, np.float32),
         np.empty(one.shape, np.float32),
@@ -137,18 +139,18 @@ def _contradiction(one: Any, laid: Any, inside: Any) -> Any:
     )
     blurred(one, work, first)
     blurred(laid, work, second)
-    return contradiction(first, second, inside, _BLOCKS)
+    return contradiction(first, second, inside, _BLOCKS, int(_BLOCKS * rim))
 
 
 @compiled_rounded
-def _compare(greys: Any, a: Any, b: Any, turns: Any, inverse: Any, starts: Any, out: Any) -> None:
+def _compare(greys: Any, a: Any, b: Any, turns: Any, rims: Any, inverse: Any, starts: Any, out: Any) -> None:
     turned = np.empty(greys.shape[1:], np.uint8)
     for k in range(len(a)):
         one, two, turn = a[k], b[k], turns[k]
         if comes_after(greys[one], greys[two]):
             one, two, turn = two, one, inverse[turn]
         oriented(greys[two], turn, turned)
-        out[k] = _close(greys[one], turned, starts)
+        out[k] = _close(greys[one], turned, starts, rims[k])
 
 
 def close_similarities(
@@ -157,16 +159,21 @@ def close_similarities(
     b: NDArray[np.int64],
     transforms: NDArray[np.uint8],
     *,
+    rims: NDArray[np.bool_] | None = None,
     threads: int = 1,
 ) -> NDArray[np.float32]:
     """Similarity of greys a[k] and b[k], in [0, 1], symmetric, rounded to four decimals; some milliseconds a pair.
 
-    `greys`: uint8, shape (n, 128, 128).
+    `greys`: uint8, shape (n, 128, 128). `rims`: whether a thin line along the sides of a pair does not count, as where
+    one of them was cut; None: of all.
     """
     out = np.zeros(len(a), np.float64)
+    left_out = np.ones(len(a), bool) if rims is None else rims
     with ThreadPoolExecutor(threads) as pool:
         parts = [slice(start, start + _PAIRS_PER_TASK) for start in range(0, len(a), _PAIRS_PER_TASK)]
-        tasks = [pool.submit(_compare, greys, a[p], b[p], transforms[p], INVERSE, STARTS, out[p]) for p in parts]
+        tasks = [
+            pool.submit(_compare, greys, a[p], b[p], transforms[p], left_out[p], INVERSE, STARTS, out[p]) for p in parts
+        ]
         for task in tasks:
             task.result()
     return np.round(np.clip(out, 0.0, 1.0), _DECIMALS).astype(np.float32)

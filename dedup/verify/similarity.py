@@ -16,7 +16,7 @@ from dedup.compiled import compiled, compiled_rounded
 from dedup.tables import THUMBNAIL_SIDE
 from dedup.verify.agreement import agreement, fourth_roots, grey_laid_over, softened, without_rim
 from dedup.verify.alignment import best_start, correlation, prepared, refined
-from dedup.verify.contradiction import contradiction
+from dedup.verify.contradiction import RIM, contradiction
 from dedup.verify.determinacy import determined
 from dedup.verify.features import blurred, gradients, halved, oriented
 
@@ -119,7 +119,7 @@ def _agreeing(one: Any, two: Any, by: Any, one_is_view: Any, two_is_view: Any, r
             softened(laid, amount, work, softer)
             fourth_roots(softer, _NOISE, of_softer)
             found = max(found, agreement(sharp, of_softer, inside))
-    return found * determined(one, two) - _CONTRADICTED * contradiction(first, second, inside, _BLOCKS)
+    return found * determined(one, two) - _CONTRADICTED * contradiction(first, second, inside, _BLOCKS, _BLOCKS // RIM)
 
 
 @compiled_rounded
