@@ -150,7 +150,7 @@ def edited_copies(folder: Path, n_copies: int, interpreter: Path, sheet: Path | 
         sources = np.array([Path(name).name.split(SEPARATOR)[0].replace("+", "/") for name in ids])
         whats = np.array([name.split("/")[0] for name in ids])
         first = representatives(run.hashes["pixel_digest"])
-        ours = scored(*of_classes(run.pairs, first), sources, whats, known(folder))
+        ours = scored(*apart(*of_classes(run.pairs, first), first, sources), sources, whats, known(folder))
         print(f"\n{'32 px' if small else 'full size'}: {len(ids):,} pictures, {len(edited):,} photos edited")
         print(f"within {run.resolved.max_distance}: {run.info['verification']}, {run.info['second_look']}")
         codes = {f"ImageHash {name}": imagehash_codes(out, ids, name) for name in ("dhash", "phash")}
@@ -159,7 +159,7 @@ def edited_copies(folder: Path, n_copies: int, interpreter: Path, sheet: Path | 
             codes |= {f"imagededup {k}": imagededup_codes(out, ids, v, interpreter) for k, v in of_peer.items()}
         else:
             print(f"imagededup is missing: {interpreter} does not exist; make bench-peers")
-        peers = {name: peer(of, sources, whats, known(folder), ours) for name, of in codes.items()}
+        peers = {name: peer(of, first, sources, whats, known(folder), ours) for name, of in codes.items()}
         if sheet is not None:
             couples = {
                 frozenset((judged_as(sources[x], whats[x]), judged_as(sources[y], whats[y]))): (x, y)
@@ -224,6 +224,12 @@ def of_classes(pairs: Any, first: Any) -> tuple[Any, Any]:
     return both[:, 0], both[:, 1]
 
 
+def apart(a: Any, b: Any, first: Any, sources: Any) -> tuple[Any, Any]:
+    """Without pairs of two photos that are pixel by pixel the same, such as blank tiles: these are no errors."""
+    counted = (sources[a] == sources[b]) | (first[a] != first[b])
+    return a[counted], b[counted]
+
+
 def scored(a: Any, b: Any, sources: Any, whats: Any, right: frozenset[Pair], bits: int = -1) -> Score:
     """Pairs of two copies, and of tiles of one photo, do not count."""
     copy = np.char.isdigit(whats)
@@ -268,12 +274,12 @@ def imagededup_codes(folder: Path, ids: Sequence[str], name: str, interpreter: P
     return np.array([int(found[sample], 16) for sample in ids], np.uint64)
 
 
-def peer(codes: Any, sources: Any, whats: Any, right: frozenset[Pair], ours: Score) -> Score:
+def peer(codes: Any, first: Any, sources: Any, whats: Any, right: frozenset[Pair], ours: Score) -> Score:
     """A code at the largest threshold at which it is as precise as we are, or as 99.5 %, else at 0 bits."""
     best = Score(Counter(), 0)
     for bits in range(17):
         found_pairs = join(codes[:, None], max_distance=bits)
-        found = scored(found_pairs.a, found_pairs.b, sources, whats, right, bits)
+        found = scored(*apart(found_pairs.a, found_pairs.b, first, sources), sources, whats, right, bits)
         if bits and found.precision < min(ours.precision, 0.995):
             break
         best = found

@@ -38,6 +38,7 @@ _SOFT: Final = 0.12  # part of each neighbour: a shift by half a pixel softens a
 _OF_WHOLE: Final = 0.2  # how much a picture is softened to be as soft as the inside of a frame, which was enlarged,
 _OF_VIEW: Final = 0.12  # and the inside itself
 _SOFTER: Final = np.array([0.2, 0.28])  # tried for each of two whole pictures: filters and crops soften differently
+_NEARLY: Final = (0.8, 0.97)  # agreements between which that is tried
 _WORTH_IT: Final = 0.7  # agreement from which it is asked what it is worth
 _BLOCKS: Final = 8  # on a side, in which contradictions are looked for
 _CONTRADICTED: Final = 4.0  # what a share of structure in which pictures contradict each other costs
@@ -111,7 +112,7 @@ def _agreeing(one: Any, two: Any, by: Any, one_is_view: Any, two_is_view: Any, r
     found = agreement(sharp, other, inside)
     if found < _WORTH_IT:
         return found
-    if not one_is_view and not two_is_view:
+    if _NEARLY[0] <= found < _NEARLY[1] and not one_is_view and not two_is_view:
         for amount in _SOFTER:
             softened(one, amount, work, softer)
             fourth_roots(softer, _NOISE, of_softer)
