@@ -93,7 +93,7 @@ class TestDeterminacy:
         assert determined(edge(20), (edge(20) + noise).astype(np.uint8)) == 1.0
 
     def test_specks_are_not_the_same_pixels(self) -> None:
-        """White with a speck differs from white with another speck by less than a JPEG leaves, and is another picture."""
+        """White with a speck and white with another speck differ by less than a JPEG leaves, and are two pictures."""
         one, two = np.full((32, 32), 255, np.uint8), np.full((32, 32), 255, np.uint8)
         one[28:30, 27:29] = two[30:32, 29:31] = 225
 
