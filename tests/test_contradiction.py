@@ -1,11 +1,12 @@
 """What two pictures contradict each other in, and what an agreement of two pictures is worth."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFilter
+from PIL import Image, ImageDraw, ImageFilter, ImageOps
 
 from dedup.acceptance import accepted
 from dedup.verify import similarities
@@ -117,6 +118,25 @@ def test_another_filter_made_the_thumbnail(kernel: Image.Resampling) -> None:
     both = np.stack(wholes + crops).reshape(24, -1)
 
     assert np.median(similarities(both, np.arange(12), np.arange(12, 24))) > 0.95
+
+
+@pytest.mark.shared_data
+@pytest.mark.parametrize("name", ["menorah/image_0058.jpg", "starfish/image_0073.jpg"])
+def test_either_of_them_may_be_the_crop(shared_data: Path, name: str) -> None:
+    """Simple shapes fix too little of the map when the crop is shrunk over the whole; enlarged, it is found.
+
+    Which picture is laid over which is decided by their pixels, so in their negatives it is the other way round.
+    """
+    with Image.open(shared_data / "caltech101/images" / name) as opened:
+        whole = opened.convert("L")
+    width, height = whole.size
+    crop = whole.crop((width // 20, height // 20, width - width // 20, height - height // 20))
+    for pair in ((whole, crop), (ImageOps.invert(whole), ImageOps.invert(crop))):
+        small = np.stack([np.asarray(image.resize((32, 32), Image.Resampling.BILINEAR)) for image in pair])
+        greys = np.stack([close_view(image).grey for image in pair])
+
+        assert similarities(small.reshape(2, -1), np.array([0]), np.array([1]))[0] > 0.87
+        assert close_similarities(greys, np.array([0]), np.array([1]), np.zeros(1, np.uint8))[0] > 0.91
 
 
 def test_a_rim_counts_where_nothing_was_cut() -> None:

@@ -26,6 +26,7 @@ _NOISE: Final = 16.0  # grey levels: shorter gradients are noise and count less
 _SOFTER: Final = np.array([0.08, 0.16])  # tried for each of the two: one may be a halftone or a smaller picture
 _BLOCKS: Final = 16  # on a side, in which contradictions are looked for
 _CONTRADICTED: Final = 4.0  # what a share of structure in which pictures contradict each other costs
+_DOUBTFUL: Final = 0.95  # a lower similarity makes that the first picture is laid over the second one, too
 _STEPS: Final = 5  # at each size
 _GAIN: Final = 0.0005  # a step that gains less is the last of its size
 _PAIRS_PER_TASK: Final = 32
@@ -151,6 +152,8 @@ def _compare(greys: Any, a: Any, b: Any, turns: Any, rims: Any, inverse: Any, st
             one, two, turn = two, one, inverse[turn]
         oriented(greys[two], turn, turned)
         out[k] = _close(greys[one], turned, starts, rims[k])
+        if out[k] < _DOUBTFUL:  # a crop that is enlarged fixes more of the map than one that is shrunk
+            out[k] = max(out[k], _close(turned, greys[one], starts, rims[k]))
 
 
 def close_similarities(
