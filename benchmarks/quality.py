@@ -151,6 +151,9 @@ def edited_copies(folder: Path, n_copies: int, interpreter: Path, sheet: Path | 
         whats = np.array([name.split("/")[0] for name in ids])
         first = representatives(run.hashes["pixel_digest"])
         ours = scored(*apart(*of_classes(run.pairs, first), first, sources), sources, whats, known(folder))
+        unjudged = scored(
+            *apart(*of_classes(run.pairs, first), first, sources), sources, whats, of_photos(known(folder))
+        )
         print(f"\n{'32 px' if small else 'full size'}: {len(ids):,} pictures, {len(edited):,} photos edited")
         print(f"within {run.resolved.max_distance}: {run.info['verification']}, {run.info['second_look']}")
         codes = {f"ImageHash {name}": imagehash_codes(out, ids, name) for name in ("dhash", "phash")}
@@ -181,6 +184,7 @@ def edited_copies(folder: Path, n_copies: int, interpreter: Path, sheet: Path | 
         f"{'with copies against copies':30}{100 * ours.of_all:8.2f}"
         + "".join(f"{100 * p.of_all:18.2f}" for p in peers.values())
     )
+    print(f"{'precision, no tile judged':30}{100 * unjudged.precision:8.2f}")
     print(f"{'pairs of different photos':30}{ours.wrong:8,}" + "".join(f"{p.wrong:18,}" for p in peers.values()))
     print(f"{'from so many two photos':30}{ours.n_photos:8,}" + "".join(f"{of.n_photos:18,}" for of in peers.values()))
     print(f"{'with a tile':30}{ours.with_tiles:8,}" + "".join(f"{of.with_tiles:18,}" for of in peers.values()))
@@ -209,6 +213,11 @@ class Score:
 def known(folder: Path) -> frozenset[Pair]:
     """Pairs of photos that are no false hits: all that are listed, and what was judged the same by eye or left open."""
     return frozenset(listed(folder)) | {pair for pair, verdict in verdicts().items() if verdict != "different"}
+
+
+def of_photos(pairs: frozenset[Pair]) -> frozenset[Pair]:
+    """Those of whole photos, not of tiles."""
+    return frozenset(pair for pair in pairs if not any(SEPARATOR in name for name in pair))
 
 
 def of_classes(pairs: Any, first: Any) -> tuple[Any, Any]:
