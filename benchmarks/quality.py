@@ -135,7 +135,7 @@ def draw(images: Path, pairs: Sequence[Sequence[str]], path: Path) -> None:
     sheet.save(path)
 
 
-def edited_copies(folder: Path, n_copies: int, interpreter: Path, *, small: bool) -> None:
+def edited_copies(folder: Path, n_copies: int, interpreter: Path, sheet: Path | None, *, small: bool) -> None:
     """Recall by edit and precision of all, beside thresholds of other tools' hashes on the same pictures."""
     every = photos(folder)
     left = tuned([name for _, name in every])
@@ -150,7 +150,10 @@ def edited_copies(folder: Path, n_copies: int, interpreter: Path, *, small: bool
         sources = np.array([Path(name).name.split(SEPARATOR)[0].replace("+", "/") for name in ids])
         whats = np.array([name.split("/")[0] for name in ids])
         first = representatives(run.hashes["pixel_digest"])
-        ours = scored(*of_classes(run.pairs, first), sources, whats, known(folder))
+        ours = scored(*apart(*of_classes(run.pairs, first), first, sources), sources, whats, known(folder))
+        unjudged = scored(
+            *apart(*of_classes(run.pairs, first), first, sources), sources, whats, of_photos(known(folder))
+        )
         print(f"\n{'32 px' if small else 'full size'}: {len(ids):,} pictures, {len(edited):,} photos edited")
         print(f"within {run.resolved.max_distance}: {run.info['verification']}, {run.info['second_look']}")
         codes = {f"ImageHash {name}": imagehash_codes(out, ids, name) for name in ("dhash", "phash")}
@@ -159,7 +162,13 @@ def edited_copies(folder: Path, n_copies: int, interpreter: Path, *, small: bool
             codes |= {f"imagededup {k}": imagededup_codes(out, ids, v, interpreter) for k, v in of_peer.items()}
         else:
             print(f"imagededup is missing: {interpreter} does not exist; make bench-peers")
-        peers = {name: peer(of, sources, whats, known(folder), ours) for name, of in codes.items()}
+        peers = {name: peer(of, first, sources, whats, known(folder), ours) for name, of in codes.items()}
+        if sheet is not None:
+            couples = {
+                frozenset((judged_as(sources[x], whats[x]), judged_as(sources[y], whats[y]))): (x, y)
+                for x, y in ours.away
+            }
+            draw(out, [(ids[x], ids[y]) for x, y in couples.values()], sheet)
     print(f"{'edit':30}{'dedup':>8}" + "".join(f"{name:>18}" for name in peers))
     for k, edit in enumerate(EDITS):
         print(
@@ -171,6 +180,11 @@ def edited_copies(folder: Path, n_copies: int, interpreter: Path, *, small: bool
     print(
         f"{'precision':30}{100 * ours.precision:8.2f}" + "".join(f"{100 * p.precision:18.2f}" for p in peers.values())
     )
+    print(
+        f"{'with copies against copies':30}{100 * ours.of_all:8.2f}"
+        + "".join(f"{100 * p.of_all:18.2f}" for p in peers.values())
+    )
+    print(f"{'precision, no tile judged':30}{100 * unjudged.precision:8.2f}")
     print(f"{'pairs of different photos':30}{ours.wrong:8,}" + "".join(f"{p.wrong:18,}" for p in peers.values()))
     print(f"{'from so many two photos':30}{ours.n_photos:8,}" + "".join(f"{of.n_photos:18,}" for of in peers.values()))
     print(f"{'with a tile':30}{ours.with_tiles:8,}" + "".join(f"{of.with_tiles:18,}" for of in peers.values()))
@@ -186,6 +200,8 @@ class Score:
     n_photos: int = 0  # how many two photos these come from
     with_tiles: int = 0
     bits: int = -1  # the threshold
+    away: tuple[tuple[int, int], ...] = ()  # the wrong ones, as samples
+    of_all: float = 1.0  # precision of all pairs, those of copies with copies too
 
     @property
     def precision(self) -> float:
@@ -197,6 +213,11 @@ class Score:
 def known(folder: Path) -> frozenset[Pair]:
     """Pairs of photos that are no false hits: all that are listed, and what was judged the same by eye or left open."""
     return frozenset(listed(folder)) | {pair for pair, verdict in verdicts().items() if verdict != "different"}
+
+
+def of_photos(pairs: frozenset[Pair]) -> frozenset[Pair]:
+    """Those of whole photos, not of tiles."""
+    return frozenset(pair for pair in pairs if not any(SEPARATOR in name for name in pair))
 
 
 def of_classes(pairs: Any, first: Any) -> tuple[Any, Any]:
@@ -212,18 +233,39 @@ def of_classes(pairs: Any, first: Any) -> tuple[Any, Any]:
     return both[:, 0], both[:, 1]
 
 
+def apart(a: Any, b: Any, first: Any, sources: Any) -> tuple[Any, Any]:
+    """Without pairs of two photos that are pixel by pixel the same, such as blank tiles: these are no errors."""
+    counted = (sources[a] == sources[b]) | (first[a] != first[b])
+    return a[counted], b[counted]
+
+
 def scored(a: Any, b: Any, sources: Any, whats: Any, right: frozenset[Pair], bits: int = -1) -> Score:
     """Pairs of two copies, and of tiles of one photo, do not count."""
     copy = np.char.isdigit(whats)
-    counted = ~(copy[a] & copy[b])
-    a, b = a[counted], b[counted]
+    tile = np.char.startswith(whats, FIRST_TILE)
     same = sources[a] == sources[b]
+    n_right = int(np.sum(same & ~tile[a] & ~tile[b]))
+    n_wrong = sum(not are_one(x, y, sources, whats, right) for x, y in zip(a[~same], b[~same], strict=True))
+    counted = ~(copy[a] & copy[b])
+    a, b, same = a[counted], b[counted], same[counted]
     of_original = same & ((whats[a] == ORIGINAL) | (whats[b] == ORIGINAL)) & (copy[a] | copy[b])
     hits = Counter(str(whats[x] if copy[x] else whats[y]) for x, y in zip(a[of_original], b[of_original], strict=True))
-    away = [(x, y) for x, y in zip(a[~same], b[~same], strict=True) if frozenset((sources[x], sources[y])) not in right]
-    tiles = sum(whats[x].startswith(FIRST_TILE) or whats[y].startswith(FIRST_TILE) for x, y in away)
+    away = [(x, y) for x, y in zip(a[~same], b[~same], strict=True) if not are_one(x, y, sources, whats, right)]
+    tiles = sum(bool(tile[x] or tile[y]) for x, y in away)
     photos = Counter(frozenset((str(sources[x]), str(sources[y]))) for x, y in away)
-    return Score(hits, len(away), len(photos), tiles, bits)
+    precision = n_right / max(n_right + n_wrong, 1)
+    return Score(hits, len(away), len(photos), tiles, bits, tuple(away), precision)
+
+
+def are_one(x: int, y: int, sources: Any, whats: Any, right: frozenset[Pair]) -> bool:
+    """Whether a pair of two photos, or of tiles of them, is known to be the same picture, or was left open."""
+    of_tiles = frozenset((judged_as(sources[x], whats[x]), judged_as(sources[y], whats[y])))
+    return frozenset((sources[x], sources[y])) in right or of_tiles in right
+
+
+def judged_as(source: str, what: str) -> str:
+    """The name in verdicts.csv: of a photo, which stands for its copies, or of a tile."""
+    return f"{source}{SEPARATOR}{what}" if what.startswith(FIRST_TILE) else str(source)
 
 
 def imagehash_codes(folder: Path, ids: Sequence[str], name: str) -> Any:
@@ -241,12 +283,12 @@ def imagededup_codes(folder: Path, ids: Sequence[str], name: str, interpreter: P
     return np.array([int(found[sample], 16) for sample in ids], np.uint64)
 
 
-def peer(codes: Any, sources: Any, whats: Any, right: frozenset[Pair], ours: Score) -> Score:
+def peer(codes: Any, first: Any, sources: Any, whats: Any, right: frozenset[Pair], ours: Score) -> Score:
     """A code at the largest threshold at which it is as precise as we are, or as 99.5 %, else at 0 bits."""
     best = Score(Counter(), 0)
     for bits in range(17):
         found_pairs = join(codes[:, None], max_distance=bits)
-        found = scored(found_pairs.a, found_pairs.b, sources, whats, right, bits)
+        found = scored(*apart(found_pairs.a, found_pairs.b, first, sources), sources, whats, right, bits)
         if bits and found.precision < min(ours.precision, 0.995):
             break
         best = found
@@ -286,7 +328,7 @@ def main() -> None:
         known_pairs(options.folder, options.sheet)
     for part, small in (("copies", False), ("small", True)):
         if options.part in {"all", part}:
-            edited_copies(options.folder, options.copies, options.peers, small=small)
+            edited_copies(options.folder, options.copies, options.peers, options.sheet, small=small)
 
 
 if __name__ == "__main__":

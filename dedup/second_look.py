@@ -27,7 +27,7 @@ LOOK_FROM: Final = 0.8
 MAX_LOOKS: Final = 500_000
 """Pairs of a run that are looked at, in the order of (a, b); the rest stay null and are counted."""
 
-_MIN_SIDE: Final = 112  # pixels: smaller pictures show no more than their thumbnails
+_MIN_SIDE: Final = 96  # pixels: of smaller pictures the 64 that are compared would be interpolated ones
 _RIM: Final = 0.5  # pixels of the thumbnail, where what is inside is mixed with the frame
 _READ_AT_ONCE: Final = 16  # pictures of a batch
 _KEPT: Final = 16_384  # pictures, 17 KB each
@@ -126,7 +126,8 @@ def _look(
     framed, greys = _unframed(samples, greys, thumbnails, a[views != 0], b[views != 0])
     one = np.where((views == FIRST) | (views == BOTH), framed[one], one)
     two = np.where((views == SECOND) | (views == BOTH), framed[two], two)
-    close[large] = close_similarities(greys, one[large], two[large], transforms[large], threads=threads)
+    rims = views[large] != BOTH  # what is inside two frames begins behind them
+    close[large] = close_similarities(greys, one[large], two[large], transforms[large], rims=rims, threads=threads)
     looks.pairs += len(pairs)
     looks.compared += len(large)
     looks.pictures += len(samples)
@@ -173,7 +174,8 @@ def look(
         framed, greys = _unframed(both, greys, thumbnails, both)
         first = framed[:1] if views in (FIRST, BOTH) else first
         second = framed[1:] if views in (SECOND, BOTH) else second
-    return float(close_similarities(greys, first, second, np.array([transform], np.uint8))[0])
+    turn, rims = np.array([transform], np.uint8), np.array([views != BOTH])
+    return float(close_similarities(greys, first, second, turn, rims=rims)[0])
 
 
 def _filled(column: pa.ChunkedArray, shape: tuple[int, ...]) -> NDArray[np.uint8]:

@@ -1,11 +1,12 @@
 """What two pictures contradict each other in, and what an agreement of two pictures is worth."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFilter
+from PIL import Image, ImageDraw, ImageFilter, ImageOps
 
 from dedup.acceptance import accepted
 from dedup.verify import similarities
@@ -23,7 +24,7 @@ def grey(image: Image.Image) -> NDArray[np.float32]:
 
 
 def contradicted(one: Image.Image, two: Image.Image) -> float:
-    return float(contradiction(grey(one), grey(two), np.ones((SIDE, SIDE), np.float32), 16))
+    return float(contradiction(grey(one), grey(two), np.ones((SIDE, SIDE), np.float32), 16, 1))
 
 
 def scene(x: int) -> Image.Image:
@@ -92,11 +93,61 @@ class TestDeterminacy:
 
         assert determined(edge(20), (edge(20) + noise).astype(np.uint8)) == 1.0
 
+    def test_specks_are_not_the_same_pixels(self) -> None:
+        """White with a speck and white with another speck differ by less than a JPEG leaves, and are two pictures."""
+        one, two = np.full((32, 32), 255, np.uint8), np.full((32, 32), 255, np.uint8)
+        one[28:30, 27:29] = two[30:32, 29:31] = 225
+
+        assert np.sqrt(((one.astype(float) - two) ** 2).mean()) < 3
+        assert determined(one, two) < 0.9
+        assert determined(one, one) == 1.0
+
     def test_two_edges_are_no_pair(self) -> None:
         """Aligned, two straight edges agree everywhere, and are not similar enough by their thumbnails."""
         both = np.stack([edge(20), edge(24)]).reshape(2, -1)
 
         assert similarities(both, np.array([0]), np.array([1]))[0] < 0.87
+
+
+@pytest.mark.parametrize("kernel", [Image.Resampling.BOX, Image.Resampling.BILINEAR])
+def test_another_filter_made_the_thumbnail(kernel: Image.Resampling) -> None:
+    """A crop, shrunk by another filter, is softer or sharper than the thumbnail of the whole; that costs little."""
+    photos = [pictures.photo(k, size=(256, 192)) for k in range(12)]
+    wholes = [np.asarray(photo.convert("L").resize((32, 32), Image.Resampling.LANCZOS)) for photo in photos]
+    crops = [np.asarray(photo.crop((13, 10, 243, 182)).convert("L").resize((32, 32), kernel)) for photo in photos]
+    both = np.stack(wholes + crops).reshape(24, -1)
+
+    assert np.median(similarities(both, np.arange(12), np.arange(12, 24))) > 0.95
+
+
+@pytest.mark.shared_data
+@pytest.mark.parametrize("name", ["menorah/image_0058.jpg", "starfish/image_0073.jpg"])
+def test_either_of_them_may_be_the_crop(shared_data: Path, name: str) -> None:
+    """Simple shapes fix too little of the map when the crop is shrunk over the whole; enlarged, it is found.
+
+    Which picture is laid over which is decided by their pixels, so in their negatives it is the other way round.
+    """
+    with Image.open(shared_data / "caltech101/images" / name) as opened:
+        whole = opened.convert("L")
+    width, height = whole.size
+    crop = whole.crop((width // 20, height // 20, width - width // 20, height - height // 20))
+    for pair in ((whole, crop), (ImageOps.invert(whole), ImageOps.invert(crop))):
+        small = np.stack([np.asarray(image.resize((32, 32), Image.Resampling.BILINEAR)) for image in pair])
+        greys = np.stack([close_view(image).grey for image in pair])
+
+        assert similarities(small.reshape(2, -1), np.array([0]), np.array([1]))[0] > 0.87
+        assert close_similarities(greys, np.array([0]), np.array([1]), np.zeros(1, np.uint8))[0] > 0.91
+
+
+def test_a_rim_counts_where_nothing_was_cut() -> None:
+    """What stands at the very sides is left out, but for what was inside two frames."""
+    one = np.asarray(pictures.photo(3, size=(128, 128)).convert("L"))
+    two = one.copy()
+    two[:, :6], two[:, -6:] = one[:, 40:46], one[:, 60:66]
+    greys = np.stack([one, two])
+    pair = np.array([0]), np.array([1]), np.zeros(1, np.uint8)
+
+    assert close_similarities(greys, *pair)[0] > close_similarities(greys, *pair, rims=np.array([False]))[0]
 
 
 def test_closer_it_is_another_frame() -> None:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from dedup.compiled import compiled_rounded
-from dedup.verify.agreement import agreement, fourth_roots, grey_laid_over
+from dedup.verify.agreement import agreement, fourth_roots, grey_laid_over, softened
 from dedup.verify.alignment import best_start, correlation, prepared, refined
 from dedup.verify.contradiction import RIM, contradiction
 from dedup.verify.features import blurred, gradients, halved, oriented
@@ -23,8 +23,10 @@ from dedup.verify.similarity import INVERSE, STARTS, comes_after
 CLOSE_SIDE: Final = 128  # pixels
 COLOUR_SIDE: Final = 16
 _NOISE: Final = 16.0  # grey levels: shorter gradients are noise and count less
+_SOFTER: Final = np.array([0.08, 0.16])  # tried for each of the two: one may be a halftone or a smaller picture
 _BLOCKS: Final = 16  # on a side, in which contradictions are looked for
 _CONTRADICTED: Final = 4.0  # what a share of structure in which pictures contradict each other costs
+_DOUBTFUL: Final = 0.95  # a lower similarity makes that the first picture is laid over the second one, too
 _STEPS: Final = 5  # at each size
 _GAIN: Final = 0.0005  # a step that gains less is the last of its size
 _PAIRS_PER_TASK: Final = 32
@@ -66,7 +68,7 @@ def _gradients_of(grey: Any) -> Any:
 
 
 @compiled_rounded
-def _close(one: Any, two: Any, starts: Any) -> Any:
+def _close(one: Any, two: Any, starts: Any, has_rim: Any) -> Any:
     """Agreement without what is contradicted, of pictures aligned from 16 to 128 pixels."""
     ones, twos = _pyramid(one), _pyramid(two)
     by, same = np.zeros(6), np.zeros(6)
@@ -94,28 +96,43 @@ def _close(one: Any, two: Any, starts: Any) -> Any:
     n = ones[0].shape[0]
     laid, inside = np.empty((n, n), np.float32), np.empty((n, n), np.float32)
     grey_laid_over(twos[0], by, laid, inside)
-    return _agreement_of_halves(ones[1], laid, inside) - _CONTRADICTED * _contradiction(ones[0], laid, inside)
+    rim = 1.0 / RIM if has_rim else 0.0
+    agrees = _agreement_of_halves(ones[1], laid, inside, rim)
+    return agrees - _CONTRADICTED * _contradiction(ones[0], laid, inside, rim)
 
 
 @compiled_rounded
-def _agreement_of_halves(half: Any, laid: Any, inside: Any) -> Any:
-    """Agreement at 64 pixels: at 128, dither and the noise of a JPEG are as strong as the detail of a picture."""
+def _agreement_of_halves(half: Any, laid: Any, inside: Any, rim: Any) -> Any:
+    """Agreement at 64 pixels, the sharper picture softened as far as the other one is.
+
+    At 128, dither and the noise of a JPEG are as strong as the detail of a picture.
+    """
     n = half.shape[0]
     other, within = np.empty((n, n), np.float32), np.empty((n, n), np.float32)
     halved(laid, other)
     halved(inside, within)
     for y in range(n):
         for x in range(n):
-            at_rim = min(y, x, n - 1 - y, n - 1 - x) < n // RIM
+            at_rim = min(y, x, n - 1 - y, n - 1 - x) < n * rim
             within[y, x] = np.float32(1.0) if within[y, x] > np.float32(0.99) and not at_rim else np.float32(0.0)
     left, right = np.empty((2, n - 1, n - 1), np.float32), np.empty((2, n - 1, n - 1), np.float32)
     fourth_roots(half, _NOISE, left)
     fourth_roots(other, _NOISE, right)
-    return agreement(left, right, within)
+    best = agreement(left, right, within)
+    work, softer = np.empty((n, n), np.float32), np.empty((n, n), np.float32)
+    of_softer = np.empty((2, n - 1, n - 1), np.float32)
+    for amount in _SOFTER:
+        softened(half, amount, work, softer)
+        fourth_roots(softer, _NOISE, of_softer)
+        best = max(best, agreement(of_softer, right, within))
+        softened(other, amount, work, softer)
+        fourth_roots(softer, _NOISE, of_softer)
+        best = max(best, agreement(left, of_softer, within))
+    return best
 
 
 @compiled_rounded
-def _contradiction(one: Any, laid: Any, inside: Any) -> Any:
+def _contradiction(one: Any, laid: Any, inside: Any, rim: Any) -> Any:
     work, first, second = (
         np.empty(one.shape, np.float32),
         np.empty(one.shape, np.float32),
@@ -123,18 +140,20 @@ def _contradiction(one: Any, laid: Any, inside: Any) -> Any:
     )
     blurred(one, work, first)
     blurred(laid, work, second)
-    return contradiction(first, second, inside, _BLOCKS)
+    return contradiction(first, second, inside, _BLOCKS, int(_BLOCKS * rim))
 
 
 @compiled_rounded
-def _compare(greys: Any, a: Any, b: Any, turns: Any, inverse: Any, starts: Any, out: Any) -> None:
+def _compare(greys: Any, a: Any, b: Any, turns: Any, rims: Any, inverse: Any, starts: Any, out: Any) -> None:
     turned = np.empty(greys.shape[1:], np.uint8)
     for k in range(len(a)):
         one, two, turn = a[k], b[k], turns[k]
         if comes_after(greys[one], greys[two]):
             one, two, turn = two, one, inverse[turn]
         oriented(greys[two], turn, turned)
-        out[k] = _close(greys[one], turned, starts)
+        out[k] = _close(greys[one], turned, starts, rims[k])
+        if out[k] < _DOUBTFUL:  # a crop that is enlarged fixes more of the map than one that is shrunk
+            out[k] = max(out[k], _close(turned, greys[one], starts, rims[k]))
 
 
 def close_similarities(
@@ -143,16 +162,21 @@ def close_similarities(
     b: NDArray[np.int64],
     transforms: NDArray[np.uint8],
     *,
+    rims: NDArray[np.bool_] | None = None,
     threads: int = 1,
 ) -> NDArray[np.float32]:
     """Similarity of greys a[k] and b[k], in [0, 1], symmetric, rounded to four decimals; some milliseconds a pair.
 
-    `greys`: uint8, shape (n, 128, 128).
+    `greys`: uint8, shape (n, 128, 128). `rims`: whether a thin line along the sides of a pair does not count, as where
+    one of them was cut; None: of all.
     """
     out = np.zeros(len(a), np.float64)
+    left_out = np.ones(len(a), bool) if rims is None else rims
     with ThreadPoolExecutor(threads) as pool:
         parts = [slice(start, start + _PAIRS_PER_TASK) for start in range(0, len(a), _PAIRS_PER_TASK)]
-        tasks = [pool.submit(_compare, greys, a[p], b[p], transforms[p], INVERSE, STARTS, out[p]) for p in parts]
+        tasks = [
+            pool.submit(_compare, greys, a[p], b[p], transforms[p], left_out[p], INVERSE, STARTS, out[p]) for p in parts
+        ]
         for task in tasks:
             task.result()
     return np.round(np.clip(out, 0.0, 1.0), _DECIMALS).astype(np.float32)

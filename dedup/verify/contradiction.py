@@ -96,11 +96,11 @@ def _stamped(alone: Any) -> Any:
 
 
 @compiled_rounded
-def contradiction(one: Any, two: Any, inside: Any, n_blocks: Any) -> Any:
+def contradiction(one: Any, two: Any, inside: Any, n_blocks: Any, rim: Any) -> Any:
     """Share of the structure in [0, 1] in which both pictures have what the other has not, but for one stamp.
 
     `one` and `two`: grey, (n, n), laid over each other and a little blurred; `inside`: where both are; `n_blocks`: on a
-    side, in which they are compared.
+    side, in which they are compared; `rim`: how many of them along each side do not count.
     """
     n = one.shape[0] - 1
     left, right = np.empty((2, n, n), np.float32), np.empty((2, n, n), np.float32)
@@ -114,7 +114,7 @@ def contradiction(one: Any, two: Any, inside: Any, n_blocks: Any) -> Any:
             box[2], box[3] = column * n // n_blocks, (column + 1) * n // n_blocks
             agrees = _best_of_block(left, right, inside, box, sums)
             differs = min(max((_AGREES - agrees) / (_AGREES - _DIFFERS), 0.0), 1.0)
-            at_rim = min(row, column, n_blocks - 1 - row, n_blocks - 1 - column) < n_blocks // RIM
+            at_rim = min(row, column, n_blocks - 1 - row, n_blocks - 1 - column) < rim
             for k in range(2):
                 totals[k] += sums[k]
                 alone[k, row, column] = 0.0 if at_rim else differs * sums[k]

@@ -16,7 +16,8 @@ _NOISE: Final = 4.0  # grey levels: shorter gradients are noise and count less
 _FIXED: Final = 0.06  # photos have 0.12 and more, all but one in two hundred; straight edges 0.02
 _MANY: Final = 40.0  # cells; photos have 65 and more, all but one in two hundred; corners of boxes 35
 _BLOCKS: Final = 8  # on a side, and four directions in each: the cells
-_SAME_PIXELS: Final = 2.0  # grey levels: what a JPEG leaves of a difference
+_SAME_PIXELS: Final = 2.0  # grey levels: what a JPEG leaves of a difference,
+_OF_CONTRAST: Final = 0.1  # and this share of the energy: a speck on white is within two levels of any other speck
 _NOTHING: Final = 1e-6
 
 
@@ -70,11 +71,17 @@ def _worth(grey: Any) -> Any:
 
 @compiled
 def _same_pixels(one: Any, two: Any) -> bool:
-    total = 0.0
+    total = sum_one = sum_two = squares_one = squares_two = 0.0
     for y in range(one.shape[0]):
         for x in range(one.shape[0]):
-            total += (float(one[y, x]) - float(two[y, x])) ** 2
-    return bool(total <= _SAME_PIXELS**2 * one.size)
+            first, second = float(one[y, x]), float(two[y, x])
+            total += (first - second) ** 2
+            sum_one += first
+            sum_two += second
+            squares_one += first * first
+            squares_two += second * second
+    contrast = min(squares_one - sum_one**2 / one.size, squares_two - sum_two**2 / one.size)
+    return bool(total <= min(_SAME_PIXELS**2 * one.size, _OF_CONTRAST * contrast))
 
 
 @compiled

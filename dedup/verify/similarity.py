@@ -16,7 +16,7 @@ from dedup.compiled import compiled, compiled_rounded
 from dedup.tables import THUMBNAIL_SIDE
 from dedup.verify.agreement import agreement, fourth_roots, grey_laid_over, softened, without_rim
 from dedup.verify.alignment import best_start, correlation, prepared, refined
-from dedup.verify.contradiction import contradiction
+from dedup.verify.contradiction import RIM, contradiction
 from dedup.verify.determinacy import determined
 from dedup.verify.features import blurred, gradients, halved, oriented
 
@@ -29,6 +29,8 @@ _MIN_STARTED: Final = 0.4  # there, or at another scale, below which that scale 
 _MIN_COARSE: Final = 0.65  # aligned at 16 × 16, below which 32 × 32 is not looked at
 _ENOUGH: Final = 0.9  # after two steps, above which no other scale is tried
 _COARSE_STEPS: Final = (2, 3)
+_ALIGNED: Final = 0.85  # aligned at 16 × 16, above which
+_DOUBTFUL: Final = 0.9  # a lower similarity makes that the first picture is laid over the second one, too
 _FINE_STEPS: Final = 3
 _COARSE_GAIN: Final = 0.005  # a step that gains less is the last
 _FINE_GAIN: Final = 0.002
@@ -37,6 +39,8 @@ _NOISE: Final = 4.0  # grey levels: shorter gradients are noise and count less
 _SOFT: Final = 0.12  # part of each neighbour: a shift by half a pixel softens as much
 _OF_WHOLE: Final = 0.2  # how much a picture is softened to be as soft as the inside of a frame, which was enlarged,
 _OF_VIEW: Final = 0.12  # and the inside itself
+_SOFTER: Final = np.array([0.2, 0.28])  # tried for each of two whole pictures: filters and crops soften differently
+_NEARLY: Final = (0.8, 0.97)  # agreements between which that is tried
 _WORTH_IT: Final = 0.7  # agreement from which it is asked what it is worth
 _BLOCKS: Final = 8  # on a side, in which contradictions are looked for
 _CONTRADICTED: Final = 4.0  # what a share of structure in which pictures contradict each other costs
@@ -87,17 +91,17 @@ def _room(n: int) -> Any:
 
 @compiled_rounded
 def _room_of_two(n: int) -> Any:
-    """What a comparison needs: five pictures, and the gradients of two."""
+    """What a comparison needs: six pictures, and the gradients of three."""
     first, second, laid = np.empty((n, n), np.float32), np.empty((n, n), np.float32), np.empty((n, n), np.float32)
-    work, inside = np.empty((n, n), np.float32), np.empty((n, n), np.float32)
+    work, inside, softer = np.empty((n, n), np.float32), np.empty((n, n), np.float32), np.empty((n, n), np.float32)
     sharp, other = np.empty((2, n - 1, n - 1), np.float32), np.empty((2, n - 1, n - 1), np.float32)
-    return work, first, second, laid, inside, sharp, other
+    return work, first, second, laid, inside, sharp, other, softer, np.empty((2, n - 1, n - 1), np.float32)
 
 
 @compiled_rounded
 def _agreeing(one: Any, two: Any, by: Any, one_is_view: Any, two_is_view: Any, room: Any) -> Any:
     """How well two thumbnails agree under a map, less what they contradict each other in."""
-    work, first, second, laid, inside, sharp, other = room
+    work, first, second, laid, inside, sharp, other, softer, of_softer = room
     grey_laid_over(two, by, laid, inside)
     of_whole = _SOFT
     if one_is_view or two_is_view:
@@ -110,7 +114,45 @@ def _agreeing(one: Any, two: Any, by: Any, one_is_view: Any, two_is_view: Any, r
     found = agreement(sharp, other, inside)
     if found < _WORTH_IT:
         return found
-    return found * determined(one, two) - _CONTRADICTED * contradiction(first, second, inside, _BLOCKS)
+    if _NEARLY[0] <= found < _NEARLY[1] and not one_is_view and not two_is_view:
+        for amount in _SOFTER:
+            softened(one, amount, work, softer)
+            fourth_roots(softer, _NOISE, of_softer)
+            found = max(found, agreement(of_softer, other, inside))
+            softened(laid, amount, work, softer)
+            fourth_roots(softer, _NOISE, of_softer)
+            found = max(found, agreement(sharp, of_softer, inside))
+    return found * determined(one, two) - _CONTRADICTED * contradiction(first, second, inside, _BLOCKS, _BLOCKS // RIM)
+
+
+@compiled_rounded
+def _laid_over(pictures: Any, gradients_of: Any, prepared_of: Any, by: Any, views: Any, rooms: Any) -> Any:
+    """Similarity of two pictures, the second laid over the first by a map that is refined here, at 32 × 32."""
+    one, two = pictures
+    sharp, other = gradients_of
+    descent, inverse = prepared_of
+    fine_room, over_all, room = rooms
+    found = refined(sharp, descent, inverse, other, by, _FINE_STEPS, _FINE_GAIN, fine_room)
+    # A stamp can pull the small pictures astray, so it is asked again whether they agree as they lie.
+    if correlation(sharp, other, over_all, fine_room[2]) > found:
+        by[:] = 0.0
+        by[0] = by[3] = 1.0
+        refined(sharp, descent, inverse, other, by, _FINE_STEPS, _FINE_GAIN, fine_room)
+    return _agreeing(one, two, by, views[0], views[1], room)
+
+
+@compiled_rounded
+def _begun(one: Any, two: Any, descent: Any, inverse: Any, starts: Any, by: Any, trial: Any, room: Any) -> Any:
+    """The better of two maps at 16 × 16: from where the pictures lie, and from the best other scale."""
+    by[:] = 0.0
+    by[0] = by[3] = 1.0
+    found = refined(one, descent, inverse, two, by, _COARSE_STEPS[0], _COARSE_GAIN, room)
+    best_start(one, two, starts, -1.0, trial, room)
+    again = refined(one, descent, inverse, two, trial, _COARSE_STEPS[1], _COARSE_GAIN, room)
+    if again > found:
+        found = again
+        by[:] = trial
+    return found
 
 
 @compiled_rounded
@@ -124,6 +166,8 @@ def _compare(thumbnails: Any, others: Any, one: Any, two: Any, turns: Any, start
     fine = np.empty((2, 2, n - 1, n - 1), np.float32)
     coarse_descent, coarse_inverse = np.empty((6, 2, h - 1, h - 1), np.float32), np.empty((6, 6))
     fine_descent, fine_inverse = np.empty((6, 2, n - 1, n - 1), np.float32), np.empty((6, 6))
+    other_coarse = (np.empty((6, 2, h - 1, h - 1), np.float32), np.empty((6, 6)))
+    other_fine = (np.empty((6, 2, n - 1, n - 1), np.float32), np.empty((6, 6)))
     coarse_room, fine_room = _room(h - 1), _room(n - 1)
     room = _room_of_two(n)
     everywhere, over_all = np.ones((h - 1, h - 1), np.float32), np.ones((n - 1, n - 1), np.float32)
@@ -185,13 +229,16 @@ def _compare(thumbnails: Any, others: Any, one: Any, two: Any, turns: Any, start
             prepared(fine[0], fine_descent, fine_inverse)
             fine_of = a
         gradients(smooth, fine[1])
-        found = refined(fine[0], fine_descent, fine_inverse, fine[1], by, _FINE_STEPS, _FINE_GAIN, fine_room)
-        # A stamp can pull the small pictures astray, so it is asked again whether they agree as they lie.
-        if correlation(fine[0], fine[1], over_all, fine_room[2]) > found:
-            by[:] = 0.0
-            by[0] = by[3] = 1.0
-            refined(fine[0], fine_descent, fine_inverse, fine[1], by, _FINE_STEPS, _FINE_GAIN, fine_room)
-        out[k] = _agreeing(first, grey, by, a >= n_thumbnails, b >= n_thumbnails, room)
+        of_a, of_b = a >= n_thumbnails, b >= n_thumbnails
+        rooms = (fine_room, over_all, room)
+        out[k] = _laid_over((first, grey), (fine[0], fine[1]), (fine_descent, fine_inverse), by, (of_a, of_b), rooms)
+        if found < _ALIGNED or out[k] >= _DOUBTFUL:
+            continue
+        # One way round a crop is enlarged and fills the picture, the other way it is shrunk and fixes less of the map.
+        prepared(coarse[1], other_coarse[0], other_coarse[1])
+        _begun(coarse[1], coarse[0], other_coarse[0], other_coarse[1], starts, by, trial, coarse_room)
+        prepared(fine[1], other_fine[0], other_fine[1])
+        out[k] = max(out[k], _laid_over((grey, first), (fine[1], fine[0]), other_fine, by, (of_b, of_a), rooms))
 
 
 def verified(
