@@ -28,6 +28,7 @@ MAX_LOOKS: Final = 500_000
 """Pairs of a run that are looked at, in the order of (a, b); the rest stay null and are counted."""
 
 _MIN_SIDE: Final = 96  # pixels: of smaller pictures the 64 that are compared would be interpolated ones
+_SMALL_SIDE: Final = 128  # pixels: of smaller pictures the 64 hold the noise of a JPEG, so the thumbnails have a say
 _RIM: Final = 0.5  # pixels of the thumbnail, where what is inside is mixed with the frame
 _READ_AT_ONCE: Final = 16  # pictures of a batch
 _KEPT: Final = 16_384  # pictures, 17 KB each
@@ -122,12 +123,14 @@ def _look(
     for k in np.flatnonzero((side[one] > 0) & (side[two] > 0) & (views == 0)):
         colour[k] = colours_differ(chroma[one[k]], chroma[two[k]], transforms[k])
     close = np.full(len(pairs), np.nan, np.float32)
-    large = np.flatnonzero(_has_detail(pairs["similarity"].to_numpy(), np.minimum(side[one], side[two])))
+    similarity, smaller = pairs["similarity"].to_numpy(), np.minimum(side[one], side[two])
+    large = np.flatnonzero(_has_detail(similarity, smaller))
     framed, greys = _unframed(samples, greys, thumbnails, a[views != 0], b[views != 0])
     one = np.where((views == FIRST) | (views == BOTH), framed[one], one)
     two = np.where((views == SECOND) | (views == BOTH), framed[two], two)
     rims = views[large] != BOTH  # what is inside two frames begins behind them
-    close[large] = close_similarities(greys, one[large], two[large], transforms[large], rims=rims, threads=threads)
+    found = close_similarities(greys, one[large], two[large], transforms[large], rims=rims, threads=threads)
+    close[large] = _with_thumbnails(found, similarity[large], smaller[large])
     looks.pairs += len(pairs)
     looks.compared += len(large)
     looks.pictures += len(samples)
@@ -150,6 +153,14 @@ def _unframed(
 def _has_detail(similarity: NDArray[np.float32], side: NDArray[np.int32]) -> NDArray[np.bool_]:
     """Whether detail tells more; `side`: pixels of the longer side of the smaller picture."""
     return (similarity >= np.float32(LOOK_FROM)) & (side >= _MIN_SIDE)
+
+
+def _with_thumbnails(
+    close: NDArray[np.float32], similarity: NDArray[np.float32], side: NDArray[np.int32]
+) -> NDArray[np.float32]:
+    """Of small pictures the mean of both similarities, to four decimals."""
+    mean = np.round((close.astype(np.float64) + similarity) / 2, 4).astype(np.float32)
+    return np.where(side < _SMALL_SIDE, mean, close)
 
 
 def look(
@@ -175,7 +186,8 @@ def look(
         first = framed[:1] if views in (FIRST, BOTH) else first
         second = framed[1:] if views in (SECOND, BOTH) else second
     turn, rims = np.array([transform], np.uint8), np.array([views != BOTH])
-    return float(close_similarities(greys, first, second, turn, rims=rims)[0])
+    found = close_similarities(greys, first, second, turn, rims=rims)
+    return float(_with_thumbnails(found, np.array([similarity], np.float32), side)[0])
 
 
 def _filled(column: pa.ChunkedArray, shape: tuple[int, ...]) -> NDArray[np.uint8]:
