@@ -48,7 +48,7 @@ def compiled_rounded(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def _kernel(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
     try:
-        kernel: Callable[..., Any] = njit(nogil=True, cache=True, **options)(function)
+        kernel: Callable[..., Any] = njit(nogil=True, cache=True, error_model="numpy", **options)(function)
     except RuntimeError:  # numba found no folder that it may write to
-        kernel = njit(nogil=True, **options)(function)
+        kernel = njit(nogil=True, error_model="numpy", **options)(function)
     return kernel

@@ -69,39 +69,45 @@ def _weights(t: Any, out: Any) -> None:
 
 
 @compiled_rounded
-def grey_laid_over(grey: Any, by: Any, out: Any, inside: Any) -> None:
+def grey_laid_over(grey: Any, by: Any, out: Any, inside: Any, wider: Any) -> None:
     """The second picture's grey levels at the places of the first; `inside`, 0.0 or 1.0, says where it has any.
 
-    The map is one of gradients between the pixels, whose grid is a pixel smaller and has the same centre.
+    The map is one of gradients between the pixels, whose grid is a pixel smaller and has the same centre. `wider`,
+    (n + 3, n + 3): room for the picture with its edges repeated, once before and twice behind.
     """
     n = grey.shape[0]
+    for y in range(n + 3):
+        line = min(max(y - 1, 0), n - 1)
+        wider[y, 0] = grey[line, 0]
+        wider[y, n + 1] = wider[y, n + 2] = grey[line, n - 1]
+        for x in range(n):
+            wider[y, x + 1] = grey[line, x]
     half, unit = np.float32((n - 1) / 2), np.float32((n - 2) / 2)
     right, down = np.float32(by[4]) * unit + half, np.float32(by[5]) * unit + half
-    last, beyond = np.float32(n - 1), np.float32(0.5)
+    xx, xy, yx, yy = np.float32(by[0]), np.float32(by[1]), np.float32(by[2]), np.float32(by[3])
+    last, beyond, nothing = np.float32(n - 1), np.float32(0.5), np.float32(0.0)
     across, along = np.empty(4, np.float32), np.empty(4, np.float32)
     for y in range(n):
         v = np.float32(y) - half
         for x in range(n):
             u = np.float32(x) - half
-            column = np.float32(by[0]) * u + np.float32(by[1]) * v + right
-            row = np.float32(by[2]) * u + np.float32(by[3]) * v + down
+            column, row = xx * u + xy * v + right, yx * u + yy * v + down
             within = column >= -beyond and row >= -beyond and column <= last + beyond and row <= last + beyond
-            inside[y, x] = np.float32(1.0) if within else np.float32(0.0)
-            column, row = min(max(column, np.float32(0.0)), last), min(max(row, np.float32(0.0)), last)
-            i, j = min(int(column), n - 2), min(int(row), n - 2)
+            inside[y, x] = np.float32(1.0) if within else nothing
+            column, row = min(max(column, nothing), last), min(max(row, nothing), last)
+            i, j = np.int32(column), np.int32(row)
             _weights(column - np.float32(i), across)
             _weights(row - np.float32(j), along)
-            total = np.float32(0.0)
+            total = nothing
             for q in range(4):
-                line = min(max(j + q - 1, 0), n - 1)
-                of_line = np.float32(0.0)
+                of_line = nothing
                 for k in range(4):
-                    of_line += across[k] * np.float32(grey[line, min(max(i + k - 1, 0), n - 1)])
+                    of_line += across[k] * wider[j + q, i + k]
                 total += along[q] * of_line
             out[y, x] = total
 
 
-@compiled
+@compiled_rounded
 def agreement(one: Any, two: Any, inside: Any) -> Any:
     """Mean of three correlations: of all, of all but the worst eighth of the blocks, of the block below which 30 % lie.
 
@@ -110,19 +116,41 @@ def agreement(one: Any, two: Any, inside: Any) -> Any:
     n = one.shape[1]
     product, energy, other = np.zeros(_BLOCKS**2), np.zeros(_BLOCKS**2), np.zeros(_BLOCKS**2)
     for y in range(n):
-        for x in range(n):
-            if inside[y, x] * inside[y + 1, x] * inside[y, x + 1] * inside[y + 1, x + 1] > 0.0:
-                k = (y * _BLOCKS // n) * _BLOCKS + x * _BLOCKS // n
-                for c in range(2):
-                    product[k] += one[c, y, x] * two[c, y, x]
-                    energy[k] += one[c, y, x] ** 2
-                    other[k] += two[c, y, x] ** 2
+        first = (y * _BLOCKS // n) * _BLOCKS
+        for column in range(_BLOCKS):
+            p = e = o = np.float32(0.0)
+            for x in range((column * n + _BLOCKS - 1) // _BLOCKS, ((column + 1) * n + _BLOCKS - 1) // _BLOCKS):
+                there = inside[y, x] * inside[y + 1, x] * inside[y, x + 1] * inside[y + 1, x + 1]
+                p += there * (one[0, y, x] * two[0, y, x] + one[1, y, x] * two[1, y, x])
+                e += there * (one[0, y, x] * one[0, y, x] + one[1, y, x] * one[1, y, x])
+                o += there * (two[0, y, x] * two[0, y, x] + two[1, y, x] * two[1, y, x])
+            product[first + column] += p
+            energy[first + column] += e
+            other[first + column] += o
     whole = product.sum() / np.sqrt(energy.sum() * other.sum() + _NOTHING)
     if whole <= 0.0:
         return 0.0
     lower = _lower_block(product, energy, other)
     most = _without_worst(product, energy, other)
     return (whole + most + max(lower, 0.0)) / 3
+
+
+@compiled_rounded
+def agreement_softened(
+    pictures: Any, sharp: Any, amounts: Any, noise: Any, inside: Any, work: Any, softer: Any, out: Any
+) -> Any:
+    """The best agreement where one of two `pictures` is softened by one of the `amounts`; `sharp`: as they are.
+
+    Filters, crops and halftones leave pictures sharper or softer than they were. `work` and `softer` are as large as a
+    picture, `out` as its fourth roots.
+    """
+    best = 0.0
+    for amount in amounts:
+        for k in range(2):
+            softened(pictures[k], amount, work, softer)
+            fourth_roots(softer, noise, out)
+            best = max(best, agreement(out, sharp[1 - k], inside))
+    return best
 
 
 @compiled
@@ -133,12 +161,12 @@ def _lower_block(product: Any, energy: Any, other: Any) -> Any:
     # Blocks with next to no structure in one of the two agree in nothing.
     least = 0.01 * energy.sum() / _BLOCKS**2 + _NOTHING
     agree = np.where(np.minimum(energy, other * gain) > least, product / np.sqrt(energy * other + _NOTHING**2), 0.0)
-    so_far = 0.0
-    for k in np.argsort(agree, kind="mergesort"):
-        so_far += weight[k]
-        if so_far >= _LOWER * weight.sum():
-            return agree[k]
-    return 0.0
+    missing, lowest = _LOWER * weight.sum(), 0.0
+    while missing > 0.0:
+        worst = np.argmin(agree)
+        lowest, agree[worst] = agree[worst], np.inf
+        missing -= weight[worst]
+    return lowest
 
 
 @compiled

@@ -90,14 +90,14 @@ def laid_over(picture: Any, by: Any, out: Any, inside: Any) -> None:
 def correlation(one: Any, two: Any, inside: Any, sums: Any) -> Any:
     """Correlation where both are; `sums`: product, energy of the first, energy of the second."""
     n = one.shape[1]
+    ones, twos, within = one.reshape(2, n * n), two.reshape(2, n * n), inside.reshape(n * n)
     product = energy = other = np.float32(0.0)
     for c in range(2):
-        for y in range(n):
-            for x in range(n):
-                first = one[c, y, x] * inside[y, x]
-                product += first * two[c, y, x]
-                energy += first * first
-                other += two[c, y, x] * two[c, y, x]
+        for k in range(n * n):
+            first = ones[c, k] * within[k]
+            product += first * twos[c, k]
+            energy += first * first
+            other += twos[c, k] * twos[c, k]
     sums[0], sums[1], sums[2] = product, energy, other
     return product / np.sqrt(energy * other + np.float32(1e-9))
 
@@ -106,18 +106,21 @@ def correlation(one: Any, two: Any, inside: Any, sums: Any) -> Any:
 def _step(one: Any, laid: Any, inside: Any, gain: Any, descent: Any, inverse: Any, out: Any) -> None:
     """The Gauss-Newton step on gain · laid - one, in the first picture's own places."""
     n = one.shape[1]
-    slope = np.zeros(6)
+    ones, twos, within = one.reshape(2, n * n), laid.reshape(2, n * n), inside.reshape(n * n)
+    flat = descent.reshape(6, 2, n * n)
+    s0 = s1 = s2 = s3 = s4 = s5 = np.float32(0.0)
+    for c in range(2):
+        for k in range(n * n):
+            away = gain * twos[c, k] - ones[c, k] * within[k]
+            s0 += flat[0, c, k] * away
+            s1 += flat[1, c, k] * away
+            s2 += flat[2, c, k] * away
+            s3 += flat[3, c, k] * away
+            s4 += flat[4, c, k] * away
+            s5 += flat[5, c, k] * away
     for i in range(6):
-        total = np.float32(0.0)
-        for c in range(2):
-            for y in range(n):
-                for x in range(n):
-                    total += descent[i, c, y, x] * (gain * laid[c, y, x] - one[c, y, x] * inside[y, x])
-        slope[i] = total
-    for i in range(6):
-        out[i] = 0.0
-        for j in range(6):
-            out[i] += inverse[i, j] * slope[j]
+        row = inverse[i]
+        out[i] = row[0] * s0 + row[1] * s1 + row[2] * s2 + row[3] * s3 + row[4] * s4 + row[5] * s5
 
 
 @compiled_rounded

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from dedup.compiled import compiled_rounded
-from dedup.verify.agreement import agreement, fourth_roots, grey_laid_over, softened
+from dedup.verify.agreement import agreement, agreement_softened, fourth_roots, grey_laid_over
 from dedup.verify.alignment import best_start, correlation, prepared, refined
 from dedup.verify.contradiction import RIM, contradiction
-from dedup.verify.features import blurred, gradients, halved, oriented
+from dedup.verify.features import NOISE, blurred, gradients, halved, oriented
 from dedup.verify.similarity import INVERSE, STARTS, comes_after
 
 CLOSE_SIDE: Final = 128  # pixels
@@ -63,7 +63,7 @@ def _gradients_of(grey: Any) -> Any:
     work, smooth = np.empty(grey.shape, np.float32), np.empty(grey.shape, np.float32)
     blurred(grey, work, smooth)
     out = np.empty((2, grey.shape[0] - 1, grey.shape[0] - 1), np.float32)
-    gradients(smooth, out)
+    gradients(smooth, NOISE, out)
     return out
 
 
@@ -71,31 +71,32 @@ def _gradients_of(grey: Any) -> Any:
 def _close(one: Any, two: Any, starts: Any, has_rim: Any) -> Any:
     """Agreement without what is contradicted, of pictures aligned from 16 to 128 pixels."""
     ones, twos = _pyramid(one), _pyramid(two)
-    by, same = np.zeros(6), np.zeros(6)
-    same[0] = same[3] = 1.0
+    by, trial = np.zeros(6), np.zeros(6)
+    by[0] = by[3] = 1.0
     for k in range(3, -1, -1):
         left, right = _gradients_of(ones[k]), _gradients_of(twos[k])
         n = left.shape[1]
         descent, inverse = np.empty((6, 2, n, n), np.float32), np.empty((6, 6))
         prepared(left, descent, inverse)
         room = (np.empty((2, n, n), np.float32), np.empty((n, n), np.float32), np.zeros(3), np.zeros(6), np.zeros(6))
-        if k == 3:
-            by[:] = same
-            found = refined(left, descent, inverse, right, by, _STEPS, _GAIN, room)
-            other = np.zeros(6)
-            best_start(left, right, starts, -1.0, other, room)
-            again = refined(left, descent, inverse, right, other, _STEPS, _GAIN, room)
-            if again > found:
-                by[:] = other
-        else:
-            found = refined(left, descent, inverse, right, by, _STEPS, _GAIN, room)
-            # A stamp can pull the small pictures astray, so it is asked again whether they agree as they lie.
-            if correlation(left, right, np.ones((n, n), np.float32), room[2]) > found:
-                by[:] = same
-                refined(left, descent, inverse, right, by, _STEPS, _GAIN, room)
+        best = -1.0
+        for attempt in range(2):
+            trial[:] = by
+            if attempt == 1 and k == 3:
+                best_start(left, right, starts, -1.0, trial, room)
+            elif attempt == 1:
+                # A stamp can pull the small pictures astray, so it is asked again whether they agree as they lie.
+                if correlation(left, right, np.ones((n, n), np.float32), room[2]) <= best:
+                    break
+                trial[:] = 0.0
+                trial[0] = trial[3] = 1.0
+            found = refined(left, descent, inverse, right, trial, _STEPS, _GAIN, room)
+            if found > best:
+                best = found
+                by[:] = trial
     n = ones[0].shape[0]
-    laid, inside = np.empty((n, n), np.float32), np.empty((n, n), np.float32)
-    grey_laid_over(twos[0], by, laid, inside)
+    laid, inside, wider = np.empty((n, n), np.float32), np.empty((n, n), np.float32), np.empty((n + 3, n + 3))
+    grey_laid_over(twos[0], by, laid, inside, wider.astype(np.float32))
     rim = 1.0 / RIM if has_rim else 0.0
     agrees = _agreement_of_halves(ones[1], laid, inside, rim)
     return agrees - _CONTRADICTED * _contradiction(ones[0], laid, inside, rim)
@@ -108,27 +109,20 @@ def _agreement_of_halves(half: Any, laid: Any, inside: Any, rim: Any) -> Any:
     At 128, dither and the noise of a JPEG are as strong as the detail of a picture.
     """
     n = half.shape[0]
-    other, within = np.empty((n, n), np.float32), np.empty((n, n), np.float32)
-    halved(laid, other)
+    pictures, within = np.empty((2, n, n), np.float32), np.empty((n, n), np.float32)
+    pictures[0] = half
+    halved(laid, pictures[1])
     halved(inside, within)
     for y in range(n):
         for x in range(n):
             at_rim = min(y, x, n - 1 - y, n - 1 - x) < n * rim
             within[y, x] = np.float32(1.0) if within[y, x] > np.float32(0.99) and not at_rim else np.float32(0.0)
-    left, right = np.empty((2, n - 1, n - 1), np.float32), np.empty((2, n - 1, n - 1), np.float32)
-    fourth_roots(half, _NOISE, left)
-    fourth_roots(other, _NOISE, right)
-    best = agreement(left, right, within)
+    sharp, out = np.empty((2, 2, n - 1, n - 1), np.float32), np.empty((2, n - 1, n - 1), np.float32)
+    for k in range(2):
+        fourth_roots(pictures[k], _NOISE, sharp[k])
     work, softer = np.empty((n, n), np.float32), np.empty((n, n), np.float32)
-    of_softer = np.empty((2, n - 1, n - 1), np.float32)
-    for amount in _SOFTER:
-        softened(half, amount, work, softer)
-        fourth_roots(softer, _NOISE, of_softer)
-        best = max(best, agreement(of_softer, right, within))
-        softened(other, amount, work, softer)
-        fourth_roots(softer, _NOISE, of_softer)
-        best = max(best, agreement(left, of_softer, within))
-    return best
+    best = agreement(sharp[0], sharp[1], within)
+    return max(best, agreement_softened(pictures, sharp, _SOFTER, _NOISE, within, work, softer, out))
 
 
 @compiled_rounded
@@ -145,15 +139,17 @@ def _contradiction(one: Any, laid: Any, inside: Any, rim: Any) -> Any:
 
 @compiled_rounded
 def _compare(greys: Any, a: Any, b: Any, turns: Any, rims: Any, inverse: Any, starts: Any, out: Any) -> None:
-    turned = np.empty(greys.shape[1:], np.uint8)
+    pictures = np.empty((2, greys.shape[1], greys.shape[2]), np.uint8)
     for k in range(len(a)):
         one, two, turn = a[k], b[k], turns[k]
         if comes_after(greys[one], greys[two]):
             one, two, turn = two, one, inverse[turn]
-        oriented(greys[two], turn, turned)
-        out[k] = _close(greys[one], turned, starts, rims[k])
-        if out[k] < _DOUBTFUL:  # a crop that is enlarged fixes more of the map than one that is shrunk
-            out[k] = max(out[k], _close(turned, greys[one], starts, rims[k]))
+        pictures[0] = greys[one]
+        oriented(greys[two], turn, pictures[1])
+        out[k] = -1.0
+        for way in range(2):
+            if out[k] < _DOUBTFUL:  # a crop that is enlarged fixes more of the map than one that is shrunk
+                out[k] = max(out[k], _close(pictures[way], pictures[1 - way], starts, rims[k]))
 
 
 def close_similarities(

@@ -10,6 +10,7 @@ from typing import Any, Final
 import numpy as np
 
 from dedup.compiled import compiled_rounded
+from dedup.verify.features import gradients
 
 _NOISE: Final = 4.0  # grey levels: shorter gradients are noise and count less
 _AGREES: Final = 0.6  # correlation in a block from which it contradicts nothing,
@@ -19,22 +20,6 @@ RIM: Final = 16  # of the side, in which nothing counts: a thin line round a pic
 _STAMP: Final = (3, 6)  # sixteenths of the side: a stamp in a corner hides what was there,
 _STRIP: Final = 2  # and so does a line of text along a side
 _NOTHING: Final = 1e-6
-
-
-@compiled_rounded
-def square_roots(grey: Any, out: Any) -> None:
-    """Gradients between the pixels, lengths replaced by their roots; `out`, (2, n, n), is one shorter."""
-    n = out.shape[1]
-    for y in range(n):
-        for x in range(n):
-            falling = grey[y + 1, x + 1] - grey[y, x]
-            rising = grey[y, x + 1] - grey[y + 1, x]
-            right = np.float32(0.5) * (falling + rising)
-            below = np.float32(0.5) * (falling - rising)
-            length = np.sqrt(right * right + below * below)
-            factor = np.sqrt(length) / (length + np.float32(_NOISE))
-            out[0, y, x] = right * factor
-            out[1, y, x] = below * factor
 
 
 @compiled_rounded
@@ -104,8 +89,8 @@ def contradiction(one: Any, two: Any, inside: Any, n_blocks: Any, rim: Any) -> A
     """
     n = one.shape[0] - 1
     left, right = np.empty((2, n, n), np.float32), np.empty((2, n, n), np.float32)
-    square_roots(one, left)
-    square_roots(two, right)
+    gradients(one, _NOISE, left)
+    gradients(two, _NOISE, right)
     alone, totals = np.zeros((2, n_blocks, n_blocks)), np.full(2, _NOTHING)
     box, sums = np.zeros(4, np.int64), np.zeros(2)
     for row in range(n_blocks):

@@ -64,7 +64,8 @@ def determinacy(grey: Any) -> Any:
 
 
 @compiled
-def _worth(grey: Any) -> Any:
+def worth(grey: Any) -> Any:
+    """What an agreement of a thumbnail with any other one is worth, in [0, 1]."""
     fixed, many = determinacy(grey)
     return min(max(fixed, 0.0) / _FIXED, many / _MANY, 1.0)
 
@@ -85,7 +86,7 @@ def _same_pixels(one: Any, two: Any) -> bool:
 
 
 @compiled
-def determined(one: Any, two: Any) -> Any:
+def determined(one: Any, two: Any, worth_of_one: Any, worth_of_two: Any) -> Any:
     """What an agreement of two thumbnails is worth, in [0, 1]; all where they agree pixel by pixel as they lie."""
-    least = min(_worth(one), _worth(two))
+    least = min(worth_of_one, worth_of_two)
     return 1.0 if least < 1.0 and _same_pixels(one, two) else least

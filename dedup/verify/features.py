@@ -10,7 +10,8 @@ import numpy as np
 
 from dedup.compiled import compiled, compiled_rounded
 
-_NOISE: Final = 2.0  # grey levels: shorter gradients are noise and count less
+NOISE: Final = 2.0
+"""Grey levels: shorter gradients of a picture that is to be aligned are noise and count less."""
 
 
 @compiled_rounded
@@ -39,8 +40,11 @@ def halved(grey: Any, out: Any) -> None:
 
 
 @compiled_rounded
-def gradients(grey: Any, out: Any) -> None:
-    """Gradients between the pixels; `out`, (2, n, n), is one shorter than `grey` on both sides."""
+def gradients(grey: Any, noise: Any, out: Any) -> None:
+    """Gradients between the pixels; `out`, (2, n, n), is one shorter than `grey` on both sides.
+
+    `noise`: grey levels; shorter gradients count less.
+    """
     n = out.shape[1]
     for y in range(n):
         for x in range(n):
@@ -49,7 +53,7 @@ def gradients(grey: Any, out: Any) -> None:
             right = np.float32(0.5) * (falling + rising)
             below = np.float32(0.5) * (falling - rising)
             length = np.sqrt(right * right + below * below)
-            factor = np.sqrt(length) / (length + np.float32(_NOISE))
+            factor = np.sqrt(length) / (length + np.float32(noise))
             out[0, y, x] = right * factor
             out[1, y, x] = below * factor
 

@@ -14,11 +14,18 @@ from numpy.typing import NDArray
 
 from dedup.compiled import compiled, compiled_rounded
 from dedup.tables import THUMBNAIL_SIDE
-from dedup.verify.agreement import agreement, fourth_roots, grey_laid_over, softened, without_rim
+from dedup.verify.agreement import (
+    agreement,
+    agreement_softened,
+    fourth_roots,
+    grey_laid_over,
+    softened,
+    without_rim,
+)
 from dedup.verify.alignment import best_start, correlation, prepared, refined
 from dedup.verify.contradiction import RIM, contradiction
-from dedup.verify.determinacy import determined
-from dedup.verify.features import blurred, gradients, halved, oriented
+from dedup.verify.determinacy import determined, worth
+from dedup.verify.features import NOISE, blurred, gradients, halved, oriented
 
 _PAIRS_PER_TASK: Final = 8_192
 _DECIMALS: Final = 4  # more would only show the rounding of different processors
@@ -91,154 +98,144 @@ def _room(n: int) -> Any:
 
 @compiled_rounded
 def _room_of_two(n: int) -> Any:
-    """What a comparison needs: six pictures, and the gradients of three."""
-    first, second, laid = np.empty((n, n), np.float32), np.empty((n, n), np.float32), np.empty((n, n), np.float32)
-    work, inside, softer = np.empty((n, n), np.float32), np.empty((n, n), np.float32), np.empty((n, n), np.float32)
-    sharp, other = np.empty((2, n - 1, n - 1), np.float32), np.empty((2, n - 1, n - 1), np.float32)
-    return work, first, second, laid, inside, sharp, other, softer, np.empty((2, n - 1, n - 1), np.float32)
+    """What a comparison needs: two pictures laid over each other, softened, their fourth roots, and what is inside."""
+    laid, soft, sharp = np.empty((2, n, n), np.float32), np.empty((2, n, n), np.float32), np.empty((2, 2, n - 1, n - 1))
+    inside, work, softer = np.empty((n, n), np.float32), np.empty((n, n), np.float32), np.empty((n, n), np.float32)
+    wider, out = np.empty((n + 3, n + 3), np.float32), np.empty((2, n - 1, n - 1), np.float32)
+    return laid, soft, sharp.astype(np.float32), inside, work, softer, wider, out
 
 
 @compiled_rounded
-def _agreeing(one: Any, two: Any, by: Any, one_is_view: Any, two_is_view: Any, room: Any) -> Any:
-    """How well two thumbnails agree under a map, less what they contradict each other in."""
-    work, first, second, laid, inside, sharp, other, softer, of_softer = room
-    grey_laid_over(two, by, laid, inside)
-    of_whole = _SOFT
-    if one_is_view or two_is_view:
+def _agreeing(one: Any, two: Any, by: Any, views: Any, most: Any, room: Any) -> Any:
+    """How well two thumbnails agree under a map, less what they contradict each other in.
+
+    `views`: which of them is the inside of a frame. `most`: what their agreement is worth.
+    """
+    laid, soft, sharp, inside, work, softer, wider, out = room
+    laid[0] = one
+    grey_laid_over(two, by, laid[1], inside, wider)
+    framed = views[0] or views[1]
+    if framed:
         without_rim(inside)
-        of_whole = _OF_WHOLE
-    softened(one, _OF_VIEW if one_is_view else of_whole, work, first)
-    softened(laid, _OF_VIEW if two_is_view else of_whole, work, second)
-    fourth_roots(first, _NOISE, sharp)
-    fourth_roots(second, _NOISE, other)
-    found = agreement(sharp, other, inside)
+    for k in range(2):
+        share = _OF_VIEW if views[k] else (_OF_WHOLE if framed else _SOFT)
+        softened(laid[k], share, work, soft[k])
+        fourth_roots(soft[k], _NOISE, sharp[k])
+    found = agreement(sharp[0], sharp[1], inside)
     if found < _WORTH_IT:
         return found
-    if _NEARLY[0] <= found < _NEARLY[1] and not one_is_view and not two_is_view:
-        for amount in _SOFTER:
-            softened(one, amount, work, softer)
-            fourth_roots(softer, _NOISE, of_softer)
-            found = max(found, agreement(of_softer, other, inside))
-            softened(laid, amount, work, softer)
-            fourth_roots(softer, _NOISE, of_softer)
-            found = max(found, agreement(sharp, of_softer, inside))
-    return found * determined(one, two) - _CONTRADICTED * contradiction(first, second, inside, _BLOCKS, _BLOCKS // RIM)
+    if _NEARLY[0] <= found < _NEARLY[1] and not framed:
+        found = max(found, agreement_softened(laid, sharp, _SOFTER, _NOISE, inside, work, softer, out))
+    return found * most - _CONTRADICTED * contradiction(soft[0], soft[1], inside, _BLOCKS, _BLOCKS // RIM)
 
 
 @compiled_rounded
-def _laid_over(pictures: Any, gradients_of: Any, prepared_of: Any, by: Any, views: Any, rooms: Any) -> Any:
-    """Similarity of two pictures, the second laid over the first by a map that is refined here, at 32 × 32."""
-    one, two = pictures
-    sharp, other = gradients_of
-    descent, inverse = prepared_of
-    fine_room, over_all, room = rooms
-    found = refined(sharp, descent, inverse, other, by, _FINE_STEPS, _FINE_GAIN, fine_room)
-    # A stamp can pull the small pictures astray, so it is asked again whether they agree as they lie.
-    if correlation(sharp, other, over_all, fine_room[2]) > found:
-        by[:] = 0.0
-        by[0] = by[3] = 1.0
-        refined(sharp, descent, inverse, other, by, _FINE_STEPS, _FINE_GAIN, fine_room)
-    return _agreeing(one, two, by, views[0], views[1], room)
+def _refined(one: Any, two: Any, descent: Any, inverse: Any, by: Any, trial: Any, over_all: Any, room: Any) -> None:
+    """Improve a map at 32 × 32, or find another one."""
+    best = -1.0
+    for attempt in range(2):
+        trial[:] = by
+        if attempt == 1:
+            # A stamp can pull the small pictures astray, so it is asked again whether they agree as they lie.
+            if correlation(one, two, over_all, room[2]) <= best:
+                return
+            trial[:] = 0.0
+            trial[0] = trial[3] = 1.0
+        best = refined(one, descent, inverse, two, trial, _FINE_STEPS, _FINE_GAIN, room)
+        by[:] = trial
 
 
 @compiled_rounded
 def _begun(one: Any, two: Any, descent: Any, inverse: Any, starts: Any, by: Any, trial: Any, room: Any) -> Any:
-    """The better of two maps at 16 × 16: from where the pictures lie, and from the best other scale."""
+    """The better of two maps at 16 × 16: from where the pictures lie, and from the best other scale.
+
+    Returns their correlation, and whether they agreed so far that both were tried, or one was enough.
+    """
+    best = -1.0
     by[:] = 0.0
     by[0] = by[3] = 1.0
-    found = refined(one, descent, inverse, two, by, _COARSE_STEPS[0], _COARSE_GAIN, room)
-    best_start(one, two, starts, -1.0, trial, room)
-    again = refined(one, descent, inverse, two, trial, _COARSE_STEPS[1], _COARSE_GAIN, room)
-    if again > found:
-        found = again
-        by[:] = trial
-    return found
+    trial[:] = by
+    for attempt in range(2):
+        if attempt == 1:
+            if best >= _ENOUGH:
+                return best, True
+            if best < _MIN_BEGUN:
+                return best, False
+            if best_start(one, two, starts, -1.0, trial, room) < _MIN_STARTED and best < _MIN_STARTED:
+                return best, False
+        found = refined(one, descent, inverse, two, trial, _COARSE_STEPS[attempt], _COARSE_GAIN, room)
+        if found > best:
+            best = found
+            by[:] = trial
+    return best, True
 
 
 @compiled_rounded
-def _compare(thumbnails: Any, others: Any, one: Any, two: Any, turns: Any, starts: Any, out: Any, counts: Any) -> None:
+def _compare(
+    thumbnails: Any, others: Any, one: Any, two: Any, turns: Any, starts: Any, worths: Any, out: Any, counts: Any
+) -> None:
     """Similarities of pairs, fastest where those with the same first picture follow each other."""
     n_thumbnails, n = len(thumbnails), thumbnails.shape[1]
     h = n // 2
-    turned, work, smooth = np.empty((n, n), np.uint8), np.empty((n, n), np.float32), np.empty((n, n), np.float32)
+    pictures, upright = np.empty((2, n, n), np.uint8), np.empty((n, n), np.uint8)
+    work, smooth = np.empty((n, n), np.float32), np.empty((n, n), np.float32)
     half = np.empty((h, h), np.float32)
-    coarse = np.empty((2, 2, h - 1, h - 1), np.float32)
-    fine = np.empty((2, 2, n - 1, n - 1), np.float32)
-    coarse_descent, coarse_inverse = np.empty((6, 2, h - 1, h - 1), np.float32), np.empty((6, 6))
-    fine_descent, fine_inverse = np.empty((6, 2, n - 1, n - 1), np.float32), np.empty((6, 6))
-    other_coarse = (np.empty((6, 2, h - 1, h - 1), np.float32), np.empty((6, 6)))
-    other_fine = (np.empty((6, 2, n - 1, n - 1), np.float32), np.empty((6, 6)))
+    coarse, fine = np.empty((2, 2, h - 1, h - 1), np.float32), np.empty((2, 2, n - 1, n - 1), np.float32)
+    coarse_descent, coarse_inverse = np.empty((2, 6, 2, h - 1, h - 1), np.float32), np.empty((2, 6, 6))
+    fine_descent, fine_inverse = np.empty((2, 6, 2, n - 1, n - 1), np.float32), np.empty((2, 6, 6))
     coarse_room, fine_room = _room(h - 1), _room(n - 1)
     room = _room_of_two(n)
     everywhere, over_all = np.ones((h - 1, h - 1), np.float32), np.ones((n - 1, n - 1), np.float32)
-    by, trial = np.zeros(6), np.zeros(6)
+    by, trial, views = np.zeros(6), np.zeros(6), np.zeros(2, np.bool_)
     before = coarse_of = fine_of = np.int64(-1)
     for k in range(len(one)):
         a, b = one[k], two[k]
         if a != before:
-            grey = thumbnails[a] if a < n_thumbnails else others[a - n_thumbnails]
-            blurred(grey, work, smooth)
-            gradients(smooth, fine[0])
+            pictures[0] = thumbnails[a] if a < n_thumbnails else others[a - n_thumbnails]
+            blurred(pictures[0], work, smooth)
+            gradients(smooth, NOISE, fine[0])
             halved(smooth, half)
-            gradients(half, coarse[0])
+            gradients(half, NOISE, coarse[0])
             before = a
-        grey = thumbnails[b] if b < n_thumbnails else others[b - n_thumbnails]
+        upright[:] = thumbnails[b] if b < n_thumbnails else others[b - n_thumbnails]
+        pictures[1] = upright
         if turns[k] != 0:
-            oriented(grey, turns[k], turned)
-            grey = turned
-        blurred(grey, work, smooth)
+            oriented(upright, turns[k], pictures[1])
+        blurred(pictures[1], work, smooth)
         halved(smooth, half)
-        gradients(half, coarse[1])
-        found = correlation(coarse[0], coarse[1], everywhere, coarse_room[2])
-        out[k] = found
-        if found < _MIN_LYING:
+        gradients(half, NOISE, coarse[1])
+        out[k] = correlation(coarse[0], coarse[1], everywhere, coarse_room[2])
+        if out[k] < _MIN_LYING:
             continue
         counts[0] += 1
-        if coarse_of != a:
-            prepared(coarse[0], coarse_descent, coarse_inverse)
-            coarse_of = a
-        by[:] = 0.0
-        by[0] = by[3] = 1.0
-        found = refined(
-            coarse[0], coarse_descent, coarse_inverse, coarse[1], by, _COARSE_STEPS[0], _COARSE_GAIN, coarse_room
-        )
-        if found < _ENOUGH:
-            out[k] = found
-            if found < _MIN_BEGUN:
-                continue
-            if (
-                best_start(coarse[0], coarse[1], starts, -1.0, trial, coarse_room) < _MIN_STARTED
-                and found < _MIN_STARTED
-            ):
-                continue
-            counts[1] += 1
-            again = refined(
-                coarse[0], coarse_descent, coarse_inverse, coarse[1], trial, _COARSE_STEPS[1], _COARSE_GAIN, coarse_room
-            )
-            if again > found:
-                found = again
-                by[:] = trial
-        else:
-            counts[1] += 1
-        out[k] = found
-        if found < _MIN_COARSE:
-            continue
-        counts[2] += 1
-        first = thumbnails[a] if a < n_thumbnails else others[a - n_thumbnails]
-        if fine_of != a:
-            prepared(fine[0], fine_descent, fine_inverse)
-            fine_of = a
-        gradients(smooth, fine[1])
-        of_a, of_b = a >= n_thumbnails, b >= n_thumbnails
-        rooms = (fine_room, over_all, room)
-        out[k] = _laid_over((first, grey), (fine[0], fine[1]), (fine_descent, fine_inverse), by, (of_a, of_b), rooms)
-        if found < _ALIGNED or out[k] >= _DOUBTFUL:
-            continue
-        # One way round a crop is enlarged and fills the picture, the other way it is shrunk and fixes less of the map.
-        prepared(coarse[1], other_coarse[0], other_coarse[1])
-        _begun(coarse[1], coarse[0], other_coarse[0], other_coarse[1], starts, by, trial, coarse_room)
-        prepared(fine[1], other_fine[0], other_fine[1])
-        out[k] = max(out[k], _laid_over((grey, first), (fine[1], fine[0]), other_fine, by, (of_b, of_a), rooms))
+        aligned, most = 0.0, 0.0
+        for way in range(2):
+            # One way round a crop is enlarged and fills the picture, the other way it is shrunk and fixes less.
+            if way == 1 and (aligned < _ALIGNED or out[k] >= _DOUBTFUL):
+                break
+            if way == 1 or coarse_of != a:
+                prepared(coarse[way], coarse_descent[way], coarse_inverse[way])
+                coarse_of = a
+            descent, inverse = coarse_descent[way], coarse_inverse[way]
+            found, started = _begun(coarse[way], coarse[1 - way], descent, inverse, starts, by, trial, coarse_room)
+            if way == 0:
+                out[k] = aligned = found
+                counts[1] += started
+                if not started or found < _MIN_COARSE:
+                    break
+                counts[2] += 1
+                gradients(smooth, NOISE, fine[1])
+                views[0], views[1] = a >= n_thumbnails, b >= n_thumbnails
+                for place, picture in ((a, pictures[0]), (b, upright)):
+                    if worths[place] < 0.0:
+                        worths[place] = worth(picture)
+                most = determined(pictures[0], pictures[1], worths[a], worths[b])
+            if way == 1 or fine_of != a:
+                prepared(fine[way], fine_descent[way], fine_inverse[way])
+                fine_of = a
+            _refined(fine[way], fine[1 - way], fine_descent[way], fine_inverse[way], by, trial, over_all, fine_room)
+            similarity = _agreeing(pictures[way], pictures[1 - way], by, (views[way], views[1 - way]), most, room)
+            out[k] = max(out[k], similarity) if way == 1 else similarity
 
 
 def verified(
@@ -265,9 +262,10 @@ def verified(
     out = np.empty(len(a), np.float64)
     places = [slice(start, start + _PAIRS_PER_TASK) for start in range(0, len(a), _PAIRS_PER_TASK)]
     counts = np.zeros((max(len(places), 1), 3), np.int64)
+    worths = np.full(len(small) + len(more), -1.0)  # of pictures that nobody asked for; all threads find the same
     with ThreadPoolExecutor(threads) as pool:
         tasks = [
-            pool.submit(_compare, small, more, one[at], two[at], turns[at], STARTS, out[at], counts[k])
+            pool.submit(_compare, small, more, one[at], two[at], turns[at], STARTS, worths, out[at], counts[k])
             for k, at in enumerate(places)
         ]
         for task in tasks:
