@@ -20,7 +20,7 @@ AUTO_MIN_SIMILARITY: Final = 0.87
 AUTO_MIN_CLOSE_SIMILARITY: Final = 0.91
 """What `verify.min_close_similarity: auto` means: below it, two pictures are of the same scene only."""
 
-AUTO_MIN_THUMBNAIL_SIMILARITY: Final = 0.94
+AUTO_MIN_THUMBNAIL_SIMILARITY: Final = 0.95
 """What `verify.min_thumbnail_similarity: auto` means; beside a number for `verify.min_similarity` it is that number."""
 
 
