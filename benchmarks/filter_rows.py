@@ -27,6 +27,7 @@ import pyarrow.parquet as pq
 from dedup import pipeline, tables
 from dedup.config import DatasetConfig, build
 from dedup.formats import open_source, write_splits
+from dedup.memory import keep_no_large_arrays
 from dedup.result import Run
 
 ROWS_PER_FILE = 50_000
@@ -212,6 +213,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="where the dataset and the run go, and stay")
     parser.add_argument("--here", choices=PARTS, help=argparse.SUPPRESS)
     asked = parser.parse_args()
+    keep_no_large_arrays()  # as the command does; here for Arrow in the parts, which are processes of their own
     with tempfile.TemporaryDirectory() as temporary:
         folder = asked.folder or Path(temporary)
         data, out = folder / "in", folder / "run"
