@@ -32,7 +32,7 @@ _SMALL_SIDE: Final = 128  # pixels: of smaller pictures the 64 hold the noise of
 _RIM: Final = 0.5  # pixels of the thumbnail, where what is inside is mixed with the frame
 _READ_AT_ONCE: Final = 16  # pictures of a batch
 _GIVEN_AT_ONCE: Final = 256  # pictures that are seen already, of a batch
-_KEPT: Final = 16_384  # pictures, 17 KB each
+_KEPT: Final = 8_192  # pictures, 17 KB each
 _FEW: Final = 64  # pictures that no process is started for
 _PAIRS_AT_ONCE: Final = 8_192  # with 17 KB for each of their pictures: 280 MB at most, beside those that are kept
 _SEEN: Final = pa.schema([("row", pa.int64()), ("side", pa.int32()), ("grey", pa.binary()), ("chroma", pa.binary())])
@@ -66,15 +66,19 @@ def looking(source: Source, row_of_sample: NDArray[np.int64], config: Config) ->
 
     def see(samples: Sequence[int]) -> Iterator[pa.RecordBatch]:
         rows = [int(row_of_sample[sample]) for sample in samples]
-        new = [row for row in rows if row not in kept]
-        wanted = set(rows)
-        for row in [row for row in kept if row not in wanted][: max(len(kept) + len(new) - _KEPT, 0)]:
-            del kept[row]
+        again = {row: kept.pop(row) for row in rows if row in kept}
+        new = [row for row in rows if row not in again]
         workers = config.engine.workers if len(new) > _FEW else 0
-        for batch in choose(workers, -(-len(new) // _READ_AT_ONCE)).run(WORK, setup, read(new)):
-            kept.update((of[0], of) for of in zip(*(column.to_pylist() for column in batch.columns), strict=True))
+        engine = choose(workers, -(-len(new) // _READ_AT_ONCE))
+        seen = (of for batch in engine.run(WORK, setup, read(new)) for of in _rows(batch))
         for begin in range(0, len(rows), _GIVEN_AT_ONCE):
-            yield _batch([kept[row] for row in rows[begin : begin + _GIVEN_AT_ONCE]])
+            given = [again.pop(row) if row in again else next(seen) for row in rows[begin : begin + _GIVEN_AT_ONCE]]
+            yield _batch(given)
+            kept.update((of[0], of) for of in given)
+            for row in list(kept)[: max(len(kept) - _KEPT, 0)]:
+                del kept[row]
+        for _ in seen:  # there is none, but the engine ends its processes only when it is asked
+            pass
 
     return see
 
@@ -222,6 +226,10 @@ def _seen(batch: pa.RecordBatch, setup: Mapping[str, Any]) -> pa.RecordBatch:
         grey = view.grey.tobytes() if view.side >= _MIN_SIDE else None
         rows.append((row, view.side, grey, view.chroma.tobytes()))
     return _batch(rows)
+
+
+def _rows(batch: pa.RecordBatch) -> Iterator[tuple[Any, ...]]:
+    return zip(*(column.to_pylist() for column in batch.columns), strict=True)
 
 
 def _batch(rows: Sequence[tuple[Any, ...]]) -> pa.RecordBatch:
