@@ -11,6 +11,7 @@ resident at the most, pages of libraries and of mapped files included, `its own`
 """
 
 import argparse
+import os
 import re
 import resource
 import subprocess
@@ -204,6 +205,7 @@ def peak() -> float:
 
 
 PARTS = ("run", "decide", "write")
+AS_THE_COMMAND = {"ARROW_DEFAULT_MEMORY_POOL": "system"}  # what `dedup run` sets before Arrow is imported
 
 
 def main() -> None:
@@ -213,11 +215,11 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="where the dataset and the run go, and stay")
     parser.add_argument("--here", choices=PARTS, help=argparse.SUPPRESS)
     asked = parser.parse_args()
-    keep_no_large_arrays()  # as the command does; here for Arrow in the parts, which are processes of their own
     with tempfile.TemporaryDirectory() as temporary:
         folder = asked.folder or Path(temporary)
         data, out = folder / "in", folder / "run"
         if asked.here == "run":
+            keep_no_large_arrays()
             run(data, out)
         elif asked.here == "decide":
             decide(out)
@@ -230,7 +232,7 @@ def main() -> None:
             for part in asked.parts:
                 print(f"{part}:", flush=True)
                 command = [sys.executable, "-m", "benchmarks.filter_rows", "--folder", str(folder), "--here", part]
-                subprocess.run(command, check=True)
+                subprocess.run(command, env=os.environ | (AS_THE_COMMAND if part == "run" else {}), check=True)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ from dedup.cli.caches import caches
 from dedup.cli.commands import audit, calibrate, compare, decide, demo, gate, report, run
 from dedup.cli.options import command
 from dedup.cli.terminal import out
-from dedup.memory import keep_no_large_arrays
 from dedup.versions import DEDUP_VERSION
 
 app = typer.Typer(
@@ -39,5 +38,4 @@ def _version(
 
 def main() -> None:
     """Entry point of the `dedup` command."""
-    keep_no_large_arrays()
     app()
