@@ -5,10 +5,13 @@
 The dataset is made first. Each part is a process of its own: `run` is a default run, from the pixels to the certificate
 and the report; `decide` does all that comes after the search again, from the stored tables; `write` opens the dataset
 and writes the kept rows, no more. What comes after the decisions is to take no more than 60 s and 1 GB (954 MiB), the
-certificate included. With `--folder` the dataset and the run stay and are not made again.
+certificate included; and no stage is to need more than 1 GB beyond the tables that are held then. `peak` is what is
+resident at the most, pages of libraries and of mapped files included, `its own` what is left without these. With
+`--folder` the dataset and the run stay and are not made again.
 """
 
 import argparse
+import os
 import re
 import resource
 import subprocess
@@ -16,6 +19,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from threading import Thread
 
 import numpy as np
 import pyarrow as pa
@@ -24,6 +28,7 @@ import pyarrow.parquet as pq
 from dedup import pipeline, tables
 from dedup.config import DatasetConfig, build
 from dedup.formats import open_source, write_splits
+from dedup.memory import keep_no_large_arrays
 from dedup.result import Run
 
 ROWS_PER_FILE = 50_000
@@ -70,11 +75,17 @@ def make(folder: Path, n_rows: int) -> None:
 
 
 class Memory:
-    """An observer that notes how much memory each stage needs at its peak."""
+    """An observer that notes how much memory each stage needs at its peak, MiB.
+
+    The system keeps the peak of all that is resident, mapped files included. Of what is the process's own it keeps
+    none, so that is asked for fifty times a second.
+    """
 
     def __init__(self) -> None:
         self.peaks: dict[str, float] = {}
+        self.own: dict[str, float] = {}
         self._stage = "start"
+        Thread(target=self._watch, daemon=True).start()
 
     def begin(self, stage: str) -> None:
         """A stage begins."""
@@ -89,22 +100,53 @@ class Memory:
 
     def _note(self, stage: str) -> None:
         self.peaks[self._stage] = max(peak(), self.peaks.get(self._stage, 0.0))
+        self._ask()
         self._stage = stage
         Path("/proc/self/clear_refs").write_text("5")  # the peak starts again from what is resident now
+
+    def _watch(self) -> None:
+        while True:
+            self._ask()
+            time.sleep(0.02)
+
+    def _ask(self) -> None:
+        stage, (_, resident, of_files) = self._stage, Path("/proc/self/statm").read_text().split()[:3]
+        own = (int(resident) - int(of_files)) * resource.getpagesize() / 2**20
+        self.own[stage] = max(own, self.own.get(stage, 0.0))
+
+
+def held(result: Run) -> dict[str, float]:
+    """MiB of the tables that a run holds in each stage: thumbnails up to the candidates, which are never held."""
+    sizes = {name: table.nbytes / 2**20 for name, table in result.tables.items() if name != "candidates"}
+    sizes["hashes"] = result.hashes.drop_columns(["thumbnail"]).nbytes / 2**20
+    thumbnails = len(result.manifest) * tables.THUMBNAIL_SIDE**2 / 2**20
+    stages, found, so_far = [stage["stage"] for stage in result.info["stages"]], dict[str, float](), 0.0
+    of_run = "hashes" in stages
+    for stage in stages:
+        so_far += sizes.pop(stage, 0.0)
+        if stage == "manifest" and not of_run:
+            so_far += sizes.pop("hashes")
+        found[stage] = so_far + (thumbnails if stage in {"hashes", "radius", "candidates"} else 0.0)
+    return found
 
 
 def tell(result: Run, memory: Memory, seconds: float) -> None:
     """Print the stages, then what comes after the decisions."""
     after = {"splits": 0.0, "report": 0.0}
+    of_tables = held(result)
+    print("  stage        seconds    peak MiB   its own   tables   beyond them")
     for stage in result.info["stages"]:
         name = stage["stage"]
-        print(f"  {name:12} {stage['seconds']:7.1f} s   peak {memory.peaks[name]:7,.0f} MiB")
+        sizes = (memory.peaks[name], memory.own[name], of_tables[name], memory.peaks[name] - of_tables[name])
+        print(f"  {name:12} {stage['seconds']:7.1f}   " + "".join(f"{size:9,.0f}" for size in sizes))
         if name in after:
             after[name] = stage["seconds"]
     workers = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
     print(
         f"  whole process {seconds:6.1f} s   peak {max(memory.peaks.values()):7,.0f} MiB; largest worker {workers:,.0f}"
     )
+    beyond = max(memory.peaks[name] - of_tables[name] for name in of_tables)
+    print(f"  BEYOND THE TABLES at most {beyond:,.0f} MiB (goal: 954 MiB)")
     peak_after = max(memory.peaks.get(name, 0.0) for name in after)
     print(f"  AFTER THE DECISIONS {sum(after.values()):.1f} s, peak {peak_after:,.0f} MiB (goal: 60 s, 954 MiB)")
     candidates = result.info.get("verification", {}).get("candidates")
@@ -163,6 +205,7 @@ def peak() -> float:
 
 
 PARTS = ("run", "decide", "write")
+AS_THE_COMMAND = {"ARROW_DEFAULT_MEMORY_POOL": "system"}  # what `dedup run` sets before Arrow is imported
 
 
 def main() -> None:
@@ -176,6 +219,7 @@ def main() -> None:
         folder = asked.folder or Path(temporary)
         data, out = folder / "in", folder / "run"
         if asked.here == "run":
+            keep_no_large_arrays()
             run(data, out)
         elif asked.here == "decide":
             decide(out)
@@ -188,7 +232,7 @@ def main() -> None:
             for part in asked.parts:
                 print(f"{part}:", flush=True)
                 command = [sys.executable, "-m", "benchmarks.filter_rows", "--folder", str(folder), "--here", part]
-                subprocess.run(command, check=True)
+                subprocess.run(command, env=os.environ | (AS_THE_COMMAND if part == "run" else {}), check=True)
 
 
 if __name__ == "__main__":

@@ -81,6 +81,7 @@ def certificate(
             f"the dataset has changed since. Run it again."
         )
         raise SourceError(message)
+    del written, digests, wanted  # what it takes to search again comes on top of what is left
     columns = [name for name in known.hashes.column_names if name not in _NOT_NEEDED]
     picture_of = graph.representatives(known.hashes["pixel_digest"])
     judged_by_digest = bool(judged.allowed or judged.denied)
@@ -91,7 +92,7 @@ def certificate(
     if not judged_by_digest:
         numbers = numbers_of(of_run, picture_of, known.hashes["pixel_digest"].is_valid().to_numpy())
         measured = measured.append_column("pixel_digest", numbers)
-    del written, digests, back, wanted  # what it takes to search again comes on top of what is left
+    del back
     give_back()
     held_out = tuple(name for name in resolved.held_out if name in table["split"].unique().to_pylist())
     inside = pc.is_in(table["split"], pa.array(held_out, pa.string())).to_numpy()

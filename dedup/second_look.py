@@ -31,13 +31,17 @@ _MIN_SIDE: Final = 96  # pixels: of smaller pictures the 64 that are compared wo
 _SMALL_SIDE: Final = 128  # pixels: of smaller pictures the 64 hold the noise of a JPEG, so the thumbnails have a say
 _RIM: Final = 0.5  # pixels of the thumbnail, where what is inside is mixed with the frame
 _READ_AT_ONCE: Final = 16  # pictures of a batch
-_KEPT: Final = 16_384  # pictures, 17 KB each
+_GIVEN_AT_ONCE: Final = 256  # pictures that are seen already, of a batch
+_KEPT: Final = 8_192  # pictures, 17 KB each
 _FEW: Final = 64  # pictures that no process is started for
-_PAIRS_AT_ONCE: Final = 8_192  # with 17 KB for each of their pictures: 280 MB at most
+_PAIRS_AT_ONCE: Final = 8_192  # with 17 KB for each of their pictures: 280 MB at most, beside those that are kept
 _SEEN: Final = pa.schema([("row", pa.int64()), ("side", pa.int32()), ("grey", pa.binary()), ("chroma", pa.binary())])
 
 See = Callable[[Sequence[int]], Iterator[pa.RecordBatch]]
-"""What is seen of the named samples, in the order given; `side` is null where there is no picture any more."""
+"""What is seen of the named samples, in the order given; `side` is null where there is no picture any more.
+
+`grey` is null of pictures that are too small to be compared at that size.
+"""
 
 
 @dataclass(slots=True)
@@ -62,13 +66,19 @@ def looking(source: Source, row_of_sample: NDArray[np.int64], config: Config) ->
 
     def see(samples: Sequence[int]) -> Iterator[pa.RecordBatch]:
         rows = [int(row_of_sample[sample]) for sample in samples]
-        new = [row for row in rows if row not in kept]
+        again = {row: kept.pop(row) for row in rows if row in kept}
+        new = [row for row in rows if row not in again]
         workers = config.engine.workers if len(new) > _FEW else 0
-        for batch in choose(workers, -(-len(new) // _READ_AT_ONCE)).run(WORK, setup, read(new)):
-            kept.update((of[0], of) for of in zip(*(column.to_pylist() for column in batch.columns), strict=True))
-        yield _batch([kept[row] for row in rows])
-        for row in list(kept)[: max(len(kept) - _KEPT, 0)]:
-            del kept[row]
+        engine = choose(workers, -(-len(new) // _READ_AT_ONCE))
+        seen = (of for batch in engine.run(WORK, setup, read(new)) for of in _rows(batch))
+        for begin in range(0, len(rows), _GIVEN_AT_ONCE):
+            given = [again.pop(row) if row in again else next(seen) for row in rows[begin : begin + _GIVEN_AT_ONCE]]
+            yield _batch(given)
+            kept.update((of[0], of) for of in given)
+            for row in list(kept)[: max(len(kept) - _KEPT, 0)]:
+                del kept[row]
+        for _ in seen:  # there is none, but the engine ends its processes only when it is asked
+            pass
 
     return see
 
@@ -114,10 +124,11 @@ def _look(
 ) -> tuple[NDArray[np.float32], NDArray[np.int8]]:
     a, b, transforms, views = (pairs[name].to_numpy() for name in ("a", "b", "transform", "unframed"))
     samples = np.unique(np.concatenate([a, b]))
-    seen = pa.Table.from_batches(see(samples.tolist()), _SEEN)
-    side = seen["side"].fill_null(0).to_numpy()
-    greys = _filled(seen["grey"], (CLOSE_SIDE, CLOSE_SIDE))
-    chroma = _filled(seen["chroma"], (COLOUR_SIDE, COLOUR_SIDE, 2))
+    framed = np.searchsorted(samples, np.unique(np.concatenate([a[views != 0], b[views != 0]])))
+    side = np.zeros(len(samples), np.int32)
+    greys = np.zeros((len(samples) + len(framed), CLOSE_SIDE, CLOSE_SIDE), np.uint8)  # no memory until it is filled
+    chroma = np.zeros((len(samples), COLOUR_SIDE, COLOUR_SIDE, 2), np.uint8)
+    _fill(see(samples.tolist()), side, greys, chroma)
     one, two = np.searchsorted(samples, a), np.searchsorted(samples, b)
     colour = np.full(len(pairs), -1, np.int8)
     for k in np.flatnonzero((side[one] > 0) & (side[two] > 0) & (views == 0)):
@@ -125,9 +136,13 @@ def _look(
     close = np.full(len(pairs), np.nan, np.float32)
     similarity, smaller = pairs["similarity"].to_numpy(), np.minimum(side[one], side[two])
     large = np.flatnonzero(_has_detail(similarity, smaller))
-    framed, greys = _unframed(samples, greys, thumbnails, a[views != 0], b[views != 0])
-    one = np.where((views == FIRST) | (views == BOTH), framed[one], one)
-    two = np.where((views == SECOND) | (views == BOTH), framed[two], two)
+    inside = np.arange(len(samples), dtype=np.int64)  # the place of each without its frame
+    inside[framed] = len(samples) + np.arange(len(framed))
+    for begin in range(0, len(framed), _GIVEN_AT_ONCE):
+        some = framed[begin : begin + _GIVEN_AT_ONCE]
+        greys[inside[some]] = _unframed(greys[some], thumbnails[samples[some]])
+    one = np.where((views == FIRST) | (views == BOTH), inside[one], one)
+    two = np.where((views == SECOND) | (views == BOTH), inside[two], two)
     rims = views[large] != BOTH  # what is inside two frames begins behind them
     found = close_similarities(greys, one[large], two[large], transforms[large], rims=rims, threads=threads)
     close[large] = _with_thumbnails(found, similarity[large], smaller[large])
@@ -137,17 +152,26 @@ def _look(
     return close, colour
 
 
-def _unframed(
-    samples: NDArray[np.int64], greys: NDArray[np.uint8], thumbnails: NDArray[np.uint8], *sides: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
-    """The place of each sample without its frame, if it is on one of the sides; and all pictures, those behind."""
-    places = np.searchsorted(samples, np.unique(np.concatenate(sides)))
-    small = thumbnails[samples[places]].reshape(-1, THUMBNAIL_SIDE, THUMBNAIL_SIDE)
+def _fill(
+    seen: Iterator[pa.RecordBatch], side: NDArray[np.int32], greys: NDArray[np.uint8], chroma: NDArray[np.uint8]
+) -> None:
+    """Put what is seen in its place, batch by batch, so that it is not in memory twice; zeros stay where nothing is."""
+    place = 0
+    for batch in seen:
+        side[place : place + len(batch)] = batch["side"].fill_null(0).to_numpy()
+        for column, room in (("grey", greys), ("chroma", chroma)):
+            for k, value in enumerate(batch[column].to_pylist(), place):
+                if value is not None:
+                    room[k] = np.frombuffer(value, np.uint8).reshape(room.shape[1:])
+        place += len(batch)
+
+
+def _unframed(greys: NDArray[np.uint8], thumbnails: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Pictures without their frames, which are found on their thumbnails; as they are where there is none."""
+    small = thumbnails.reshape(-1, THUMBNAIL_SIDE, THUMBNAIL_SIDE)
     widths = frame_widths(small, np.arange(len(small)))
     widths = np.where(widths > 0, widths + _RIM, 0.0) * (CLOSE_SIDE / THUMBNAIL_SIDE)
-    place = np.arange(len(samples), dtype=np.int64)
-    place[places] = len(samples) + np.arange(len(places))
-    return place, np.concatenate([greys, without_frames(greys[places], widths)])
+    return without_frames(greys, widths)
 
 
 def _has_detail(similarity: NDArray[np.float32], side: NDArray[np.int32]) -> NDArray[np.bool_]:
@@ -182,17 +206,12 @@ def look(
     both, greys = np.arange(2), np.stack([one.grey, two.grey])
     first, second = both[:1], both[1:]
     if views and thumbnails is not None:
-        framed, greys = _unframed(both, greys, thumbnails, both)
-        first = framed[:1] if views in (FIRST, BOTH) else first
-        second = framed[1:] if views in (SECOND, BOTH) else second
+        greys = np.concatenate([greys, _unframed(greys, thumbnails)])
+        first = both[:1] + 2 if views in (FIRST, BOTH) else first
+        second = both[1:] + 2 if views in (SECOND, BOTH) else second
     turn, rims = np.array([transform], np.uint8), np.array([views != BOTH])
     found = close_similarities(greys, first, second, turn, rims=rims)
     return float(_with_thumbnails(found, np.array([similarity], np.float32), side)[0])
-
-
-def _filled(column: pa.ChunkedArray, shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    nothing = bytes(int(np.prod(shape)))
-    return np.frombuffer(b"".join(value or nothing for value in column.to_pylist()), np.uint8).reshape(-1, *shape)
 
 
 def _seen(batch: pa.RecordBatch, setup: Mapping[str, Any]) -> pa.RecordBatch:
@@ -204,8 +223,13 @@ def _seen(batch: pa.RecordBatch, setup: Mapping[str, Any]) -> pa.RecordBatch:
             rows.append((row, None, None, None))
             continue
         view = close_view(picture.image)
-        rows.append((row, view.side, view.grey.tobytes(), view.chroma.tobytes()))
+        grey = view.grey.tobytes() if view.side >= _MIN_SIDE else None
+        rows.append((row, view.side, grey, view.chroma.tobytes()))
     return _batch(rows)
+
+
+def _rows(batch: pa.RecordBatch) -> Iterator[tuple[Any, ...]]:
+    return zip(*(column.to_pylist() for column in batch.columns), strict=True)
 
 
 def _batch(rows: Sequence[tuple[Any, ...]]) -> pa.RecordBatch:

@@ -11,8 +11,9 @@ import skimage.data
 from PIL import Image, ImageOps
 
 import dedup
-from dedup import pipeline, tables
+from dedup import pipeline, second_look, tables
 from dedup.config import build
+from dedup.contents import PAYLOAD
 from dedup.result import Run
 from dedup.second_look import Looks, looked
 from tests import pictures
@@ -136,6 +137,34 @@ class TestColour:
         assert seen["close_similarity"].to_pylist() == [pytest.approx(1.0, abs=1e-3), None]
         assert seen["colour_differs"].to_pylist() == [False, None]
         assert (looks.pairs, looks.compared, looks.pictures) == (2, 1, 3)
+
+
+class TestHowMuchAtOnce:
+    def test_what_is_kept_changes_nothing(self, stereo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Looked at pair by pair, with one picture kept, and a picture in a frame among them: the same candidates."""
+        for path in stereo.glob("*/x/*"):
+            pictures.save(Image.open(path), tmp_path / path.relative_to(stereo))
+        framed = ImageOps.expand(Image.open(stereo / "train" / "x" / "left.png"), 25, "black")
+        pictures.save(framed, tmp_path / "test" / "x" / "framed.png")
+        together = ran(tmp_path, min_similarity=0.5)
+        for name, n in (("_PAIRS_AT_ONCE", 1), ("_GIVEN_AT_ONCE", 1), ("_KEPT", 1)):
+            monkeypatch.setattr(second_look, name, n)
+        one_by_one = ran(tmp_path, min_similarity=0.5)
+
+        assert sum(row["unframed"] != 0 for row in together.candidates.to_pylist()) > 1
+        assert one_by_one.candidates.equals(together.candidates)
+
+    def test_small_pictures(self, tmp_path: Path) -> None:
+        """Of a picture that is too small to be compared only the colours are seen, and the side says why."""
+        pictures.save(pictures.photo(1).resize((95, 60)), tmp_path / "small.png")
+        pictures.save(pictures.photo(1).resize((96, 60)), tmp_path / "large.png")
+        paths = [str(tmp_path / name).encode() for name in ("small.png", "large.png")]
+        batch = pa.record_batch([[0, 1], paths, [None, None]], schema=PAYLOAD)
+        seen = second_look.start({"max_pixels": 10**6, "background": "white"})(batch).to_pylist()
+
+        assert [row["side"] for row in seen] == [95, 96]
+        assert [row["grey"] is None for row in seen] == [True, False]
+        assert all(len(row["chroma"]) == 512 for row in seen)
 
 
 class TestFrames:

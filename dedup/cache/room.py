@@ -29,7 +29,7 @@ STAMPS: Final = "stamps"
 
 _SECONDS: Final = 2.0  # of work that a kill may cost
 _BYTES: Final = 16_000_000
-_MERGED: Final = {ROWS: 256_000_000, STAMPS: 32_000_000}  # bytes of a segment that was merged, about
+_MERGED: Final = {ROWS: 128_000_000, STAMPS: 32_000_000}  # bytes of a merged segment, about; two more while it is made
 _SMALL: Final = 4  # segments that are worth merging: each is looked through by every task
 
 

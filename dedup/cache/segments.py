@@ -20,6 +20,7 @@ logger = logging.getLogger(__name__)
 
 VERSION: Final = b"1"
 _MARK: Final = b"dedup.segment"
+_SUMMED_AT_ONCE: Final = 4096  # rows: what is computed of them stays in the cache of a core
 _OWN: Final = 2  # columns in front of the table's own: the first bytes of the key, and the checksum
 
 Keys = NDArray[np.uint8]
@@ -66,7 +67,8 @@ class Segment:
 
     def intact(self) -> pa.Table:
         """All rows that are as they were written."""
-        return self._rows.filter(pa.array(checksums(self._rows) == self._checks))
+        same = checksums(self._rows) == self._checks
+        return self._rows if same.all() else self._rows.filter(pa.array(same))  # mapped, or copied
 
 
 def write(table: pa.Table, folder: Path, kind: str) -> Path:
@@ -184,6 +186,7 @@ def _merge(paths: Sequence[Path], folder: Path, kind: str, schema: pa.Schema) ->
     if tables:
         written = write(pa.concat_tables(tables), folder, kind)
         os.utime(written, (used, used))
+    tables.clear()  # some are mapped, and Windows removes no such file
     for path in paths:
         removed(path)
 
@@ -244,11 +247,14 @@ _CONSTANTS: Final = np.random.default_rng(20260101).integers(0, 1 << 63, 4096, d
 
 
 def _words(column: pa.Array) -> NDArray[np.uint64]:
-    data = matrix(column)
-    if rest := -data.shape[1] % 8:
-        data = np.pad(data, ((0, 0), (0, rest)))
-    words = np.ascontiguousarray(data).view(np.uint64)
-    sums: NDArray[np.uint64] = (words * _CONSTANTS[: words.shape[1]]).sum(axis=1, dtype=np.uint64)
+    whole = matrix(column)
+    sums = np.empty(len(whole), np.uint64)
+    for start in range(0, len(whole), _SUMMED_AT_ONCE):
+        data = whole[start : start + _SUMMED_AT_ONCE]
+        if rest := -data.shape[1] % 8:
+            data = np.pad(data, ((0, 0), (0, rest)))
+        words = np.ascontiguousarray(data).view(np.uint64)
+        sums[start : start + len(data)] = (words * _CONSTANTS[: words.shape[1]]).sum(axis=1, dtype=np.uint64)
     return sums + np.uint64(1)
 
 

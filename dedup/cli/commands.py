@@ -11,6 +11,7 @@ from dedup.cli.ending import asked, beside, conclude, finish
 from dedup.cli.options import Documents, Limits, Output, Overwrite, Quiet, Set, Work, Workers
 from dedup.cli.terminal import explained, observed, out, places
 from dedup.errors import ConfigError
+from dedup.memory import keep_no_large_arrays
 
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a finished run.")]
 
@@ -26,6 +27,7 @@ def run(
     quiet: Quiet = False,
 ) -> None:
     """Clean a dataset as a config says: search it, decide, write the splits and certify them, report."""
+    keep_no_large_arrays()
     places = asked(documents)
     settings = configuration.load(config, work.set_ or [], work.settings())
     if settings.output.dir is None:
@@ -65,6 +67,7 @@ def audit(
     quiet: Quiet = False,
 ) -> None:
     """Tell what is wrong with a dataset. Needs no config and writes no splits."""
+    keep_no_large_arrays()
     from dedup import formats, pipeline, stored_run
 
     places = asked(documents)
