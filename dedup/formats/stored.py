@@ -93,6 +93,7 @@ class ParquetFiles:
 
     def tables(self, columns: Sequence[str] | None, size: int) -> Iterator[pa.Table]:
         """All rows in order."""
+        self._last_group.clear()
         for group, low, high, _ in self._chosen():
             yield from self._rows_of(group, low, high, columns, size)
 
@@ -132,10 +133,18 @@ class ParquetFiles:
         for group, first, stop in self._groups:
             inside = np.flatnonzero((wanted >= first) & (wanted < stop))
             if len(inside):
-                read = self._read(group[0], lambda file, g=group[1]: file.read_row_group(g, columns=[column]))[column]
+                stored = self._of_group(group, column)
                 for i in inside:
-                    values[int(i)] = read[int(wanted[i]) - first].as_py()
+                    values[int(i)] = stored[int(wanted[i]) - first].as_py()
         return values
+
+    def _of_group(self, group: tuple[str, int], column: str) -> pa.ChunkedArray:
+        """A column of a row group. The last one is kept: rows are taken a few at a time, a hundred of one group."""
+        if (group, column) not in self._last_group:
+            self._last_group.clear()
+            read = self._read(group[0], lambda file: file.read_row_group(group[1], columns=[column]))
+            self._last_group[group, column] = read[column]
+        return self._last_group[group, column]
 
     def select(self, start: int, stop: int) -> "ParquetFiles":
         """A range of the rows."""
@@ -167,6 +176,11 @@ class ParquetFiles:
             yield from self._read(group[0], read)
         except (pa.ArrowInvalid, OSError) as error:
             raise _broken(group[0], error) from error
+
+    @cached_property
+    def _last_group(self) -> dict[tuple[tuple[str, int], str], pa.ChunkedArray]:
+        """The row group that rows were taken of last."""
+        return {}
 
     @cached_property
     def _last(self) -> dict[str, pq.ParquetFile]:

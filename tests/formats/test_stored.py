@@ -60,6 +60,25 @@ def test_one_arrow_file(tmp_path: Path, stream: bool) -> None:
     assert {"train"} == {*source.rows["split"].to_pylist()}
 
 
+def test_a_row_group_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows are taken a few at a time, as the second look does: their row group is read for the first of them only."""
+    made.MAKERS["parquet"](tmp_path / "in", made.rows())
+    source = made.opened(path=str(tmp_path / "in"))
+    whole, reads = pq.ParquetFile.read_row_group, list[int]()
+
+    def counted(file: pq.ParquetFile, group: int, **how: Any) -> pa.Table:
+        reads.append(group)
+        return whole(file, group, **how)
+
+    monkeypatch.setattr(pq.ParquetFile, "read_row_group", counted)
+    n = len(source.rows)
+    got = [data for row in range(n) for batch in source.payload_of([row]) for data in batch["data"].to_pylist()]
+    files = [pq.ParquetFile(file).metadata.num_row_groups for file in (tmp_path / "in").rglob("*.parquet")]
+
+    assert made.contents(source) == got
+    assert n > sum(files) == len(reads)
+
+
 @pytest.mark.parametrize("form", ["saved", "parquet", "arrow"])
 def test_slices(tmp_path: Path, form: str) -> None:
     """`dataset.split` takes slices of local datasets too, across the borders of files and row groups."""
