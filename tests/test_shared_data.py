@@ -218,11 +218,13 @@ class TestCaltechPolicies:
         if policy.get("label_conflicts") == "drop_all":
             assert not [(a, b) for a, b in conflicts if a in train]
         for i, row in rows.items():
-            if row["action"] == "drop" and row["witness_id"] is None:
-                assert (i, row["conflict_id"]) in conflicts
-                assert not [j for j in now if (i, j) in near]
-            elif row["action"] == "drop":
-                assert row["witness_id"] in now
+            if row["action"] == "drop":
+                assert row["witness_kept"] == (row["witness_id"] in now)
+                if not row["witness_kept"]:
+                    assert policy["label_conflicts"] == "drop_all"
+                    assert row["witness_id"] == row["conflict_id"]
+                    assert (i, row["witness_id"]) in conflicts
+                    assert not [j for j in now if (i, j) in near]
                 assert (i, row["witness_id"]) in near or row["reason"].startswith("chained")
 
 
