@@ -38,7 +38,7 @@ def counted(summary: Mapping[str, Any], *, written: bool = True) -> dict[str, st
 
 def gone_with_every_match(summary: Mapping[str, Any]) -> str:
     """How many pictures leave no copy behind; empty where all do."""
-    if not (gone := summary["decisions"]["witness_dropped"]):
+    if not (gone := summary["decisions"].get("witness_dropped")):
         return ""
     one = gone == 1
     return (
