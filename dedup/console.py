@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dedup.report.plain import plain
-from dedup.report.words import counted, shifted
+from dedup.report.words import counted, gone_with_every_match, shifted
 from dedup.report.words import facts as leak_facts
 
 if TYPE_CHECKING:
@@ -94,10 +94,8 @@ def _further(summary: Mapping[str, Any]) -> list[RenderableType]:
         total = summary["pairs"]["label_conflicts"]
         have = "pair has" if total == 1 else "pairs have"
         parts.append(Text(f"{total:,} {have} different labels (policy.label_conflicts): {plain(shown)}{more}"))
-    if lost := summary["decisions"]["without_witness"]:
-        parts.append(
-            Text(f"{lost:,} images are dropped with every match of theirs (policy.label_conflicts: drop_all).")
-        )
+    if gone := gone_with_every_match(summary):
+        parts.append(Text(gone))
     if summary["regroup"]:
         parts.append(_regroup(summary["regroup"]))
     return parts

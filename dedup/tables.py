@@ -206,6 +206,7 @@ DECISIONS: Final = pa.schema(
         pa.field("witness_split", pa.string()),
         pa.field("distance", pa.uint16()),
         pa.field("similarity", pa.float32()),
+        pa.field("witness_kept", pa.bool_()),
         pa.field("conflict_id", pa.string()),
         pa.field("new_split", pa.string()),
     ]

@@ -139,7 +139,8 @@ def decide(world: World, held_out: Sequence[str], policy: Policy) -> list[Decisi
     left = readable - decided.keys()
     for i in contradicted if policy.label_conflicts == "drop_all" else ():
         differing = best(world, i, {j for j in left if conflict(world, i, j)})
-        drop(i, "conflicts", best(world, i, left) if differing is None else differing)
+        left_of_it = best(world, i, left) if differing is None else differing
+        drop(i, "conflicts", contradictor(world, i) if left_of_it is None else left_of_it)
     for i in set(range(len(world))) - readable:
         decided[i] = Decision("unreadable", "written" if world.samples[i].split in held_out else "not written")
     return [decided.get(i, Decision("keep", "kept")) for i in range(len(world))]

@@ -398,6 +398,7 @@ class TestMarkdown:
             "dedup_version": "0",
             "samples": {"total": 500, "unreadable": 0, "readable": 500},
             "splits": {name: {"images": 1, "keep": 1, "move": 0, "drop": 0, "unreadable": 0} for name in names},
+            "decisions": {"keep": 500, "move": 0, "drop": 0, "unreadable": 0, "by_reason": {"kept": 500}},
             "leakage_matrix": {name: dict.fromkeys(names, 0) for name in names},
             "leakage": {},
             "warnings": [],

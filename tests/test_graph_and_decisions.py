@@ -256,6 +256,7 @@ def test_promises_of_every_policy(policy: tuple[str, str, str], world: World) ->
             assert witness is not None
             assert world.match(i, witness) is not None
             assert rows[witness]["action"] == "keep"
+            assert row["witness_kept"]
         else:
             assert row["witness_id"] is row["witness_split"] is row["distance"] is row["similarity"] is None
     if policy[0] != "report_only":

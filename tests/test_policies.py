@@ -16,7 +16,7 @@ from dedup.config import Resolved, build, resolve
 from dedup.errors import ConfigError, LimitError
 from dedup.keeping import keep_order
 from dedup.report.summary import regroup, summary
-from dedup.report.words import shifted
+from dedup.report.words import gone_with_every_match, shifted
 from dedup.stages import decisions as deciding
 from dedup.stages.chains import chains
 from dedup.stages.decisions import decisions
@@ -127,15 +127,17 @@ def test_decisions(policy: Policy, world: World, data: st.DataObject) -> None:
     for i, row in enumerate(rows):
         partner = naive_policies.contradictor(world, i) if row["reason"] == deciding.CONFLICTS else None
         assert partner == number(row["conflict_id"])
+        witness = number(row["witness_id"])
+        assert (None if witness is None else expected[witness].action == "keep") == row["witness_kept"]
 
 
 @pytest.mark.parametrize("policy", POLICIES, ids=lambda p: f"{p.leakage}-{p.chains}-{p.label_conflicts}-{p.duplicates}")
 @settings(max_examples=15)
 @given(world=grouped_worlds())
 def test_promises(policy: Policy, world: World) -> None:
-    """Every drop has a witness that is kept, nothing promised away is left, held-out samples go only when asked.
+    """Every drop names a witness that is kept, nothing promised away is left, held-out samples go only when asked.
 
-    Only `drop_all` can drop a picture without one: where none of its matches is kept.
+    Only `drop_all` can name one that goes too: where none of the matches is kept, one of another label.
     """
     result = found(world, policy)
     rows = result["decisions"].to_pylist()
@@ -143,19 +145,24 @@ def test_promises(policy: Policy, world: World) -> None:
     outside = {i for i in world.readable() if world.samples[i].split in world.held_out()}
     train = kept - outside
     for i, row in enumerate(rows):
-        if row["action"] == "drop" and row["witness_id"] is None:
-            assert row["reason"] == deciding.CONFLICTS
-            assert conflict(world, i, number(row["conflict_id"]) or 0)
-            assert not [j for j in kept if world.match(i, j)]
-        elif row["action"] == "drop":
+        if row["action"] == "drop":
             witness = number(row["witness_id"])
-            assert witness in kept
+            assert witness is not None
+            assert row["witness_split"] == world.samples[witness].split
+            assert row["witness_kept"] == (witness in kept)
+            if not row["witness_kept"]:
+                assert policy.label_conflicts == "drop_all"
+                assert row["reason"] == deciding.CONFLICTS
+                assert conflict(world, i, witness)
+                assert row["witness_id"] == row["conflict_id"]
+                assert not [j for j in kept if world.match(i, j)]
             if row["reason"] in {deciding.GROUP_LEAK, deciding.GROUP_LEAKED}:
                 assert same_group(world, i, witness)
             elif row["reason"] not in {deciding.CHAIN, deciding.CHAINED}:
                 assert world.match(i, witness)
         else:
             assert row["witness_id"] is row["conflict_id"] is row["distance"] is row["similarity"] is None
+            assert row["witness_kept"] is None
         assert row["new_split"] is None
     if policy.leakage != "report_only":
         assert not naive_policies.crossing(world, {i: world.samples[i].split for i in kept}, world.held_out())
@@ -169,12 +176,29 @@ def test_promises(policy: Policy, world: World) -> None:
     if policy.label_conflicts == "drop_all":
         assert not [i for i in train if any(conflict(world, i, j) for j in world.readable())]
     said = result["summary"]
-    assert said["decisions"]["without_witness"] == sum(
-        row["action"] == "drop" and row["witness_id"] is None for row in rows
+    assert said["decisions"]["witness_dropped"] == sum(
+        row["action"] == "drop" and number(row["witness_id"]) not in kept for row in rows
     )
     assert len(world) == sum(said["decisions"][action] for action in ("keep", "move", "drop", "unreadable"))
     for name, of in said["splits"].items():
         assert of["images"] == of["keep"] + of["move"] + of["drop"] + of["unreadable"], name
+
+
+def test_two_labels_of_which_both_go() -> None:
+    """Two train copies with two labels and no other: each names the other, its similarity, and that it goes too."""
+    world = World(
+        (Sample("train", 0, label="cat"), Sample("train", 1, label="dog"), Sample("test", 2, label="cat")),
+        {(0, 1): (3, 5, 0.9375)},
+        {0: 100, 1: 100, 2: 100},
+    )
+    result = found(world, Policy(label_conflicts="drop_all"))
+    rows = result["decisions"].to_pylist()
+
+    assert [1, 0, None] == [number(row["witness_id"]) for row in rows]
+    assert [False, False, None] == [row["witness_kept"] for row in rows]
+    assert [(3, 0.9375)] * 2 == [(row["distance"], row["similarity"]) for row in rows[:2]]
+    assert gone_with_every_match(result["summary"]).startswith("2 samples are dropped with every match of theirs")
+    assert gone_with_every_match(found(world, Policy())["summary"]) == ""
 
 
 @settings(max_examples=150)
@@ -207,11 +231,15 @@ def test_regroup(world: World, conflicts: str, links: str) -> None:
     assert moved <= set().union(*together)
     assert all(world.samples[i].split != rows[i]["new_split"] for i in moved)
     for i, row in enumerate(rows):
-        if row["witness_id"] is not None:
-            assert number(row["witness_id"]) in now
-            assert world.match(i, number(row["witness_id"]) or 0)
-        elif row["action"] == "drop":
+        witness = number(row["witness_id"])
+        assert row["action"] != "drop" or witness is not None
+        assert row["witness_kept"] == (None if witness is None else witness in now)
+        if witness is not None:
+            assert world.match(i, witness)
+        if row["witness_kept"] is False:
+            assert conflicts == "drop_all"
             assert row["reason"] == deciding.CONFLICTS
+            assert row["witness_id"] == row["conflict_id"]
             assert not [j for j in now if world.match(i, j)]
     said = result["summary"]["regroup"]
     for name, of in said.items():

@@ -30,7 +30,7 @@ from dedup.formats import read_bytes
 from dedup.images import Unreadable, open_picture
 from dedup.report.leaks import worst
 from dedup.report.listing import Listing, pair_facts
-from dedup.report.words import shifted
+from dedup.report.words import gone_with_every_match, shifted
 
 ReadSamples = Callable[[Sequence[int]], Iterator[pa.RecordBatch]]
 """PAYLOAD batches of the named samples, in the order given; none where the dataset is gone."""
@@ -137,6 +137,7 @@ def render(
         written=written,
         opened=opened,
         shifted=shifted,
+        gone=gone_with_every_match(summary),
         galleries=galleries,
         n_leaks=len(stored["leakage"]),
         chains=_chains(stored),

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from dedup.report.plain import plain
-from dedup.report.words import counted, facts
+from dedup.report.words import counted, facts, gone_with_every_match
 
 if TYPE_CHECKING:
     from dedup.report.verdict import Verdict
@@ -35,6 +35,7 @@ def markdown(verdict: "Verdict") -> str:
         _counts(summary),
         "Images of a row's split that match another image of a column's split:\n\n" + _matrix(summary),
         *([_worst(verdict)] if verdict.worst else []),
+        *filter(None, [gone_with_every_match(summary)]),
         *(f"> **Warning:** {literal(warning)}" for warning in summary["warnings"]),
         _settings(summary),
     ]

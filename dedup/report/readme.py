@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from dedup.report.words import counted, shifted
+from dedup.report.words import counted, gone_with_every_match, shifted
 
 
 def readme(summary: Mapping[str, Any], splits: Path) -> str:
@@ -26,6 +26,8 @@ def readme(summary: Mapping[str, Any], splits: Path) -> str:
         *(f"| {_cell(reason)} | {n:,} |" for reason, n in decisions["by_reason"].items()),
         "",
     ]
+    if gone := gone_with_every_match(summary):
+        lines += [gone, ""]
     if summary["regroup"]:
         lines += [
             "| split | before | moved out | moved in | after | labels shifted | most |",

@@ -182,10 +182,7 @@ def _decisions(decisions: pa.Table) -> dict[str, Any]:
     return {
         **{action: actions[action] for action in tables.ACTIONS},
         "by_reason": dict(sorted(reasons.items())),
-        "without_witness": pc.sum(
-            pc.and_(pc.equal(decisions["action"], "drop"), pc.is_null(decisions["witness_id"]))
-        ).as_py()
-        or 0,
+        "witness_dropped": pc.sum(pc.invert(decisions["witness_kept"])).as_py() or 0,
     }
 
 

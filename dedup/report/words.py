@@ -36,6 +36,18 @@ def counted(summary: Mapping[str, Any], *, written: bool = True) -> dict[str, st
     return names
 
 
+def gone_with_every_match(summary: Mapping[str, Any]) -> str:
+    """How many pictures leave no copy behind; empty where all do."""
+    if not (gone := summary["decisions"].get("witness_dropped")):
+        return ""
+    one = gone == 1
+    return (
+        f"{gone:,} {'sample is' if one else 'samples are'} dropped with every match of "
+        f"{'its' if one else 'theirs'} (policy.label_conflicts: drop_all): the witness in decisions.parquet goes too "
+        f"(witness_kept: false)."
+    )
+
+
 def shifted(split: Mapping[str, Any]) -> str:
     """How the labels of a regrouped split are balanced before and after: those whose share changed most."""
     shares = (

@@ -80,8 +80,9 @@ def decisions(
 
     From pairs, not from groups: first what leaks goes or is moved, then labels in conflict, then a leader cover over
     what remains in train, by the rule that says what to keep. When leaks go from the held-out splits they go last, so
-    that a witness is always a sample that is kept. Reference sets are never altered: what matches them goes, unless
-    leaks are only reported. Raises `LimitError` where `regroup` would move too much.
+    that a witness is a sample that is kept; only where `drop_all` leaves none it is one that goes as well. Reference
+    sets are never altered: what matches them goes, unless leaks are only reported. Raises `LimitError` where `regroup`
+    would move too much.
     """
     of = _samples(manifest, hashes, resolved)
     nobody = np.full(graph.n_samples, -1, dtype=np.int64)
@@ -177,14 +178,15 @@ def _drop_duplicates(
 def _name_what_is_kept(done: _Decided, graph: Graph, of: _Samples) -> None:
     """Give samples dropped for a label in conflict a witness that is kept, if any of their matches is.
 
-    Only now is it known which are: best one that contradicts the sample, else the best of all.
+    Only now is it known which are: best one that contradicts the sample, else the best of all. Without any, the witness
+    stays the match that contradicts the sample, though it goes too.
     """
     for place, drop in enumerate(done.drops):
         if drop.reason == CONFLICTS:
             kept = of.readable & ~done.dropped
             first, second = conflicting(graph, of.label, kept), best_witnesses(graph, kept)
-            chosen = zip(_fields(first), _fields(second), strict=True)
-            done.drops[place] = replace(drop, witnesses=_of(np.where(first.sample >= 0, a, b) for a, b in chosen))
+            best = _first(first, _first(second, drop.witnesses))
+            done.drops[place] = replace(drop, witnesses=best)
 
 
 def _movable(graph: Graph, of: _Samples, dropped: Mask, resolved: Resolved) -> Movable:
@@ -213,6 +215,12 @@ def _moved(graph: Graph, of: _Samples, done: _Decided) -> Witnesses:
         here = (done.split == number) & (of.split != number) & (best.sample >= 0)
         found = _of(np.where(here, new, old) for new, old in zip(_fields(best), _fields(found), strict=True))
     return found
+
+
+def _first(one: Witnesses, other: Witnesses) -> Witnesses:
+    """The one where there is a witness, else the other."""
+    chosen = zip(_fields(one), _fields(other), strict=True)
+    return _of(np.where(one.sample >= 0, a, b) for a, b in chosen)
 
 
 def _fields(of: Witnesses) -> tuple[NDArray[Any], ...]:
@@ -261,6 +269,7 @@ def _table(manifest: pa.Table, graph: Graph, of: _Samples, done: _Decided, resol
         manifest["split"].take(_places(witness)),
         pa.array(distance, mask=~measured),
         pa.array(similarity, mask=~measured | np.isnan(similarity)),
+        pa.array((of.readable & ~done.dropped)[witness], mask=witness < 0),
         manifest["id"].take(_places(done.contradicted)),
         pa.array(of.names, pa.string()).take(pa.array(done.split, mask=~moved)),
     ]
