@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from dedup import folder, tables
+from dedup import folder, storage
 from dedup.config import OutputConfig
 from dedup.errors import ConfigError, RunError, SourceError
 from dedup.formats import Source, open_source, push_splits, write_splits
@@ -134,7 +134,7 @@ def _file_digests(result: Run) -> Callable[[], pa.ChunkedArray]:
     if "file_digest" in hashes.column_names:
         return lambda: hashes["file_digest"]
     where = result.dir or Path()
-    return lambda: tables.column(where, "hashes", "file_digest")
+    return lambda: storage.column(where, "hashes", "file_digest")
 
 
 def _thumbnails(result: Run) -> Callable[[Sequence[int]], Sequence[bytes | None]]:
@@ -143,7 +143,7 @@ def _thumbnails(result: Run) -> Callable[[Sequence[int]], Sequence[bytes | None]
         column = result.tables["hashes"]["thumbnail"]
         return lambda samples: column.take(pa.array(samples, pa.int64())).to_pylist()
     where = result.dir or Path()
-    return lambda samples: tables.values(where, "hashes", "thumbnail", samples)
+    return lambda samples: storage.values(where, "hashes", "thumbnail", samples)
 
 
 def write_report(result: Run, *, open_dataset: bool = True) -> None:

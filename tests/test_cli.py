@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner, Result
 
-from dedup import cli, tables
+from dedup import cli, storage, tables
 from dedup.cli.terminal import err, out
 from tests import naive, pictures
 
@@ -310,7 +310,7 @@ class TestBadInput:
         assert dedup("audit", clean, "-o", tmp_path / "out", *FAST).exit_code == 0
         (clean / "rows.csv").write_text("path,split\ntrain/x/1.png,train\ntrain/x/folder.png,train\n")
         result = dedup("audit", clean / "rows.csv", "-o", tmp_path / "out2", *FAST)
-        statuses = tables.read(tmp_path / "out2", "hashes").select(["status", "detail"]).to_pylist()
+        statuses = storage.read(tmp_path / "out2", "hashes").select(["status", "detail"]).to_pylist()
 
         assert result.exit_code == 0
         assert statuses[1] == {"status": "missing", "detail": "it is a directory, not a file"}
@@ -549,4 +549,4 @@ class TestHostileNames:
         result = dedup("audit", root, "-o", tmp_path / "out", *FAST)
 
         assert result.exit_code == 0
-        assert "train/\\xff\\xfe.png" in tables.read(tmp_path / "out", "manifest")["id"].to_pylist()
+        assert "train/\\xff\\xfe.png" in storage.read(tmp_path / "out", "manifest")["id"].to_pylist()

@@ -12,7 +12,7 @@ import datasets
 import pyarrow.parquet as pq
 import pytest
 
-from dedup import certify, fingerprints, folder, pipeline, tables
+from dedup import certify, fingerprints, folder, pipeline, storage, tables
 from dedup.config import build
 from dedup.errors import ConfigError, RunError
 from dedup.result import Run
@@ -140,7 +140,7 @@ class TestFindings:
         """The stored tables are those of the result, and each reads with its own spec."""
         specs = fingerprints.specs(planted.result.config, planted.result.resolved)
         for name in tables.NAMES:
-            read = tables.read(planted.run, name, spec=specs[name])
+            read = storage.read(planted.run, name, spec=specs[name])
             assert getattr(planted.result, name).equals(read, check_metadata=True)
 
     def test_the_dataset_is_untouched(self, planted: Planted) -> None:
@@ -176,7 +176,7 @@ class TestReproducible:
         """The form of the dataset changes nothing in what is found."""
         ran(as_manifest(planted.dataset, tmp_path / "rows.csv", planted.truth), tmp_path / "run")
         for name in RESULTS:
-            assert getattr(planted.result, name).to_pylist() == tables.read(tmp_path / "run", name).to_pylist()
+            assert getattr(planted.result, name).to_pylist() == storage.read(tmp_path / "run", name).to_pylist()
 
     def test_any_order_of_files(self, planted: Planted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """Files that the file system lists in another order give identical bytes."""
@@ -219,7 +219,7 @@ class TestReproducible:
 
     def test_a_killed_run_is_rebuilt(self, planted: Planted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """A run that died after any table is not taken for finished, and running it again gives identical bytes."""
-        write = tables.write_parts
+        write = storage.write_parts
         for last in tables.NAMES:
 
             def die(parts: Any, where: Path, name: str, spec: Any, last: str = last) -> Any:

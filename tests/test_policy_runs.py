@@ -8,7 +8,7 @@ from typing import Any
 import datasets
 import pytest
 
-from dedup import folder, pipeline, tables
+from dedup import folder, pipeline, storage
 from dedup.config import build
 from dedup.errors import ConfigError, LimitError, SourceError
 from dedup.formats import open_source
@@ -310,10 +310,10 @@ def test_moved_rows_in_memory(tmp_path: Path) -> None:
 def test_tables_without_a_column(tmp_path: Path, scans: Path) -> None:
     """Some values of a stored column are read without the table."""
     ran({"path": str(scans)}, tmp_path / "run", {}, splits="none")
-    whole = tables.read(tmp_path / "run", "hashes")
-    part = tables.read(tmp_path / "run", "hashes", without=("thumbnail",))
+    whole = storage.read(tmp_path / "run", "hashes")
+    part = storage.read(tmp_path / "run", "hashes", without=("thumbnail",))
 
     assert "thumbnail" not in part.column_names
-    assert whole["thumbnail"].take([3, 0, 3]).to_pylist() == tables.values(
+    assert whole["thumbnail"].take([3, 0, 3]).to_pylist() == storage.values(
         tmp_path / "run", "hashes", "thumbnail", [3, 0, 3]
     )
