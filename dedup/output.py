@@ -101,8 +101,9 @@ def _certified(
     in_order: bool = True,  # noqa: FBT001, FBT002
 ) -> dict[str, Any]:
     """The certificate of what was written: the rows `there`, in the order of the source unless `in_order` is false."""
-    from dedup.certify import Searched, certificate, groups_across  # they bring numba
+    from dedup.certify import certificate, groups_across  # they bring numba
     from dedup.readback import by_split
+    from dedup.second_search import Searched
 
     config = result.config
     sample_of_row = np.argsort(result.row_of_sample)[there]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from dedup import certify, folder, pipeline
+from dedup import folder, pipeline, second_search
 from dedup.config import build
 from dedup.errors import SourceError
 from dedup.formats import imagefolder
@@ -72,9 +72,9 @@ def test_it_does_not_depend_on_what_the_run_verified(
 ) -> None:
     """Without the similarities of the run, every pair is verified from the thumbnails: the same is certified."""
     expected = ran(dataset, tmp_path / "one", leakage=leakage).summary["certificate"]
-    without = certify.Searched
+    without = second_search.Searched
     monkeypatch.setattr(
-        certify,
+        second_search,
         "Searched",
         lambda hashes, candidates, *columns: without(
             hashes, lambda: (part.slice(0, 0) for part in candidates()), *columns
