@@ -16,7 +16,7 @@ from dedup import certify, fingerprints, folder, pipeline, storage, tables
 from dedup.config import build
 from dedup.errors import ConfigError, RunError
 from dedup.result import Run
-from tests import naive, pictures
+from tests import listing, naive, pictures
 
 RESULTS = ("pairs", "groups", "leakage", "decisions")
 
@@ -180,19 +180,8 @@ class TestReproducible:
 
     def test_any_order_of_files(self, planted: Planted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """Files that the file system lists in another order give identical bytes."""
-        listed = os.scandir
-
-        class Backwards(list[Any]):
-            def __enter__(self) -> Any:
-                return iter(self)
-
-            def __exit__(self, *error: object) -> None: ...
-
-        def scandir(path: Any) -> Any:
-            return Backwards(sorted(listed(path), key=lambda entry: entry.name, reverse=True))
-
         with monkeypatch.context() as patched:
-            patched.setattr(os, "scandir", scandir)
+            patched.setattr(os, "scandir", listing.backwards(os.scandir))
             ran(planted.dataset, tmp_path / "run", output={"splits": "none"})
 
         assert stored(planted.run) == stored(tmp_path / "run")
