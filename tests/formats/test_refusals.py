@@ -146,6 +146,8 @@ def test_a_dataset(tmp_path: Path, make: Callable[[Path], Path], code: int, thin
         ("saved", "split=[trian]", "dataset.split names 'trian'", "The splits are 'train', 'test', 'validation'"),
         ("saved", "split=[train, train]", "dataset.split names 'train' twice", "Give one range of each split"),
         ("saved", "split=['train[half]']", "dataset.split 'train[half]'", "as in load_dataset, 'train[:50%]'"),
+        ("parquet", "name=huge", "BuilderConfig 'huge' not found. Available: ['default']", "dataset.name"),
+        ("parquet", "data_files=none-*", "No (supported) data files found", "dataset.data_files is 'none-*'"),
         ("manifest", "path_column=picture", "no column 'picture' (dataset.path_column)", "It has 'path'"),
         ("manifest", "bytes_column=more", "column 'more' (dataset.bytes_column) does not hold bytes", "more"),
         ("metadata", "label_column=animal", "no column 'animal'", "It has 'file_name', 'label', 'caption'"),
