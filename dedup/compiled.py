@@ -5,12 +5,16 @@ its folder below the user's cache folder (or NUMBA_CACHE_DIR). Where neither can
 in every process, which takes a few seconds.
 """
 
+import logging
 from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
 import numba.np.linalg
 from numba import njit
+from numba.core import event
+
+logger = logging.getLogger(__name__)
 
 
 def _load_numba_alone() -> None:
@@ -29,6 +33,25 @@ def _load_numba_alone() -> None:
 
 if hasattr(numba.np.linalg, "ensure_blas"):
     _load_numba_alone()
+
+
+class _Teller(event.Listener):  # type: ignore[misc]  # numba has no types
+    """Logs that the first kernel of a process is compiled; one that is found in a folder is no event."""
+
+    def __init__(self) -> None:
+        self._told = False
+
+    def on_start(self, event: event.Event) -> None:
+        """A function is going to be compiled: maybe one of somebody else's."""
+        if not self._told and event.data["dispatcher"].py_func.__module__.startswith("dedup."):
+            self._told = True
+            logger.info("Kernels are compiled first, which takes a minute or so. Later runs here find them.")
+
+    def on_end(self, event: event.Event) -> None:
+        """Others follow."""
+
+
+event.register("numba:compile", _Teller())
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
