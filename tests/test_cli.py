@@ -174,7 +174,7 @@ class TestExitCodes:
         def full(*args: object) -> None:
             raise OSError(28, "No space left on device", "pairs.parquet")
 
-        monkeypatch.setattr(tables, "write_parts", full)
+        monkeypatch.setattr(storage, "write_parts", full)
         result = dedup("audit", clean, "-o", tmp_path / "out", *FAST)
 
         assert result.exit_code == 1
@@ -314,6 +314,7 @@ class TestBadInput:
 
         assert result.exit_code == 0
         assert statuses[1] == {"status": "missing", "detail": "it is a directory, not a file"}
+        assert "Unreadable: 1 missing; what is wrong with each is in hashes.parquet." in said(result)
 
     def test_a_source_that_is_a_picture(self, clean: Path, tmp_path: Path) -> None:
         """One picture is refused, and the command that takes pictures is named."""

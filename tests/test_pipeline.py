@@ -216,7 +216,7 @@ class TestReproducible:
                     raise KeyboardInterrupt
                 return write(parts, where, name, spec)
 
-            monkeypatch.setattr(tables, "write_parts", die)
+            monkeypatch.setattr(storage, "write_parts", die)
             with pytest.raises(KeyboardInterrupt):
                 ran(planted.dataset, tmp_path / "run", output={"splits": "none"})
             with pytest.raises(RunError, match="not finished"):
