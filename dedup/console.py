@@ -40,7 +40,7 @@ def overview(summary: Mapping[str, Any], *, written: bool) -> RenderableType:
     if unreadable := {of: n for of, n in summary["samples"]["by_status"].items() if of != "ok"}:
         parts.append(Text(f"Unreadable: {_listed(unreadable)}; what is wrong with each is in hashes.parquet."))
     if stay := summary["decisions"]["by_reason"].get("unreadable, kept"):
-        parts.append(Text(f"{stay:,} of the unreadable samples stay, as policy.unreadable says."))
+        parts.append(Text(f"{stay:,} of them {'stays' if stay == 1 else 'stay'}, as policy.unreadable says."))
     parts += [Text.from_markup(f"[yellow]Warning:[/] {literal(text)}") for text in summary["warnings"]]
     if skipped := summary["skipped_files"]:
         parts.append(Text("Files that are no samples: " + _listed(skipped)))
