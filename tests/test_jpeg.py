@@ -153,3 +153,12 @@ def test_tables_in_one_segment_or_in_several(tables: int) -> None:
 
     for stored in (data, with_tables_of_16_bits(data)):
         assert said_by_pillow(stored) == said(stored)
+
+
+@pytest.mark.parametrize("size", [(1001, 777), (513, 389), (1203, 801), (200, 121)])
+def test_a_scaled_picture_keeps_its_shape(size: tuple[int, int]) -> None:
+    """At n/8 of its size a picture ends within its last row and column: the luma is as long and wide as it says."""
+    found = open_luma(pictures.encoded(pictures.photo(9, size), "JPEG"), SETUP, bytes(32))
+    assert not isinstance(found, Unreadable)
+
+    assert found.plane.height / found.plane.width == pytest.approx(size[1] / size[0], rel=1e-12)
