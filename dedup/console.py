@@ -168,7 +168,7 @@ def worst_leaks(rows: Sequence[Mapping[str, Any]], n_leaks: int) -> RenderableTy
 
 def checks(found: "Iterable[Check]") -> RenderableType:
     """The checks of a gate, a line each."""
-    words = {"passed": "[green]passed[/]", "failed": "[red]failed[/]", "not judged": "[dim]no limit[/]"}
+    words = {"passed": "[green]passed[/]  ", "failed": "[red]failed[/]  ", "not judged": "[dim]no limit[/]"}
     lines = [f"{words[check.state]}  {literal(check.message)}" for check in found]
     return Text.from_markup("\n".join(lines), overflow="ignore")
 

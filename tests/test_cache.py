@@ -126,6 +126,20 @@ class TestRuns:
         assert fresh.equals(read)
         assert not fresh.equals(trusted)
 
+    def test_a_file_put_in_the_place_of_another(self, photos: Path) -> None:
+        """A file that was renamed over another one is read, though it has its size and its time."""
+        dedup.run(settings(photos, None))
+        path, other = photos / "test/1.png", photos / "test/other.partial"
+        before, data = path.stat(), bytearray(path.read_bytes())
+        data[len(data) // 2] ^= 255
+        other.write_bytes(data)
+        os.utime(other, ns=(before.st_atime_ns, before.st_mtime_ns))
+        other.replace(path)
+        found = dedup.run(settings(photos, None)).hashes
+
+        assert before.st_size == path.stat().st_size
+        assert found.equals(dedup.run(settings(photos, None, cache={"folder": None})).hashes)
+
     def test_what_is_known_is_not_written_again(self, photos: Path) -> None:
         """A run that reads every file and finds all of it known leaves the cache as it was."""
         dedup.run(settings(photos, None))
