@@ -449,3 +449,16 @@ def test_relative_manifest_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 def _paths(opened: Manifest) -> list[bytes]:
     return [path for batch in opened.payloads(5) for path in batch["path"].to_pylist()]
+
+
+def test_nulls_of_parquet_stay_nulls(tmp_path: Path) -> None:
+    """A row without a path, which stays in a held-out split, is written as one."""
+    pictures.save(pictures.photo(1), tmp_path / "in/sub/a.png")
+    table = pa.table({"path": ["sub/a.png", None, "sub/a.png"], "id": ["a", "b", "c"]})
+    (tmp_path / "in/lists").mkdir()
+    pq.write_table(table, tmp_path / "in/m.parquet")
+    source(tmp_path / "in/m.parquet").write(np.array([True, True, False]), tmp_path / "out", "copy")
+    got = pq.read_table(tmp_path / "out/m.parquet")
+
+    assert [None] == got["path"].to_pylist()[1:]
+    assert (tmp_path / "out" / got["path"][0].as_py()).is_file()

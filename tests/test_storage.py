@@ -135,3 +135,24 @@ def test_parts_are_one_table(tmp_path: Path) -> None:
     assert TABLE.equals(storage.read(tmp_path, "manifest", spec=SPEC))
     assert seen[0] is False
     assert all(seen[1:])
+
+
+@pytest.mark.parametrize("folder", [False, True])
+def test_values_from_any_row_group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: bool) -> None:
+    """Rows are found wherever they stand, in the order asked for, as often as asked for."""
+    monkeypatch.setattr(storage, "ROWS_PER_GROUP", 3)
+    column = pa.array([f"id{row}" for row in range(20)])
+    table = pa.table({"id": column})
+    if folder:
+        for start in (0, 7):
+            storage.write(table.slice(start, 13 if start else 7), tmp_path, "manifest", SPEC)
+            (tmp_path / "manifest.parquet").rename(tmp_path / f"part-{start:02}.parquet")
+        (tmp_path / "manifest.parquet").mkdir()
+        for part in tmp_path.glob("part-*.parquet"):
+            part.rename(tmp_path / "manifest.parquet" / part.name)
+    else:
+        storage.write(table, tmp_path, "manifest", SPEC)
+    rows = [19, 0, 3, 3, 12, 2, 7, 6]
+
+    assert [f"id{row}" for row in rows] == storage.values(tmp_path, "manifest", "id", rows)
+    assert column.equals(storage.column(tmp_path, "manifest", "id").combine_chunks())
