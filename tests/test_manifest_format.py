@@ -453,9 +453,9 @@ def _paths(opened: Manifest) -> list[bytes]:
 
 def test_nulls_of_parquet_stay_nulls(tmp_path: Path) -> None:
     """A row without a path, which stays in a held-out split, is written as one."""
-    pictures.save(pictures.photo(1), tmp_path / "in/sub/a.png")
-    table = pa.table({"path": ["sub/a.png", None, "sub/a.png"], "id": ["a", "b", "c"]})
-    (tmp_path / "in/lists").mkdir()
+    elsewhere = str(pictures.save(pictures.photo(1), tmp_path / "elsewhere/a.png"))
+    table = pa.table({"path": [elsewhere, None, elsewhere], "id": ["a", "b", "c"]})
+    (tmp_path / "in").mkdir()
     pq.write_table(table, tmp_path / "in/m.parquet")
     source(tmp_path / "in/m.parquet").write(np.array([True, True, False]), tmp_path / "out", "copy")
     got = pq.read_table(tmp_path / "out/m.parquet")

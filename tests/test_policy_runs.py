@@ -317,3 +317,22 @@ def test_tables_without_a_column(tmp_path: Path, scans: Path) -> None:
     assert whole["thumbnail"].take([3, 0, 3]).to_pylist() == storage.values(
         tmp_path / "run", "hashes", "thumbnail", [3, 0, 3]
     )
+
+
+@pytest.mark.parametrize(("short", "refused"), [(0.0, False), (0.001, True)])
+def test_max_moved_is_inclusive(tmp_path: Path, short: float, refused: bool) -> None:
+    """As large a share of a split as the limit says may leave it; a little more may not."""
+    pictures.folder(tmp_path / "in", ["train/a.png", "train/b.png", "train/c.png", "test/d.png", "test/e.png"])
+    (tmp_path / "in/test/copy.png").write_bytes((tmp_path / "in/train/a.png").read_bytes())
+    policy: dict[str, Any] = {"leakage": "regroup", "max_moved": None}
+    settings = {"dataset": {"path": str(tmp_path / "in")}, "output": {"splits": "none"}, "engine": {"workers": 0}}
+    free = pipeline.run(build({**settings, "policy": policy}))
+    share = max(of["moved_out"] / of["before"] for of in free.summary["regroup"].values())
+    limited = {**settings, "policy": {**policy, "max_moved": share - short}}
+
+    assert share == 1 / 3
+    if refused:
+        with pytest.raises(LimitError, match="would be moved"):
+            pipeline.run(build(limited))
+    else:
+        assert pipeline.run(build(limited)).decisions.equals(free.decisions)
