@@ -20,7 +20,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from dedup import folder, tables
+from dedup import folder, storage, tables
 from dedup.config import build, resolve
 from dedup.fingerprints import run_info, specs
 
@@ -87,7 +87,7 @@ def stored_run(target: Path, n: int, n_pairs: int, *, grouped: bool = False, see
     spec = specs(config, resolve(config, ["train", "test"]))
     target.mkdir(parents=True, exist_ok=True)
     for name, table in (("manifest", manifest), ("hashes", hashes), ("candidates", candidates)):
-        tables.write(table, target, name, spec[name])
+        storage.write(table, target, name, spec[name])
     source = {"form": "manifest", "name": "made up", "names": [], "in_memory": False, "skipped": {}}
     folder.write_json(target / folder.RUN, run_info(config, source, manifest) | {"state": "finished"})
 

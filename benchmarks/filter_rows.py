@@ -25,7 +25,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from dedup import pipeline, tables
+from dedup import pipeline, storage
 from dedup.config import DatasetConfig, build
 from dedup.formats import open_source, write_splits
 from dedup.memory import keep_no_large_arrays
@@ -176,7 +176,7 @@ def write(folder: Path, run: Path, out: Path) -> None:
     start = time.perf_counter()
     source = open_source(DatasetConfig(path=str(folder)))
     opened = time.perf_counter()
-    table = tables.read(run, "decisions")
+    table = storage.read(run, "decisions")
     keep_of = dict(zip(table["id"].to_pylist(), table["action"].to_pylist(), strict=True))
     keep = np.array([keep_of[name] != "drop" for name in source.rows["id"].to_pylist()])
     decided = time.perf_counter()

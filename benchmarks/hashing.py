@@ -15,8 +15,6 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from functools import partial
-from io import BytesIO
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -29,8 +27,8 @@ import pyarrow.parquet as pq
 import simplejpeg
 from PIL import Image
 
+from benchmarks.datasets import large_photos, medium_photos, small_pictures
 from benchmarks.peer_hashes import IMAGEDEDUP
-from benchmarks.resume import large_photos, small_pictures
 from dedup import png
 from dedup.config import DatasetConfig
 from dedup.engines import ProcessEngine
@@ -203,27 +201,6 @@ def imagededup(folder: Path, options: argparse.Namespace) -> float | str:
     if done.returncode:
         return (done.stderr.strip().splitlines() or ["no reason given"])[-1]
     return float(done.stdout.split()[-1])
-
-
-def medium_photos(originals: Sequence[Path], n: int, work: Path) -> Path:
-    """Photos as JPEG of about 15 KB: the highest quality that stays below."""
-    folder = work / f"medium-{n}"
-    if not folder.exists():
-        folder.mkdir()
-        with ProcessPoolExecutor(2) as pool:
-            list(pool.map(partial(_medium, originals, folder), range(n), chunksize=50))
-    return folder
-
-
-def _medium(originals: Sequence[Path], folder: Path, k: int) -> None:
-    image = Image.open(originals[k % len(originals)]).convert("RGB")
-    image.paste((k % 256, k // 256 % 256, k // 65_536), (0, 0, 8, 8))
-    for quality in (95, 92, 90, 85, 80, 75, 70, 60, 50, 40):
-        buffer = BytesIO()
-        image.save(buffer, "JPEG", quality=quality)
-        if buffer.tell() < 16_500:
-            break
-    (folder / f"{k:06d}.jpg").write_bytes(buffer.getvalue())
 
 
 def one_form(both: Path, form: str) -> tuple[Path, list[bytes]]:

@@ -7,23 +7,15 @@ Photos are those of the folder, as JPEG with 1,000 px on the longer side, each a
 """
 
 import argparse
-import io
 import json
-import os
 import signal
 import subprocess
 import sys
 import time
-from concurrent.futures import ProcessPoolExecutor
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
-from PIL import Image
-
+from benchmarks.datasets import large_photos, small_pictures
 from dedup.config import DatasetConfig
 from dedup.engines import ProcessEngine
 from dedup.formats import open_source
@@ -167,57 +159,6 @@ def audited(settings: dict[str, Any], until: str) -> dict[str, Any]:
         sys.exit(done.stderr)
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found
-
-
-def large_photos(originals: list[Path], n: int, work: Path) -> Path:
-    folder = work / f"photos-{n}"
-    if not folder.exists():
-        folder.mkdir()
-        with ProcessPoolExecutor(2) as pool:
-            list(pool.map(partial(_large, originals, folder), range(n), chunksize=50))
-    return folder
-
-
-def _large(originals: list[Path], folder: Path, k: int) -> None:
-    image = Image.open(originals[k % len(originals)]).convert("RGB")
-    scale = 1000 / max(image.size)
-    image = image.resize((round(image.width * scale), round(image.height * scale)))
-    image.paste((k % 256, k // 256 % 256, k // 65_536), (0, 0, 16, 16))
-    path = folder / f"{k:06d}.jpg"
-    image.save(path, quality=85)
-    os.utime(path, (1_700_000_000, 1_700_000_000))
-
-
-def small_pictures(originals: list[Path], n: int, work: Path) -> Path:
-    path = work / f"small-{n}.parquet"
-    if not path.exists():
-        image = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
-        schema = pa.schema([("image", image), ("label", pa.int64())])
-        with ProcessPoolExecutor(2) as pool, pq.ParquetWriter(path.with_suffix(".partial"), schema) as writer:
-            for start in range(0, n, 50_000):
-                rows = range(start, min(start + 50_000, n))
-                encoded = list(pool.map(partial(_small, originals), rows, chunksize=1000))
-                structs = [{"bytes": data, "path": None} for data in encoded]
-                writer.write_table(pa.table([structs, [k % 10 for k in rows]], schema=schema))
-        path.with_suffix(".partial").rename(path)
-        os.utime(path, (1_700_000_000, 1_700_000_000))
-    return path
-
-
-_reduced: dict[int, np.ndarray[Any, Any]] = {}
-
-
-def _small(originals: list[Path], k: int) -> bytes:
-    at = k % len(originals)
-    if at not in _reduced:
-        _reduced[at] = np.array(Image.open(originals[at]).convert("RGB").resize((36, 36)))
-    rng = np.random.default_rng(k)
-    y, x = rng.integers(0, 5, 2)
-    change = rng.integers(-40, 41, (4, 4, 3)).repeat(8, 0).repeat(8, 1)
-    pixels = _reduced[at][y : y + 32, x : x + 32].astype(np.int16) + change
-    buffer = io.BytesIO()
-    Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(buffer, "JPEG" if k % 2 else "PNG", compress_level=1)
-    return buffer.getvalue()
 
 
 if __name__ == "__main__":

@@ -5,12 +5,18 @@ its folder below the user's cache folder (or NUMBA_CACHE_DIR). Where neither can
 in every process, which takes a few seconds.
 """
 
+import logging
 from collections.abc import Callable
 from importlib import import_module
-from typing import Any
+from typing import Any, Final
 
 import numba.np.linalg
 from numba import njit
+from numba.core import event
+
+logger = logging.getLogger(__name__)
+
+_USES: Final = {"search": "the search", "verify": "the verification"}
 
 
 def _load_numba_alone() -> None:
@@ -29,6 +35,27 @@ def _load_numba_alone() -> None:
 
 if hasattr(numba.np.linalg, "ensure_blas"):
     _load_numba_alone()
+
+
+class _Teller(event.Listener):  # type: ignore[misc]  # numba has no types
+    """Logs that the first kernels for something are compiled; one that is found in a folder is no event."""
+
+    def __init__(self) -> None:
+        self._told: set[str] = set()
+
+    def on_start(self, event: event.Event) -> None:
+        """A function is going to be compiled: maybe one of somebody else's."""
+        package, _, rest = event.data["dispatcher"].py_func.__module__.partition(".")
+        use = _USES.get(rest.partition(".")[0], "hashing")
+        if package == "dedup" and use not in self._told:
+            self._told.add(use)
+            logger.info("Kernels for %s are compiled first, as in any first run; later runs here find them.", use)
+
+    def on_end(self, event: event.Event) -> None:
+        """Others follow."""
+
+
+event.register("numba:compile", _Teller())
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:

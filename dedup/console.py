@@ -37,8 +37,10 @@ def overview(summary: Mapping[str, Any], *, written: bool) -> RenderableType:
     `written`: whether the kept samples were written, or would only be.
     """
     parts: list[RenderableType] = [_counts(summary, written=written), _matrix(summary)]
+    if unreadable := {of: n for of, n in summary["samples"]["by_status"].items() if of != "ok"}:
+        parts.append(Text(f"Unreadable: {_listed(unreadable)}; what is wrong with each is in hashes.parquet."))
     if stay := summary["decisions"]["by_reason"].get("unreadable, kept"):
-        parts.append(Text(f"{stay:,} of the unreadable samples stay, as policy.unreadable says."))
+        parts.append(Text(f"{stay:,} of them {'stays' if stay == 1 else 'stay'}, as policy.unreadable says."))
     parts += [Text.from_markup(f"[yellow]Warning:[/] {literal(text)}") for text in summary["warnings"]]
     if skipped := summary["skipped_files"]:
         parts.append(Text("Files that are no samples: " + _listed(skipped)))
@@ -46,7 +48,7 @@ def overview(summary: Mapping[str, Any], *, written: bool) -> RenderableType:
         colour = "red" if found["leaking"] else "green"
         parts.append(
             Text.from_markup(
-                f"[{colour}]{found['leaking']:,} of {found['images']:,}[/] images of [bold]{literal(name)}[/] "
+                f"[{colour}]{found['leaking']:,} of {found['images']:,}[/] images of '[bold]{literal(name)}[/]' "
                 f"are also in train ({100 * found['share']:.2f} %)"
             )
         )
@@ -56,7 +58,7 @@ def overview(summary: Mapping[str, Any], *, written: bool) -> RenderableType:
             shown = literal(name)
             parts.append(
                 Text.from_markup(
-                    f"{twins:,} images of {shown} match another image of {shown}; held-out splits keep them."
+                    f"{twins:,} images of '{shown}' match another image of '{shown}'; held-out splits keep them."
                 )
             )
     if summary["resolved"]["orientations"] == "upright":
@@ -76,8 +78,8 @@ def _further(summary: Mapping[str, Any]) -> list[RenderableType]:
         colour = "red" if found["leaking"] else "green"
         parts.append(
             Text.from_markup(
-                f"[{colour}]{found['leaking']:,} of {found['images']:,}[/] images of [bold]{literal(name)}[/] are of a "
-                f"group that is also in train ({100 * found['share']:.2f} %)"
+                f"[{colour}]{found['leaking']:,} of {found['images']:,}[/] images of '[bold]{literal(name)}[/]' are of "
+                f"a group that is also in train ({100 * found['share']:.2f} %)"
             )
         )
     for side, other in (("train", "held-out"), ("held-out", "train")):
@@ -89,7 +91,7 @@ def _further(summary: Mapping[str, Any]) -> list[RenderableType]:
                 )
             )
     if conflicts := summary["label_conflicts"]:
-        shown = ", ".join(f"{' / '.join(one['labels'])} {one['pairs']:,}" for one in conflicts[:_LABEL_PAIRS])
+        shown = ", ".join(f"{' / '.join(one['labels'])} ({one['pairs']:,})" for one in conflicts[:_LABEL_PAIRS])
         more = ", …" if len(conflicts) > _LABEL_PAIRS else ""
         total = summary["pairs"]["label_conflicts"]
         have = "pair has" if total == 1 else "pairs have"
@@ -164,7 +166,7 @@ def worst_leaks(rows: Sequence[Mapping[str, Any]], n_leaks: int) -> RenderableTy
 
 def checks(found: "Iterable[Check]") -> RenderableType:
     """The checks of a gate, a line each."""
-    words = {"passed": "[green]passed[/]", "failed": "[red]failed[/]", "not judged": "[dim]no limit[/]"}
+    words = {"passed": "[green]passed[/]  ", "failed": "[red]failed[/]  ", "not judged": "[dim]no limit[/]"}
     lines = [f"{words[check.state]}  {literal(check.message)}" for check in found]
     return Text.from_markup("\n".join(lines), overflow="ignore")
 

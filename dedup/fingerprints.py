@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from dedup import tables
+from dedup import storage
 from dedup.config import LISTS, Config, Resolved
 from dedup.formats import Source, parts_of
 from dedup.hashers.setup import Setup
@@ -112,7 +112,7 @@ def run_info(
         "versions": {**VERSIONS, "python": sys.version.split()[0]},
         "fingerprints": {
             "input": known or _digest(_table_bytes(table.replace_schema_metadata(None))),
-            "config": _digest(tables.canonical(deciding).encode()),
+            "config": _digest(storage.canonical(deciding).encode()),
         },
     }
 

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import pyarrow as pa
 
 from dedup import config as configuration
-from dedup import folder, tables
+from dedup import folder, storage
 from dedup.config import Config, GateConfig
 from dedup.report.verdict import Verdict, judge
 
@@ -40,7 +40,7 @@ def gate(
     limits = {key: value for key, value in given.items() if value is not None}
     if isinstance(run, str | Path):
         info = folder.finished(Path(run))
-        stored = tables.read(Path(run), "leakage"), folder.read_json(Path(run) / folder.SUMMARY)
+        stored = storage.read(Path(run), "leakage"), folder.read_json(Path(run) / folder.SUMMARY)
         return _judged(stored[1], stored[0], _limits(info["config"]["gate"], limits), info)
     return _judged(run.summary, run.leakage, _limits(run.config.gate.model_dump(), limits), run.info)
 

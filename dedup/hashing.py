@@ -142,10 +142,12 @@ def refuse_absent(hashes: pa.Table, manifest: pa.Table, name: str) -> None:
 
 
 def tell_skipped(hashes: pa.Table) -> None:
-    """Log how many pictures skip the near-duplicate join; a warning where they are many."""
+    """Log how many pictures skip the near-duplicate join, if any do; a warning where they are many."""
     information = hashes["information"]
     n_readable = len(information) - information.null_count
     n_skipped = pc.sum(pc.less(information, MIN_INFORMATION)).as_py() or 0
+    if n_skipped == 0:
+        return
     many = n_skipped > MANY_WITHOUT_INFORMATION * n_readable
     logger.log(
         logging.WARNING if many else logging.INFO,
@@ -153,7 +155,7 @@ def tell_skipped(hashes: pa.Table) -> None:
         "join: they are matched by identical pixels only%s",
         f"{n_skipped:,}",
         f"{n_readable:,}",
-        100 * n_skipped / max(n_readable, 1),
+        100 * n_skipped / n_readable,
         ". Are they what this dataset should hold?" if many else "",
     )
 

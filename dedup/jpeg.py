@@ -118,7 +118,9 @@ def _segments(data: bytes) -> Header | None:
     ycbcr = len(names) == 1 or (adobe == 1 if adobe is not None else jfif or names != _RGB)
     if size is None or 0 in size or not ycbcr:
         return None
-    orientation = _orientation(exif) if exif or not xmp else None
+    orientation = _orientation(exif)
+    if orientation == 1 and xmp:  # what EXIF is silent about, Pillow reads there
+        orientation = None
     _append(pieces, at, len(data))
     return Header(*size, orientation, steps, tuple(pieces))
 

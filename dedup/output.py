@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from dedup import folder, tables
+from dedup import folder, storage
 from dedup.config import OutputConfig
 from dedup.errors import ConfigError, RunError, SourceError
 from dedup.formats import Source, open_source, push_splits, write_splits
@@ -101,8 +101,9 @@ def _certified(
     in_order: bool = True,  # noqa: FBT001, FBT002
 ) -> dict[str, Any]:
     """The certificate of what was written: the rows `there`, in the order of the source unless `in_order` is false."""
-    from dedup.certify import Searched, certificate, groups_across  # they bring numba
+    from dedup.certify import certificate, groups_across  # they bring numba
     from dedup.readback import by_split
+    from dedup.second_search import Searched
 
     config = result.config
     sample_of_row = np.argsort(result.row_of_sample)[there]
@@ -134,7 +135,7 @@ def _file_digests(result: Run) -> Callable[[], pa.ChunkedArray]:
     if "file_digest" in hashes.column_names:
         return lambda: hashes["file_digest"]
     where = result.dir or Path()
-    return lambda: tables.column(where, "hashes", "file_digest")
+    return lambda: storage.column(where, "hashes", "file_digest")
 
 
 def _thumbnails(result: Run) -> Callable[[Sequence[int]], Sequence[bytes | None]]:
@@ -143,7 +144,7 @@ def _thumbnails(result: Run) -> Callable[[Sequence[int]], Sequence[bytes | None]
         column = result.tables["hashes"]["thumbnail"]
         return lambda samples: column.take(pa.array(samples, pa.int64())).to_pylist()
     where = result.dir or Path()
-    return lambda samples: tables.values(where, "hashes", "thumbnail", samples)
+    return lambda samples: storage.values(where, "hashes", "thumbnail", samples)
 
 
 def write_report(result: Run, *, open_dataset: bool = True) -> None:

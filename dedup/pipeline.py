@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from dedup import folder, graph, tables
+from dedup import folder, graph, storage, tables
 from dedup.clock import Clock, Observer, Silent
 from dedup.config import Config, resolve
 from dedup.engines import Engine, Limits, choose
@@ -186,7 +186,7 @@ def decide(
         result.dir = output_folder(place, result.info["source"]["names"]) or output
         folder.prepare(result.dir, result.info["fingerprints"], overwrite=overwrite)
         for name in stored:
-            tables.copy(run_folder, result.dir, name)
+            storage.copy(run_folder, result.dir, name)
     else:
         folder.clear(run_folder, but=[f"{name}.parquet" for name in stored])
     if result.changed:

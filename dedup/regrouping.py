@@ -5,8 +5,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from dedup.errors import LimitError
@@ -26,12 +24,6 @@ class Movable:
     tied: NDArray[np.bool_]  # matches a reference set: must not come into train
     names: tuple[str, ...]  # of the splits
     held_out: NDArray[np.bool_]  # by split
-
-
-def numbered(column: pa.ChunkedArray) -> tuple[Samples, list[str]]:
-    """Each value's place among the sorted distinct ones, -1 for nulls, and those."""
-    values = pc.drop_null(pc.unique(column)).sort()
-    return pc.index_in(column, values).fill_null(-1).to_numpy().astype(np.int64), values.to_pylist()
 
 
 def components(n: int, a: Samples, b: Samples) -> Samples:

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from dedup import tables
+from dedup import storage
 from dedup.config import Config, Resolved
 from dedup.engines import cores
 from dedup.errors import RunError
@@ -57,7 +57,7 @@ class Run:
         known = self.tables["hashes"]
         if self.dir is None or "thumbnail" in known.column_names:
             return known
-        return tables.read(self.dir, "hashes")
+        return storage.read(self.dir, "hashes")
 
     @property
     def candidates(self) -> pa.Table:
@@ -91,7 +91,7 @@ class Run:
 
     def candidate_parts(self) -> Iterator[pa.Table]:
         """The candidates part by part: they are many, and not held in memory where there is a folder."""
-        return iter([self.tables["candidates"]]) if self.dir is None else tables.read_parts(self.dir, "candidates")
+        return iter([self.tables["candidates"]]) if self.dir is None else storage.read_parts(self.dir, "candidates")
 
     def keep(self) -> NDArray[np.bool_]:
         """Whether each row of the source is written, in the order of the source."""
@@ -121,9 +121,9 @@ def store(result: Run, name: str, table: pa.Table) -> None:
     """Put a table in its place in the run, and in its folder if it has one."""
     spec = specs(result.config, result.resolved)[name]
     if result.dir is None:
-        result.tables[name] = tables.described(table, name, spec)
+        result.tables[name] = storage.described(table, name, spec)
     else:
-        result.tables[name] = tables.write(table, result.dir, name, spec)
+        result.tables[name] = storage.write(table, result.dir, name, spec)
 
 
 @contextmanager
@@ -133,9 +133,9 @@ def storing(result: Run, found: Mapping[str, pa.Table]) -> Iterator[None]:
         spec = specs(result.config, result.resolved)
         written = []
         for name, table in found.items():
-            result.tables[name] = tables.described(table, name, spec[name])
+            result.tables[name] = storage.described(table, name, spec[name])
             if result.dir is not None:
-                written.append(writer.submit(tables.write, table, result.dir, name, spec[name]))
+                written.append(writer.submit(storage.write, table, result.dir, name, spec[name]))
         yield
         for one in written:
             one.result()
@@ -145,9 +145,9 @@ def store_candidates(result: Run, parts: Iterator[pa.Table]) -> None:
     """Store the candidates as they come."""
     spec = specs(result.config, result.resolved)["candidates"]
     if result.dir is None:
-        result.tables["candidates"] = tables.described(pa.concat_tables(parts), "candidates", spec)
+        result.tables["candidates"] = storage.described(pa.concat_tables(parts), "candidates", spec)
     else:
-        tables.write_parts(parts, result.dir, "candidates", spec)
+        storage.write_parts(parts, result.dir, "candidates", spec)
 
 
 def let_go(result: Run, column: str) -> None:

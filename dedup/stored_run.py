@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from dedup import folder, tables
+from dedup import folder, storage
 from dedup.config import LISTS, Config, Resolved, build, resolve
 from dedup.errors import ConfigError, RunError
 from dedup.fingerprints import run_info, specs
@@ -53,7 +53,7 @@ def load(run_folder: Path, overrides: Sequence[str], names: Sequence[str], *, th
     spared = () if thumbnails else ("thumbnail",)
     loaded = {
         # In one piece: rows are picked out of it again and again.
-        name: tables.read(run_folder, name, without=spared if name == "hashes" else ()).combine_chunks()
+        name: storage.read(run_folder, name, without=spared if name == "hashes" else ()).combine_chunks()
         for name in names
         if name != "candidates"
     }
@@ -77,7 +77,7 @@ def _refuse_other_columns(result: Run) -> bool:
     A column of values to keep by that is not asked for any more is taken out, as if it had not been read; returns
     whether there was one.
     """
-    stored = tables.spec_of(result.manifest)
+    stored = storage.spec_of(result.manifest)
     asked = specs(result.config, result.resolved)["manifest"]
     problems = [
         f"dataset.{key}: the stored manifest was read with {stored['dataset'].get(key)!r}, not {value!r}."
@@ -94,7 +94,7 @@ def _refuse_other_columns(result: Run) -> bool:
         place = result.manifest.column_names.index("keep_by")
         empty = pa.nulls(len(result.manifest), pa.string())
         without = result.manifest.set_column(place, result.manifest.schema.field(place), empty)
-        result.tables["manifest"] = tables.described(without, "manifest", asked)
+        result.tables["manifest"] = storage.described(without, "manifest", asked)
         return True
     return False
 
@@ -118,10 +118,10 @@ def _radius(run_folder: Path, stored: Config, resolved: Resolved, config: Config
         return distances
     from dedup.stages.candidates import radius  # the search brings numba: half a second that is seldom needed
 
-    refuse_other_hashes(tables.stored_spec(run_folder, "candidates"), specs(config, resolved)["candidates"])
+    refuse_other_hashes(storage.stored_spec(run_folder, "candidates"), specs(config, resolved)["candidates"])
     hashes = loaded["hashes"]
     if "thumbnail" not in hashes.column_names and resolved.method != "none":  # frames are seen on them
-        hashes = tables.read(run_folder, "hashes")
+        hashes = storage.read(run_folder, "hashes")
     return radius(hashes, resolved, threads=search_threads(config))
 
 
@@ -156,7 +156,7 @@ def refuse_other_hashes(stored: Mapping[str, Any], asked: Mapping[str, Any]) -> 
 
 def refuse_what_was_not_searched(result: Run, run_folder: Path) -> None:
     """Raise `ConfigError` for settings that the stored candidates cannot answer, naming each."""
-    stored, asked = tables.stored_spec(run_folder, "candidates"), specs(result.config, result.resolved)["candidates"]
+    stored, asked = storage.stored_spec(run_folder, "candidates"), specs(result.config, result.resolved)["candidates"]
     refuse_other_hashes(stored, asked)
     problems = []
     searched = stored["search"]

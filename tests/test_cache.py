@@ -76,6 +76,18 @@ class TestSegments:
         assert table(keys(1, 5)).to_pylist() == rows.find(keys(1, 5))[1].to_pylist()
         assert len(rows.find(keys(1, 0))[0]) == 0
 
+    def test_keys_that_begin_alike(self, tmp_path: Path) -> None:
+        """Eight equal bytes at the beginning make no equal keys."""
+        known = keys(1, 20)
+        others = known.copy()
+        others[:, 31] ^= 1
+        write(table(known), tmp_path, "rows")
+        rows = Rows(opened(tmp_path, "rows", SCHEMA), SCHEMA)
+        at, found = rows.find(np.concatenate([others, known]))
+
+        assert [*range(20, 40)] == at.tolist()
+        assert table(known).to_pylist() == found.to_pylist()
+
     @pytest.mark.parametrize("seed", range(30))
     def test_damage_anywhere(self, tmp_path: Path, seed: int, caplog: pytest.LogCaptureFixture) -> None:
         """Bytes that changed on the disk, or an end that is gone, give no row that was not written, and no crash."""
@@ -125,6 +137,34 @@ class TestRuns:
 
         assert fresh.equals(read)
         assert not fresh.equals(trusted)
+
+    def test_a_file_that_was_edited(self, photos: Path) -> None:
+        """A file of the same size and inode with another time is read."""
+        dedup.run(settings(photos, None))
+        path = photos / "test/1.png"
+        before, data = path.stat(), bytearray(path.read_bytes())
+        data[len(data) // 2] ^= 255
+        with path.open("r+b") as file:
+            file.write(data)
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns + 1_000_000))
+        found = dedup.run(settings(photos, None)).hashes
+
+        assert before.st_ino == path.stat().st_ino
+        assert found.equals(dedup.run(settings(photos, None, cache={"folder": None})).hashes)
+
+    def test_a_file_put_in_the_place_of_another(self, photos: Path) -> None:
+        """A file that was renamed over another one is read, though it has its size and its time."""
+        dedup.run(settings(photos, None))
+        path, other = photos / "test/1.png", photos / "test/other.partial"
+        before, data = path.stat(), bytearray(path.read_bytes())
+        data[len(data) // 2] ^= 255
+        other.write_bytes(data)
+        os.utime(other, ns=(before.st_atime_ns, before.st_mtime_ns))
+        other.replace(path)
+        found = dedup.run(settings(photos, None)).hashes
+
+        assert before.st_size == path.stat().st_size
+        assert found.equals(dedup.run(settings(photos, None, cache={"folder": None})).hashes)
 
     def test_what_is_known_is_not_written_again(self, photos: Path) -> None:
         """A run that reads every file and finds all of it known leaves the cache as it was."""
@@ -281,6 +321,19 @@ class TestSize:
         assert after.rooms == 1
         assert prune(folder, max_bytes=0) == after.n_bytes
         assert usage(folder).files == 0
+
+    def test_prune_keeps_what_fits(self, photos: Path) -> None:
+        """Of too many bytes the longest unused go first, and no more than must."""
+        folder = default_folder()
+        for bits in (64, 256):
+            dedup.run(settings(photos, None, hash={"bits": bits}))
+        paths = sorted(folder.rglob("*.arrow"))
+        for age, path in enumerate(paths):
+            os.utime(path, (1_000_000 - age, 1_000_000 - age))
+        kept = paths[: len(paths) // 2]
+        prune(folder, max_bytes=sum(path.stat().st_size for path in kept))
+
+        assert kept == sorted(folder.rglob("*.arrow"))
 
     def test_a_run_keeps_to_the_limit(self, photos: Path) -> None:
         """`cache.max_bytes` holds after every run."""

@@ -5,13 +5,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from numpy.typing import NDArray
 
-from dedup import certify, folder, pipeline
+from dedup import folder, pipeline, second_search
 from dedup.config import build
 from dedup.errors import SourceError
 from dedup.formats import imagefolder
+from dedup.readback import NO_BYTES, UNKNOWN, KnownBytes
 from dedup.result import Run
 from tests import naive, pictures
 
@@ -72,9 +74,9 @@ def test_it_does_not_depend_on_what_the_run_verified(
 ) -> None:
     """Without the similarities of the run, every pair is verified from the thumbnails: the same is certified."""
     expected = ran(dataset, tmp_path / "one", leakage=leakage).summary["certificate"]
-    without = certify.Searched
+    without = second_search.Searched
     monkeypatch.setattr(
-        certify,
+        second_search,
         "Searched",
         lambda hashes, candidates, *columns: without(
             hashes, lambda: (part.slice(0, 0) for part in candidates()), *columns
@@ -168,3 +170,43 @@ def test_without_held_out_there_is_nothing_to_certify(tmp_path: Path) -> None:
     certificate = ran(tmp_path / "data", tmp_path / "run").summary["certificate"]
 
     assert "no held-out split" in certificate["statement"]
+
+
+def test_pictures_that_changed_places(dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two files of one split with each other's bytes are not what was to be written."""
+
+    def swap(where: Path) -> None:
+        one, two, *_ = sorted(path for path in (where / "train").rglob("*") if path.is_file())
+        first, second = one.read_bytes(), two.read_bytes()
+        one.write_bytes(second)
+        two.write_bytes(first)
+
+    after_writing(monkeypatch, swap)
+    with pytest.raises(SourceError, match="2 of 11 samples to be written are not what was hashed"):
+        ran(dataset, tmp_path / "run")
+
+
+def test_a_group_on_both_sides_is_not_clean(tmp_path: Path) -> None:
+    """Pictures that look nothing alike and are of one patient leak where leaks are only reported."""
+    pictures.folder(tmp_path / "in", ["a.png", "b.png", "c.png"])
+    rows = ["path,split,patient", "a.png,train,p1", "b.png,test,p1", "c.png,train,p2"]
+    (tmp_path / "in/rows.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    settings = {
+        "dataset": {"path": str(tmp_path / "in/rows.csv"), "group_column": "patient"},
+        "output": {"dir": str(tmp_path / "run"), "report": False},
+        "policy": {"leakage": "report_only"},
+        "engine": {"workers": 0},
+    }
+    certificate = pipeline.run(build(settings)).summary["certificate"]
+
+    assert certificate["groups_in_train_and_held_out"] == 1
+    assert certificate["clean"] is False
+
+
+def test_bytes_are_known_by_the_whole_digest() -> None:
+    """Digests that begin alike are told apart; of equal ones the first sample counts."""
+    begin = bytes(8)
+    digests = [begin + bytes([k]) * 24 for k in (3, 1, 2, 1)]
+    known = KnownBytes(pa.chunked_array([[*digests, None]], pa.binary(32)))
+
+    assert [0, 1, 2, 1, UNKNOWN, NO_BYTES] == known.find([*digests, begin + bytes([9]) * 24, None]).tolist()

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner, Result
 
-from dedup import cli, tables
+from dedup import cli, storage, tables
 from dedup.cli.terminal import err, out
 from tests import naive, pictures
 
@@ -174,7 +174,7 @@ class TestExitCodes:
         def full(*args: object) -> None:
             raise OSError(28, "No space left on device", "pairs.parquet")
 
-        monkeypatch.setattr(tables, "write_parts", full)
+        monkeypatch.setattr(storage, "write_parts", full)
         result = dedup("audit", clean, "-o", tmp_path / "out", *FAST)
 
         assert result.exit_code == 1
@@ -310,10 +310,11 @@ class TestBadInput:
         assert dedup("audit", clean, "-o", tmp_path / "out", *FAST).exit_code == 0
         (clean / "rows.csv").write_text("path,split\ntrain/x/1.png,train\ntrain/x/folder.png,train\n")
         result = dedup("audit", clean / "rows.csv", "-o", tmp_path / "out2", *FAST)
-        statuses = tables.read(tmp_path / "out2", "hashes").select(["status", "detail"]).to_pylist()
+        statuses = storage.read(tmp_path / "out2", "hashes").select(["status", "detail"]).to_pylist()
 
         assert result.exit_code == 0
         assert statuses[1] == {"status": "missing", "detail": "it is a directory, not a file"}
+        assert "Unreadable: 1 missing; what is wrong with each is in hashes.parquet." in said(result)
 
     def test_a_source_that_is_a_picture(self, clean: Path, tmp_path: Path) -> None:
         """One picture is refused, and the command that takes pictures is named."""
@@ -549,4 +550,4 @@ class TestHostileNames:
         result = dedup("audit", root, "-o", tmp_path / "out", *FAST)
 
         assert result.exit_code == 0
-        assert "train/\\xff\\xfe.png" in tables.read(tmp_path / "out", "manifest")["id"].to_pylist()
+        assert "train/\\xff\\xfe.png" in storage.read(tmp_path / "out", "manifest")["id"].to_pylist()

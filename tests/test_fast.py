@@ -186,6 +186,16 @@ def test_thumbnails_of_cells(bits: int) -> None:
     assert expected.tolist() == cells.thumbnails(of).tolist()
 
 
+@pytest.mark.parametrize("order", ["lss", "sls", "ssl", "lsl", "slslls"])
+def test_large_and_small_pictures_of_a_batch(order: str) -> None:
+    """Pictures that are measured in other ways keep their places in the batch."""
+    sizes = {"l": (300, 260), "s": (60, 50)}
+    contents = [pictures.encoded(pictures.photo(seed, sizes[size]), "BMP") for seed, size in enumerate(order)]
+    alone = [rows([content], setup())[0] for content in contents]
+
+    assert alone == rows(contents, setup())
+
+
 def test_orientation_of_exif() -> None:
     """The nine forms of a JPEG that EXIF turns have the codes and the size of the upright one."""
     upright = pictures.photo(8, (320, 200))

@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw, ImageEnhance
 import dedup
 from dedup.config import DatasetConfig
 from dedup.formats import open_source
-from tests import pictures
+from tests import listing, pictures
 
 
 def ran(root: Path, **options: Any) -> dedup.Run:
@@ -148,18 +148,7 @@ class Test6:
         images = {"train/a.png": large, "train/b.png": small, "train/c.png": pictures.photo(2).resize((80, 60))}
         root = folder(tmp_path / "data", {**images, "train/d.png": pictures.photo(2)})
         kept = {row["id"] for row in ran(root).decisions.to_pylist() if row["action"] == "keep"}
-        listed = os.scandir
-
-        class Backwards(list[Any]):
-            def __enter__(self) -> Any:
-                return iter(self)
-
-            def __exit__(self, *error: object) -> None: ...
-
-        def scandir(path: Any) -> Any:
-            return Backwards(sorted(listed(path), key=lambda entry: entry.name, reverse=True))
-
-        monkeypatch.setattr(os, "scandir", scandir)
+        monkeypatch.setattr(os, "scandir", listing.backwards(os.scandir))
         again = {row["id"] for row in ran(root).decisions.to_pylist() if row["action"] == "keep"}
 
         assert {"train/a.png", "train/d.png"} == kept == again

@@ -60,9 +60,15 @@ def settled(world: World, policy: tuple[str, str, str] = POLICIES[0]) -> Resolve
     return resolve(config, [sample.split for sample in world.samples])
 
 
+def unverified(world: World) -> bool:
+    return any(similarity is None for _, _, similarity in world.near.values())
+
+
 def found(world: World, policy: tuple[str, str, str] = POLICIES[0]) -> dict[str, pa.Table]:
-    """All tables after the candidates."""
+    """All tables after the candidates; without verification where the world has none."""
     resolved = settled(world, policy)
+    if unverified(world):
+        resolved = replace(resolved, method="none", min_similarity=None)
     manifest, hashes = world.manifest(), world.hashes()
     accepted = pairs([world.candidates()], hashes, manifest, resolved)
     matches = graph.from_pairs(accepted, len(world))
@@ -144,32 +150,11 @@ def worlds(draw: st.DrawFn, max_samples: int = 11) -> World:
     return World(tuple(samples), near, area)
 
 
-def unverified(world: World) -> bool:
-    return any(similarity is None for _, _, similarity in world.near.values())
-
-
-def tables_of(world: World, policy: tuple[str, str, str] = POLICIES[0]) -> dict[str, pa.Table]:
-    """As `found`; without verification where the world has none."""
-    if not unverified(world):
-        return found(world, policy)
-    resolved = replace(settled(world, policy), method="none", min_similarity=None)
-    manifest, hashes = world.manifest(), world.hashes()
-    accepted = pairs([world.candidates()], hashes, manifest, resolved)
-    matches = graph.from_pairs(accepted, len(world))
-    return {
-        "pairs": accepted,
-        "groups": groups(matches, hashes, manifest, resolved.held_out),
-        "leakage": leakage(matches, accepted, hashes, manifest, resolved.held_out),
-        "chains": chains(matches, manifest, resolved.held_out),
-        "decisions": decisions(matches, hashes, manifest, resolved),
-    }
-
-
 @given(worlds())
 def test_pairs_of_classes_and_representatives(world: World) -> None:
     """A class of k identical pictures gives k - 1 rows, all other pairs are between representatives, sorted, once."""
     expected = naive.pair_rows(world)
-    got = as_pairs(tables_of(world)["pairs"])
+    got = as_pairs(found(world)["pairs"])
 
     assert expected == got
 
@@ -189,7 +174,7 @@ def test_the_lowest_held_out_sample_is_the_witness() -> None:
 def test_leakage_rows(world: World) -> None:
     """One row for each train sample and held-out class that it matches, with the lowest held-out witness."""
     expected = naive.leak_rows(world, world.held_out())
-    got = as_leaks(tables_of(world)["leakage"])
+    got = as_leaks(found(world)["leakage"])
 
     assert expected == got
 
@@ -198,7 +183,7 @@ def test_leakage_rows(world: World) -> None:
 def test_groups_around_a_keeper(world: World) -> None:
     """Groups are a leader cover: held-out samples first, then quality; every member is matched to its keeper."""
     expected = naive.group_rows(world, world.held_out())
-    got = as_groups(tables_of(world)["groups"])
+    got = as_groups(found(world)["groups"])
 
     assert expected == got
 
@@ -206,7 +191,7 @@ def test_groups_around_a_keeper(world: World) -> None:
 @given(worlds())
 def test_groups_are_disjoint_and_have_one_keeper(world: World) -> None:
     """Each sample is in at most one group, each group has one keeper and two samples or more."""
-    rows = tables_of(world)["groups"].to_pylist()
+    rows = found(world)["groups"].to_pylist()
     samples = [row["sample"] for row in rows]
 
     assert len(set(samples)) == len(samples)
@@ -222,7 +207,7 @@ def test_no_group_crosses_components(world: World) -> None:
     """What a group holds is connected by pairs."""
     edges = [(i, j) for i in range(len(world)) for j in range(i) if world.match(i, j)]
     together = naive.components(len(world), edges)
-    for _, rows in itertools.groupby(tables_of(world)["groups"].to_pylist(), key=lambda row: row["group"]):
+    for _, rows in itertools.groupby(found(world)["groups"].to_pylist(), key=lambda row: row["group"]):
         members = {row["sample"] for row in rows}
 
         assert any(members <= component for component in together)
@@ -234,7 +219,7 @@ def test_no_group_crosses_components(world: World) -> None:
 def test_decisions_of_every_policy(policy: tuple[str, str, str], world: World) -> None:
     """Action, reason, witness, distance and similarity of every sample are those of the definition."""
     expected = naive.decide(world, world.held_out(), *policy)
-    got = as_decisions(tables_of(world, policy)["decisions"])
+    got = as_decisions(found(world, policy)["decisions"])
 
     assert expected == got
 
@@ -244,7 +229,7 @@ def test_decisions_of_every_policy(policy: tuple[str, str, str], world: World) -
 @given(world=worlds())
 def test_promises_of_every_policy(policy: tuple[str, str, str], world: World) -> None:
     """No drop without a kept, directly matched witness; no leak left; counts conserved; held-out untouched."""
-    table = tables_of(world, policy)["decisions"]
+    table = found(world, policy)["decisions"]
     rows = table.to_pylist()
     outside = {i for i, sample in enumerate(world.samples) if sample.split in world.held_out()}
 
@@ -379,7 +364,7 @@ def test_permuted_samples_permute_the_results(world: World, random: Any) -> None
 
     table_world = [sample.picture if sample.picture is not None else -1 for sample in world.samples]
     plain = list(range(len(world)))
-    before, after = tables_of(world), tables_of(shuffled)
+    before, after = found(world), found(shuffled)
 
     assert matched(before["pairs"], plain) == matched(after["pairs"], places)
     leaking_before = {number(name) for name in before["leakage"]["id"].to_pylist()}
@@ -400,8 +385,8 @@ def test_a_copy_joins_its_group_and_changes_no_other(world: World, data: st.Data
     sample = world.samples[original]
     # A copy in a held-out split may rightly take over as keeper, and so may one whose class had no known compression.
     copy = replace(sample, compression=None)
-    before = as_groups(tables_of(world)["groups"])
-    after = as_groups(tables_of(replace(world, samples=(*world.samples, copy)))["groups"])
+    before = as_groups(found(world)["groups"])
+    after = as_groups(found(replace(world, samples=(*world.samples, copy)))["groups"])
     new = len(world)
     group_of = {row[1]: row[0] for row in after}
     keeper_before = {row[1]: next(k[1] for k in before if k[0] == row[0] and k[2]) for row in before}
@@ -433,7 +418,7 @@ def test_best_witness_among_any_candidates(world: World, data: st.DataObject) ->
     """For every sample the best of its matches among some samples, itself left out."""
     readable = sorted(world.readable())
     chosen = data.draw(st.sets(st.sampled_from(readable))) if readable else set()
-    accepted = tables_of(world)["pairs"]
+    accepted = found(world)["pairs"]
     is_chosen = np.array([i in chosen for i in range(len(world))], dtype=bool)
     got = graph.best_witnesses(graph.from_pairs(accepted, len(world)), is_chosen).sample.tolist()
     expected = []
@@ -448,7 +433,7 @@ def test_best_witness_among_any_candidates(world: World, data: st.DataObject) ->
 def test_the_matrix_counts_images(world: World) -> None:
     """Split by split, images that match another image of that split; the shares are of all images of the split."""
     resolved = settled(world)
-    tables = tables_of(world)
+    tables = found(world)
     matches = graph.from_pairs(tables["pairs"], len(world))
     manifest, hashes = world.manifest(), world.hashes()
     parts = (tables["pairs"], tables["leakage"], tables["chains"], tables["decisions"])
@@ -492,7 +477,7 @@ def test_quality_order(world: World) -> None:
 @given(worlds())
 def test_label_conflicts(world: World) -> None:
     """A pair is a label conflict when both labels are known and differ."""
-    tables = tables_of(world)
+    tables = found(world)
     for row in tables["pairs"].to_pylist():
         a, b = world.samples[row["a"]].label, world.samples[row["b"]].label
         assert (a is not None and b is not None and a != b) == row["label_conflict"]

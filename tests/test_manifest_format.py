@@ -206,12 +206,12 @@ def test_null_labels_and_ids(tmp_path: Path, suffix: str, empty: str | None) -> 
         ("m.csv", b"path,path\na,b\n", "occurs twice"),
         ("m.csv", b'path\n"never closed\n', "m.csv"),
         ("m.csv", b"path\ncaf\xe9.png\n", "UTF-8"),
-        ("m.csv", b"", "no columns"),
+        ("m.csv", b"", "the file is empty"),
         ("m.csv", b"path,split\n", "no rows"),
         ("m.jsonl", b'{"path": "a.png"}\n{"path": \n', "line 2: not valid JSON"),
         ("m.jsonl", b'{"path": "a.png"}\n["b.png"]\n', "line 2: expected an object, got list"),
         ("m.jsonl", b'{"path": "caf\xe9.png"}\n', "UTF-8"),
-        ("m.jsonl", b"", "no columns"),
+        ("m.jsonl", b"", "the file is empty"),
         ("m.parquet", b"this is no Parquet file", "cannot be read"),
         ("m.parquet", b"", "cannot be read"),
         ("m.txt", b"path\na.png\n", "a manifest ends in"),
@@ -449,3 +449,16 @@ def test_relative_manifest_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 def _paths(opened: Manifest) -> list[bytes]:
     return [path for batch in opened.payloads(5) for path in batch["path"].to_pylist()]
+
+
+def test_nulls_of_parquet_stay_nulls(tmp_path: Path) -> None:
+    """A row without a path, which stays in a held-out split, is written as one."""
+    elsewhere = str(pictures.save(pictures.photo(1), tmp_path / "elsewhere/a.png"))
+    table = pa.table({"path": [elsewhere, None, elsewhere], "id": ["a", "b", "c"]})
+    (tmp_path / "in").mkdir()
+    pq.write_table(table, tmp_path / "in/m.parquet")
+    source(tmp_path / "in/m.parquet").write(np.array([True, True, False]), tmp_path / "out", "copy")
+    got = pq.read_table(tmp_path / "out/m.parquet")
+
+    assert [None] == got["path"].to_pylist()[1:]
+    assert (tmp_path / "out" / got["path"][0].as_py()).is_file()

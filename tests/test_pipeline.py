@@ -12,11 +12,11 @@ import datasets
 import pyarrow.parquet as pq
 import pytest
 
-from dedup import certify, fingerprints, folder, pipeline, tables
+from dedup import certify, fingerprints, folder, pipeline, storage, tables
 from dedup.config import build
 from dedup.errors import ConfigError, RunError
 from dedup.result import Run
-from tests import naive, pictures
+from tests import listing, naive, pictures
 
 RESULTS = ("pairs", "groups", "leakage", "decisions")
 
@@ -140,7 +140,7 @@ class TestFindings:
         """The stored tables are those of the result, and each reads with its own spec."""
         specs = fingerprints.specs(planted.result.config, planted.result.resolved)
         for name in tables.NAMES:
-            read = tables.read(planted.run, name, spec=specs[name])
+            read = storage.read(planted.run, name, spec=specs[name])
             assert getattr(planted.result, name).equals(read, check_metadata=True)
 
     def test_the_dataset_is_untouched(self, planted: Planted) -> None:
@@ -176,23 +176,12 @@ class TestReproducible:
         """The form of the dataset changes nothing in what is found."""
         ran(as_manifest(planted.dataset, tmp_path / "rows.csv", planted.truth), tmp_path / "run")
         for name in RESULTS:
-            assert getattr(planted.result, name).to_pylist() == tables.read(tmp_path / "run", name).to_pylist()
+            assert getattr(planted.result, name).to_pylist() == storage.read(tmp_path / "run", name).to_pylist()
 
     def test_any_order_of_files(self, planted: Planted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """Files that the file system lists in another order give identical bytes."""
-        listed = os.scandir
-
-        class Backwards(list[Any]):
-            def __enter__(self) -> Any:
-                return iter(self)
-
-            def __exit__(self, *error: object) -> None: ...
-
-        def scandir(path: Any) -> Any:
-            return Backwards(sorted(listed(path), key=lambda entry: entry.name, reverse=True))
-
         with monkeypatch.context() as patched:
-            patched.setattr(os, "scandir", scandir)
+            patched.setattr(os, "scandir", listing.backwards(os.scandir))
             ran(planted.dataset, tmp_path / "run", output={"splits": "none"})
 
         assert stored(planted.run) == stored(tmp_path / "run")
@@ -219,7 +208,7 @@ class TestReproducible:
 
     def test_a_killed_run_is_rebuilt(self, planted: Planted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """A run that died after any table is not taken for finished, and running it again gives identical bytes."""
-        write = tables.write_parts
+        write = storage.write_parts
         for last in tables.NAMES:
 
             def die(parts: Any, where: Path, name: str, spec: Any, last: str = last) -> Any:
@@ -227,7 +216,7 @@ class TestReproducible:
                     raise KeyboardInterrupt
                 return write(parts, where, name, spec)
 
-            monkeypatch.setattr(tables, "write_parts", die)
+            monkeypatch.setattr(storage, "write_parts", die)
             with pytest.raises(KeyboardInterrupt):
                 ran(planted.dataset, tmp_path / "run", output={"splits": "none"})
             with pytest.raises(RunError, match="not finished"):

@@ -8,7 +8,7 @@ from typing import Any
 import datasets
 import pytest
 
-from dedup import folder, pipeline, tables
+from dedup import folder, pipeline, storage
 from dedup.config import build
 from dedup.errors import ConfigError, LimitError, SourceError
 from dedup.formats import open_source
@@ -310,10 +310,29 @@ def test_moved_rows_in_memory(tmp_path: Path) -> None:
 def test_tables_without_a_column(tmp_path: Path, scans: Path) -> None:
     """Some values of a stored column are read without the table."""
     ran({"path": str(scans)}, tmp_path / "run", {}, splits="none")
-    whole = tables.read(tmp_path / "run", "hashes")
-    part = tables.read(tmp_path / "run", "hashes", without=("thumbnail",))
+    whole = storage.read(tmp_path / "run", "hashes")
+    part = storage.read(tmp_path / "run", "hashes", without=("thumbnail",))
 
     assert "thumbnail" not in part.column_names
-    assert whole["thumbnail"].take([3, 0, 3]).to_pylist() == tables.values(
+    assert whole["thumbnail"].take([3, 0, 3]).to_pylist() == storage.values(
         tmp_path / "run", "hashes", "thumbnail", [3, 0, 3]
     )
+
+
+@pytest.mark.parametrize(("short", "refused"), [(0.0, False), (0.001, True)])
+def test_max_moved_is_inclusive(tmp_path: Path, short: float, refused: bool) -> None:
+    """As large a share of a split as the limit says may leave it; a little more may not."""
+    pictures.folder(tmp_path / "in", ["train/a.png", "train/b.png", "train/c.png", "test/d.png", "test/e.png"])
+    (tmp_path / "in/test/copy.png").write_bytes((tmp_path / "in/train/a.png").read_bytes())
+    policy: dict[str, Any] = {"leakage": "regroup", "max_moved": None}
+    settings = {"dataset": {"path": str(tmp_path / "in")}, "output": {"splits": "none"}, "engine": {"workers": 0}}
+    free = pipeline.run(build({**settings, "policy": policy}))
+    share = max(of["moved_out"] / of["before"] for of in free.summary["regroup"].values())
+    limited = {**settings, "policy": {**policy, "max_moved": share - short}}
+
+    assert share == 1 / 3
+    if refused:
+        with pytest.raises(LimitError, match="would be moved"):
+            pipeline.run(build(limited))
+    else:
+        assert pipeline.run(build(limited)).decisions.equals(free.decisions)

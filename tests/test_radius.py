@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from dedup import folder, pipeline, tables
+from dedup import folder, pipeline, storage
 from dedup.config import Resolved, build, resolve
 from dedup.errors import ConfigError, LimitError
 from dedup.search import largest_distance_within
@@ -152,7 +152,7 @@ def test_the_numbers_are_stored_and_used_again(tmp_path: Path) -> None:
 
     wide = pipeline.run(build(settings(max_candidates=200)))
     found = folder.read_json(tmp_path / "run1" / folder.SUMMARY)["resolved"]["max_distance"]
-    assert found == wide.resolved.max_distance == tables.spec_of(wide.candidates)["search"]["max_distance"]
+    assert found == wide.resolved.max_distance == storage.spec_of(wide.candidates)["search"]["max_distance"]
     assert found == pipeline.decide(tmp_path / "run1", ["policy.leakage=report_only"]).resolved.max_distance
 
     narrow = pipeline.run(build(settings(max_candidates=60, combine="any")))

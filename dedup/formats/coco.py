@@ -322,7 +322,8 @@ def _base(file: Path, root: Path, named: str | None, names: Sequence[str]) -> Pa
     usual = {"train": ("train",), "validation": ("val", "valid", "validation"), "test": ("test",)}
     below = ["", last, *usual.get(normal_split(split) or "", ())]
     places = [folder for top in tops for name in below for folder in (top / name, top / name / "images")]
-    return max(places, key=lambda folder: sum((folder / name).is_file() for name in names[:_LOOKED_AT]))
+    readings = [{name, name.replace("\\", "/")} for name in names[:_LOOKED_AT]]
+    return max(places, key=lambda folder: sum(any((folder / name).is_file() for name in of) for of in readings))
 
 
 def _inside(base: Path, name: str, file: Path) -> Path:

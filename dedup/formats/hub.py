@@ -15,7 +15,7 @@ import pyarrow as pa
 from datasets import Dataset, DatasetDict, IterableDataset, IterableDatasetDict, ReadInstruction
 
 from dedup.config import DatasetConfig
-from dedup.errors import ConfigError, SourceError, because
+from dedup.errors import ConfigError, DedupError, SourceError, because
 from dedup.folder import inside
 from dedup.formats.features import features_of
 from dedup.formats.huggingface import HuggingFace
@@ -91,7 +91,7 @@ def on_hub(url: str, config: DatasetConfig) -> HuggingFace:
             builder.download_and_prepare()
             splits = _splits_of(builder.as_dataset(), url)
     except _UNREADABLE as error:
-        raise SourceError(_why(url, error, config)) from error
+        raise _why(url, error, config) from error
     source = HuggingFace(_chosen(splits, config, url), url, None, config)
     source.downloads = [Path(huggingface_hub.constants.HF_HUB_CACHE), Path(datasets.config.HF_DATASETS_CACHE)]
     return source
@@ -135,16 +135,25 @@ def _refuse_unreachable(url: str) -> None:
             raise SourceError(message) from error
 
 
-def _why(url: str, error: Exception, config: DatasetConfig) -> str:
+def _why(url: str, error: Exception, config: DatasetConfig) -> DedupError:
     text = because(error)
     if isinstance(error, datasets.exceptions.DatasetNotFoundError):
-        return f"{url}: no such dataset on the Hub, or it is private: {text}. Check the name, or run `hf auth login`."
+        hint = "Check the name and the revision; if it is private, run `hf auth login`."
+        return ConfigError(f"{url}: no such dataset on the Hub: {text}. {hint}")
     if isinstance(error, ConnectionError) or "offline" in text.lower() or "connect" in text.lower():
-        return f"{url}: the Hub cannot be reached: {text}. {_REMEDY}"
-    if "available configs" in text or "BuilderConfig" in text:
-        return f"{url}: {text}. Name one of them as dataset.name."
-    asked = f" (dataset.data_files is {', '.join(map(repr, config.data_files))})" if config.data_files else ""
-    return f"{url}: cannot be read: {text}{asked}."
+        return SourceError(f"{url}: the Hub cannot be reached: {text}. {_REMEDY}")
+    return _asked_wrongly(url, error, config) or SourceError(f"{url}: cannot be read: {text}.")
+
+
+def _asked_wrongly(name: str, error: Exception, config: DatasetConfig) -> ConfigError | None:
+    """The error of a setting that names what is not there, if it is one: `datasets` has ValueErrors for all of them."""
+    text = because(error)
+    if "available configs" in text or ("BuilderConfig" in text and "not found" in text):
+        return ConfigError(f"{name}: {text}. Name one of them as dataset.name.")
+    if config.data_files and isinstance(error, FileNotFoundError):
+        asked = ", ".join(map(repr, config.data_files))
+        return ConfigError(f"{name}: {text}. dataset.data_files is {asked}: check the pattern, or take it out.")
+    return None
 
 
 def _downloaded(url: str) -> str:
@@ -165,7 +174,7 @@ def _files_of_folder(folder: Path, config: DatasetConfig) -> dict[str, list[str]
         files = {str(split): [str(f) for f in of] for split, of in (builder.config.data_files or {}).items()}
     except (*_UNREADABLE, ImportError, RuntimeError) as error:
         message = f"{folder}: cannot be read as a Hugging Face dataset: {because(error)}."
-        raise SourceError(message) from error
+        raise _asked_wrongly(str(folder), error, config) or SourceError(message) from error
     for path in (path for paths in files.values() for path in paths):
         if "://" in path or not inside(Path(path), folder):
             message = f"{folder}: its README names {path!r} as data, which is not in the folder. Copy it there."

@@ -71,6 +71,9 @@ class Manifest:
         self.root = None if is_url(self._file) else Path(self._file).parent
         self._config = config
         self._records = open_records(self._file)
+        if not self._records.names:
+            message = f"{path}: the file is empty: a manifest has a column with paths, and a row for each picture."
+            raise SourceError(message)
         columns = self._columns(config)
         self._paths: list[str | None] = self._texts(columns["path"])
         self._fetched = self._protocols(config)
@@ -193,10 +196,7 @@ class Manifest:
                 if separated
                 else "name one of them as dataset.path_column or dataset.bytes_column, or call it 'path' or 'bytes'."
             )
-            message = (
-                f"{self._file}: no column with paths or bytes. It has {', '.join(map(repr, names)) or 'no columns'}; "
-                f"{remedy}"
-            )
+            message = f"{self._file}: no column with paths or bytes. It has {', '.join(map(repr, names))}; {remedy}"
             raise ConfigError(message)
         self._path_column = columns["path"]
         return columns

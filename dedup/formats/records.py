@@ -3,10 +3,12 @@
 import csv
 import io
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TextIO
 
 import numpy as np
 import pyarrow as pa
@@ -65,7 +67,7 @@ class Records(Protocol):
         """
 
 
-class _Texts:
+class _Texts(ABC):
     """Records of a CSV, TSV or JSONL file."""
 
     def __init__(self, names: list[str], values: list[dict[str, Any]]) -> None:
@@ -95,7 +97,23 @@ class _Texts:
         schema = pa.schema([(column, pa.string()) for column in columns])
         return Further(schema, lambda: ({c: as_text(record.get(c)) for c in columns} for record in self._values))
 
-    def _changed(self, keep: NDArray[np.bool_], changes: Mapping[str, Any], values: Values) -> Iterator[dict[str, Any]]:
+    def write(
+        self,
+        path: Path,
+        keep: NDArray[np.bool_],
+        changes: Mapping[str, Any],
+        values: Values = NO_VALUES,
+        more: Sequence[Record] = (),
+    ) -> None:
+        """Write the kept records and more."""
+        with path.open("w", encoding="utf-8", newline="") as file:
+            self._put(chain(self._changed(keep, changes, values), more), file)
+
+    @abstractmethod
+    def _put(self, records: Iterable[Record], file: TextIO) -> None:
+        """Write whole records in the form of the file."""
+
+    def _changed(self, keep: NDArray[np.bool_], changes: Mapping[str, Any], values: Values) -> Iterator[Record]:
         for row, (kept, record) in enumerate(zip(keep, self._values, strict=True)):
             if kept:
                 changed = {c: change(record[c]) for c, change in changes.items() if record.get(c)}
@@ -122,20 +140,10 @@ class _Delimited(_Texts):
                 values.append(dict(zip(header, line, strict=True)))
         super().__init__(header, values)
 
-    def write(
-        self,
-        path: Path,
-        keep: NDArray[np.bool_],
-        changes: Mapping[str, Any],
-        values: Values = NO_VALUES,
-        more: Sequence[Record] = (),
-    ) -> None:
-        """Write the kept records and more."""
-        with path.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file, delimiter=self._delimiter, lineterminator="\n")
-            writer.writerow(self.names)
-            writer.writerows(record.values() for record in self._changed(keep, changes, values))
-            writer.writerows([record[name] for name in self.names] for record in more)
+    def _put(self, records: Iterable[Record], file: TextIO) -> None:
+        writer = csv.writer(file, delimiter=self._delimiter, lineterminator="\n")
+        writer.writerow(self.names)
+        writer.writerows([record[name] for name in self.names] for record in records)
 
 
 class _Lines(_Texts):
@@ -162,17 +170,8 @@ class _Lines(_Texts):
         """JSON has values of several types."""
         return inferred(columns, lambda: iter(self._values))
 
-    def write(
-        self,
-        path: Path,
-        keep: NDArray[np.bool_],
-        changes: Mapping[str, Any],
-        values: Values = NO_VALUES,
-        more: Sequence[Record] = (),
-    ) -> None:
-        """Write the kept records and more."""
-        with path.open("w", encoding="utf-8") as file:
-            file.writelines(_json(record) + "\n" for record in (*self._changed(keep, changes, values), *more))
+    def _put(self, records: Iterable[Record], file: TextIO) -> None:
+        file.writelines(_json(record) + "\n" for record in records)
 
 
 class _Columns:

@@ -43,8 +43,9 @@ def manifest(
         if twice := pc.sum(repeated).as_py():
             at = pc.index(repeated, True).as_py()
             first, second = sorted(int(row) + 1 for row in row_of_sample[at : at + 2])
+            repeat = "row repeats" if twice == 1 else "rows repeat"
             message = (
-                f"{name}: {twice:,} rows repeat the id of another one, the first is {ids[at].as_py()!r} in rows "
+                f"{name}: {twice:,} {repeat} the id of another one, the first is {ids[at].as_py()!r} in rows "
                 f"{first} and {second}. Give every row its own id, or name another column as dataset.id_column."
             )
             raise SourceError(message)

@@ -453,3 +453,52 @@ def test_what_cannot_be_moved(tmp_path: Path) -> None:
     (tmp_path / "yolo/data.yaml").write_text(yaml.safe_dump(said | {"val": "images/val"}), encoding="utf-8")
     with pytest.raises(SourceError, match="some of its splits are folders and some are lists"):
         made.opened(path=str(tmp_path / "yolo")).check_movable()
+
+
+def test_names_written_on_windows(tmp_path: Path) -> None:
+    """A backslash in a file's name leads into a folder where there is no file of that name."""
+    coco(tmp_path, made.rows(), "flat")
+    path = tmp_path / "annotations/instances_train2017.json"
+    content = json.loads(path.read_text(encoding="utf-8"))
+    for image in content["images"]:
+        (tmp_path / "images/sub/deep").mkdir(parents=True, exist_ok=True)
+        (tmp_path / "images" / image["file_name"]).rename(tmp_path / "images/sub/deep" / image["file_name"])
+        image["file_name"] = f"sub\\deep\\{image['file_name']}"
+    path.write_text(json.dumps(content), encoding="utf-8")
+    found = made.opened(path=str(tmp_path))
+
+    train = {f"images/sub/deep/{row.name}" for row in made.rows() if row.split == "train"}
+    assert train <= {*found.rows["uri"].to_pylist()}
+    assert sorted(row.data for row in made.rows()) == sorted(d for d in made.contents(found) if isinstance(d, bytes))
+
+
+def test_yolo_images_that_would_share_their_labels(tmp_path: Path) -> None:
+    """`1.jpg` does not move beside `1.png`: both would have the labels `1.txt`."""
+    rows = [made.Row("1.jpg", "train", "cat", PNG[0]), made.Row("2.png", "train", "dog", PNG[1])]
+    rows += [made.Row("1.png", "test", "dog", PNG[2]), made.Row("3.png", "validation", "cat", PNG[3])]
+    source = made.opened(**yolo(tmp_path / "in", rows))
+    row = made.contents(source).index(PNG[0])
+    written = write_splits(source, np.ones(4, bool), tmp_path / "out", "same", "copy", {row: "test"})
+    again = open_source(written.config)
+    found = dict(zip(made.contents(again), again.rows.select(["split", "label"]).to_pylist(), strict=True))
+
+    assert {"split": "test", "label": 'ca"t'} == found[PNG[0]]
+    assert {"split": "test", "label": "dog"} == found[PNG[2]]
+
+
+def test_yolo_labels_of_nested_folders_of_images(tmp_path: Path) -> None:
+    """Of several folders called `images` the innermost has its labels beside it."""
+    for name, number in (("train", 0), ("test", 1)):
+        folder = tmp_path / "images" / name / "images"
+        folder.mkdir(parents=True)
+        (folder / "x.png").write_bytes(PNG[number])
+        labels = tmp_path / "images" / name / "labels"
+        labels.mkdir()
+        (labels / "x.txt").write_text(f"{number} 0.5 0.5 0.1 0.1\n", encoding="utf-8")
+    content = {"train": "images/train/images", "test": "images/test/images", "names": ["dog", "cat"]}
+    (tmp_path / "data.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
+    rows = made.opened(path=str(tmp_path)).rows
+
+    assert {"train": "dog", "test": "cat"} == dict(
+        zip(rows["split"].to_pylist(), rows["label"].to_pylist(), strict=True)
+    )

@@ -152,7 +152,7 @@ def test_a_configuration(tmp_path: Path) -> None:
         ]
 
     for done in wrong:
-        assert done.returncode == 1
+        assert done.returncode == 2, "a wrong request, not a broken dataset"
         assert "['large', 'small']" in done.stderr
         assert "dataset.name" in done.stderr
 
@@ -215,7 +215,7 @@ def test_pushing(tmp_path: Path) -> None:
 
 
 WRONG: list[tuple[dict[str, Any], str]] = [
-    ({"path": "hf://datasets/org/nobody"}, "no such dataset on the Hub, or it is private"),
+    ({"path": "hf://datasets/org/nobody"}, "no such dataset on the Hub"),
     ({"path": f"{URL}@gone"}, "gone"),
     ({"path": URL, "split": "trian"}, "trian"),
     ({"path": URL, "split": ["train", "train[:1]"]}, "names 'train' twice"),
@@ -225,7 +225,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
 
 
 def test_what_is_not_there(served: hub.Hub, tmp_path: Path) -> None:
-    """A wrong id, revision, split, file or column is an error that names it."""
+    """A wrong id, revision, split, file or column is a wrong request, and named."""
     script = """
 import json, sys
 from dedup.config import DatasetConfig
@@ -236,7 +236,7 @@ for case in json.load(sys.stdin):
     try:
         open_source(DatasetConfig(**case))
     except DedupError as error:
-        print(json.dumps(str(error)))
+        print(json.dumps([type(error).__name__, str(error)]))
 """
     environment = os.environ | {"HF_ENDPOINT": served.endpoint, "HF_HOME": str(tmp_path), "HF_TOKEN": "hf_test"}
     cases = json.dumps([case for case, _ in WRONG])
@@ -244,7 +244,9 @@ for case in json.load(sys.stdin):
     done = subprocess.run(command, env=environment, input=cases, capture_output=True, text=True, check=True)
 
     for (_, expected), line in zip(WRONG, done.stdout.splitlines(), strict=True):
-        assert expected in json.loads(line)
+        kind, message = json.loads(line)
+        assert kind == "ConfigError"
+        assert expected in message
 
 
 @pytest.mark.parametrize("offline", ["0", "1"])

@@ -157,3 +157,21 @@ def test_what_cannot_be_moved(tmp_path: Path) -> None:
     made.table(tmp_path / "b/metadata.csv", [{"file_name": "1.png", "split": "test"}])
     with pytest.raises(SourceError, match=r"no column 'split' says the split of '2\.png'"):
         made.opened(path=str(tmp_path / "b"), default_split="train").check_movable()
+
+
+def test_a_mask_whose_place_is_taken(tmp_path: Path) -> None:
+    """A mask that moves beside another one of its name is called otherwise, and both are what they were."""
+    root = tmp_path / "in"
+    put(root, ["train/1.png", "test/2.png", "train/masks/1.png", "test/masks/1.png"])
+    for split, k in (("train", 1), ("test", 2)):
+        row = {"file_name": f"{k}.png", "mask_file_name": "masks/1.png", "x": split}
+        made.table(root / split / "metadata.csv", [row])
+    source = made.opened(path=str(root), image_column="image")
+    row_of = {name: row for row, name in enumerate(source.rows["id"].to_pylist())}
+    write_splits(source, np.ones(2, bool), tmp_path / "out", "same", "copy", {row_of["train/1.png"]: "test"})
+    found = records(tmp_path / "out/test/metadata.csv")
+
+    assert {row["x"]: (tmp_path / "out/test" / str(row["mask_file_name"])).read_bytes() for row in found} == {
+        "train": PNG[2],
+        "test": PNG[3],
+    }

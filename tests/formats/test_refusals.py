@@ -26,11 +26,6 @@ def said(*arguments: object) -> tuple[int, str]:
     return done.exit_code, " ".join(done.output.split())
 
 
-def cut(path: Path) -> None:
-    """Keep half of a file."""
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-
-
 def saved_without_a_file(root: Path) -> Path:
     made.saved(root, made.rows())
     next((root / "train").glob("*.arrow")).unlink()
@@ -49,22 +44,16 @@ def webdataset_without_a_shard(root: Path) -> Path:
     return root
 
 
-def cut_parquet(root: Path) -> Path:
-    made.parquet(root, made.rows())
-    cut(root / "data/test-00000-of-00001.parquet")
-    return root
+def half(make: Callable[[Path, list[made.Row]], Any], name: str) -> Callable[[Path], Path]:
+    """A dataset one file of which is half as long as it was."""
 
+    def of(root: Path) -> Path:
+        make(root, made.rows())
+        [path] = root.glob(name)
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+        return root
 
-def cut_arrow(root: Path) -> Path:
-    made.saved(root, made.rows())
-    cut(next((root / "train").glob("*.arrow")))
-    return root
-
-
-def cut_tar(root: Path) -> Path:
-    made.webdataset(root, made.rows())
-    cut(root / "test-000000.tar")
-    return root
+    return of
 
 
 def compressed_tar(root: Path) -> Path:
@@ -116,9 +105,19 @@ def semicolons(root: Path) -> Path:
         (saved_without_a_file, DATA, "data-00000-of-00001.arrow", "Get it again"),
         (parquet_without_a_shard, DATA, "train-00001-of-00002.parquet", "Get them again"),
         (webdataset_without_a_shard, DATA, "train-00001-of-00002.tar", "Get it again"),
-        (cut_parquet, DATA, "test-00000-of-00001.parquet: cannot be read as Parquet", "Get the file again"),
-        (cut_arrow, DATA, "cannot be loaded as a save_to_disk folder", "Get it again"),
-        (cut_tar, DATA, "test-000000.tar: the file ends inside the member", "Get or make the file again"),
+        (
+            half(made.parquet, "data/test-*"),
+            DATA,
+            "00001.parquet: cannot be read as Parquet",
+            "Get the file again",
+        ),
+        (half(made.saved, "train/*.arrow"), DATA, "cannot be loaded as a save_to_disk folder", "Get it again"),
+        (
+            half(made.webdataset, "test-*"),
+            DATA,
+            "000000.tar: the file ends inside the member",
+            "Get or make the file again",
+        ),
         (compressed_tar, REQUEST, "x.tar.gz: compressed archives are not read", "Unpack it"),
         (two_names_of_one_split, DATA, "'dev' and 'val' both mean the split 'validation'", "Rename or merge"),
         (metadata_without_files, DATA, "the first is 'test/b11.png': none of them does", "relative to the folder"),
@@ -147,6 +146,8 @@ def test_a_dataset(tmp_path: Path, make: Callable[[Path], Path], code: int, thin
         ("saved", "split=[trian]", "dataset.split names 'trian'", "The splits are 'train', 'test', 'validation'"),
         ("saved", "split=[train, train]", "dataset.split names 'train' twice", "Give one range of each split"),
         ("saved", "split=['train[half]']", "dataset.split 'train[half]'", "as in load_dataset, 'train[:50%]'"),
+        ("parquet", "name=huge", "BuilderConfig 'huge' not found. Available: ['default']", "dataset.name"),
+        ("parquet", "data_files=none-*", "No (supported) data files found", "dataset.data_files is 'none-*'"),
         ("manifest", "path_column=picture", "no column 'picture' (dataset.path_column)", "It has 'path'"),
         ("manifest", "bytes_column=more", "column 'more' (dataset.bytes_column) does not hold bytes", "more"),
         ("metadata", "label_column=animal", "no column 'animal'", "It has 'file_name', 'label', 'caption'"),

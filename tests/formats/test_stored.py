@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from blake3 import blake3
 
 import dedup
 from dedup.config import DatasetConfig
@@ -366,3 +367,30 @@ def test_rich_rows_survive(tmp_path: Path, form: str, drops: bool) -> None:
         assert expected.to_pylist() == got.to_pylist() == kept[split].with_format("arrow")[:].to_pylist()
         assert part.features == datasets.Features.from_arrow_schema(got.schema) == kept[split].features
         assert len(expected) == (part.num_rows - 3 * drops if split == "train" else 2)
+
+
+@pytest.mark.parametrize(("settings", "kept"), [({}, slice(None)), ({"split": ["train[2:5]", "test"]}, slice(2, 5))])
+def test_pictures_are_found_in_arrow_files(tmp_path: Path, settings: dict[str, Any], kept: slice) -> None:
+    """Workers read the mapped files by themselves: each row has the digest of its own bytes, and null stays null."""
+    train: list[Any] = [{"bytes": PNG + bytes([k]), "path": None} for k in range(6)]
+    train[3] = None
+    of = {"train": train, "test": [{"bytes": PNG + b"test", "path": None}]}
+    datasets.DatasetDict(
+        {
+            name: datasets.Dataset.from_dict({"image": rows}).cast_column("image", datasets.Image())
+            for name, rows in of.items()
+        }
+    ).save_to_disk(str(tmp_path / "in"))
+    run = dedup.run(
+        {
+            "dataset": {"path": str(tmp_path / "in"), **settings},
+            "cache": {"folder": None},
+            "engine": {"workers": 2},
+            "output": {"splits": "none"},
+        }
+    )
+    found = dict(zip(run.manifest["id"].to_pylist(), run.hashes["file_digest"].to_pylist(), strict=True))
+    expected = [row and blake3(row["bytes"]).digest() for row in (*train[kept], *of["test"])]
+
+    assert sorted(map(str, expected)) == sorted(map(str, found.values()))
+    assert ["missing"] == [status for status in run.hashes["status"].to_pylist() if status != "ok"]

@@ -1,0 +1,197 @@
+"""The search over what was written: the join once more, with what the run has measured and verified."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from dedup import graph, tables
+from dedup.config import Resolved
+from dedup.errors import InternalError
+from dedup.memory import give_back
+from dedup.search import join_hashes_batches, pack
+from dedup.stages.candidates import candidates, searched, turns
+from dedup.verified import Verified
+from dedup.verify import similarities
+
+_PAIRS_AT_ONCE: Final = 25_000  # their thumbnails are in memory together
+_JOINED_AT_ONCE: Final = 65_536  # held-out samples: what they match in train is in memory together
+_MATCHES_AT_ONCE: Final = 131_072  # are looked up together
+
+
+@dataclass(frozen=True, slots=True)
+class Searched:
+    """What the run knows of its samples."""
+
+    hashes: pa.Table  # with or without thumbnails and digests of files
+    candidates: Callable[[], Iterator[pa.Table]]  # parts, with the similarity of each
+    file_digests: Callable[[], pa.ChunkedArray]  # of all samples
+    thumbnails: Callable[[Sequence[int]], Sequence[bytes | None]]  # of samples
+
+
+class SecondSearch:
+    """The search over what was written, with the codes of the run's rows that have its digests.
+
+    A pair of rows that was verified by the run is not verified again: with the same digests it has the same
+    thumbnails, and the measure depends on nothing else.
+    """
+
+    def __init__(
+        self,
+        measured: pa.Table,
+        of_run: NDArray[np.int64],
+        picture_of: NDArray[np.int64],
+        known: Searched,
+        resolved: Resolved,
+        limit: int,
+        threads: int,
+    ) -> None:
+        self._measured, self._of_run, self._known, self._resolved = measured, of_run, known, resolved
+        self._limit, self._threads = limit, threads
+        self._samples = searched(measured)
+        self._first = graph.representatives(measured["pixel_digest"])
+        self._schema = tables.candidates_schema(resolved.algorithms)
+        self._first_of_run = picture_of
+        self._verified: Verified | None = None
+
+    def with_held_out(self, held_out: NDArray[np.bool_]) -> Iterator[pa.Table]:
+        """Candidates of which one picture is in a held-out split; all, where turned pictures are searched."""
+        yield self._schema.empty_table()
+        if not held_out.any():
+            return
+        self._verified = self._verified_of(held_out, some=True)
+        if turns(self._resolved):
+            table = self._measured.append_column("thumbnail", self._all_thumbnails())
+            for part in candidates(table, self._resolved, limit=self._limit, threads=self._threads):
+                yield self._looked_at(part)
+            return
+        outside, inside = self._sides(held_out)
+        for start in range(0, len(inside), _JOINED_AT_ONCE):
+            yield from self._joined(inside[start : start + _JOINED_AT_ONCE], outside)
+        yield from self._joined(inside, None)
+        yield self._without_frames(inside, some=True)
+        self._verified = None
+
+    def without_held_out(self, held_out: NDArray[np.bool_]) -> Iterator[pa.Table]:
+        """The other candidates."""
+        if not turns(self._resolved):
+            self._verified = self._verified_of(held_out, some=False)
+            outside, inside = self._sides(held_out)
+            yield from self._joined(outside, None)
+            yield self._without_frames(inside, some=False)
+
+    def _verified_of(self, held_out: NDArray[np.bool_], *, some: bool) -> Verified:
+        """What the run found of pictures that were written, of which some or none is in a held-out split."""
+        there = np.flatnonzero(self._of_run < len(self._first_of_run))
+        pictures = self._first_of_run[self._of_run[there]]
+        written, inside = np.zeros(len(self._first_of_run), bool), np.zeros(len(self._first_of_run), bool)
+        written[pictures] = True
+        inside[self._first_of_run[self._of_run[there[held_out[there]]]]] = True
+        every = bool(turns(self._resolved))
+
+        def wanted(a: NDArray[np.int64], b: NDArray[np.int64]) -> NDArray[np.bool_]:
+            return np.asarray(written[a] & written[b] & (every | ((inside[a] | inside[b]) == some)))
+
+        found = Verified.of(self._known.candidates(), wanted, self._resolved.min_similarity)
+        give_back()
+        return found
+
+    def _without_frames(self, inside: NDArray[np.int64], *, some: bool) -> pa.Table:
+        """What the run found without frames, of which some or none is `inside`, in the numbers of what was written."""
+        verified, first_of_run = self._known_pairs(), self._first_of_run
+        if len(verified.framed) == 0:
+            return self._schema.empty_table()
+        there = np.flatnonzero(self._of_run < len(first_of_run))
+        place = np.full(len(first_of_run), -1, np.int64)
+        place[first_of_run[self._of_run[there]]] = self._first[there]
+        one, two = place[verified.framed["a"].to_numpy()], place[verified.framed["b"].to_numpy()]
+        enough = (one >= 0) & (two >= 0) & ((np.isin(one, inside) | np.isin(two, inside)) == some)
+        rows = verified.framed.filter(pa.array(enough))
+        one, two = one[enough], two[enough]
+        views = rows["unframed"].to_numpy()
+        views = np.where((one > two) & (views != tables.BOTH), tables.BOTH - views, views).astype(np.uint8)
+        columns = [np.minimum(one, two), np.maximum(one, two), *rows.columns[2:-3], views, *rows.columns[-2:]]
+        return pa.table(columns, schema=self._schema)
+
+    def _sides(self, held_out: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The searched samples whose picture is in no held-out split, and the others."""
+        in_one = np.zeros(len(held_out), dtype=bool)
+        in_one[self._first[held_out]] = True
+        return self._samples[~in_one[self._samples]], self._samples[in_one[self._samples]]
+
+    def _all_thumbnails(self) -> pa.Array:
+        """Those of every written sample; of those without bytes there are none."""
+        there = np.flatnonzero(self._of_run < len(self._known.hashes))
+        stored = pa.array(self._known.thumbnails(self._of_run[there].tolist()), pa.binary(tables.THUMBNAIL_SIDE**2))
+        places = np.full(len(self._of_run), -1, np.int64)
+        places[there] = np.arange(len(there))
+        return stored.take(pa.array(places, mask=places < 0))
+
+    def _joined(self, left: NDArray[np.int64], right: NDArray[np.int64] | None) -> Iterator[pa.Table]:
+        resolved = self._resolved
+        names = resolved.algorithms
+        if len(left) == 0 or (right is not None and len(right) == 0):
+            return
+        columns = [tables.fixed_width(self._measured[name]) for name in names]
+        for part in join_hashes_batches(
+            [pack(column[left]) for column in columns],
+            None if right is None else [pack(column[right]) for column in columns],
+            max_distance=[resolved.max_distance[name] for name in names],
+            combine=resolved.combine,
+            limit=self._limit,
+            threads=self._threads,
+            batch_rows=_MATCHES_AT_ONCE,
+        ):
+            one, two = left[part.a], (left if right is None else right)[part.b]
+            a, b = np.minimum(one, two), np.maximum(one, two)
+            similarity = self._similarities(a, b) if resolved.method == "pixels" else np.full(len(a), np.nan, "f4")
+            enough = np.ones(len(a), bool)
+            if resolved.min_similarity is not None:
+                enough = similarity >= np.float32(resolved.min_similarity)
+            arrays = [a, b, np.zeros(len(a), np.uint8), *part.distances]
+            found = pa.array(similarity[enough], mask=np.isnan(similarity[enough]))
+            views = np.zeros(len(found), np.uint8)
+            columns = [*(array[enough] for array in arrays), found, views, *tables.not_looked_at(len(found))]
+            yield self._looked_at(pa.table(columns, schema=self._schema))
+
+    def _similarities(self, a: NDArray[np.int64], b: NDArray[np.int64]) -> NDArray[np.float32]:
+        """What the run found, and for pairs that it did not verify the same from the stored thumbnails."""
+        found = self._known_of(a, b, "similarity")
+        a, b = self._of_run[a], self._of_run[b]
+        rest = np.flatnonzero(np.isnan(found))
+        for start in range(0, len(rest), _PAIRS_AT_ONCE):
+            rows = rest[start : start + _PAIRS_AT_ONCE]
+            samples, places = np.unique(np.concatenate([a[rows], b[rows]]), return_inverse=True)
+            stored = b"".join(of or b"" for of in self._known.thumbnails(samples.tolist()))
+            thumbnails = np.frombuffer(stored, np.uint8).reshape(len(samples), -1)
+            left, right = places[: len(rows)].astype(np.int64), places[len(rows) :].astype(np.int64)
+            found[rows] = similarities(thumbnails, left, right, threads=self._threads)
+        return found
+
+    def _known_of(
+        self, a: NDArray[np.int64], b: NDArray[np.int64], what: Literal["similarity", "close"]
+    ) -> NDArray[np.float32]:
+        """What the run found for the same two pictures, as they stand; NaN where it found nothing."""
+        known = len(self._first_of_run)
+        one, two = (
+            np.where(of < known, self._first_of_run[np.minimum(of, known - 1)], of)
+            for of in (self._of_run[a], self._of_run[b])
+        )
+        verified = self._known_pairs()
+        return verified.look_up(np.minimum(one, two), np.maximum(one, two), getattr(verified, what))
+
+    def _known_pairs(self) -> Verified:
+        if self._verified is None:
+            message = "The certificate asks for pairs before it has read them."
+            raise InternalError(message)
+        return self._verified
+
+    def _looked_at(self, part: pa.Table) -> pa.Table:
+        """With what the run's second look found. A pair that it did not look at stays one: it may leak."""
+        close = self._known_of(part["a"].to_numpy(), part["b"].to_numpy(), "close")
+        close[part["unframed"].to_numpy() != 0] = np.nan
+        at = part.schema.get_field_index("close_similarity")
+        return part.set_column(at, part.schema.field(at), pa.array(close, mask=np.isnan(close)))

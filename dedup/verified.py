@@ -1,0 +1,79 @@
+"""What a run found of its pairs, kept so that pairs of pictures can be looked up in it."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from dedup.memory import give_back
+
+_Kind = TypeVar("_Kind", bound=np.generic)
+
+_Wanted = Callable[[NDArray[np.int64], NDArray[np.int64]], NDArray[np.bool_]]
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """What the run found of its candidates. Of those that are not similar enough, the most, only that is known."""
+
+    keys: NDArray[np.uint64]  # of pairs as they stand, sorted
+    similarity: NDArray[np.float32]  # of them; NaN where nothing was verified
+    close: NDArray[np.float32]  # of them; NaN where not looked
+    rejected: NDArray[np.uint64]  # keys of the others, sorted
+    framed: pa.Table  # candidates without a frame
+
+    @classmethod
+    def of(cls, candidates: Iterator[pa.Table], wanted: _Wanted, min_similarity: float | None) -> "Verified":
+        """From the parts of the table, one at least; of those between samples that can be asked for."""
+        keys, similarity, close, rejected, framed = [], [], [], [], []
+        for whole in candidates:
+            part = whole.filter(pa.array(wanted(whole["a"].to_numpy(), whole["b"].to_numpy())))
+            as_they_stand = pc.equal(part["unframed"], pa.scalar(0, pa.uint8()))
+            framed.append(part.filter(pc.invert(as_they_stand)))
+            standing = part.filter(as_they_stand)
+            own, found = _keys(standing["a"].to_numpy(), standing["b"].to_numpy()), standing["similarity"].to_numpy()
+            below = np.zeros(len(own), bool) if min_similarity is None else found < np.float32(min_similarity)
+            rejected.append(own[below])
+            keys.append(own[~below])
+            similarity.append(found[~below].astype(np.float32))
+            close.append(standing["close_similarity"].to_numpy()[~below].astype(np.float32))
+            del whole, part, standing
+            give_back()
+        return cls(_emptied(keys), _emptied(similarity), _emptied(close), _emptied(rejected), pa.concat_tables(framed))
+
+    def look_up(self, a: NDArray[np.int64], b: NDArray[np.int64], values: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The values of pairs of the run's samples: NaN where it has none, 0 where it rejected the pair."""
+        wanted = _keys(a, b)
+        at, there = _places(self.keys, wanted)
+        found = np.full(len(wanted), np.nan, np.float32)
+        found[there] = values[at[there]]
+        found[_places(self.rejected, wanted)[1]] = 0
+        return found
+
+
+def _emptied(parts: list[NDArray[_Kind]]) -> NDArray[_Kind]:
+    """The parts in one array. Each is let go when it is copied, so that they are not in memory twice."""
+    whole = np.empty(sum(map(len, parts)), parts[0].dtype)
+    parts.reverse()
+    stop = 0
+    while parts:
+        part = parts.pop()
+        whole[stop : stop + len(part)] = part
+        stop += len(part)
+    return whole
+
+
+def _places(keys: NDArray[np.uint64], wanted: NDArray[np.uint64]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Where each wanted key stands in sorted ones, and whether it is there."""
+    if len(keys) == 0:
+        return np.zeros(len(wanted), np.int64), np.zeros(len(wanted), bool)
+    at = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
+    return at, np.asarray(keys[at] == wanted)
+
+
+def _keys(a: NDArray[np.int64], b: NDArray[np.int64]) -> NDArray[np.uint64]:
+    return (a.astype(np.uint64) << np.uint64(32)) | b.astype(np.uint64)

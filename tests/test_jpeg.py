@@ -1,0 +1,164 @@
+"""JPEG headers read without Pillow: what they say is what Pillow says, or Pillow is asked."""
+
+import struct
+from io import BytesIO
+
+import pytest
+from PIL import Image, ImageOps
+
+from dedup.hashers.compression import of_steps
+from dedup.hashers.luma import open_luma
+from dedup.hashers.setup import Setup
+from dedup.images import Unreadable
+from tests import pictures
+
+SETUP = Setup(("dhash",), 64, "fast", "#ffffff", 1 << 20)
+DQT = b"\xff\xdb"
+
+
+def said(data: bytes) -> tuple[str, int, int, float | None]:
+    """Format, upright size and compression, as they are measured."""
+    found = open_luma(data, SETUP, bytes(32))
+    assert not isinstance(found, Unreadable)
+    return found.format, found.width, found.height, found.compression
+
+
+def said_by_pillow(data: bytes) -> tuple[str, int, int, float]:
+    with Image.open(BytesIO(data)) as image:
+        steps = tuple(image.quantization[0])  # type: ignore[attr-defined]
+        upright = ImageOps.exif_transpose(image)
+        return str(image.format), upright.width, upright.height, of_steps(steps)
+
+
+def segment(marker: int, content: bytes) -> bytes:
+    return struct.pack(">BBH", 0xFF, marker, len(content) + 2) + content
+
+
+def exif(orientation: int, order: str, name: bytes = b"Exif\0\0") -> bytes:
+    """An APP1 segment that says nothing but the orientation."""
+    start = b"II*\0" if order == "<" else b"MM\0*"
+    directory = struct.pack(order + "IHHHIHHI", 8, 1, 0x0112, 3, 1, orientation, 0, 0)
+    return segment(0xE1, name + start + directory)
+
+
+def behind_soi(data: bytes, *segments: bytes) -> bytes:
+    return data[:2] + b"".join(segments) + data[2:]
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_orientations_of_both_byte_orders(orientation: int, order: str) -> None:
+    """Little and big endian: the size is that of the upright picture."""
+    data = behind_soi(pictures.encoded(pictures.photo(1, (200, 120)), "JPEG"), exif(orientation, order))
+
+    assert said_by_pillow(data) == said(data)
+
+
+def xmp(orientation: int) -> bytes:
+    """An APP1 segment with the orientation in XMP, as editors write it beside EXIF or instead of it."""
+    said = f'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description tiff:Orientation="{orientation}"/></x:xmpmeta>'
+    return segment(0xE1, b"http://ns.adobe.com/xap/1.0/\0" + said.encode())
+
+
+SILENT = segment(0xE1, b"Exif\0\0II*\0" + struct.pack("<IHHHII", 8, 1, 0x010F, 2, 2, 0x41) + bytes(4))
+"""EXIF that names the maker of the camera, and no orientation."""
+
+
+@pytest.mark.parametrize(
+    "segments",
+    [
+        (xmp(6),),
+        (SILENT, xmp(6)),
+        (xmp(6), SILENT),
+        (exif(1, "<"), xmp(6)),
+        (exif(6, "<"), xmp(1)),
+        (exif(3, ">"), xmp(6)),
+        (SILENT, xmp(1)),
+        (SILENT,),
+    ],
+)
+def test_orientations_in_xmp(segments: tuple[bytes, ...]) -> None:
+    """What XMP says counts where EXIF is silent."""
+    data = behind_soi(pictures.encoded(pictures.photo(8, (200, 120)), "JPEG"), *segments)
+
+    assert said_by_pillow(data) == said(data)
+
+
+@pytest.mark.parametrize(("first", "second"), [(1, 6), (6, 1), (6, 6), (0, 6)])
+def test_two_exif_segments(first: int, second: int) -> None:
+    """Which of them counts is Pillow's to say."""
+    data = pictures.encoded(pictures.photo(2, (200, 120)), "JPEG")
+    data = behind_soi(data, exif(first, "<"), exif(second, ">"))
+
+    assert said_by_pillow(data) == said(data)
+
+
+def test_several_pictures_in_one_file() -> None:
+    """A stereo or burst file is of the format that Pillow calls MPO, whatever its first picture looks like."""
+    data = pictures.encoded(
+        pictures.photo(3, (200, 120)), "MPO", save_all=True, append_images=[pictures.photo(4, (200, 120))]
+    )
+
+    assert ("MPO", 200, 120) == said(data)[:3]
+    assert said_by_pillow(data) == said(data)
+
+
+def with_tables_of_16_bits(data: bytes) -> bytes:
+    """The same file with every quantisation step in two bytes."""
+    at, out = 2, data[:2]
+    while data[at + 1] != 0xDA:
+        length = 2 + int.from_bytes(data[at + 2 : at + 4])
+        one = data[at : at + length]
+        if one[:2] == DQT:
+            tables = [one[start : start + 65] for start in range(4, len(one), 65)]
+            wide = b"".join(bytes([0x10 | table[0]]) + struct.pack(">64H", *table[1:]) for table in tables)
+            one = segment(0xDB, wide)
+        out += one
+        at += length
+    return out + data[at:]
+
+
+def test_quantisation_tables_of_16_bits() -> None:
+    """They say the same as those of 8 bits."""
+    plain = pictures.encoded(pictures.photo(5, (200, 120)), "JPEG", quality=30)
+    wide = with_tables_of_16_bits(plain)
+
+    assert len(plain) + 128 == len(wide)
+    assert said_by_pillow(wide) == said(wide) == said(plain)
+
+
+def test_a_table_that_comes_twice() -> None:
+    """The last one before the picture counts."""
+    coarse, fine = (pictures.encoded(pictures.photo(6, (200, 120)), "JPEG", quality=q) for q in (10, 95))
+    start = coarse.index(DQT)
+    tables = coarse[start : start + 2 + int.from_bytes(coarse[start + 2 : start + 4])]
+    data = behind_soi(fine, tables)
+
+    assert said_by_pillow(data) == said(data)
+    assert said(fine)[3] == said(data)[3]
+
+
+@pytest.mark.parametrize("tables", [0, 1])
+def test_tables_in_one_segment_or_in_several(tables: int) -> None:
+    """The luma's table is found by its number, wherever it stands."""
+    data = pictures.encoded(pictures.photo(7, (200, 120)), "JPEG", quality=40)
+    start = data.index(DQT)
+    stop = start + 2 + int.from_bytes(data[start + 2 : start + 4])
+    rest = data[stop:]
+    second = rest.index(DQT)
+    chroma = rest[second + 4 : second + 69]
+    luma = data[start + 4 : stop]
+    both = segment(0xDB, chroma + luma) if tables else segment(0xDB, chroma) + segment(0xDB, luma)
+    data = data[:start] + both + rest[:second] + rest[second + 69 :]
+
+    for stored in (data, with_tables_of_16_bits(data)):
+        assert said_by_pillow(stored) == said(stored)
+
+
+@pytest.mark.parametrize("size", [(1001, 777), (513, 389), (1203, 801), (200, 121)])
+def test_a_scaled_picture_keeps_its_shape(size: tuple[int, int]) -> None:
+    """At n/8 of its size a picture ends within its last row and column: the luma is as long and wide as it says."""
+    found = open_luma(pictures.encoded(pictures.photo(9, size), "JPEG"), SETUP, bytes(32))
+    assert not isinstance(found, Unreadable)
+
+    assert found.plane.height / found.plane.width == pytest.approx(size[1] / size[0], rel=1e-12)
