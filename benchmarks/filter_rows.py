@@ -30,6 +30,7 @@ from dedup.config import DatasetConfig, build
 from dedup.formats import open_source, write_splits
 from dedup.memory import keep_no_large_arrays
 from dedup.result import Run
+from dedup.tables import THUMBNAIL_SIDE
 
 ROWS_PER_FILE = 50_000
 SIDE = 16  # pixels: about 800 bytes a picture
@@ -119,7 +120,7 @@ def held(result: Run) -> dict[str, float]:
     """MiB of the tables that a run holds in each stage: thumbnails up to the candidates, which are never held."""
     sizes = {name: table.nbytes / 2**20 for name, table in result.tables.items() if name != "candidates"}
     sizes["hashes"] = result.hashes.drop_columns(["thumbnail"]).nbytes / 2**20
-    thumbnails = len(result.manifest) * tables.THUMBNAIL_SIDE**2 / 2**20
+    thumbnails = len(result.manifest) * THUMBNAIL_SIDE**2 / 2**20
     stages, found, so_far = [stage["stage"] for stage in result.info["stages"]], dict[str, float](), 0.0
     of_run = "hashes" in stages
     for stage in stages:

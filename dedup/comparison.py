@@ -28,7 +28,7 @@ from dedup.hashers.setup import Setup
 from dedup.images import Picture, Unreadable, open_picture
 from dedup.second_look import look
 from dedup.stages.candidates import candidates
-from dedup.tables import MIN_INFORMATION, THUMBNAIL_SIDE, TRANSFORMS, UNFRAMED, code_column
+from dedup.tables import BOTH, MIN_INFORMATION, THUMBNAIL_SIDE, TRANSFORMS, UNFRAMED, code_column
 from dedup.verify import similarities
 from dedup.verify.closer import close_view, colours_differ
 
@@ -89,7 +89,8 @@ class Comparison:
 
     @property
     def _without_frame(self) -> bool:
-        return self.unframed is not None and _accepted(self.unframed_similarity, self.unframed_close_similarity)
+        close, view = self.unframed_close_similarity, UNFRAMED.index(self.unframed)
+        return self.unframed is not None and _accepted(self.unframed_similarity, close, view)
 
     @property
     def turned_pair(self) -> bool:
@@ -202,10 +203,11 @@ def _decoded(content: bytes | Unreadable, settings: HashConfig) -> Picture | Non
     return None if isinstance(picture, Unreadable) else picture
 
 
-def _accepted(similarity: float, close: float | None) -> bool:
-    """Whether a run with default settings accepts them."""
+def _accepted(similarity: float, close: float | None, view: int = 0) -> bool:
+    """Whether a run with default settings accepts them; `view`: a place in `tables.UNFRAMED`."""
     pair = np.array([similarity], np.float32), np.array([np.nan if close is None else close], np.float32)
-    return bool(accepted(*pair, AUTO_MIN_SIMILARITY, AUTO_MIN_CLOSE_SIMILARITY, AUTO_MIN_THUMBNAIL_SIMILARITY)[0])
+    limits = AUTO_MIN_SIMILARITY, AUTO_MIN_CLOSE_SIMILARITY, AUTO_MIN_THUMBNAIL_SIMILARITY
+    return bool(accepted(*pair, np.array([view], np.uint8), *limits)[0])
 
 
 def _reached(similarity: float, close: float | None) -> str:
@@ -222,7 +224,8 @@ def _without_frames(table: pa.Table, bits: int) -> tuple[int | None, float]:
     rows = [row for row in pa.concat_tables(parts).to_pylist() if row["unframed"]]
     if not rows:
         return None, 0.0
-    best = max(rows, key=lambda row: row["similarity"])
+    enough = AUTO_MIN_THUMBNAIL_SIMILARITY  # where both are seen without their frames
+    best = max(rows, key=lambda row: (row["unframed"] != BOTH or row["similarity"] >= enough, row["similarity"]))
     return int(best["unframed"]), float(best["similarity"])
 
 

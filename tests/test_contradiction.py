@@ -8,7 +8,6 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter, ImageOps
 
-from dedup.acceptance import accepted
 from dedup.verify import similarities
 from dedup.verify.closer import close_similarities, close_view
 from dedup.verify.contradiction import contradiction
@@ -162,28 +161,3 @@ def test_closer_it_is_another_frame() -> None:
     other, copy = close_similarities(greys, np.array([0, 0]), np.array([1, 2]), np.zeros(2, np.uint8))
 
     assert other < 0.91 <= copy
-
-
-@pytest.mark.parametrize(
-    ("similarity", "close", "expected"),
-    [
-        (0.87, 0.91, True),
-        (0.8699, 1.0, False),
-        (1.0, 0.9099, False),
-        (0.94, np.nan, True),
-        (0.9399, np.nan, False),
-        (np.nan, np.nan, False),
-    ],
-)
-def test_limits_are_inclusive(similarity: float, close: float, expected: bool) -> None:
-    """Seen closely a pair must reach two limits, by its thumbnails alone one that is higher."""
-    pair = np.array([similarity], np.float32), np.array([close], np.float32)
-
-    assert [expected] == accepted(*pair, 0.87, 0.91, 0.94).tolist()
-
-
-def test_without_limits_all_are_accepted() -> None:
-    """verify.method: none verifies nothing, so nothing is rejected."""
-    nothing = np.full(2, np.nan, np.float32)
-
-    assert accepted(nothing, nothing, None, None, None).all()

@@ -221,10 +221,13 @@ def _within(candidate: Mapping[str, Any], resolved: Mapping[str, Any]) -> bool:
     """Whether a candidate keeps all thresholds, so that only a list can have rejected it."""
     near = [candidate[tables.distance_column(name)] <= limit for name, limit in resolved["max_distance"].items()]
     close = candidate["close_similarity"]
-    pair = (np.array([candidate["similarity"]], np.float32), np.array([np.nan if close is None else close], np.float32))
+    similarity, closer = (
+        np.array([np.nan if of is None else of], np.float32) for of in (candidate["similarity"], close)
+    )
+    view = np.array([candidate["unframed"]], np.uint8)
     limits = (resolved[f"min_{name}similarity"] for name in ("", "close_", "thumbnail_"))
     near_enough = any(near) if resolved["combine"] == "any" else all(near)
-    return bool(near_enough and accepted(*pair, *limits)[0])
+    return bool(near_enough and accepted(similarity, closer, view, *limits)[0])
 
 
 def _same_scene(candidate: Mapping[str, Any], resolved: Mapping[str, Any]) -> bool:

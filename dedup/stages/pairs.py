@@ -83,6 +83,7 @@ def _accepted(candidates: pa.Table, resolved: Resolved) -> pa.Table:
     similar = accepted(
         candidates["similarity"].to_numpy(),
         candidates["close_similarity"].to_numpy(),
+        candidates["unframed"].to_numpy(),
         resolved.min_similarity,
         resolved.min_close_similarity,
         resolved.min_thumbnail_similarity,
