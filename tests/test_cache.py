@@ -88,6 +88,28 @@ class TestSegments:
         assert [*range(20, 40)] == at.tolist()
         assert table(known).to_pylist() == found.to_pylist()
 
+    @pytest.mark.skipif(sys.platform != "linux", reason="only Linux says what of a file is in memory")
+    def test_large_segments_do_not_stay_in_memory(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """What was looked up in segments that are too large to be held is let go, and found again."""
+
+        def resident(path: Path) -> int:
+            lines = Path("/proc/self/smaps").read_text(encoding="utf-8").splitlines()
+            starts = [k for k, line in enumerate(lines) if line.endswith(path.name)]
+            return sum(int(next(line for line in lines[k:] if line.startswith("Rss:")).split()[1]) for k in starts)
+
+        path = write(table(keys(1, 20_000)), tmp_path, "rows")
+        small = Rows(opened(tmp_path, "rows", SCHEMA), SCHEMA)
+        small.find(keys(1, 20_000))
+        kept = resident(path)
+        del small
+        monkeypatch.setattr("dedup.cache.segments._MAPPED", 1000)
+        large = Rows(opened(tmp_path, "rows", SCHEMA), SCHEMA)
+        found = [large.find(keys(1, 20_000))[1] for _ in range(2)]
+
+        assert kept > 500
+        assert resident(path) == 0
+        assert [table(keys(1, 20_000)).to_pylist()] * 2 == [one.to_pylist() for one in found]
+
     @pytest.mark.parametrize("seed", range(30))
     def test_damage_anywhere(self, tmp_path: Path, seed: int, caplog: pytest.LogCaptureFixture) -> None:
         """Bytes that changed on the disk, or an end that is gone, give no row that was not written, and no crash."""

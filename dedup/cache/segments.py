@@ -5,6 +5,7 @@ when the row is used.
 """
 
 import logging
+import mmap
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from hashlib import blake2b
@@ -21,6 +22,7 @@ logger = logging.getLogger(__name__)
 VERSION: Final = b"1"
 _MARK: Final = b"dedup.segment"
 _SUMMED_AT_ONCE: Final = 4096  # rows: what is computed of them stays in the cache of a core
+_MAPPED: Final = 1 << 28  # bytes of segments that may all be in memory at once
 _OWN: Final = 2  # columns in front of the table's own: the first bytes of the key, and the checksum
 
 Keys = NDArray[np.uint8]
@@ -32,12 +34,16 @@ class Segment:
 
     def __init__(self, path: Path, schema: pa.Schema) -> None:
         self.path = path
-        with pa.memory_map(str(path)) as source:
-            reader = pa.ipc.open_file(source)
-            if reader.num_record_batches != 1 or not reader.schema.equals(_with_own(schema)):
-                message = "it is no segment of this kind"
+        with path.open("rb") as file:
+            if os.fstat(file.fileno()).st_size == 0:
+                message = "it is empty"
                 raise pa.ArrowInvalid(message)
-            batch = reader.get_batch(0)
+            self._mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        reader = pa.ipc.open_file(pa.BufferReader(pa.py_buffer(self._mapped)))
+        if reader.num_record_batches != 1 or not reader.schema.equals(_with_own(schema)):
+            message = "it is no segment of this kind"
+            raise pa.ArrowInvalid(message)
+        batch = reader.get_batch(0)
         batch.validate()
         for column in batch.columns:
             if pa.types.is_string(column.type):  # a broken offset would lead out of the file
@@ -64,6 +70,16 @@ class Segment:
         """The rows, and which of them are as they were written."""
         taken = self._rows.take(pa.array(rows)).combine_chunks()
         return taken, checksums(taken) == self._checks[rows]
+
+    @property
+    def n_bytes(self) -> int:
+        """What is mapped."""
+        return len(self._mapped)
+
+    def let_go(self) -> None:
+        """What was read of the file does not count as memory of the process any more; it comes again when asked for."""
+        if hasattr(self._mapped, "madvise"):
+            self._mapped.madvise(mmap.MADV_DONTNEED)
 
     def intact(self) -> pa.Table:
         """All rows that are as they were written."""
@@ -116,6 +132,7 @@ class Rows:
         self._segments = list(segments)
         self._schema = schema
         self._warned: set[Path] = set()
+        self._large = sum(segment.n_bytes for segment in self._segments) > _MAPPED
         self.used: set[Path] = set()
 
     def __len__(self) -> int:
@@ -140,6 +157,8 @@ class Rows:
             places.append(rest[here])
             found.append(table)
             rest = np.delete(rest, here)
+            if self._large:
+                segment.let_go()
         if not found:
             return np.empty(0, np.int64), self._schema.empty_table()
         order = np.argsort(np.concatenate(places))
