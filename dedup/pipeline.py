@@ -1,7 +1,7 @@
 """The run in order, one line per stage: start reading here."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -143,10 +143,11 @@ def _search(result: Run, clock: Clock, explain: Callable[[str], None] | None) ->
         explain=explain,
         counts=counts,
     )
-    if resolved.second_look:
-        see = looking(result.opened(), result.row_of_sample, result.config)
-        found = looked(found, see, tables.fixed_width(hashes["thumbnail"]), looks, threads=threads)
-    store_candidates(result, found)
+    with ExitStack() as stack:
+        if resolved.second_look:
+            see = stack.enter_context(looking(result.opened(), result.row_of_sample, result.config))
+            found = looked(found, see, tables.fixed_width(hashes["thumbnail"]), looks, threads=threads)
+        store_candidates(result, found)
     if resolved.method != "none":
         result.info["verification"] = counts.to_dict()
     if resolved.second_look:

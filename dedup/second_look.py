@@ -5,6 +5,7 @@ columns of `candidates`, so `decide` needs no pixels. Work for an engine: `start
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -54,8 +55,9 @@ class Looks:
     left_out: int = 0  # pairs beyond MAX_LOOKS
 
 
-def looking(source: Source, row_of_sample: NDArray[np.int64], config: Config) -> See:
-    """What is seen of the samples of an opened source."""
+@contextmanager
+def looking(source: Source, row_of_sample: NDArray[np.int64], config: Config) -> Iterator[See]:
+    """What is seen of the samples of an opened source; processes that decode are kept as long."""
     setup = {"max_pixels": config.hash.max_pixels, "background": config.hash.background}
 
     def read(rows: Sequence[int]) -> Iterator[pa.RecordBatch]:
@@ -68,19 +70,21 @@ def looking(source: Source, row_of_sample: NDArray[np.int64], config: Config) ->
         rows = [int(row_of_sample[sample]) for sample in samples]
         again = {row: kept.pop(row) for row in rows if row in kept}
         new = [row for row in rows if row not in again]
-        workers = config.engine.workers if len(new) > _FEW else 0
-        engine = choose(workers, -(-len(new) // _READ_AT_ONCE))
-        seen = (of for batch in engine.run(WORK, setup, read(new)) for of in _rows(batch))
+        seen = (
+            of for batch in (several if len(new) > _FEW else alone).run(WORK, setup, read(new)) for of in _rows(batch)
+        )
         for begin in range(0, len(rows), _GIVEN_AT_ONCE):
             given = [again.pop(row) if row in again else next(seen) for row in rows[begin : begin + _GIVEN_AT_ONCE]]
             yield _batch(given)
             kept.update((of[0], of) for of in given)
             for row in list(kept)[: max(len(kept) - _KEPT, 0)]:
                 del kept[row]
-        for _ in seen:  # there is none, but the engine ends its processes only when it is asked
+        for _ in seen:  # there is none, but only when it is asked does the engine know
             pass
 
-    return see
+    several, alone = choose(config.engine.workers, None), choose(0, None)
+    with several.kept():
+        yield see
 
 
 def start(setup: Mapping[str, Any]) -> Callable[[pa.RecordBatch], pa.RecordBatch]:

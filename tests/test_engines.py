@@ -280,6 +280,32 @@ def test_started_ahead(engine: Engine, work: str) -> None:
     assert set() == children() - before
 
 
+@with_processes
+def test_kept_processes(engine: Engine) -> None:
+    """Inside `kept` the next run of the same work and setup has the same processes; others never, and none is left."""
+    before = children()
+
+    def workers_of(setup: dict[str, int]) -> set[str]:
+        return {note for batch in engine.run(WORK, setup, batches(4)) for note in batch["note"].to_pylist()}
+
+    with engine.kept():
+        first, second, other = workers_of({}), workers_of({}), workers_of({"at": 3})
+        stopped = engine.run(WORK, {"at": 3}, batches(4))
+        next(stopped)
+        stopped.close()  # type: ignore[attr-defined]
+        after = workers_of({"at": 3})
+        alive = children() - before
+    apart = workers_of({})
+
+    assert len(alive) == 2 * engine.workers  # type: ignore[attr-defined]
+    assert second <= {str(pid) for pid in alive}
+    assert first | second <= {str(pid) for pid in alive}
+    assert not other & (first | second)
+    assert not after & other
+    assert not apart & {str(pid) for pid in alive}
+    assert set() == children() - before
+
+
 def test_workers_do_without_pandas() -> None:
     """Arrow would import it with the first array, which takes longer than all that a worker needs."""
     (batch,) = ProcessEngine(1).run(WORK, {"do": "import pandas"}, batches(1, rows=1))

@@ -29,6 +29,9 @@ class Engine(Protocol):
     def ahead(self, work: str) -> AbstractContextManager[None]:
         """Make ready for the work that will be run inside, while other things are done."""
 
+    def kept(self) -> AbstractContextManager[None]:
+        """Let what work needs stay for its next run inside."""
+
     def run(self, work: str, setup: Mapping[str, Any], batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """Results of the batches, one each, in their order; at most a few batches are in flight."""
 

@@ -19,6 +19,10 @@ class InlineEngine:
         """There is nothing to make ready."""
         return nullcontext()
 
+    def kept(self) -> AbstractContextManager[None]:
+        """There is nothing that could stay."""
+        return nullcontext()
+
     def run(self, work: str, setup: Mapping[str, Any], batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """Results of the batches, in their order."""
         transform = _as_our_bug(work, lambda: import_module(work).start(setup))

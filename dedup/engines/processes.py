@@ -55,7 +55,8 @@ class ProcessEngine:
     def __init__(self, workers: int, limits: Limits = NO_LIMITS) -> None:
         self.workers = workers
         self.limits = limits
-        self._waiting: list[_Worker] = []  # started ahead
+        self._waiting: list[_Worker] = []  # started ahead, or kept of a run before
+        self._keeps = False
 
     @contextmanager
     def ahead(self, work: str) -> Iterator[None]:
@@ -66,15 +67,28 @@ class ProcessEngine:
                 worker.start()
             yield
         finally:
-            waiting, self._waiting = self._waiting, []
-            for worker in waiting:
-                worker.stop()
+            self._dismiss()
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """Processes of a run that was read to its end stay for the next one inside with the same work and setup."""
+        self._keeps = True
+        try:
+            yield
+        finally:
+            self._keeps = False
+            self._dismiss()
+
+    def _dismiss(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for worker in waiting:
+            worker.stop()
 
     def run(self, work: str, setup: Mapping[str, Any], batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """Results of the batches, in their order; at most two per worker are in flight."""
         idle: SimpleQueue[_Worker] = SimpleQueue()
-        staff = [worker for worker in self._waiting if worker.work == work]
-        self._waiting = [worker for worker in self._waiting if worker.work != work]
+        staff = [worker for worker in self._waiting if worker.fits(work, setup)]
+        self._waiting = [worker for worker in self._waiting if worker not in staff]
         staff = staff or [_Worker(work, self.limits) for _ in range(self.workers)]
         for worker in staff:
             worker.setup = setup
@@ -96,6 +110,9 @@ class ProcessEngine:
                     yield asked.popleft().result()
             while asked:
                 yield asked.popleft().result()
+            if self._keeps:
+                self._waiting += staff
+                staff = []
         finally:
             for worker in staff:
                 worker.stop()
@@ -118,6 +135,10 @@ class _Worker:
         self._process: subprocess.Popen[bytes] | None = None
         self._told = False  # whether the process has the setup
         self._stopped = False
+
+    def fits(self, work: str, setup: Mapping[str, Any]) -> bool:
+        """Whether it can do this work: its process was told nothing else yet."""
+        return self.work == work and (not self._told or self.setup == setup)
 
     def do(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """The result for the batch; rows that kill the process get what the work says of lost rows."""
