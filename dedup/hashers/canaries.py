@@ -127,6 +127,15 @@ PICTURES: Final = {
         "7x3Dui9uvK{elazCosGfWUbJwR!Egi>}c~BBGoz-rJs&MmQR9o+s**ovGUTo%|*^n=%29dWP>%SX+E;g&vik<9nvktPGKy8sW6vdVA;yke+M"
         "Y!ekX`)cWgsJr0W4TDZ(o!qc}V=UuAnsj9?n^O7rs)F+P0Ql)D8pC(^09!ai`PVl|Hw-A<5l4!<ZFqleTR;1rM)Y`rS4@(f6x>i5`*#"
     ),
+    "JPEG turned by XMP": (
+        "|JeWG03t<rX=VTbNl7XI2mk;80RRsH0ssO4002P%000000095t0Cs3}bZ|N^FK%-#VPtP&WiDfHZ7+CXa4#_~FfRZ+csh7(aBXFDVIX*IY;JQpcs(LvW"
+        "N%_+I&O11ZDn*}FCsoXa%5&YL}hbha%pgMX>V>IbZKU0I!|(GWo~p~bZKvHJt8(DFFrgkcsh7(aBXFDVLt!h01!$>Nk#wx0RR9200961|JwjV01XKW3k"
+        "nDg3knMk4h;_zAQcl55)&sJ9v2`kDKRiEDJ?8BI!Zn>HbyrrEkIX6ModmpQ&KWMT47pHU`kO^PygEhLjevB4iga*CKVMXPc<zyPft%zPft%zPft%zPft"
+        "%zPft%zPft%zPft%zPft%zPft%zPft%zPft%zPft%zPf!2A01*fPC;%7(0U`hb5di}c0sq7R7ytkR0RaF20000000000000051_T2C!~h=<009I70|5a"
+        "500000000000RRF65d;Mi6G1T{|HJ?n0RRI500000000000000000adF1OLPTAQ1op0s;a80{{R3000000003300RUO1ri1oA|pZn+5ij#0RRFK0}%i}"
+        "0M)RWuZ6%B89XjIWP$2w7Hg+}5`Lyk)^<nPNv9W2u0{|0Fs~TmxF#*eZAJk?*!T=)sR>Qa8OfEEa)=ZOlUs;;+hf&zg@V(FEO@4(hoRhv_?u(zV~wIa2"
+        ")<7!<PWAs(AVC6bE)-!y#66*ZpD%du!S(qe&aEVW}>Z=ctGM5M43_y(@r!B5Sw`U?ycGrQh>u!j|z7fL9`(Vn-O~%LZ~z+|Je"
+    ),
     "PNG with alpha": (
         "iBL{Q4GJ0x0000DNk~Le0000O0000K2nGNE0GGA>g8%>lMoC0LRCwBrRok`0FbLD_VGxbtQ8P+L(J1}6egMX4^5L|`NFc!ZyRHiWpuVcFn*W"
         "B8XaX9D27=Bc0Jow~H{*lwFumQ$9}f@v_R>EBs6Idd5Fu!ux2GT}PAe0MPEivemY>}*svF(N6g&0rIJAdcU=EZ(lk+nv#<i;8h=lpBB%;rVF"

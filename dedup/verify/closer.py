@@ -95,8 +95,8 @@ def _close(one: Any, two: Any, starts: Any, has_rim: Any) -> Any:
                 best = found
                 by[:] = trial
     n = ones[0].shape[0]
-    laid, inside, wider = np.empty((n, n), np.float32), np.empty((n, n), np.float32), np.empty((n + 3, n + 3))
-    grey_laid_over(twos[0], by, laid, inside, wider.astype(np.float32))
+    laid, inside = np.empty((n, n), np.float32), np.empty((n, n), np.float32)
+    grey_laid_over(twos[0], by, laid, inside, np.empty((n + 3, n + 3), np.float32))
     rim = 1.0 / RIM if has_rim else 0.0
     agrees = _agreement_of_halves(ones[1], laid, inside, rim)
     return agrees - _CONTRADICTED * _contradiction(ones[0], laid, inside, rim)

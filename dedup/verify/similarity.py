@@ -99,10 +99,11 @@ def _room(n: int) -> Any:
 @compiled_rounded
 def _room_of_two(n: int) -> Any:
     """What a comparison needs: two pictures laid over each other, softened, their fourth roots, and what is inside."""
-    laid, soft, sharp = np.empty((2, n, n), np.float32), np.empty((2, n, n), np.float32), np.empty((2, 2, n - 1, n - 1))
+    laid, soft = np.empty((2, n, n), np.float32), np.empty((2, n, n), np.float32)
+    sharp = np.empty((2, 2, n - 1, n - 1), np.float32)
     inside, work, softer = np.empty((n, n), np.float32), np.empty((n, n), np.float32), np.empty((n, n), np.float32)
     wider, out = np.empty((n + 3, n + 3), np.float32), np.empty((2, n - 1, n - 1), np.float32)
-    return laid, soft, sharp.astype(np.float32), inside, work, softer, wider, out
+    return laid, soft, sharp, inside, work, softer, wider, out
 
 
 @compiled_rounded
