@@ -59,4 +59,7 @@ class Clock:
         self.stages.append(
             {"stage": name, "samples": count[0], "seconds": round(seconds, 3), "per_second": round(rate)}
         )
-        logger.info("%s: %s samples in %.2f s (%s a second)", name, f"{count[0]:,}", seconds, f"{rate:,.0f}")
+        if count[0]:
+            logger.info("%s: %s samples in %.2f s (%s a second)", name, f"{count[0]:,}", seconds, f"{rate:,.0f}")
+        else:
+            logger.info("%s: %.2f s", name, seconds)

@@ -6,8 +6,10 @@ in every process, which takes a few seconds.
 """
 
 import logging
+import sys
 from collections.abc import Callable
 from importlib import import_module
+from pathlib import Path
 from typing import Any, Final
 
 import numba.np.linalg
@@ -16,6 +18,7 @@ from numba.core import event
 
 logger = logging.getLogger(__name__)
 
+_PYTHON: Final = "{}{}".format(*sys.version_info)
 _USES: Final = {"search": "the search", "verify": "the verification"}
 
 
@@ -56,6 +59,19 @@ class _Teller(event.Listener):  # type: ignore[misc]  # numba has no types
 
 
 event.register("numba:compile", _Teller())
+
+
+def is_kept(kernel: Callable[..., Any]) -> bool:
+    """Whether a process here finds the kernel compiled; also True where there is no folder to keep it in.
+
+    numba's own check is stricter: a kernel that is kept for another processor or version is compiled after all.
+    """
+    stats = getattr(kernel, "stats", None)  # none where NUMBA_DISABLE_JIT is set
+    if stats is None or stats.cache_path is None:
+        return True
+    source = Path(kernel.__code__.co_filename)
+    found = Path(stats.cache_path).glob(f"{source.stem}.{kernel.__qualname__}-*.py{_PYTHON}*.nbi")
+    return any(index.stat().st_mtime >= source.stat().st_mtime for index in found)
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:

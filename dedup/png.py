@@ -102,7 +102,8 @@ def _unfilter(filtered: Any, plain: Any, luma: Any) -> Any:
         if kind > 4:
             return -1
         if kind == 0:
-            out[:] = row
+            for x in range(stride):
+                out[x] = row[x]
         elif kind == 2:
             for x in range(stride):
                 out[x] = row[x] + above[x]
@@ -133,7 +134,9 @@ def _unfilter(filtered: Any, plain: Any, luma: Any) -> Any:
                 corner_r, corner_g, corner_b = up_r, up_g, up_b
         above = out
     if stride == width:
-        luma[:] = plain
+        for y in range(height):
+            for x in range(width):
+                luma[y, x] = plain[y, x]
         return 0
     colours = False
     for y in range(height):

@@ -132,8 +132,9 @@ class TestFindings:
         assert {"python", "Pillow", "dedup-images"} <= info["versions"].keys()
         assert {"input", "config"} == info["fingerprints"].keys()
         names = ["manifest", "hashes", "radius", *tables.NAMES[2:], "splits"]
-        assert names == [stage["stage"] for stage in info["stages"]]
-        assert all(stage["seconds"] >= 0 and stage["samples"] > 0 for stage in info["stages"])
+        stages = [stage for stage in info["stages"] if stage["stage"] != "kernels"]  # of a first run
+        assert names == [stage["stage"] for stage in stages]
+        assert all(stage["seconds"] >= 0 and stage["samples"] > 0 for stage in stages)
         assert info["peak_memory_bytes"] > 1_000_000
 
     def test_every_table_is_stored(self, planted: Planted) -> None:

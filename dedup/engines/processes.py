@@ -6,17 +6,14 @@ only the row that does it again is given up.
 """
 
 import json
-import os
 import signal
 import subprocess
-import sys
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib import import_module
-from pathlib import Path
 from queue import SimpleQueue
 from threading import Event, Timer
 from typing import Any, Final
@@ -24,6 +21,7 @@ from typing import Any, Final
 import pyarrow as pa
 
 from dedup.engines import wire
+from dedup.engines.interpreter import started
 from dedup.errors import InternalError
 
 _IN_FLIGHT_PER_WORKER = 2  # one at work, one waiting: bounds what is in memory
@@ -160,16 +158,13 @@ class _Worker:
         if self._process is None:
             if self._stopped:
                 raise _Died(_STOPPED)
-            package_root = str(Path(__file__).parents[2])
-            paths = [package_root, *filter(None, [os.environ.get("PYTHONPATH")])]
-            # -P keeps the working folder off sys.path: a user's datasets.py there must not shadow the library.
-            self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "dedup.engines.worker", self.work, str(self._limits.n_bytes or 0)],
+            self._process = started(
+                "dedup.engines.worker",
+                self.work,
+                str(self._limits.n_bytes or 0),
+                environment=_WORKERS_OWN,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,  # codecs print what a status says; tracebacks come over the pipe
-                env=_WORKERS_OWN | os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
-                start_new_session=True,  # Ctrl-C reaches the parent alone, which then stops its workers
             )
             self._told = False
         return self._process

@@ -11,6 +11,7 @@ from typing import Any, Final
 import numpy as np
 
 from dedup.compiled import compiled_rounded
+from dedup.verify.features import put
 
 _MIN_SCALE: Final = 0.78
 _MAX_SCALE: Final = 1.28
@@ -57,7 +58,9 @@ def prepared(one: Any, descent: Any, inverse: Any) -> None:
         hessian[i, i] = 1.02 * hessian[i, i] + 0.002 * trace
     hessian[1, 1] += 0.02 * trace
     hessian[2, 2] += 0.02 * trace
-    inverse[:] = np.linalg.inv(hessian)
+    inverted = np.linalg.inv(hessian)
+    for i in range(6):
+        put(inverted[i], inverse[i])
 
 
 @compiled_rounded
@@ -146,7 +149,7 @@ def refined(one: Any, descent: Any, inverse: Any, two: Any, by: Any, n_steps: in
     Ends before where a step gains less than `enough`.
     """
     laid, inside, sums, step, trial = work
-    trial[:] = by
+    put(by, trial)
     laid_over(two, trial, laid, inside)
     best = correlation(one, laid, inside, sums)
     for _ in range(n_steps):
@@ -159,7 +162,7 @@ def refined(one: Any, descent: Any, inverse: Any, two: Any, by: Any, n_steps: in
             break
         gained = found - best
         best = found
-        by[:] = trial
+        put(trial, by)
         if gained < enough:
             break
     return best
@@ -175,5 +178,5 @@ def best_start(one: Any, two: Any, starts: Any, least: Any, by: Any, work: Any) 
         found = correlation(one, laid, inside, sums)
         if found > best:
             best = found
-            by[:] = starts[k]
+            put(starts[k], by)
     return best

@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from dedup.compiled import compiled_rounded
+from dedup.compiled import compiled_rounded, is_kept
 from dedup.verify.agreement import agreement, agreement_softened, fourth_roots, grey_laid_over
 from dedup.verify.alignment import best_start, correlation, prepared, refined
 from dedup.verify.contradiction import RIM, contradiction
-from dedup.verify.features import NOISE, blurred, gradients, halved, oriented
+from dedup.verify.features import NOISE, blurred, gradients, halved, oriented, put
 from dedup.verify.similarity import INVERSE, STARTS, comes_after
 
 CLOSE_SIDE: Final = 128  # pixels
@@ -81,7 +81,7 @@ def _close(one: Any, two: Any, starts: Any, has_rim: Any) -> Any:
         room = (np.empty((2, n, n), np.float32), np.empty((n, n), np.float32), np.zeros(3), np.zeros(6), np.zeros(6))
         best = -1.0
         for attempt in range(2):
-            trial[:] = by
+            put(by, trial)
             if attempt == 1 and k == 3:
                 best_start(left, right, starts, -1.0, trial, room)
             elif attempt == 1:
@@ -93,7 +93,7 @@ def _close(one: Any, two: Any, starts: Any, has_rim: Any) -> Any:
             found = refined(left, descent, inverse, right, trial, _STEPS, _GAIN, room)
             if found > best:
                 best = found
-                by[:] = trial
+                put(trial, by)
     n = ones[0].shape[0]
     laid, inside = np.empty((n, n), np.float32), np.empty((n, n), np.float32)
     grey_laid_over(twos[0], by, laid, inside, np.empty((n + 3, n + 3), np.float32))
@@ -110,7 +110,7 @@ def _agreement_of_halves(half: Any, laid: Any, inside: Any, rim: Any) -> Any:
     """
     n = half.shape[0]
     pictures, within = np.empty((2, n, n), np.float32), np.empty((n, n), np.float32)
-    pictures[0] = half
+    put(half.reshape(-1), pictures[0].reshape(-1))
     halved(laid, pictures[1])
     halved(inside, within)
     for y in range(n):
@@ -144,12 +144,17 @@ def _compare(greys: Any, a: Any, b: Any, turns: Any, rims: Any, inverse: Any, st
         one, two, turn = a[k], b[k], turns[k]
         if comes_after(greys[one], greys[two]):
             one, two, turn = two, one, inverse[turn]
-        pictures[0] = greys[one]
+        put(greys[one].reshape(-1), pictures[0].reshape(-1))
         oriented(greys[two], turn, pictures[1])
         out[k] = -1.0
         for way in range(2):
             if out[k] < _DOUBTFUL:  # a crop that is enlarged fixes more of the map than one that is shrunk
                 out[k] = max(out[k], _close(pictures[way], pictures[1 - way], starts, rims[k]))
+
+
+def is_compiled() -> bool:
+    """Whether a process here finds the kernels compiled."""
+    return is_kept(_compare)
 
 
 def close_similarities(

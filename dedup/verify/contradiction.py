@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 
 from dedup.compiled import compiled_rounded
-from dedup.verify.features import gradients
+from dedup.verify.features import gradients, put
 
 _NOISE: Final = 4.0  # grey levels: shorter gradients are noise and count less
 _AGREES: Final = 0.6  # correlation in a block from which it contradicts nothing,
@@ -53,7 +53,7 @@ def _best_of_block(one: Any, two: Any, inside: Any, box: Any, sums: Any) -> Any:
             found = _block(one, two, inside, box, down, right, trial)
             if found > best:
                 best = found
-                sums[:] = trial
+                put(trial, sums)
     return best
 
 

@@ -58,8 +58,13 @@ def determinacy(grey: Any) -> Any:
     """
     matrix, cells = np.zeros((6, 6)), np.zeros((_BLOCKS, _BLOCKS, 4))
     _summed(grey, matrix, cells)
-    scale = np.sqrt(np.diag(matrix)) + _NOTHING
-    fixed = np.linalg.eigvalsh(matrix / np.outer(scale, scale))[0]
+    scale = np.empty(6)
+    for i in range(6):
+        scale[i] = np.sqrt(matrix[i, i]) + _NOTHING
+    for i in range(6):
+        for j in range(6):
+            matrix[i, j] /= scale[i] * scale[j]
+    fixed = np.linalg.eigvalsh(matrix)[0]
     return fixed, np.sqrt(cells).sum() ** 2 / (cells.sum() + _NOTHING)
 
 

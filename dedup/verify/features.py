@@ -14,6 +14,13 @@ NOISE: Final = 2.0
 """Grey levels: shorter gradients of a picture that is to be aligned are noise and count less."""
 
 
+@compiled
+def put(values: Any, out: Any) -> None:
+    """Copy a row. `out[:] = values` makes numba compile, for seconds, the words for shapes that do not fit."""
+    for k in range(len(out)):
+        out[k] = values[k]
+
+
 @compiled_rounded
 def blurred(grey: Any, work: Any, out: Any) -> None:
     """3 × 3 binomial filter, edges repeated; `work` is as large as `out`."""

@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from dedup.compiled import compiled, compiled_rounded
+from dedup.compiled import compiled, compiled_rounded, is_kept
 from dedup.tables import THUMBNAIL_SIDE
 from dedup.verify.agreement import (
     agreement,
@@ -25,7 +25,7 @@ from dedup.verify.agreement import (
 from dedup.verify.alignment import best_start, correlation, prepared, refined
 from dedup.verify.contradiction import RIM, contradiction
 from dedup.verify.determinacy import determined, worth
-from dedup.verify.features import NOISE, blurred, gradients, halved, oriented
+from dedup.verify.features import NOISE, blurred, gradients, halved, oriented, put
 
 _PAIRS_PER_TASK: Final = 8_192
 _DECIMALS: Final = 4  # more would only show the rounding of different processors
@@ -113,7 +113,7 @@ def _agreeing(one: Any, two: Any, by: Any, views: Any, most: Any, room: Any) -> 
     `views`: which of them is the inside of a frame. `most`: what their agreement is worth.
     """
     laid, soft, sharp, inside, work, softer, wider, out = room
-    laid[0] = one
+    put(one.reshape(-1), laid[0].reshape(-1))
     grey_laid_over(two, by, laid[1], inside, wider)
     framed = views[0] or views[1]
     if framed:
@@ -135,7 +135,7 @@ def _refined(one: Any, two: Any, descent: Any, inverse: Any, by: Any, trial: Any
     """Improve a map at 32 × 32, or find another one."""
     best = -1.0
     for attempt in range(2):
-        trial[:] = by
+        put(by, trial)
         if attempt == 1:
             # A stamp can pull the small pictures astray, so it is asked again whether they agree as they lie.
             if correlation(one, two, over_all, room[2]) <= best:
@@ -143,7 +143,7 @@ def _refined(one: Any, two: Any, descent: Any, inverse: Any, by: Any, trial: Any
             trial[:] = 0.0
             trial[0] = trial[3] = 1.0
         best = refined(one, descent, inverse, two, trial, _FINE_STEPS, _FINE_GAIN, room)
-        by[:] = trial
+        put(trial, by)
 
 
 @compiled_rounded
@@ -155,7 +155,7 @@ def _begun(one: Any, two: Any, descent: Any, inverse: Any, starts: Any, by: Any,
     best = -1.0
     by[:] = 0.0
     by[0] = by[3] = 1.0
-    trial[:] = by
+    put(by, trial)
     for attempt in range(2):
         if attempt == 1:
             if best >= _ENOUGH:
@@ -167,7 +167,7 @@ def _begun(one: Any, two: Any, descent: Any, inverse: Any, starts: Any, by: Any,
         found = refined(one, descent, inverse, two, trial, _COARSE_STEPS[attempt], _COARSE_GAIN, room)
         if found > best:
             best = found
-            by[:] = trial
+            put(trial, by)
     return best, True
 
 
@@ -192,14 +192,16 @@ def _compare(
     for k in range(len(one)):
         a, b = one[k], two[k]
         if a != before:
-            pictures[0] = thumbnails[a] if a < n_thumbnails else others[a - n_thumbnails]
+            first = thumbnails[a] if a < n_thumbnails else others[a - n_thumbnails]
+            put(first.reshape(-1), pictures[0].reshape(-1))
             blurred(pictures[0], work, smooth)
             gradients(smooth, NOISE, fine[0])
             halved(smooth, half)
             gradients(half, NOISE, coarse[0])
             before = a
-        upright[:] = thumbnails[b] if b < n_thumbnails else others[b - n_thumbnails]
-        pictures[1] = upright
+        second = thumbnails[b] if b < n_thumbnails else others[b - n_thumbnails]
+        put(second.reshape(-1), upright.reshape(-1))
+        put(upright.reshape(-1), pictures[1].reshape(-1))
         if turns[k] != 0:
             oriented(upright, turns[k], pictures[1])
         blurred(pictures[1], work, smooth)
@@ -237,6 +239,11 @@ def _compare(
             _refined(fine[way], fine[1 - way], fine_descent[way], fine_inverse[way], by, trial, over_all, fine_room)
             similarity = _agreeing(pictures[way], pictures[1 - way], by, (views[way], views[1 - way]), most, room)
             out[k] = max(out[k], similarity) if way == 1 else similarity
+
+
+def is_compiled() -> bool:
+    """Whether a process here finds the kernels compiled."""
+    return is_kept(_compare)
 
 
 def verified(
