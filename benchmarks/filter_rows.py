@@ -127,7 +127,7 @@ def held(result: Run) -> dict[str, float]:
         so_far += sizes.pop(stage, 0.0)
         if stage == "manifest" and not of_run:
             so_far += sizes.pop("hashes")
-        found[stage] = so_far + (thumbnails if stage in {"hashes", "radius", "candidates"} else 0.0)
+        found[stage] = so_far + (thumbnails if stage in {"hashes", "kernels", "radius", "candidates"} else 0.0)
     return found
 
 

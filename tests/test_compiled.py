@@ -35,3 +35,26 @@ def test_kernels_of_others_are_no_news(tmp_path: Path) -> None:
     own = "from numba import njit\nnjit(lambda x: x + 1)(1)\n"
 
     assert [] == said(tmp_path, own + SCRIPT.split("for _")[0] + own)
+
+
+def test_whether_a_kernel_is_kept(tmp_path: Path) -> None:
+    """It is once it was called, and no more when its file is newer; what cannot be kept is not asked for."""
+    script = (
+        SCRIPT.split("for _")[0]
+        + """
+import os
+from pathlib import Path
+from dedup.compiled import is_kept
+kernel = thumbnail._sums
+print(is_kept(kernel), is_kept(len))
+thumbnail.information(np.zeros((1, 32, 32), np.uint8))
+print(is_kept(kernel))
+for index in Path(kernel.stats.cache_path).glob("*.nbi"):
+    os.utime(index, (0, 0))
+print(is_kept(kernel))
+"""
+    )
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
+
+    assert done.stdout.split() == ["False", "True", "True", "False"]

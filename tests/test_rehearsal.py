@@ -1,0 +1,125 @@
+"""What a first run compiles, processes of their own compile while it hashes; nothing is left for itself."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from dedup import rehearsal
+from dedup.config import Config
+from dedup.rehearsal import rehearsed
+from dedup.verify import closer, similarity
+from tests.pictures import photo, save
+
+RUN = """
+import json, sys
+from numba.core import event
+
+compiled = set()
+
+class Listener(event.Listener):
+    def on_start(self, event):
+        compiled.add(event.data["dispatcher"].py_func.__module__)
+
+    def on_end(self, event):
+        pass
+
+event.register("numba:compile", Listener())
+import dedup
+
+run = dedup.run(json.loads(sys.argv[1]))
+own = sorted(name for name in compiled if name.startswith(("dedup.search", "dedup.verify")))
+looks = run.info["second_look"]
+stages = [stage["stage"] for stage in run.info["stages"]]
+print(json.dumps({"own": own, "stages": stages, "framed": run.info["verification"]["framed"], "looks": looks}))
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A photo, a copy with a border, a recompressed and a mirrored one: every part of a run has something to do."""
+    image = photo(1)
+    framed = Image.new("RGB", (180, 140))
+    framed.paste(image, (10, 10))
+    save(image, tmp_path / "of" / "photo.png")
+    save(framed, tmp_path / "of" / "framed.png")
+    save(image, tmp_path / "of" / "recompressed.jpg", quality=60)
+    save(image.transpose(Image.Transpose.FLIP_LEFT_RIGHT), tmp_path / "of" / "mirrored.png")
+    return tmp_path / "of"
+
+
+def test_nothing_is_left_for_the_run(folder: Path, tmp_path: Path) -> None:
+    """The first run waits for the kernels and compiles none of them; the second finds them."""
+    settings = {
+        "dataset": {"path": str(folder)},
+        "search": {"orientations": "mirrored"},
+        "output": {"splits": "none"},
+        "engine": {"workers": 1},
+    }
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path / "kernels")}
+
+    def run() -> dict[str, Any]:
+        command = [sys.executable, "-c", RUN, json.dumps(settings)]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+        return dict(json.loads(done.stdout))
+
+    first, second = run(), run()
+
+    assert first["framed"] >= 1
+    assert first["looks"]["compared"] >= 1
+    assert first["own"] == second["own"] == []
+    assert "kernels" in first["stages"]
+    assert "kernels" not in second["stages"]
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, subprocess.Popen[bytes]]]:
+    """Nothing is compiled, so it seems; gives what is started for it: processes that wait for ever, or for nothing."""
+    found: list[tuple[str, subprocess.Popen[bytes]]] = []
+
+    def started(module: str, part: str, **pipes: Any) -> subprocess.Popen[bytes]:
+        code = "import time; time.sleep(600)" if part == "look" else "raise SystemExit(1)"
+        found.append((part, subprocess.Popen([sys.executable, "-c", code], **pipes)))
+        return found[-1][1]
+
+    monkeypatch.setattr(rehearsal, "started", started)
+    monkeypatch.setattr(rehearsal, "is_kept", lambda _: False)
+    monkeypatch.setattr(similarity, "is_compiled", lambda: False)
+    monkeypatch.setattr(closer, "is_compiled", lambda: False)
+    return found
+
+
+def test_a_run_that_ends_early_ends_them(asked: list[tuple[str, subprocess.Popen[bytes]]]) -> None:
+    """Whatever ends the run, no process goes on."""
+    with pytest.raises(KeyboardInterrupt), rehearsed(Config()):
+        raise KeyboardInterrupt
+
+    assert [part for part, _ in asked] == ["search", "look"]
+    assert all(process.returncode is not None for _, process in asked)
+
+
+@pytest.mark.parametrize("verify", [{"method": "none"}, {"second_look": False}])
+def test_what_fails_there_is_left_to_the_run(verify: dict[str, Any], asked: list[tuple[str, Any]]) -> None:
+    """A process that fails is waited for all the same; none is started for a second look that is not taken."""
+    with rehearsed(Config.model_validate({"verify": verify})) as wait:
+        assert wait is not None
+        wait()
+
+    assert [(part, process.returncode) for part, process in asked] == [("search", 1)]
+
+
+def test_nothing_is_started_where_all_is_there(asked: list[tuple[str, Any]], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Later runs have nothing to wait for."""
+    monkeypatch.setattr(rehearsal, "is_kept", lambda _: True)
+    monkeypatch.setattr(similarity, "is_compiled", lambda: True)
+    monkeypatch.setattr(closer, "is_compiled", lambda: True)
+
+    with rehearsed(Config()) as wait:
+        assert wait is None
+
+    assert asked == []
