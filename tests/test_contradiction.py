@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import skimage.data
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter, ImageOps
 
@@ -112,6 +113,20 @@ class TestDeterminacy:
 
         assert similarities(both, np.array([0]), np.array([1]))[0] < 0.87
 
+    @pytest.mark.parametrize("negative", [False, True])
+    def test_the_poorer_of_the_two_counts(self, negative: bool) -> None:
+        """An edge agrees with a photo that hardly shows beside the same edge, and is no pair with it for that.
+
+        Which thumbnail comes first is decided by their pixels, so in their negatives it is the other way round.
+        """
+        faint = np.asarray(pictures.photo(5).convert("L").resize((32, 32)), np.float64) - 128
+        one, two = edge(20), np.clip(edge(20) + 0.1 * faint, 0, 255).astype(np.uint8)
+        assert worth(one) < 0.2
+        assert worth(two) == 1.0
+
+        both = np.stack([255 - one, 255 - two] if negative else [one, two]).reshape(2, -1)
+        assert similarities(both, np.array([0]), np.array([1]))[0] < 0.2
+
 
 @pytest.mark.parametrize("kernel", [Image.Resampling.BOX, Image.Resampling.BILINEAR])
 def test_another_filter_made_the_thumbnail(kernel: Image.Resampling) -> None:
@@ -141,6 +156,19 @@ def test_either_of_them_may_be_the_crop(shared_data: Path, name: str) -> None:
 
         assert similarities(small.reshape(2, -1), np.array([0]), np.array([1]))[0] > 0.87
         assert close_similarities(greys, np.array([0]), np.array([1]), np.zeros(1, np.uint8))[0] > 0.91
+
+
+@pytest.mark.parametrize("negative", [False, True])
+def test_closer_either_of_them_may_be_the_crop(negative: bool) -> None:
+    """Legs of a tripod in mist: enlarged, the crop is found; the whole, shrunk over it, slips along them.
+
+    Which picture is laid over which is decided by their pixels, so in their negatives it is the other way round.
+    """
+    whole = Image.fromarray(skimage.data.camera()).crop((256, 256, 512, 512))
+    pair = (whole, whole.crop((20, 20, 236, 236)))
+    greys = np.stack([close_view(ImageOps.invert(image) if negative else image).grey for image in pair])
+
+    assert close_similarities(greys, np.array([0]), np.array([1]), np.zeros(1, np.uint8))[0] > 0.91
 
 
 def test_a_rim_counts_where_nothing_was_cut() -> None:
