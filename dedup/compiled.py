@@ -2,7 +2,7 @@
 
 numba keeps what it compiled in `__pycache__` beside the file that holds the kernel or, where that cannot be written, in
 its folder below the user's cache folder (or NUMBA_CACHE_DIR). Where neither can be written, kernels are compiled again
-in every process, which takes a few seconds.
+in every process: a few seconds for a search, most of a minute for a run.
 """
 
 import logging

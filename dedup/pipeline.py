@@ -46,19 +46,20 @@ def run(
     """
     # Not above: they bring numba, and a second that `decide` and `report` have no use for.
     from dedup.hashing import ahead, tell_skipped
-    from dedup.rehearsal import rehearsed
 
     clock = Clock(observer or Silent())
     lists = read_lists(config)
     engine = choose(config.engine.workers, None, Limits(config.engine.timeout, config.engine.memory))
-    with ahead(engine, config.cache), rehearsed(config) as kernels:
+    with ahead(engine, config.cache):
+        from dedup.rehearsal import rehearsed
         from dedup.stages.candidates import radius
 
-        result = _opened(config, dataset, lists, clock, overwrite=overwrite)
-        _hash(result, engine, clock)
-        if kernels is not None:
-            with clock.stage("kernels"):
-                kernels()
+        with rehearsed(config) as kernels:
+            result = _opened(config, dataset, lists, clock, overwrite=overwrite)
+            _hash(result, engine, clock)
+            if kernels is not None:
+                with clock.stage("kernels"):
+                    kernels()
     resolved, threads, n = result.resolved, search_threads(config), len(result.manifest)
     with _undone_if_refused(result):
         result.judged = judge(lists, result.manifest, result.tables["hashes"])

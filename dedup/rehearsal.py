@@ -35,9 +35,9 @@ _SEARCH: Final = "search"  # and verification
 _LOOK: Final = "look"  # the second one
 _PICTURES: Final = 6_000  # so many that the search is planned, and not every code compared with every other
 _COPIED: Final = 8  # of them, so that there are pairs
+_NEAR: Final = 4  # of the copies, the first: their codes differ in a bit, those of the others in none
 _FRAME: Final = 3  # pixels of the first one's thumbnail
 _BUDGET: Final = 20_000  # candidates
-
 
 Process = subprocess.Popen[bytes]
 
@@ -108,6 +108,7 @@ def rehearse(part: str, config: Config) -> None:
     if resolved.method != "none":
         verified(thumbnails, np.arange(1), np.arange(1, 2))
     _search(hashes, resolved)
+    _search(hashes.slice(0, _PICTURES + _NEAR), replace(resolved, method="none"))  # where no two codes are equal
 
 
 def _search(hashes: pa.Table, resolved: Resolved) -> None:
@@ -155,9 +156,11 @@ def _hashes(resolved: Resolved, large: Sequence[NDArray[np.uint8]], random: np.r
     }
     for name in resolved.algorithms:
         codes = _with_copies(random.integers(0, 256, (_PICTURES, resolved.bits // 8), np.uint8))
-        for turn in ("identity", *tables.ORIENTATIONS[resolved.orientations]):
-            # Turned, a picture is its neighbour, so that there are turned pairs.
-            turned = codes if turn == "identity" else np.roll(codes, 1, axis=0)
+        codes[_PICTURES : _PICTURES + _NEAR, 0] ^= 1
+        columns[name] = _binary(codes)
+        for turn in tables.ORIENTATIONS[resolved.orientations]:
+            turned = random.integers(0, 256, codes.shape, np.uint8)
+            turned[1:_COPIED] = codes[: _COPIED - 1]  # turned, they are their neighbours: turned pairs
             columns[tables.code_column(name, turn)] = _binary(turned)
     return pa.table(columns)
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from dedup import rehearsal
 from dedup.config import Config
-from dedup.rehearsal import rehearsed
+from dedup.rehearsal import rehearse, rehearsed
 from dedup.verify import closer, similarity
 from tests.pictures import photo, save
 
@@ -33,7 +33,7 @@ event.register("numba:compile", Listener())
 import dedup
 
 run = dedup.run(json.loads(sys.argv[1]))
-own = sorted(name for name in compiled if name.startswith("dedup.verify"))
+own = sorted(name for name in compiled if name.startswith(("dedup.search", "dedup.verify")))
 looks = run.info["second_look"]
 stages = [stage["stage"] for stage in run.info["stages"]]
 print(json.dumps({"own": own, "stages": stages, "framed": run.info["verification"]["framed"], "looks": looks}))
@@ -54,7 +54,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_nothing_is_left_for_the_run(folder: Path, tmp_path: Path) -> None:
-    """The first run waits for the kernels and compiles nothing of the verification; the second finds all."""
+    """The first run waits for the kernels and compiles none of them; the second finds them."""
     settings = {
         "dataset": {"path": str(folder)},
         "search": {"orientations": "mirrored"},
@@ -77,13 +77,32 @@ def test_nothing_is_left_for_the_run(folder: Path, tmp_path: Path) -> None:
     assert "kernels" not in second["stages"]
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"search": {"orientations": "all", "combine": "all"}},
+        {"search": {"orientations": "all", "max_distance": 20, "max_candidates": 1}},
+        {"hash": {"algorithms": ["pdq"], "bits": 256}},
+        {"hash": {"algorithms": ["whash"], "bits": 1024, "mode": "compat"}, "search": {"max_distance": 0}},
+        {"verify": {"method": "none"}, "search": {"max_distance": 4}},
+    ],
+)
+def test_every_setting_can_be_rehearsed(settings: dict[str, Any]) -> None:
+    """No limit of the user's, and none of its own, ends a rehearsal before its end."""
+    config = Config.model_validate(settings)
+
+    rehearse("search", config)
+    if config.verify.method != "none":
+        rehearse("look", config)
+
+
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, subprocess.Popen[bytes]]]:
     """Nothing is compiled, so it seems; gives what is started for it: processes that wait for ever, or for nothing."""
     found: list[tuple[str, subprocess.Popen[bytes]]] = []
 
     def started(module: str, part: str, **pipes: Any) -> subprocess.Popen[bytes]:
-        code = "import time; time.sleep(600)" if part == "look" else "raise SystemExit(1)"
+        code = "import time; time.sleep(30)" if part == "look" else "raise SystemExit(1)"
         found.append((part, subprocess.Popen([sys.executable, "-c", code], **pipes)))
         return found[-1][1]
 

@@ -20,7 +20,7 @@ def started(
     # -P keeps the working folder off sys.path: a user's datasets.py there must not shadow the library.
     return subprocess.Popen(
         [sys.executable, "-P", "-m", module, *arguments],
-        stderr=subprocess.DEVNULL,  # codecs print what a status says; tracebacks come over the pipe
+        stderr=subprocess.DEVNULL,  # what libraries print there is not for the user; results come over the pipes
         env={**(environment or {}), **os.environ, "PYTHONPATH": os.pathsep.join(paths)},
         start_new_session=True,
         **pipes,
