@@ -11,7 +11,8 @@ so that limits are tried without another run. The rule, written down before anyt
     the highest recall, the mean over datasets, sizes and both groups of edits; within 0.1 point the most precise.
 
 Two sources that nobody judged by eye (`limits.csv` beside this file, `verdicts.csv` for caltech101) are different ones;
-what was left open as `unsure` does not count. `--sheet` draws those that nobody has judged yet.
+what was left open as `unsure` does not count, nor do two of one family: frames of an animation, steps of a lesson, a
+drawing in two colours. `--sheet` draws those that nobody has judged yet.
 """
 
 import argparse
@@ -62,6 +63,7 @@ PER_FAMILY, PER_HALF = 4, 240  # pictures
 CHOOSING, SCORING = "choosing", "scoring"
 SIZES: Final = ("full", "32 px")
 MIN_PRECISION, AS_GOOD = 0.995, 0.001
+PER_SHEET: Final = 40  # couples
 
 Limits = tuple[float, float, float]
 NOW: Final = (AUTO_MIN_SIMILARITY, AUTO_MIN_CLOSE_SIMILARITY, AUTO_MIN_THUMBNAIL_SIMILARITY)
@@ -84,6 +86,7 @@ class Measured:
     half: str
     size: str
     n_edited: int
+    has_list: bool  # of known pairs: names say nothing there
     pairs: pa.Table  # pair, a, b, edit, similarity, close, unframed: a row for each view of a pair
 
 
@@ -100,7 +103,8 @@ def pictures(folder: Path) -> dict[str, Path]:
     """The files that may be used, by name below the folder."""
     below = folder / "images" if (folder / "pairs.csv").exists() else folder
     files = sorted(path for path in below.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
-    return {path.relative_to(below).as_posix(): path for path in files}
+    names = {path.relative_to(below).as_posix(): path for path in files}
+    return {name: path for name, path in names.items() if not {SEPARATOR, "+"} & set(name)}  # `make` sets these
 
 
 def flattened(path: Path) -> bytes | None:
@@ -179,7 +183,8 @@ def measured(folder: Path, work: Path) -> Iterable[Measured]:
             pq.write_table(pairs.replace_schema_metadata({"n": str(len(used[half][::2]))}), paths[half, size])
     for (half, size), path in paths.items():
         pairs = pq.read_table(path)
-        yield Measured(folder.name, half, size, int(pairs.schema.metadata[b"n"]), pairs)
+        has_list = (folder / "pairs.csv").exists()
+        yield Measured(folder.name, half, size, int(pairs.schema.metadata[b"n"]), has_list, pairs)
 
 
 def run_of(folder: Path, work: Path, names: Sequence[str], *, small: bool) -> pa.Table:
@@ -284,12 +289,12 @@ def verdicts() -> dict[tuple[str, Pair], str]:
 
 
 def no_false_hits(part: Measured, right: frozenset[Pair]) -> Any:
-    """For each row whether its photos, or its tiles, are known to be the same picture or were left open."""
-    couples = zip(part.pairs["a"].to_pylist(), part.pairs["b"].to_pylist(), strict=True)
-    return np.array(
-        [frozenset(pair) in right or frozenset(name.split(SEPARATOR)[0] for name in pair) in right for pair in couples],
-        bool,
-    )
+    """For each row whether its photos, or its tiles, are known to be the same, were left open or are of one family."""
+    couples = [(a, b) for a, b in zip(part.pairs["a"].to_pylist(), part.pairs["b"].to_pylist(), strict=True)]
+    sources = [tuple(name.split(SEPARATOR)[0] for name in couple) for couple in couples]
+    known = [{frozenset(one), frozenset(of)} & right for one, of in zip(couples, sources, strict=True)]
+    related = [not part.has_list and family(a) == family(b) for a, b in sources]
+    return np.array([bool(one) or two for one, two in zip(known, related, strict=True)], bool)
 
 
 def means(shown: Iterable[tuple[Measured, Found]]) -> tuple[float, dict[str, float]]:
@@ -322,10 +327,10 @@ def show(title: str, sweeps: Sequence[tuple[Measured, Sweep]], limits: Limits) -
 
 
 def draw(couples: Sequence[tuple[str, str, str, int]], work: Path, path: Path) -> None:
-    """Contact sheets of 40 couples, four to a row, largest number of pairs first."""
+    """Contact sheets of couples, four to a row, largest number of pairs first."""
     side = 200
-    for k in range(0, len(couples), 40):
-        few = couples[k : k + 40]
+    for k in range(0, len(couples), PER_SHEET):
+        few = couples[k : k + PER_SHEET]
         sheet = Image.new("RGB", (4 * (2 * side + 14), -(-len(few) // 4) * (side + 18)), "white")
         for j, (dataset, a, b, n) in enumerate(few):
             x, y = j % 4 * (2 * side + 14), j // 4 * (side + 18)
@@ -333,7 +338,7 @@ def draw(couples: Sequence[tuple[str, str, str, int]], work: Path, path: Path) -
                 sheet.paste(seen(work, dataset, name).resize((side, side)), (x + which * side, y + 16))
             ImageDraw.Draw(sheet).text((x, y + 2), f"{k + j} {dataset} ({n})", fill="black")
             print(f"{k + j} {n} {dataset},{a},{b}")
-        sheet.save(path.with_stem(f"{path.stem}-{k // 40}"))
+        sheet.save(path.with_stem(f"{path.stem}-{k // PER_SHEET}"))
 
 
 def seen(work: Path, dataset: str, name: str) -> Image.Image:
