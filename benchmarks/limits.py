@@ -63,7 +63,7 @@ PER_FAMILY, PER_HALF = 4, 240  # pictures
 CHOOSING, SCORING = "choosing", "scoring"
 SIZES: Final = ("full", "32 px")
 MIN_PRECISION, AS_GOOD = 0.995, 0.001
-PER_SHEET: Final = 40  # couples
+PER_SHEET: Final = 72  # couples
 
 Limits = tuple[float, float, float]
 NOW: Final = (AUTO_MIN_SIMILARITY, AUTO_MIN_CLOSE_SIMILARITY, AUTO_MIN_THUMBNAIL_SIMILARITY)
