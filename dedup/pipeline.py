@@ -134,24 +134,26 @@ def _undone_if_refused(result: Run) -> Iterator[None]:
 
 def _search(result: Run, clock: Clock, explain: Callable[[str], None] | None) -> None:
     """Store the candidates, with what a second look says of the similar ones."""
-    from dedup.second_look import Looks, looked, looking
+    from dedup.second_look import Looks, TwoBars, looked, looking
     from dedup.stages.candidates import Counts, candidates
 
     counts, looks, threads = Counts(), Looks(), search_threads(result.config)
     hashes, resolved = result.tables["hashes"], result.resolved
+    bars = TwoBars(clock.advance)
     found = candidates(
         hashes,
         resolved,
         limit=result.config.search.max_candidates,
         threads=threads,
-        progress=clock.advance,
+        progress=bars.searched if resolved.second_look else clock.advance,
         explain=explain,
         counts=counts,
     )
     with ExitStack() as stack:
         if resolved.second_look:
             see = stack.enter_context(looking(result.opened(), result.row_of_sample, result.config))
-            found = looked(found, see, tables.fixed_width(hashes["thumbnail"]), looks, threads=threads)
+            thumbnails = tables.fixed_width(hashes["thumbnail"])
+            found = looked(found, see, thumbnails, looks, threads=threads, progress=bars.looked)
         store_candidates(result, found)
     if resolved.method != "none":
         result.info["verification"] = counts.to_dict()

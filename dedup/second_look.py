@@ -17,6 +17,7 @@ from dedup.config import Config
 from dedup.engines import choose
 from dedup.formats import Source, read_bytes
 from dedup.images import Unreadable, open_picture
+from dedup.search import Progress
 from dedup.tables import BOTH, FIRST, SECOND, THUMBNAIL_SIDE
 from dedup.verify.closer import CLOSE_SIDE, COLOUR_SIDE, CloseView, close_similarities, close_view, colours_differ
 from dedup.verify.frames import frame_widths, without_frames
@@ -98,12 +99,44 @@ def lost(setup: Mapping[str, Any], batch: pa.RecordBatch, reason: str) -> pa.Rec
     return pa.record_batch([batch["row"], *(pa.nulls(n, field.type) for field in list(_SEEN)[1:])], schema=_SEEN)
 
 
+class TwoBars:
+    """The share of a stage of which a search is one half and the looks at what it yields are the other.
+
+    Candidates come in parts, so the looks are as far as the search was when it yielded the last part.
+    """
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress, self._searched, self._behind, self._part = progress, 0.0, 0.0, 0.0
+
+    def searched(self, share: float) -> None:
+        """Share of the search, in [0, 1]."""
+        self._searched = share
+        self._tell()
+
+    def looked(self, share: float) -> None:
+        """Share of the pairs of the last part; 1 once it is through."""
+        self._part = share
+        if share >= 1:
+            self._behind, self._part = self._searched, 0.0
+        self._tell()
+
+    def _tell(self) -> None:
+        self._progress((self._searched + self._behind + (self._searched - self._behind) * self._part) / 2)
+
+
 def looked(
-    parts: Iterator[pa.Table], see: See, thumbnails: NDArray[np.uint8], looks: Looks, *, threads: int
+    parts: Iterator[pa.Table],
+    see: See,
+    thumbnails: NDArray[np.uint8],
+    looks: Looks,
+    *,
+    threads: int,
+    progress: Progress | None = None,
 ) -> Iterator[pa.Table]:
     """The parts of `candidates` with `close_similarity` and `colour_differs` where a second look was taken.
 
     `thumbnails`: of all samples, shape (n, 32 × 32). Of pictures without their frames the colours are not compared.
+    `progress` is told the share of each part.
     """
     for part in parts:
         rows = np.flatnonzero(part["similarity"].to_numpy() >= LOOK_FROM)
@@ -113,6 +146,8 @@ def looked(
         for begin in range(0, len(allowed), _PAIRS_AT_ONCE):
             some = allowed[begin : begin + _PAIRS_AT_ONCE]
             close[some], colour[some] = _look(part.take(pa.array(some)), see, thumbnails, looks, threads)
+            if progress is not None:
+                progress((begin + len(some)) / len(allowed))
         columns = {
             "close_similarity": pa.array(close, mask=np.isnan(close)),
             "colour_differs": pa.array(colour == 1, mask=colour < 0),
@@ -120,6 +155,8 @@ def looked(
         for name, column in columns.items():
             at = part.schema.get_field_index(name)
             part = part.set_column(at, part.schema.field(at), column)
+        if progress is not None and not len(allowed):
+            progress(1.0)
         yield part
 
 

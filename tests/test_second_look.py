@@ -1,5 +1,6 @@
 """Pictures of the same scene, of other colours and in frames, through whole runs."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from dedup import pipeline, second_look, tables
 from dedup.config import build
 from dedup.contents import PAYLOAD
 from dedup.result import Run
-from dedup.second_look import Looks, looked
+from dedup.second_look import Looks, TwoBars, looked
 from tests import pictures
 
 
@@ -254,3 +255,29 @@ class TestCompare:
         found = dedup.compare(pictures.encoded(photo), pictures.encoded(photo.convert("L")))
 
         assert (found.kind, found.colour_differs) == ("near", True)
+
+
+def test_a_bar_never_goes_back_and_ends_full(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While candidates come in parts, one of which has nothing to look at."""
+    monkeypatch.setattr(second_look, "_PAIRS_AT_ONCE", 1)
+    told: list[float] = []
+    bars = TwoBars(told.append)
+    no = np.zeros(2, np.uint8)
+
+    def parts() -> Iterator[pa.Table]:
+        for share, similarity in ((0.25, 0.9), (0.5, 0.1), (1.0, 0.9)):
+            bars.searched(share)
+            yield pa.table(
+                [[0, 0], [1, 2], no, [0, 0], pa.array([similarity] * 2, pa.float32()), no, *tables.not_looked_at(2)],
+                schema=tables.candidates_schema(["dhash"]),
+            )
+
+    def see(samples: Any) -> Any:
+        n = len(samples)
+        nothing = [pa.nulls(n, kind) for kind in (pa.int32(), pa.binary(), pa.binary())]
+        yield pa.record_batch([pa.array(samples, pa.int64()), *nothing], names=["row", "side", "grey", "chroma"])
+
+    thumbnails = np.zeros((3, 1024), np.uint8)
+    list(looked(parts(), see, thumbnails, Looks(), threads=1, progress=bars.looked))
+
+    assert told == [0.125, 0.1875, 0.25, 0.375, 0.5, 0.75, 0.875, 1.0]
