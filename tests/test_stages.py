@@ -11,10 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dedup import graph
+from dedup import graph, tables
 from dedup.config import Resolved, build, resolve
 from dedup.errors import LimitError, SourceError
 from dedup.stages.candidates import candidates
+from dedup.stages.chains import chains
 from dedup.stages.groups import groups
 from dedup.stages.leakage import leakage
 from dedup.stages.manifest import manifest
@@ -266,6 +267,16 @@ class TestPairs:
 
         assert [expected] == table.to_pylist()
 
+    def test_of_several_views_the_most_similar_one_tells(self) -> None:
+        """A pair that is found with and without frames is reported once; of equal views the one with frames."""
+        near = near_table((0, 1, 3, 4, 0.90625), (0, 1, 3, 4, 0.96875), (0, 2, 3, 4, 0.9375), (0, 2, 3, 4, 0.9375))
+        near = near.set_column(6, near.schema.field("unframed"), pa.array([0, 3, 1, 0], pa.uint8()))
+        table = pairs([near], measured([CODE] * 3), manifest(rows(*"abc"), "x")[0], resolved(9, 9))
+
+        assert table["b"].to_pylist() == [1, 2]
+        assert table["similarity"].to_pylist() == [0.96875, 0.9375]
+        assert table["unframed"].to_pylist() == [tables.UNFRAMED[3], tables.UNFRAMED[0]]
+
     def test_no_pairs(self) -> None:
         """Nothing found is an empty table, and everything after it works."""
         table = manifest(rows("a", "b"), "x")[0]
@@ -276,6 +287,19 @@ class TestPairs:
         assert len(nothing) == 0
         assert len(groups(matches, hashes, table, ("test",))) == 0
         assert len(leakage(matches, nothing, hashes, table, ("test",))) == 0
+
+
+def test_a_chain_is_as_similar_as_its_weakest_pair() -> None:
+    """Whether it comes first or last on the way."""
+    of = pa.concat_tables([rows(*"abde"), rows("c", split="test")])
+    table, _ = manifest(of, "x")
+    near = near_table((0, 1, 1, 1, 0.90625), (1, 2, 1, 1, 0.96875), (2, 3, 1, 1, 0.9375), (3, 4, 1, 1, 0.9921875))
+    found_pairs = pairs([near], measured([CODE] * 5), table, resolved(9, 9))
+
+    found_chains = chains(graph.from_pairs(found_pairs, 5), table, ("test",))
+
+    assert found_chains["id"].to_pylist() == ["a", "e"]
+    assert found_chains["similarity"].to_pylist() == [0.90625, 0.9375]
 
 
 class TestLeakage:
