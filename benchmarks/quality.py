@@ -62,14 +62,18 @@ def photos(folder: Path) -> list[tuple[Path, str]]:
     return [(path, path.relative_to(folder / "images").as_posix()) for path in found]
 
 
+def tiles(image: Image.Image) -> list[Image.Image]:
+    """Up to four squares of a picture, from its upper left corner on."""
+    boxes = [(x, y) for y in range(0, image.height - TILE + 1, TILE) for x in range(0, image.width - TILE + 1, TILE)]
+    return [image.crop((x, y, x + TILE, y + TILE)) for x, y in boxes[:MAX_TILES]]
+
+
 def make(job: Job) -> None:
     """The original, up to four tiles of it, and its edited copies; at 32 px each is made first and then shrunk."""
     with Image.open(job.path) as opened:
         image = opened.convert("RGB")
     made = {ORIGINAL: encoded(image)} if job.small else {ORIGINAL: job.path.read_bytes()}
-    boxes = [(x, y) for y in range(0, image.height - TILE + 1, TILE) for x in range(0, image.width - TILE + 1, TILE)]
-    for k, (x, y) in enumerate(boxes[:MAX_TILES]):
-        made[f"{FIRST_TILE}{k}"] = encoded(image.crop((x, y, x + TILE, y + TILE)))
+    made |= {f"{FIRST_TILE}{k}": encoded(tile) for k, tile in enumerate(tiles(image))}
     if job.edited:
         made |= {str(k): edit(image, number_of(job.name)) for k, edit in enumerate(EDITS.values())}
     for what, data in made.items():
