@@ -9,14 +9,32 @@ picture; it takes places of the first picture to the second.
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dedup.compiled import compiled_rounded
 from dedup.verify.features import put
+from dedup.verify.matrices import inverted
 
 _MIN_SCALE: Final = 0.78
 _MAX_SCALE: Final = 1.28
 _MAX_SHEAR: Final = 0.08  # 4.6 degrees as a rotation
 _MAX_SHIFT: Final = 0.25
+
+
+def room(n: int) -> tuple[NDArray[np.floating[Any]], ...]:
+    """What an alignment of gradients of n × n works in: the picture laid over, where it is, sums, a step and a map.
+
+    Made by NumPy: to allocate it, kernels would be compiled twice as long.
+    """
+    laid, inside = np.empty((2, n, n), np.float32), np.empty((n, n), np.float32)
+    return (laid, inside, np.zeros(3), np.zeros(6), np.zeros(6))
+
+
+@compiled_rounded
+def unmoved(by: Any) -> None:
+    """The map that leaves everything in its place."""
+    for k in range(6):
+        by[k] = 1.0 if k == 0 or k == 3 else 0.0
 
 
 @compiled_rounded
@@ -43,8 +61,8 @@ def prepared(one: Any, descent: Any, inverse: Any) -> None:
                 descent[3, c, y, x] = along * v
                 descent[4, c, y, x] = across
                 descent[5, c, y, x] = along
-    hessian = np.zeros((6, 6))
-    flat = descent.reshape(6, -1)
+    hessian = np.empty((6, 6))
+    flat = descent.reshape(6, 2 * n * n)
     for i in range(6):
         for j in range(i, 6):
             total = np.float32(0.0)
@@ -58,9 +76,7 @@ def prepared(one: Any, descent: Any, inverse: Any) -> None:
         hessian[i, i] = 1.02 * hessian[i, i] + 0.002 * trace
     hessian[1, 1] += 0.02 * trace
     hessian[2, 2] += 0.02 * trace
-    inverted = np.linalg.inv(hessian)
-    for i in range(6):
-        put(inverted[i], inverse[i])
+    inverted(hessian, inverse)
 
 
 @compiled_rounded

@@ -11,6 +11,7 @@ import numpy as np
 
 from dedup.compiled import compiled, compiled_rounded
 from dedup.verify.agreement import fourth_roots
+from dedup.verify.matrices import least_eigenvalue
 
 _NOISE: Final = 4.0  # grey levels: shorter gradients are noise and count less
 _FIXED: Final = 0.06  # photos have 0.12 and more, all but one in two hundred; straight edges 0.02
@@ -64,8 +65,13 @@ def determinacy(grey: Any) -> Any:
     for i in range(6):
         for j in range(6):
             matrix[i, j] /= scale[i] * scale[j]
-    fixed = np.linalg.eigvalsh(matrix)[0]
-    return fixed, np.sqrt(cells).sum() ** 2 / (cells.sum() + _NOTHING)
+    fixed = least_eigenvalue(matrix)
+    roots = energy = 0.0
+    flat = cells.reshape(-1)
+    for k in range(len(flat)):
+        roots += np.sqrt(flat[k])
+        energy += flat[k]
+    return fixed, roots**2 / (energy + _NOTHING)
 
 
 @compiled
