@@ -6,7 +6,7 @@ all that it is compared with. A map is six numbers: the matrix row by row, then 
 picture; it takes places of the first picture to the second.
 """
 
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,13 +21,20 @@ _MAX_SHEAR: Final = 0.08  # 4.6 degrees as a rotation
 _MAX_SHIFT: Final = 0.25
 
 
-def room(n: int) -> tuple[NDArray[np.floating[Any]], ...]:
-    """What an alignment of gradients of n × n works in: the picture laid over, where it is, sums, a step and a map.
+class Room(NamedTuple):
+    """What an alignment of gradients of n × n works in, made by NumPy."""
 
-    Made by NumPy: to allocate it, kernels would be compiled twice as long.
-    """
+    laid: NDArray[np.float32]  # (2, n, n): the second picture at the places of the first
+    inside: NDArray[np.float32]  # (n, n)
+    sums: NDArray[np.float64]  # (3,)
+    step: NDArray[np.float64]  # (6,)
+    trial: NDArray[np.float64]  # (6,)
+
+
+def room(n: int) -> Room:
+    """For gradients of n × n."""
     laid, inside = np.empty((2, n, n), np.float32), np.empty((n, n), np.float32)
-    return (laid, inside, np.zeros(3), np.zeros(6), np.zeros(6))
+    return Room(laid, inside, np.zeros(3), np.zeros(6), np.zeros(6))
 
 
 @compiled_rounded
@@ -164,7 +171,7 @@ def refined(one: Any, descent: Any, inverse: Any, two: Any, by: Any, n_steps: in
 
     Ends before where a step gains less than `enough`.
     """
-    laid, inside, sums, step, trial = work
+    laid, inside, sums, step, trial = work.laid, work.inside, work.sums, work.step, work.trial
     put(by, trial)
     laid_over(two, trial, laid, inside)
     best = correlation(one, laid, inside, sums)
@@ -187,7 +194,7 @@ def refined(one: Any, descent: Any, inverse: Any, two: Any, by: Any, n_steps: in
 @compiled_rounded
 def best_start(one: Any, two: Any, starts: Any, least: Any, by: Any, work: Any) -> Any:
     """The best correlation under one of the maps `starts`, which `by` then is, if it is more than `least`."""
-    laid, inside, sums = work[0], work[1], work[2]
+    laid, inside, sums = work.laid, work.inside, work.sums
     best = least
     for k in range(len(starts)):
         laid_over(two, starts[k], laid, inside)

@@ -44,7 +44,7 @@ def _block(one: Any, two: Any, inside: Any, box: Any, down: Any, right: Any, sum
 @compiled_rounded
 def _best_of_block(one: Any, two: Any, inside: Any, box: Any, sums: Any, trial: Any) -> Any:
     """The best correlation within a block under a small shift; none is tried where it agrees as it lies."""
-    best = _block(one, two, inside, box, 0, 0, sums)
+    best = _block(one, two, inside, box, np.int64(0), np.int64(0), sums)
     if best >= _AGREES:
         return best
     for down in range(-_SHIFT, _SHIFT + 1):

@@ -60,11 +60,11 @@ def _median(line: Any, work: Any) -> Any:
 def _width(grey: Any, side: int, lines: Any) -> Any:
     """Pixels of the bar along a side, 0 where there is none, and its colour. The last pixel may be partly picture."""
     n = grey.shape[0]
-    _line(grey, side, 0, lines[0])
+    _line(grey, side, np.int64(0), lines[0])
     colour = _median(lines[0], lines[1])
     if not _plain(lines[0], colour):
         return 0.0, colour
-    k = 1
+    k = np.int64(1)
     while k <= _WIDEST:
         _line(grey, side, k, lines[0])
         if not _plain(lines[0], colour):
