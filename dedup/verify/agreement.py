@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from dedup.compiled import compiled, compiled_rounded
+from dedup.compiled import compiled_rounded, inner, inner_rounded
 from dedup.verify.features import total
 
 _BLOCKS: Final = 8  # on a side
@@ -17,7 +17,7 @@ _LOWER: Final = 0.3  # of the structure
 _NOTHING: Final = 1e-9
 
 
-@compiled_rounded
+@inner_rounded
 def fourth_roots(grey: Any, noise: Any, out: Any) -> None:
     """Gradients between the pixels, lengths replaced by their fourth roots; `out`, (2, n, n), is one shorter.
 
@@ -36,7 +36,7 @@ def fourth_roots(grey: Any, noise: Any, out: Any) -> None:
             out[1, y, x] = below * factor
 
 
-@compiled_rounded
+@inner_rounded
 def softened(grey: Any, share: float, work: Any, out: Any) -> None:
     """A little blur: each pixel gives `share` to each neighbour, along rows and then along columns."""
     n = grey.shape[0]
@@ -50,7 +50,7 @@ def softened(grey: Any, share: float, work: Any, out: Any) -> None:
             out[y, x] = rest * work[y, x] + part * (work[max(y - 1, 0), x] + work[min(y + 1, n - 1), x])
 
 
-@compiled_rounded
+@inner_rounded
 def without_rim(inside: Any) -> None:
     """The two outermost pixels are out: there, what is inside a frame is mixed with the frame."""
     n = inside.shape[0]
@@ -60,7 +60,7 @@ def without_rim(inside: Any) -> None:
             inside[n - 1 - k, x] = inside[x, n - 1 - k] = np.float32(0.0)
 
 
-@compiled_rounded
+@inner_rounded
 def _weights(t: Any, out: Any) -> None:
     """Of four neighbours for a place t after the second: Catmull-Rom (Keys 1981)."""
     half = np.float32(0.5)
@@ -109,7 +109,7 @@ def grey_laid_over(grey: Any, by: Any, out: Any, inside: Any, wider: Any) -> Non
             out[y, x] = total
 
 
-@compiled_rounded
+@inner_rounded
 def agreement(one: Any, two: Any, inside: Any) -> Any:
     """Mean of three correlations: of all, of all but the worst eighth of the blocks, of the block below which 30 % lie.
 
@@ -138,7 +138,7 @@ def agreement(one: Any, two: Any, inside: Any) -> Any:
     return (whole + most + max(lower, 0.0)) / 3
 
 
-@compiled_rounded
+@inner_rounded
 def agreement_softened(
     pictures: Any, sharp: Any, amounts: Any, noise: Any, inside: Any, work: Any, softer: Any, out: Any
 ) -> Any:
@@ -156,7 +156,7 @@ def agreement_softened(
     return best
 
 
-@compiled
+@inner
 def _lower_block(product: Any, energy: Any, other: Any) -> Any:
     """Correlation of the block below which `_LOWER` of the structure lies."""
     gain = (total(energy) + _NOTHING) / (total(other) + _NOTHING)
@@ -179,7 +179,7 @@ def _lower_block(product: Any, energy: Any, other: Any) -> Any:
     return lowest
 
 
-@compiled
+@inner
 def _without_worst(product: Any, energy: Any, other: Any) -> Any:
     """Correlation without the blocks that differ most, one after the other; the arrays are used up."""
     for _ in range(_LEFT_OUT):

@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from dedup.compiled import compiled_rounded
+from dedup.compiled import inner_rounded
 from dedup.verify.features import put
 from dedup.verify.matrices import inverted
 
@@ -37,14 +37,14 @@ def room(n: int) -> Room:
     return Room(laid, inside, np.zeros(3), np.zeros(6), np.zeros(6))
 
 
-@compiled_rounded
+@inner_rounded
 def unmoved(by: Any) -> None:
     """The map that leaves everything in its place."""
     for k in range(6):
         by[k] = 1.0 if k == 0 or k == 3 else 0.0
 
 
-@compiled_rounded
+@inner_rounded
 def prepared(one: Any, descent: Any, inverse: Any) -> None:
     """What a step needs of the first picture.
 
@@ -86,7 +86,7 @@ def prepared(one: Any, descent: Any, inverse: Any) -> None:
     inverted(hessian, inverse)
 
 
-@compiled_rounded
+@inner_rounded
 def laid_over(picture: Any, by: Any, out: Any, inside: Any) -> None:
     """The second picture's gradients at the places of the first; `inside`, 0.0 or 1.0, says where it has any."""
     n = picture.shape[1]
@@ -112,7 +112,7 @@ def laid_over(picture: Any, by: Any, out: Any, inside: Any) -> None:
                 out[c, y, x] = weight * (above + fy * (below - above))
 
 
-@compiled_rounded
+@inner_rounded
 def correlation(one: Any, two: Any, inside: Any, sums: Any) -> Any:
     """Correlation where both are; `sums`: product, energy of the first, energy of the second."""
     n = one.shape[1]
@@ -128,7 +128,7 @@ def correlation(one: Any, two: Any, inside: Any, sums: Any) -> Any:
     return product / np.sqrt(energy * other + np.float32(1e-9))
 
 
-@compiled_rounded
+@inner_rounded
 def _step(one: Any, laid: Any, inside: Any, gain: Any, descent: Any, inverse: Any, out: Any) -> None:
     """The Gauss-Newton step on gain · laid - one, in the first picture's own places."""
     n = one.shape[1]
@@ -149,7 +149,7 @@ def _step(one: Any, laid: Any, inside: Any, gain: Any, descent: Any, inverse: An
         out[i] = row[0] * s0 + row[1] * s1 + row[2] * s2 + row[3] * s3 + row[4] * s4 + row[5] * s5
 
 
-@compiled_rounded
+@inner_rounded
 def _composed(by: Any, step: Any) -> None:
     """`by` after the inverse of the step, kept to what an edited copy may be."""
     a, b, c, d = 1.0 + step[0], step[1], step[2], 1.0 + step[3]
@@ -165,7 +165,7 @@ def _composed(by: Any, step: Any) -> None:
     by[3] = min(max(yx * b + yy * d, _MIN_SCALE), _MAX_SCALE)
 
 
-@compiled_rounded
+@inner_rounded
 def refined(one: Any, descent: Any, inverse: Any, two: Any, by: Any, n_steps: int, enough: Any, work: Any) -> Any:
     """Improves the map `by` in at most `n_steps` steps; returns the best correlation, which `by` then gives.
 
@@ -191,7 +191,7 @@ def refined(one: Any, descent: Any, inverse: Any, two: Any, by: Any, n_steps: in
     return best
 
 
-@compiled_rounded
+@inner_rounded
 def best_start(one: Any, two: Any, starts: Any, least: Any, by: Any, work: Any) -> Any:
     """The best correlation under one of the maps `starts`, which `by` then is, if it is more than `least`."""
     laid, inside, sums = work.laid, work.inside, work.sums

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from dedup.compiled import compiled, compiled_rounded
+from dedup.compiled import inner, inner_rounded
 from dedup.verify.features import gradients, put, total
 
 _NOISE: Final = 4.0  # grey levels: shorter gradients are noise and count less
@@ -22,7 +22,7 @@ _STRIP: Final = 2  # and so does a line of text along a side
 _NOTHING: Final = 1e-6
 
 
-@compiled_rounded
+@inner_rounded
 def _block(one: Any, two: Any, inside: Any, box: Any, down: Any, right: Any, sums: Any) -> Any:
     """Correlation in a block, the second picture read so far away; `sums`: energy of the first, of the second."""
     n = one.shape[1]
@@ -41,7 +41,7 @@ def _block(one: Any, two: Any, inside: Any, box: Any, down: Any, right: Any, sum
     return product / np.sqrt(energy * other + np.float32(_NOTHING))
 
 
-@compiled_rounded
+@inner_rounded
 def _best_of_block(one: Any, two: Any, inside: Any, box: Any, sums: Any, trial: Any) -> Any:
     """The best correlation within a block under a small shift; none is tried where it agrees as it lies."""
     best = _block(one, two, inside, box, np.int64(0), np.int64(0), sums)
@@ -56,7 +56,7 @@ def _best_of_block(one: Any, two: Any, inside: Any, box: Any, sums: Any, trial: 
     return best
 
 
-@compiled
+@inner
 def _covered(alone: Any, top: Any, left: Any, high: Any, wide: Any) -> Any:
     """What a stamp over these blocks explains: what was there and what is there now, the smaller of the two."""
     first = second = 0.0
@@ -67,7 +67,7 @@ def _covered(alone: Any, top: Any, left: Any, high: Any, wide: Any) -> Any:
     return min(first, second)
 
 
-@compiled_rounded
+@inner_rounded
 def _stamped(alone: Any) -> Any:
     """The most that one stamp explains: a box in a corner, or a line of text along a side."""
     n = alone.shape[1]
@@ -86,7 +86,7 @@ def _stamped(alone: Any) -> Any:
     return most
 
 
-@compiled_rounded
+@inner_rounded
 def contradiction(one: Any, two: Any, inside: Any, n_blocks: Any, rim: Any) -> Any:
     """Share of the structure in [0, 1] in which both pictures have what the other has not, but for one stamp.
 

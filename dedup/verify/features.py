@@ -8,20 +8,20 @@ from typing import Any, Final
 
 import numpy as np
 
-from dedup.compiled import compiled, compiled_rounded
+from dedup.compiled import compiled, inner, inner_rounded
 
 NOISE: Final = 2.0
 """Grey levels: shorter gradients of a picture that is to be aligned are noise and count less."""
 
 
-@compiled
+@inner
 def put(values: Any, out: Any) -> None:
     """Copy a row. `out[:] = values` makes numba compile, for seconds, the words for shapes that do not fit."""
     for k in range(len(out)):
         out[k] = values[k]
 
 
-@compiled
+@inner
 def total(values: Any) -> Any:
     """Sum of a row, from front to back: its last digit must not depend on how a processor adds.
 
@@ -33,7 +33,7 @@ def total(values: Any) -> Any:
     return found
 
 
-@compiled_rounded
+@inner_rounded
 def blurred(grey: Any, work: Any, out: Any) -> None:
     """3 × 3 binomial filter, edges repeated; `work` is as large as `out`."""
     n = grey.shape[0]
@@ -48,7 +48,7 @@ def blurred(grey: Any, work: Any, out: Any) -> None:
             out[y, x] = np.float32(0.25) * (work[up, x] + np.float32(2.0) * work[y, x] + work[down, x])
 
 
-@compiled_rounded
+@inner_rounded
 def halved(grey: Any, out: Any) -> None:
     """Means of 2 × 2 pixels."""
     for y in range(out.shape[0]):
@@ -58,7 +58,7 @@ def halved(grey: Any, out: Any) -> None:
             )
 
 
-@compiled_rounded
+@inner_rounded
 def gradients(grey: Any, noise: Any, out: Any) -> None:
     """Gradients between the pixels; `out`, (2, n, n), is one shorter than `grey` on both sides.
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from dedup.compiled import compiled
+from dedup.compiled import compiled, inner
 from dedup.verify.features import put
 
 _TOLERANCE: Final = 12.0  # grey levels: what a JPEG or a resize leaves of one colour
@@ -19,7 +19,7 @@ _EDGE: Final = 0.4  # of the inner line
 _WIDEST: Final = 8  # pixels, a quarter of the side
 
 
-@compiled
+@inner
 def _line(grey: Any, side: int, k: int, out: Any) -> None:
     """The line k pixels from a side: top, bottom, left or right."""
     last = grey.shape[0] - 1
@@ -34,7 +34,7 @@ def _line(grey: Any, side: int, k: int, out: Any) -> None:
             out[x] = grey[x, last - k]
 
 
-@compiled
+@inner
 def _plain(line: Any, colour: float) -> bool:
     outliers = 0
     for x in range(len(line)):
@@ -43,7 +43,7 @@ def _plain(line: Any, colour: float) -> bool:
     return outliers <= _OUTLIERS
 
 
-@compiled
+@inner
 def _median(line: Any, work: Any) -> Any:
     """The mean of the two in the middle; `work` has room for them sorted. `np.median` takes two seconds to compile."""
     n = len(line)
@@ -56,7 +56,7 @@ def _median(line: Any, work: Any) -> Any:
     return (work[(n - 1) // 2] + work[n // 2]) / 2
 
 
-@compiled
+@inner
 def _width(grey: Any, side: int, lines: Any) -> Any:
     """Pixels of the bar along a side, 0 where there is none, and its colour. The last pixel may be partly picture."""
     n = grey.shape[0]
@@ -85,7 +85,7 @@ def _width(grey: Any, side: int, lines: Any) -> Any:
     return k + 1.0 - min(max(common / energy, 0.0), 1.0), colour
 
 
-@compiled
+@inner
 def _frame(grey: Any, lines: Any, widths: Any, colours: Any) -> bool:
     """Whether there is a frame; `widths`: pixels at the top, bottom, left and right."""
     for side in range(4):
@@ -109,7 +109,7 @@ def _frame(grey: Any, lines: Any, widths: Any, colours: Any) -> bool:
     return True
 
 
-@compiled
+@inner
 def _cubic(at: Any, first: float, step: float, index: Any, weight: Any) -> None:
     """Weights of four neighbours for places first, first + step, …: Catmull-Rom (Keys 1981)."""
     for x in range(len(index)):
@@ -123,7 +123,7 @@ def _cubic(at: Any, first: float, step: float, index: Any, weight: Any) -> None:
         weight[x, 3] = (t - 1.0) * t * t / 2
 
 
-@compiled
+@inner
 def _cut(grey: Any, widths: Any, out: Any) -> None:
     """What is within the frame, as large as the whole was."""
     n = grey.shape[0]

@@ -8,13 +8,13 @@ from typing import Any, Final
 
 import numpy as np
 
-from dedup.compiled import compiled
+from dedup.compiled import inner
 
 _SWEEPS: Final = 12  # of a 6 × 6 matrix five are enough; each squares what is left off the diagonal
 _NEGLIGIBLE: Final = 1e-40  # squared, relative to the diagonal: far below what a float64 holds
 
 
-@compiled
+@inner
 def inverted(matrix: Any, out: Any) -> None:
     """The inverse of a symmetric, positive definite matrix, which is used up (Gauss-Jordan, no pivots needed)."""
     n = len(matrix)
@@ -35,7 +35,7 @@ def inverted(matrix: Any, out: Any) -> None:
                 out[i, j] -= share * out[k, j]
 
 
-@compiled
+@inner
 def least_eigenvalue(matrix: Any) -> Any:
     """The smallest eigenvalue of a symmetric matrix, which is used up.
 
@@ -60,7 +60,7 @@ def least_eigenvalue(matrix: Any) -> Any:
     return least
 
 
-@compiled
+@inner
 def _rotate(matrix: Any, p: Any, q: Any) -> None:
     """Make the elements (p, q) and (q, p) zero."""
     half = (matrix[q, q] - matrix[p, p]) / (2.0 * matrix[p, q])

@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from dedup.compiled import compiled, compiled_rounded, is_kept
+from dedup.compiled import compiled, compiled_rounded, inner, inner_rounded, is_kept
 from dedup.tables import THUMBNAIL_SIDE
 from dedup.verify.agreement import (
     agreement,
@@ -153,7 +153,7 @@ class _Workspace(NamedTuple):
         return cls(pictures, upright, work, smooth, half, *scales, _Comparison.of(n), *maps)
 
 
-@compiled_rounded
+@inner_rounded
 def _agreeing(one: Any, two: Any, by: Any, views: Any, way: Any, most: Any, room: Any) -> Any:
     """How well two thumbnails agree under a map, less what they contradict each other in.
 
@@ -180,7 +180,7 @@ def _agreeing(one: Any, two: Any, by: Any, views: Any, way: Any, most: Any, room
     )
 
 
-@compiled_rounded
+@inner_rounded
 def _refined(one: Any, two: Any, descent: Any, inverse: Any, by: Any, trial: Any, over_all: Any, room: Any) -> None:
     """Improve a map at 32 × 32, or find another one."""
     best = -1.0
@@ -195,7 +195,7 @@ def _refined(one: Any, two: Any, descent: Any, inverse: Any, by: Any, trial: Any
         put(trial, by)
 
 
-@compiled_rounded
+@inner_rounded
 def _begun(one: Any, two: Any, descent: Any, inverse: Any, starts: Any, by: Any, trial: Any, room: Any) -> Any:
     """The better of two maps at 16 × 16: from where the pictures lie, and from the best other scale.
 
@@ -219,7 +219,7 @@ def _begun(one: Any, two: Any, descent: Any, inverse: Any, starts: Any, by: Any,
     return best, True
 
 
-@compiled
+@inner
 def _ask_worth(picture: Any, place: Any, worths: Any) -> None:
     """What an agreement of a picture is worth, worked out when it is first asked for."""
     if worths[place] < 0.0:
