@@ -12,6 +12,7 @@ from functools import cache
 from hashlib import sha256
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Final, cast
 
 import numba.np.linalg
@@ -78,6 +79,12 @@ def is_kept(kernel: Callable[..., Any]) -> bool:
     source = Path(kernel.__code__.co_filename)
     found = Path(stats.cache_path).glob(f"{source.stem}.{kernel.__qualname__}-*.py{_PYTHON}*.nbi")
     return any(index.stat().st_mtime >= source.stat().st_mtime for index in found)
+
+
+def kept_kernels(module: ModuleType) -> list[Callable[..., Any]]:
+    """The kernels of a module that are kept between processes."""
+    own = (value for value in vars(module).values() if getattr(value, "__module__", None) == module.__name__)
+    return [value for value in own if getattr(getattr(value, "stats", None), "cache_path", None) is not None]
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:

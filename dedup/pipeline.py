@@ -61,7 +61,7 @@ def run(
             _hash(result, engine, clock)
             if kernels is not None:
                 with clock.stage("kernels"):
-                    kernels()
+                    kernels(clock.count)
     resolved, threads, n = result.resolved, search_threads(config), len(result.manifest)
     with _undone_if_refused(result):
         result.judged = judge(lists, result.manifest, result.tables["hashes"])

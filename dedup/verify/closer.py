@@ -76,20 +76,22 @@ class _Comparison:
         self.blurs = np.empty((2, n, n), np.float32)
         self.halves = np.empty((2, half, half), np.float32)
         self.within, self.work, self.softer = np.empty((3, half, half), np.float32)
-        self.sharp, self.out = np.empty((2, 2, half - 1, half - 1), np.float32), np.empty((2, half - 1, half - 1), np.float32)
+        self.sharp = np.empty((2, 2, half - 1, half - 1), np.float32)
+        self.out = np.empty((2, half - 1, half - 1), np.float32)
 
-    def similarity(self, one: Any, two: Any, turn: int, has_rim: bool) -> float:
+    def similarity(self, one: Any, two: Any, turn: int, *, has_rim: bool) -> float:
         """Of two pictures, uint8, (128, 128), whichever is named first; below 0 where they contradict each other."""
         if comes_after(one, two):
             one, two, turn = two, one, INVERSE[turn]
         self.pictures[0] = one
         oriented(two, turn, self.pictures[1])
-        found = self._laid_over(self.pictures[0], self.pictures[1], has_rim)
+        rim = 1.0 / RIM if has_rim else 0.0
+        found = self._laid_over(self.pictures[0], self.pictures[1], rim)
         if found < _DOUBTFUL:  # a crop that is enlarged fixes more of the map than one that is shrunk
-            found = max(found, self._laid_over(self.pictures[1], self.pictures[0], has_rim))
+            found = max(found, self._laid_over(self.pictures[1], self.pictures[0], rim))
         return found
 
-    def _laid_over(self, one: Any, two: Any, has_rim: bool) -> float:
+    def _laid_over(self, one: Any, two: Any, rim: float) -> float:
         """Agreement without what is contradicted, of pictures aligned from 16 to 128 pixels."""
         whole, half, quarter, last = self.levels
         _pyramid(one, whole.one, half.one, quarter.one, last.one)
@@ -99,7 +101,6 @@ class _Comparison:
             starts = STARTS if level is last else STARTS[:0]
             self._align(level, starts)
         grey_laid_over(whole.two, self.by, self.laid, self.inside, self.wider)
-        rim = 1.0 / RIM if has_rim else 0.0
         return self._agreement_of_halves(half.one, rim) - _CONTRADICTED * self._contradiction(whole, rim)
 
     def _align(self, level: _Level, starts: NDArray[np.float64]) -> None:
@@ -229,7 +230,7 @@ def _contradiction(one: Any, laid: Any, inside: Any, rim: Any, work: Any, blurs:
 def _compare(greys: Any, a: Any, b: Any, turns: Any, rims: Any, out: Any) -> None:
     comparison = _Comparison()
     for k in range(len(a)):
-        out[k] = comparison.similarity(greys[a[k]], greys[b[k]], turns[k], bool(rims[k]))
+        out[k] = comparison.similarity(greys[a[k]], greys[b[k]], turns[k], has_rim=bool(rims[k]))
 
 
 def is_compiled() -> bool:

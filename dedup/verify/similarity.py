@@ -122,10 +122,11 @@ class _Comparison(NamedTuple):
     @classmethod
     def of(cls, n: int) -> "_Comparison":
         """For pictures of n × n."""
-        single = [np.empty((n, n), np.float32) for _ in range(3)]
+        inside, work, softer = (np.empty((n, n), np.float32) for _ in range(3))
         sharp, wider = np.empty((2, 2, n - 1, n - 1), np.float32), np.empty((n + 3, n + 3), np.float32)
         laid, soft = np.empty((2, n, n), np.float32), np.empty((2, n, n), np.float32)
-        return cls(laid, soft, sharp, *single, wider, np.empty((2, n - 1, n - 1), np.float32))
+        out = np.empty((2, n - 1, n - 1), np.float32)
+        return cls(laid, soft, sharp, inside, work, softer, wider, out)
 
 
 class _Workspace(NamedTuple):
@@ -148,9 +149,9 @@ class _Workspace(NamedTuple):
         """For pictures of n × n."""
         pictures, upright = np.empty((2, n, n), np.uint8), np.empty((n, n), np.uint8)
         work, smooth, half = (np.empty((side, side), np.float32) for side in (n, n, n // 2))
-        scales = _Scale.of(n // 2 - 1), _Scale.of(n - 1)
-        maps = np.zeros(6), np.zeros(6), np.zeros(2, np.bool_)
-        return cls(pictures, upright, work, smooth, half, *scales, _Comparison.of(n), *maps)
+        coarse, fine = _Scale.of(n // 2 - 1), _Scale.of(n - 1)
+        by, trial, views = np.zeros(6), np.zeros(6), np.zeros(2, np.bool_)
+        return cls(pictures, upright, work, smooth, half, coarse, fine, _Comparison.of(n), by, trial, views)
 
 
 @inner_rounded

@@ -21,10 +21,10 @@ _NEEDED: Final = {
     CPUContext: ("get_executable",),
 }
 
-_executable = getattr(CPUContext, "get_executable", None)
-_finalize = getattr(JITCodeLibrary, "finalize", None)
-_finish = getattr(JITCodeLibrary, "_finalize_final_module", None)
-_optimise = getattr(JITCodeLibrary, "_optimize_final_module", None)
+_executable: Any = getattr(CPUContext, "get_executable", None)
+_finalize: Any = getattr(JITCodeLibrary, "finalize", None)
+_finish: Any = getattr(JITCodeLibrary, "_finalize_final_module", None)
+_optimise: Any = getattr(JITCodeLibrary, "_optimize_final_module", None)
 
 
 def compile_lean() -> bool:
