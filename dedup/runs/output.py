@@ -11,8 +11,6 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from dedup import files
-from dedup.runs import folder
-from dedup.tables import storage
 from dedup.config import OutputConfig
 from dedup.errors import ConfigError, RunError, SourceError
 from dedup.formats import Source, open_source, push_splits, write_splits
@@ -20,8 +18,10 @@ from dedup.hashers.setup import Setup
 from dedup.memory import give_back
 from dedup.reporting import html
 from dedup.reporting.readme import readme
+from dedup.runs import folder
 from dedup.runs.result import Run, let_go, search_threads
 from dedup.runs.stored import reopen
+from dedup.tables import storage
 
 logger = logging.getLogger(__name__)
 
