@@ -4,7 +4,7 @@ import io
 import json
 import os
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,19 +13,22 @@ import pyarrow.parquet as pq
 import pytest
 
 import dedup
+from dedup.config import load
+from dedup.errors import ConfigError, SourceError
+from dedup.formats.nested import MAX_DEPTH, parsed
 from tests import pictures
 from tests.formats import made
 
 DEEP: Final = "[" * 5_000 + "]" * 5_000
 """Valid JSON and YAML, far deeper than Python's own limit of calls within calls."""
 
-ODD_NAMES: Final = {
-    "a name of 300 bytes": "n" * 300 + ".png",
-    "a path of 5,000 bytes": "/".join(["d" * 200] * 25) + ".png",
-    "NUL": "nul\0.png",
-    "blanks": "  ",
-    "a lone surrogate": "\ud800.png",
-}
+ODD_NAMES: Final = (
+    "n" * 300 + ".png",
+    "/".join(["d" * 200] * 25) + ".png",
+    "nul\0.png",
+    "  ",
+    "\ud800.png",
+)
 """Names that no file can have, or hardly any."""
 
 ODD_URLS: Final = (
@@ -83,21 +86,27 @@ MISSING: Final = {"missing", "outside"}
 
 
 @pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
-@pytest.mark.parametrize("kind", ["names", "urls"])
 @pytest.mark.parametrize("splits", ["same", "parquet"])
-def test_odd_paths_in_a_manifest(tmp_path: Path, suffix: str, kind: str, splits: str) -> None:
+def test_odd_paths_in_a_manifest(tmp_path: Path, suffix: str, splits: str) -> None:
     """Names that no file can have and URLs that name nothing are samples that are missing."""
     rows = ordinary(tmp_path / "data")
-    odd = [name for name in ODD_NAMES.values() if suffix == "jsonl" or name.isprintable() or "\0" in name]
-    odd = [name for name in odd if suffix != "parquet" or "\ud800" not in name]
-    if suffix == "csv":
-        odd = [name for name in odd if "\ud800" not in name]
-    rows += [
-        {"path": path, "split": "train", "label": "b", "more": None} for path in (odd if kind == "names" else ODD_URLS)
-    ]
+    odd = [*ODD_NAMES, *ODD_URLS]
+    if suffix != "jsonl":
+        odd.remove("\ud800.png")
+    rows += [{"path": path, "split": "train", "label": "b", "more": None} for path in odd]
     path = made.table(tmp_path / "data" / f"m.{suffix}", rows)
 
     check(written(tmp_path, {"path": str(path)}, splits=splits), len(rows), MISSING)
+
+
+def test_urls_that_may_be_fetched(tmp_path: Path) -> None:
+    """URLs of a protocol that may be used, of which no client makes sense."""
+    rows = ordinary(tmp_path / "data")
+    odd = ["http://[::1", "http://\0/x.png", "http://", "memory://\0"]
+    rows += [{"path": path, "split": "train", "label": "b", "more": None} for path in odd]
+    path = made.table(tmp_path / "data/m.csv", rows)
+
+    check(written(tmp_path, {"path": str(path), "protocols": ["http"]}), len(rows), MISSING)
 
 
 @pytest.mark.parametrize("splits", ["same", "manifest", "webdataset"])
@@ -122,14 +131,14 @@ def test_a_long_cell_in_a_csv(tmp_path: Path) -> None:
     check(written(tmp_path, {"path": str(path)}), 4, set())
 
 
-@pytest.mark.parametrize("name", ODD_NAMES)
-def test_odd_names_in_the_metadata_of_an_image_folder(tmp_path: Path, name: str) -> None:
+def test_odd_names_in_the_metadata_of_an_image_folder(tmp_path: Path) -> None:
     """A file_name that no file can have is a sample that is missing."""
     rows = ordinary(tmp_path / "data")
     said = [{"file_name": row["path"], "split": row["split"]} for row in rows]
-    made.table(tmp_path / "data/metadata.jsonl", [*said, {"file_name": ODD_NAMES[name], "split": "train"}])
+    said += [{"file_name": name, "split": "train"} for name in ODD_NAMES]
+    made.table(tmp_path / "data/metadata.jsonl", said)
 
-    check(written(tmp_path, {"path": str(tmp_path / "data")}), 5, MISSING)
+    check(written(tmp_path, {"path": str(tmp_path / "data")}), len(said), MISSING)
 
 
 def test_nested_values_in_metadata(tmp_path: Path) -> None:
@@ -142,27 +151,25 @@ def test_nested_values_in_metadata(tmp_path: Path) -> None:
     check(written(tmp_path, {"path": str(tmp_path / "data")}), 4, set())
 
 
-@pytest.mark.parametrize("name", ODD_NAMES)
-def test_odd_names_in_coco(tmp_path: Path, name: str) -> None:
+def test_odd_names_in_coco(tmp_path: Path) -> None:
     """A file_name that no file can have is a sample that is missing."""
-    odd = ODD_NAMES[name].strip() or "no such.png"
-    _coco(tmp_path / "data", odd)
+    _coco(tmp_path / "data", ODD_NAMES)
 
-    check(written(tmp_path, {"path": str(tmp_path / "data")}), 5, MISSING)
+    check(written(tmp_path, {"path": str(tmp_path / "data")}), 4 + len(ODD_NAMES), MISSING)
 
 
 def test_nested_values_in_coco(tmp_path: Path) -> None:
     """A segmentation that is nested too deep is one annotation's and does no harm."""
-    _coco(tmp_path / "data", "no such.png", DEEP)
+    _coco(tmp_path / "data", ["no such.png"], DEEP)
 
     check(written(tmp_path, {"path": str(tmp_path / "data")}), 5, MISSING)
 
 
-def _coco(folder: Path, odd: str, segmentation: str = "[]") -> None:
+def _coco(folder: Path, odd: Sequence[str], segmentation: str = "[]") -> None:
     rows = ordinary(folder)
     for split in ("train", "test"):
         names = [row["path"] for row in rows if row["split"] == split]
-        names += [odd] if split == "train" else []
+        names += odd if split == "train" else []
         content = {
             "images": [{"id": k, "file_name": f"../{name}"[3:]} for k, name in enumerate(names)],
             "annotations": [{"id": 1, "image_id": 0, "category_id": 1, "segmentation": "HERE"}],
@@ -173,38 +180,36 @@ def _coco(folder: Path, odd: str, segmentation: str = "[]") -> None:
         path.write_text(json.dumps(content).replace('"HERE"', segmentation), encoding="utf-8")
 
 
-@pytest.mark.parametrize("name", ODD_NAMES)
-def test_odd_names_in_the_lists_of_yolo(tmp_path: Path, name: str) -> None:
+def test_odd_names_in_the_lists_of_yolo(tmp_path: Path) -> None:
     """A line that no file can have as its name is a sample that is missing."""
     folder = tmp_path / "data"
     rows = ordinary(folder)
     for split in ("train", "test"):
         lines = [f"./{row['path']}" for row in rows if row["split"] == split]
-        lines += [f"./{ODD_NAMES[name].strip() or 'no such.png'}"] if split == "train" else []
+        lines += [f"./{name}" for name in ODD_NAMES] if split == "train" else []
         text = "\n".join(lines).encode("utf-8", "surrogatepass")
         (folder / f"{split}.txt").write_bytes(text)
     (folder / "data.yaml").write_text("train: train.txt\ntest: test.txt\nnames: [a]\n", encoding="utf-8")
 
-    check(written(tmp_path, {"path": str(folder)}), 5, MISSING)
+    check(written(tmp_path, {"path": str(folder)}), 4 + len(ODD_NAMES), MISSING)
 
 
-@pytest.mark.parametrize("name", [*ODD_NAMES, "file://"])
-def test_odd_paths_in_a_parquet_dataset(tmp_path: Path, name: str) -> None:
+def test_odd_paths_in_a_parquet_dataset(tmp_path: Path) -> None:
     """An image struct whose path no file can have is a sample without bytes."""
     rows = ordinary(tmp_path / "pictures")
-    path = ODD_NAMES.get(name, name).encode("utf-8", "replace").decode()
+    odd = [*(name for name in ODD_NAMES if name.isprintable() or "\0" in name), *ODD_URLS]
     for split in ("train", "test"):
         images: list[dict[str, Any]] = [
             {"bytes": (tmp_path / "pictures" / row["path"]).read_bytes(), "path": None}
             for row in rows
             if row["split"] == split
         ]
-        images += [{"bytes": None, "path": path}] if split == "train" else []
+        images += [{"bytes": None, "path": path} for path in odd] if split == "train" else []
         target = tmp_path / "data" / f"{split}-00000-of-00001.parquet"
         target.parent.mkdir(exist_ok=True)
         pq.write_table(pa.table({"image": images}), target)
 
-    check(written(tmp_path, {"path": str(tmp_path / "data")}), 5, {*MISSING, "absent"})
+    check(written(tmp_path, {"path": str(tmp_path / "data")}), 4 + len(odd), {*MISSING, "absent"})
 
 
 def _shard(folder: Path, change: Callable[[bytes, bytes], tuple[bytes, bytes]]) -> None:
@@ -230,14 +235,12 @@ def _shard(folder: Path, change: Callable[[bytes, bytes], tuple[bytes, bytes]]) 
 
 
 @pytest.mark.parametrize("splits", ["same", "parquet", "imagefolder"])
-@pytest.mark.parametrize(
-    "before", [b"\xff\xfe", b"\xc3\x28", b"\\xff", b"n" * 300], ids=["bytes", "halves", "escaped", "long"]
-)
-def test_odd_member_names(tmp_path: Path, before: bytes, splits: str) -> None:
+def test_odd_member_names(tmp_path: Path, splits: str) -> None:
     """Names of members that are not UTF-8, look as if they were escaped, or are longer than a file's may be."""
+    before = {b"train0": b"\xff\xfe", b"train1": b"n" * 300, b"test2": b"\xc3\x28", b"test3": b"e\\xff"}
 
     def change(name: bytes, content: bytes) -> tuple[bytes, bytes]:
-        return (before + name if name.startswith(b"train") else name), content
+        return before[name.partition(b".")[0]] + name, content
 
     _shard(tmp_path, change)
 
@@ -290,3 +293,66 @@ def test_folders_within_folders(tmp_path: Path, n_folders: int, splits: str) -> 
     result = written(tmp_path, {"path": str(tmp_path / "data")}, splits=splits)
 
     assert (5 if n_folders < 1_500 else 4) == len(result.manifest)
+
+
+@pytest.mark.parametrize("depth", [MAX_DEPTH, MAX_DEPTH + 1])
+@pytest.mark.parametrize("splits", ["parquet", "webdataset"])
+def test_what_is_nested_as_deep_as_may_be(tmp_path: Path, splits: str, depth: int) -> None:
+    """The deepest value that is kept can be written in every form; one level more is null."""
+    rows = ordinary(tmp_path / "data")
+    nested = "[" * (depth - 1) + "1" + "]" * (depth - 1)  # inside the object that a line is
+    lines = [json.dumps(row).replace('"more": null', f'"more": {nested}') for row in rows]
+    (tmp_path / "data/m.jsonl").write_text("\n".join(lines), encoding="utf-8")
+
+    check(written(tmp_path, {"path": str(tmp_path / "data/m.jsonl")}, splits=splits), 4, set())
+
+
+def test_brackets_in_strings() -> None:
+    """Only brackets outside strings count, whatever is escaped in them."""
+    texts = ["[" * 99, "]" * 99, '"[', "\\", '\\"[[' * 60, "{" * 60]
+    content = json.dumps({text: [text] for text in texts})
+
+    assert (json.loads(content), False) == parsed(content)
+    kept: Any = None
+    for _ in range(MAX_DEPTH - 2):  # the object and the first list are two more
+        kept = ["]]]", kept]
+
+    assert ({"a": [kept]}, True) == parsed('{"a": [' + '["]]]", ' * 60 + "1" + "]" * 60 + "]}")
+
+
+@pytest.mark.parametrize("bracket", ["[", "]", '{"a":', "[[", '"'])
+def test_what_never_ends_is_not_json(bracket: str) -> None:
+    """Brackets and strings that are not closed are an error as in any JSON, and soon."""
+    with pytest.raises(json.JSONDecodeError):
+        parsed(bracket * 100_000)
+
+
+def test_a_config_that_is_nested_too_deep(tmp_path: Path) -> None:
+    """It is refused in one sentence, and so are an option and a `data.yaml`."""
+    path = tmp_path / "deep.yaml"
+    path.write_text(f"dataset: {DEEP}\n", encoding="utf-8")
+    (tmp_path / "data.yaml").write_text(f"train: .\nnames: {DEEP}\n", encoding="utf-8")
+
+    with pytest.raises(ConfigError, match="nested too deeply"):
+        dedup.run(path)
+    with pytest.raises(ConfigError, match="nested too deeply"):
+        load(_config(tmp_path), [f"dataset.path={DEEP}"])
+    with pytest.raises(SourceError, match="nested too deeply"):
+        dedup.audit(tmp_path)
+
+
+def _config(folder: Path) -> Path:
+    path = folder / "config.yaml"
+    path.write_text("dataset: {path: .}\n", encoding="utf-8")
+    return path
+
+
+def test_a_list_with_an_odd_name(tmp_path: Path) -> None:
+    """NUL in the name of a list and in an id of one is a problem with the request, named as such."""
+    ordinary(tmp_path / "data")
+    path = tmp_path / "list.csv"
+    path.write_text("id_a,id_b\na\0,b\n", encoding="utf-8")
+
+    for name in ("nul\0.csv", str(path)):
+        with pytest.raises(ConfigError):
+            dedup.audit(tmp_path / "data", allow_list=name)
