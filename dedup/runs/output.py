@@ -58,7 +58,8 @@ def write_certified(result: Run) -> Run:
         return _with(result, certificate)
 
     partial, target = result.dir / folder.PARTIAL_SPLITS, result.dir / folder.SPLITS
-    files.remove(partial)
+    owner = folder.owner_of(result.dir)
+    files.remove(partial, owner)
     partial.mkdir()
     if keep.any():
         output = result.config.output
@@ -74,7 +75,7 @@ def write_certified(result: Run) -> Run:
     if card.exists():  # a sample of that name
         card = partial / "README.dedup.md"
     files.write_text(card, readme(result.summary, partial))
-    files.remove(target)
+    files.remove(target, owner)
     partial.rename(target)
     _push(result, target)
     return result
