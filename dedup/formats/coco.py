@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from dedup.config import DatasetConfig, normal_split
 from dedup.errors import ConfigError, SourceError, because
-from dedup.files import is_file, make_folder
 from dedup.formats.carrying import Carried, Ids
 from dedup.formats.files import Files, beside, distinct_ids, not_movable, put_once, refuse_missing
 from dedup.formats.nested import MAX_DEPTH, parsed
@@ -28,6 +27,7 @@ from dedup.formats.source import (
     encoded,
     printable_names,
 )
+from dedup.paths import is_file, make_folder
 
 logger = logging.getLogger(__name__)
 

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from dedup.decoding.contents import PAYLOAD
 from dedup.errors import SourceError
-from dedup.files import is_file
 from dedup.formats.further import NOTHING, Further
 from dedup.formats.source import NO_MOVES, Moves, encoded, moved_rows, no_column, place
+from dedup.paths import is_file
 
 logger = logging.getLogger(__name__)
 

@@ -19,7 +19,6 @@ from dedup.config import DatasetConfig, normal_split
 from dedup.decoding.contents import PAYLOAD
 from dedup.decoding.pictures import FILE_SUFFIXES
 from dedup.errors import ConfigError, SourceError
-from dedup.files import make_folder
 from dedup.formats import moving
 from dedup.formats.files import not_movable
 from dedup.formats.further import NOTHING, Further, Row, as_json, united, written_names
@@ -41,6 +40,7 @@ from dedup.formats.source import (
     put,
     safe,
 )
+from dedup.paths import make_folder
 
 logger = logging.getLogger(__name__)
 

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from dedup.config import DatasetConfig, normal_split
 from dedup.decoding.contents import PAYLOAD
 from dedup.errors import ConfigError, SourceError
-from dedup.files import is_file, make_folder
 from dedup.formats.further import Further, as_cell, written_names
 from dedup.formats.places import beside, content, is_url, local, protocol
 from dedup.formats.records import first_record, open_records
@@ -30,6 +29,7 @@ from dedup.formats.source import (
     place,
     put,
 )
+from dedup.paths import is_file, make_folder
 
 logger = logging.getLogger(__name__)
 

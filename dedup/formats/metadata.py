@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dedup.errors import ConfigError, SourceError
-from dedup.files import make_folder
 from dedup.formats.records import NO_VALUES, Record, Records, Values, open_records
+from dedup.paths import make_folder
 
 logger = logging.getLogger(__name__)
 

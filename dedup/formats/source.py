@@ -19,7 +19,7 @@ from dedup.config import DatasetConfig
 from dedup.decoding.contents import read_bytes
 from dedup.decoding.pictures import FILE_SUFFIXES, Unreadable
 from dedup.errors import ConfigError, SourceError
-from dedup.files import make_folder
+from dedup.paths import make_folder
 
 if TYPE_CHECKING:
     from dedup.formats.further import Further, Row

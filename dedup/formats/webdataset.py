@@ -19,7 +19,6 @@ from dedup.config import DatasetConfig, normal_split
 from dedup.decoding.contents import PAYLOAD
 from dedup.decoding.pictures import FILE_SUFFIXES
 from dedup.errors import ConfigError, SourceError, because
-from dedup.files import files_below, make_folder
 from dedup.formats.further import Further, Row, as_json, inferred, written_names
 from dedup.formats.nested import MAX_DEPTH, parsed
 from dedup.formats.references import of_ranges
@@ -37,6 +36,7 @@ from dedup.formats.source import (
     safe,
 )
 from dedup.formats.tars import END, Entry, Member, entries
+from dedup.paths import files_below, make_folder
 
 logger = logging.getLogger(__name__)
 

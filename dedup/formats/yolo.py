@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from dedup.config import DatasetConfig, normal_split
 from dedup.decoding.pictures import FILE_SUFFIXES
 from dedup.errors import SourceError, because
-from dedup.files import files_below, make_folder
 from dedup.formats.files import Files, beside, distinct_ids, not_movable, put_once, refuse_missing
 from dedup.formats.source import (
     NO_MOVES,
@@ -26,6 +25,7 @@ from dedup.formats.source import (
     encoded,
     printable_names,
 )
+from dedup.paths import files_below, make_folder
 
 logger = logging.getLogger(__name__)
 
