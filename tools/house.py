@@ -63,7 +63,7 @@ def module(path: Path) -> Module:
 def n_complex(folder: Path) -> int:
     """Functions of a complexity over 10, by ruff."""
     ruff = Path(sys.executable).with_name("ruff")
-    command = [ruff, "check", "--select", "C901", "--output-format", "concise", "--quiet", folder]
+    command = [str(ruff), "check", "--select", "C901", "--output-format", "concise", "--quiet", str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     return sum(": C901 " in line for line in done.stdout.splitlines())
 
