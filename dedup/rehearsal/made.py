@@ -1,7 +1,6 @@
 """Parts of a run over made pictures, so that the kernels for it are compiled."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -44,26 +43,26 @@ def rehearse(part: str, config: Config) -> None:
 def _resolved(config: Config) -> Resolved:
     """What decides which kernels there are."""
     resolved = resolve(Config(hash=config.hash, search=config.search, verify=config.verify), ())
-    return replace(resolved, max_candidates=_BUDGET)
+    return resolved.but(max_candidates=_BUDGET)
 
 
 def _search_all(hashes: pa.Table, resolved: Resolved) -> None:
-    unverified = replace(resolved, method="none")
+    unverified = resolved.but(method="none")
     _search(hashes, unverified)
     _search(hashes.slice(0, _PICTURES + _NEAR), unverified)  # where no two codes are equal
-    if resolved.method != "none":
+    if resolved.verify.method != "none":
         _search_views(hashes, resolved)
 
 
 def _search_views(hashes: pa.Table, resolved: Resolved) -> None:
     """Search what is within frames among all pictures."""
     thumbnails, samples = tables.fixed_width(hashes["thumbnail"]), np.arange(len(hashes))
-    views = within_frames(thumbnails, samples, resolved.algorithms, resolved.bits, ("identity",))
+    views = within_frames(thumbnails, samples, resolved.hash.algorithms, resolved.hash.bits, ("identity",))
     if len(views.of):  # none are made of codes with more bits than a thumbnail has detail for
-        left = [views.codes[name] for name in resolved.algorithms]
-        right = [pack(tables.fixed_width(hashes[name])) for name in resolved.algorithms]
+        left = [views.codes[name] for name in resolved.hash.algorithms]
+        right = [pack(tables.fixed_width(hashes[name])) for name in resolved.hash.algorithms]
         at, limit = [0] * len(left), 100 * _BUDGET
-        list(join_hashes_batches(left, right, max_distance=at, combine=resolved.combine, limit=limit, threads=1))
+        list(join_hashes_batches(left, right, max_distance=at, combine=resolved.search.combine, limit=limit, threads=1))
     without_frames(np.zeros((1, CLOSE_SIDE, CLOSE_SIDE), np.uint8), np.full((1, 4), float(_FRAME)))
 
 
@@ -75,7 +74,7 @@ def _verify(hashes: pa.Table, large: NDArray[np.uint8], resolved: Resolved) -> N
     others = thumbnails[:1].reshape(-1, THUMBNAIL_SIDE, THUMBNAIL_SIDE).copy()
     for asked in (None, turns, read_only):
         verified(thumbnails, one, two, asked, others=others)
-    if resolved.second_look:
+    if resolved.verify.second_look:
         close_similarities(large, one, two, turns)
 
 
@@ -88,7 +87,7 @@ def _hash(config: Config) -> None:
 
 
 def _search(hashes: pa.Table, resolved: Resolved) -> None:
-    resolved = replace(resolved, max_distance=radius(hashes, resolved, threads=1))
+    resolved = resolved.but(max_distance=radius(hashes, resolved, threads=1))
     list(candidates(hashes, resolved, limit=100 * _BUDGET, threads=1))
 
 
@@ -112,11 +111,11 @@ def _hashes(resolved: Resolved, large: Sequence[NDArray[np.uint8]], random: np.r
         "pixel_digest": _binary(np.arange(n, dtype=np.uint64)[:, None].repeat(tables.DIGEST_BYTES // 8, 1)),
         "thumbnail": _binary(_with_copies(thumbnails)),
     }
-    for name in resolved.algorithms:
-        codes = _with_copies(random.integers(0, 256, (_PICTURES, resolved.bits // 8), np.uint8))
+    for name in resolved.hash.algorithms:
+        codes = _with_copies(random.integers(0, 256, (_PICTURES, resolved.hash.bits // 8), np.uint8))
         codes[_PICTURES : _PICTURES + _NEAR, 0] ^= 1
         columns[name] = _binary(codes)
-        for turn in tables.ORIENTATIONS[resolved.orientations]:
+        for turn in tables.ORIENTATIONS[resolved.search.orientations]:
             turned = random.integers(0, 256, codes.shape, np.uint8)
             turned[1:_COPIED] = codes[: _COPIED - 1]  # turned, they are their neighbours: turned pairs
             columns[tables.code_column(name, turn)] = _binary(turned)
