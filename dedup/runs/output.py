@@ -61,7 +61,7 @@ def write_certified(result: Run) -> None:
         out = write_splits(source, keep, partial, output.splits, output.files, result.moves())
         let_go(result, "file_digest")
         give_back()
-        if out.rows.any():
+        if out.rows.any() and not out.is_empty:
             result.summary["certificate"] = _certified(
                 result, lambda: open_source(out.config), out.rows, out.default_split, out.in_order
             )
