@@ -66,7 +66,7 @@ def write_certified(result: Run) -> Run:
         out = write_splits(source, keep, partial, output.splits, output.files, result.moves())
         result.store.release("file_digest")
         give_back()
-        if out.rows.any():
+        if out.rows.any() and not out.is_empty:
             certificate = _certified(result, lambda: open_source(out.config), out.rows, out.default_split, out.in_order)
         else:
             logger.warning("Nothing was written: no picture that is kept could be found.")
