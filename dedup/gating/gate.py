@@ -54,9 +54,10 @@ def gate(
     }
     limits = {key: value for key, value in given.items() if value is not None}
     if isinstance(run, str | Path):
-        info = folder.finished(Path(run))
-        stored = storage.read(Path(run), "leakage"), folder.read_json(Path(run) / folder.SUMMARY)
-        return _judged(stored[1], stored[0], _limits(info["config"]["gate"], limits), info)
+        with folder.reading(Path(run)):
+            info = folder.finished(Path(run))
+            leakage, summary = storage.read(Path(run), "leakage"), folder.read_json(Path(run) / folder.SUMMARY)
+        return _judged(summary, leakage, _limits(info["config"]["gate"], limits), info)
     return _judged(run.summary, run.leakage, _limits(run.config.gate.model_dump(), limits), run.info)
 
 
