@@ -9,11 +9,8 @@ from numpy.typing import NDArray
 from dedup import tables
 from dedup.config import Resolved
 from dedup.search import join_hashes_batches
-from dedup.search.orientations import INVERSE
-from dedup.verify.similarity import verified
+from dedup.verify.similarity import INVERSES, verified
 from dedup.verify.views import Views
-
-_INVERSE = np.array(INVERSE, np.uint8)
 
 
 def framed_candidates(
@@ -75,7 +72,7 @@ def _rows(
     one, two = samples[place], samples[views.of[of_view]]  # the turned one is the second
     swapped = one > two
     a, b = np.where(swapped, two, one), np.where(swapped, one, two)
-    transform = np.where(swapped, _INVERSE[turn], turn).astype(np.uint8)
+    transform = np.where(swapped, INVERSES[turn], turn).astype(np.uint8)
     unframed = np.where(is_view, tables.BOTH, np.where(swapped, tables.FIRST, tables.SECOND)).astype(np.uint8)
     keep = a != b
     arrays = [a, b, transform, *distances, np.zeros(len(a), np.float32), unframed]
