@@ -380,7 +380,7 @@ BOMB = "\n".join(
 
 
 class TestYaml:
-    @pytest.mark.parametrize("text", [BOMB, "a: &a [*a]", "a: &a {b: *a}", "[" * 5_000 + "]" * 5_000])
+    @pytest.mark.parametrize("text", [BOMB, "a: &a [*a]", "a: &a {b: *a}"])
     def test_a_bomb_is_refused(self, tmp_path: Path, text: str) -> None:
         """Aliases that expand to more than anybody writes end in one message, in a config as in an override."""
         (tmp_path / "run.yaml").write_text(text)

@@ -14,7 +14,10 @@ class TooLargeError(yaml.YAMLError):
 
 
 def read_yaml(text: str) -> Any:
-    """What a YAML text says; raises `yaml.YAMLError` for one that is not valid, or that expands to too much."""
+    """What a YAML text says; raises `yaml.YAMLError` for one that is not valid, or that expands to too much.
+
+    And `RecursionError` for one that is nested too deeply.
+    """
     loader = yaml.SafeLoader(text)
     try:
         node = loader.get_single_node()
@@ -25,9 +28,6 @@ def read_yaml(text: str) -> Any:
             message = f"its aliases expand to more than {MAX_NODES:,} values ({n_nodes:.1g}); write them out"
             raise TooLargeError(message)
         return loader.construct_document(node)
-    except RecursionError:
-        message = "it is nested too deeply"
-        raise TooLargeError(message) from None
     finally:
         loader.dispose()
 

@@ -32,12 +32,18 @@ class Luma:
 
 
 def open_luma(data: bytes, setup: Setup, own: bytes) -> Luma | Unreadable:
-    """The luma, or why there is none: a status is always Pillow's word, in either mode. `own` is the file's digest."""
+    """The luma, or why there is none; `own` is the file's digest.
+
+    What is read here without Pillow is the picture that Pillow makes of the file; a status is Pillow's word, in either
+    mode. docs/hashing.md lists the exceptions.
+    """
     found = jpeg.header(data)
     if found is not None and found.width * found.height <= setup.max_pixels:
-        levels = jpeg.luma(data, min_side(setup.bits))
-        if levels is not None:
-            return _of_jpeg(data, found, levels, setup.bits, own)
+        orientation = orientation_of(data) if found.orientation is None else found.orientation
+        levels = None if orientation is None else jpeg.luma(data, min_side(setup.bits))
+        if orientation is not None and levels is not None:
+            turn = TURN_OF_EXIF.get(orientation, "identity")
+            return _of_jpeg(data, found, levels, setup.bits, own, turn)
     small = png.pixels(data, setup.max_pixels)
     if small is not None:
         return _of_png(small)
@@ -69,10 +75,8 @@ def luma_of(image: Image.Image, bits: int) -> Plane:
     return Plane(np.asarray(small), luma.height / down, luma.width / across)
 
 
-def _of_jpeg(data: bytes, found: jpeg.Header, levels: NDArray[np.uint8], bits: int, own: bytes) -> Luma:
-    orientation = orientation_of(data) if found.orientation is None else found.orientation
+def _of_jpeg(data: bytes, found: jpeg.Header, levels: NDArray[np.uint8], bits: int, own: bytes, turn: str) -> Luma:
     width, height = found.width, found.height
-    turn = TURN_OF_EXIF.get(orientation or 1, "identity")
     if TURNS[turn][0]:
         width, height = height, width
     return Luma(
