@@ -12,11 +12,12 @@ from dedup import files, graph, tables
 from dedup.clock import Clock, Observer, Silent
 from dedup.config import Config, resolve
 from dedup.engines import Engine, Limits, choose
-from dedup.errors import ConfigError, LimitError
+from dedup.errors import ConfigError, LimitError, SourceError
 from dedup.formats import check_movable, check_writable, open_source, parts_of
 from dedup.hashers.setup import Setup
 from dedup.memory import peak_memory
 from dedup.policy.judgements import Lists, judge, places, read_lists
+from dedup.policy.unreadable import refuse_emptied
 from dedup.reporting.components import components
 from dedup.reporting.summary import summary
 from dedup.runs import folder
@@ -64,6 +65,8 @@ def run(
                     kernels()
     resolved, threads, n = result.resolved, search_threads(config), len(result.manifest)
     with _undone_if_refused(result):
+        if config.output.splits != "none":
+            refuse_emptied(result.tables["hashes"], result.manifest, resolved)
         result.judged = judge(lists, result.manifest, result.tables["hashes"])
     tell_skipped(result.tables["hashes"])
     if config.search.max_distance == "auto":
@@ -128,7 +131,7 @@ def _undone_if_refused(result: Run) -> Iterator[None]:
     """
     try:
         yield
-    except (ConfigError, LimitError):
+    except (ConfigError, LimitError, SourceError):
         if result.dir is not None and result.config.cache.folder is not None:
             folder.discard(result.dir)
         raise
@@ -185,6 +188,7 @@ def decide(
         result = load(run_folder, overrides, ("manifest", "hashes", "candidates"))
         refuse_what_was_not_searched(result, run_folder)
         if result.config.output.splits != "none":
+            refuse_emptied(result.tables["hashes"], result.manifest, result.resolved)
             reopen(result)
             if result.resolved.leakage == "regroup":
                 check_movable(result.opened(), result.config.output.splits)

@@ -12,7 +12,19 @@ SCHEMA_VERSION: Final = 1
 
 NAMES: Final = ("manifest", "hashes", "candidates", "pairs", "groups", "leakage", "chains", "decisions")
 
-STATUSES: Final = ("ok", "missing", "undecodable", "truncated", "too_large", "unsupported")
+BROKEN: Final = ("undecodable", "truncated")
+"""Statuses of files that are images by their first bytes and cannot be decoded by anyone."""
+
+NOT_DECODED: Final = ("unsupported", "too_large")
+"""Statuses of files that may be good pictures, but are not decoded here."""
+
+ABSENT: Final = "absent"
+"""Status of a row without an image: nothing is wrong with it."""
+
+NOT_THERE: Final = ("missing", "not_image", "outside")
+"""Statuses of what is never written: no file, a file that is not an image, a file outside the dataset."""
+
+STATUSES: Final = ("ok", *BROKEN, *NOT_DECODED, ABSENT, *NOT_THERE)
 KINDS: Final = ("bytes", "pixels", "near", "listed")
 ACTIONS: Final = ("keep", "move", "drop", "unreadable")
 
