@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 
@@ -10,6 +10,10 @@ from dedup import tables
 
 if TYPE_CHECKING:
     from dedup.config import Config  # a worker needs none, and it takes a tenth of a second
+
+
+DECODING: Final = 2
+"""Version of what decides a picture, its digest and its status before a code is computed; CHANGELOG.md has them all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +49,11 @@ class Setup:
             "background": self.background,
             "max_pixels": self.max_pixels,
             "transforms": list(self.transforms),
+            "decoding": DECODING,
             "frame": "first",
             "exif_orientation": "applied",
             "colour_profile": "ignored",
-            "depth": "scaled to 8 bits",
+            "depth": "stretched to 8 bits",
             "thumbnail": f"{tables.THUMBNAIL_SIDE}x{tables.THUMBNAIL_SIDE} L, bilinear",
             "file_digest": "blake3",
         }

@@ -45,13 +45,7 @@ def reasons(statuses: pa.ChunkedArray, held_out: Mask, references: Mask, rule: s
 
 
 def refuse_emptied(hashes: pa.Table, manifest: pa.Table, resolved: Resolved) -> None:
-    """Raise `SourceError` where a split would be empty because none of its samples can be read.
-
-    With `policy.unreadable: drop` that is what was asked for.
-    """
-    if resolved.unreadable == "drop":
-        return
-
+    """Raise `SourceError` where a split would be empty because none of its samples can be read."""
     found = emptied(hashes, manifest, resolved)
     if found:
         message = (
@@ -62,7 +56,13 @@ def refuse_emptied(hashes: pa.Table, manifest: pa.Table, resolved: Resolved) -> 
 
 
 def emptied(hashes: pa.Table, manifest: pa.Table, resolved: Resolved) -> list[str]:
-    """A sentence for each split of which nothing would be left because its samples are unreadable."""
+    """A sentence for each split of which nothing would be left because its samples are unreadable.
+
+    None with `policy.unreadable: drop`: then that is what was asked for.
+    """
+    if resolved.unreadable == "drop":
+        return []
+
     splits = manifest["split"]
     held_out, references = (
         np.asarray(pc.is_in(splits, pa.array(names, pa.string())).to_numpy())
@@ -81,7 +81,8 @@ def emptied(hashes: pa.Table, manifest: pa.Table, resolved: Resolved) -> list[st
         first = int(np.flatnonzero(inside)[0])
         which = "that are in no split" if name is None else f"of split {name!r}"
         sentences.append(
-            f"All {int(inside.sum()):,} samples {which} are unreadable, so nothing would be left of it; the first is "
+            f"None of the samples {which} ({int(inside.sum()):,}) can be read, so nothing would be left of it. "
+            f"The first is "
             f"{manifest['id'][first].as_py()!r}: {hashes['status'][first].as_py()}, {hashes['detail'][first].as_py()}."
         )
 

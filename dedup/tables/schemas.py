@@ -83,6 +83,7 @@ def hashes_schema(code_bytes: Mapping[str, int]) -> pa.Schema:
             pa.field("width", pa.int32()),
             pa.field("height", pa.int32()),
             pa.field("format", pa.string()),
+            pa.field("n_frames", pa.int32()),
             pa.field("file_digest", pa.binary(DIGEST_BYTES)),
             pa.field("pixel_digest", pa.binary(DIGEST_BYTES)),
             pa.field("information", pa.float32()),
@@ -144,6 +145,7 @@ def pairs_schema(algorithms: Sequence[str]) -> pa.Schema:
             pa.field("unframed", pa.string()),
             pa.field("close_similarity", pa.float32()),
             pa.field("colour_differs", pa.bool_()),
+            pa.field("first_frames_only", pa.bool_(), nullable=False),
             pa.field("label_conflict", pa.bool_(), nullable=False),
         ]
     )
