@@ -18,7 +18,7 @@ Values = NDArray[Any]
 def grey(seed: int, side: int = 256) -> NDArray[np.float64]:
     """A picture from 0 to 1."""
     levels = np.asarray(pictures.photo(seed, (side, side)).convert("L"), np.float64)
-    return (levels - levels.min()) / (levels.max() - levels.min())
+    return np.interp(levels, [levels.min(), levels.max()], [0.0, 1.0])
 
 
 def opened(values: Values) -> Picture:

@@ -3,6 +3,7 @@
 import struct
 import zlib
 from io import BytesIO
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from PIL import Image
 
 from dedup.decoding.pictures import Picture, Unreadable, file_digest, open_picture
 from dedup.hashers.luma import open_luma
+from dedup.hashers.measure import measure
 from dedup.hashers.setup import Setup
 from tests import pictures
 from tests.test_statuses import tiff
@@ -115,7 +117,7 @@ class TestPng:
         assert found.status == "too_large"
 
 
-JPEGS = {
+JPEGS: dict[str, dict[str, Any]] = {
     "baseline": {},
     "progressive": {"progressive": True},
     "restarts": {"restart_marker_blocks": 4},
@@ -172,20 +174,15 @@ class TestLargeJpeg:
     def test_it_is_measured(self, mode: str) -> None:
         """Sizes are those of the file, the picture is an eighth; up to eight times the limit, and no further."""
         data = pictures.encoded(pictures.photo(8, (1603, 1207)), "JPEG")
-        within, beyond = 300_000, 200_000
-        if mode == "fast":
-            small = Setup(("dhash",), 64, "fast", "#ffffff", within)
-            found = open_luma(data, small, file_digest(data))
-            refused = open_luma(data, Setup(("dhash",), 64, "fast", "#ffffff", beyond), file_digest(data))
-        else:
-            found, refused = opened(data, within), opened(data, beyond)
-            assert isinstance(found, Picture)
-            assert (201, 151) == found.image.size
-        assert not isinstance(found, Unreadable)
-        assert isinstance(refused, Unreadable)
+        within, beyond = (
+            measure([data], Setup(("dhash",), 64, mode, "#ffffff", max_pixels)) for max_pixels in (300_000, 200_000)
+        )
+        sizes = [[columns[name][0].as_py() for name in ("status", "width", "height")] for columns in (within, beyond)]
+        picture = opened(data, 300_000)
+        assert isinstance(picture, Picture)
 
-        assert (1603, 1207) == (found.width, found.height)
-        assert refused.status == "too_large"
+        assert [["ok", 1603, 1207], ["too_large", 1603, 1207]] == sizes
+        assert (201, 151) == picture.image.size
 
     def test_its_turn(self) -> None:
         """Width and height change places with the orientation."""

@@ -1,11 +1,11 @@
 """Pictures of 16 bits, 32 bits or floating point as 8 bits: what is measured on, not what identifies them."""
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-Values = NDArray[np.generic]
+Values = NDArray[Any]
 
 _TAIL: Final = 0.001
 """Share of the pixels at either end that do not decide the range: hot pixels, and what a resize overshoots."""
@@ -80,8 +80,8 @@ def _without_constant(levels: NDArray[np.float64]) -> NDArray[np.float64]:
     return rest if 0 < _EMPTY_GAP * (high - low) < rest[0] - levels[0] else levels
 
 
-def _rounded(scaled: NDArray[np.floating]) -> NDArray[np.uint8]:
+def _rounded(scaled: Values) -> NDArray[np.uint8]:
     """Whole numbers from 0 to 255; what is not finite becomes 0."""
-    whole = np.rint(np.nan_to_num(scaled, nan=0.0, posinf=0.0, neginf=0.0))
+    whole = np.rint(np.nan_to_num(scaled, nan=0.0, posinf=0.0, neginf=0.0)).clip(0, 255)
 
-    return whole.clip(0, 255).astype(np.uint8)
+    return np.asarray(whole, np.uint8)

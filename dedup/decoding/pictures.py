@@ -139,14 +139,14 @@ def _opened(data: bytes, max_pixels: int, background: str) -> Picture | Unreadab
                 if is_large and not _scaled_down(opened, max_pixels):
                     return _too_large(*size, max_pixels, opened.format)
                 opened.load()
-                found = _normalise(opened, data, max_pixels, background)
-                return _with_size(found, size) if is_large else found
+                picture = _normalise(opened, data, max_pixels, background)
+                return _with_size(picture, size) if is_large else picture
         except UnidentifiedImageError:
             return Unreadable(*refusal(data))
         except Image.DecompressionBombError as error:
-            found = re.search(r"\((\d+) pixels\)", str(error))
-            size = f"{int(found[1]):,} pixels" if found else str(error)
-            return Unreadable("too_large", f"{size}; the limit is hash.max_pixels = {max_pixels:,}")
+            stated = re.search(r"\((\d+) pixels\)", str(error))
+            n_pixels = f"{int(stated[1]):,} pixels" if stated else str(error)
+            return Unreadable("too_large", f"{n_pixels}; the limit is hash.max_pixels = {max_pixels:,}")
         except MemoryError:
             return Unreadable("too_large", "not enough memory to decode it", None if opened is None else opened.format)
         except _DECODER_ERRORS as error:
@@ -155,7 +155,8 @@ def _opened(data: bytes, max_pixels: int, background: str) -> Picture | Unreadab
 
 def _scaled_down(opened: Image.Image, max_pixels: int) -> bool:
     """Have a JPEG decoded at an eighth of its size, where that is small enough; False where it is not."""
-    if opened.format not in {"JPEG", "MPO"} or opened.width * opened.height > Image.MAX_IMAGE_PIXELS:
+    most = Image.MAX_IMAGE_PIXELS or max_pixels
+    if opened.format not in {"JPEG", "MPO"} or opened.width * opened.height > most:
         return False
     opened.draft(None, (max(opened.width // jpeg.EIGHTH, 1), max(opened.height // jpeg.EIGHTH, 1)))
 

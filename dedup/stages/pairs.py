@@ -76,7 +76,7 @@ def _first_frames_only(hashes: pa.Table, a: NDArray[np.int64], b: NDArray[np.int
     """Whether only the first frames of a pair were compared: identical pictures, behind `n_near`, agree in all."""
     n_frames = hashes["n_frames"].fill_null(1).to_numpy()
 
-    return (np.maximum(n_frames[a], n_frames[b]) > 1) & (np.arange(len(a)) < n_near)
+    return np.asarray((np.maximum(n_frames[a], n_frames[b]) > 1) & (np.arange(len(a)) < n_near))
 
 
 def _accepted(candidates: pa.Table, resolved: Resolved) -> pa.Table:
