@@ -1,7 +1,7 @@
 """From one form to another: the kept samples of any source, written in the form that `output.splits` names."""
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -100,8 +100,30 @@ def write_splits(
         logger.warning(
             "%s: %s cannot be written in the form %s and stay behind.", source.name, _listed(further.left), splits
         )
-    config = WRITERS[form](samples(source, keep, moves, further.rows()), folder, files, further.schema)
-    return Written(config, keep, "train" if form == "huggingface" else None, form != "imagefolder")
+    without_image: list[int] = []
+    kept = samples(source, keep, moves, further.rows())
+    if form == "imagefolder":
+        kept = _with_image(kept, without_image)
+    config = WRITERS[form](kept, folder, files, further.schema)
+    if without_image:
+        logger.warning(
+            "%s: %s rows have no image. An image folder cannot hold them, so they stay behind: set output.splits to "
+            "parquet, manifest or webdataset to keep them.",
+            source.name,
+            f"{len(without_image):,}",
+        )
+    there = keep.copy()
+    there[without_image] = False
+    return Written(config, there, "train" if form == "huggingface" else None, form != "imagefolder")
+
+
+def _with_image(kept: Iterable[Sample], without: list[int]) -> Iterator[Sample]:
+    """The samples that have an image; the rows of the others are added to `without`."""
+    for sample in kept:
+        if sample.path is None and sample.data is None:
+            without.append(sample.row)
+        else:
+            yield sample
 
 
 def _listed(columns: Sequence[str]) -> str:

@@ -125,7 +125,7 @@ def _leakage(summary: Mapping[str, Any], gate: GateConfig) -> Iterator[Check]:
         message = f"There is no held-out split beside train, so there is nothing to judge. {_REMEDY}"
         yield Check("leakage", "leakage", None, _over_nothing(gate, asked=asked), message, asked)
 
-    blind = [] if limit is None else [name for name, n in summary["splits"].items() if n["unreadable"] == n["images"]]
+    blind = [] if limit is None else [name for name, n in summary["splits"].items() if _is_blind(n)]
     for split in blind:
         message = f"No image of {split!r} can be read, so nobody knows whether it leaks."
         state = _over_nothing(gate, asked=True)
@@ -144,6 +144,11 @@ def _leakage(summary: Mapping[str, Any], gate: GateConfig) -> Iterator[Check]:
             elif split not in blind:
                 state = "failed" if found["share"] > limit else "passed"
                 yield Check(f"{what} of {split!r}", "leakage", split, state, f"{said} allows {percent(limit)}.")
+
+
+def _is_blind(split: Mapping[str, int]) -> bool:
+    """Whether not one of the images of a split can be read."""
+    return 0 < split["unreadable"] == split["images"] - split.get("without_image", 0)
 
 
 def _unreadable(summary: Mapping[str, Any], gate: GateConfig) -> Check:
