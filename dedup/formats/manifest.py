@@ -206,7 +206,7 @@ class Manifest:
         return self._records.texts(column) if column else [None] * self._records.n_rows
 
     def _splits(self, column: str | None, default: str | None) -> list[str | None]:
-        splits = [text or default for text in self._texts(column)]
+        splits = [text if text and text.strip() else default for text in self._texts(column)]
         if column is not None and None in splits:
             message = (
                 f"{self._file}, row {splits.index(None) + 1}: column {column!r} is null. "
@@ -274,7 +274,7 @@ def write_samples(samples: Iterable[Sample], folder: Path, files: str, further: 
                 header = ["path", "id", "label", *(["split"] if sample.split is not None else [])]
                 writer.writerow([*header, *others.values()])
             parts = names.of(sample, "images", sample.split)
-            put(sample, folder.joinpath(*parts), files)
-            row = ["/".join(parts), sample.id, sample.label, sample.split]
+            has_image = put(sample, folder.joinpath(*parts), files)
+            row = ["/".join(parts) if has_image else "", sample.id, sample.label, sample.split]
             writer.writerow([*row[: len(header)], *(as_cell(sample.more.get(column)) for column in others)])
     return DatasetConfig(source="manifest", path=str(path))
