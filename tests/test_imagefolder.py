@@ -310,13 +310,13 @@ def test_ids_stay_unique_whatever_the_names(tmp_path: Path) -> None:
 
 def test_splits_and_labels_that_are_not_utf8(tmp_path: Path) -> None:
     """Folder names that are not UTF-8 are printable splits and labels."""
-    for parts in ((b"train", b"caf\xe9", b"a.png"), (b"set\xff", b"b.png")):
+    for parts in ((b"train", b"caf\xe9", b"a.png"), (b"set\xff", b"b.png"), (b"test", b"c.png")):
         path = os.path.join(os.fsencode(tmp_path), *parts)  # noqa: PTH118
         os.makedirs(os.path.dirname(path))  # noqa: PTH103, PTH120
         with open(path, "wb"):  # noqa: PTH123
             pass
 
-    assert [("set\\xff/b.png", "set\\xff", None), ("train/caf\\xe9/a.png", "train", "caf\\xe9")] == sorted(
+    assert [("set\\xff/b.png", "set\\xff", None), ("test/c.png", "test", None), ("train/caf\\xe9/a.png", "train", "caf\\xe9")] == sorted(
         rows(tmp_path)
     )
 

@@ -27,6 +27,7 @@ class SourceConfig(Section):
     top_folders: Annotated[
         Literal["auto", "splits", "labels"], one_of("dataset.top_folders", "auto", "splits", "labels")
     ] = "auto"
+    split_folders: dict[str, str] = {}
     image_folder: str | None = None
     path_column: str | None = None
     bytes_column: str | None = None

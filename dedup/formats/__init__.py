@@ -50,13 +50,13 @@ _OF_THE_HUB = ("name", "revision", "split", "data_files", "streaming")
 _OF_MANIFESTS = ("path_column", "bytes_column", "protocols")
 _UNUSED = {
     "imagefolder": ("path_column", "bytes_column", "protocols", "image_folder", *_OF_THE_HUB),
-    "manifest": ("image_column", "top_folders", "image_folder", *_OF_THE_HUB),
-    "huggingface": (*_OF_MANIFESTS, "split_column", "default_split", "top_folders", "image_folder"),
-    "webdataset": (*_OF_MANIFESTS, "top_folders", "image_folder", *_OF_THE_HUB),
-    "coco": (*_OF_MANIFESTS, "split_column", "image_column", "top_folders", *_OF_THE_HUB),
+    "manifest": ("image_column", "top_folders", "split_folders", "image_folder", *_OF_THE_HUB),
+    "huggingface": (*_OF_MANIFESTS, "split_column", "default_split", "top_folders", "split_folders", "image_folder"),
+    "webdataset": (*_OF_MANIFESTS, "top_folders", "split_folders", "image_folder", *_OF_THE_HUB),
+    "coco": (*_OF_MANIFESTS, "split_column", "image_column", "top_folders", "split_folders", *_OF_THE_HUB),
     "yolo": (
         *(*_OF_MANIFESTS, "split_column", "image_column", "id_column", "label_column"),
-        *("default_split", "top_folders", "image_folder", *_OF_THE_HUB),
+        *("default_split", "top_folders", "split_folders", "image_folder", *_OF_THE_HUB),
     ),
 }
 """Keys of `dataset` that say nothing about a form."""

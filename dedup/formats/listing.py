@@ -12,7 +12,7 @@ import pyarrow as pa
 from dedup.errors import SourceError
 from dedup.formats.first_bytes import head_of, image_suffix
 from dedup.formats.source import printable
-from dedup.images import FILE_SUFFIXES
+from dedup.decoding.pictures import FILE_SUFFIXES
 
 Parts = tuple[str, ...]
 """A path below the root, as names."""
@@ -23,6 +23,7 @@ NOT_READ: Final = pa.schema([("path", pa.string()), ("reason", pa.string())])
 HIDDEN: Final = "hidden"
 NOT_AN_IMAGE: Final = "not_an_image"
 NOT_OF_THE_DATASET: Final = "not_of_the_dataset"
+OUTSIDE_SPLITS: Final = "outside_splits"
 LINK_ABOVE: Final = "link_to_a_folder_above"
 
 _TELLING: Final = frozenset({
@@ -37,6 +38,9 @@ _TELLING: Final = frozenset({
     ".lock", ".md5", ".sha256", ".cls", ".url", ".ds_store",
 })  # fmt: skip
 """File names, in lower case, that say what a file is. All others are opened, as downloads and caches have none."""
+
+
+_ARCHIVES: Final = (".zip", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst", ".7z", ".rar")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +101,15 @@ def not_read(listing: Listing, read: Collection[Parts], reasons: dict[Parts, str
 def counted(table: pa.Table) -> dict[str, int]:
     """The number of files by reason."""
     return dict(sorted(Counter(table["reason"].to_pylist()).items()))
+
+
+def archives(table: pa.Table) -> str:
+    """A remedy where archives are among what was not read: a sentence, or nothing."""
+    found = [path for path in table["path"].to_pylist() if path.lower().endswith(_ARCHIVES)]
+    if not found:
+        return ""
+    first = ", ".join(map(repr, found[:3])) + (", …" if len(found) > 3 else "")
+    return f" There are archives, which are not unpacked: {first}. Unpack them, and name the folder."
 
 
 def _opened(folder: str) -> tuple[tuple[int, int], list["os.DirEntry[str]"]]:

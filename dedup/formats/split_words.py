@@ -17,7 +17,7 @@ _RUN_TOGETHER: Final = re.compile(
 _OF_MEDICAL_TASKS: Final = {"tr": "train", "ts": "test", "te": "test", "va": "validation"}
 """What stands behind `images` and `labels` in the folders of nnU-Net and the Medical Segmentation Decathlon."""
 
-_SHORT: Final = {"trn": "train", "tst": "test"}
+_SHORT: Final = {"trn": "train", "tst": "test", "trainval": "train"}
 
 _FILLING: Final = frozenset({
     "set", "sets", "data", "dataset", "datasets", "image", "images", "img", "imgs", "jpeg", "jpegs", "jpg", "png",
@@ -36,6 +36,11 @@ class Told:
     split: str  # normalised
     word: str  # as it stands in the name, in lower case
     rest: tuple[str, ...]  # the other words, in order, with the place of the split's as an empty one
+
+    @property
+    def is_bare(self) -> bool:
+        """Whether nothing else is in the name."""
+        return not any(self.rest)
 
     @property
     def is_sure(self) -> bool:
