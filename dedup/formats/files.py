@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from dedup.decoding.contents import PAYLOAD
 from dedup.errors import SourceError
+from dedup.formats.account import Opened
 from dedup.formats.further import NOTHING, Further
 from dedup.formats.source import NO_MOVES, Moves, moved_rows, no_column, place
 
@@ -20,7 +21,7 @@ logger = logging.getLogger(__name__)
 _NAMED: Final = 5  # missing files in a warning; all of them are in the tables
 
 
-class Files:
+class Files(Opened):
     """Rows with one file each, below `root`."""
 
     name: str

@@ -12,11 +12,13 @@ from typing import Any, Final
 import datasets
 import huggingface_hub
 import pyarrow as pa
+import pyarrow.parquet as pq
 from datasets import Dataset, DatasetDict, IterableDataset, IterableDatasetDict, ReadInstruction
 
 from dedup.config import DatasetConfig
 from dedup.errors import ConfigError, DedupError, SourceError, because
 from dedup.files import inside
+from dedup.formats.detection import has_images
 from dedup.formats.features import features_of
 from dedup.formats.huggingface import HuggingFace
 from dedup.formats.places import protocol
@@ -64,13 +66,19 @@ def on_disk(path: Path, config: DatasetConfig) -> HuggingFace:
                 f"{path}: cannot be loaded as a save_to_disk folder: {because(error)}. Get it again, or save it again."
             )
             raise SourceError(message) from error
-        return in_memory(loaded, config, path)
+        source = in_memory(loaded, config, path)
+        source.files = [file for suffix in ("arrow", "json") for file in path.rglob(f"*.{suffix}")]
+        return source
+    files_of_split = {"train": [name]}
     if path.is_dir():
-        splits = [_of_files(split, files) for split, files in _files_of_folder(path, config).items()]
+        files_of_split = _files_of_folder(path, config)
+        splits = [_of_files(split, files) for split, files in files_of_split.items()]
     else:
         _refuse(config, "a single file", "name", "data_files")
         splits = [_of_files("train", [name])]
-    return HuggingFace(_chosen(splits, config, name), name, path if path.is_dir() else path.parent, config)
+    source = HuggingFace(_chosen(splits, config, name), name, path if path.is_dir() else path.parent, config)
+    source.files = [Path(file) for files in files_of_split.values() for file in files]
+    return source
 
 
 def on_hub(url: str, config: DatasetConfig) -> HuggingFace:
@@ -179,7 +187,35 @@ def _files_of_folder(folder: Path, config: DatasetConfig) -> dict[str, list[str]
         if "://" in path or not inside(Path(path), folder):
             message = f"{folder}: its README names {path!r} as data, which is not in the folder. Copy it there."
             raise SourceError(message)
+    if not config.data_files:
+        files = _with_rows_of_images(files, folder)
     return _asked_for(files, config, str(folder))
+
+
+def _with_rows_of_images(files: Mapping[str, list[str]], folder: Path) -> dict[str, list[str]]:
+    """The Parquet and Arrow files of each split; where some have images, only these.
+
+    `load_dataset` goes by what most files are: with a few pictures beside the shards these would be the dataset.
+    """
+    tables = {split: [file for file in of if file.endswith((".parquet", ".arrow"))] for split, of in files.items()}
+    if not any(tables.values()):
+        found = sorted(str(path) for suffix in ("parquet", "arrow") for path in folder.rglob(f"*.{suffix}"))
+        tables = {"train": found}
+    schemas = {file: _schema(file) for of in tables.values() for file in of}
+    images = {file for file, schema in schemas.items() if schema is None or has_images(schema)}
+    wanted = images if any(schemas[file] is not None for file in images) else set(schemas)
+    families = {shard[1] for file in wanted if (shard := _SHARD.match(file))}
+    wanted |= {file for file in schemas if (shard := _SHARD.match(file)) and shard[1] in families}
+    kept = {split: [file for file in of if file in wanted] for split, of in tables.items()}
+    return {split: of for split, of in kept.items() if of}
+
+
+def _schema(file: str) -> pa.Schema | None:
+    """The schema of a Parquet or Arrow file, None for one that cannot be read: whoever opens it says why."""
+    try:
+        return arrow_table(file).schema if file.endswith(".arrow") else pq.read_schema(file)
+    except (pa.ArrowException, OSError):
+        return None
 
 
 @contextmanager

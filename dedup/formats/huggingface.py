@@ -23,6 +23,7 @@ from dedup.decoding.contents import PAYLOAD, read_bytes, stored_bytes
 from dedup.decoding.pictures import Unreadable
 from dedup.errors import ConfigError, SourceError
 from dedup.files import inside
+from dedup.formats.account import Opened
 from dedup.formats.features import image_column, label, label_column, texts
 from dedup.formats.further import Further, Row, of_schema
 from dedup.formats.shards import Shards, check_split_name
@@ -32,12 +33,12 @@ from dedup.formats.stored import Split
 _ROWS_PER_BATCH: Final = 1000  # what `datasets` itself uses
 
 
-class HuggingFace:
+class HuggingFace(Opened):
     """The splits of a Hugging Face dataset. Ids are `split/row` unless a column is named."""
 
     form: str = "huggingface"
     downloads: Sequence[Path] | None = None  # of a dataset on the Hub: the folders in which its files are
-    skipped: Mapping[str, int] = {}
+    files: Sequence[Path] = ()  # that it is read from, on this machine
 
     def __init__(self, splits: Sequence[Split], name: str, root: Path | None, config: DatasetConfig) -> None:
         self.name = name
@@ -92,6 +93,12 @@ class HuggingFace:
                 for i, value in zip(at, values, strict=True):
                     images[i] = value
         yield self._payload(rows, images)
+
+    def own_files(self) -> Iterator[Path]:
+        """The files that hold the rows, and the card."""
+        yield from self.files
+        if self.root is not None and (self.root / "README.md").is_file():
+            yield self.root / "README.md"
 
     def check_writable(self) -> None:
         """Split names and columns must be such that `load_dataset` reads what is written."""

@@ -17,10 +17,11 @@ from dedup.config import DatasetConfig, normal_split
 from dedup.decoding.contents import PAYLOAD
 from dedup.errors import ConfigError, SourceError
 from dedup.formats import moving
+from dedup.formats.account import Opened
 from dedup.formats.files import not_movable
 from dedup.formats.further import NOTHING, Further, Row, as_json, united, written_names
 from dedup.formats.layout import layout_of, told_in_a_line
-from dedup.formats.listing import OUTSIDE_SPLITS, Listing, archives, counted, listed, not_read
+from dedup.formats.listing import OUTSIDE_SPLITS, Listing, archives, listed, not_read
 from dedup.formats.metadata import NAMES, Parts, read_metadata
 from dedup.formats.source import (
     NO_MOVES,
@@ -43,7 +44,7 @@ logger = logging.getLogger(__name__)
 _SPLIT: Final = "split"  # the column of metadata that says it, unless the config names another one
 
 
-class ImageFolder:
+class ImageFolder(Opened):
     """The image files below a folder and what metadata says of them. Ids are their paths below it, with `/`."""
 
     form: str = "imagefolder"
@@ -63,7 +64,6 @@ class ImageFolder:
 
         self._files, columns, outside = self._samples(files)
         self.not_read = not_read(listing, self._read(), dict.fromkeys(outside, OUTSIDE_SPLITS))
-        self.skipped: Mapping[str, int] = counted(self.not_read)
         if not self._files:
             raise self._no_images()
 
@@ -125,6 +125,10 @@ class ImageFolder:
         """One PAYLOAD batch of the named rows."""
         paths = [self._encoded(self._files[row]) for row in rows]
         yield pa.record_batch([list(rows), paths, [None] * len(paths)], schema=PAYLOAD)
+
+    def own_files(self) -> Iterator[Path]:
+        """Everything below the root that is part of the dataset."""
+        return (self.root.joinpath(*parts) for parts in sorted(self._read()))
 
     def check_writable(self) -> None:
         """Every folder can be written."""

@@ -1,24 +1,24 @@
 """What lies below a folder: every file once, the images told from the rest by name or, without one, by content."""
 
 import os
-from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
 
 from dedup.errors import SourceError
+from dedup.formats.account import EVERYTHING_READ, NOT_READ
 from dedup.formats.first_bytes import head_of, image_suffix
 from dedup.formats.source import printable
 from dedup.decoding.pictures import FILE_SUFFIXES
 
+if TYPE_CHECKING:
+    from dedup.formats.source import Source
+
 Parts = tuple[str, ...]
 """A path below the root, as names."""
-
-NOT_READ: Final = pa.schema([("path", pa.string()), ("reason", pa.string())])
-"""Files below the root of a dataset that are not part of it, sorted by path."""
 
 HIDDEN: Final = "hidden"
 NOT_AN_IMAGE: Final = "not_an_image"
@@ -98,9 +98,12 @@ def not_read(listing: Listing, read: Collection[Parts], reasons: dict[Parts, str
     return pa.table([[path for path, _ in told], [reason for _, reason in told]], schema=NOT_READ)
 
 
-def counted(table: pa.Table) -> dict[str, int]:
-    """The number of files by reason."""
-    return dict(sorted(Counter(table["reason"].to_pylist()).items()))
+def account_for(source: "Source", listing: Listing | None) -> None:
+    """Note what lies in the folder of a dataset and is not part of it, unless its form has said so itself."""
+    if listing is None or source.not_read is not EVERYTHING_READ:
+        return
+    own = {*names_of(source.own_files(), listing.root)}
+    source.not_read = not_read(listing, own, {})
 
 
 def archives(table: pa.Table) -> str:
@@ -137,8 +140,10 @@ def _is_image(entry: "os.DirEntry[str]") -> bool:
     return suffix not in _TELLING and image_suffix(head_of(entry.path)) is not None
 
 
-def names_of(paths: Sequence[Path], root: Path) -> Iterator[Parts]:
+def names_of(paths: Iterable[Path], root: Path) -> Iterator[Parts]:
     """Paths below the root as names; those that lie elsewhere are left out."""
-    for path in paths:
-        if path.is_relative_to(root):
-            yield path.relative_to(root).parts
+    before = (os.path.join(root, ""), os.path.join(os.path.abspath(root), ""))  # noqa: PTH100, PTH118  # not resolved
+    for path in map(str, paths):
+        start = next((start for start in before if path.startswith(start)), None)
+        if start is not None:
+            yield tuple(path[len(start) :].split(os.sep))

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from dedup.config import DatasetConfig, normal_split
 from dedup.decoding.contents import PAYLOAD
 from dedup.errors import ConfigError, SourceError
+from dedup.formats.account import Opened
 from dedup.formats.further import Further, as_cell, written_names
 from dedup.formats.places import beside, content, is_url, local, protocol
 from dedup.formats.records import first_record, open_records
@@ -60,11 +61,10 @@ def lists_files(path: Path) -> bool:
     return (path.parent / name).is_file()
 
 
-class Manifest:
+class Manifest(Opened):
     """The rows of a manifest at a path or URL. Paths are relative to it; further columns are carried through."""
 
     form: str = "manifest"
-    skipped: Mapping[str, int] = {}
 
     def __init__(self, path: str | Path, config: DatasetConfig) -> None:
         self.name = self._file = local(str(path))
@@ -116,6 +116,10 @@ class Manifest:
                 data[i] = content(path)
         names = [path and os.fsencode(local(path)) for path in paths]
         yield pa.record_batch([list(rows), names, data], schema=PAYLOAD)
+
+    def own_files(self) -> Iterator[Path]:
+        """The manifest. It is named by itself, so nothing is said of the files around it."""
+        return iter([Path(self._file)] if self.root is not None else [])
 
     def check_writable(self) -> None:
         """Every manifest can be written."""

@@ -1,6 +1,5 @@
 """Several datasets as one: those that are cleaned, and reference sets that are only looked at."""
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 from dedup.config import DatasetConfig, NamedSource
 from dedup.decoding.contents import PAYLOAD
 from dedup.errors import SourceError
+from dedup.formats.account import Opened
 from dedup.formats.further import NOTHING, Further
 from dedup.formats.source import NO_MOVES, ROWS, Moves, Source, safe
 
@@ -28,7 +28,7 @@ class Part:
     prefix: str
 
 
-class Several:
+class Several(Opened):
     """All rows of the datasets, one after the other. Ids are `prefix/id`, splits of a reference set `prefix/split`."""
 
     form: str = "several"
@@ -38,9 +38,6 @@ class Several:
         self.parts = parts
         self.name = " + ".join(part.source.name for part in parts)
         self._starts = np.cumsum([0, *(len(part.source.rows) for part in parts)])
-        self.skipped: Mapping[str, int] = Counter[str]()
-        for part in parts:
-            self.skipped = Counter(self.skipped) + Counter(part.source.skipped)
         self.rows = pa.concat_tables([_prefixed(part) for part in parts])
         self._refuse_mixed_splits()
 
@@ -57,6 +54,11 @@ class Several:
             start = int(self._starts[number])
             for batch in self.parts[number].source.payload_of([row - start for _, row in group]):
                 yield _moved(batch, start)
+
+    def own_files(self) -> Iterator[Path]:
+        """Those of each dataset."""
+        for part in self.parts:
+            yield from part.source.own_files()
 
     def slices(self, keep: NDArray[np.bool_]) -> Iterator[tuple[Part, NDArray[np.bool_]]]:
         """Each dataset with its share of `keep`."""

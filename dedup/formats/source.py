@@ -19,6 +19,7 @@ from dedup.config import DatasetConfig
 from dedup.decoding.contents import read_bytes
 from dedup.decoding.pictures import FILE_SUFFIXES, Unreadable
 from dedup.errors import ConfigError, SourceError
+from dedup.formats.first_bytes import N_BYTES, head_of, image_suffix
 
 if TYPE_CHECKING:
     from dedup.formats.further import Further, Row
@@ -35,10 +36,15 @@ NO_MOVES: Final[Moves] = MappingProxyType({})
 class Source(Protocol):
     """One opened dataset."""
 
-    form: str  # imagefolder, manifest, huggingface, webdataset, coco, yolo
+    form: str  # one of the table of forms, or several
     name: str  # for people: the path, or what stands for it
     rows: pa.Table  # ROWS
-    skipped: Mapping[str, int]  # files that are no samples, by reason
+    not_read: pa.Table  # NOT_READ: files below the root that are not part of the dataset
+    understood: str  # how the layout was understood, for people
+
+    @property
+    def skipped(self) -> Mapping[str, int]:
+        """The number of files that were not read, by reason."""
 
     @property
     def root(self) -> Path | None:
@@ -49,6 +55,9 @@ class Source(Protocol):
 
     def payload_of(self, rows: Sequence[int]) -> Iterator[pa.RecordBatch]:
         """PAYLOAD batches of the named rows, in the order given."""
+
+    def own_files(self) -> Iterator[Path]:
+        """Every file of the dataset on this machine: samples, what goes with them, and what says something of them."""
 
     def texts(self, column: str) -> list[str | None]:
         """A column of the dataset, in the order of `rows`, as texts; raises `ConfigError` where there is none."""
@@ -98,27 +107,12 @@ class Sample:
         own = os.path.splitext(os.fsdecode(self.path or b""))[1].lower()  # noqa: PTH122
         if own in FILE_SUFFIXES:
             return own
-        head = (self.data or b"")[:16]
-        for pattern, suffix in _FIRST_BYTES:
-            if pattern.match(head):
-                return suffix
+        head = self.data[:N_BYTES] if self.data is not None else head_of(self.path) if self.path else b""
+        if (suffix := image_suffix(head)) is not None:
+            return suffix
         named = os.path.splitext(self.id)[1].lower()  # noqa: PTH122
         return named if named in FILE_SUFFIXES else ".jpg"
 
-
-_FIRST_BYTES: Final = tuple(
-    (re.compile(pattern, re.DOTALL), suffix)
-    for pattern, suffix in (
-        (rb"\xff\xd8\xff", ".jpg"),
-        (rb"\x89PNG", ".png"),
-        (rb"RIFF....WEBP", ".webp"),
-        (rb"GIF8", ".gif"),
-        (rb"BM", ".bmp"),
-        (rb"II\*\0|MM\0\*", ".tiff"),
-        (rb"....ftypavi[fs]", ".avif"),
-        (rb"\0\0\0\x0cjP  ", ".jp2"),
-    )
-)
 
 _ROWS_AT_ONCE: Final = 64  # their bytes are in memory together
 

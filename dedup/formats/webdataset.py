@@ -18,6 +18,7 @@ from dedup.config import DatasetConfig, normal_split
 from dedup.decoding.contents import PAYLOAD
 from dedup.decoding.pictures import FILE_SUFFIXES
 from dedup.errors import ConfigError, SourceError, because
+from dedup.formats.account import Opened
 from dedup.formats.further import Further, Row, as_json, inferred, written_names
 from dedup.formats.references import of_ranges
 from dedup.formats.source import (
@@ -44,11 +45,10 @@ _TEXTS: Final = ("txt", "text", "caption", "cls")
 _NUMBERS: Final = re.compile(r"[-_.]?\d*(-of-\d+)?$")
 
 
-class WebDataset:
+class WebDataset(Opened):
     """The samples of tar shards, in the order of the shards. Ids are `shard/key`, without the shard's `.tar`."""
 
     form: str = "webdataset"
-    skipped: Mapping[str, int] = {}
 
     def __init__(self, path: Path, config: DatasetConfig) -> None:
         self.root = path if path.is_dir() else path.parent
@@ -107,6 +107,10 @@ class WebDataset:
             if file is not None:
                 file.close()
         yield pa.record_batch([list(rows), [None] * len(data), data], schema=PAYLOAD)
+
+    def own_files(self) -> Iterator[Path]:
+        """The shards."""
+        return iter(self._shards)
 
     def check_writable(self) -> None:
         """Every WebDataset can be written."""

@@ -283,7 +283,7 @@ WRONG_YOLO = [
 def test_wrong_yolo(tmp_path: Path, text: str, expected: str) -> None:
     """What cannot be meant is refused, naming the file and the key."""
     yolo(tmp_path / "in", made.rows())
-    (tmp_path / "in/list.txt").write_text("/etc/passwd.png\n", encoding="utf-8")
+    (tmp_path / "in/list.txt").write_text("/etc/passwd.png\n" * len(made.rows()), encoding="utf-8")
     (tmp_path / "in/data.yaml").write_text(text, encoding="utf-8")
 
     assert expected in refusal(tmp_path / "in")
