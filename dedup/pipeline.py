@@ -18,6 +18,7 @@ from dedup.hashers.setup import Setup
 from dedup.memory import peak_memory
 from dedup.policy.judgements import Lists, judge, places, read_lists
 from dedup.reporting.components import components
+from dedup.reporting.dataset import described
 from dedup.reporting.summary import summary
 from dedup.runs import folder
 from dedup.runs.fingerprints import run_info, source_info
@@ -101,6 +102,8 @@ def _opened(config: Config, dataset: Any, lists: Lists, clock: Clock, *, overwri
         folder.prepare(result.dir, result.info["fingerprints"], overwrite=overwrite)
         files.write_json(result.dir / folder.RUN, result.info)
     store(result, "manifest", table)
+    if result.dir is not None:
+        storage.write(source.not_read, result.dir, folder.NOT_READ, {})
     return result
 
 
@@ -195,10 +198,11 @@ def decide(
         place = result.config.output.model_copy(update={"dir": str(output)})
         result.dir = output_folder(place, result.info["source"]["names"]) or output
         folder.prepare(result.dir, result.info["fingerprints"], overwrite=overwrite)
-        for name in stored:
-            storage.copy(run_folder, result.dir, name)
+        for name in (*stored, folder.NOT_READ):
+            if name in stored or (run_folder / f"{name}.parquet").exists():  # runs of older versions have no list
+                storage.copy(run_folder, result.dir, name)
     else:
-        folder.clear(run_folder, but=[f"{name}.parquet" for name in stored])
+        folder.clear(run_folder, but=[f"{name}.parquet" for name in (*stored, folder.NOT_READ)])
     if result.changed:
         store(result, "manifest", result.manifest)
     result.info["config"]["output"]["dir"] = str(result.dir)
@@ -249,6 +253,7 @@ def _concluded(result: Run, clock: Clock) -> tuple[dict[str, pa.Table], dict[str
         resolved,
         skipped=result.info["source"]["skipped"],
     )
+    said = described(said, result.info["source"])
     said["components"] = components(found["pairs"], found["groups"], n)
     return found, said
 

@@ -47,13 +47,16 @@ __all__ = [
     "write_splits",
 ]
 
+
 def open_source(config: DatasetConfig, dataset: Any = None) -> Source:
     """The dataset that the config names, or the `datasets` object given."""
     if dataset is not None:
         from dedup.formats.hub import in_memory  # `datasets` takes a second to import
 
         _refuse_unused(config, "huggingface")
-        return in_memory(dataset, config)
+        held = in_memory(dataset, config)
+        account_for(held, None)
+        return held
     if config.sources:
         named = zip(config.sources, config.prefixes(), strict=True)
         return Several([Part(open_source(_single(entry)), entry, prefix) for entry, prefix in named])
@@ -146,7 +149,14 @@ def _tell_list(folder: Path) -> None:
             )
 
 
-_FILES: Final = {".arrow": "huggingface", ".tar": "webdataset", ".json": "coco", ".yaml": "yolo", ".yml": "yolo", ".data": "yolo"}
+_FILES: Final = {
+    ".arrow": "huggingface",
+    ".tar": "webdataset",
+    ".json": "coco",
+    ".yaml": "yolo",
+    ".yml": "yolo",
+    ".data": "yolo",
+}
 
 
 def detect(path: Path) -> str:

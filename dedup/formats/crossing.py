@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from dedup.config import DatasetConfig, NamedSource
@@ -16,6 +15,7 @@ from dedup.formats.several import Several
 from dedup.formats.source import NO_MOVES, Moves, Source, samples
 
 logger = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True, slots=True)
 class Written:

@@ -5,7 +5,7 @@ The stored bytes are hashed and written back: nothing is decoded and encoded aga
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path

@@ -3,7 +3,7 @@
 import json
 import logging
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -72,7 +72,7 @@ class ImageFolder(Opened):
         self.rows = pa.table([ids, columns.splits, columns.labels, uris], schema=ROWS)
         self.understood = told_in_a_line(self._layout, self._files, columns.labels)
         if self._layout.doubt and not any(columns.splits):
-            logger.warning("%s: %s", self.name, self._layout.doubt)
+            self.doubts = [self._layout.doubt]
 
     def _samples(self, files: Sequence[Parts]) -> tuple[list[Parts], "_Columns", list[Parts]]:
         """The files that are samples, what is known of each, and the images that are in no split."""
@@ -204,15 +204,18 @@ class ImageFolder(Opened):
 
     def written(self, folder: Path) -> DatasetConfig:
         """The same settings; what is left must not be taken for another kind of folder."""
-        kind = "splits" if self.has_splits else "labels"
-        named = {"/".join(parts): split for parts, split in self._layout.splits.items()}
-        # Names that are not UTF-8 cannot be said in a config; only top folders are told without names.
-        if max(map(len, self._layout.splits), default=1) > 1 or set(self._layout.splits) != {p[:1] for p in self._files}:
-            kind = "auto"
-        else:
-            named = {}
-        update = {"source": self.form, "path": str(folder), "top_folders": kind, "split_folders": named}
+        update = {"source": self.form, "path": str(folder), **self._said_again()}
         return self._config.model_copy(update=update)
+
+    def _said_again(self) -> dict[str, Any]:
+        """The layout as settings, since what is left may look like another one."""
+        splits = self._layout.splits
+        if not splits or all(len(folder) == 1 for folder in splits):
+            return {"top_folders": "splits" if splits else "labels", "split_folders": {}}
+        named = {"/".join(folder): split for folder, split in splits.items()}
+        if any(printable(path) != path for path in named):  # no setting can hold such a name
+            return {"top_folders": "auto", "split_folders": {}}
+        return {"top_folders": "auto", "split_folders": named}
 
     def _targets(self, moves: Moves) -> dict[int, Parts]:
         """Where the files of moved rows go."""

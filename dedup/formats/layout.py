@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from dedup.config import normal_split
+from dedup.formats.account import labels_in_a_line
 from dedup.formats.listing import Parts
 from dedup.formats.source import printable
 from dedup.formats.split_words import Told, told_by
@@ -163,7 +164,7 @@ def _found(top: _Folder) -> Layout:
     n_outside = top.n_below - n_inside - top.n_here
     if splits and (2 * n_outside >= top.n_below or (n_outside and len(set(splits.values())) == 1)):
         return Layout({}, shared, _few(splits, n_inside, top.n_below))
-    return Layout(splits, 0 if splits else shared, None if splits else (doubts or [None])[0])
+    return Layout(splits, 0 if splits else shared, None if splits else next(iter(doubts), None))
 
 
 def _few(splits: Mapping[Parts, str | None], n_inside: int, n: int) -> str:
@@ -250,5 +251,4 @@ def told_in_a_line(layout: Layout, files: Sequence[Parts], labels: Sequence[str 
             n = sum(sizes[folder] for folder in folders)
             words.append(f"{split} is {_listed('/'.join(folder) for folder in folders)} ({n:,} images)")
     text = "; ".join(words) or "no folder is a split"
-    names = sorted({label for label in labels if label is not None})
-    return f"{text}; labels: " + (f"{len(names):,} ({_listed(names)})" if names else "none")
+    return f"{text}; {labels_in_a_line(labels)}"

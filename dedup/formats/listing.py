@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
 
+from dedup.decoding.pictures import FILE_SUFFIXES
 from dedup.errors import SourceError
-from dedup.formats.account import EVERYTHING_READ, NOT_READ
+from dedup.formats.account import EVERYTHING_READ, NOT_READ, in_a_line
 from dedup.formats.first_bytes import head_of, image_suffix
 from dedup.formats.source import printable
-from dedup.decoding.pictures import FILE_SUFFIXES
 
 if TYPE_CHECKING:
     from dedup.formats.source import Source
@@ -88,18 +88,15 @@ def listed(root: Path) -> Listing:
 def not_read(listing: Listing, read: Collection[Parts], reasons: dict[Parts, str]) -> pa.Table:
     """NOT_READ: what lies below the root and is not in `read`, with a reason, one of `reasons` or the usual one."""
     rows = list(listing.passed)
-    for parts in listing.images:
-        if parts not in read:
-            rows.append((parts, reasons.get(parts, NOT_OF_THE_DATASET)))
-    for parts in listing.others:
-        if parts not in read:
-            rows.append((parts, reasons.get(parts, NOT_AN_IMAGE)))
+    for files, usual in ((listing.images, NOT_OF_THE_DATASET), (listing.others, NOT_AN_IMAGE)):
+        rows += [(parts, reasons.get(parts, usual)) for parts in files if parts not in read]
     told = sorted(("/".join(map(printable, parts)), reason) for parts, reason in rows)
     return pa.table([[path for path, _ in told], [reason for _, reason in told]], schema=NOT_READ)
 
 
 def account_for(source: "Source", listing: Listing | None) -> None:
     """Note what lies in the folder of a dataset and is not part of it, unless its form has said so itself."""
+    source.understood = source.understood or in_a_line(source.rows)
     if listing is None or source.not_read is not EVERYTHING_READ:
         return
     own = {*names_of(source.own_files(), listing.root)}
@@ -146,4 +143,4 @@ def names_of(paths: Iterable[Path], root: Path) -> Iterator[Parts]:
     for path in map(str, paths):
         start = next((start for start in before if path.startswith(start)), None)
         if start is not None:
-            yield tuple(path[len(start) :].split(os.sep))
+            yield tuple(path[len(start) :].split(os.sep))  # noqa: PTH206  # a million of them

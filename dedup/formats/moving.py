@@ -30,9 +30,7 @@ class Rewritten:
     companions: list[tuple[Parts, Parts]] = field(default_factory=list)  # further files: where from and where to
 
 
-def obstacle(
-    files: Sequence[Parts], metadata: Sequence[Metadata], split_column: str, layout: Layout
-) -> str | None:
+def obstacle(files: Sequence[Parts], metadata: Sequence[Metadata], split_column: str, layout: Layout) -> str | None:
     """Why files cannot be moved from split to split, if they cannot."""
     if layout.splits:
         if deep := next((one for one in metadata if len(layout.folder_of((*one.folder, "")) or ()) > 1), None):

@@ -1,6 +1,6 @@
 """Several datasets as one: those that are cleaned, and reference sets that are only looked at."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise
 from pathlib import Path
@@ -38,6 +38,9 @@ class Several(Opened):
         self.parts = parts
         self.name = " + ".join(part.source.name for part in parts)
         self._starts = np.cumsum([0, *(len(part.source.rows) for part in parts)])
+        self.not_read = pa.concat_tables([_not_read(part) for part in parts])
+        self.understood = "; ".join(f"{part.prefix}: {part.source.understood}" for part in parts)
+        self.doubts = [f"{part.prefix}: {doubt}" for part in parts for doubt in part.source.doubts]
         self.rows = pa.concat_tables([_prefixed(part) for part in parts])
         self._refuse_mixed_splits()
 
@@ -147,6 +150,11 @@ class Several(Opened):
                     f"{self.name}: the split {name!r} is called like a reference set. Set another prefix for that."
                 )
                 raise SourceError(message)
+
+
+def _not_read(part: Part) -> pa.Table:
+    table = part.source.not_read
+    return table.set_column(0, "path", pc.binary_join_element_wise(part.prefix, table["path"], "/"))
 
 
 def _prefixed(part: Part) -> pa.Table:

@@ -41,6 +41,7 @@ class Source(Protocol):
     rows: pa.Table  # ROWS
     not_read: pa.Table  # NOT_READ: files below the root that are not part of the dataset
     understood: str  # how the layout was understood, for people
+    doubts: Sequence[str]  # what could be meant otherwise, and how to say so
 
     @property
     def skipped(self) -> Mapping[str, int]:

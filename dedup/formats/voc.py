@@ -53,8 +53,8 @@ class _Kit:
         of_split = {told.split: names for list_name, names in self.lists.items() if (told := _told(list_name))}
         for split, names in sorted(of_split.items()):
             yield from ((split, name) for name in names)
-        told = {name for names in of_split.values() for name in names}
-        yield from (("train", name) for name in self.lists.get(_BOTH, ()) if name not in told)
+        known = {name for names in of_split.values() for name in names}
+        yield from (("train", name) for name in self.lists.get(_BOTH, ()) if name not in known)
 
 
 class Voc(Files):

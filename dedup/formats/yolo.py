@@ -16,7 +16,8 @@ from dedup.decoding.pictures import FILE_SUFFIXES
 from dedup.errors import ConfigError, SourceError
 from dedup.formats.detection import Evidence, below
 from dedup.formats.files import Files, beside, distinct_ids, not_movable, put_once, refuse_missing
-from dedup.formats.listing import Listing, listed
+from dedup.formats.listing import Listing
+from dedup.formats.listing import listed as files_below
 from dedup.formats.source import NO_MOVES, ROWS, Moves, as_text, check_split_names
 from dedup.formats.yolo_files import NAMES, names_files, nearest, read_description, write_description
 
@@ -187,7 +188,7 @@ def _descriptions(folder: Path, listing: Listing | None = None) -> list[Path]:
     found = [folder / name for name in NAMES if (folder / name).is_file()]
     if found:
         return found
-    listing = listing or listed(folder)
+    listing = listing or files_below(folder)
     others = [parts for parts in listing.of_suffix(".yaml", ".yml", ".data") if len(parts) <= _DEPTH]
     return [path for parts in others if _names_splits(path := listing.path(parts))]
 

@@ -14,6 +14,8 @@ SUMMARY: Final = "summary.json"
 REPORT: Final = "report.html"
 CALIBRATION: Final = "calibration.json"
 CALIBRATION_PLOT: Final = "calibration.svg"
+NOT_READ: Final = "not_read"
+"""The table of files that are not part of the dataset."""
 SPLITS: Final = "splits"
 PARTIAL_SPLITS: Final = ".splits.partial"
 
@@ -25,7 +27,7 @@ _OWN: Final = (
     CALIBRATION_PLOT,
     SPLITS,
     PARTIAL_SPLITS,
-    *(f"{name}.parquet" for name in tables.NAMES),
+    *(f"{name}.parquet" for name in (*tables.NAMES, NOT_READ)),
 )
 
 
