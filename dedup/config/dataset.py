@@ -64,6 +64,8 @@ class SourceConfig(Section):
         for split, values in self.splits.items():
             if text in values or _as_number(text) in values:
                 return normal_split(split)
+        if normal_split(text) in map(normal_split, self.splits):  # as dataset.default_split names it
+            return normal_split(text)
         raise KeyError(text)
 
 

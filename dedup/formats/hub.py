@@ -1,5 +1,6 @@
 """Opening Hugging Face datasets: in memory, on disk, or on the Hub."""
 
+import logging
 import re
 import ssl
 import urllib.error
@@ -15,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from datasets import Dataset, DatasetDict, IterableDataset, IterableDatasetDict, ReadInstruction
 
-from dedup.config import DatasetConfig
+from dedup.config import DatasetConfig, normal_split
 from dedup.errors import ConfigError, DedupError, SourceError, because
 from dedup.files import inside
 from dedup.formats.detection import has_images
@@ -30,8 +31,11 @@ from dedup.formats.stored import (
     Stored,
     Streamed,
     arrow_table,
+    fitted,
     parquet_file,
 )
+
+logger = logging.getLogger(__name__)
 
 _SHARD: Final = re.compile(r"(.*)-(\d{5,6})-of-(\d{5,6})(\.\w+)$")
 
@@ -44,13 +48,34 @@ _UNREADABLE = (OSError, ValueError, KeyError, datasets.exceptions.DatasetsError)
 def in_memory(dataset: Any, config: DatasetConfig, root: Path | None = None) -> HuggingFace:
     """A source from a `Dataset`, `IterableDataset` or a dict of them; `root` is where it was saved."""
     if isinstance(dataset, Dataset | IterableDataset):
-        dataset = {str(dataset.split or "train"): dataset}
+        dataset = {_name_of(dataset.split): dataset}
     elif not isinstance(dataset, DatasetDict | IterableDatasetDict):
         message = f"Expected a datasets.DatasetDict or Dataset, got {type(dataset).__name__}."
         raise SourceError(message)
     name = "the dataset in memory" if root is None else str(root)
     _refuse(config, "a dataset in memory", "name", "revision", "data_files", "streaming")
     return HuggingFace(_chosen(_splits_of(dataset, name), config, name), name, root, config)
+
+
+def _name_of(split: Any) -> str:
+    """What a dataset alone is called, which `load_dataset` may have put together: `train[:50%]`, `train+test`.
+
+    Several splits in one are one pool: what was in which of them is not known any more.
+
+    >>> [_name_of(split) for split in (None, "test", "train[:50%]", "train[:10]+train[90:]", "train+test", "a+b")]
+    ['train', 'test', 'train', 'train', 'train', 'a_b']
+    """
+    names = list(dict.fromkeys(part.partition("[")[0].strip() for part in str(split or "train").split("+")))
+    if len(names) == 1:
+        return names[0]
+    name = "train" if "train" in map(normal_split, names) else "_".join(names)
+    logger.warning(
+        "The dataset is made of the splits %s, and which row is of which is not known: all rows are taken for %r. To "
+        "find leaks between them, give them as a DatasetDict.",
+        " and ".join(map(repr, names)),
+        name,
+    )
+    return name
 
 
 def on_disk(path: Path, config: DatasetConfig) -> HuggingFace:
@@ -259,15 +284,61 @@ def _of_files(split: str, files: Sequence[str]) -> Split:
         raise SourceError(message)
     if all(file.endswith(".arrow") for file in files):
         tables = [_opened(file, arrow_table, "Arrow") for file in files]
-        _refuse_other_columns(files, [table.schema.names for table in tables])
-        table = pa.concat_tables([table.cast(tables[0].schema) for table in tables])
-        features = features_of(table.schema, files[0])
+        features = _common_features(files, [table.schema for table in tables])
+        table = pa.concat_tables([fitted(table, features.arrow_schema) for table in tables])
         return Split(split, features, len(table), ArrowTable(table, features))
     parquet = [_opened(file, parquet_file, "Parquet") for file in files]
-    _refuse_other_columns(files, [file.schema_arrow.names for file in parquet])
     n_rows = sum(file.metadata.num_rows for file in parquet)
-    features = features_of(parquet[0].schema_arrow, files[0])
+    features = _common_features(files, [file.schema_arrow for file in parquet])
     return Split(split, features, n_rows, ParquetFiles(tuple(files), 0, n_rows, features))
+
+
+def _common_features(files: Sequence[str], schemas: Sequence[pa.Schema]) -> datasets.Features:
+    """Features that hold the rows of all files: columns in the order of the first one, types from where values are.
+
+    A column may be in another order in another file, and have no values at all in one, which makes it one of nulls.
+    Raises `SourceError` for files that do not fit together, before anything is read of them.
+    """
+    features = [features_of(schema, file) for schema, file in zip(schemas, files, strict=True)]
+    first = features[0]
+    for file, other in zip(files, features, strict=True):
+        if {*other} != {*first}:
+            message = (
+                f"{file}: its columns are {list(other)}, those of {files[0]} are {list(first)}. Give all the same ones."
+            )
+            raise SourceError(message)
+    common = {
+        column: next((of[column] for of in features if not _is_null(of[column])), first[column]) for column in first
+    }
+    for file, other in zip(files, features, strict=True):
+        for column, feature in common.items():
+            if not (_is_null(other[column]) or _fits(other[column], feature)):
+                message = (
+                    f"{file}: its column {column!r} is {other[column]!r}, in other files it is {feature!r}. "
+                    f"Give all files the same types."
+                )
+                raise SourceError(message)
+    return datasets.Features(common)
+
+
+def _is_null(feature: Any) -> bool:
+    return getattr(feature, "dtype", "") == "null"
+
+
+def _fits(feature: Any, common: Any) -> bool:
+    """Whether values of a feature can be read as another one: the same, or a type that Arrow casts to it."""
+    one, two = (datasets.Features({"x": f}).arrow_schema.field("x").type for f in (feature, common))
+    return bool(one == two) or _castable(one, two)
+
+
+def _castable(one: pa.DataType, two: pa.DataType) -> bool:
+    try:
+        pa.array([], one).cast(two)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError):
+        return False
+    # Numbers can be cast to texts and back, but a column is not both.
+    texts = [pa.types.is_string(kind) or pa.types.is_large_string(kind) for kind in (one, two)]
+    return bool(texts[0] == texts[1])
 
 
 def _opened(file: str, read: Any, what: str) -> Any:
@@ -276,13 +347,6 @@ def _opened(file: str, read: Any, what: str) -> Any:
     except (pa.ArrowInvalid, OSError) as error:
         message = f"{file}: cannot be read as {what}: {because(error)}. Get the file again."
         raise SourceError(message) from error
-
-
-def _refuse_other_columns(files: Sequence[str], columns: Sequence[list[str]]) -> None:
-    for file, names in zip(files, columns, strict=True):
-        if names != columns[0]:
-            message = f"{file}: its columns are {names}, those of {files[0]} are {columns[0]}. Give all the same ones."
-            raise SourceError(message)
 
 
 def _splits_of(dataset: Mapping[str, Any], name: str) -> list[Split]:

@@ -27,8 +27,12 @@ from dedup.formats.account import Opened
 from dedup.formats.features import image_column, label, label_column, texts
 from dedup.formats.further import Further, Row, of_schema
 from dedup.formats.shards import Shards, check_split_name
-from dedup.formats.source import NO_MOVES, ROWS, Moves, check_split_names, no_column
+from dedup.formats.source import NO_MOVES, ROWS, Moves, check_split_names, no_column, split_named
+from dedup.formats.split_words import USUAL
 from dedup.formats.stored import Split
+
+_SPLIT: Final = "split"
+"""The column that says it, where nothing else does."""
 
 _ROWS_PER_BATCH: Final = 1000  # what `datasets` itself uses
 
@@ -62,6 +66,27 @@ class HuggingFace(Opened):
                 message = f"{name}: split {split.raw_name!r} has no column {self._image!r} as the others do."
                 raise SourceError(message)
         self.rows = pa.concat_tables([self._rows(split, config) for split in splits])
+        self._split_column = config.split_column or self._column_of_splits()
+        if self._split_column is not None:
+            raw = self.texts(self._split_column)
+            if not config.splits:
+                check_split_names({text: normal_split(text) for text in raw if text is not None}, name)
+            named = [split_named(text, config, name, f"row {row}") for row, text in enumerate(raw)]
+            place = self.rows.column_names.index("split")
+            self.rows = self.rows.set_column(place, "split", pa.array(named, pa.string()))
+
+    def _column_of_splits(self) -> str | None:
+        """A column `split` that holds nothing but usual names of splits, two at least, in a dataset of one split."""
+        if len(self._splits) > 1 or _SPLIT not in self._splits[0].features:
+            return None
+        feature = self._splits[0].features[_SPLIT]
+        if not isinstance(feature, datasets.ClassLabel) and getattr(feature, "dtype", "") not in {
+            "string",
+            "large_string",
+        }:
+            return None
+        names = {normal_split(text) for text in self.texts(_SPLIT)}
+        return _SPLIT if names <= USUAL and len(names) > 1 else None
 
     def payloads(self, size: int) -> Iterator[pa.RecordBatch]:
         """PAYLOAD batches of all rows, the stored bytes in them."""
@@ -149,6 +174,12 @@ class HuggingFace(Opened):
 
     def check_movable(self) -> None:
         """Splits with the same columns are."""
+        if self._split_column is not None:
+            message = (
+                f"{self.name}: policy.leakage=regroup cannot move rows where the column {self._split_column!r} says the "
+                f"splits. Set output.splits: manifest, imagefolder, webdataset or none."
+            )
+            raise SourceError(message)
         for split in self._splits[1:]:
             if split.features != self._splits[0].features:
                 message = (
@@ -180,7 +211,8 @@ class HuggingFace(Opened):
     def written(self, folder: Path) -> DatasetConfig:
         """The same columns, in a folder on this machine."""
         of_the_hub = {"name": None, "revision": None, "split": (), "data_files": (), "streaming": False}
-        return self._config.model_copy(update={"source": self.form, "path": str(folder), **of_the_hub})
+        update = {"source": self.form, "path": str(folder), "split_column": self._split_column, **of_the_hub}
+        return self._config.model_copy(update=update)
 
     def dataset_dict(self, keep: NDArray[np.bool_], moves: Moves = NO_MOVES) -> Any:
         """The kept rows, with the features of the dataset."""

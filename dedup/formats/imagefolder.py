@@ -20,7 +20,7 @@ from dedup.formats import moving
 from dedup.formats.account import Opened
 from dedup.formats.files import not_movable
 from dedup.formats.further import NOTHING, Further, Row, as_json, united, written_names
-from dedup.formats.layout import layout_of, told_in_a_line
+from dedup.formats.layout import check_names, layout_of, told_in_a_line
 from dedup.formats.listing import OUTSIDE_SPLITS, Listing, archives, listed, not_read
 from dedup.formats.metadata import NAMES, Parts, read_metadata
 from dedup.formats.source import (
@@ -36,8 +36,8 @@ from dedup.formats.source import (
     printable,
     put,
     safe,
+    split_named,
 )
-from dedup.formats.split_words import told_by
 
 logger = logging.getLogger(__name__)
 
@@ -60,7 +60,7 @@ class ImageFolder(Opened):
         files = self._with_named(listing.images)
         self._layout = layout_of(files, config.top_folders, config.split_folders)
         self.has_splits = bool(self._layout.splits)
-        self._refuse_two_names()
+        check_names(self._layout, self.name)
 
         self._files, columns, outside = self._samples(files)
         self.not_read = not_read(listing, self._read(), dict.fromkeys(outside, OUTSIDE_SPLITS))
@@ -99,17 +99,6 @@ class ImageFolder(Opened):
         """Everything below the root that is part of the dataset: samples, what goes with them, and metadata."""
         beside = {p for metadata in self._metadata for column in metadata.companions.values() for p in column}
         return {*self._files, *beside, *(metadata.parts for metadata in self._metadata)}
-
-    def _refuse_two_names(self) -> None:
-        """Refuse two names of one split side by side, such as `val` and `validation`."""
-        of_place: dict[Parts, dict[str, str | None]] = {}
-        for folder, split in self._layout.splits.items():
-            told = told_by(printable(folder[-1]))
-            # `train_1` and `train_2` are one split in two parts: what counts is the word.
-            word = told.word if told and told.split == split and not told.is_bare else printable(folder[-1])
-            of_place.setdefault(folder[:-1], {})[word] = split
-        for raw in of_place.values():
-            check_split_names(raw, self.name)
 
     def _no_images(self) -> SourceError:
         found = ", ".join(f"{n} {reason.replace('_', ' ')}" for reason, n in self.skipped.items())
@@ -289,9 +278,11 @@ class ImageFolder(Opened):
             labels = metadata.texts(of_label)
             labelled = bool({*of_label} & {*metadata.records.names})
             raw = metadata.texts([self._split_column])
-            check_split_names({name: normal_split(name) for name in raw if name is not None}, metadata.name)
-            for parts, name, split, label in zip(metadata.files, ids, raw, labels, strict=True):
-                said.setdefault(parts, _Said(name, normal_split(split), label, labelled))
+            if not config.splits:
+                check_split_names({name: normal_split(name) for name in raw if name is not None}, metadata.name)
+            for row, (parts, name, text, label) in enumerate(zip(metadata.files, ids, raw, labels, strict=True), 1):
+                split = split_named(text, config, metadata.name, f"row {row}")
+                said.setdefault(parts, _Said(name, split, label, labelled))
         return said
 
 

@@ -11,7 +11,7 @@ from typing import Final
 from dedup.config import normal_split
 from dedup.formats.account import labels_in_a_line
 from dedup.formats.listing import Parts
-from dedup.formats.source import printable
+from dedup.formats.source import check_split_names, printable
 from dedup.formats.split_words import Told, told_by
 
 _HOLDS_IMAGES: Final = frozenset({"images", "image", "imgs", "img", "jpegimages", "pictures", "photos"})
@@ -252,3 +252,18 @@ def told_in_a_line(layout: Layout, files: Sequence[Parts], labels: Sequence[str 
             words.append(f"{split} is {_listed('/'.join(folder) for folder in folders)} ({n:,} images)")
     text = "; ".join(words) or "no folder is a split"
     return f"{text}; {labels_in_a_line(labels)}"
+
+
+def check_names(layout: Layout, name: str) -> None:
+    """Refuse two names of one split side by side, such as `val` and `validation`.
+
+    `train_1` and `train_2` are one split in two parts: their word is the same.
+    """
+    of_place: dict[Parts, dict[str, str | None]] = {}
+    for folder, split in layout.splits.items():
+        raw = printable(folder[-1])
+        told = told_by(raw)
+        word = told.word if told and told.split == split and not told.is_bare else raw
+        of_place.setdefault(folder[:-1], {})[word] = split
+    for names in of_place.values():
+        check_split_names(names, name)

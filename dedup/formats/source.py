@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from dedup.config import DatasetConfig
+from dedup.config import DatasetConfig, SourceConfig
 from dedup.decoding.contents import read_bytes
 from dedup.decoding.pictures import FILE_SUFFIXES, Unreadable
 from dedup.errors import ConfigError, SourceError
@@ -212,6 +212,19 @@ def check_split_names(raw_to_normal: Mapping[str, str | None], name: str) -> Non
             )
             raise SourceError(message)
         seen[normal] = raw
+
+
+def split_named(text: str | None, config: SourceConfig, name: str, where: str) -> str | None:
+    """The split that a value of the split column means; `where` stands in the error for a value that none has."""
+    try:
+        return config.split_of(text)
+    except KeyError as error:
+        known = ", ".join(f"{split}: {list(values)}" for split, values in config.splits.items())
+        message = (
+            f"{name}, {where}: column {config.split_column!r} has the value {text!r}, which dataset.splits does not "
+            f"name. It has {known}. Put the value into one of them, or into a split of its own."
+        )
+        raise ConfigError(message) from error
 
 
 def place(original: bytes, target: Path, files: str) -> bool:
