@@ -9,11 +9,11 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from dedup.tables import storage
 from dedup.config import LISTS, Config, Resolved
 from dedup.formats import Source, parts_of
 from dedup.hashers.setup import Setup
 from dedup.reporting.dataset import not_read
+from dedup.tables import storage
 from dedup.versions import VERSIONS
 
 NO_LISTS: Final[Mapping[str, str]] = MappingProxyType({})
