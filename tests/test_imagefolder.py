@@ -316,9 +316,11 @@ def test_splits_and_labels_that_are_not_utf8(tmp_path: Path) -> None:
         with open(path, "wb"):  # noqa: PTH123
             pass
 
-    assert [("set\\xff/b.png", "set\\xff", None), ("test/c.png", "test", None), ("train/caf\\xe9/a.png", "train", "caf\\xe9")] == sorted(
-        rows(tmp_path)
-    )
+    assert [
+        ("set\\xff/b.png", "set\\xff", None),
+        ("test/c.png", "test", None),
+        ("train/caf\\xe9/a.png", "train", "caf\\xe9"),
+    ] == sorted(rows(tmp_path))
 
 
 # --- payload ----------------------------------------------------------------------------------------------------------

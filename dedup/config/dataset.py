@@ -28,7 +28,7 @@ class SourceConfig(Section):
     top_folders: Annotated[
         Literal["auto", "splits", "labels"], one_of("dataset.top_folders", "auto", "splits", "labels")
     ] = "auto"
-    split_folders: dict[str, str] = {}
+    split_folders: dict[str, str] = Field(default_factory=dict)
     image_folder: str | None = None
     path_column: str | None = None
     bytes_column: str | None = None
@@ -36,11 +36,10 @@ class SourceConfig(Section):
     id_column: str | None = None
     split_column: str | None = None
     label_column: str | None = None
-    splits: dict[str, Annotated[tuple[str, ...], BeforeValidator(as_texts)]] = {}
+    splits: dict[str, Annotated[tuple[str, ...], BeforeValidator(as_texts)]] = Field(default_factory=dict)
     group_column: str | None = None
     group_pattern: Annotated[str, AfterValidator(as_pattern)] | None = None
     default_split: str | None = None
-
 
     @check(mode="after")
     def _splits_fit_together(self) -> Self:
@@ -97,7 +96,9 @@ class DatasetConfig(SourceConfig):
         if not self.sources:
             return self
         others = self.model_fields_set - {"sources"}
-        if wrong := sorted(key for key in others if getattr(self, key) != type(self).model_fields[key].default):
+        fields = type(self).model_fields
+        defaults = {key: fields[key].get_default(call_default_factory=True) for key in others}
+        if wrong := sorted(key for key in others if getattr(self, key) != defaults[key]):
             raise ValueError(f"dataset.sources is given beside {', '.join(wrong)}; move these into its entries")  # noqa: EM102
         if all(source.reference for source in self.sources):
             raise ValueError("every entry of dataset.sources is a reference; one must be cleaned")  # noqa: EM101

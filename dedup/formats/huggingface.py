@@ -176,8 +176,8 @@ class HuggingFace(Opened):
         """Splits with the same columns are."""
         if self._split_column is not None:
             message = (
-                f"{self.name}: policy.leakage=regroup cannot move rows where the column {self._split_column!r} says the "
-                f"splits. Set output.splits: manifest, imagefolder, webdataset or none."
+                f"{self.name}: policy.leakage=regroup cannot move rows where the column {self._split_column!r} "
+                f"says the splits. Set output.splits: manifest, imagefolder, webdataset or none."
             )
             raise SourceError(message)
         for split in self._splits[1:]:

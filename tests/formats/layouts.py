@@ -213,7 +213,9 @@ def img2dataset_files(of: Made) -> None:
 
 
 def img2dataset_parquet(of: Made) -> None:
-    pq.write_table(pa.table({"key": ["0", "1"], "jpg": [of.picture("JPEG"), of.picture("JPEG")]}), of.root / "0.parquet")
+    pq.write_table(
+        pa.table({"key": ["0", "1"], "jpg": [of.picture("JPEG"), of.picture("JPEG")]}), of.root / "0.parquet"
+    )
     of.file("0_stats.json", "{}")
 
 
@@ -237,7 +239,9 @@ def darknet(of: Made) -> None:
     of.file("obj.names", "cat\ndog\n")
     of.file("train.txt", "data/obj/1.jpg\ndata/obj/2.jpg\n")
     of.file("test.txt", "data/obj/3.jpg\n")
-    of.file("obj.data", "classes = 2\ntrain = data/train.txt\nvalid = data/test.txt\nnames = data/obj.names\nbackup = x/\n")
+    of.file(
+        "obj.data", "classes = 2\ntrain = data/train.txt\nvalid = data/test.txt\nnames = data/obj.names\nbackup = x/\n"
+    )
 
 
 def voc(of: Made) -> None:
