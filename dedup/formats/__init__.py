@@ -22,7 +22,7 @@ from dedup.formats.manifest import Manifest, lists_files
 from dedup.formats.places import is_url, local, protocol
 from dedup.formats.records import SUFFIXES
 from dedup.formats.several import Part, Several
-from dedup.formats.source import NO_MOVES, ROWS, Moves, Source
+from dedup.formats.source import NO_MOVES, ROWS, Moves, Source, payloads
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +41,7 @@ __all__ = [
     "keys_of",
     "open_source",
     "parts_of",
+    "payloads",
     "push_splits",
     "read_bytes",
     "values_of",

@@ -31,11 +31,6 @@ class Files(Opened):
         self.rows = rows
         self._files = files
 
-    def payloads(self, size: int) -> Iterator[pa.RecordBatch]:
-        """PAYLOAD batches of all rows."""
-        for start in range(0, len(self._files), size):
-            yield from self.payload_of(range(start, min(start + size, len(self._files))))
-
     def payload_of(self, rows: Sequence[int]) -> Iterator[pa.RecordBatch]:
         """One PAYLOAD batch of the named rows."""
         yield pa.record_batch([list(rows), [self._files[row] for row in rows], [None] * len(rows)], schema=PAYLOAD)

@@ -88,8 +88,8 @@ class HuggingFace(Opened):
         names = {normal_split(text) for text in self.texts(_SPLIT)}
         return _SPLIT if names <= USUAL and len(names) > 1 else None
 
-    def payloads(self, size: int) -> Iterator[pa.RecordBatch]:
-        """PAYLOAD batches of all rows, the stored bytes in them."""
+    def in_order(self, size: int) -> Iterator[pa.RecordBatch]:
+        """PAYLOAD batches of all rows, the stored bytes in them: row groups and streams are read once, in order."""
         for split, start in zip(self._splits, self._starts, strict=False):
             row = int(start)
             for table in split.stored.tables([self._image], size):

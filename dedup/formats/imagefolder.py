@@ -105,11 +105,6 @@ class ImageFolder(Opened):
         why = f"skipped: {found}" if found else "it is empty"
         return SourceError(f"{self.root}: no image files in this folder or below it ({why}).{archives(self.not_read)}")
 
-    def payloads(self, size: int) -> Iterator[pa.RecordBatch]:
-        """PAYLOAD batches of all rows."""
-        for start in range(0, len(self._files), size):
-            yield from self.payload_of(range(start, min(start + size, len(self._files))))
-
     def payload_of(self, rows: Sequence[int]) -> Iterator[pa.RecordBatch]:
         """One PAYLOAD batch of the named rows."""
         paths = [self._encoded(self._files[row]) for row in rows]

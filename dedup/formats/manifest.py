@@ -28,6 +28,7 @@ from dedup.formats.source import (
     check_split_names,
     moved_rows,
     no_column,
+    payloads,
     place,
     put,
     split_named,
@@ -107,11 +108,6 @@ class Manifest(Opened):
             self._paths = [self._paths[record] for record in self._boxes.first]
             self.understood = f"{in_a_line(self.rows)}; {self._boxes.in_a_line(len(rows))}"
 
-    def payloads(self, size: int) -> Iterator[pa.RecordBatch]:
-        """PAYLOAD batches of all rows."""
-        for start in range(0, len(self._paths), size):
-            yield from self.payload_of(range(start, min(start + size, len(self._paths))))
-
     def payload_of(self, rows: Sequence[int]) -> Iterator[pa.RecordBatch]:
         """One PAYLOAD batch of the named rows."""
         paths = [self._path(row) for row in rows]
@@ -185,7 +181,7 @@ class Manifest(Opened):
         from dedup.formats.huggingface import files_as_dataset_dict  # `datasets` takes a second to import
 
         images: list[Any] = []
-        for batch in self.payloads(1024):
+        for batch in payloads(self, 1024):
             for path, data in zip(batch["path"].to_pylist(), batch["data"].to_pylist(), strict=True):
                 images.append({"bytes": data, "path": None} if data is not None else path and os.fsdecode(path))
         return files_as_dataset_dict(moved_rows(self.rows, moves), images, keep)

@@ -16,7 +16,7 @@ from dedup.decoding.contents import PAYLOAD
 from dedup.errors import SourceError
 from dedup.formats.account import Opened
 from dedup.formats.further import NOTHING, Further
-from dedup.formats.source import NO_MOVES, ROWS, Moves, Source, safe
+from dedup.formats.source import NO_MOVES, ROWS, Moves, Source, payloads, safe
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +44,10 @@ class Several(Opened):
         self.rows = pa.concat_tables([_prefixed(part) for part in parts])
         self._refuse_mixed_splits()
 
-    def payloads(self, size: int) -> Iterator[pa.RecordBatch]:
-        """PAYLOAD batches of all rows."""
+    def in_order(self, size: int) -> Iterator[pa.RecordBatch]:
+        """PAYLOAD batches of all rows, those of each dataset as it gives them best."""
         for part, start in zip(self.parts, self._starts.tolist(), strict=False):
-            for batch in part.source.payloads(size):
+            for batch in payloads(part.source, size):
                 yield _moved(batch, start)
 
     def payload_of(self, rows: Sequence[int]) -> Iterator[pa.RecordBatch]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from itertools import islice, repeat
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol, runtime_checkable
 
 import numpy as np
 import pyarrow as pa
@@ -51,9 +51,6 @@ class Source(Protocol):
     def root(self) -> Path | None:
         """Where it lies, if it lies on this machine."""
 
-    def payloads(self, size: int) -> Iterator[pa.RecordBatch]:
-        """PAYLOAD batches of all rows, in order, at most `size` rows each."""
-
     def payload_of(self, rows: Sequence[int]) -> Iterator[pa.RecordBatch]:
         """PAYLOAD batches of the named rows, in the order given."""
 
@@ -84,6 +81,23 @@ class Source(Protocol):
 
     def dataset_dict(self, keep: NDArray[np.bool_], moves: Moves = NO_MOVES) -> Any:
         """The kept rows as a `datasets.DatasetDict`."""
+
+
+@runtime_checkable
+class InOrder(Protocol):
+    """A source that is read best from front to back."""
+
+    def in_order(self, size: int) -> Iterator[pa.RecordBatch]:
+        """PAYLOAD batches of all rows, in order, at most `size` rows each."""
+
+
+def payloads(source: Source, size: int) -> Iterator[pa.RecordBatch]:
+    """PAYLOAD batches of all rows, in order, at most `size` rows each."""
+    if isinstance(source, InOrder):
+        yield from source.in_order(size)
+        return
+    for start in range(0, len(source.rows), size):
+        yield from source.payload_of(range(start, min(start + size, len(source.rows))))
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +138,7 @@ def samples(
     """The kept samples in the order of the source, read batch by batch; `further` has more of all of its rows."""
     further = repeat({}) if further is None else further
     ids, splits, labels = (source.rows[column] for column in ("id", "split", "label"))
-    for batch in source.payloads(_ROWS_AT_ONCE):
+    for batch in payloads(source, _ROWS_AT_ONCE):
         rows = batch["row"].to_pylist()
         said = islice(further, len(rows))
         if not keep[rows].any():

@@ -88,11 +88,6 @@ class WebDataset(Opened):
             raise SourceError(message)
         self.rows = pa.table([ids, splits, labels, ids], schema=ROWS)
 
-    def payloads(self, size: int) -> Iterator[pa.RecordBatch]:
-        """PAYLOAD batches of all rows."""
-        for start in range(0, len(self._shard), size):
-            yield from self.payload_of(range(start, min(start + size, len(self._shard))))
-
     def references(self, size: int) -> Iterator[pa.RecordBatch]:
         """Where the images lie in the shards."""
         names = [os.fsencode(shard) for shard in self._shards]
