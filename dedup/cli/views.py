@@ -44,6 +44,8 @@ def overview(summary: Mapping[str, Any], *, written: bool) -> RenderableType:
     if stay := summary["decisions"]["by_reason"].get("unreadable, kept"):
         parts.append(Text(f"{stay:,} of them {'stays' if stay == 1 else 'stay'}, as policy.unreadable says."))
     parts += [Text.from_markup(f"[yellow]Warning:[/] {literal(text)}") for text in summary["warnings"]]
+    if line := recorded(summary.get("recordings")):
+        parts.append(Text.from_markup(f"[yellow]Warning:[/] {literal(line)}"))
     if line := in_a_line(summary.get("not_read", {})):
         parts.append(Text(plain(line)))
     for name, found in summary["leakage"].items():
