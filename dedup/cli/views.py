@@ -10,7 +10,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from dedup.reporting.dataset import in_a_line
+from dedup.reporting.dataset import in_a_line, recorded
 from dedup.reporting.plain import plain
 from dedup.reporting.words import counted, gone_with_every_match, shifted
 from dedup.reporting.words import facts as leak_facts

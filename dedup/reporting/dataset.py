@@ -54,5 +54,24 @@ def in_a_line(found: Mapping[str, Any], *, kept: bool = True) -> str:
     return f"Files that were not read: {reasons}{named}.{all_of_them}"
 
 
+def recorded(found: Mapping[str, Any] | None) -> str:
+    """What was found of recordings in several splits and what to do, for people; empty where there is nothing."""
+    if not found:
+        return ""
+    n = found["series"]
+    counts = ", ".join(f"{images:,} of {split!r}" for split, images in found["held_out_images"].items() if images)
+    first = ", ".join(map(repr, found["first"][:3])) + (", …" if n > 3 else "")
+    pattern = found["group_pattern"]
+    remedy = (
+        f"dataset.group_pattern: {pattern!r} keeps each together (with policy.leakage: regroup)."
+        if pattern
+        else "Nothing in the names tells them apart: name a column with the recording as dataset.group_column."
+    )
+    return (
+        f"{n:,} recording{' is' if n == 1 else 's are'} in train and in a held-out split: {first}. Frames of these, "
+        f"{counts}, show scenes that train shows a moment before or after. {remedy}"
+    )
+
+
 def _suffix(path: str) -> str:
     return os.path.splitext(path)[1].lower() or "without suffix"  # noqa: PTH122  # an id, no path of this machine

@@ -84,25 +84,6 @@ def recordings(
     }
 
 
-def in_a_line(found: dict[str, Any] | None) -> str:
-    """What was found and what to do, for people; empty where there is nothing."""
-    if not found:
-        return ""
-    n = found["series"]
-    counts = ", ".join(f"{images:,} of {split!r}" for split, images in found["held_out_images"].items() if images)
-    first = ", ".join(map(repr, found["first"][:3])) + (", …" if n > 3 else "")
-    pattern = found["group_pattern"]
-    remedy = (
-        f"dataset.group_pattern: {pattern!r} keeps each together (with policy.leakage: regroup)."
-        if pattern
-        else "Nothing in the names tells them apart: name a column with the recording as dataset.group_column."
-    )
-    return (
-        f"{n:,} recording{' is' if n == 1 else 's are'} in train and in a held-out split: {first}. Frames of these, "
-        f"{counts}, show scenes that train shows a moment before or after. {remedy}"
-    )
-
-
 def _series(ids: Sequence[str], splits: Sequence[str | None]) -> Iterator[_Series]:
     """Ids that are equal but for their last number and the words of splits."""
     of_name: dict[str, list[tuple[int, int]]] = {}
@@ -162,7 +143,8 @@ class _Similar:
 
     def _alike(self, one: NDArray[np.int64], two: NDArray[np.int64]) -> NDArray[np.bool_]:
         a, b = self._first[one], self._first[two]
-        return (a == b) | np.isin(np.minimum(a, b) * self._n + np.maximum(a, b), self._keys)
+        found = np.isin(np.minimum(a, b) * self._n + np.maximum(a, b), self._keys)
+        return np.asarray((a == b) | found)
 
 
 def _pattern(ids: Sequence[str], recorded: Sequence[_Series]) -> str | None:
