@@ -114,7 +114,7 @@ def layout_of(files: Iterable[Parts], top_folders: str, split_folders: Mapping[s
         named = {tuple(path.strip("/").split("/")): normal_split(split) for path, split in split_folders.items()}
         return Layout(named, empty_levels=_empty_levels(top, named))
     if top_folders == "splits":
-        splits = {(name,): normal_split(printable(name)) for name in top.inner}
+        splits: dict[Parts, str | None] = {(name,): normal_split(printable(name)) for name in top.inner}
         return Layout(splits, empty_levels=_empty_levels(top, splits))
     if top_folders == "labels":
         return Layout({}, _n_shared(top))

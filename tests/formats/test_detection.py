@@ -64,7 +64,7 @@ def test_rivals_are_named(tmp_path: Path, make: Callable[[Made], None], forms: t
 
     for form in forms:
         assert f"dataset.source: {form}" in str(caught.value)
-        assert form == open_source(DatasetConfig(path=str(made.root), source=form)).form
+        assert form == open_source(DatasetConfig.model_validate({"path": str(made.root), "source": form})).form
 
 
 def previews(of: Made) -> None:
