@@ -5,6 +5,7 @@ import re
 import ssl
 import urllib.error
 import urllib.request
+import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -113,7 +114,7 @@ def on_hub(url: str, config: DatasetConfig) -> HuggingFace:
     data_files = list(config.data_files) or None
     try:
         builder = datasets.load_dataset_builder(repository, config.name, revision=revision, data_files=data_files)
-        files = {str(split): [str(f) for f in of] for split, of in (builder.config.data_files or {}).items()}
+        files = _of_builder(builder)
         if all(f.endswith(".parquet") for of in files.values() for f in of):
             files = _asked_for(files, config, url)
             place = str if config.streaming else _downloaded
@@ -201,10 +202,7 @@ def _files_of_folder(folder: Path, config: DatasetConfig) -> dict[str, list[str]
     """Files of each split of a folder, found the way `load_dataset` finds them."""
     try:
         with _offline():
-            builder = datasets.load_dataset_builder(
-                str(folder), config.name, data_files=list(config.data_files) or None
-            )
-        files = {str(split): [str(f) for f in of] for split, of in (builder.config.data_files or {}).items()}
+            files = _of_builder(_builder_of_folder(folder, config))
     except (*_UNREADABLE, ImportError, RuntimeError) as error:
         message = f"{folder}: cannot be read as a Hugging Face dataset: {because(error)}."
         raise _asked_wrongly(str(folder), error, config) or SourceError(message) from error
@@ -215,6 +213,22 @@ def _files_of_folder(folder: Path, config: DatasetConfig) -> dict[str, list[str]
     if not config.data_files:
         files = _with_rows_of_images(files, folder)
     return _asked_for(files, config, str(folder))
+
+
+def _builder_of_folder(folder: Path, config: DatasetConfig) -> Any:
+    """What finds the files of the splits; other files beside them, such as archives, are nothing to it."""
+    data_files = list(config.data_files) or None
+    try:
+        return datasets.load_dataset_builder(str(folder), config.name, data_files=data_files)
+    except (zipfile.BadZipFile, *_UNREADABLE):
+        # It looks into archives to tell what kind of dataset this is, which is known here.
+        if config.name is not None or data_files is not None:
+            raise
+        return datasets.load_dataset_builder("parquet", data_dir=str(folder))
+
+
+def _of_builder(builder: Any) -> dict[str, list[str]]:
+    return {str(split): [str(file) for file in of] for split, of in (builder.config.data_files or {}).items()}
 
 
 def _with_rows_of_images(files: Mapping[str, list[str]], folder: Path) -> dict[str, list[str]]:

@@ -194,8 +194,10 @@ class ImageFolder(Opened):
     def _said_again(self) -> dict[str, Any]:
         """The layout as settings, since what is left may look like another one."""
         splits = self._layout.splits
-        if not splits or all(len(folder) == 1 for folder in splits):
-            return {"top_folders": "splits" if splits else "labels", "split_folders": {}}
+        if not splits:
+            return {"top_folders": "labels", "split_folders": {}}
+        if all(len(folder) == 1 and normal_split(printable(folder[0])) == split for folder, split in splits.items()):
+            return {"top_folders": "splits", "split_folders": {}}
         named = {"/".join(folder): split for folder, split in splits.items()}
         if any(printable(path) != path for path in named):  # no setting can hold such a name
             return {"top_folders": "auto", "split_folders": {}}

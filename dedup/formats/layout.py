@@ -37,6 +37,7 @@ class Layout:
     splits: Mapping[Parts, str | None]  # folder and split, normalised
     shared: int = 0  # how many folders at the top say nothing, as all images lie below them
     doubt: str | None = None  # why folders with names of splits are taken for labels
+    empty_levels: Mapping[Parts, int] = field(default_factory=dict)  # folders below a split that say nothing, if any
 
     def folder_of(self, parts: Parts) -> Parts | None:
         """The split's folder in which a file lies."""
@@ -76,11 +77,8 @@ class Layout:
         return n
 
     def _below(self, folder: Parts, parts: Parts) -> Parts:
-        """The folders between a split and a file, without the split named again and `images`."""
-        below = parts[len(folder) : -1]
-        while below and (below[0].lower() in _HOLDS_IMAGES or below[0] == folder[-1]):
-            below = below[1:]
-        return below
+        """The folders between a split and a file that may be labels."""
+        return parts[len(folder) + self.empty_levels.get(folder, 0) : -1]
 
     def _rest(self, folder: Parts) -> str | None:
         """What a folder's own name says beside its split, where several folders of the split lie side by side."""
@@ -114,9 +112,10 @@ def layout_of(files: Iterable[Parts], top_folders: str, split_folders: Mapping[s
     top = _tree(files)
     if split_folders:
         named = {tuple(path.strip("/").split("/")): normal_split(split) for path, split in split_folders.items()}
-        return Layout(named)
+        return Layout(named, empty_levels=_empty_levels(top, named))
     if top_folders == "splits":
-        return Layout({(name,): normal_split(printable(name)) for name in top.inner})
+        splits: dict[Parts, str | None] = {(name,): normal_split(printable(name)) for name in top.inner}
+        return Layout(splits, empty_levels=_empty_levels(top, splits))
     if top_folders == "labels":
         return Layout({}, _n_shared(top))
     return _found(top)
@@ -164,7 +163,22 @@ def _found(top: _Folder) -> Layout:
     n_outside = top.n_below - n_inside - top.n_here
     if splits and (2 * n_outside >= top.n_below or (n_outside and len(set(splits.values())) == 1)):
         return Layout({}, shared, _few(splits, n_inside, top.n_below))
-    return Layout(splits, 0 if splits else shared, None if splits else next(iter(doubts), None))
+    if not splits:
+        return Layout({}, shared, next(iter(doubts), None))
+    return Layout(splits, empty_levels=_empty_levels(top, splits))
+
+
+def _empty_levels(top: _Folder, splits: Iterable[Parts]) -> dict[Parts, int]:
+    """How many folders below each split hold all its images and say nothing: its own name again, or `images`."""
+    found: dict[Parts, int] = {}
+    for parts in splits:
+        folder = _at(top, parts)
+        while len(folder.inner) == 1 and not folder.n_here:
+            name, folder = next(iter(folder.inner.items()))
+            if name.lower() not in _HOLDS_IMAGES and name != parts[-1]:
+                break
+            found[parts] = found.get(parts, 0) + 1
+    return found
 
 
 def _few(splits: Mapping[Parts, str | None], n_inside: int, n: int) -> str:
@@ -229,8 +243,9 @@ def _n_shared(top: _Folder) -> int:
 
 
 def _at(top: _Folder, parts: Parts) -> _Folder:
+    """The folder at a path; one without images where there is none."""
     for name in parts:
-        top = top.inner[name]
+        top = top.inner.get(name, _Folder())
     return top
 
 
