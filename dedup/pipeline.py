@@ -12,11 +12,12 @@ from dedup import files, graph, tables
 from dedup.clock import Clock, Observer, Silent
 from dedup.config import Config, resolve
 from dedup.engines import Engine, Limits, choose
-from dedup.errors import ConfigError, LimitError
+from dedup.errors import ConfigError, LimitError, SourceError
 from dedup.formats import check_movable, check_writable, open_source, parts_of
 from dedup.hashers.setup import Setup
 from dedup.memory import peak_memory
 from dedup.policy.judgements import Lists, judge, places, read_lists
+from dedup.policy.unreadable import refuse_emptied
 from dedup.reporting.components import components
 from dedup.reporting.dataset import described
 from dedup.reporting.recordings import recordings
@@ -67,6 +68,8 @@ def run(
                     kernels()
 
     with _undone_if_refused(result):
+        if config.output.splits != "none":
+            refuse_emptied(result.store["hashes"], result.manifest, result.resolved)
         judged = judge(lists, result.manifest, result.store["hashes"])
     result = replace(result, judged=judged)
     tell_skipped(result.store["hashes"])
@@ -145,7 +148,7 @@ def _undone_if_refused(result: Run) -> Iterator[None]:
     """
     try:
         yield
-    except (ConfigError, LimitError):
+    except (ConfigError, LimitError, SourceError):
         if result.dir is not None and result.config.cache.folder is not None:
             folder.discard(result.dir)
         raise
@@ -205,6 +208,7 @@ def decide(
         result = load(run_folder, overrides, ("manifest", "hashes", "candidates"))
         refuse_what_was_not_searched(result, run_folder)
         if result.config.output.splits != "none":
+            refuse_emptied(result.store["hashes"], result.manifest, result.resolved)
             result = reopen(result)
             if result.resolved.policy.leakage == "regroup":
                 check_movable(result.opened(), result.config.output.splits)

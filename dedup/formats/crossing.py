@@ -1,7 +1,7 @@
 """From one form to another: the kept samples of any source, written in the form that `output.splits` names."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from dedup.config import DatasetConfig, NamedSource
 from dedup.errors import InternalError, SourceError
 from dedup.formats.forms import FORMS
 from dedup.formats.several import Several
-from dedup.formats.source import NO_MOVES, Moves, Source, samples
+from dedup.formats.source import NO_MOVES, Moves, Sample, Source, samples
 
 logger = logging.getLogger(__name__)
 
@@ -83,8 +83,30 @@ def write_splits(
     if target.write is None:
         message = f"output.splits: samples of another form cannot be written in the form {form!r}."
         raise InternalError(message)
-    config = target.write(samples(source, keep, moves, further.rows()), folder, files, further.schema)
-    return Written(config, keep, "train" if form == "huggingface" else None, target.ordered)
+    without_image: list[int] = []
+    kept = samples(source, keep, moves, further.rows())
+    if form == "imagefolder":
+        kept = _with_image(kept, without_image)
+    config = target.write(kept, folder, files, further.schema)
+    if without_image:
+        logger.warning(
+            "%s: %s rows have no image. An image folder cannot hold them, so they stay behind: set output.splits to "
+            "parquet, manifest or webdataset to keep them.",
+            source.name,
+            f"{len(without_image):,}",
+        )
+    there = keep.copy()
+    there[without_image] = False
+    return Written(config, there, "train" if form == "huggingface" else None, target.ordered)
+
+
+def _with_image(kept: Iterable[Sample], without: list[int]) -> Iterator[Sample]:
+    """The samples that have an image; the rows of the others are added to `without`."""
+    for sample in kept:
+        if sample.path is None and sample.data is None:
+            without.append(sample.row)
+        else:
+            yield sample
 
 
 def _listed(columns: Sequence[str]) -> str:

@@ -30,14 +30,17 @@ from dedup.formats.source import (
     Names,
     Sample,
     check_split_names,
+    encoded,
     moved_rows,
     no_column,
     place,
     printable,
+    printable_names,
     put,
     safe,
     split_named,
 )
+from dedup.paths import make_folder
 
 logger = logging.getLogger(__name__)
 
@@ -67,7 +70,7 @@ class ImageFolder(Opened):
         if not self._files:
             raise self._no_images()
 
-        uris = _ids(self._files)
+        uris = printable_names(["/".join(parts) for parts in self._files])
         ids = [name or uri for name, uri in zip(columns.ids, uris, strict=True)]
         self.rows = pa.table([ids, columns.splits, columns.labels, uris], schema=ROWS)
         self.understood = told_in_a_line(self._layout, self._files, columns.labels)
@@ -229,7 +232,7 @@ class ImageFolder(Opened):
         return self._encoded(self._files[int(row)])
 
     def _encoded(self, parts: Parts) -> bytes:
-        return os.fsencode(self._before + os.sep.join(parts))  # noqa: PTH118  # not always UTF-8
+        return encoded(self._before + os.sep.join(parts))  # noqa: PTH118  # not always UTF-8
 
     def _with_named(self, files: Sequence[Parts]) -> list[Parts]:
         """The samples: scanned files and files that only metadata names, without the files of other image columns."""
@@ -319,7 +322,7 @@ def write_samples(samples: Iterable[Sample], folder: Path, files: str, further: 
             parts = names.of(sample, sample.split, label)
             above = tuple(filter(None, [safe(sample.split or "")]))
             if above not in metadata:
-                folder.joinpath(*above).mkdir(parents=True, exist_ok=True)
+                make_folder(folder.joinpath(*above))
                 path = folder.joinpath(*above, "metadata.jsonl")
                 metadata[above] = stack.enter_context(path.open("w", encoding="utf-8"))
             put(sample, folder.joinpath(*parts), files)
@@ -328,17 +331,3 @@ def write_samples(samples: Iterable[Sample], folder: Path, files: str, further: 
             row |= {name: as_json(sample.more.get(column)) for column, name in others.items()}
             metadata[above].write(json.dumps(row, ensure_ascii=False) + "\n")
     return DatasetConfig(source="imagefolder", path=str(folder), id_column="id")
-
-
-def _ids(files: Sequence[Parts]) -> list[str]:
-    r"""Paths with `/`. Bytes that are not UTF-8 show as `\xNN`, with more backslashes where that name is taken."""
-    paths = ["/".join(parts) for parts in files]
-    taken = {path for path in paths if printable(path) == path}
-    ids = []
-    for path in paths:
-        name = printable(path)
-        while name != path and name in taken:
-            name = name.replace("\\x", "\\\\x")
-        taken.add(name)
-        ids.append(name)
-    return ids

@@ -33,6 +33,7 @@ from dedup.formats.source import (
     put,
     split_named,
 )
+from dedup.paths import is_file, make_folder
 
 logger = logging.getLogger(__name__)
 
@@ -61,7 +62,7 @@ def lists_files(path: Path) -> bool:
     name = next((named[column] for column in _DEFAULT_COLUMNS["path"] if named.get(column)), None)
     if not isinstance(name, str) or is_url(name) or "\0" in name:
         return False
-    return (path.parent / name).is_file()
+    return is_file(path.parent / name)
 
 
 class Manifest(Opened):
@@ -151,7 +152,7 @@ class Manifest(Opened):
         Paths that lead out of the manifest's folder, and URLs, are made absolute instead, and nothing is put beside it
         for them.
         """
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         target = folder / PurePosixPath(self._file).name
         outside = {path for path in self._paths if path and self._leads_out(path)}
         changes = {}
@@ -304,7 +305,7 @@ def write_samples(samples: Iterable[Sample], folder: Path, files: str, further: 
                 header = ["path", "id", "label", *(["split"] if sample.split is not None else [])]
                 writer.writerow([*header, *others.values()])
             parts = names.of(sample, "images", sample.split)
-            put(sample, folder.joinpath(*parts), files)
-            row = ["/".join(parts), sample.id, sample.label, sample.split]
+            has_image = put(sample, folder.joinpath(*parts), files)
+            row = ["/".join(parts) if has_image else "", sample.id, sample.label, sample.split]
             writer.writerow([*row[: len(header)], *(as_cell(sample.more.get(column)) for column in others)])
     return DatasetConfig(source="manifest", path=str(path))

@@ -2,6 +2,7 @@
 
 import io
 import json
+import logging
 import os
 import re
 import tarfile
@@ -21,6 +22,7 @@ from dedup.errors import ConfigError, SourceError
 from dedup.formats.account import Opened
 from dedup.formats.further import Further, Row, as_json, inferred, written_names
 from dedup.formats.layout import check_names, layout_of
+from dedup.formats.nested import MAX_DEPTH, parsed
 from dedup.formats.references import of_ranges
 from dedup.formats.source import (
     NO_MOVES,
@@ -32,11 +34,15 @@ from dedup.formats.source import (
     check_split_names,
     moved_rows,
     no_column,
+    printable_names,
     safe,
     split_named,
 )
 from dedup.formats.split_words import told_by
 from dedup.formats.tars import END, Entry, Member, entries
+from dedup.paths import files_below, make_folder
+
+logger = logging.getLogger(__name__)
 
 _LONGEST_TEXT: Final = 1_000_000  # bytes of a label or a JSON file
 _BYTES_PER_SHARD: Final = 1_000_000_000
@@ -65,6 +71,7 @@ class WebDataset(Opened):
         ids: list[str] = []
         labels: list[str | None] = []
         splits: list[str | None] = []
+        deep: list[str] = []
         of_shard = _splits_of([shard.relative_to(self.root) for shard in self._shards], config, self.name)
         broken: list[str] = []
         for number, shard in enumerate(self._shards):
@@ -80,12 +87,17 @@ class WebDataset(Opened):
                     named = config.id_column and not is_broken
                     ids.append(_id(said, entry, config, shard) if named else f"{prefix}/{entry.key}")
                     broken += [f"{shard}: {entry.key}.json"] if is_broken else []
+                    deep += [ids[-1]] if said.is_deep else []
         if broken:
             self.doubts = [_of_broken(broken)]
         if not ids or max(self._size) < 0:
             what = f"dataset.image_column {config.image_column!r}" if config.image_column else "a suffix of images"
             message = f"{path}: no member of the {len(ids):,} samples in its tar files has {what}."
             raise SourceError(message)
+        if deep:
+            text = "%s: in %s samples, the first of them %r, values are nested deeper than %s levels. They are null."
+            logger.warning(text, self.name, f"{len(deep):,}", deep[0], MAX_DEPTH)
+        ids = printable_names(ids)
         self.rows = pa.table([ids, splits, labels, ids], schema=ROWS)
 
     def references(self, size: int) -> Iterator[pa.RecordBatch]:
@@ -170,7 +182,7 @@ class WebDataset(Opened):
         of_shard = np.asarray(self._shard)
         for number, shard in enumerate(self._shards):
             target = folder / shard.relative_to(self.root)
-            target.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(target.parent)
             rows = np.flatnonzero(of_shard == number)
             with shard.open("rb") as source, target.open("wb") as out:
                 if len(rows):
@@ -181,7 +193,7 @@ class WebDataset(Opened):
                 out.write(END)
             for split in sorted({moves[row] for row in rows.tolist() if row in moves}):
                 target = folder / self._shard_of_moved(split, number).relative_to(self.root)
-                target.parent.mkdir(parents=True, exist_ok=True)
+                make_folder(target.parent)
                 with shard.open("rb") as source, target.open("wb") as out:
                     _copy(source, out, 0, self._start[int(rows[0])])
                     for row in rows[keep[rows]].tolist():
@@ -228,7 +240,8 @@ class _Said:
         self._entry = entry
         self._shard = shard
         self._json: Any = None
-        self.is_broken = False  # whether the JSON member was asked for and is not JSON
+        self.is_broken = False  # the JSON member was asked for and is not JSON
+        self.is_deep = False  # a part of the JSON member was left out
 
     def label(self, named: str | None) -> str | None:
         """The named member or key of the JSON member; else its `label` or `class`, else the member `cls`."""
@@ -264,8 +277,8 @@ class _Said:
             return None
         if self._json is None:
             try:
-                self._json = json.loads(self._content(member))
-            except (ValueError, RecursionError):
+                self._json, self.is_deep = parsed(self._content(member))
+            except ValueError:
                 self._json = False  # says nothing; whoever opens the dataset counts it
                 self.is_broken = True
         return self._json if isinstance(self._json, dict) else None
@@ -335,9 +348,7 @@ class _Shards:
 def _shards(path: Path) -> list[Path]:
     if path.is_file():
         return [path]
-    shards = sorted(
-        p for p in path.rglob("*.tar") if not any(part.startswith(".") for part in p.relative_to(path).parts)
-    )
+    shards = sorted(p for p in files_below(path) if p.suffix == ".tar")
     if not shards:
         message = f"{path}: no .tar files in this folder or below it."
         raise SourceError(message)

@@ -16,10 +16,18 @@ from dedup.decoding.pictures import FILE_SUFFIXES
 from dedup.errors import ConfigError, SourceError
 from dedup.formats.detection import Evidence, below
 from dedup.formats.files import Files, beside, distinct_ids, not_movable, put_once, refuse_missing
-from dedup.formats.listing import Listing
-from dedup.formats.listing import listed as files_below
-from dedup.formats.source import NO_MOVES, ROWS, Moves, as_text, check_split_names
+from dedup.formats.listing import Listing, listed
+from dedup.formats.source import (
+    NO_MOVES,
+    ROWS,
+    Moves,
+    as_text,
+    check_split_names,
+    encoded,
+    printable_names,
+)
 from dedup.formats.yolo_files import NAMES, names_files, nearest, read_description, write_description
+from dedup.paths import files_below, make_folder
 
 logger = logging.getLogger(__name__)
 
@@ -66,20 +74,20 @@ class Yolo(Files):
         raw = [key for key in _SPLITS if self._content.get(key)]
         check_split_names({key: normal_split(key) for key in raw}, self.name)
         for key in raw:
-            for listed in _places(self._content[key], root, self.name, key):
-                images = {i: row_of.setdefault((normal_split(key), i), len(row_of)) for i in _images(listed, root)}
-                self._listings.append(_Listing(key, listed, images))
+            for place in _places(self._content[key], root, self.name, key):
+                images = {i: row_of.setdefault((normal_split(key), i), len(row_of)) for i in _images(place, root)}
+                self._listings.append(_Listing(key, place, images))
         if not row_of:
             message = f"{self.name}: none of its splits has images. It needs 'train', 'val' or 'test' beside 'names'."
             raise SourceError(message)
-        uris = [image.relative_to(root).as_posix() for _, image in row_of]
+        uris = printable_names([image.relative_to(root).as_posix() for _, image in row_of])
         remedy = "Paths in lists are relative to 'path' in data.yaml, or start with './'."
         refuse_missing({i: uri for (_, i), uri in zip(row_of, uris, strict=True)}, self.name, remedy)
         names = _class_names(self._content, self.name)
         splits = [split for split, _ in row_of]
         labels = [_label(_label_file(image), names) for _, image in row_of]
         rows = pa.table([distinct_ids(uris, splits), splits, labels, uris], ROWS)
-        super().__init__(root, [os.fsencode(image) for _, image in row_of], rows)
+        super().__init__(root, [encoded(str(image)) for _, image in row_of], rows)
 
     def check_movable(self) -> None:
         """Images go from folder to folder or from list to list."""
@@ -108,7 +116,7 @@ class Yolo(Files):
             if listing.is_list:
                 _write_list(folder / inner, written[listing.path])
             else:
-                (folder / inner).mkdir(parents=True, exist_ok=True)
+                make_folder(folder / inner)
             named.setdefault(listing.split, []).append(inner.as_posix())
         changed = {key: value[0] if len(value) == 1 else value for key, value in named.items()}
         content = {key: changed.get(key, value) for key, value in self._content.items() if key != "path"}
@@ -188,7 +196,7 @@ def _descriptions(folder: Path, listing: Listing | None = None) -> list[Path]:
     found = [folder / name for name in NAMES if (folder / name).is_file()]
     if found:
         return found
-    listing = listing or files_below(folder)
+    listing = listing or listed(folder)
     others = [parts for parts in listing.of_suffix(".yaml", ".yml", ".data") if len(parts) <= _DEPTH]
     return [path for parts in others if _names_splits(path := listing.path(parts))]
 
@@ -245,9 +253,7 @@ def _below(root: Path, text: str) -> Path | None:
 def _images(listed: Path, root: Path) -> Iterator[Path]:
     """The images in a folder, or those that a list names, in order, each once."""
     if listed.is_dir():
-        yield from sorted(
-            p for p in listed.rglob("*") if p.suffix.lower() in FILE_SUFFIXES and not p.name.startswith(".")
-        )
+        yield from sorted(path for path in files_below(listed) if path.suffix.lower() in FILE_SUFFIXES)
         return
     lines = listed.read_bytes().decode("utf-8", "surrogateescape").splitlines()
     for number, line in enumerate(lines, start=1):
@@ -281,14 +287,14 @@ def _label(path: Path, names: Mapping[str, str]) -> str | None:
     """What a label file says can be seen: the first number of each line is a class."""
     try:
         lines = path.read_text(encoding="utf-8", errors="backslashreplace").splitlines()
-    except OSError:  # an image without labels shows nothing that is named
+    except (OSError, ValueError):  # an image without labels shows nothing that is named
         return None
     classes = {line.split()[0] for line in lines if line.strip()}
     return as_text(", ".join(sorted(names.get(number, number) for number in classes)))
 
 
 def _write_list(path: Path, images: Sequence[Path]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     lines = [os.path.relpath(image, path.parent) for image in images]
     lines = [f"./{line}\n" if not line.startswith("..") else f"{line}\n" for line in lines]
     path.write_bytes(os.fsencode("".join(lines)))

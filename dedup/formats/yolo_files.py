@@ -23,6 +23,9 @@ def read_description(path: Path) -> dict[str, Any]:
         if path.suffix == _DARKNET:
             return _of_darknet(path)
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except RecursionError as error:
+        message = f"{path}: cannot be read as YAML: it is nested too deeply."
+        raise SourceError(message) from error
     except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
         message = f"{path}: cannot be read as YAML: {because(error)}."
         raise SourceError(message) from error

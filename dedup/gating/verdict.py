@@ -114,7 +114,7 @@ def _leakage(summary: Mapping[str, Any], gate: GateConfig) -> Iterator[Check]:
     if not summary["leakage"]:
         message = "There is no held-out split beside train, so nothing can leak: set policy.held_out if that is a slip."
         yield Check("leakage", "leakage", None, "not judged", message)
-    blind = [] if limit is None else [name for name, n in summary["splits"].items() if n["unreadable"] == n["images"]]
+    blind = [] if limit is None else [name for name, n in summary["splits"].items() if _is_blind(n)]
     for split in blind:
         message = f"No image of {split!r} can be read, so nobody knows whether it leaks."
         yield Check(f"pictures of {split!r}", "unreadable", split, "failed", message)
@@ -131,6 +131,11 @@ def _leakage(summary: Mapping[str, Any], gate: GateConfig) -> Iterator[Check]:
             elif split not in blind:
                 state: State = "failed" if found["share"] > limit else "passed"
                 yield Check(f"{what} of {split!r}", "leakage", split, state, f"{said} allows {percent(limit)}.")
+
+
+def _is_blind(split: Mapping[str, int]) -> bool:
+    """Whether not one of the images of a split can be read."""
+    return 0 < split["unreadable"] == split["images"] - split.get("without_image", 0)
 
 
 def _unreadable(summary: Mapping[str, Any], gate: GateConfig) -> Check:

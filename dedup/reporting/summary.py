@@ -1,7 +1,7 @@
 """summary: counts of images, not of edges; a pure function of the tables."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from dedup import tables
 from dedup.config import Resolved
 from dedup.graph import Graph, group_witnesses, matches_one_of, numbers
+from dedup.policy.unreadable import emptied
 from dedup.tables import MANY_WITHOUT_INFORMATION, MIN_INFORMATION
 from dedup.versions import DEDUP_VERSION
 
@@ -47,12 +48,16 @@ def summary(
         "samples": {
             "total": len(manifest),
             "readable": statuses["ok"],
-            "unreadable": len(manifest) - statuses["ok"],
+            "without_image": statuses[tables.ABSENT],
+            "unreadable": len(manifest) - statuses["ok"] - statuses[tables.ABSENT],
             "by_status": {status: statuses[status] for status in tables.STATUSES if statuses[status]},
             "without_information": n_no_information,
         },
         "skipped_files": dict(skipped),
-        "splits": {name: _split(decisions, inside) for name, inside in in_split.items()},
+        "splits": {
+            name: _split(decisions, inside) | {"without_image": _n_absent(hashes, inside)}
+            for name, inside in in_split.items()
+        },
         "decisions": _decisions(decisions),
         "pairs": {
             "by_kind": {kind: pc.sum(pc.equal(pairs["kind"], kind)).as_py() or 0 for kind in tables.KINDS},
@@ -70,8 +75,41 @@ def summary(
         "regroup": regroup(manifest, decisions, in_split) if resolved.policy.leakage == "regroup" else None,
         "held_out_images_in_another_held_out_split": _between_held_out(graph, in_split, resolved.splits.held_out),
         "resolved": resolved.settings(),
-        "warnings": _warnings(in_split, manifest, n_no_information, statuses["ok"], resolved),
+        "warnings": [
+            *_warnings(in_split, manifest, n_no_information, statuses["ok"], resolved),
+            *not_decoded(hashes),
+            *emptied(hashes, manifest, resolved),
+        ],
     }
+
+
+def not_decoded(hashes: pa.Table) -> Iterator[str]:
+    """A sentence for each status of pictures that are not decoded here, with its most frequent detail and a remedy."""
+    for status in tables.NOT_DECODED:
+        details = _counts(hashes["detail"].filter(pc.equal(hashes["status"], status)))
+        if not details:
+            continue
+        n, (detail, of_detail) = sum(details.values()), details.most_common(1)[0]
+        pictures = "1 picture is" if n == 1 else f"{n:,} pictures are"
+        why = "too large to be decoded" if status == "too_large" else "of a kind that is not decoded here"
+        yield (
+            f"{pictures} {why}, so nobody knows whether {'it leaks' if n == 1 else 'they leak'}: {detail}"
+            f"{'' if of_detail == n else f' ({of_detail:,} of them)'}. "
+            f"{'It is' if n == 1 else 'They are'} kept. {_remedy(status, detail)}"
+        )
+
+
+def _remedy(status: str, detail: str) -> str:
+    """What to do about pictures that are not decoded."""
+    if status == "too_large":
+        return "Set hash.max_pixels higher to compare them."
+    if detail.startswith(("HEIC", "HEIF")):
+        return "Install the extra that reads them: pip install 'dedup-images[heif]'."
+    return "Convert them to PNG, JPEG or WebP to compare them."
+
+
+def _n_absent(hashes: pa.Table, inside: Mask) -> int:
+    return int((pc.equal(hashes["status"], tables.ABSENT).to_numpy() & inside).sum())
 
 
 def label_conflicts(pairs: pa.Table) -> list[dict[str, Any]]:

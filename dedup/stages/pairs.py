@@ -65,10 +65,18 @@ def pairs(
         "unframed": pa.array(tables.UNFRAMED, pa.string()).take(pa.array(views)),
         "close_similarity": pa.chunked_array([*near["close_similarity"].chunks, pa.nulls(n_same, pa.float32())]),
         "colour_differs": pa.chunked_array([*near["colour_differs"].chunks, pa.nulls(n_same, pa.bool_())]),
+        "first_frames_only": _first_frames_only(hashes, a, b, n_near + n_listed),
         "label_conflict": conflict,
     }
     table = pa.table(list(columns.values()), schema=tables.pairs_schema(resolved.hash.algorithms))
     return table.take(pa.array(np.lexsort((b, a)))).combine_chunks()
+
+
+def _first_frames_only(hashes: pa.Table, a: NDArray[np.int64], b: NDArray[np.int64], n_near: int) -> NDArray[np.bool_]:
+    """Whether only the first frames of a pair were compared: identical pictures, behind `n_near`, agree in all."""
+    n_frames = hashes["n_frames"].fill_null(1).to_numpy()
+
+    return np.asarray((np.maximum(n_frames[a], n_frames[b]) > 1) & (np.arange(len(a)) < n_near))
 
 
 def _accepted(candidates: pa.Table, resolved: Resolved) -> pa.Table:
