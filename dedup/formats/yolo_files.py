@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import yaml
 
+from dedup.config import read_yaml
 from dedup.errors import SourceError, because
 
 NAMES: Final = ("data.yaml", "data.yml")
@@ -22,7 +23,7 @@ def read_description(path: Path) -> dict[str, Any]:
     try:
         if path.suffix == _DARKNET:
             return _of_darknet(path)
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = read_yaml(path.read_text(encoding="utf-8"))
     except RecursionError as error:
         message = f"{path}: cannot be read as YAML: it is nested too deeply."
         raise SourceError(message) from error
