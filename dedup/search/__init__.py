@@ -9,6 +9,7 @@ from dedup.search.matches import MAX_PAIRS, Matches, distances, find_pairs, join
 from dedup.search.orientations import INVERSE, OrientedMatches, join_orientations
 from dedup.search.planner import FINDERS
 from dedup.search.plans import Band, Plan
+from dedup.search.tiles import Tile, pairs_of, tiles, united
 
 __all__ = [
     "FINDERS",
@@ -21,6 +22,7 @@ __all__ = [
     "OrientedMatches",
     "Plan",
     "Progress",
+    "Tile",
     "distances",
     "find_pairs",
     "join",
@@ -30,5 +32,8 @@ __all__ = [
     "join_orientations",
     "largest_distance_within",
     "pack",
+    "pairs_of",
     "plan",
+    "tiles",
+    "united",
 ]

@@ -56,19 +56,28 @@ class Index:
     orders: tuple[Order, ...]  # disjoint parts of the bits; none: every code is compared
 
     @classmethod
-    def build(cls, codes: Codes, *, max_distance: int | None = None, threads: int | None = None) -> Self:
+    def build(
+        cls,
+        codes: Codes,
+        *,
+        max_distance: int | None = None,
+        widths: Sequence[int] | None = None,
+        threads: int | None = None,
+    ) -> Self:
         """The index of codes (n, words), laid out so that queries up to `max_distance` bits are fast.
 
         Every distance can be asked for. None lays it out for 16 of 64 bits, and in proportion.
+        `widths`: bits of each order's key, in place of those that are expected to be fastest.
         """
         n_bits = 64 * codes.shape[1] if isinstance(codes, np.ndarray) and codes.ndim == 2 else 64
         distance = DEFAULT_DISTANCE_PER_64_BITS * n_bits // 64 if max_distance is None else max_distance
         check(codes, None, distance)
+        chosen = layout(len(codes), n_bits, distance) if widths is None else _checked(widths, n_bits)
 
         orders, start = [], 0
         with Crew(threads) as crew:
             planes = permuted(codes, crew)
-            for width in layout(len(codes), n_bits, distance):
+            for width in chosen:
                 side = sort_into_buckets(planes, len(codes), start, width, crew)
                 orders.append(Order(start, width, side.planes, side.ids, side.offsets))
                 start += width
@@ -113,9 +122,7 @@ class Index:
         kernels.distances_to(asked, self.planes, rows, distance)
         return rows, distance
 
-    def query(
-        self, new: Codes, *, max_distance: int, limit: int = MAX_PAIRS, threads: int | None = None
-    ) -> Matches:
+    def query(self, new: Codes, *, max_distance: int, limit: int = MAX_PAIRS, threads: int | None = None) -> Matches:
         """Pairs (a: row of `new`, b: row of the index) within the distance, sorted: those of `join(new, codes)`.
 
         Few codes are looked up one by one, many are joined: whichever is expected to be faster. Raises `LimitError`
@@ -173,6 +180,16 @@ class Index:
         return int(n)
 
 
+def _checked(widths: Sequence[int], n_bits: int) -> tuple[int, ...]:
+    if sum(widths) > n_bits or any(not 0 < width <= _MAX_WIDTH for width in widths):
+        message = (
+            f"The orders of an index must be disjoint parts of {n_bits} bits, 1 to {_MAX_WIDTH} bits "
+            f"wide each, not {list(widths)}."
+        )
+        raise ConfigError(message)
+    return tuple(widths)
+
+
 def spread_radii(max_distance: int, n_bands: int) -> tuple[int, ...]:
     """Radii for at most so many bands: sum(radius + 1) = max_distance + 1, spread evenly, the larger ones first."""
     n_bands = min(n_bands, max_distance + 1)
@@ -226,9 +243,7 @@ def _rows_of(planes: Codes) -> Codes:
     return np.ascontiguousarray(planes[:, :n].T)
 
 
-def _matches(
-    found: Sequence[tuple[NDArray[np.int64], NDArray[np.uint16]]], limit: int, max_distance: int
-) -> Matches:
+def _matches(found: Sequence[tuple[NDArray[np.int64], NDArray[np.uint16]]], limit: int, max_distance: int) -> Matches:
     sizes = [len(rows) for rows, _ in found]
     if sum(sizes) > limit:
         message = f"There are {sum(sizes):,} pairs within {max_distance} bits, and the limit is {limit:,}."
