@@ -203,7 +203,8 @@ def layout(n_codes: int, n_bits: int, max_distance: int) -> tuple[int, ...]:
     if n_codes < _ROWS_WORTH_ORDERS:
         return ()
     words = n_bits // 64
-    best, least = (), _expected(n_codes, words, None)
+    best: tuple[int, ...] = ()
+    least = _expected(n_codes, words, None)
     for n_bands, width in product(range(1, _MAX_ORDERS + 1), range(4, _MAX_WIDTH + 1)):
         radii = spread_radii(max_distance, n_bands)
         left_over = n_bits - width * len(radii)

@@ -49,12 +49,14 @@ def at_the_boundary(asked: int, words: int, widths: tuple[int, ...], t: int, rng
     for distance in (t - 1, t, t + 1):
         if not 0 <= distance <= n_bits:
             continue
-        for spare in range(len(bands)):
-            # All bands get their fair share of the bits but one, which gets one less: only that one finds it.
-            share, more = divmod(distance, len(bands))
+        used = bands[: t + 1]
+        for spare in range(len(used)):
+            # At t bits every band but one is past its radius by one bit: only that one can find the code.
+            radius, larger = divmod(t + 1 - len(used), len(used))
             bits: list[int] = []
-            for number, band in enumerate(bands):
-                bits += rng.sample(band, min(len(band), share + (number < more) + (number != spare)))
+            for number, band in enumerate(used):
+                bits += rng.sample(band, min(len(band), radius + (number < larger) + (number != spare)))
+            bits += rng.sample([bit for bit in range(n_bits) if bit not in bits], n_bits - len(bits))
             codes.append(flipped(asked, bits[:distance]))
             rest = [bit for bit in range(n_bits) if bit not in bands[spare]]
             crowded = rng.sample(bands[spare], len(bands[spare])) + rng.sample(rest, len(rest))
