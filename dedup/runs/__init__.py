@@ -1,1 +1,1 @@
-"""A run and its folder: what it found, how it is stored, read again and resumed."""
+"""A run and its folder: its tables in memory, on a disk, and read again."""
