@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dedup.api import audit, calibrate, deduplicate, hash_images, run
+    from dedup.bank import Bank, BankPolicy
     from dedup.calibration.table import Calibration
     from dedup.comparison import Comparison, compare
     from dedup.config import Config
-    from dedup.bank import Bank, BankPolicy
     from dedup.errors import (
         BankError,
         ConfigError,

@@ -7,6 +7,7 @@
     ├── TableError        a stored table is of another kind, version or spec
     ├── BankError         the bank cannot be used as asked
     │   ├── BankBusyError     another process writes to it
+    │   ├── BankConflictError an id, a key or a version is taken
     │   ├── BankDamagedError  its database cannot be read
     │   └── BankFullError     there is no room on the disk
     ├── LimitError        a stated limit would be passed
@@ -50,6 +51,10 @@ class BankError(DedupError):
 
 class BankBusyError(BankError):
     """Another process is writing to the bank, and did not finish in time."""
+
+
+class BankConflictError(BankError):
+    """What was asked contradicts what is there: an id, a key or a version is taken."""
 
 
 class BankDamagedError(BankError):

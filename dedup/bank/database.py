@@ -109,9 +109,7 @@ def connect(folder: Path, *, read_only: bool, timeout: float) -> sqlite3.Connect
 
 def _opened(path: Path, mode: str, timeout: float) -> sqlite3.Connection:
     uri = f"{path.absolute().as_uri()}?mode={mode}"
-    connection = sqlite3.connect(
-        uri, uri=True, timeout=timeout, isolation_level=None, check_same_thread=False
-    )
+    connection = sqlite3.connect(uri, uri=True, timeout=timeout, isolation_level=None, check_same_thread=False)
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute(f"PRAGMA cache_size = -{_CACHE_KB}")
     connection.execute(f"PRAGMA mmap_size = {_MAP_BYTES}")
@@ -142,8 +140,8 @@ def _meaning(error: sqlite3.Error, folder: Path) -> BankError:
             f"{name!r} could not be written: {because(error)}. Nothing of this change was kept. "
             f"Make room on the disk and try again."
         )
-    if code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB} or isinstance(error, sqlite3.DatabaseError) and (
-        code == sqlite3.SQLITE_ERROR and "no such table" in str(error)
+    if code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB} or (
+        isinstance(error, sqlite3.DatabaseError) and (code == sqlite3.SQLITE_ERROR and "no such table" in str(error))
     ):
         return BankDamagedError(
             f"{str(folder / DATABASE)!r} is damaged: {because(error)}. 'dedup bank verify {name}' says what "

@@ -115,7 +115,15 @@ def _order_of_bits(n_bits: int) -> NDArray[np.intp]:
 @lru_cache
 def _permutation_table(words: int) -> NDArray[np.uint64]:
     """Where the bits of each value of each byte go: shape (8 * words, 256, words)."""
-    place = _order_of_bits(64 * words)
+    return _table(_order_of_bits(64 * words), words)
+
+
+@lru_cache
+def _inverse_table(words: int) -> NDArray[np.uint64]:
+    return _table(np.argsort(_order_of_bits(64 * words)), words)
+
+
+def _table(place: NDArray[np.intp], words: int) -> NDArray[np.uint64]:
     table = np.zeros((8 * words, 256, words), np.uint64)
     values = np.arange(256, dtype=np.uint64)
     for bit in range(64 * words):
@@ -146,6 +154,15 @@ def permuted(codes: NDArray[np.uint64], crew: Crew | None = None) -> NDArray[np.
         parts = spans(n, 1 + n // _ROWS_A_TASK * crew.threads)
         crew.run(kernels.permute, [(codes, table, first, last, planes) for first, last in parts])
     return planes
+
+
+def unpermuted(planes: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """The inverse of `permuted`: codes (n, words)."""
+    words, n = planes.shape[0], planes.shape[1] - kernels.PADDING
+    out = np.empty((words, n + kernels.PADDING), np.uint64)
+    codes = np.ascontiguousarray(planes[:, :n].T)
+    kernels.permute(codes, _inverse_table(words), 0, n, out)
+    return np.ascontiguousarray(out[:, :n].T)
 
 
 def collapse(codes: NDArray[np.uint64], crew: Crew) -> Distinct:

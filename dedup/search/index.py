@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from dedup.errors import ConfigError, LimitError
 from dedup.search import kernels
 from dedup.search.buckets import n_neighbours, neighbour_masks, sort_into_buckets
-from dedup.search.codes import check, check_limit, permuted
+from dedup.search.codes import check, check_limit, permuted, unpermuted
 from dedup.search.crew import Crew, usable_cores
 from dedup.search.matches import MAX_PAIRS, Matches, join
 
@@ -98,6 +98,10 @@ class Index:
         """64-bit words of a code."""
         return int(self.planes.shape[0])
 
+    def codes(self) -> Codes:
+        """The codes as they were given, (n, words)."""
+        return unpermuted(self.planes)
+
     @property
     def n_bytes(self) -> int:
         """Bytes of all arrays."""
@@ -118,9 +122,13 @@ class Index:
             self._fill(asked, max_distance, out)
 
         rows = np.sort(out[:n])
-        distance = np.empty(n, np.uint16)
-        kernels.distances_to(asked, self.planes, rows, distance)
-        return rows, distance
+        return rows, self.distances(asked, rows)
+
+    def distances(self, asked: Codes, rows: NDArray[np.int64]) -> NDArray[np.uint16]:
+        """Bits in which the first code of `codes.permuted` differs from the codes in these rows."""
+        out = np.empty(len(rows), np.uint16)
+        kernels.distances_to(asked, self.planes, rows, out)
+        return out
 
     def query(self, new: Codes, *, max_distance: int, limit: int = MAX_PAIRS, threads: int | None = None) -> Matches:
         """Pairs (a: row of `new`, b: row of the index) within the distance, sorted: those of `join(new, codes)`.

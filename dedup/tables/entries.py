@@ -5,7 +5,6 @@ Both are read here as one Arrow table, so that a bank can be a reference of a ru
 """
 
 import json
-import sqlite3
 from base64 import b64decode, b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -68,6 +67,11 @@ class BankSpec:
         return [f"{name} {mine[name]!r}, not {theirs[name]!r}" for name in names if mine[name] != theirs[name]]
 
 
+def default_distance(spec: BankSpec) -> int:
+    """Bits, inclusive, within which a check searches: the largest radius of `search.max_distance: auto`."""
+    return 16 * spec.bits // 64
+
+
 @dataclass(frozen=True, slots=True)
 class BankInfo:
     """What a bank says of itself."""
@@ -83,15 +87,17 @@ class BankInfo:
     def to_json(self) -> str:
         """As text, with codes in base 64."""
         codes = {name: [b64encode(code).decode() for code in of] for name, of in self.canary_codes.items()}
-        return json.dumps({
-            "format": self.format,
-            "spec": self.spec.to_dict(),
-            "canary": self.canary,
-            "canary_codes": codes,
-            "versions": dict(self.versions),
-            "source": self.source,
-            "licence": self.licence,
-        })
+        return json.dumps(
+            {
+                "format": self.format,
+                "spec": self.spec.to_dict(),
+                "canary": self.canary,
+                "canary_codes": codes,
+                "versions": dict(self.versions),
+                "source": self.source,
+                "licence": self.licence,
+            }
+        )
 
     @classmethod
     def from_json(cls, text: str, where: str) -> Self:
@@ -115,21 +121,38 @@ class BankInfo:
         )
 
 
-def entries_schema(spec: BankSpec) -> pa.Schema:
-    """Columns of a portable bank, and of what is read of any bank."""
+def portable_schema(spec: BankSpec, *, digests: bool) -> pa.Schema:
+    """Columns of a portable bank; `inside_…` are of what is within the frame of a picture that has one."""
+    code = pa.binary(spec.bits // 8)
+    digest = pa.binary(DIGEST_BYTES)
     return pa.schema(
         [
             pa.field("id", pa.string(), nullable=False),
-            pa.field("label", pa.string()),
-            pa.field("uri", pa.string()),
             pa.field("width", pa.int32()),
             pa.field("height", pa.int32()),
-            pa.field("format", pa.string()),
-            pa.field("file_digest", pa.binary(DIGEST_BYTES)),
-            pa.field("pixel_digest", pa.binary(DIGEST_BYTES)),
             pa.field("information", pa.float32()),
-            *(pa.field(name, pa.binary(spec.bits // 8)) for name in spec.algorithms),
-            pa.field("signs", pa.binary(SIGNS_BYTES)),
-            pa.field("thumbnail", pa.binary()),
+            *([pa.field("file_digest", digest), pa.field("pixel_digest", digest)] if digests else []),
+            *(pa.field(name, code, nullable=False) for name in spec.algorithms),
+            pa.field("signs", pa.binary(SIGNS_BYTES), nullable=False),
+            *(pa.field(f"inside_{name}", code) for name in spec.algorithms),
+            pa.field("inside_signs", pa.binary(SIGNS_BYTES)),
         ]
     )
+
+
+def read_portable(path: Path) -> tuple[BankInfo, pa.Table]:
+    """A portable bank. Raises `BankError` for a file that is not one, is damaged, or is newer."""
+    try:
+        schema = pq.read_schema(path)
+        text = (schema.metadata or {}).get(METADATA)
+        if text is None:
+            message = f"{path} is not a portable bank: nothing in it says so. 'dedup bank export' makes one."
+            raise BankError(message)
+        info = BankInfo.from_json(text.decode(), str(path))
+        names = [field.name for field in portable_schema(info.spec, digests="file_digest" in schema.names)]
+        table = pq.read_table(path, columns=names)
+        table.validate(full=True)
+    except (pa.ArrowException, OSError, ValueError, KeyError, TypeError) as error:
+        message = f"{path}: cannot be read as a portable bank: {because(error)}. Get the file again."
+        raise BankError(message) from error
+    return info, table

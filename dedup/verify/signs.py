@@ -86,7 +86,7 @@ def signs_of(thumbnails: NDArray[np.uint8]) -> NDArray[np.uint8]:
     grid = _CELLS @ small @ _CELLS.T
     across = grid[:, :, 1:] > grid[:, :, :-1]
     down = grid[:, 1:, :] > grid[:, :-1, :]
-    both = np.concatenate([across.reshape(len(grid), -1), down.reshape(len(grid), -1)], axis=1)
+    both = np.concatenate([across.reshape(len(grid), _HALF), down.reshape(len(grid), _HALF)], axis=1)
     return np.packbits(both, axis=1)
 
 
@@ -95,13 +95,15 @@ def agreement(thumbnail: NDArray[np.uint8], signs: NDArray[np.uint8]) -> NDArray
     grey = np.ascontiguousarray(thumbnail.reshape(THUMBNAIL_SIDE, THUMBNAIL_SIDE))
     out = np.empty(len(signs), np.float32)
     _agreements(grey, np.ascontiguousarray(signs), VIEWS, out)
-    return np.round(out, _DECIMALS)
+    rounded: NDArray[np.float32] = np.round(out, _DECIMALS)
+    return rounded
 
 
 def shared(one: NDArray[np.uint8], signs: NDArray[np.uint8]) -> NDArray[np.float32]:
     """The same where the asked side has nothing but signs (68,): equal signs less different ones."""
     different = np.unpackbits(one[None, :] ^ signs, axis=1).sum(axis=1, dtype=np.int64)
-    return np.round(1.0 - 2.0 * different / N_SIGNS, _DECIMALS).astype(np.float32)
+    similarity: NDArray[np.float32] = np.round(1.0 - 2.0 * different / N_SIGNS, _DECIMALS).astype(np.float32)
+    return similarity
 
 
 @compiled_rounded
