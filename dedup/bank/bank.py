@@ -1,6 +1,5 @@
 """The bank: a persistent set of entries that new pictures are checked against."""
 
-import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -68,20 +67,18 @@ class Bank:
             raise BankError(message)
         spec = spec or BankSpec()
         info = BankInfo(spec, canary_of(spec), canary_codes_of(spec), libraries(), source, licence)
-        partial = target.with_name(f".{target.name}.{secrets.token_hex(4)}.partial")
-        partial.mkdir(parents=True)
+        values = {
+            "info": info.to_json(),
+            "generation": "0",
+            "max_distance": str(default_distance(spec)),
+            "created": str(now()),
+        }
+        target.mkdir(parents=True)
         try:
-            with closing(database.create(partial / DATABASE)) as connection:
-                values = {
-                    "info": info.to_json(),
-                    "generation": "0",
-                    "max_distance": str(default_distance(spec)),
-                    "created": str(now()),
-                }
+            with files.appearing(target / DATABASE) as partial, closing(database.create(partial)) as connection:
                 connection.executemany("INSERT INTO meta VALUES (?, ?)", values.items())
-            partial.rename(target)
         except BaseException:
-            files.remove(partial)
+            files.remove_if_empty(target)
             raise
         return cls(target, timeout=timeout)
 

@@ -1,16 +1,17 @@
 """Search files made, merged, checked and copied: all of them follow from the rows."""
 
 import logging
-import os
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+from uuid import uuid4
 
 import numpy as np
 
+from dedup import files
 from dedup.bank import segments
 from dedup.bank.database import connect, scalar, translated
 from dedup.bank.probabilities import thresholds
@@ -29,6 +30,8 @@ except ImportError:  # Windows: there the lock is the database's alone
 logger = logging.getLogger(__name__)
 
 LOCK: Final = "compacting.lock"
+
+_KIND: Final = "search"  # of the marker in the folder of search files
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,14 +96,14 @@ def _written(store: Store, parts: Sequence[Rows], threads: int) -> _Made:
     )
     segment = Segment.build(whole, store.max_distance, threads)
     folder = store.folder / SEARCH_FOLDER
-    folder.mkdir(exist_ok=True)
-    partial = folder / f".{os.getpid()}.partial"
+    path = folder / f"{uuid4().hex}.arrow"
+    known = files.marked(folder, _KIND)
+    # The name is written down first: whatever a killed process leaves is known to be ours.
+    owner = files.mark(folder, _KIND, {**({} if known is None else known.made), path.name: None})
     try:
-        digest = segments.write(segment, partial, store.spec)
-        path = folder / f"{digest[:24]}.arrow"
-        partial.replace(path)
+        digest = segments.write(segment, path, store.spec)
     except OSError:
-        partial.unlink(missing_ok=True)
+        files.remove(path, owner)
         raise
     return _Made(path.name, len(whole), path.stat().st_size, digest)
 
@@ -132,13 +135,15 @@ def _register(
 
 def _tidy(store: Store) -> None:
     """Remove search files that are not registered: of a compaction that was killed, or replaced."""
+    folder = store.folder / SEARCH_FOLDER
+    owner = files.marked(folder, _KIND)
+    if owner is None:
+        return
     with store.read() as connection:
         named = {name for (name,) in connection.execute("SELECT name FROM search_file")}
-    for path in (store.folder / SEARCH_FOLDER).glob("*.arrow"):
-        if path.name not in named:
-            path.unlink(missing_ok=True)
-    for path in (store.folder / SEARCH_FOLDER).glob(".*.partial"):
-        path.unlink(missing_ok=True)
+    for name in owner.made.keys() - named:
+        files.remove(folder / name, owner)
+    files.mark(folder, _KIND, {name: None for name in owner.made if name in named})
 
 
 @contextmanager

@@ -4,7 +4,6 @@ Rows are sorted by id and written the same way everywhere, so that whoever has t
 the file again and compare.
 """
 
-import secrets
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import replace
@@ -14,6 +13,7 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from dedup import files
 from dedup.bank.database import SCHEMA, now
 from dedup.bank.identity import widened_by
 from dedup.bank.store import INSERT, Store
@@ -51,17 +51,15 @@ def export(
 
     info = replace(store.info, source=source or store.info.source, licence=licence or store.info.licence)
     schema = portable_schema(info.spec, digests=digests).with_metadata({METADATA: info.to_json().encode()})
-    partial = target.with_name(f".{target.name}.{secrets.token_hex(4)}.partial")
     n = 0
-    try:
-        with store.read() as connection, pq.ParquetWriter(partial, schema, **_SETTINGS) as writer:
-            for batch in _batches(connection, info.spec, schema, ids=ids):
-                writer.write_batch(batch)
-                n += len(batch)
-        partial.replace(target)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
+    with (
+        files.appearing(target) as partial,
+        store.read() as connection,
+        pq.ParquetWriter(partial, schema, **_SETTINGS) as writer,
+    ):
+        for batch in _batches(connection, info.spec, schema, ids=ids):
+            writer.write_batch(batch)
+            n += len(batch)
     return n
 
 

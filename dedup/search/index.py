@@ -16,10 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dedup.errors import ConfigError, LimitError
+from dedup.memory import usable_cores
 from dedup.search import kernels
 from dedup.search.buckets import n_neighbours, neighbour_masks, sort_into_buckets
 from dedup.search.codes import check, check_limit, permuted, unpermuted
-from dedup.search.crew import Crew, usable_cores
+from dedup.search.crew import Crew
 from dedup.search.matches import MAX_PAIRS, Matches, join
 
 DEFAULT_DISTANCE_PER_64_BITS: Final = 16

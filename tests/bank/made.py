@@ -1,9 +1,11 @@
 """Pictures for the tests of banks: measures without pixels, and small banks of made photos."""
 
 from collections.abc import Sequence
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from dedup.bank import Bank, BankPolicy, MeasuredPicture
 from tests.pictures import encoded, photo
@@ -41,10 +43,6 @@ def bank_of(path: Path, pictures: dict[str, bytes]) -> Bank:
 
 def edited(data: bytes, quality: int = 60) -> bytes:
     """The picture slightly cropped, made smaller and saved as JPEG."""
-    from io import BytesIO
-
-    from PIL import Image
-
     with Image.open(BytesIO(data)) as image:
         width, height = image.size
         inner = image.convert("RGB").crop((2, 2, width - 2, height - 1))
