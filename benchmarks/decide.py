@@ -20,9 +20,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from dedup import folder, storage, tables
+from dedup import files, tables
 from dedup.config import build, resolve
-from dedup.fingerprints import run_info, specs
+from dedup.runs import folder
+from dedup.runs.fingerprints import run_info, specs
+from dedup.tables import storage
 
 
 def stored_run(target: Path, n: int, n_pairs: int, *, grouped: bool = False, seed: int = 1) -> None:
@@ -89,7 +91,7 @@ def stored_run(target: Path, n: int, n_pairs: int, *, grouped: bool = False, see
     for name, table in (("manifest", manifest), ("hashes", hashes), ("candidates", candidates)):
         storage.write(table, target, name, spec[name])
     source = {"form": "manifest", "name": "made up", "names": [], "in_memory": False, "skipped": {}}
-    folder.write_json(target / folder.RUN, run_info(config, source, manifest) | {"state": "finished"})
+    files.write_json(target / folder.RUN, run_info(config, source, manifest) | {"state": "finished"})
 
 
 def lists_of(target: Path, n: int) -> list[str]:

@@ -25,12 +25,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from dedup import pipeline, storage
+from dedup import pipeline
 from dedup.config import DatasetConfig, build
 from dedup.formats import open_source, write_splits
 from dedup.memory import keep_no_large_arrays
-from dedup.result import Run
-from dedup.tables import THUMBNAIL_SIDE
+from dedup.runs.result import Run
+from dedup.tables import THUMBNAIL_SIDE, storage
 
 ROWS_PER_FILE = 50_000
 SIDE = 16  # pixels: about 800 bytes a picture

@@ -33,10 +33,10 @@ from benchmarks.quality import (
     tiles,
     tuned,
 )
-from dedup.acceptance import accepted
 from dedup.config.resolved import AUTO_MIN_CLOSE_SIMILARITY, AUTO_MIN_SIMILARITY, AUTO_MIN_THUMBNAIL_SIMILARITY
 from dedup.graph import representatives
-from dedup.second_look import LOOK_FROM
+from dedup.policy.acceptance import accepted
+from dedup.verify.second_look import LOOK_FROM
 
 SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png", ".webp"})
 MIN_SIDE, MAX_SIDE = 48, 400  # pixels

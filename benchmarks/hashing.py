@@ -29,12 +29,12 @@ from PIL import Image
 
 from benchmarks.datasets import large_photos, medium_photos, small_pictures
 from benchmarks.peer_hashes import IMAGEDEDUP
-from dedup import png
 from dedup.config import DatasetConfig
+from dedup.decoding import png
 from dedup.engines import ProcessEngine
 from dedup.formats import open_source
 from dedup.hashers.setup import Setup
-from dedup.hashing import Place, hashed
+from dedup.stages.hashes import Place, hashed
 
 GOALS = {"decoder": {"1,000 px": 0.85, "15 KB": 0.65}, "imagehash": {"1,000 px": 4.0, "15 KB": 3.0}}
 GOALS |= {"imagededup": {"1,000 px": 6.0, "15 KB": 3.5}}

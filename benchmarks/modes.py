@@ -17,9 +17,9 @@ import pywt  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 from PIL import Image
 
+from dedup.decoding.pictures import Unreadable, open_picture
 from dedup.hashers.measure import measure
 from dedup.hashers.setup import Setup
-from dedup.images import Unreadable, open_picture
 from dedup.tables import MIN_INFORMATION
 
 ALGORITHMS: Final = ("ahash", "phash", "dhash", "whash")

@@ -5,7 +5,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from dedup.contents import Reader
+from dedup.decoding.contents import Reader
 
 
 def start(_setup: Mapping[str, Any]) -> Callable[[pa.RecordBatch], pa.RecordBatch]:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dedup.api import audit, calibrate, deduplicate, hash_images, run
+    from dedup.calibration.table import Calibration
     from dedup.comparison import Comparison, compare
     from dedup.config import Config
     from dedup.errors import (
@@ -17,11 +18,10 @@ if TYPE_CHECKING:
         SourceError,
         TableError,
     )
-    from dedup.gating import gate
-    from dedup.report.verdict import Verdict
-    from dedup.result import Run
+    from dedup.gating.gate import gate
+    from dedup.gating.verdict import Verdict
+    from dedup.runs.result import Run
     from dedup.search import find_pairs
-    from dedup.verify.calibration import Calibration
 
 __all__ = [
     "Calibration",
@@ -50,12 +50,12 @@ __all__ = [
 _HOME = {
     **dict.fromkeys(("audit", "calibrate", "deduplicate", "hash_images", "run"), "dedup.api"),
     **dict.fromkeys(("Comparison", "compare"), "dedup.comparison"),
-    "Calibration": "dedup.verify.calibration",
+    "Calibration": "dedup.calibration.table",
     "Config": "dedup.config",
-    "Run": "dedup.result",
-    "Verdict": "dedup.report.verdict",
+    "Run": "dedup.runs.result",
+    "Verdict": "dedup.gating.verdict",
     "find_pairs": "dedup.search",
-    "gate": "dedup.gating",
+    "gate": "dedup.gating.gate",
 }
 
 

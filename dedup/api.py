@@ -9,16 +9,18 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from dedup import calibration, folder, pipeline
+from dedup import pipeline
+from dedup.calibration import calibrate as calibration
+from dedup.calibration.table import Calibration
 from dedup.config import ALGORITHMS, BITS, PDQ_BITS, Config, HashConfig, build, keys, load
+from dedup.decoding.pictures import normalise
 from dedup.errors import ConfigError, SourceError
 from dedup.formats import read_bytes
 from dedup.hashers.families import MODES, picture_codes
 from dedup.hashers.measure import measure
 from dedup.hashers.setup import Setup
-from dedup.images import normalise
-from dedup.result import Run
-from dedup.verify.calibration import Calibration
+from dedup.runs import folder
+from dedup.runs.result import Run
 
 _BATCH = 256  # pictures measured at once: what is small is measured together
 

@@ -9,7 +9,6 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from dedup.acceptance import accepted
 from dedup.config import (
     ALGORITHMS,
     AUTO_CAP_PER_64_BITS,
@@ -21,16 +20,17 @@ from dedup.config import (
     build,
     resolve,
 )
+from dedup.decoding.pictures import Picture, Unreadable, open_picture
 from dedup.errors import SourceError
 from dedup.formats import read_bytes
 from dedup.hashers.measure import measure
 from dedup.hashers.setup import Setup
-from dedup.images import Picture, Unreadable, open_picture
-from dedup.second_look import look
+from dedup.policy.acceptance import accepted
 from dedup.stages.candidates import candidates
 from dedup.tables import BOTH, MIN_INFORMATION, THUMBNAIL_SIDE, TRANSFORMS, UNFRAMED, code_column
 from dedup.verify import similarities
 from dedup.verify.closer import close_view, colours_differ
+from dedup.verify.second_look import look
 
 
 @dataclass(frozen=True, slots=True)

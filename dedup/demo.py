@@ -14,12 +14,11 @@ from typing import Final
 import numpy as np
 from PIL import Image, ImageEnhance, ImageOps
 
-from dedup import folder as files
-from dedup import graph, pipeline
+from dedup import files, graph, pipeline
 from dedup.clock import Observer
 from dedup.config import build
 from dedup.errors import MissingExtraError, RunError
-from dedup.result import Run
+from dedup.runs.result import Run
 
 SEED: Final = 7
 TILE: Final = 96  # pixels

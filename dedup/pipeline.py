@@ -8,26 +8,28 @@ from typing import Any
 
 import pyarrow as pa
 
-from dedup import folder, graph, storage, tables
+from dedup import files, graph, tables
 from dedup.clock import Clock, Observer, Silent
 from dedup.config import Config, resolve
 from dedup.engines import Engine, Limits, choose
 from dedup.errors import ConfigError, LimitError
-from dedup.fingerprints import run_info, source_info
 from dedup.formats import check_movable, check_writable, open_source, parts_of
 from dedup.hashers.setup import Setup
-from dedup.lists import Lists, judge, places, read_lists
 from dedup.memory import peak_memory
-from dedup.output import output_folder, refuse_push, write_certified, write_report
-from dedup.report.components import components
-from dedup.report.summary import summary
-from dedup.result import Run, let_go, search_threads, store, store_candidates, storing
+from dedup.policy.judgements import Lists, judge, places, read_lists
+from dedup.reporting.components import components
+from dedup.reporting.summary import summary
+from dedup.runs import folder
+from dedup.runs.fingerprints import run_info, source_info
+from dedup.runs.output import output_folder, refuse_push, write_certified, write_report
+from dedup.runs.result import Run, let_go, search_threads, store, store_candidates, storing
+from dedup.runs.stored import load, read_manifest, refuse_what_was_not_searched, reopen
 from dedup.stages.chains import chains
 from dedup.stages.decisions import decisions
 from dedup.stages.groups import groups
 from dedup.stages.leakage import leakage
 from dedup.stages.pairs import pairs
-from dedup.stored_run import load, read_manifest, refuse_what_was_not_searched, reopen
+from dedup.tables import storage
 
 
 def run(
@@ -45,7 +47,7 @@ def run(
     searched.
     """
     # Not above: they bring numba, and a second that `decide` and `report` have no use for.
-    from dedup.hashing import ahead, tell_skipped
+    from dedup.stages.hashes import ahead, tell_skipped
 
     clock = Clock(observer or Silent())
     lists = read_lists(config)
@@ -97,14 +99,14 @@ def _opened(config: Config, dataset: Any, lists: Lists, clock: Clock, *, overwri
     result.info = run_info(config, source_info(config, source), table, lists.digests())
     if result.dir is not None:
         folder.prepare(result.dir, result.info["fingerprints"], overwrite=overwrite)
-        folder.write_json(result.dir / folder.RUN, result.info)
+        files.write_json(result.dir / folder.RUN, result.info)
     store(result, "manifest", table)
     return result
 
 
 def _hash(result: Run, engine: Engine, clock: Clock) -> None:
     """Store the hashes."""
-    from dedup.hashing import environment, hashed, keeping, refuse_absent
+    from dedup.stages.hashes import environment, hashed, keeping, refuse_absent
 
     config, source, n = result.config, result.opened(), len(result.manifest)
     setup = Setup.of(config)
@@ -134,8 +136,8 @@ def _undone_if_refused(result: Run) -> Iterator[None]:
 
 def _search(result: Run, clock: Clock, explain: Callable[[str], None] | None) -> None:
     """Store the candidates, with what a second look says of the similar ones."""
-    from dedup.second_look import Looks, TwoBars, looked, looking
     from dedup.stages.candidates import Counts, candidates
+    from dedup.verify.second_look import Looks, TwoBars, looked, looking
 
     counts, looks, threads = Counts(), Looks(), search_threads(result.config)
     hashes, resolved = result.tables["hashes"], result.resolved
@@ -200,7 +202,7 @@ def decide(
     if result.changed:
         store(result, "manifest", result.manifest)
     result.info["config"]["output"]["dir"] = str(result.dir)
-    folder.write_json((result.dir or run_folder) / folder.RUN, result.info | {"state": "deciding"})
+    files.write_json((result.dir or run_folder) / folder.RUN, result.info | {"state": "deciding"})
     return _finish(result, found, said, clock)
 
 
@@ -265,8 +267,8 @@ def _finish(result: Run, found: Mapping[str, pa.Table], said: dict[str, Any], cl
                 write_report(result, open_dataset=False)
                 done(len(result.manifest))
     if result.dir is not None:
-        folder.write_json(result.dir / folder.SUMMARY, result.summary)
+        files.write_json(result.dir / folder.SUMMARY, result.summary)
     result.info |= {"state": "finished", "stages": clock.stages, "peak_memory_bytes": peak_memory()}
     if result.dir is not None:
-        folder.write_json(result.dir / folder.RUN, result.info)
+        files.write_json(result.dir / folder.RUN, result.info)
     return result

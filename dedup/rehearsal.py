@@ -23,11 +23,11 @@ from dedup.compiled import is_kept
 from dedup.config import Config, Resolved, resolve
 from dedup.engines.interpreter import started
 from dedup.search import kernels
-from dedup.second_look import Looks, looked
 from dedup.stages.candidates import candidates, radius
 from dedup.tables import THUMBNAIL_SIDE
 from dedup.verify import closer, similarity, verified
 from dedup.verify.closer import CLOSE_SIDE, COLOUR_SIDE
+from dedup.verify.second_look import Looks, looked
 
 logger = logging.getLogger(__name__)
 

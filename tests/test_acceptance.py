@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from dedup.acceptance import accepted
+from dedup.policy.acceptance import accepted
 
 NOT_LOOKED = float("nan")
 LEVELS = (0.8699, 0.87, 0.8701, 0.91, 0.9399, 0.94, 0.9401)

@@ -17,12 +17,12 @@ from dedup import cli, tables
 from dedup.cache import Environment, Room, clear, default_folder, prune, usage
 from dedup.cache.segments import Rows, opened, write
 from dedup.config import DatasetConfig
-from dedup.contents import REFERENCES, Reader
+from dedup.decoding.contents import REFERENCES, Reader
 from dedup.formats import PAYLOAD, open_source
 from dedup.formats.references import tasks
 from dedup.hashers import canaries
+from dedup.hashers import work as measuring
 from dedup.hashers.setup import Setup
-from dedup.stages import hashes as measuring
 from dedup.versions import VERSIONS
 from tests import pictures
 from tests.formats import made as forms
@@ -225,7 +225,7 @@ class TestRuns:
         self, photos: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:
         """What was made where the canaries come out differently is not used, and both environments are named."""
-        from dedup import hashing
+        from dedup.stages import hashes as hashing
 
         dedup.run(settings(photos, None))
         monkeypatch.setattr(hashing, "VERSIONS", {"Pillow": "99.9"})

@@ -16,13 +16,9 @@ from PIL import Image, ImageOps
 from typer.testing import CliRunner
 
 import dedup
-from dedup import cli, folder
-from dedup.calibration import decoy_thumbnails, thumbnail_codes
-from dedup.errors import ConfigError, RunError
-from dedup.hashers.thumbnail import thumbnail
-from dedup.report.components import components, labels
-from dedup.verify import similarities
-from dedup.verify.calibration import (
+from dedup import cli
+from dedup.calibration.calibrate import decoy_thumbnails, thumbnail_codes
+from dedup.calibration.table import (
     Calibration,
     Hits,
     Row,
@@ -32,6 +28,11 @@ from dedup.verify.calibration import (
     picked,
     poisson_bound,
 )
+from dedup.errors import ConfigError, RunError
+from dedup.hashers.thumbnail import thumbnail
+from dedup.reporting.components import components, labels
+from dedup.runs import folder
+from dedup.verify import similarities
 from tests import naive, pictures
 
 # --- numbers ----------------------------------------------------------------------------------------------------------

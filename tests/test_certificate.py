@@ -9,12 +9,14 @@ import pyarrow as pa
 import pytest
 from numpy.typing import NDArray
 
-from dedup import folder, pipeline, second_search
+from dedup import pipeline
+from dedup.certificate import search as second_search
+from dedup.certificate.readback import NO_BYTES, UNKNOWN, KnownBytes
 from dedup.config import build
 from dedup.errors import SourceError
 from dedup.formats import imagefolder
-from dedup.readback import NO_BYTES, UNKNOWN, KnownBytes
-from dedup.result import Run
+from dedup.runs import folder
+from dedup.runs.result import Run
 from tests import naive, pictures
 
 Write = Callable[..., NDArray[np.bool_]]

@@ -13,8 +13,9 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner, Result
 
-from dedup import cli, storage, tables
+from dedup import cli, tables
 from dedup.cli.terminal import err, out
+from dedup.tables import storage
 from tests import naive, pictures
 
 COMMANDS = ("run", "audit", "compare", "decide", "gate", "report", "demo")

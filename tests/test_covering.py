@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from dedup import graph
-from dedup.covering import leader_cover
+from dedup.policy.covering import leader_cover
 
 Edges = set[tuple[int, int]]
 

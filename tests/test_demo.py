@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from dedup import cli, demo
 from dedup.cli.terminal import out
-from dedup.result import Run
+from dedup.runs.result import Run
 
 TEXTURES = {"brick", "grass", "gravel"}
 EXACT = {"identical bytes", "same pixels, other format"}

@@ -18,9 +18,9 @@ from typer.testing import CliRunner, Result
 import dedup
 from dedup import cli, tables
 from dedup.config import GateConfig
-from dedup.report.leaks import worst_first
-from dedup.report.markdown import code
-from dedup.report.verdict import Verdict, judge
+from dedup.gating.markdown import code
+from dedup.gating.verdict import Verdict, judge
+from dedup.reporting.leaks import worst_first
 from tests import naive, pictures
 
 ROOT = Path(__file__).parents[1]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from dedup import graph
 from dedup.config import Resolved, build, resolve
-from dedup.report.summary import summary
+from dedup.reporting.summary import summary
 from dedup.stages.chains import chains
 from dedup.stages.decisions import (
     DUPLICATE,

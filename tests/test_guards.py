@@ -13,8 +13,9 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import dedup
-from dedup import cli, pipeline, stored_run
+from dedup import cli, pipeline
 from dedup.errors import ConfigError, RunError, SourceError
+from dedup.runs import stored
 from tests import pictures
 
 
@@ -229,8 +230,8 @@ class TestSettings:
         config["dataset"]["image_column"] = "image"
         dedup.run(config)
 
-        assert stored_run.like(tmp_path / "run", "huggingface")["dataset"]["image_column"] == "image"
-        assert "image_column" not in stored_run.like(tmp_path / "run", "imagefolder")["dataset"]
+        assert stored.like(tmp_path / "run", "huggingface")["dataset"]["image_column"] == "image"
+        assert "image_column" not in stored.like(tmp_path / "run", "imagefolder")["dataset"]
 
     def test_oriented_searches_are_not_narrowed_afterwards(self, tmp_path: Path) -> None:
         """One transform is kept for a pair, so another search setting needs another search."""
@@ -257,7 +258,7 @@ def test_a_file_that_kills_its_decoder(tmp_path: Path, monkeypatch: pytest.Monke
     (tmp_path / "sitecustomize.py").write_text(
         "import os, sys\n"
         "if 'dedup.engines.worker' in sys.orig_argv:\n"
-        "    import dedup.images as images\n"
+        "    import dedup.decoding.pictures as images\n"
         "    real = images.open_picture\n"
         "    def open_picture(data, **limits):\n"
         "        return os._exit(9) if data == b'KILL' else real(data, **limits)\n"

@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 
 from dedup.config import ALGORITHMS, BITS
+from dedup.decoding.pictures import Picture, open_picture
 from dedup.hashers.compat import FUNCTIONS
 from dedup.hashers.families import MODES
-from dedup.images import Picture, open_picture
 from tests import pictures
 
 SIDES = {64: 8, 256: 16, 1024: 32}

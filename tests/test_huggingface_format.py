@@ -16,9 +16,9 @@ from datasets import Image as ImageFeature
 from numpy.typing import NDArray
 
 from dedup.config import DatasetConfig
+from dedup.decoding.pictures import Unreadable
 from dedup.errors import ConfigError, SourceError
 from dedup.formats import Source, detect, open_source, read_bytes
-from dedup.images import Unreadable
 from tests import pictures
 
 FEATURES = Features(

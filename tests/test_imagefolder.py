@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from dedup.config import DatasetConfig
+from dedup.decoding.pictures import Unreadable
 from dedup.errors import ConfigError, SourceError
 from dedup.formats import open_source, read_bytes
 from dedup.formats.imagefolder import ImageFolder
-from dedup.images import Unreadable
 from tests import pictures
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import dedup
-from dedup.images import FILE_SUFFIXES, Picture, Unreadable, file_digest, normalise, open_picture
+from dedup.decoding.pictures import FILE_SUFFIXES, Picture, Unreadable, file_digest, normalise, open_picture
 from tests import pictures
 
 MAX_PIXELS = 100_000_000

@@ -6,10 +6,10 @@ from io import BytesIO
 import pytest
 from PIL import Image, ImageOps
 
+from dedup.decoding.pictures import Unreadable
 from dedup.hashers.compression import of_steps
 from dedup.hashers.luma import open_luma
 from dedup.hashers.setup import Setup
-from dedup.images import Unreadable
 from tests import pictures
 
 SETUP = Setup(("dhash",), 64, "fast", "#ffffff", 1 << 20)

@@ -12,10 +12,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from dedup.config import DatasetConfig
+from dedup.decoding.pictures import Unreadable
 from dedup.errors import ConfigError, SourceError
 from dedup.formats import open_source, read_bytes
 from dedup.formats.manifest import Manifest
-from dedup.images import Unreadable
 from tests import pictures
 
 SUFFIXES = ["csv", "tsv", "jsonl", "ndjson", "parquet"]

@@ -9,9 +9,9 @@ import skimage.data
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
+from dedup.decoding.pictures import Picture, open_picture
 from dedup.hashers.compression import compression
 from dedup.hashers.thumbnail import information, thumbnail
-from dedup.images import Picture, open_picture
 from dedup.tables import MIN_INFORMATION
 from dedup.verify import similarities
 from dedup.verify.agreement import agreement

@@ -12,10 +12,13 @@ import datasets
 import pyarrow.parquet as pq
 import pytest
 
-from dedup import certify, fingerprints, folder, pipeline, storage, tables
+from dedup import pipeline, tables
+from dedup.certificate import certificate
 from dedup.config import build
 from dedup.errors import ConfigError, RunError
-from dedup.result import Run
+from dedup.runs import fingerprints, folder
+from dedup.runs.result import Run
+from dedup.tables import storage
 from tests import listing, naive, pictures
 
 RESULTS = ("pairs", "groups", "leakage", "decisions")
@@ -597,7 +600,7 @@ class TestSplits:
         def full(*args: Any, **options: Any) -> None:
             raise OSError(28, "No space left on device")
 
-        monkeypatch.setattr(certify, "certificate", full)
+        monkeypatch.setattr(certificate, "certificate", full)
         with pytest.raises(OSError, match="No space"):
             ran(planted.dataset, tmp_path / "run")
 

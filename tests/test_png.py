@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from dedup import png
+from dedup.decoding import png
+from dedup.decoding.pictures import Picture, open_picture
 from dedup.hashers.luma import open_luma
 from dedup.hashers.setup import Setup
-from dedup.images import Picture, open_picture
 from tests import pictures
 
 MOST = 1 << 20

@@ -11,12 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dedup import graph, lists, regrouping
+from dedup import graph
 from dedup.config import Resolved, build, resolve
 from dedup.errors import ConfigError, LimitError
-from dedup.keeping import keep_order
-from dedup.report.summary import regroup, summary
-from dedup.report.words import gone_with_every_match, shifted
+from dedup.policy import judgements, regrouping
+from dedup.policy.keeping import keep_order
+from dedup.reporting.summary import regroup, summary
+from dedup.reporting.words import gone_with_every_match, shifted
 from dedup.stages import decisions as deciding
 from dedup.stages.chains import chains
 from dedup.stages.decisions import decisions
@@ -79,7 +80,9 @@ def settled(world: World, policy: Policy, **more: Any) -> Resolved:
     return replace(resolved, method="none", min_similarity=None) if unverified(world) else resolved
 
 
-def found(world: World, policy: Policy, judged: lists.Judged = lists.NOT_JUDGED, **more: Any) -> dict[str, Any]:
+def found(
+    world: World, policy: Policy, judged: judgements.Judged = judgements.NOT_JUDGED, **more: Any
+) -> dict[str, Any]:
     resolved = settled(world, policy, **more)
     manifest, hashes = world.manifest(), world.hashes()
     accepted = pairs([world.candidates()], hashes, manifest, resolved, judged)
@@ -121,7 +124,7 @@ def test_decisions(policy: Policy, world: World, data: st.DataObject) -> None:
     preferred = tuple(data.draw(st.lists(st.integers(0, len(world) - 1), unique=True, max_size=3)))
     policy = replace(policy, preferred=preferred, descending=data.draw(st.booleans()))
     expected = naive_policies.decide(world, world.held_out(), policy)
-    rows = found(world, policy, lists.Judged(preferred=preferred))["decisions"].to_pylist()
+    rows = found(world, policy, judgements.Judged(preferred=preferred))["decisions"].to_pylist()
 
     assert without_ends(expected) == without_ends(as_decisions(rows))
     for i, row in enumerate(rows):
@@ -442,13 +445,13 @@ def test_lists(world: World, data: st.DataObject) -> None:
         return {frozenset(p for p in two if p is not None) for two in pictures if None not in two}
 
     allowed, denied = shown(chosen[:cut]), shown(chosen[cut:])
-    entry = lambda two: lists.Entry(tuple(f"id{i:06d}" for i in sorted(two)), "here")  # noqa: E731
-    said = lists.Lists(tuple(map(entry, chosen[:cut])), tuple(map(entry, chosen[cut:])))
+    entry = lambda two: judgements.Entry(tuple(f"id{i:06d}" for i in sorted(two)), "here")  # noqa: E731
+    said = judgements.Lists(tuple(map(entry, chosen[:cut])), tuple(map(entry, chosen[cut:])))
     if any(len(two) < 2 for two in allowed) or allowed & denied:
         with pytest.raises(ConfigError, match=r"same pixels|same two pictures"):
-            lists.judge(said, world.manifest(), world.hashes())
+            judgements.judge(said, world.manifest(), world.hashes())
         return
-    judged = lists.judge(said, world.manifest(), world.hashes())
+    judged = judgements.judge(said, world.manifest(), world.hashes())
     as_said = naive_policies.judged(world, allowed, {two for two in denied if len(two) == 2})
     policy = Policy(duplicates="keep_first")
     got = found(world, policy, judged)
@@ -466,12 +469,12 @@ def test_lists(world: World, data: st.DataObject) -> None:
 
 
 class TestListFiles:
-    def read(self, tmp_path: Path, **texts: str) -> lists.Lists:
+    def read(self, tmp_path: Path, **texts: str) -> judgements.Lists:
         policy = {}
         for key, text in texts.items():
             (tmp_path / f"{key}.csv").write_text(text, encoding="utf-8")
             policy[key] = str(tmp_path / f"{key}.csv")
-        return lists.read_lists(build({"policy": policy}))
+        return judgements.read_lists(build({"policy": policy}))
 
     def test_all_that_is_wrong_is_named(self, tmp_path: Path) -> None:
         """A pair with itself, one twice, an empty id, a pair on both lists: each with its file and row."""
@@ -500,14 +503,14 @@ class TestListFiles:
     def test_a_list_that_is_not_there(self) -> None:
         """A slip in the name of the file is told as such."""
         with pytest.raises(ConfigError, match=r"policy.prefer_list: 'nowhere.csv' cannot be read: No such file"):
-            lists.read_lists(build({"policy": {"prefer_list": "nowhere.csv"}}))
+            judgements.read_lists(build({"policy": {"prefer_list": "nowhere.csv"}}))
 
     def test_unknown_ids(self, tmp_path: Path) -> None:
         """Ids that the dataset does not have are named with their rows."""
         world = World((Sample("train", 0), Sample("test", 1)), {}, {0: 1, 1: 1})
         said = self.read(tmp_path, allow_list="id_a,id_b\nid000000,gone\n", prefer_list="id\nnobody\n")
         with pytest.raises(ConfigError) as raised:
-            lists.places(said, world.manifest())
+            judgements.places(said, world.manifest())
 
         assert "allow_list.csv, row 1: the dataset has no sample 'gone'" in str(raised.value)
         assert "prefer_list.csv, row 1: the dataset has no sample 'nobody'" in str(raised.value)

@@ -8,14 +8,16 @@ from typing import Any
 import datasets
 import pytest
 
-from dedup import folder, pipeline, storage
+from dedup import files, pipeline
 from dedup.config import build
 from dedup.errors import ConfigError, LimitError, SourceError
 from dedup.formats import open_source
-from dedup.gating import gate
-from dedup.report.html import ALLOWED
-from dedup.report.words import counted
-from dedup.result import Run
+from dedup.gating.gate import gate
+from dedup.reporting.html import ALLOWED
+from dedup.reporting.words import counted
+from dedup.runs import folder
+from dedup.runs.result import Run
+from dedup.tables import storage
 from tests import pictures
 from tests.formats import made
 
@@ -267,7 +269,7 @@ def test_the_page_says_what_would_be(tmp_path: Path, scans: Path) -> None:
     for output in ({"splits": "none"}, {}):
         ran({"path": str(scans)}, tmp_path / "run", {}, report=True, **output)
         pages.append((tmp_path / "run/report.html").read_text(encoding="utf-8"))
-        folder.remove(tmp_path / "run")
+        files.remove(tmp_path / "run")
     ran({"path": str(scans)}, tmp_path / "run", {}, splits="none")
     pipeline.decide(tmp_path / "run", ["output.report=true", "policy.duplicates=report_only"])
     pages.append((tmp_path / "run/report.html").read_text(encoding="utf-8"))

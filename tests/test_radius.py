@@ -9,11 +9,13 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from dedup import folder, pipeline, storage
+from dedup import pipeline
 from dedup.config import Resolved, build, resolve
 from dedup.errors import ConfigError, LimitError
+from dedup.runs import folder
 from dedup.search import largest_distance_within
 from dedup.stages.candidates import candidates, radius
+from dedup.tables import storage
 from tests import naive, pictures
 from tests.search.codes import packed
 

@@ -17,8 +17,8 @@ from PIL import Image
 from dedup import pipeline
 from dedup.config import build, resolve
 from dedup.graph import from_pairs
-from dedup.report import html
-from dedup.report.summary import summary
+from dedup.reporting import html
+from dedup.reporting.summary import summary
 from dedup.stages.chains import chains
 from dedup.stages.decisions import decisions
 from dedup.stages.groups import groups

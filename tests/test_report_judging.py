@@ -14,7 +14,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from dedup.report import listing
+from dedup.reporting import listing
 from tests.naive import Sample, World
 from tests.test_report import Page, no_pictures, rendered
 

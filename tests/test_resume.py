@@ -16,7 +16,7 @@ import pytest
 import dedup
 from dedup.errors import RunError
 from dedup.hashers import canaries
-from dedup.stages import hashes as measuring
+from dedup.hashers import work as measuring
 from tests import pictures
 
 ROOT = Path(__file__).parents[1]
@@ -103,7 +103,7 @@ def test_killed_at_any_moment(photos: Path, tmp_path: Path, cache: str) -> None:
 def test_a_run_goes_on_where_it_stopped(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a cache, what was measured before the end is in the run folder, is not measured again, and then goes."""
     counts = measured(monkeypatch)
-    from dedup.hashing import _Pass
+    from dedup.stages.hashes import _Pass
 
     real = _Pass.take
 
@@ -142,7 +142,8 @@ def test_a_file_that_changed_meanwhile(photos: Path, tmp_path: Path) -> None:
 
 def test_a_run_of_another_environment(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`--like` a run whose decoders gave other codes for the canary pictures is refused, both environments named."""
-    from dedup import hashing, stored_run
+    from dedup.runs import stored
+    from dedup.stages import hashes as hashing
 
     monkeypatch.setattr(hashing, "VERSIONS", {"Pillow": "1.1.7"})
     monkeypatch.setattr(canaries, "canary", lambda setup: "0" * 64)
@@ -150,7 +151,7 @@ def test_a_run_of_another_environment(photos: Path, tmp_path: Path, monkeypatch:
     monkeypatch.undo()
 
     with pytest.raises(RunError, match=r"Pillow 1\.1\.7 \(canary 000000000000\).*Here is .*Pillow \d+"):
-        stored_run.like(tmp_path / "run", "imagefolder")
+        stored.like(tmp_path / "run", "imagefolder")
 
 
 class TestDisks:

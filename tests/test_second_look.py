@@ -12,11 +12,12 @@ import skimage.data
 from PIL import Image, ImageOps
 
 import dedup
-from dedup import pipeline, second_look, tables
+from dedup import pipeline, tables
 from dedup.config import build
-from dedup.contents import PAYLOAD
-from dedup.result import Run
-from dedup.second_look import Looks, TwoBars, looked
+from dedup.decoding.contents import PAYLOAD
+from dedup.runs.result import Run
+from dedup.verify import second_look
+from dedup.verify.second_look import Looks, TwoBars, looked
 from tests import pictures
 
 

@@ -8,8 +8,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from dedup import storage, tables
+from dedup import tables
 from dedup.errors import TableError
+from dedup.tables import storage
 
 SPEC = {"search": {"max_distance": 8}, "hash": {"bits": 64}}
 TABLE = pa.table(

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from dedup import console
+from dedup.cli import views
 from dedup.cli.options import command
 from dedup.cli.terminal import out
 from dedup.errors import ConfigError
@@ -23,7 +23,7 @@ def info(folder: Folder = None) -> None:
 
     held = cache.usage(folder or cache.default_folder())
     out.print(str(held.folder), highlight=False, markup=False, soft_wrap=True)
-    out.print(f"{console.size(held.n_bytes)} in {held.files:,} files, for {held.rooms:,} kinds of hashes")
+    out.print(f"{views.size(held.n_bytes)} in {held.files:,} files, for {held.rooms:,} kinds of hashes")
 
 
 def prune(
@@ -38,14 +38,14 @@ def prune(
     from dedup import cache
 
     freed = cache.prune(folder or cache.default_folder(), max_bytes=max_bytes, max_days=days)
-    out.print(f"{console.size(freed)} are free now")
+    out.print(f"{views.size(freed)} are free now")
 
 
 def clear(folder: Folder = None) -> None:
     """Delete all that is kept."""
     from dedup import cache
 
-    out.print(f"{console.size(cache.clear(folder or cache.default_folder()))} are free now")
+    out.print(f"{views.size(cache.clear(folder or cache.default_folder()))} are free now")
 
 
 for function in (info, prune, clear):

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from dedup import config as configuration
-from dedup import console
+from dedup.cli import views
 from dedup.cli.ending import asked, beside, conclude, finish
 from dedup.cli.options import Documents, Limits, Output, Overwrite, Quiet, Set, Work, Workers
 from dedup.cli.terminal import explained, observed, out, places
@@ -68,12 +68,13 @@ def audit(
 ) -> None:
     """Tell what is wrong with a dataset. Needs no config and writes no splits."""
     keep_no_large_arrays()
-    from dedup import formats, pipeline, stored_run
+    from dedup import formats, pipeline
+    from dedup.runs import stored
 
     places = asked(documents)
     settings: dict[str, Any] = {}
     if like is not None:
-        settings = stored_run.like(like, form or formats.detect(Path(source[0])))
+        settings = stored.like(like, form or formats.detect(Path(source[0])))
     first = {**settings.get("dataset", {}), "path": source[0], **({"source": form} if form else {})}
     references = [{"path": path, "reference": True} for path in source[1:]]
     settings["dataset"] = {"sources": [first, *references]} if references else first
@@ -96,7 +97,7 @@ def compare(
         raise ConfigError(message)
     from dedup.comparison import compare as compared
 
-    out.print(console.comparison(compared(a, b, bits=bits)))
+    out.print(views.comparison(compared(a, b, bits=bits)))
 
 
 def decide(
@@ -131,7 +132,7 @@ def gate(
     quiet: Quiet = False,
 ) -> None:
     """Hold a finished run against limits; those not given are of its own config. Nothing is hashed or searched."""
-    from dedup.gating import gate as judged
+    from dedup.gating.gate import gate as judged
 
     places = asked(documents)
     verdict = judged(
@@ -142,7 +143,7 @@ def gate(
         raise ConfigError(message)
     if not quiet:
         others = [check for check in verdict.checks if check.state != "failed"]
-        beside(places).print(console.checks(others), soft_wrap=True)
+        beside(places).print(views.checks(others), soft_wrap=True)
     conclude(verdict, places)
 
 
@@ -164,7 +165,9 @@ def calibrate(
     if max_fdr is not None and not 0 < max_fdr < 1:
         message = f"--max-fdr: got {max_fdr}; give a share above 0 and below 1, such as 0.01."
         raise ConfigError(message)
-    from dedup import calibration, folder, pipeline
+    from dedup import pipeline
+    from dedup.calibration import calibrate as calibration
+    from dedup.runs import folder
 
     place: Path | None = work.output
     if (Path(target) / folder.RUN).exists():
@@ -182,9 +185,9 @@ def calibrate(
             found = calibration.calibrate(pipeline.run(config, observer=observer, overwrite=work.overwrite))
     if place is not None:
         calibration.write(found, place)
-    out.print(console.calibration(found))
+    out.print(views.calibration(found))
     if max_fdr is not None:
-        out.print(console.thresholds(found, max_fdr))
+        out.print(views.thresholds(found, max_fdr))
     if place is not None:
         out.print(f"Plot: {place / folder.CALIBRATION_PLOT}", highlight=False, markup=False, soft_wrap=True)
 
@@ -206,6 +209,6 @@ def demo(
 
     with observed(quiet=False) as observer:
         result, planted = demonstration.run(folder, workers=workers, observer=observer)
-    out.print(console.overview(result.summary, written=True))
-    out.print(console.planted(planted))
+    out.print(views.overview(result.summary, written=True))
+    out.print(views.planted(planted))
     places(result)

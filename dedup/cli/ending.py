@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Final
 import typer
 from rich.console import Console
 
-from dedup import console
+from dedup.cli import views
 from dedup.cli.options import Documents
 from dedup.cli.terminal import err, message, out, places
 from dedup.errors import ConfigError
 
 if TYPE_CHECKING:
-    from dedup.report.verdict import Verdict
-    from dedup.result import Run
+    from dedup.gating.verdict import Verdict
+    from dedup.runs.result import Run
 
 LEAKS: Final = 3
 UNREADABLE: Final = 4
@@ -52,11 +52,11 @@ def beside(documents: Places) -> Console:
 
 def finish(result: "Run", documents: Places, *, quiet: bool) -> None:
     """Print what was found and end with the code that the gate asks for."""
-    from dedup.gating import gate as judged  # it imports pyarrow
+    from dedup.gating.gate import gate as judged  # it imports pyarrow
 
     if not quiet:
         shown = beside(documents)
-        shown.print(console.overview(result.summary, written=result.config.output.splits != "none"))
+        shown.print(views.overview(result.summary, written=result.config.output.splits != "none"))
         places(result, shown)
     verdict = judged(result)
     if verdict.passed and not verdict.limitless and not verdict.without_held_out and not quiet:
@@ -66,7 +66,7 @@ def finish(result: "Run", documents: Places, *, quiet: bool) -> None:
 
 def conclude(verdict: "Verdict", documents: Places) -> None:
     """Write the documents, say what failed, and pick the exit code."""
-    from dedup import folder  # it imports pyarrow
+    from dedup import files  # it imports pyarrow
 
     for name, place in documents.items():
         text = getattr(verdict, name)()
@@ -75,7 +75,7 @@ def conclude(verdict: "Verdict", documents: Places) -> None:
         elif place.exists() and not place.is_file():  # a pipe or a device is written to, not replaced
             place.write_text(text, encoding="utf-8")
         else:
-            folder.write_text(place, text)
+            files.write_text(place, text)
     if verdict.without_held_out:
         text = (
             "gate.max_leakage judged nothing: there is no held-out split beside train. Name one with policy.held_out."
@@ -85,7 +85,7 @@ def conclude(verdict: "Verdict", documents: Places) -> None:
     for check in failed:
         err.print(f"[red]{message(check.message)}[/]", soft_wrap=True)
     if any(check.kind == "leakage" for check in failed):
-        err.print(console.worst_leaks(verdict.worst[:_WORST], verdict.n_leaks), soft_wrap=True)
+        err.print(views.worst_leaks(verdict.worst[:_WORST], verdict.n_leaks), soft_wrap=True)
     if any(check.kind in {"leakage", "certificate"} for check in failed):
         raise typer.Exit(LEAKS)
     if failed:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.logging import RichHandler
 
-from dedup import console
+from dedup.cli import views
 
 if TYPE_CHECKING:
     from dedup.clock import Observer
-    from dedup.result import Run
+    from dedup.runs.result import Run
 
 out = Console(emoji=False)  # `:smile:` in a file's name is that name
 err = Console(stderr=True, emoji=False)
@@ -20,21 +20,21 @@ err = Console(stderr=True, emoji=False)
 
 def message(text: str) -> str:
     """A message for rich; its lines stay lines."""
-    return "\n".join(map(console.literal, text.split("\n")))
+    return "\n".join(map(views.literal, text.split("\n")))
 
 
 @contextmanager
 def observed(*, quiet: bool) -> "Iterator[Observer | None]":
     """Log lines and progress bars while a run goes on; bars on a terminal only."""
     logger = logging.getLogger("dedup")
-    with console.progress(err) as bars:
+    with views.progress(err) as bars:
         handler = RichHandler(console=bars.console, show_path=False, show_level=False, log_time_format="%H:%M:%S")
         handler.setFormatter(logging.Formatter("%(message)s"))
         level = logger.level
         logger.addHandler(handler)
         logger.setLevel(logging.ERROR if quiet else logging.INFO)
         try:
-            yield None if quiet else console.Bars(bars)
+            yield None if quiet else views.Bars(bars)
         finally:
             logger.removeHandler(handler)
             logger.setLevel(level)

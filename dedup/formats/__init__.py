@@ -10,7 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dedup.config import DatasetConfig, NamedSource
-from dedup.contents import PAYLOAD, read_bytes
+from dedup.decoding.contents import PAYLOAD, read_bytes
+from dedup.decoding.pictures import FILE_SUFFIXES
 from dedup.errors import ConfigError, SourceError, because
 from dedup.formats.coco import Coco, annotation_files
 from dedup.formats.columns import groups_of, values_of
@@ -23,7 +24,6 @@ from dedup.formats.several import Part, Several
 from dedup.formats.source import NO_MOVES, ROWS, Moves, Source
 from dedup.formats.webdataset import WebDataset
 from dedup.formats.yolo import Yolo, is_yolo
-from dedup.images import FILE_SUFFIXES
 
 logger = logging.getLogger(__name__)
 

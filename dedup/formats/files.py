@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from dedup.contents import PAYLOAD
+from dedup.decoding.contents import PAYLOAD
 from dedup.errors import SourceError
 from dedup.formats.further import NOTHING, Further
 from dedup.formats.source import NO_MOVES, Moves, moved_rows, no_column, place

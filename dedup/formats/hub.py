@@ -16,7 +16,7 @@ from datasets import Dataset, DatasetDict, IterableDataset, IterableDatasetDict,
 
 from dedup.config import DatasetConfig
 from dedup.errors import ConfigError, DedupError, SourceError, because
-from dedup.folder import inside
+from dedup.files import inside
 from dedup.formats.features import features_of
 from dedup.formats.huggingface import HuggingFace
 from dedup.formats.places import protocol

@@ -19,15 +19,15 @@ from datasets import Dataset, DatasetDict, Features, Image
 from numpy.typing import NDArray
 
 from dedup.config import DatasetConfig, normal_split
-from dedup.contents import PAYLOAD, read_bytes, stored_bytes
+from dedup.decoding.contents import PAYLOAD, read_bytes, stored_bytes
+from dedup.decoding.pictures import Unreadable
 from dedup.errors import ConfigError, SourceError
-from dedup.folder import inside
+from dedup.files import inside
 from dedup.formats.features import image_column, label, label_column, texts
 from dedup.formats.further import Further, Row, of_schema
 from dedup.formats.shards import Shards, check_split_name
 from dedup.formats.source import NO_MOVES, ROWS, Moves, check_split_names, no_column
 from dedup.formats.stored import Split
-from dedup.images import Unreadable
 
 _ROWS_PER_BATCH: Final = 1000  # what `datasets` itself uses
 

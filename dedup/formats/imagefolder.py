@@ -15,7 +15,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from dedup.config import DatasetConfig, normal_split
-from dedup.contents import PAYLOAD
+from dedup.decoding.contents import PAYLOAD
+from dedup.decoding.pictures import FILE_SUFFIXES
 from dedup.errors import ConfigError, SourceError
 from dedup.formats import moving
 from dedup.formats.files import not_movable
@@ -36,7 +37,6 @@ from dedup.formats.source import (
     put,
     safe,
 )
-from dedup.images import FILE_SUFFIXES
 
 logger = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from dedup.config import DatasetConfig, normal_split
-from dedup.contents import PAYLOAD
+from dedup.decoding.contents import PAYLOAD
 from dedup.errors import ConfigError, SourceError
 from dedup.formats.further import Further, as_cell, written_names
 from dedup.formats.places import beside, content, is_url, local, protocol

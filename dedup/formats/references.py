@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from dedup.contents import COLUMN, REFERENCES, stored_bytes
+from dedup.decoding.contents import COLUMN, REFERENCES, stored_bytes
 from dedup.formats.several import Several
 from dedup.formats.source import Source
 

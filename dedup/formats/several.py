@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from dedup.config import DatasetConfig, NamedSource
-from dedup.contents import PAYLOAD
+from dedup.decoding.contents import PAYLOAD
 from dedup.errors import SourceError
 from dedup.formats.further import NOTHING, Further
 from dedup.formats.source import NO_MOVES, ROWS, Moves, Source, safe

@@ -16,9 +16,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from dedup.config import DatasetConfig
-from dedup.contents import read_bytes
+from dedup.decoding.contents import read_bytes
+from dedup.decoding.pictures import FILE_SUFFIXES, Unreadable
 from dedup.errors import ConfigError, SourceError
-from dedup.images import FILE_SUFFIXES, Unreadable
 
 if TYPE_CHECKING:
     from dedup.formats.further import Further, Row

@@ -15,7 +15,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from dedup.config import DatasetConfig, normal_split
-from dedup.contents import PAYLOAD
+from dedup.decoding.contents import PAYLOAD
+from dedup.decoding.pictures import FILE_SUFFIXES
 from dedup.errors import ConfigError, SourceError, because
 from dedup.formats.further import Further, Row, as_json, inferred, written_names
 from dedup.formats.references import of_ranges
@@ -32,7 +33,6 @@ from dedup.formats.source import (
     safe,
 )
 from dedup.formats.tars import END, Entry, Member, entries
-from dedup.images import FILE_SUFFIXES
 
 _LONGEST_TEXT: Final = 1_000_000  # bytes of a label or a JSON file
 _BYTES_PER_SHARD: Final = 1_000_000_000

@@ -13,10 +13,10 @@ import yaml
 from numpy.typing import NDArray
 
 from dedup.config import DatasetConfig, normal_split
+from dedup.decoding.pictures import FILE_SUFFIXES
 from dedup.errors import SourceError, because
 from dedup.formats.files import Files, beside, distinct_ids, not_movable, put_once, refuse_missing
 from dedup.formats.source import NO_MOVES, ROWS, Moves, as_text, check_split_names
-from dedup.images import FILE_SUFFIXES
 
 logger = logging.getLogger(__name__)
 

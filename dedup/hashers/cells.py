@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dedup.compiled import compiled
+from dedup.decoding.orientation import turned
 from dedup.hashers.resampling import Plane, Target, matrix
-from dedup.hashers.turns import turned
 from dedup.tables import THUMBNAIL_SIDE
 
 FINENESS: Final = 64

@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from dedup.images import Picture
+from dedup.decoding.pictures import Picture
 
 _BLOCKS: Final = 320  # of 8 × 8 pixels, evenly spread: enough for the estimate, and the same cost for any size
 _LOWEST_AC: Final = ((0, 1), (1, 0), (2, 0), (1, 1), (0, 2), (0, 3), (1, 2), (2, 1), (3, 0))

@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from dedup import jpeg, png
+from dedup.decoding import jpeg, png
+from dedup.decoding.orientation import TURNS
+from dedup.decoding.pictures import Unreadable, open_picture, orientation_of, pixel_digest
 from dedup.hashers.compression import compression, of_levels, of_steps
 from dedup.hashers.resampling import Plane, whole
 from dedup.hashers.setup import Setup
-from dedup.hashers.turns import TURNS
-from dedup.images import Unreadable, open_picture, orientation_of, pixel_digest
 
 _TURN_OF_EXIF: Final = {
     2: "mirror", 3: "rotate180", 4: "flip", 5: "transpose", 6: "rotate270", 7: "transverse", 8: "rotate90",

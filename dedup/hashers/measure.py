@@ -7,12 +7,12 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from dedup.decoding.pictures import Unreadable, file_digest, open_picture, turned
 from dedup.hashers import compat, fast, pdq, resampling, thumbnail
 from dedup.hashers.compression import compression
 from dedup.hashers.luma import Luma, luma_of, open_luma
 from dedup.hashers.resampling import Plane
 from dedup.hashers.setup import Setup
-from dedup.images import Unreadable, file_digest, open_picture, turned
 from dedup.tables import MIN_INFORMATION
 
 Row = dict[str, Any]  # by column; what is not there is null

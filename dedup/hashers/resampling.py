@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dedup.compiled import compiled, compiled_exact
-from dedup.hashers.turns import TURNS, turned
+from dedup.decoding.orientation import TURNS, turned
 
 _ONE: Final = 1 << 14
 """Weights of one output sum to this. 255 × 1.5 × 2¹⁴ < 2²⁴, so 32-bit floats hold the first axis exactly: the absolute

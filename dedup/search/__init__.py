@@ -2,8 +2,8 @@
 
 from dedup.search.budget import largest_distance_within
 from dedup.search.codes import pack
+from dedup.search.combined import CombinedMatches, join_hashes, join_hashes_batches
 from dedup.search.crew import Progress
-from dedup.search.hashes import CombinedMatches, join_hashes, join_hashes_batches
 from dedup.search.matches import MAX_PAIRS, Matches, distances, find_pairs, join, join_batches, plan
 from dedup.search.orientations import INVERSE, OrientedMatches, join_orientations
 from dedup.search.planner import FINDERS

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from dedup.errors import ConfigError, LimitError
 from dedup.search.codes import check_limit
+from dedup.search.combined import Codes, checked, distances_of, joined
 from dedup.search.crew import Crew, Progress
-from dedup.search.hashes import Codes, checked, distances_of, joined
 from dedup.search.matches import MAX_PAIRS
 from dedup.search.order import in_order
 from dedup.search.planner import check_finder

@@ -6,8 +6,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from dedup import tables
-from dedup.chaining import chains_to, paths
 from dedup.graph import Graph
+from dedup.policy.chains import chains_to, paths
 
 
 def chains(graph: Graph, manifest: pa.Table, held_out: tuple[str, ...]) -> pa.Table:

@@ -10,13 +10,13 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from dedup import tables
-from dedup.chaining import chains_to
 from dedup.config import Resolved
-from dedup.covering import leader_cover
 from dedup.graph import Graph, Witnesses, best_witnesses, group_witnesses, numbers
-from dedup.keeping import conflict_cover, conflicting, keep_order
-from dedup.lists import NOT_JUDGED, Judged
-from dedup.regrouping import Movable, regrouped
+from dedup.policy.chains import chains_to
+from dedup.policy.covering import leader_cover
+from dedup.policy.judgements import NOT_JUDGED, Judged
+from dedup.policy.keeping import conflict_cover, conflicting, keep_order
+from dedup.policy.regrouping import Movable, regrouped
 
 KEPT = "kept"
 LEAK = "leaks into a held-out split"

@@ -5,8 +5,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dedup import tables
-from dedup.covering import leader_cover
 from dedup.graph import Graph, quality_order
+from dedup.policy.covering import leader_cover
 
 
 def groups(graph: Graph, hashes: pa.Table, manifest: pa.Table, held_out: tuple[str, ...]) -> pa.Table:

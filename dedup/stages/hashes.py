@@ -1,80 +1,308 @@
-"""hashes: exactly one row per sample, with what was measured on its picture or why there is none.
+"""The hashes of a dataset: what is known already and what workers measure, put together in the order of the samples."""
 
-Work for an engine: this module is named to it, and `start` and `lost` are what it calls.
-"""
-
-from collections.abc import Callable, Mapping
-from dataclasses import asdict
+import logging
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
 
-from dedup import tables
-from dedup.cache import known_rows
-from dedup.cache.segments import Rows
-from dedup.contents import Reader
+from dedup.cache import Environment, Room, default_folder, file_stamp, prune, stamp
+from dedup.cache.segments import matrix
+from dedup.cache.stamps import STAMP_BYTES
+from dedup.config import CacheConfig
+from dedup.decoding.contents import are_references, place
+from dedup.engines import Engine
+from dedup.errors import RunError, SourceError
+from dedup.formats import Source
+from dedup.formats.references import tasks
 from dedup.hashers.setup import Setup
-from dedup.images import Unreadable, file_digest
+from dedup.hashers.work import FRESH, WORK, work
+from dedup.tables import MANY_WITHOUT_INFORMATION, MIN_INFORMATION
+from dedup.tables.gathering import Gathered
+from dedup.versions import VERSIONS
 
-WORK: Final = "dedup.stages.hashes"
-FRESH: Final = "fresh"
-"""Column of the work's results beside those of the table: the row was measured now and may be kept for later."""
+logger = logging.getLogger(__name__)
 
+PARTS: Final = ".hashes.partial"
+"""Folder in the run folder for what is measured by a run without a cache."""
 
-def work(setup: Setup, known: Path | None = None) -> dict[str, Any]:
-    """The setup of the work; `known` is the room of the cache whose rows need not be measured again."""
-    return {"hash": asdict(setup), "known": None if known is None else str(known)}
+ROWS_AT_ONCE: Final = 1024
+"""Rows of a task at most; small pictures are so quick that fewer would cost more to send than to hash."""
 
-
-def start(setup: Mapping[str, Any]) -> Callable[[pa.RecordBatch], pa.RecordBatch]:
-    """A function from tasks (PAYLOAD or REFERENCES) to rows of the table, with the row of the source as `sample`."""
-    of, reader = Setup.from_dict(setup["hash"]), Reader()
-    known = None if setup["known"] is None else known_rows(Path(setup["known"]), of.schema())
-    # With nothing to look up, the digest is taken only once, where the picture is measured.
-    known = known if known is not None and len(known) else None
-    return lambda batch: _rows(batch, reader, of, known)
+_BYTES_AT_ONCE: Final = 32_000_000  # of the files of a task: some tenths of a second of work
+_TASKS_PER_WORKER: Final = 8  # where there are few samples, so that all workers have their share
 
 
-def lost(setup: Mapping[str, Any], batch: pa.RecordBatch, reason: str) -> pa.RecordBatch:
-    """The rows of a batch whose worker died on it. Their bytes are digested, but not decoded again."""
-    of = Setup.from_dict(setup["hash"])
-    rows = []
-    for row, content in zip(batch["row"].to_pylist(), Reader().contents(batch), strict=True):
-        digest = None if isinstance(content, Unreadable) else file_digest(content)
-        rows.append({"sample": row, "status": "undecodable", "detail": reason, "file_digest": digest, FRESH: False})
-    return pa.RecordBatch.from_pylist(rows, schema=result_schema(of))
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where measured rows are kept."""
+
+    room: Room | None  # None: nowhere
+    trust_time: bool  # a file of the same place, size, time and inode has the same content
+    scratch: Path | None  # a folder for what is too large for the memory
 
 
-def result_schema(setup: Setup) -> pa.Schema:
-    """Schema of the work's results."""
-    return setup.schema().append(pa.field(FRESH, pa.bool_(), nullable=False))
+@contextmanager
+def keeping(cache: CacheConfig, setup: Setup, environment: Environment, run_folder: Path | None) -> Iterator[Place]:
+    """Where rows are kept: in the cache, or without one in the run folder, until the table is written.
+
+    Warns when the cache was made with these settings where the canary pictures come out differently.
+    """
+    folder = cache_folder(cache)
+    own = None if run_folder is None else run_folder / PARTS
+    where = own if folder is None else folder
+    room = None if where is None else Room(where, setup.spec(), environment, setup.schema())
+    for other in room.others() if room is not None else ():
+        logger.warning(
+            "Not used: what is kept in %s by %s. Here is %s, where the canary pictures come out differently.",
+            where,
+            other,
+            environment,
+        )
+    yield Place(room, cache.trust == "size_and_time", run_folder)
+    if room is not None and folder is not None:
+        with suppress(OSError):
+            room.tidy()
+            prune(folder, max_bytes=cache.max_bytes)
+    if own is not None:
+        shutil.rmtree(own, ignore_errors=True)
 
 
-def _rows(batch: pa.RecordBatch, reader: Reader, setup: Setup, known: Rows | None) -> pa.RecordBatch:
-    """One row for each sample, in any order: what is known of files with its digest, or what is measured on it."""
-    rows = batch["row"]
-    if known is None:
-        return _measured(rows, list(reader.contents(batch)), setup)
-    width = tables.DIGEST_BYTES
-    # Each file is digested where it was read and dropped, while the core still has it; what is new is read once more.
-    digests = b"".join(bytes(width) if isinstance(c, Unreadable) else file_digest(c) for c in reader.contents(batch))
-    at, found = known.find(np.frombuffer(digests, np.uint8).reshape(-1, width))
-    named = {"sample": rows.take(pa.array(at)), FRESH: pa.repeat(False, len(at))}  # noqa: FBT003
-    schema = result_schema(setup)
-    batches = found.add_column(0, "sample", named["sample"]).append_column(FRESH, named[FRESH])
-    table = pa.table([batches[name] for name in schema.names], schema=schema)
-    rest = np.delete(np.arange(len(batch)), at)
-    if len(rest):
-        new = batch.take(pa.array(rest))
-        measured = _measured(new["row"], list(reader.contents(new)), setup)
-        table = pa.concat_tables([table, pa.Table.from_batches([measured])])
-    return table.combine_chunks().to_batches()[0]
+def ahead(engine: Engine, cache: CacheConfig) -> AbstractContextManager[None]:
+    """Workers start while the dataset is opened, where it is certain that they will have work."""
+    folder = cache_folder(cache)
+    new = folder is None or not any(folder.glob("*/*.arrow"))
+    return engine.ahead(WORK) if new or cache.trust == "content" else nullcontext()
 
 
-def _measured(rows: pa.Array, contents: list[bytes | Unreadable], setup: Setup) -> pa.RecordBatch:
-    from dedup.hashers.measure import measure  # it imports the decoders, which take a while and may not be needed
+def cache_folder(cache: CacheConfig) -> Path | None:
+    """The folder of the cache, or None for a run that keeps nothing."""
+    if cache.folder is None:
+        return None
+    return default_folder() if cache.folder == "auto" else Path(cache.folder).expanduser()
 
-    columns = measure(contents, setup)
-    return pa.record_batch([rows, *columns.values(), columns["file_digest"].is_valid()], schema=result_schema(setup))
+
+def environment(setup: Setup) -> Environment:
+    """What decodes and measures here."""
+    from dedup.hashers.canaries import canary  # it brings the decoders and numba, for which finished runs have no use
+
+    return Environment(canary(setup), VERSIONS)
+
+
+def refuse_other(stored: Mapping[str, Any] | None, setup: Setup, what: str) -> None:
+    """Raise `RunError` for what was made where the canary pictures come out differently."""
+    if stored is None:  # made before there were canaries
+        return
+    here = environment(setup)
+    if stored["canary"] != here.canary:
+        there = Environment(**stored)
+        message = (
+            f"{what} was made by {there}. Here is {here}, where the canary pictures come out differently: the codes "
+            f"cannot be compared. Use the same versions, or run it again."
+        )
+        raise RunError(message)
+
+
+def hashed(
+    source: Source,
+    row_of_sample: NDArray[np.int64],
+    setup: Setup,
+    engine: Engine,
+    kept: Place,
+    advance: Callable[[float], None],
+) -> pa.Table:
+    """The table `hashes`. What is measured is kept every few seconds, so that a run that is killed loses no more."""
+    through = _Pass(source, row_of_sample, setup, engine, kept, advance)
+    known = None if kept.room is None else kept.room.folder
+    try:
+        for part in engine.run(WORK, work(setup, known), through.tasks()):
+            through.take(part)
+        return through.gathered.table()
+    finally:
+        through.keep()
+
+
+def refuse_absent(hashes: pa.Table, manifest: pa.Table, name: str) -> None:
+    """Raise `SourceError` where not one sample has a file: then it is the dataset that is not where it should be."""
+    if pc.all(pc.equal(hashes["status"], "missing")).as_py():
+        first = f"the first is {manifest['id'][0].as_py()!r}: {hashes['detail'][0].as_py()}"
+        message = (
+            f"{name}: none of the {len(hashes):,} pictures is where the dataset says, {first}. Paths are relative to "
+            f"the file that names them; another column is chosen as dataset.path_column or dataset.image_column."
+        )
+        raise SourceError(message)
+
+
+def tell_skipped(hashes: pa.Table) -> None:
+    """Log how many pictures skip the near-duplicate join, if any do; a warning where they are many."""
+    information = hashes["information"]
+    n_readable = len(information) - information.null_count
+    n_skipped = pc.sum(pc.less(information, MIN_INFORMATION)).as_py() or 0
+    if n_skipped == 0:
+        return
+    many = n_skipped > MANY_WITHOUT_INFORMATION * n_readable
+    logger.log(
+        logging.WARNING if many else logging.INFO,
+        "hashes: %s of %s readable pictures (%.1f %%) are blank, flat or bare gradients and skip the near-duplicate "
+        "join: they are matched by identical pixels only%s",
+        f"{n_skipped:,}",
+        f"{n_readable:,}",
+        100 * n_skipped / n_readable,
+        ". Are they what this dataset should hold?" if many else "",
+    )
+
+
+class _Pass:
+    """One pass over a source."""
+
+    def __init__(
+        self,
+        source: Source,
+        row_of_sample: NDArray[np.int64],
+        setup: Setup,
+        engine: Engine,
+        kept: Place,
+        advance: Callable[[float], None],
+    ) -> None:
+        self.gathered = Gathered(setup.schema(), row_of_sample, kept.scratch)
+        self._source = source
+        self._kept = kept
+        self._advance = advance
+        self._n = len(row_of_sample)
+        self._n_done = 0
+        self._n_tasks = _TASKS_PER_WORKER * getattr(engine, "workers", 1)  # at least
+        self._stamps = np.zeros((self._n if kept.room is not None else 0, STAMP_BYTES), np.uint8)  # by row
+        self._stamped = np.zeros(len(self._stamps), bool)
+        self._keeping = True
+
+    def take(self, part: pa.RecordBatch) -> None:
+        """A result of the work."""
+        self._put(part)
+        if self._kept.room is None:
+            return
+        room, rows = self._kept.room, part["sample"].to_numpy()
+        fresh = pa.Table.from_batches([part.filter(part[FRESH])])
+        known = self._stamped[rows] & part["file_digest"].is_valid().to_numpy(zero_copy_only=False)
+        digests = matrix(part["file_digest"])[known]
+        self._try(lambda: room.add(fresh, self._stamps[rows[known]], digests))
+
+    def keep(self) -> None:
+        """Write what was not written yet."""
+        if self._kept.room is not None:
+            self._try(self._kept.room.flush)
+
+    def _put(self, part: pa.RecordBatch | pa.Table) -> None:
+        self.gathered.put(part)
+        self._n_done += part.num_rows
+        self._advance(self._n_done / self._n)
+
+    def _try(self, write: Callable[[], None]) -> None:
+        """Write to the cache; when that cannot be done the run goes on without."""
+        if not self._keeping:
+            return
+        try:
+            write()
+        except OSError as error:
+            self._keeping = False
+            where = self._kept.room.folder if self._kept.room is not None else ""
+            logger.warning("%s cannot be written (%s): what is hashed is not kept.", where, error.strerror or error)
+
+    def tasks(self) -> Iterator[pa.RecordBatch]:
+        """Tasks of the rows that must be read, of the right size."""
+        for batch in tasks(self._source, ROWS_AT_ONCE):
+            if self._kept.room is None:
+                sizes = _sizes(batch)
+            else:
+                stamps, sizes = _stamps(batch)
+                if self._kept.trust_time:
+                    batch, stamps, sizes = self._without_known(self._kept.room, batch, stamps, sizes)
+                self._note(batch["row"].to_numpy(), stamps)
+            if are_references(batch) and place(batch):
+                yield from _slices(batch, max(ROWS_AT_ONCE, self._n // self._n_tasks))
+            else:
+                yield from _cut(batch, sizes, min(ROWS_AT_ONCE, max(1, self._n // self._n_tasks)))
+
+    def _note(self, rows: NDArray[np.int64], stamps: list[bytes]) -> None:
+        there = np.array([bool(of) for of in stamps], bool)
+        self._stamps[rows[there]] = np.frombuffer(b"".join(stamps), np.uint8).reshape(-1, STAMP_BYTES)
+        self._stamped[rows[there]] = True
+
+    def _without_known(
+        self, room: Room, batch: pa.RecordBatch, stamps: list[bytes], sizes: NDArray[np.int64]
+    ) -> tuple[pa.RecordBatch, list[bytes], NDArray[np.int64]]:
+        stamped = np.flatnonzero([bool(of) for of in stamps])
+        keys = np.frombuffer(b"".join(stamps), np.uint8).reshape(-1, STAMP_BYTES)
+        at, rows = room.find_stamped(keys)
+        if len(at) == 0:
+            return batch, stamps, sizes
+        here = stamped[at]
+        self._put(rows.add_column(0, "sample", batch["row"].take(pa.array(here))))
+        rest = np.delete(np.arange(len(batch)), here)
+        return batch.take(pa.array(rest)), [stamps[k] for k in rest.tolist()], sizes[rest]
+
+
+def _sizes(batch: pa.RecordBatch) -> NDArray[np.int64]:
+    """The bytes of each row's file, 0 where there is none."""
+    if are_references(batch):
+        sizes: NDArray[np.int64] = batch["size"].to_numpy()
+        return sizes
+    lengths = pc.binary_length(batch["data"]).fill_null(-1).to_pylist()
+    paths = batch["path"].to_pylist()
+    return np.array([_size(path) if n < 0 else n for path, n in zip(paths, lengths, strict=True)], np.int64)
+
+
+def _size(path: bytes | None) -> int:
+    try:
+        return 0 if path is None else os.stat(path).st_size  # noqa: PTH116  # the name is bytes
+    except (OSError, ValueError):
+        return 0
+
+
+def _stamps(batch: pa.RecordBatch) -> tuple[list[bytes], NDArray[np.int64]]:
+    """The stamp of each row, empty where there is none, and the bytes of its file."""
+    if are_references(batch):
+        return _stamps_inside(batch), batch["size"].to_numpy()
+    stamps, sizes = [], []
+    lengths = pc.binary_length(batch["data"]).fill_null(-1).to_pylist()
+    for path, length in zip(batch["path"].to_pylist(), lengths, strict=True):
+        text, size = file_stamp(path) if length < 0 and path is not None else (b"", max(length, 0))
+        stamps.append(stamp(text) if text else b"")
+        sizes.append(size)
+    return stamps, np.array(sizes, dtype=np.int64)
+
+
+def _stamps_inside(batch: pa.RecordBatch) -> list[bytes]:
+    files: dict[bytes | None, bytes] = {None: b""}
+    found, inside = [], b"in " + place(batch)
+    for path, group, at, size in zip(*(batch[c].to_pylist() for c in ("path", "group", "at", "size")), strict=True):
+        if path not in files:
+            files[path] = file_stamp(path)[0]
+        text = files[path]
+        found.append(stamp(text, b"%s %d %d %d" % (inside, group, at, size)) if text else b"")
+    return found
+
+
+def _slices(batch: pa.RecordBatch, rows: int) -> Iterator[pa.RecordBatch]:
+    """Slices of a row group. A worker reads the group once; others read it again, which costs little beside hashing."""
+    for start in range(0, len(batch), rows):
+        yield batch.slice(start, rows)
+
+
+def _cut(batch: pa.RecordBatch, sizes: NDArray[np.int64], rows: int) -> Iterator[pa.RecordBatch]:
+    """Slices of so many rows and about `_BYTES_AT_ONCE` bytes."""
+    ends = np.cumsum(sizes)
+    start = 0
+    while start < len(batch):
+        before = int(ends[start - 1]) if start else 0
+        stop = int(np.searchsorted(ends, before + _BYTES_AT_ONCE, side="right"))
+        stop = min(max(stop, start + 1), start + rows, len(batch))
+        yield batch.slice(start, stop - start)
+        start = stop

@@ -8,9 +8,9 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from dedup import graph, tables
-from dedup.acceptance import accepted
 from dedup.config import Resolved
-from dedup.lists import NOT_JUDGED, Judged, Pair
+from dedup.policy.acceptance import accepted
+from dedup.policy.judgements import NOT_JUDGED, Judged, Pair
 
 
 def pairs(

@@ -15,8 +15,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dedup.config import DatasetConfig
+from dedup.decoding.pictures import Unreadable
 from dedup.formats import Source, open_source, read_bytes
-from dedup.images import Unreadable
 from tests import pictures
 
 HOSTILE = ["com,ma", 'quo"te', "new\nline", "fox🦊é", "<b>html</b>", "tab\tand\r\nmore", "' OR 1=1", "\\x00", "$(rm)"]

@@ -13,9 +13,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from dedup.config import DatasetConfig
+from dedup.decoding.pictures import file_digest
 from dedup.errors import ConfigError, SourceError
 from dedup.formats import open_source
-from dedup.images import file_digest
 from tests.formats import hub, made
 
 URL = "hf://datasets/org/name"
@@ -231,7 +231,7 @@ import json, sys
 from dedup.config import DatasetConfig
 from dedup.errors import DedupError
 from dedup.formats import open_source
-from dedup.images import file_digest
+from dedup.decoding.pictures import file_digest
 for case in json.load(sys.stdin):
     try:
         open_source(DatasetConfig(**case))

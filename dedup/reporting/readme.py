@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from dedup.report.words import counted, gone_with_every_match, shifted
+from dedup.reporting.words import counted, gone_with_every_match, shifted
 
 
 def readme(summary: Mapping[str, Any], splits: Path) -> str:

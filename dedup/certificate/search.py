@@ -9,12 +9,12 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from dedup import graph, tables
+from dedup.certificate.known_pairs import Verified
 from dedup.config import Resolved
 from dedup.errors import InternalError
 from dedup.memory import give_back
 from dedup.search import join_hashes_batches, pack
 from dedup.stages.candidates import candidates, searched, turns
-from dedup.verified import Verified
 from dedup.verify import similarities
 
 _PAIRS_AT_ONCE: Final = 25_000  # their thumbnails are in memory together

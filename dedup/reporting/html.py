@@ -24,13 +24,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from dedup import tables
-from dedup.acceptance import accepted
 from dedup.config import HashConfig
+from dedup.decoding.pictures import Unreadable, open_picture
 from dedup.formats import read_bytes
-from dedup.images import Unreadable, open_picture
-from dedup.report.leaks import worst
-from dedup.report.listing import Listing, pair_facts
-from dedup.report.words import gone_with_every_match, shifted
+from dedup.policy.acceptance import accepted
+from dedup.reporting.leaks import worst
+from dedup.reporting.listing import Listing, pair_facts
+from dedup.reporting.words import gone_with_every_match, shifted
 
 ReadSamples = Callable[[Sequence[int]], Iterator[pa.RecordBatch]]
 """PAYLOAD batches of the named samples, in the order given; none where the dataset is gone."""
@@ -124,9 +124,9 @@ def render(
         histograms = _histograms(stored, candidates())
         album = _album(wanted, pictures.result())
     galleries = {name: _cases(gallery, stored["manifest"], album, places[name]) for name, gallery in cases.items()}
-    script = resources.files("dedup.report").joinpath("report.js").read_text(encoding="utf-8")
+    script = resources.files("dedup.reporting").joinpath("report.js").read_text(encoding="utf-8")
     environment = Environment(
-        loader=PackageLoader("dedup.report", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        loader=PackageLoader("dedup.reporting", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
     return environment.get_template(

@@ -8,14 +8,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dedup import graph
+from dedup.certificate.readback import KnownBytes, Samples, by_split, measured_of, n_changed, numbers_of, read_back
+from dedup.certificate.search import Searched, SecondSearch
 from dedup.config import Resolved
 from dedup.errors import SourceError
 from dedup.formats import Source
 from dedup.hashers.setup import Setup
-from dedup.lists import NOT_JUDGED, Judged
 from dedup.memory import give_back
-from dedup.readback import KnownBytes, Samples, by_split, measured_of, n_changed, numbers_of, read_back
-from dedup.second_search import Searched, SecondSearch
+from dedup.policy.judgements import NOT_JUDGED, Judged
 from dedup.stages.chains import chains
 from dedup.stages.leakage import leakage
 from dedup.stages.manifest import manifest

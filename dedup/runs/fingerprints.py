@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from dedup import storage
+from dedup.tables import storage
 from dedup.config import LISTS, Config, Resolved
 from dedup.formats import Source, parts_of
 from dedup.hashers.setup import Setup

@@ -7,9 +7,10 @@ from typing import Any, Protocol
 import pyarrow as pa
 
 from dedup import config as configuration
-from dedup import folder, storage
 from dedup.config import Config, GateConfig
-from dedup.report.verdict import Verdict, judge
+from dedup.gating.verdict import Verdict, judge
+from dedup.runs import folder
+from dedup.tables import storage
 
 
 class Finished(Protocol):

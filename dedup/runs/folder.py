@@ -1,14 +1,12 @@
 """The run folder: what may be in it, when it may be used again, and how files appear in it whole or not at all."""
 
 import json
-import os
-import shutil
 from collections.abc import Container, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
-from dedup import tables
+from dedup import files, tables
 from dedup.errors import RunError, because
 
 RUN: Final = "run.json"
@@ -58,13 +56,13 @@ def clear(folder: Path, *, but: Container[str] = ()) -> None:
     """Remove what an earlier run wrote, all but its run.json and the names in `but`."""
     for name in _OWN:
         if name != RUN and name not in but:
-            remove(folder / name)
+            files.remove(folder / name)
 
 
 def discard(folder: Path) -> None:
     """Remove a run that was refused, and its folder if nothing else is in it."""
     clear(folder)
-    remove(folder / RUN)
+    files.remove(folder / RUN)
     with suppress(OSError):
         folder.rmdir()
 
@@ -87,25 +85,7 @@ def _refuse_another_run(folder: Path, fingerprints: Mapping[str, str], *, overwr
         raise RunError(message)
 
 
-def remove(path: Path) -> None:
-    """Delete a file or a folder, if it is there."""
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
 
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file, whole or not at all."""
-    partial = path.with_name(f".{path.name}.partial")
-    partial.unlink(missing_ok=True)  # it could be a hard link to somebody's file
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
-
-
-def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write a JSON file for people and machines, whole or not at all."""
-    write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -128,8 +108,3 @@ def finished(folder: Path, *, or_deciding: bool = False) -> dict[str, Any]:
         message = f"The run in {str(folder)!r} was not finished. Run it again."
         raise RunError(message)
     return info
-
-
-def inside(path: Path, folder: Path) -> bool:
-    """Whether `path` is `folder` or lies below it, links resolved."""
-    return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))

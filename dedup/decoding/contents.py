@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from dedup.images import Unreadable
+from dedup.decoding.pictures import Unreadable
 
 PAYLOAD: Final = pa.schema([("row", pa.int64()), ("path", pa.binary()), ("data", pa.large_binary())])
 """Where a row's bytes are: `data` itself, or the file `path` (its name as bytes: it need not be UTF-8)."""

@@ -9,11 +9,11 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from dedup.report.plain import plain
-from dedup.report.words import counted, facts, gone_with_every_match
+from dedup.reporting.plain import plain
+from dedup.reporting.words import counted, facts, gone_with_every_match
 
 if TYPE_CHECKING:
-    from dedup.report.verdict import Verdict
+    from dedup.gating.verdict import Verdict
 
 MAX_SPLITS: Final = 30  # rows of a table
 MAX_TEXT: Final = 200  # characters of an id or a label

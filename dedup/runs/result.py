@@ -12,13 +12,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from dedup import storage
+from dedup.tables import storage
 from dedup.config import Config, Resolved
 from dedup.engines import cores
 from dedup.errors import RunError
-from dedup.fingerprints import specs
+from dedup.runs.fingerprints import specs
 from dedup.formats import Moves, Source
-from dedup.lists import NOT_JUDGED, Judged
+from dedup.policy.judgements import NOT_JUDGED, Judged
 from dedup.stages.decisions import kept
 
 

@@ -14,15 +14,15 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from dedup.config import Config
+from dedup.decoding.pictures import Unreadable, open_picture
 from dedup.engines import choose
 from dedup.formats import Source, read_bytes
-from dedup.images import Unreadable, open_picture
 from dedup.search import Progress
 from dedup.tables import BOTH, FIRST, SECOND, THUMBNAIL_SIDE
 from dedup.verify.closer import CLOSE_SIDE, COLOUR_SIDE, CloseView, close_similarities, close_view, colours_differ
 from dedup.verify.frames import frame_widths, without_frames
 
-WORK: Final = "dedup.second_look"
+WORK: Final = "dedup.verify.second_look"
 LOOK_FROM: Final = 0.8
 """Similarity of thumbnails from which a pair is looked at."""
 

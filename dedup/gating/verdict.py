@@ -8,7 +8,8 @@ from typing import Any, Final, Literal
 import pyarrow as pa
 
 from dedup.config import GateConfig
-from dedup.report import junit, leaks, markdown
+from dedup.gating import junit, markdown
+from dedup.reporting import leaks
 
 WORST: Final = 5  # leaks that a closed gate names
 
@@ -63,7 +64,7 @@ class Verdict:
         return [leak for leak in self.worst if _name_of(leak) == check.name][:WORST]
 
     def json(self) -> str:
-        """The summary with the verdict under `gate`, as dedup/report/summary.schema.json describes it."""
+        """The summary with the verdict under `gate`, as dedup/reporting/summary.schema.json describes it."""
         gate = {
             **self.gate.model_dump(mode="json"),
             "passed": self.passed,

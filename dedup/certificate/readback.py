@@ -9,12 +9,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from dedup.contents import Reader
+from dedup.decoding.contents import Reader
+from dedup.decoding.pictures import Unreadable, file_digest
 from dedup.formats import Source
 from dedup.formats.references import tasks
+from dedup.hashers import work as measuring
 from dedup.hashers.setup import Setup
-from dedup.images import Unreadable, file_digest
-from dedup.stages import hashes as measuring
 from dedup.tables import DIGEST_BYTES, fixed_width
 
 _ROWS_AT_ONCE: Final = 256  # their bytes are in memory together

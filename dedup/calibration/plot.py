@@ -7,7 +7,7 @@ from typing import Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from dedup.verify.calibration import Calibration, Row
+from dedup.calibration.table import Calibration, Row
 
 _INNER: Final = 320  # pixels of a panel
 _DEPTH: Final = 240
@@ -48,7 +48,7 @@ def plot(calibration: Calibration) -> str:
     """The SVG's text: one panel for each algorithm, counts on a logarithmic axis."""
     panels = [_panel(name, rows, 60 + _PANEL * at) for at, (name, rows) in enumerate(calibration.alone.items())]
     environment = Environment(
-        loader=PackageLoader("dedup.report", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        loader=PackageLoader("dedup.calibration", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
     return environment.get_template("plot.svg.j2").render(

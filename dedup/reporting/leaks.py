@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from dedup.report.words import KINDS
+from dedup.reporting.words import KINDS
 
 
 def worst_first(leakage: pa.Table) -> NDArray[np.int64]:

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from markupsafe import Markup
 
 from dedup import tables
-from dedup.report.words import KINDS
+from dedup.reporting.words import KINDS
 
 MAX_BYTES: Final = 2_000_000
 MAX_ID: Final = 1_000  # characters; a longer id is not listed

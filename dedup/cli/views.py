@@ -10,15 +10,15 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from dedup.report.plain import plain
-from dedup.report.words import counted, gone_with_every_match, shifted
-from dedup.report.words import facts as leak_facts
+from dedup.reporting.plain import plain
+from dedup.reporting.words import counted, gone_with_every_match, shifted
+from dedup.reporting.words import facts as leak_facts
 
 if TYPE_CHECKING:
+    from dedup.calibration.table import Calibration, Row
     from dedup.comparison import Comparison
     from dedup.demo import Score
-    from dedup.report.verdict import Check
-    from dedup.verify.calibration import Calibration, Row
+    from dedup.gating.verdict import Check
 
 
 _LABEL_PAIRS: Final = 5  # pairs of labels in conflict that are shown
@@ -256,7 +256,7 @@ def _distances(name: str, rows: "Sequence[Row]", found: "Calibration") -> Table:
 
 def thresholds(found: "Calibration", max_false: float) -> RenderableType:
     """Bare thresholds that keep the share of false pairs, with the lines to paste into a config."""
-    from dedup.verify.calibration import pairs_needed, picked  # it imports numba; `--help` should not wait for it
+    from dedup.calibration.table import pairs_needed, picked  # it imports numba; `--help` should not wait for it
 
     parts: list[RenderableType] = []
     needed = pairs_needed(max_false)

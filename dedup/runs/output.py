@@ -10,16 +10,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from dedup import folder, storage
+from dedup import files
+from dedup.runs import folder
+from dedup.tables import storage
 from dedup.config import OutputConfig
 from dedup.errors import ConfigError, RunError, SourceError
 from dedup.formats import Source, open_source, push_splits, write_splits
 from dedup.hashers.setup import Setup
 from dedup.memory import give_back
-from dedup.report import html
-from dedup.report.readme import readme
-from dedup.result import Run, let_go, search_threads
-from dedup.stored_run import reopen
+from dedup.reporting import html
+from dedup.reporting.readme import readme
+from dedup.runs.result import Run, let_go, search_threads
+from dedup.runs.stored import reopen
 
 logger = logging.getLogger(__name__)
 
@@ -33,10 +35,10 @@ def output_folder(output: OutputConfig, datasets: Sequence[str]) -> Path | None:
         raise ConfigError(message)
     out = Path(output.dir).expanduser()
     for dataset in datasets:
-        if Path(dataset).is_dir() and folder.inside(out, Path(dataset)):
+        if Path(dataset).is_dir() and files.inside(out, Path(dataset)):
             message = f"output.dir {str(out)!r} lies inside the dataset {dataset!r}. Name a folder outside it."
             raise ConfigError(message)
-        if Path(dataset).exists() and folder.inside(Path(dataset), out):
+        if Path(dataset).exists() and files.inside(Path(dataset), out):
             message = f"The dataset {dataset!r} lies inside the output folder {str(out)!r}. Name another folder."
             raise ConfigError(message)
     return out
@@ -51,7 +53,7 @@ def write_certified(result: Run) -> None:
             result.summary["certificate"] = _certified(result, lambda: open_source(again, result.splits()), keep)
         return
     partial, target = result.dir / folder.PARTIAL_SPLITS, result.dir / folder.SPLITS
-    folder.remove(partial)
+    files.remove(partial)
     partial.mkdir()
     if keep.any():
         output = result.config.output
@@ -67,8 +69,8 @@ def write_certified(result: Run) -> None:
     card = partial / "README.md"
     if card.exists():  # a sample of that name
         card = partial / "README.dedup.md"
-    folder.write_text(card, readme(result.summary, partial))
-    folder.remove(target)
+    files.write_text(card, readme(result.summary, partial))
+    files.remove(target)
     partial.rename(target)
     _push(result, target)
 
@@ -101,9 +103,9 @@ def _certified(
     in_order: bool = True,  # noqa: FBT001, FBT002
 ) -> dict[str, Any]:
     """The certificate of what was written: the rows `there`, in the order of the source unless `in_order` is false."""
-    from dedup.certify import certificate, groups_across  # they bring numba
-    from dedup.readback import by_split
-    from dedup.second_search import Searched
+    from dedup.certificate.certificate import certificate, groups_across  # they bring numba
+    from dedup.certificate.readback import by_split
+    from dedup.certificate.search import Searched
 
     config = result.config
     sample_of_row = np.argsort(result.row_of_sample)[there]
@@ -177,4 +179,4 @@ def write_report(result: Run, *, open_dataset: bool = True) -> None:
         written=result.config.output.splits != "none",
         opened=source is not None,
     )
-    folder.write_text(result.dir / folder.REPORT, page)
+    files.write_text(result.dir / folder.REPORT, page)

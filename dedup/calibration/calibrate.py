@@ -16,18 +16,19 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from PIL import Image
 
-from dedup import folder, tables
+from dedup import files, tables
+from dedup.calibration.plot import plot
+from dedup.calibration.table import MIN_PICTURES, Calibration, Hits, calibrated
 from dedup.config import AUTO_MIN_THUMBNAIL_SIMILARITY, Resolved
 from dedup.errors import RunError
 from dedup.hashers.families import picture_codes
-from dedup.report.plot import plot
-from dedup.result import Run, search_threads
+from dedup.runs import folder
+from dedup.runs.result import Run, search_threads
+from dedup.runs.stored import load
 from dedup.search import join_hashes, join_orientations, pack
 from dedup.stages.candidates import searched, turns
-from dedup.stored_run import load
 from dedup.tables import THUMBNAIL_SIDE
 from dedup.verify import similarities
-from dedup.verify.calibration import MIN_PICTURES, Calibration, Hits, calibrated
 
 DECOYS: Final = {"upright": ("flip", "half-turn"), "mirrored": ("flip", "half-turn"), "all": ("flip", "negative")}
 """By `search.orientations`."""
@@ -66,8 +67,8 @@ def of_folder(run_folder: Path) -> Calibration:
 
 def write(calibration: Calibration, run_folder: Path) -> None:
     """Write `calibration.json` and `calibration.svg`."""
-    folder.write_json(run_folder / folder.CALIBRATION, asdict(calibration))
-    folder.write_text(run_folder / folder.CALIBRATION_PLOT, plot(calibration))
+    files.write_json(run_folder / folder.CALIBRATION, asdict(calibration))
+    files.write_text(run_folder / folder.CALIBRATION_PLOT, plot(calibration))
 
 
 def calibrate(run: Run) -> Calibration:

@@ -3,11 +3,11 @@
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
-from dedup.report.plain import plain
-from dedup.report.words import facts
+from dedup.reporting.plain import plain
+from dedup.reporting.words import facts
 
 if TYPE_CHECKING:
-    from dedup.report.verdict import Check, Verdict
+    from dedup.gating.verdict import Check, Verdict
 
 
 def junit(verdict: "Verdict") -> str:

@@ -1,0 +1,1 @@
+"""What each distance would let in on this dataset."""

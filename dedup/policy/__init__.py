@@ -1,0 +1,1 @@
+"""What is decided of pairs and samples: rules over tables, no pixels."""

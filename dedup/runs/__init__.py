@@ -1,0 +1,1 @@
+"""A run and its folder: its tables in memory, on a disk, and read again."""
