@@ -1,7 +1,7 @@
 """The run in order, one line per stage: start reading here."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -22,13 +22,14 @@ from dedup.reporting.summary import summary
 from dedup.runs import folder
 from dedup.runs.fingerprints import run_info, source_info
 from dedup.runs.output import output_folder, refuse_push, write_certified, write_report
-from dedup.runs.result import Run, let_go, search_threads, store, store_candidates, storing
+from dedup.runs.result import Run, store, storing
 from dedup.runs.stored import load, read_manifest, refuse_what_was_not_searched, reopen
 from dedup.stages.chains import chains
 from dedup.stages.decisions import decisions
 from dedup.stages.groups import groups
 from dedup.stages.leakage import leakage
 from dedup.stages.pairs import pairs
+from dedup.stages.uncompared import uncompared
 from dedup.tables import storage
 
 
@@ -54,7 +55,7 @@ def run(
     engine = choose(config.engine.workers, None, Limits(config.engine.timeout, config.engine.memory))
     with ahead(engine, config.cache):
         from dedup.rehearsal import rehearsed
-        from dedup.stages.candidates import radius
+        from dedup.runs.searching import search
 
         with rehearsed(config) as kernels:
             result = _opened(config, dataset, lists, clock, overwrite=overwrite)
@@ -62,19 +63,10 @@ def run(
             if kernels is not None:
                 with clock.stage("kernels"):
                     kernels()
-    resolved, threads, n = result.resolved, search_threads(config), len(result.manifest)
     with _undone_if_refused(result):
         result.judged = judge(lists, result.manifest, result.tables["hashes"])
     tell_skipped(result.tables["hashes"])
-    if config.search.max_distance == "auto":
-        with clock.stage("radius") as done:
-            distances = radius(result.tables["hashes"], resolved, threads=threads, progress=clock.advance)
-            result.resolved = replace(resolved, max_distance=distances)
-            done(n)
-    with clock.stage("candidates") as done:
-        _search(result, clock, explain)
-        let_go(result, "thumbnail")  # most of what is in memory
-        done(n)
+    search(result, clock, explain)
     with _undone_if_refused(result):
         concluded = _concluded(result, clock)
     return _finish(result, *concluded, clock)
@@ -134,35 +126,6 @@ def _undone_if_refused(result: Run) -> Iterator[None]:
         raise
 
 
-def _search(result: Run, clock: Clock, explain: Callable[[str], None] | None) -> None:
-    """Store the candidates, with what a second look says of the similar ones."""
-    from dedup.stages.candidates import Counts, candidates
-    from dedup.verify.second_look import Looks, TwoBars, looked, looking
-
-    counts, looks, threads = Counts(), Looks(), search_threads(result.config)
-    hashes, resolved = result.tables["hashes"], result.resolved
-    bars = TwoBars(clock.advance)
-    found = candidates(
-        hashes,
-        resolved,
-        limit=result.config.search.max_candidates,
-        threads=threads,
-        progress=bars.searched if resolved.second_look else clock.advance,
-        explain=explain,
-        counts=counts,
-    )
-    with ExitStack() as stack:
-        if resolved.second_look:
-            see = stack.enter_context(looking(result.opened(), result.row_of_sample, result.config))
-            thumbnails = tables.fixed_width(hashes["thumbnail"])
-            found = looked(found, see, thumbnails, looks, threads=threads, progress=bars.looked)
-        store_candidates(result, found)
-    if resolved.method != "none":
-        result.info["verification"] = counts.to_dict()
-    if resolved.second_look:
-        result.info["second_look"] = asdict(looks)
-
-
 def decide(
     run_folder: Path,
     overrides: Sequence[str] = (),
@@ -182,7 +145,7 @@ def decide(
         message = "--set output.dir: decide writes to the run's own folder, or to another one with -o."
         raise ConfigError(message)
     with clock.stage("manifest") as done:
-        result = load(run_folder, overrides, ("manifest", "hashes", "candidates"))
+        result = load(run_folder, overrides, ("manifest", "hashes", "crowds", "candidates"))
         refuse_what_was_not_searched(result, run_folder)
         if result.config.output.splits != "none":
             reopen(result)
@@ -190,7 +153,7 @@ def decide(
                 check_movable(result.opened(), result.config.output.splits)
         done(len(result.manifest))
     found, said = _concluded(result, clock)  # what is refused is refused before anything is replaced
-    stored = ("manifest", "hashes", "candidates")
+    stored = ("manifest", "hashes", "crowds", "candidates")
     if output is not None and not (output.exists() and output.samefile(run_folder)):
         place = result.config.output.model_copy(update={"dir": str(output)})
         result.dir = output_folder(place, result.info["source"]["names"]) or output
@@ -220,14 +183,14 @@ def report(run_folder: Path, *, observer: Observer | None = None) -> Run:
 def _concluded(result: Run, clock: Clock) -> tuple[dict[str, pa.Table], dict[str, Any]]:
     """The tables from the pairs to the decisions, and the summary. Nothing is stored yet."""
     resolved, n, judged = result.resolved, len(result.manifest), result.judged
-    hashed, listed = result.tables["hashes"], result.manifest
+    hashed, listed, crowds = result.tables["hashes"], result.manifest, result.tables["crowds"]
     found: dict[str, pa.Table] = {}
     with clock.stage("pairs") as done:
         found["pairs"] = pairs(result.candidate_parts(), hashed, listed, resolved, judged)
         done(n)
     matches = graph.from_pairs(found["pairs"], n)
     with clock.stage("groups") as done:
-        found["groups"] = groups(matches, hashed, listed, resolved.held_out)
+        found["groups"] = groups(matches, hashed, listed, resolved.held_out, crowds)
         done(n)
     with clock.stage("leakage") as done:
         found["leakage"] = leakage(matches, found["pairs"], hashed, listed, resolved.held_out)
@@ -236,7 +199,11 @@ def _concluded(result: Run, clock: Clock) -> tuple[dict[str, pa.Table], dict[str
         found["chains"] = chains(matches, listed, resolved.held_out)
         done(n)
     with clock.stage("decisions") as done:
-        found["decisions"] = decisions(matches, hashed, listed, resolved, judged)
+        found["decisions"] = decisions(matches, hashed, listed, resolved, judged, crowds)
+        done(n)
+    with clock.stage("uncompared") as done:
+        parts = result.candidate_parts() if len(crowds) else iter(())
+        found["uncompared"] = uncompared(crowds, parts, matches, found["decisions"], listed, resolved)
         done(n)
     said = summary(
         listed,
@@ -247,6 +214,8 @@ def _concluded(result: Run, clock: Clock) -> tuple[dict[str, pa.Table], dict[str
         found["decisions"],
         matches,
         resolved,
+        crowds=crowds,
+        uncompared=found["uncompared"],
         skipped=result.info["source"]["skipped"],
     )
     said["components"] = components(found["pairs"], found["groups"], n)

@@ -149,8 +149,11 @@ def _certificate(summary: Mapping[str, Any], gate: GateConfig) -> Check:
     if certificate is None:
         message = "There is no certificate: no splits were written."
         return Check("certificate", "certificate", None, "failed" if gate.certified else "not judged", message)
-    state: State = "passed" if certificate["clean"] else "failed" if gate.certified else "not judged"
-    return Check("certificate", "certificate", None, state, certificate["statement"])
+    uncompared = certificate.get("uncompared", 0)
+    passed = certificate["clean"] and uncompared <= gate.max_uncompared
+    state: State = "passed" if passed else "failed" if gate.certified else "not judged"
+    allowed = f" gate.max_uncompared allows {gate.max_uncompared:,}." if uncompared else ""
+    return Check("certificate", "certificate", None, state, certificate["statement"] + allowed)
 
 
 def percent(share: float) -> str:

@@ -33,6 +33,8 @@ def summary(
     graph: Graph,
     resolved: Resolved,
     *,
+    crowds: pa.Table,
+    uncompared: pa.Table,
     skipped: Mapping[str, int],
 ) -> dict[str, Any]:
     """Everything in `summary.json` but the certificate."""
@@ -60,6 +62,8 @@ def summary(
             "images": int(graph.matched().sum()),
             "label_conflicts": pc.sum(pairs["label_conflict"]).as_py() or 0,
         },
+        "crowds": _crowds(crowds),
+        "uncompared": len(uncompared),
         "label_conflicts": label_conflicts(pairs),
         "leakage_matrix": _matrix(graph, in_split),
         "leakage": _leakage(graph, in_split, resolved),
@@ -71,7 +75,10 @@ def summary(
         "regroup": regroup(manifest, decisions, in_split) if resolved.leakage == "regroup" else None,
         "held_out_images_in_another_held_out_split": _between_held_out(graph, in_split, resolved.held_out),
         "resolved": asdict(resolved),
-        "warnings": _warnings(in_split, manifest, n_no_information, statuses["ok"], resolved),
+        "warnings": [
+            *_warnings(in_split, manifest, n_no_information, statuses["ok"], resolved),
+            *_of_uncompared(uncompared),
+        ],
     }
 
 
@@ -175,6 +182,23 @@ def _between_held_out(graph: Graph, in_split: Mapping[str, Mask], held_out: tupl
 def _split(decisions: pa.Table, inside: Mask) -> dict[str, int]:
     actions = _counts(decisions["action"].filter(pa.array(inside)))
     return {"images": int(inside.sum()), **{action: actions[action] for action in tables.ACTIONS}}
+
+
+def _crowds(crowds: pa.Table) -> dict[str, int]:
+    """Crowds of look-alikes, the images in them, and those of them that their leader rejected."""
+    roles = _counts(crowds["role"])
+    n_rejected = roles["rejected"] + roles["left_out"]
+    return {"number": roles["leader"], "images": len(crowds) - n_rejected, "rejected": n_rejected}
+
+
+def _of_uncompared(uncompared: pa.Table) -> list[str]:
+    if len(uncompared) == 0:
+        return []
+    return [
+        f"{len(uncompared):,} kept train images were not compared with all their candidates, as crowds of look-alikes "
+        f"are too large for that: see uncompared.parquet. A lower search.max_distance or stricter limits make "
+        f"smaller crowds."
+    ]
 
 
 def _decisions(decisions: pa.Table) -> dict[str, Any]:

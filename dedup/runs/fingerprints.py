@@ -9,10 +9,10 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from dedup.tables import storage
 from dedup.config import LISTS, Config, Resolved
 from dedup.formats import Source, parts_of
 from dedup.hashers.setup import Setup
+from dedup.tables import storage
 from dedup.versions import VERSIONS
 
 NO_LISTS: Final[Mapping[str, str]] = MappingProxyType({})
@@ -62,15 +62,18 @@ def specs(config: Config, resolved: Resolved) -> dict[str, dict[str, Any]]:
     references = {"references": list(resolved.references)} if resolved.references else {}
     lists = {"lists": resolved.lists} if resolved.lists else {}
     ranked = {} if resolved.keep_by is None else {"keep_by": resolved.keep_by}
+    of_decisions = {**of_pairs, **lists, "policy": {"held_out": list(resolved.held_out), **policy, **references}}
     return {
         "manifest": {"dataset": dataset, **ranked},
         "hashes": of_hashes,
+        "crowds": {**of_pairs, **lists, "policy": {"held_out": list(resolved.held_out), **policy}},
         "candidates": of_candidates,
         "pairs": of_pairs,
         "groups": with_held_out,
         "leakage": with_held_out,
         "chains": with_held_out,
-        "decisions": {**of_pairs, **lists, "policy": {"held_out": list(resolved.held_out), **policy, **references}},
+        "decisions": of_decisions,
+        "uncompared": of_decisions,
     }
 
 

@@ -11,8 +11,6 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from dedup import files
-from dedup.runs import folder
-from dedup.tables import storage
 from dedup.config import OutputConfig
 from dedup.errors import ConfigError, RunError, SourceError
 from dedup.formats import Source, open_source, push_splits, write_splits
@@ -20,8 +18,10 @@ from dedup.hashers.setup import Setup
 from dedup.memory import give_back
 from dedup.reporting import html
 from dedup.reporting.readme import readme
+from dedup.runs import folder
 from dedup.runs.result import Run, let_go, search_threads
 from dedup.runs.stored import reopen
+from dedup.tables import storage
 
 logger = logging.getLogger(__name__)
 
@@ -114,7 +114,13 @@ def _certified(
     written_as = splits if default_split is None else splits.fill_null(default_split)
     return certificate(
         open_written,
-        Searched(result.tables["hashes"], result.candidate_parts, _file_digests(result), _thumbnails(result)),
+        Searched(
+            result.tables["hashes"],
+            result.candidate_parts,
+            _file_digests(result),
+            _thumbnails(result),
+            result.tables["crowds"],
+        ),
         by_split(written_as, sample_of_row),
         Setup.of(config),
         result.resolved,
@@ -125,6 +131,7 @@ def _certified(
             pc.equal(result.tables["hashes"]["status"].take(rows), "ok"),
             result.resolved.held_out,
         ),
+        uncompared=result.tables["uncompared"],
         limit=config.search.max_candidates,
         threads=search_threads(config),
         in_order=in_order,

@@ -9,17 +9,17 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from dedup.runs import folder
-from dedup.tables import storage
 from dedup.config import LISTS, Config, Resolved, build, resolve
 from dedup.errors import ConfigError, RunError
-from dedup.runs.fingerprints import run_info, specs
 from dedup.formats import Source, groups_of, keys_of, open_source, values_of
 from dedup.hashers.setup import Setup
-from dedup.stages.hashes import refuse_other
 from dedup.policy.judgements import Lists, judge, read_lists
+from dedup.runs import folder
+from dedup.runs.fingerprints import run_info, specs
 from dedup.runs.result import Run, search_threads
+from dedup.stages.hashes import refuse_other
 from dedup.stages.manifest import manifest
+from dedup.tables import storage
 
 Tables = Mapping[str, pa.Table]
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from dedup import graph, tables
 from dedup.config import Resolved
-from dedup.policy.acceptance import accepted
+from dedup.policy.acceptance import accepts
 from dedup.policy.judgements import NOT_JUDGED, Judged, Pair
 
 
@@ -27,7 +27,7 @@ def pairs(
     duplicates are left out; those judged to be some are there, of kind `listed` where the thresholds do not say so.
     """
     first_of = graph.representatives(hashes["pixel_digest"])
-    near = pa.concat_tables(_accepted(part, resolved) for part in candidates)
+    near = pa.concat_tables(part.filter(pa.array(accepts(part, resolved))) for part in candidates)
     near, n_near = _judged(_best_views(near), hashes, first_of, resolved, judged)
     members, first = _identical(first_of)
     n_listed, n_same = len(near) - n_near, len(members)
@@ -69,26 +69,6 @@ def pairs(
     }
     table = pa.table(list(columns.values()), schema=tables.pairs_schema(resolved.algorithms))
     return table.take(pa.array(np.lexsort((b, a)))).combine_chunks()
-
-
-def _accepted(candidates: pa.Table, resolved: Resolved) -> pa.Table:
-    """Candidates within the distances and of at least the similarities asked for."""
-    within = [
-        pc.less_equal(candidates[tables.distance_column(name)], pa.scalar(distance, pa.uint16()))
-        for name, distance in resolved.max_distance.items()
-    ]
-    keep = within[0]
-    for other in within[1:]:
-        keep = pc.or_(keep, other) if resolved.combine == "any" else pc.and_(keep, other)
-    similar = accepted(
-        candidates["similarity"].to_numpy(),
-        candidates["close_similarity"].to_numpy(),
-        candidates["unframed"].to_numpy(),
-        resolved.min_similarity,
-        resolved.min_close_similarity,
-        resolved.min_thumbnail_similarity,
-    )
-    return candidates.filter(pc.and_(keep, pa.array(similar)))
 
 
 def _best_views(near: pa.Table) -> pa.Table:
