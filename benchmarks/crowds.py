@@ -6,7 +6,6 @@ WORK is a folder for the datasets and the runs; a dataset that was made before i
 `--diagrams` are unpacked packages of Debian 12 (`dpkg-deb -x`): `openclipart-png` and `opencv-doc`.
 """
 
-import argparse
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial

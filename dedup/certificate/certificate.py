@@ -45,8 +45,9 @@ def certificate(
 ) -> dict[str, Any]:
     """Search the written samples again and say what is left between train and the held-out splits.
 
-    `uncompared`: the table of that name. `open_written` opens them; they are let go of when they are read. Every byte is read again. `expected` has, by
+    `open_written` opens them; they are let go of when they are read. Every byte is read again. `expected` has, by
     split, the samples of the run that the written rows must be, in their order (any, without `in_order`).
+    `uncompared`: the table of that name.
     Pairs within train are searched only where something leaks, since only then can they lead to a held-out sample.
     Raises `SourceError` when anything else was written than what was hashed: then the dataset has changed meanwhile.
     """

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -176,7 +176,7 @@ class SecondSearch:
         enough = np.ones(len(a), bool)
         if resolved.min_similarity is not None:
             enough = similarity >= np.float32(resolved.min_similarity)
-        arrays = [a, b, np.zeros(len(a), np.uint8), *distances]
+        arrays: list[NDArray[Any]] = [a, b, np.zeros(len(a), np.uint8), *distances]
         found = pa.array(similarity[enough], mask=np.isnan(similarity[enough]))
         views = np.zeros(len(found), np.uint8)
         columns = [*(array[enough] for array in arrays), found, views, *tables.not_looked_at(len(found))]

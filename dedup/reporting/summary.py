@@ -33,8 +33,8 @@ def summary(
     graph: Graph,
     resolved: Resolved,
     *,
-    crowds: pa.Table,
-    uncompared: pa.Table,
+    crowds: pa.Table | None = None,
+    uncompared: pa.Table | None = None,
     skipped: Mapping[str, int],
 ) -> dict[str, Any]:
     """Everything in `summary.json` but the certificate."""
@@ -63,7 +63,7 @@ def summary(
             "label_conflicts": pc.sum(pairs["label_conflict"]).as_py() or 0,
         },
         "crowds": _crowds(crowds),
-        "uncompared": len(uncompared),
+        "uncompared": 0 if uncompared is None else len(uncompared),
         "label_conflicts": label_conflicts(pairs),
         "leakage_matrix": _matrix(graph, in_split),
         "leakage": _leakage(graph, in_split, resolved),
@@ -184,21 +184,24 @@ def _split(decisions: pa.Table, inside: Mask) -> dict[str, int]:
     return {"images": int(inside.sum()), **{action: actions[action] for action in tables.ACTIONS}}
 
 
-def _crowds(crowds: pa.Table) -> dict[str, int]:
-    """Crowds of look-alikes, the images in them, and those of them that their leader rejected."""
-    roles = _counts(crowds["role"])
-    n_rejected = roles["rejected"] + roles["left_out"]
-    return {"number": roles["leader"], "images": len(crowds) - n_rejected, "rejected": n_rejected}
+def _crowds(crowds: pa.Table | None) -> dict[str, int]:
+    """Crowds of look-alikes, the images in them, and those beside them that their leader rejected."""
+    roles = _counts(tables.CROWDS.empty_table()["role"] if crowds is None else crowds["role"])
+    return {
+        "number": roles["leader"],
+        "images": roles["leader"] + roles["member"],
+        "rejected": roles["rejected"] + roles["left_out"],
+    }
 
 
-def _of_uncompared(uncompared: pa.Table) -> list[str]:
-    if len(uncompared) == 0:
+def _of_uncompared(uncompared: pa.Table | None) -> list[str]:
+    if uncompared is None or len(uncompared) == 0:
         return []
-    return [
+    message = (
         f"{len(uncompared):,} kept train images were not compared with all their candidates, as crowds of look-alikes "
-        f"are too large for that: see uncompared.parquet. A lower search.max_distance or stricter limits make "
-        f"smaller crowds."
-    ]
+        f"are too large for that: see uncompared.parquet."
+    )
+    return [message]
 
 
 def _decisions(decisions: pa.Table) -> dict[str, Any]:

@@ -208,9 +208,8 @@ def _joined(
         progress=progress,
     )
     wanted = ~spared.leaves_out(found.a, found.b)
-    distances = [of[wanted] for of in found.distances]
-    names = dict(zip(resolved.algorithms, distances, strict=True))
-    yield _Found(found.a[wanted], found.b[wanted], found.transform[wanted], names)
+    of_wanted = {name: of[wanted] for name, of in zip(resolved.algorithms, found.distances, strict=True)}
+    yield _Found(found.a[wanted], found.b[wanted], found.transform[wanted], of_wanted)
 
 
 def _codes(hashes: pa.Table, samples: NDArray[np.int64], resolved: Resolved) -> Codes:

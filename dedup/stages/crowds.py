@@ -8,7 +8,7 @@ held-out members, nearest code first, until one is accepted.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -58,7 +58,10 @@ class Sides:
 
     def any_held_out(self, samples: Samples) -> Mask:
         """Whether each of the samples has an identical picture in any held-out split."""
-        return np.any([inside[samples] for inside in self.held_out.values()] or [np.zeros(len(samples), bool)], axis=0)
+        found = np.zeros(len(samples), bool)
+        for inside in self.held_out.values():
+            found |= inside[samples]
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,7 +234,8 @@ class _Forming:
         """The rows near one, the nearest first."""
         near, distance = rows_within(self.searched.codes, row, among, self.searched.near)
         others = near != row
-        return near[others][np.argsort(distance[others], kind="stable")]
+        nearest: NDArray[np.int64] = near[others][np.argsort(distance[others], kind="stable")]
+        return nearest
 
     def _accepted(self, leader: int, others: Samples) -> Mask:
         return self.compared.of(np.full(len(others), leader), others)
@@ -333,9 +337,9 @@ def _found(
 
 def table(found: Found, manifest: pa.Table) -> pa.Table:
     """The table `crowds`: each crowd's leader, then the others by sample."""
-    parts = [_rows(number, crowd) for number, crowd in enumerate(found.crowds)]
-    none = (*(np.empty(0, np.int64) for _ in range(3)), np.empty(0, np.int8))
-    number, sample, leader, role = map(np.concatenate, zip(*parts, strict=True)) if parts else none
+    nobody = (*(np.empty(0, np.int64) for _ in range(3)), np.empty(0, np.int8))
+    parts = [nobody, *(_rows(number, crowd) for number, crowd in enumerate(found.crowds))]
+    number, sample, leader, role = (np.concatenate([part[k] for part in parts]) for k in range(4))
     ids, splits = manifest["id"], manifest["split"]
     columns = [
         number,
@@ -350,7 +354,7 @@ def table(found: Found, manifest: pa.Table) -> pa.Table:
     return pa.table(columns, schema=tables.CROWDS).combine_chunks()
 
 
-def _rows(number: int, crowd: Crowd) -> tuple[NDArray[np.int64], Samples, Samples, NDArray[np.int8]]:
+def _rows(number: int, crowd: Crowd) -> tuple[NDArray[Any], ...]:
     others = np.concatenate([crowd.members, crowd.rejected])
     rejected = tables.ROLES.index("left_out" if crowd.closed else "rejected")
     roles = np.repeat([tables.ROLES.index("member"), rejected], [len(crowd.members), len(crowd.rejected)])
