@@ -36,17 +36,17 @@ def accepts(candidates: pa.Table, resolved: Resolved) -> NDArray[np.bool_]:
     """For each row of `candidates` whether it is within the distances and of at least the similarities asked for."""
     within = [
         pc.less_equal(candidates[tables.distance_column(name)], pa.scalar(distance, pa.uint16()))
-        for name, distance in resolved.max_distance.items()
+        for name, distance in resolved.search.max_distance.items()
     ]
     keep = within[0]
     for other in within[1:]:
-        keep = pc.or_(keep, other) if resolved.combine == "any" else pc.and_(keep, other)
+        keep = pc.or_(keep, other) if resolved.search.combine == "any" else pc.and_(keep, other)
     similar = accepted(
         candidates["similarity"].to_numpy(),
         candidates["close_similarity"].to_numpy(),
         candidates["unframed"].to_numpy(),
-        resolved.min_similarity,
-        resolved.min_close_similarity,
-        resolved.min_thumbnail_similarity,
+        resolved.acceptance.min_similarity,
+        resolved.acceptance.min_close_similarity,
+        resolved.acceptance.min_thumbnail_similarity,
     )
     return np.asarray(keep.to_numpy() & similar)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, replace
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -14,7 +14,7 @@ from dedup import graph, tables
 from dedup.clock import Clock
 from dedup.policy.acceptance import accepts
 from dedup.policy.keeping import keep_order
-from dedup.runs.result import Run, let_go, search_threads, store, store_candidates
+from dedup.runs.result import Run, search_threads, specs_of
 from dedup.search import Progress
 from dedup.stages.candidates import (
     Counts,
@@ -37,7 +37,7 @@ Of fewer there are 32,640 pairs, so that 300 such groups fit the default budget.
 """
 
 
-def search(result: Run, clock: Clock, explain: Callable[[str], None] | None) -> None:
+def search(result: Run, clock: Clock, explain: Callable[[str], None] | None) -> Run:
     """Store `crowds` and `candidates`, with what a second look finds of the similar ones."""
     counts, looks = Counts(), Looks()
     n = len(result.manifest)
@@ -50,21 +50,26 @@ def search(result: Run, clock: Clock, explain: Callable[[str], None] | None) -> 
             with clock.stage("radius") as done:
                 found = searching.radius(found, clock.advance)
                 done(n)
+        result = replace(result, resolved=searching.resolved)
         with clock.stage("candidates") as done:
-            store(result, "crowds", table(found, result.manifest))
-            store_candidates(result, searching.candidates(found, clock.advance, explain))
-            let_go(result, "thumbnail")  # most of what is in memory
+            result.store.put("crowds", table(found, result.manifest), specs_of(result))
+            parts = searching.candidates(found, clock.advance, explain)
+            result.store.put_parts("candidates", parts, specs_of(result))
+            result.store.release("thumbnail")  # most of what is in memory
             done(n)
-    if result.resolved.method != "none":
-        result.info["verification"] = counts.to_dict()
-    if result.resolved.second_look:
-        result.info["second_look"] = asdict(looks)
+
+    measured: dict[str, Any] = {}
+    if result.resolved.verify.method != "none":
+        measured["verification"] = counts.to_dict()
+    if result.resolved.verify.second_look:
+        measured["second_look"] = asdict(looks)
+    return replace(result, info={**result.info, **measured})
 
 
 @contextmanager
 def _second_look(result: Run) -> Iterator[See | None]:
     with ExitStack() as stack:
-        looks = result.resolved.second_look
+        looks = result.resolved.verify.second_look
         yield stack.enter_context(looking(result.opened(), result.row_of_sample, result.config)) if looks else None
 
 
@@ -74,34 +79,34 @@ class _Searching:
     def __init__(self, result: Run, see: See | None, counts: Counts, looks: Looks, threads: int) -> None:
         self._result, self._see, self._threads = result, see, threads
         self._counts, self._looks = counts, looks
-        self._hashes = result.tables["hashes"]
+        self._hashes = result.store["hashes"]
+        self.resolved = result.resolved
         self._thumbnails = tables.fixed_width(self._hashes["thumbnail"])
         self._compared: Comparisons | None = None
 
     def crowds(self, progress: Progress) -> Found:
         """The crowds within the distances of `resolved`, or the largest that `auto` may come to."""
-        resolved, n = self._result.resolved, len(self._hashes)
+        resolved, n = self.resolved, len(self._hashes)
         class_of = graph.representatives(self._hashes["pixel_digest"])
-        self._sides = _sides(class_of, self._result.manifest, resolved.held_out)
+        self._sides = _sides(class_of, self._result.manifest, resolved.splits.held_out)
         self._order = _order(self._result, class_of)
         self._compared = Comparisons(self._comparer(), lambda rows: accepts(rows, resolved), 0, progress)
-        schema = tables.candidates_schema(resolved.algorithms)
+        schema = tables.candidates_schema(resolved.hash.algorithms)
         return crowds(
             self._codes(), self._sides, self._order, self._compared, schema, n_samples=n, threads=self._threads
         )
 
     def radius(self, found: Found, progress: Progress) -> Found:
         """Set how far `auto` goes; pictures with one code that are too many for it become crowds."""
-        result = self._result
-        resolved = result.resolved
+        resolved = self.resolved
         fitting = fitting_radius(self._hashes, resolved, threads=self._threads, spared=found.spared)
         for name, bits in fitting.items():
             if bits is None:
                 groups = equal_codes(self._hashes, name, found.spared, _TOO_MANY_EQUAL)
                 found = self._closed(found, groups)
         distances = radius(self._hashes, resolved, threads=self._threads, progress=progress, spared=found.spared)
-        result.resolved = replace(resolved, max_distance=distances)
-        if near_distances(result.resolved) != near_distances(resolved):
+        self.resolved = resolved.but(max_distance=distances)
+        if near_distances(self.resolved) != near_distances(resolved):
             return self.crowds(progress)  # their members are farther apart than is searched
         return found
 
@@ -110,7 +115,7 @@ class _Searching:
         bars = TwoBars(progress)
         parts = candidates(
             self._hashes,
-            self._result.resolved,
+            self.resolved,
             limit=self._result.config.search.max_candidates,
             threads=self._threads,
             progress=progress if self._see is None else bars.searched,
@@ -130,7 +135,7 @@ class _Searching:
         return looked(parts, self._see, self._thumbnails, self._looks, threads=self._threads, progress=progress)
 
     def _comparer(self) -> Callable[[NDArray[np.int64], NDArray[np.int64]], pa.Table]:
-        compare = comparer(self._hashes, self._result.resolved, threads=self._threads, counts=self._counts)
+        compare = comparer(self._hashes, self.resolved, threads=self._threads, counts=self._counts)
 
         def compared(a: NDArray[np.int64], b: NDArray[np.int64]) -> pa.Table:
             return next(iter(self._looked(iter([compare(a, b)]), None)))
@@ -138,7 +143,7 @@ class _Searching:
         return compared
 
     def _codes(self) -> Codes:
-        samples, resolved = searched(self._hashes), self._result.resolved
+        samples, resolved = searched(self._hashes), self.resolved
         return Codes(samples, packed_codes(self._hashes, samples, resolved), near_distances(resolved))
 
     def _closed(self, found: Found, groups: list[NDArray[np.int64]]) -> Found:
@@ -171,10 +176,10 @@ def _order(result: Run, class_of: NDArray[np.int64]) -> NDArray[np.int64]:
     resolved = result.resolved
     return keep_order(
         class_of,
-        result.tables["hashes"],
+        result.store["hashes"],
         result.manifest,
-        resolved.duplicates,
-        resolved.keep_order,
+        resolved.policy.duplicates,
+        resolved.policy.keep_order,
         among=np.ones(len(class_of), bool),
         preferred=np.array(result.judged.preferred, np.int64),
     )

@@ -76,16 +76,16 @@ def candidates(
     left_out = _of_searched(spared, samples)
     codes = _codes(hashes, samples, resolved)
     if explain is not None:
-        for name in resolved.algorithms:
-            chosen_plan = plan(codes[name], max_distance=resolved.max_distance[name], threads=threads)
+        for name in resolved.hash.algorithms:
+            chosen_plan = plan(codes[name], max_distance=resolved.search.max_distance[name], threads=threads)
             explain(f"{name}, {chosen_plan}")
         if turns(resolved):
             explain(f"The same again for {len(turns(resolved))} more orientations.")
-    yield tables.candidates_schema(resolved.algorithms).empty_table()
+    yield tables.candidates_schema(resolved.hash.algorithms).empty_table()
     thumbnails = tables.fixed_width(hashes["thumbnail"])  # of all samples: those that are searched are not copied
     counts = Counts() if counts is None else counts
     try:
-        if resolved.method == "none":
+        if resolved.verify.method == "none":
             yield from _as_they_stand(codes, samples, None, resolved, limit, threads, progress, counts, left_out)
             return
         views = _views(thumbnails, samples, resolved, left_out)
@@ -137,7 +137,7 @@ def fitting_radius(
     codes = _codes(hashes, samples, resolved)
     members = {name: of[left_out.members] for name, of in codes.items()}
     codes = {name: of[~left_out.members] for name, of in codes.items()}
-    if resolved.method != "none":
+    if resolved.verify.method != "none":
         views = _views(tables.fixed_width(hashes["thumbnail"]), samples, resolved, left_out)
         codes = {name: np.concatenate([of, views.codes[name]]) if len(views.of) else of for name, of in codes.items()}
     return _fitting(codes, resolved, resolved.max_candidates, threads, progress, members)
@@ -162,7 +162,7 @@ def searched(hashes: pa.Table) -> NDArray[np.int64]:
 
 def turns(resolved: Resolved) -> tuple[str, ...]:
     """The transforms that are searched besides the identity."""
-    return tables.ORIENTATIONS[resolved.orientations]
+    return tables.ORIENTATIONS[resolved.search.orientations]
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,42 +178,42 @@ class _Found:
 def _joined(
     codes: Codes, resolved: Resolved, limit: int, threads: int, progress: Progress | None, spared: Spared
 ) -> Iterator[_Found]:
-    upright = [codes[name] for name in resolved.algorithms]
-    distance = [resolved.max_distance[name] for name in resolved.algorithms]
+    upright = [codes[name] for name in resolved.hash.algorithms]
+    distance = [resolved.search.max_distance[name] for name in resolved.hash.algorithms]
     if not turns(resolved):
         parts = join_sparing_batches(
             upright,
             spared,
             max_distance=distance,
-            combine=resolved.combine,
+            combine=resolved.search.combine,
             limit=limit,
             threads=threads,
             progress=progress,
         )
         for part in parts:
-            distances = dict(zip(resolved.algorithms, part.distances, strict=True))
+            distances = dict(zip(resolved.hash.algorithms, part.distances, strict=True))
             yield _Found(part.a, part.b, np.zeros(len(part), dtype=np.uint8), distances)
         return
     oriented = [
         {tables.TRANSFORMS.index(turn): codes[tables.code_column(name, turn)] for turn in turns(resolved)}
-        for name in resolved.algorithms
+        for name in resolved.hash.algorithms
     ]
     found = join_orientations(
         upright,
         oriented,
         max_distance=distance,
-        combine=resolved.combine,
+        combine=resolved.search.combine,
         limit=limit,
         threads=threads,
         progress=progress,
     )
     wanted = ~spared.leaves_out(found.a, found.b)
-    of_wanted = {name: of[wanted] for name, of in zip(resolved.algorithms, found.distances, strict=True)}
+    of_wanted = {name: of[wanted] for name, of in zip(resolved.hash.algorithms, found.distances, strict=True)}
     yield _Found(found.a[wanted], found.b[wanted], found.transform[wanted], of_wanted)
 
 
 def _codes(hashes: pa.Table, samples: NDArray[np.int64], resolved: Resolved) -> Codes:
-    columns = [tables.code_column(n, t) for n in resolved.algorithms for t in ("identity", *turns(resolved))]
+    columns = [tables.code_column(n, t) for n in resolved.hash.algorithms for t in ("identity", *turns(resolved))]
     return {column: pack(tables.fixed_width(hashes[column])[samples]) for column in columns}
 
 
@@ -229,14 +229,14 @@ def _fitting(
 
     `members`: codes of pictures that are not searched among each other.
     """
-    names = resolved.algorithms
-    share = budget // len(names) if resolved.combine == "any" else budget
+    names = resolved.hash.algorithms
+    share = budget // len(names) if resolved.search.combine == "any" else budget
     found: dict[str, int | None] = {}
     for done, name in enumerate(names):
         found[name] = largest_distance_within(
             codes[name],
             budget=share,
-            cap=resolved.max_distance[name],
+            cap=resolved.search.max_distance[name],
             also=[
                 *(codes[tables.code_column(name, turn)] for turn in turns(resolved)),
                 *(_of_members(members, name, resolved) if members is not None else ()),
@@ -250,14 +250,16 @@ def _fitting(
 
 def _too_many(codes: Codes, resolved: Resolved, limit: int, threads: int) -> LimitError:
     """What would fit: for each algorithm the largest distance whose pairs fit its part of the limit, counted."""
-    asked = ", ".join(f"{name} {bits}" for name, bits in resolved.max_distance.items())
+    asked = ", ".join(f"{name} {bits}" for name, bits in resolved.search.max_distance.items())
     fitting = _fitting(codes, resolved, limit, threads)
     if None in fitting.values():
         advice = "Not even equal codes fit. Raise search.max_candidates."
     else:
         fits = ", ".join(f"{name} {bits}" for name, bits in fitting.items())
         advice = f"Within {fits} it is not: lower search.max_distance, or raise search.max_candidates."
-    return LimitError(f"search.max_candidates = {limit:,} is passed within {asked} of {resolved.bits} bits. {advice}")
+    return LimitError(
+        f"search.max_candidates = {limit:,} is passed within {asked} of {resolved.hash.bits} bits. {advice}"
+    )
 
 
 def _of_members(members: Codes, name: str, resolved: Resolved) -> list[NDArray[np.uint64]]:
@@ -274,7 +276,7 @@ def _views(thumbnails: NDArray[np.uint8], samples: NDArray[np.int64], resolved: 
     """Of what is in a frame; members of crowds have none, as they are not compared with each other."""
     transforms = ("identity", *turns(resolved))
     rest = np.flatnonzero(~spared.members)
-    found = within_frames(thumbnails, samples[rest], resolved.algorithms, resolved.bits, transforms)
+    found = within_frames(thumbnails, samples[rest], resolved.hash.algorithms, resolved.hash.bits, transforms)
     return Views(rest[found.of], found.thumbnails, found.codes)
 
 
@@ -308,7 +310,7 @@ def _rows(
         found, similarity = _verified(part, codes, thumbnails, samples, resolved, threads, counts)
     arrays = [samples[found.a], samples[found.b], found.transform, *found.distances.values()]
     n = len(found.a)
-    schema = tables.candidates_schema(resolved.algorithms)
+    schema = tables.candidates_schema(resolved.hash.algorithms)
     return pa.table([*arrays, similarity, np.zeros(n, np.uint8), *tables.not_looked_at(n)], schema=schema)
 
 
@@ -318,11 +320,11 @@ def comparer(
     """A function from pairs of searched samples, a < b, to rows of `candidates`, upright and without a second look."""
     samples = searched(hashes)
     codes = _codes(hashes, samples, resolved)
-    thumbnails = None if resolved.method == "none" else tables.fixed_width(hashes["thumbnail"])
+    thumbnails = None if resolved.verify.method == "none" else tables.fixed_width(hashes["thumbnail"])
 
     def compare(a: NDArray[np.int64], b: NDArray[np.int64]) -> pa.Table:
         one, two = np.searchsorted(samples, a), np.searchsorted(samples, b)
-        distances = {name: code_distances(codes[name], codes[name], one, two) for name in resolved.algorithms}
+        distances = {name: code_distances(codes[name], codes[name], one, two) for name in resolved.hash.algorithms}
         pairs = _Found(one, two, np.zeros(len(one), np.uint8), distances)
         return _rows(pairs, codes, samples, thumbnails, resolved, threads, counts)
 
@@ -331,7 +333,7 @@ def comparer(
 
 def packed_codes(hashes: pa.Table, samples: NDArray[np.int64], resolved: Resolved) -> list[NDArray[np.uint64]]:
     """The upright codes of samples, by algorithm."""
-    return [pack(tables.fixed_width(hashes[tables.code_column(n)])[samples]) for n in resolved.algorithms]
+    return [pack(tables.fixed_width(hashes[tables.code_column(n)])[samples]) for n in resolved.hash.algorithms]
 
 
 def _verified(
@@ -356,9 +358,9 @@ def _verified(
     if len(again) == 0:
         return found, similarity
     a, b = found.a[again], found.b[again]
-    upright = {name: code_distances(codes[name], codes[name], a, b) for name in resolved.algorithms}
-    within = np.array([upright[name] <= resolved.max_distance[name] for name in resolved.algorithms])
-    both = within.any(axis=0) if resolved.combine == "any" else within.all(axis=0)
+    upright = {name: code_distances(codes[name], codes[name], a, b) for name in resolved.hash.algorithms}
+    within = np.array([upright[name] <= resolved.search.max_distance[name] for name in resolved.hash.algorithms])
+    both = within.any(axis=0) if resolved.search.combine == "any" else within.all(axis=0)
     again, a, b = again[both], a[both], b[both]
     standing = verified(thumbnails, samples[a], samples[b], threads=threads).similarity
     better = standing >= similarity[again]

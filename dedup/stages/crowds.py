@@ -128,8 +128,8 @@ class Comparisons:
 
 def near_distances(resolved: Resolved) -> list[int]:
     """How far members may be from their leader, by hash: never farther than is searched."""
-    near = NEAR_PER_64_BITS * resolved.bits // 64
-    return [min(near, resolved.max_distance[name]) for name in resolved.algorithms]
+    near = NEAR_PER_64_BITS * resolved.hash.bits // 64
+    return [min(near, resolved.search.max_distance[name]) for name in resolved.hash.algorithms]
 
 
 def crowds(

@@ -43,7 +43,7 @@ def pairs(
         tables.distance_column(name): np.concatenate(
             [near[tables.distance_column(name)].to_numpy(), np.zeros(n_same, np.uint16)]
         )
-        for name in resolved.algorithms
+        for name in resolved.hash.algorithms
     }
     similarity = np.concatenate([near["similarity"].to_numpy(), np.ones(n_same, np.float32)]).astype(np.float32)
     named = manifest.select(["id", "split", "label"])
@@ -67,7 +67,7 @@ def pairs(
         "colour_differs": pa.chunked_array([*near["colour_differs"].chunks, pa.nulls(n_same, pa.bool_())]),
         "label_conflict": conflict,
     }
-    table = pa.table(list(columns.values()), schema=tables.pairs_schema(resolved.algorithms))
+    table = pa.table(list(columns.values()), schema=tables.pairs_schema(resolved.hash.algorithms))
     return table.take(pa.array(np.lexsort((b, a)))).combine_chunks()
 
 
@@ -95,7 +95,7 @@ def _judged(
         near = near.filter(pa.array([key not in gone for key in keys], pa.bool_()))
     listed = sorted(pair for pair in denied - there if pair[0] != pair[1])
     a, b = (pa.array([pair[side] for pair in listed], pa.int64()) for side in (0, 1))
-    distances = [_distances(hashes[name].take(a), hashes[name].take(b)) for name in resolved.algorithms]
+    distances = [_distances(hashes[name].take(a), hashes[name].take(b)) for name in resolved.hash.algorithms]
     columns = [a, b, pa.array([0] * len(listed), pa.uint8()), *distances, pa.nulls(len(listed), pa.float32())]
     columns += [pa.array([0] * len(listed), pa.uint8()), *tables.not_looked_at(len(listed))]
     return pa.concat_tables([near, pa.table(columns, schema=near.schema)]), len(near)

@@ -56,7 +56,7 @@ def uncompared(
     if len(crowds) == 0:
         return tables.UNCOMPARED.empty_table()
     of = _Crowds.of(crowds, n)
-    held_out = pc.is_in(manifest["split"], pa.array(resolved.held_out, pa.string())).to_numpy()
+    held_out = pc.is_in(manifest["split"], pa.array(resolved.splits.held_out, pa.string())).to_numpy()
     kept = pc.is_in(decisions["action"], pa.array(["keep", "move"])).to_numpy()
     open_ = kept & ~held_out & ~matches_one_of(graph, held_out)
     representative = graph.class_of
@@ -65,7 +65,7 @@ def uncompared(
     compared = _compared(candidates, of)
     of_held_out = _missing(of, has_held_out, broken, compared)
     of_train = _missing(of, has_train, broken, compared)
-    drops = resolved.duplicates != "report_only"
+    drops = resolved.policy.duplicates != "report_only"
     of_train = np.where((broken | of.left_out) & drops, of_train, 0)
     listed = open_ & (of.number[representative] >= 0) & ~of.leads[representative]
     listed &= (of_held_out + of_train)[representative] > 0
@@ -85,7 +85,7 @@ def _of_classes(representative: Samples, mask: Mask) -> Mask:
 
 def _broken(of: _Crowds, has_open: Mask, resolved: Resolved) -> Mask:
     """Samples of crowds with a member that its leader does not stand for any more."""
-    if resolved.duplicates == "report_only":
+    if resolved.policy.duplicates == "report_only":
         return np.zeros(len(has_open), bool)
     lost = has_open & of.accepted & ~of.leads
     return np.isin(of.number, of.number[lost]) & (of.number >= 0)
