@@ -164,7 +164,7 @@ class TestSparing:
     @pytest.mark.parametrize("combine", ["any", "all"])
     @pytest.mark.parametrize("seed", range(3))
     def test_against_a_double_loop(self, seed: int, combine: str) -> None:
-        """Every pair within the distances, without two members, a member and what is beside its crowd, or a known pair."""
+        """Every pair within the distances, without those that are left out or known."""
         random = np.random.default_rng(seed)
         n = 120
         codes = [random.integers(0, 256, (n, 8), np.uint8) for _ in range(2)]

@@ -16,8 +16,20 @@ from numpy.typing import NDArray
 from dedup.config import DatasetConfig, normal_split
 from dedup.errors import ConfigError, SourceError, because
 from dedup.formats.carrying import Carried, Ids
+from dedup.formats.detection import Evidence, documents
 from dedup.formats.files import Files, beside, distinct_ids, not_movable, put_once, refuse_missing
-from dedup.formats.source import NO_MOVES, ROWS, Moves, as_text, check_split_names
+from dedup.formats.listing import Listing, listed
+from dedup.formats.nested import MAX_DEPTH, parsed
+from dedup.formats.source import (
+    NO_MOVES,
+    ROWS,
+    Moves,
+    as_text,
+    check_split_names,
+    encoded,
+    printable_names,
+)
+from dedup.paths import is_file, make_folder
 
 logger = logging.getLogger(__name__)
 
@@ -62,7 +74,6 @@ class Coco(Files):
 
     def __init__(self, path: Path, config: DatasetConfig) -> None:
         self.name = str(path)
-        self.skipped: Mapping[str, int] = {}
         self._path = path
         self._config = config
         self._annotations: list[_Annotations] = []
@@ -76,7 +87,7 @@ class Coco(Files):
             message = f"{path}: its annotation files list no images."
             raise SourceError(message)
         self._images = list(samples.values())
-        uris = [self._uri(file, root) for _, file in samples]
+        uris = printable_names([self._uri(file, root) for _, file in samples])
         named = {file: uri for (_, file), uri in zip(samples, uris, strict=True)}
         refuse_missing(named, self.name, "Say where they lie as dataset.image_folder.")
         splits = [split for split, _ in samples]
@@ -91,7 +102,12 @@ class Coco(Files):
         labels = [image.label() for image in self._images]
         if config.label_column:
             labels = self.texts(config.label_column)
-        super().__init__(root, [os.fsencode(file) for _, file in samples], pa.table([ids, splits, labels, uris], ROWS))
+        super().__init__(root, [encoded(str(file)) for _, file in samples], pa.table([ids, splits, labels, uris], ROWS))
+
+    def own_files(self) -> Iterator[Path]:
+        """The images and the annotation files."""
+        yield from (Path(os.fsdecode(file)) for file in self._files)
+        yield from (annotations.path for annotations in self._annotations)
 
     def check_movable(self) -> None:
         """Each file must have one counterpart in every other split that can take what it says of an image."""
@@ -139,7 +155,7 @@ class Coco(Files):
             for more in carried.get(annotations.path, ()):
                 more.put_into(content)
             target = folder / annotations.path.relative_to(self.root)
-            target.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(target.parent)
             with target.open("w", encoding="utf-8") as out:
                 json.dump(content, out)
         return there
@@ -212,12 +228,39 @@ class _Image:
         return as_text(", ".join(sorted(self.categories)))
 
 
-def annotation_files(folder: Path) -> list[Path]:
-    """The annotation files of a folder: `annotations/*.json`, else `_annotations.coco.json` in it or one level down."""
-    found = sorted((folder / _FOLDER).glob("*.json")) or sorted(
+def annotation_files(folder: Path, listing: Listing | None = None) -> list[Path]:
+    """The annotation files of a folder: in `annotations/`, else `*.coco.json`, else any JSON that lists images.
+
+    In `annotations/` other JSON files are passed over where one lists images.
+    """
+    usual = sorted((folder / _FOLDER).glob("*.json")) or sorted(
         path for pattern in ("", "*/") for path in folder.glob(f"{pattern}*.coco.json")
     )
-    return [path for path in found if not path.name.startswith(".")]
+    usual = [path for path in usual if not path.name.startswith(".")]
+    if usual:
+        listing_images = [path for path in usual if _n_listed(path) is not None]
+        return listing_images or usual
+    listing = listing or listed(folder)
+    return [listing.path(parts) for parts in documents(listing, ".json") if _n_listed(listing.path(parts))]
+
+
+def evidence(listing: Listing) -> Evidence | None:
+    """Images that annotation files list, told without parsing them, as they may be large."""
+    files = annotation_files(listing.root, listing)
+    counts = [n for file in files if (n := _n_listed(file)) is not None]
+    if not counts:
+        return None
+    n = min(sum(counts), len(listing.images)) or len(listing.images) or 1
+    return Evidence(n, f"{n:,} images that {len(counts):,} JSON file{'s' if len(counts) > 1 else ''} of COCO list")
+
+
+def _n_listed(path: Path) -> int | None:
+    """About how many images a JSON file lists; None for one that has no list of them."""
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return None
+    return content.count(b'"file_name"') if b'"images"' in content else None
 
 
 def _read(
@@ -243,10 +286,12 @@ def _read(
 def _content(path: Path) -> dict[str, Any]:
     """The checked content of an annotation file."""
     try:
-        content = json.loads(path.read_bytes())
+        content, is_deep = parsed(path.read_bytes())
     except (ValueError, OSError) as error:
         message = f"{path}: cannot be read as JSON: {because(error)}."
         raise SourceError(message) from error
+    if is_deep:
+        logger.warning("%s: some values are nested deeper than %s levels. They are null.", path, MAX_DEPTH)
     images = content.get("images") if isinstance(content, dict) else None
     if not isinstance(images, list) or not isinstance(content.get("annotations", []), list):
         message = f"{path}: no COCO annotations: it has no list 'images'. Move other JSON files elsewhere."
@@ -323,7 +368,7 @@ def _base(file: Path, root: Path, named: str | None, names: Sequence[str]) -> Pa
     below = ["", last, *usual.get(normal_split(split) or "", ())]
     places = [folder for top in tops for name in below for folder in (top / name, top / name / "images")]
     readings = [{name, name.replace("\\", "/")} for name in names[:_LOOKED_AT]]
-    return max(places, key=lambda folder: sum(any((folder / name).is_file() for name in of) for of in readings))
+    return max(places, key=lambda folder: sum(any(is_file(folder / name) for name in of) for of in readings))
 
 
 def _inside(base: Path, name: str, file: Path) -> Path:
@@ -333,7 +378,7 @@ def _inside(base: Path, name: str, file: Path) -> Path:
     """
     inner = [os.path.normpath(written) for written in (name, name.replace("\\", "/"))]
     leads_out = any(os.path.isabs(path) or Path(path).parts[0] == ".." for path in inner)  # noqa: PTH117
-    if leads_out or "://" in name or "\0" in name or as_text(name) != name:
+    if leads_out or "://" in name:
         message = f"{file}: file_name is {name!r}, which is not below the folder of the images. Name files inside it."
         raise SourceError(message)
-    return base / inner[0] if inner[0] != inner[1] and (base / inner[0]).is_file() else base / inner[1]
+    return base / inner[0] if inner[0] != inner[1] and is_file(base / inner[0]) else base / inner[1]

@@ -1,8 +1,10 @@
 """The tables that pass between the stages: what is in them, how they are stored, how they are filled."""
 
 from dedup.tables.schemas import (
+    ABSENT,
     ACTIONS,
     BOTH,
+    BROKEN,
     CANARY,
     CHAINS,
     CROWDS,
@@ -16,6 +18,8 @@ from dedup.tables.schemas import (
     MANY_WITHOUT_INFORMATION,
     MIN_INFORMATION,
     NAMES,
+    NOT_DECODED,
+    NOT_THERE,
     ORIENTATIONS,
     ROLES,
     SCHEMA_VERSION,
@@ -37,8 +41,10 @@ from dedup.tables.schemas import (
 )
 
 __all__ = [
+    "ABSENT",
     "ACTIONS",
     "BOTH",
+    "BROKEN",
     "CANARY",
     "CHAINS",
     "CROWDS",
@@ -52,6 +58,8 @@ __all__ = [
     "MANY_WITHOUT_INFORMATION",
     "MIN_INFORMATION",
     "NAMES",
+    "NOT_DECODED",
+    "NOT_THERE",
     "ORIENTATIONS",
     "ROLES",
     "SCHEMA_VERSION",
