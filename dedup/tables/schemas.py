@@ -273,3 +273,13 @@ def algorithms_of(table: pa.Table) -> tuple[str, ...]:
     """The algorithms whose distances a candidates or pairs table holds, in column order."""
     prefix = distance_column("")
     return tuple(name.removeprefix(prefix) for name in table.column_names if name.startswith(prefix))
+
+
+PARTS: Final = pa.schema(
+    [
+        pa.field("sample", pa.int64(), nullable=False),
+        pa.field("n_points", pa.int32(), nullable=False),
+        pa.field("descriptors", pa.binary(), nullable=False),
+        pa.field("places", pa.binary(), nullable=False),
+    ]
+)
