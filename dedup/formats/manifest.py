@@ -15,6 +15,7 @@ from dedup.config import DatasetConfig, normal_split
 from dedup.decoding.contents import PAYLOAD
 from dedup.errors import ConfigError, SourceError
 from dedup.formats.further import Further, as_cell, written_names
+from dedup.formats.labels import label_text
 from dedup.formats.places import beside, content, is_url, local, protocol
 from dedup.formats.records import first_record, open_records
 from dedup.formats.source import (
@@ -97,7 +98,7 @@ class Manifest:
                 raise SourceError(message)
             if name is None:
                 ids[row] = f"{splits[row] or 'row'}/{row}"
-        labels = [text or None for text in self._texts(columns["label"])]
+        labels = [label_text(text) for text in self._texts(columns["label"])]
         self.rows = pa.table([ids, splits, labels, uris], schema=ROWS)
 
     def payloads(self, size: int) -> Iterator[pa.RecordBatch]:

@@ -19,6 +19,7 @@ from dedup.decoding.contents import PAYLOAD
 from dedup.decoding.pictures import FILE_SUFFIXES
 from dedup.errors import ConfigError, SourceError, because
 from dedup.formats.further import Further, Row, as_json, inferred, written_names
+from dedup.formats.labels import label_text
 from dedup.formats.references import of_ranges
 from dedup.formats.source import (
     NO_MOVES,
@@ -67,7 +68,7 @@ class WebDataset:
                     said = _Said(file, entry, shard)
                     self._add(number, entry, shard)
                     ids.append(_id(said, entry, config, shard) if config.id_column else f"{prefix}/{entry.key}")
-                    labels.append(said.label(config.label_column))
+                    labels.append(label_text(said.label(config.label_column)))
                     own = said.text(config.split_column) if config.split_column else None
                     splits.append(normal_split(own) if own is not None else of_shard[number])
         if not ids or max(self._size) < 0:

@@ -16,7 +16,8 @@ from dedup.config import DatasetConfig, normal_split
 from dedup.decoding.pictures import FILE_SUFFIXES
 from dedup.errors import SourceError, because
 from dedup.formats.files import Files, beside, distinct_ids, not_movable, put_once, refuse_missing
-from dedup.formats.source import NO_MOVES, ROWS, Moves, as_text, check_split_names
+from dedup.formats.labels import BACKGROUND, joined, nfc
+from dedup.formats.source import NO_MOVES, ROWS, Moves, check_split_names
 
 logger = logging.getLogger(__name__)
 
@@ -75,6 +76,11 @@ class Yolo(Files):
         names = _class_names(self._content, self.name)
         splits = [split for split, _ in row_of]
         labels = [_label(_label_file(image), names) for _, image in row_of]
+        annotated = {split for split, label in zip(splits, labels, strict=True) if label is not None}
+        labels = [
+            BACKGROUND if label is None and split in annotated else label
+            for split, label in zip(splits, labels, strict=True)
+        ]
         rows = pa.table([distinct_ids(uris, splits), splits, labels, uris], ROWS)
         super().__init__(root, [os.fsencode(image) for _, image in row_of], rows)
 
@@ -235,7 +241,7 @@ def _label(path: Path, names: Mapping[str, str]) -> str | None:
     except OSError:  # an image without labels shows nothing that is named
         return None
     classes = {line.split()[0] for line in lines if line.strip()}
-    return as_text(", ".join(sorted(names.get(number, number) for number in classes)))
+    return nfc(joined([names.get(number, number) for number in classes]))
 
 
 def _write_list(path: Path, images: Sequence[Path]) -> None:
