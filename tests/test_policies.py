@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from dedup import graph
 from dedup.config import Resolved, build, resolve
 from dedup.errors import ConfigError, LimitError
-from dedup.policy import judgements, regrouping, unreadable
+from dedup.policy import judgements, unreadable
 from dedup.policy.keeping import keep_order
 from dedup.reporting.summary import regroup, summary
 from dedup.reporting.words import gone_with_every_match, shifted
@@ -77,7 +77,7 @@ def settled(world: World, policy: Policy, **more: Any) -> Resolved:
     }
     config = build({"search": {"max_distance": 64}, "verify": {"min_similarity": 0.0}, "policy": asked})
     resolved = resolve(config, [sample.split for sample in world.samples])
-    return replace(resolved, method="none", min_similarity=None) if unverified(world) else resolved
+    return resolved.but(method="none", min_similarity=None) if unverified(world) else resolved
 
 
 def found(
@@ -89,8 +89,8 @@ def found(
     matches = graph.from_pairs(accepted, len(world))
     tables = {
         "pairs": accepted,
-        "leakage": leakage(matches, accepted, hashes, manifest, resolved.held_out),
-        "chains": chains(matches, manifest, resolved.held_out),
+        "leakage": leakage(matches, accepted, hashes, manifest, resolved.splits.held_out),
+        "chains": chains(matches, manifest, resolved.splits.held_out),
         "decisions": decisions(matches, hashes, manifest, resolved, judged),
     }
     parts = (tables["pairs"], tables["leakage"], tables["chains"], tables["decisions"])
@@ -376,7 +376,7 @@ def test_chains_to_a_reference_set(leakage: str) -> None:
     samples = (Sample("train", 0), Sample("train", 1), Sample("validation", 2), Sample("test", 3), Sample("train", 4))
     world = World(samples, near, dict.fromkeys(range(5), 100))
     for chained, left in (("report", [0, 2, 3, 4]), ("drop", [2, 3, 4])):
-        resolved = replace(settled(world, Policy(leakage, chained), max_moved=None), references=("validation",))
+        resolved = settled(world, Policy(leakage, chained), max_moved=None).but(references=("validation",))
         manifest, hashes = world.manifest(), world.hashes()
         matches = graph.from_pairs(pairs([world.candidates()], hashes, manifest, resolved), len(world))
         rows = decisions(matches, hashes, manifest, resolved).to_pylist()
@@ -533,7 +533,7 @@ def test_components(n: int, drawn: list[tuple[int, int]]) -> None:
     expected = {node: min(component) for component in naive.components(n, edges) for node in component}
     a, b = (np.array([edge[side] for edge in edges], dtype=np.int64) for side in (0, 1))
 
-    assert [expected[node] for node in range(n)] == regrouping.components(n, a, b).tolist()
+    assert [expected[node] for node in range(n)] == graph.components(n, a, b).tolist()
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,8 @@
 """What decides the table of hashes."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
@@ -14,6 +15,19 @@ if TYPE_CHECKING:
 
 DECODING: Final = 2
 """Version of what decides a picture, its digest and its status before a code is computed; CHANGELOG.md has them all."""
+
+_CHOICES: Final = MappingProxyType(
+    {
+        "decoding": DECODING,
+        "frame": "first",
+        "exif_orientation": "applied",
+        "colour_profile": "ignored",
+        "depth": "stretched to 8 bits",
+        "thumbnail": f"{tables.THUMBNAIL_SIDE}x{tables.THUMBNAIL_SIDE} L, bilinear",
+        "file_digest": "blake3",
+    }
+)
+"""What is done with every picture before it is hashed, whatever the settings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,21 +56,8 @@ class Setup:
 
     def spec(self) -> dict[str, Any]:
         """The spec that travels with the codes: the settings and the choices made before a hash is computed."""
-        return {
-            "algorithms": list(self.algorithms),
-            "bits": self.bits,
-            "mode": self.mode,
-            "background": self.background,
-            "max_pixels": self.max_pixels,
-            "transforms": list(self.transforms),
-            "decoding": DECODING,
-            "frame": "first",
-            "exif_orientation": "applied",
-            "colour_profile": "ignored",
-            "depth": "stretched to 8 bits",
-            "thumbnail": f"{tables.THUMBNAIL_SIDE}x{tables.THUMBNAIL_SIDE} L, bilinear",
-            "file_digest": "blake3",
-        }
+        lists = {"algorithms": list(self.algorithms), "transforms": list(self.transforms)}
+        return {**asdict(self), **lists, **_CHOICES}
 
     def schema(self) -> pa.Schema:
         """Schema of the table."""

@@ -60,15 +60,15 @@ def emptied(hashes: pa.Table, manifest: pa.Table, resolved: Resolved) -> list[st
 
     None with `policy.unreadable: drop`: then that is what was asked for.
     """
-    if resolved.unreadable == "drop":
+    if resolved.policy.unreadable == "drop":
         return []
 
     splits = manifest["split"]
     held_out, references = (
         np.asarray(pc.is_in(splits, pa.array(names, pa.string())).to_numpy())
-        for names in (resolved.held_out, resolved.references)
+        for names in (resolved.splits.held_out, resolved.splits.references)
     )
-    why = reasons(hashes["status"], held_out, references, resolved.unreadable)
+    why = reasons(hashes["status"], held_out, references, resolved.policy.unreadable)
     gone = _is_one_of(why, (DROPPED, NOT_WRITTEN))
 
     sentences = []
