@@ -103,6 +103,10 @@ class ImageFolder:
     def check_writable(self) -> None:
         """Every folder can be written."""
 
+    def columns(self) -> Sequence[str]:
+        """Those of the metadata."""
+        return sorted({name for metadata in self._metadata for name in metadata.records.names})
+
     def texts(self, column: str) -> list[str | None]:
         """A column of the metadata; null for files that it does not name."""
         found: dict[Parts, str | None] = {}

@@ -121,6 +121,10 @@ class Manifest:
     def check_writable(self) -> None:
         """Every manifest can be written."""
 
+    def columns(self) -> Sequence[str]:
+        """All but the one with bytes."""
+        return [name for name in self._records.names if name != self._bytes_column]
+
     def texts(self, column: str) -> list[str | None]:
         """Any column; null and empty are None."""
         if column not in self._records.names:

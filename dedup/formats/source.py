@@ -50,6 +50,9 @@ class Source(Protocol):
     def payload_of(self, rows: Sequence[int]) -> Iterator[pa.RecordBatch]:
         """PAYLOAD batches of the named rows, in the order given."""
 
+    def columns(self) -> Sequence[str]:
+        """The columns that `texts` reads."""
+
     def texts(self, column: str) -> list[str | None]:
         """A column of the dataset, in the order of `rows`, as texts; raises `ConfigError` where there is none."""
 

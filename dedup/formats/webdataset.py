@@ -57,6 +57,7 @@ class WebDataset:
         self._config = config
         self._shards = _shards(path)
         self._shard, self._start, self._stop, self._offset, self._size = (array("q") for _ in range(5))
+        self._columns: set[str] = set()
         ids: list[str] = []
         labels: list[str | None] = []
         splits: list[str | None] = []
@@ -68,6 +69,7 @@ class WebDataset:
                     said = _Said(file, entry, shard)
                     self._add(number, entry, shard)
                     ids.append(_id(said, entry, config, shard) if config.id_column else f"{prefix}/{entry.key}")
+                    self._columns |= said.columns()
                     labels.append(label_text(said.label(config.label_column)))
                     own = said.text(config.split_column) if config.split_column else None
                     splits.append(normal_split(own) if own is not None else of_shard[number])
@@ -111,6 +113,10 @@ class WebDataset:
 
     def check_writable(self) -> None:
         """Every WebDataset can be written."""
+
+    def columns(self) -> Sequence[str]:
+        """Members that are texts, and keys of the JSON members."""
+        return sorted(self._columns)
 
     def texts(self, column: str) -> list[str | None]:
         """What the member of that name, or that key of the JSON member, says of each sample."""
@@ -230,6 +236,10 @@ class _Said:
         """The member of that name, or that key of the JSON member."""
         found = self._member(name.lower())
         return found if found is not None else self._value(name)
+
+    def columns(self) -> set[str]:
+        """The names of what `text` reads, without reading more than the JSON."""
+        return {field for field in _TEXTS if self._entry.member(field) is not None} | (self._object() or {}).keys()
 
     def everything(self) -> dict[str, Any]:
         """The members that are texts, and the keys of the JSON member."""

@@ -34,7 +34,11 @@ def specs(config: Config, resolved: Resolved) -> dict[str, dict[str, Any]]:
     of_matches = {**of_pairs, "splits": asdict(resolved.splits)}
 
     return {
-        "manifest": {"dataset": dataset, "keep_by": resolved.policy.keep_by},
+        "manifest": {
+            "dataset": dataset,
+            "keep_by": resolved.policy.keep_by,
+            "distinct_columns": list(config.policy.distinct_columns),
+        },
         "hashes": of_candidates["hash"],
         "candidates": of_candidates,
         "pairs": of_pairs,

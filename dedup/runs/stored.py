@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from dedup.config import LISTS, Config, Resolved, build, resolve
 from dedup.errors import ConfigError, RunError
-from dedup.formats import Source, groups_of, keys_of, open_source, values_of
+from dedup.formats import Source, distinct_of, groups_of, keys_of, open_source, values_of
 from dedup.hashers.setup import Setup
+from dedup.policy import distinct
 from dedup.policy.judgements import Lists, judge, read_lists
 from dedup.runs import folder
 from dedup.runs.fingerprints import run_info, specs
@@ -65,6 +66,7 @@ def load(run_folder: Path, overrides: Sequence[str], names: Sequence[str], *, th
         distances = _radius(run_folder, build(info["config"]), resolved, config, loaded)
         resolved = resolved.but(max_distance=distances)
     changed = _refuse_other_columns(loaded, config, resolved)
+    resolved = resolved.but(distinct=distinct.rule(resolved, loaded["manifest"], loaded["hashes"]))
     known = None if changed else info["fingerprints"]["input"]
     again = run_info(config, info["source"], loaded["manifest"], lists.digests(), known=known)
 
@@ -97,6 +99,11 @@ def _refuse_other_columns(loaded: dict[str, pa.Table], config: Config, resolved:
         problems.append(
             f"policy.keep_by: the stored manifest has the column {stored['keep_by']!r}, not {asked['keep_by']!r}."
         )
+    if list(asked["distinct_columns"]) != list(stored.get("distinct_columns", ())):
+        problems.append(
+            f"policy.distinct_columns: the stored manifest was read with {stored.get('distinct_columns', ())!r}, not "
+            f"{asked['distinct_columns']!r}."
+        )
     if problems:
         raise ConfigError(*problems, "Run it again with these settings.")
     if stored["keep_by"] is not None and asked["keep_by"] is None:
@@ -116,6 +123,7 @@ def read_manifest(source: Source, config: Config) -> tuple[pa.Table, NDArray[np.
         source.name,
         groups=groups_of(source, config.dataset),
         keep_by=None if keep_by is None else values_of(source, keep_by),
+        distinct=distinct_of(source, config.policy.distinct_columns),
     )
 
 
@@ -159,6 +167,11 @@ def refuse_other_hashes(stored: Mapping[str, Any], asked: Mapping[str, Any]) -> 
         ]
         if stored[section][key] != value
     ]
+    if list(asked["distinct_columns"]) != list(stored.get("distinct_columns", ())):
+        problems.append(
+            f"policy.distinct_columns: the stored manifest was read with {stored.get('distinct_columns', ())!r}, not "
+            f"{asked['distinct_columns']!r}."
+        )
     if problems:
         raise ConfigError(*problems, "Run it again with these settings.")
 
@@ -178,5 +191,10 @@ def refuse_what_was_not_searched(result: Run, run_folder: Path) -> None:
             problems.append(f"search.max_distance: {name} was searched up to {limit} bits, not to {distance}.")
     if searched["combine"] == "all" and asked["search"]["combine"] == "any" and len(searched["max_distance"]) > 1:
         problems.append("search.combine: only pairs within the distance of all algorithms were searched, not of any.")
+    if list(asked["distinct_columns"]) != list(stored.get("distinct_columns", ())):
+        problems.append(
+            f"policy.distinct_columns: the stored manifest was read with {stored.get('distinct_columns', ())!r}, not "
+            f"{asked['distinct_columns']!r}."
+        )
     if problems:
         raise ConfigError(*problems, "Run it again with these settings.")

@@ -15,6 +15,7 @@ from dedup.graph import Graph, Witnesses, best_witnesses, group_witnesses, numbe
 from dedup.policy import unreadable
 from dedup.policy.chains import chains_to
 from dedup.policy.covering import leader_cover
+from dedup.policy.distinct import by_row
 from dedup.policy.judgements import NOT_JUDGED, Judged
 from dedup.policy.keeping import conflict_cover, conflicting, keep_order
 from dedup.policy.regrouping import Movable, regrouped
@@ -171,9 +172,11 @@ def _drop_duplicates(
     preferred = np.array(judged.preferred, dtype=np.int64)
     rule, descending = resolved.policy.duplicates, resolved.policy.keep_order
     order = keep_order(graph, hashes, manifest, rule, descending, among=concerned, preferred=preferred)
-    cover = (
-        leader_cover(graph, order, concerned) if every else conflict_cover(graph, order.tolist(), concerned, of.label)
-    )
+    if every:
+        matches = by_row(graph, manifest) if resolved.policy.distinct == "row" else graph
+        cover = leader_cover(matches, order, concerned)
+    else:
+        cover = conflict_cover(graph, order.tolist(), concerned, of.label)
     led = cover.sample != np.arange(graph.n_samples)
     done.drop(led, DUPLICATE if every else CONFLICT, cover)
 
