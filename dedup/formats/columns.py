@@ -9,7 +9,6 @@ from dedup.errors import ConfigError, SourceError
 from dedup.formats.several import Several
 from dedup.formats.source import Source
 
-
 ANNOTATIONS: Final = frozenset({
     "question", "questions", "query", "instruction", "prompt", "answer", "answers", "response", "output", "caption",
     "captions", "text", "texts", "txt", "description", "conversation", "conversations", "messages", "qa", "dialog",

@@ -19,8 +19,8 @@ def label_text(value: Any) -> str | None:
 
     A list in which a value occurs twice is no set (it may have a place for each class), and stays as it is.
 
-    >>> label_text(["dog", "cat"]), label_text('["cat", "dog"]'), label_text([0, 1, 1]), label_text("a b"), label_text([])
-    ('cat, dog', 'cat, dog', '[0, 1, 1]', 'a b', None)
+    >>> label_text(["dog", "cat"]), label_text('["cat", "dog"]'), label_text([0, 1, 1]), label_text("a b")
+    ('cat, dog', 'cat, dog', '[0, 1, 1]', 'a b')
     """
     if isinstance(value, str) and value.startswith(_BRACKETS):
         found = _parsed(value)

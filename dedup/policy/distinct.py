@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 from dedup.config import Resolved
 from dedup.graph import Graph, numbers, representatives
 
+DUPLICATE: Final = "duplicate of a kept sample"
+"""The reason of a sample that goes because of one that is kept."""
+
 AUTO_MIN_SHARE: Final = 0.1
 """Above this share of rows that share stored bytes with another one and differ, a dataset is one of texts.
 
@@ -96,12 +99,11 @@ def by_row(graph: Graph, manifest: pa.Table) -> Graph:
         near_start=np.searchsorted(a[order], np.arange(n + 1)).astype(np.int64),
         distance=graph.distance,
         similarity=graph.similarity,
-        identical_row=np.full(n, -1, dtype=np.int64),
     )
 
 
-def warning(manifest: pa.Table, hashes: pa.Table, decisions: pa.Table, resolved: Resolved, duplicate: str) -> list[str]:
-    """What the rule does about such rows, where there are any; `duplicate` is the reason of dropped duplicates."""
+def warnings(manifest: pa.Table, hashes: pa.Table, decisions: pa.Table, resolved: Resolved) -> list[str]:
+    """What the rule does about such rows, where there are any."""
     found = differing(manifest, hashes)
     if found.n_rows == 0:
         return []
@@ -109,25 +111,25 @@ def warning(manifest: pa.Table, hashes: pa.Table, decisions: pa.Table, resolved:
     columns = ", ".join(map(repr, found.columns))
     rows = f"{found.n_rows:,} rows ({100 * found.share:.1f} %) have the image of another row of their split, and differ"
     if resolved.policy.distinct == "row":
-        return [
-            f"{rows} in {columns}: they are kept (policy.distinct: row). Set policy.distinct: image to keep one row "
-            f"of each image."
-        ]
-    dropped = _n_dropped(manifest, decisions, duplicate)
+        message = f"{rows} in {columns}: they are kept. Set policy.distinct: image to keep one row of each image."
+        return [message]
+    dropped = _n_dropped(manifest, decisions)
     if dropped == 0:
         return []
 
     one = dropped == 1
-    return [
+    message = (
         f"{rows} in {columns}. {dropped:,} {'row is' if one else 'rows are'} dropped as "
         f"{'a duplicate' if one else 'duplicates'} though {'it differs' if one else 'they differ'} so from the kept "
         f"one. Set policy.distinct: row to keep {'it' if one else 'them'}."
-    ]
+    )
+
+    return [message]
 
 
-def _n_dropped(manifest: pa.Table, decisions: pa.Table, duplicate: str) -> int:
+def _n_dropped(manifest: pa.Table, decisions: pa.Table) -> int:
     """How many duplicates say something else than their witness."""
-    dropped = decisions.filter(pc.equal(decisions["reason"], duplicate))
+    dropped = decisions.filter(pc.equal(decisions["reason"], DUPLICATE))
     rows = pa.array(dropped["sample"].to_numpy())
     witnesses = pc.index_in(dropped["witness_id"], manifest["id"].combine_chunks())
     one, other = (manifest["distinct"].take(at).fill_null("") for at in (rows, witnesses))

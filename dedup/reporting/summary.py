@@ -80,7 +80,7 @@ def summary(
             *_warnings(in_split, manifest, n_no_information, statuses["ok"], resolved),
             *not_decoded(hashes),
             *emptied(hashes, manifest, resolved),
-            *distinct.warning(manifest, hashes, decisions, resolved, DUPLICATE),
+            *distinct.warnings(manifest, hashes, decisions, resolved),
         ],
     }
 

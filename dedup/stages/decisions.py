@@ -12,10 +12,9 @@ from numpy.typing import NDArray
 from dedup import tables
 from dedup.config import Resolved
 from dedup.graph import Graph, Witnesses, best_witnesses, group_witnesses, numbers
-from dedup.policy import unreadable
+from dedup.policy import distinct, unreadable
 from dedup.policy.chains import chains_to
 from dedup.policy.covering import leader_cover
-from dedup.policy.distinct import by_row
 from dedup.policy.judgements import NOT_JUDGED, Judged
 from dedup.policy.keeping import conflict_cover, conflicting, keep_order
 from dedup.policy.regrouping import Movable, regrouped
@@ -27,7 +26,7 @@ GROUP_LEAK = "its group is in a held-out split"
 GROUP_LEAKED = "its group is in train"
 CHAIN = "chained to a held-out split"
 CHAINED = "chained to train"
-DUPLICATE = "duplicate of a kept sample"
+DUPLICATE = distinct.DUPLICATE
 CONFLICT = "another label than a kept sample"
 CONFLICTS = "another label than one of its matches"
 MOVED = "moved to the split of its group"
@@ -173,7 +172,7 @@ def _drop_duplicates(
     rule, descending = resolved.policy.duplicates, resolved.policy.keep_order
     order = keep_order(graph, hashes, manifest, rule, descending, among=concerned, preferred=preferred)
     if every:
-        matches = by_row(graph, manifest) if resolved.policy.distinct == "row" else graph
+        matches = distinct.by_row(graph, manifest) if resolved.policy.distinct == "row" else graph
         cover = leader_cover(matches, order, concerned)
     else:
         cover = conflict_cover(graph, order.tolist(), concerned, of.label)
