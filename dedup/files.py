@@ -11,7 +11,6 @@ Nothing is deleted because of its name. `remove` asks an `Owner`, which knows wh
 import hashlib
 import json
 import os
-import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -141,9 +140,22 @@ def remove(path: Path, owner: Owner) -> None:
         message = f"{str(path)!r} was not made by dedup, so it is not deleted. Move it away, or name another folder."
         raise RunError(message)
     if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
+        _remove_folder(path)
     else:
         path.unlink(missing_ok=True)
+
+
+def _remove_folder(folder: Path) -> None:
+    """Delete a folder with all that is in it. `shutil.rmtree` calls itself for each folder in a folder."""
+    found = [folder]
+    for path in found:  # it grows meanwhile: every folder comes behind the one that it is in
+        for entry in list(os.scandir(path)):
+            if entry.is_dir(follow_symlinks=False):
+                found.append(Path(entry.path))
+            else:
+                Path(entry.path).unlink()
+    for path in reversed(found):
+        path.rmdir()
 
 
 def remove_if_empty(folder: Path) -> None:
@@ -193,4 +205,7 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 
 def inside(path: Path, folder: Path) -> bool:
     """Whether `path` is `folder` or lies below it, links resolved."""
-    return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
+    try:
+        return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
+    except ValueError:  # no path has such a name
+        return False

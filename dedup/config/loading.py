@@ -31,6 +31,9 @@ def load(path: Path, overrides: Sequence[str] = (), options: Mapping[str, Any] |
         raise ConfigError(message) from error
     try:
         settings = yaml.safe_load(text)
+    except RecursionError as error:
+        message = f"{path}: not a config: it is nested too deeply."
+        raise ConfigError(message) from error
     except yaml.YAMLError as error:
         message = f"{path}: not valid YAML: {' '.join(str(error).split())}."
         raise ConfigError(message) from error
@@ -124,6 +127,8 @@ def _override(nested: dict[str, Any], override: str) -> str | None:
         return f"--set {override!r}: expected section.key=value, as in --set search.max_distance=8."
     try:
         value = yaml.safe_load(text)
+    except RecursionError:
+        return f"--set {key.strip()}: the value is nested too deeply."
     except yaml.YAMLError as error:
         return f"--set {override!r}: the value is not valid YAML: {' '.join(str(error).split())}."
     _set(nested, key.strip(), value)

@@ -149,12 +149,15 @@ def normalise(image: Image.Image, background: str = "#ffffff") -> Image.Image:
 
 
 def orientation_of(data: bytes) -> int | None:
-    """The EXIF orientation as Pillow finds it, for metadata that need its patience."""
+    """The EXIF orientation as Pillow finds it, for metadata that need its patience: 1 where it finds none.
+
+    None where Pillow refuses the file.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
             with Image.open(BytesIO(data), formats=_known_formats()) as opened:
-                return _orientation(opened)
+                return _orientation(opened) or 1
         except _DECODER_ERRORS:
             return None
 

@@ -30,6 +30,7 @@ from dedup.formats.source import (
     place,
     put,
 )
+from dedup.paths import is_file, make_folder
 
 logger = logging.getLogger(__name__)
 
@@ -58,7 +59,7 @@ def lists_files(path: Path) -> bool:
     name = next((named[column] for column in _DEFAULT_COLUMNS["path"] if named.get(column)), None)
     if not isinstance(name, str) or is_url(name) or "\0" in name:
         return False
-    return (path.parent / name).is_file()
+    return is_file(path.parent / name)
 
 
 class Manifest:
@@ -146,7 +147,7 @@ class Manifest:
         Paths that lead out of the manifest's folder, and URLs, are made absolute instead, and nothing is put beside it
         for them.
         """
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         target = folder / PurePosixPath(self._file).name
         outside = {path for path in self._paths if path and self._leads_out(path)}
         changes = {}

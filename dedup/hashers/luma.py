@@ -35,7 +35,11 @@ class Luma:
 
 
 def open_luma(data: bytes, setup: Setup, own: bytes) -> Luma | Unreadable:
-    """The luma, or why there is none: a status is always Pillow's word, in either mode. `own` is the file's digest."""
+    """The luma, or why there is none; `own` is the file's digest.
+
+    What is read here without Pillow is the picture that Pillow makes of the file; a status is Pillow's word, in either
+    mode. docs/hashing.md lists the exceptions.
+    """
     plain = _of_plain_jpeg(data, setup, own)
     if plain is not None:
         return plain
@@ -63,9 +67,12 @@ def _of_plain_jpeg(data: bytes, setup: Setup, own: bytes) -> Luma | None:
     found = jpeg.header(data)
     if found is None or not _fits(found, data, setup):
         return None
+    orientation = orientation_of(data) if found.orientation is None else found.orientation
+    if orientation is None:
+        return None
     levels = jpeg.luma(data, min_side(setup.bits))
     if levels is not None:
-        return _of_jpeg(data, found, levels, setup.bits, own)
+        return _of_jpeg(data, found, levels, setup.bits, own, TURN_OF_EXIF.get(orientation, "identity"))
 
     for repair in repaired(data):
         luma = _of_plain_jpeg(repair.data, setup, file_digest(repair.data))
@@ -96,10 +103,8 @@ def luma_of(image: Image.Image, bits: int) -> Plane:
     return Plane(np.asarray(small), luma.height / down, luma.width / across)
 
 
-def _of_jpeg(data: bytes, found: jpeg.Header, levels: NDArray[np.uint8], bits: int, own: bytes) -> Luma:
-    orientation = orientation_of(data) if found.orientation is None else found.orientation
+def _of_jpeg(data: bytes, found: jpeg.Header, levels: NDArray[np.uint8], bits: int, own: bytes, turn: str) -> Luma:
     width, height = found.width, found.height
-    turn = TURN_OF_EXIF.get(orientation or 1, "identity")
     if TURNS[turn][0]:
         width, height = height, width
     return Luma(

@@ -129,7 +129,7 @@ def read_json(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         message = f"{str(path.parent)!r} holds no run of dedup: it has no {path.name}."
         raise RunError(message) from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         message = f"{str(path)!r} cannot be read: {because(error)}."
         raise RunError(message) from error
     return content
