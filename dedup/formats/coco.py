@@ -17,8 +17,9 @@ from dedup.config import DatasetConfig, normal_split
 from dedup.errors import ConfigError, SourceError, because
 from dedup.formats.carrying import Carried, Ids, united
 from dedup.formats.files import Files, beside, distinct_ids, not_movable, put_once, refuse_missing
-from dedup.formats.labels import BACKGROUND, joined, nfc
+from dedup.formats.labels import BACKGROUND, joined
 from dedup.formats.nested import MAX_DEPTH, parsed
+from dedup.formats.places import as_spelled
 from dedup.formats.source import (
     NO_MOVES,
     ROWS,
@@ -227,7 +228,7 @@ class _Image:
 
     def label(self) -> str | None:
         """The names of what is seen."""
-        return nfc(joined([*self.categories])) or (BACKGROUND if self.is_annotated else None)
+        return joined([*self.categories]) or (BACKGROUND if self.is_annotated else None)
 
 
 def annotation_files(folder: Path) -> list[Path]:
@@ -369,7 +370,11 @@ def _base(file: Path, root: Path, named: str | None, names: Sequence[str]) -> Pa
     below = ["", last, *usual.get(normal_split(split) or "", ())]
     places = [folder for top in tops for name in below for folder in (top / name, top / name / "images")]
     readings = [{name, name.replace("\\", "/")} for name in names[:_LOOKED_AT]]
-    return max(places, key=lambda folder: sum(any(is_file(folder / name) for name in of) for of in readings))
+
+    def n_there(folder: Path) -> int:
+        return sum(any(is_file(folder / as_spelled(str(folder), name)) for name in of) for of in readings)
+
+    return max(places, key=n_there)
 
 
 def _inside(base: Path, name: str, file: Path) -> Path:
@@ -382,4 +387,5 @@ def _inside(base: Path, name: str, file: Path) -> Path:
     if leads_out or "://" in name:
         message = f"{file}: file_name is {name!r}, which is not below the folder of the images. Name files inside it."
         raise SourceError(message)
-    return base / inner[0] if inner[0] != inner[1] and is_file(base / inner[0]) else base / inner[1]
+    chosen = inner[0] if inner[0] != inner[1] and is_file(base / inner[0]) else inner[1]
+    return base / as_spelled(str(base), chosen)

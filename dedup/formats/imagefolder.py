@@ -22,7 +22,7 @@ from dedup.errors import ConfigError, SourceError
 from dedup.formats import moving
 from dedup.formats.files import not_movable
 from dedup.formats.further import NOTHING, Further, Row, as_json, united, written_names
-from dedup.formats.labels import label_text, nfc
+from dedup.formats.labels import label_text
 from dedup.formats.metadata import NAMES, Parts, read_metadata
 from dedup.formats.source import (
     NO_MOVES,
@@ -83,7 +83,7 @@ class ImageFolder:
             self._files.append(parts)
             named.append(row.id)
             split_of.append(split)
-            labels.append(row.label if row.labelled else nfc(printable(inner[0])) if inner else None)
+            labels.append(row.label if row.labelled else printable(inner[0]) if inner else None)
         if not self._files:
             found = ", ".join(f"{n} {reason.replace('_', ' ')}" for reason, n in sorted(skipped.items()) if n)
             why = f"skipped: {found}" if found else "it is empty"

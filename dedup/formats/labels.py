@@ -1,8 +1,7 @@
-"""Labels as texts: a set of labels is the same in any order, and a name in any Unicode form."""
+"""Labels as texts: a set of labels is the same in any order."""
 
 import ast
 import json
-import unicodedata
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -31,17 +30,12 @@ def label_text(value: Any) -> str | None:
         if is_set and len(set(map(str, names))) == len(names):
             value = joined([str(name) for name in names])
 
-    return nfc(as_text(value))
+    return as_text(value)
 
 
 def joined(names: Sequence[str]) -> str | None:
     """Several labels as one text; null for none."""
     return as_text(", ".join(sorted(set(names))))
-
-
-def nfc(text: str | None) -> str | None:
-    """The composed form of Unicode: file systems and tools differ in which one they write."""
-    return None if text is None else unicodedata.normalize("NFC", text)
 
 
 def _parsed(text: str) -> Any:

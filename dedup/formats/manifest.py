@@ -16,7 +16,7 @@ from dedup.decoding.contents import PAYLOAD
 from dedup.errors import ConfigError, SourceError
 from dedup.formats.further import Further, as_cell, written_names
 from dedup.formats.labels import label_text
-from dedup.formats.places import beside, content, is_url, local, protocol
+from dedup.formats.places import as_spelled, beside, content, is_url, local, protocol
 from dedup.formats.records import first_record, open_records
 from dedup.formats.source import (
     NO_MOVES,
@@ -235,6 +235,8 @@ class Manifest:
         return _leads_out(os.path.normpath(path))
 
     def _absolute(self, path: str) -> str:
+        if self.root is not None and not is_url(path):
+            path = as_spelled(str(self.root), path)
         return beside(self._file, path)
 
     def _path(self, row: int) -> str | None:

@@ -16,7 +16,8 @@ from dedup.config import DatasetConfig, normal_split
 from dedup.decoding.pictures import FILE_SUFFIXES
 from dedup.errors import SourceError, because
 from dedup.formats.files import Files, beside, distinct_ids, not_movable, put_once, refuse_missing
-from dedup.formats.labels import BACKGROUND, joined, nfc
+from dedup.formats.labels import BACKGROUND, joined
+from dedup.formats.places import as_spelled
 from dedup.formats.source import (
     NO_MOVES,
     ROWS,
@@ -223,7 +224,7 @@ def _images(listed: Path, root: Path) -> Iterator[Path]:
         if image is None:
             message = f"{listed}, line {number}: {line!r} is not below {str(root)!r}. Name files inside it."
             raise SourceError(message)
-        yield image
+        yield root / as_spelled(str(root), str(image.relative_to(root)))
 
 
 def _label_file(image: Path) -> Path:
@@ -250,7 +251,7 @@ def _label(path: Path, names: Mapping[str, str]) -> str | None:
     except (OSError, ValueError):  # an image without labels shows nothing that is named
         return None
     classes = {line.split()[0] for line in lines if line.strip()}
-    return nfc(joined([names.get(number, number) for number in classes]))
+    return joined([names.get(number, number) for number in classes])
 
 
 def _write_list(path: Path, images: Sequence[Path]) -> None:

@@ -167,11 +167,6 @@ def refuse_other_hashes(stored: Mapping[str, Any], asked: Mapping[str, Any]) -> 
         ]
         if stored[section][key] != value
     ]
-    if list(asked["distinct_columns"]) != list(stored.get("distinct_columns", ())):
-        problems.append(
-            f"policy.distinct_columns: the stored manifest was read with {stored.get('distinct_columns', ())!r}, not "
-            f"{asked['distinct_columns']!r}."
-        )
     if problems:
         raise ConfigError(*problems, "Run it again with these settings.")
 
@@ -191,10 +186,5 @@ def refuse_what_was_not_searched(result: Run, run_folder: Path) -> None:
             problems.append(f"search.max_distance: {name} was searched up to {limit} bits, not to {distance}.")
     if searched["combine"] == "all" and asked["search"]["combine"] == "any" and len(searched["max_distance"]) > 1:
         problems.append("search.combine: only pairs within the distance of all algorithms were searched, not of any.")
-    if list(asked["distinct_columns"]) != list(stored.get("distinct_columns", ())):
-        problems.append(
-            f"policy.distinct_columns: the stored manifest was read with {stored.get('distinct_columns', ())!r}, not "
-            f"{asked['distinct_columns']!r}."
-        )
     if problems:
         raise ConfigError(*problems, "Run it again with these settings.")

@@ -55,5 +55,7 @@ def manifest(
         pa.nulls(len(ordered), pa.string()) if texts is None else pa.array(texts, pa.string()).take(row_of_sample)
         for texts in (groups, keep_by, distinct)
     ]
-    columns = [samples, *(ordered[column] for column in ("id", "split", "label", "uri")), *further]
+    # Tools and file systems differ in the Unicode form that they write: a label is one label in either.
+    labels = pc.utf8_normalize(ordered["label"], "NFC")
+    columns = [samples, ordered["id"], ordered["split"], labels, ordered["uri"], *further]
     return pa.table(columns, schema=tables.MANIFEST), row_of_sample

@@ -175,7 +175,8 @@ class TestCocoIds:
             [(100, "0.png"), (101, "0.png"), *more],
             [(100, [0, 0, 5, 5]), (101, [9, 9, 5, 5])],
         )
-        coco(tmp_path / "set", "val", [(1, "2.png"), *((k + 200, f"{k}.png") for k in ())], [])
+        pictures.save(pictures.photo(50), tmp_path / "set/images/8.png")
+        coco(tmp_path / "set", "val", [(1, "2.png"), (2, "8.png")], [])
         dedup.run(
             {
                 "dataset": {"path": str(tmp_path / "set")},
