@@ -43,6 +43,7 @@ class Written:
     rows: NDArray[np.bool_]  # of the source, that are there now
     default_split: str | None = None  # what samples without a split are in now
     in_order: bool = True  # whether each split has the order of the source
+    is_empty: bool = False  # nothing was written: what is there are references, and `config` opens nothing
 
 
 def check_writable(source: Source, splits: str) -> None:
@@ -89,6 +90,8 @@ def write_splits(
     if form in {"same", source.form}:
         there = source.write(keep, folder, files, moves)
         # A file that is moved among others has its place by its name.
+        if isinstance(source, Several) and not source.own(keep).any():
+            return Written(DatasetConfig(), there, is_empty=True)
         return Written(source.written(folder), there, in_order=not moves)
     if isinstance(source, Several):
         return _write_several(source, keep, folder, splits, files, moves)
@@ -158,4 +161,6 @@ def _write_several(
             default_split = default_split or written.default_split
             in_order = in_order and written.in_order
             entries.append(NamedSource(**written.config.model_dump(exclude={"sources"}), prefix=part.prefix))
+    if not source.own(keep).any():
+        return Written(DatasetConfig(), np.concatenate(rows), is_empty=True)
     return Written(DatasetConfig(sources=tuple(entries)), np.concatenate(rows), default_split, in_order)

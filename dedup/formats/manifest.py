@@ -211,7 +211,7 @@ class Manifest:
         return self._records.texts(column) if column else [None] * self._records.n_rows
 
     def _splits(self, column: str | None, default: str | None) -> list[str | None]:
-        splits = [text or default for text in self._texts(column)]
+        splits = [text if text and text.strip() else default for text in self._texts(column)]
         if column is not None and None in splits:
             message = (
                 f"{self._file}, row {splits.index(None) + 1}: column {column!r} is null. "

@@ -12,7 +12,7 @@ import pyarrow as pa
 import yaml
 from numpy.typing import NDArray
 
-from dedup.config import DatasetConfig, normal_split
+from dedup.config import DatasetConfig, normal_split, read_yaml
 from dedup.decoding.pictures import FILE_SUFFIXES
 from dedup.errors import SourceError, because
 from dedup.formats.files import Files, beside, distinct_ids, not_movable, put_once, refuse_missing
@@ -169,7 +169,7 @@ def _yaml_of(path: Path) -> Path:
 
 def _content(path: Path) -> dict[str, Any]:
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = read_yaml(path.read_text(encoding="utf-8"))
     except RecursionError as error:
         message = f"{path}: cannot be read as YAML: it is nested too deeply."
         raise SourceError(message) from error

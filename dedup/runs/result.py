@@ -48,8 +48,8 @@ class Run:
 
     @property
     def dir(self) -> Path | None:
-        """The run's folder; None for a run in memory."""
-        return self.store.folder
+        """The run's folder; None for a run in memory. Until the run is finished its files are elsewhere."""
+        return self.store.home
 
     @property
     def tables(self) -> dict[str, pa.Table]:

@@ -100,10 +100,12 @@ def _accepted(candidates: pa.Table, resolved: Resolved) -> pa.Table:
 
 
 def _best_views(near: pa.Table) -> pa.Table:
-    """Each pair once: as it is most similar, with frames if that is the same."""
+    """Each pair once: as it is most similar, with frames if that is the same. In any order of the candidates."""
     a, b = near["a"].to_numpy(), near["b"].to_numpy()
-    if len(a) == 0 or not ((a[1:] == a[:-1]) & (b[1:] == b[:-1])).any():
+    ascending = (a[1:] > a[:-1]) | ((a[1:] == a[:-1]) & (b[1:] > b[:-1]))
+    if ascending.all():  # then each pair is there once, and a long table need not be sorted
         return near
+
     order = np.lexsort((near["unframed"].to_numpy(), -near["similarity"].to_numpy(), b, a))
     first = np.ones(len(order), bool)
     first[1:] = (a[order][1:] != a[order][:-1]) | (b[order][1:] != b[order][:-1])
