@@ -32,9 +32,7 @@ def work(background: str, max_pixels: int) -> dict[str, Any]:
 
 def start(setup: Mapping[str, Any]) -> Callable[[pa.RecordBatch], pa.RecordBatch]:
     """A function from tasks to rows of `parts`, with the row of the source as `sample`."""
-    opencv()
-    of = Setup(("dhash",), _BITS, "fast", setup["background"], setup["max_pixels"])
-    reader = Reader()
+    of, reader = setup_of(setup), Reader()
 
     def rows(batch: pa.RecordBatch) -> pa.RecordBatch:
         found = [_key_points(content, of) for content in reader.contents(batch)]
@@ -43,20 +41,26 @@ def start(setup: Mapping[str, Any]) -> Callable[[pa.RecordBatch], pa.RecordBatch
     return rows
 
 
+def setup_of(setup: Mapping[str, Any]) -> Setup:
+    """How pictures are decoded for parts; raises `MissingExtraError` without OpenCV."""
+    opencv()
+    return Setup(("dhash",), _BITS, "fast", setup["background"], setup["max_pixels"])
+
+
 def lost(setup: Mapping[str, Any], batch: pa.RecordBatch, reason: str) -> pa.RecordBatch:
     """No key points: nothing can be claimed of a picture whose worker died on it."""
     return _batch(batch["row"], [NONE] * batch.num_rows)
 
 
-def grey_of(content: bytes, setup: Setup) -> NDArray[np.uint8] | None:
-    """The upright grey levels of a stored picture, its longer side at most `SIDE`; None without one."""
+def grey_of(content: bytes, setup: Setup, side: int) -> NDArray[np.uint8] | None:
+    """The upright grey levels of a stored picture, its longer side at most `side`; None without one."""
     luma = open_luma(content, setup, file_digest(content))
     if isinstance(luma, Unreadable):
         return None
 
     plane = luma.plane
     levels = np.ascontiguousarray(turned(plane.levels, plane.turn))
-    factor = min(1.0, SIDE / max(luma.width, luma.height))
+    factor = min(1.0, side / max(luma.width, luma.height))
     width, height = max(1, round(luma.width * factor)), max(1, round(luma.height * factor))
     if (height, width) == levels.shape:
         return levels
@@ -67,7 +71,7 @@ def grey_of(content: bytes, setup: Setup) -> NDArray[np.uint8] | None:
 
 
 def _key_points(content: bytes | Unreadable, setup: Setup) -> KeyPoints:
-    grey = None if isinstance(content, Unreadable) else grey_of(content, setup)
+    grey = None if isinstance(content, Unreadable) else grey_of(content, setup, SIDE)
     return NONE if grey is None else key_points(grey)
 
 

@@ -284,3 +284,44 @@ PARTS: Final = pa.schema(
         pa.field("places", pa.binary(), nullable=False),
     ]
 )
+
+BOX: Final = pa.list_(pa.field("element", pa.int32(), nullable=False), 4)
+"""Left, top, right and bottom of a region, in pixels of the upright picture."""
+
+PLACEMENTS: Final = pa.schema(
+    [
+        pa.field("a", pa.int64(), nullable=False),
+        pa.field("b", pa.int64(), nullable=False),
+        pa.field("transform", pa.uint8(), nullable=False),  # the nearest of the eight orientations
+        pa.field("matches", pa.int32(), nullable=False),
+        pa.field("share_a", pa.float32(), nullable=False),  # of the area that is in the overlap
+        pa.field("share_b", pa.float32(), nullable=False),
+        pa.field("box_a", BOX, nullable=False),
+        pa.field("box_b", BOX, nullable=False),
+        pa.field("similarity", pa.float32()),  # null: a picture could not be decoded again
+        pa.field("structure", pa.float32()),
+        pa.field("close_similarity", pa.float32()),
+    ]
+)
+
+OVERLAPS: Final = pa.schema(
+    [
+        pa.field("a", pa.int64(), nullable=False),
+        pa.field("b", pa.int64(), nullable=False),
+        pa.field("id_a", pa.string(), nullable=False),
+        pa.field("id_b", pa.string(), nullable=False),
+        pa.field("split_a", pa.string()),
+        pa.field("split_b", pa.string()),
+        pa.field("label_a", pa.string()),
+        pa.field("label_b", pa.string()),
+        pa.field("kind", pa.string(), nullable=False),  # crop, overlap or overlay
+        pa.field("transform", pa.string(), nullable=False),
+        pa.field("share_a", pa.float32(), nullable=False),
+        pa.field("share_b", pa.float32(), nullable=False),
+        pa.field("box_a", BOX, nullable=False),
+        pa.field("box_b", BOX, nullable=False),
+        pa.field("similarity", pa.float32()),
+        pa.field("close_similarity", pa.float32()),
+        pa.field("false_probability", pa.float32()),
+    ]
+)
