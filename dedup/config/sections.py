@@ -6,7 +6,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, StrictBool, StrictF
 from pydantic import model_validator as check
 
 from dedup.config.dataset import DatasetConfig
-from dedup.config.values import Count, Section, Share, as_max_distance, as_names, as_similarity, distinct, one_of
+from dedup.config.values import Count, Section, Share, as_max_distance, as_names, as_similarity, as_switch, distinct, one_of
 
 ALGORITHMS: Final = ("ahash", "phash", "dhash", "whash", "pdq")
 BITS: Final = (64, 256, 1024)
@@ -45,6 +45,9 @@ class SearchConfig(Section):
         Literal["upright", "mirrored", "all"], one_of("search.orientations", "upright", "mirrored", "all")
     ] = "upright"
     max_candidates: Count = 10_000_000
+    parts: Annotated[
+        Literal["off", "on"], BeforeValidator(as_switch), one_of("search.parts", "off", "on")
+    ] = "off"
 
 
 class VerifyConfig(Section):
@@ -80,6 +83,10 @@ class PolicyConfig(Section):
     ] = "descending"
     distinct: Annotated[Literal["auto", "image", "row"], one_of("policy.distinct", "auto", "image", "row")] = "auto"
     distinct_columns: Annotated[tuple[str, ...], BeforeValidator(as_names)] = ()
+    crops: Annotated[
+        Literal["leak", "duplicate", "report"],
+        one_of("policy.crops", "leak", "duplicate", "report"),
+    ] = "leak"
     prefer_list: str | None = None
     allow_list: str | None = None
     deny_list: str | None = None

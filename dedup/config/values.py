@@ -95,3 +95,8 @@ class Section(BaseModel):
     """Base of the sections."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def as_switch(value: Any) -> Any:
+    """YAML reads a bare `on` or `off` as true or false."""
+    return {True: "on", False: "off"}.get(value, value) if isinstance(value, bool) else value
