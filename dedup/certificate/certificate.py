@@ -10,11 +10,12 @@ import pyarrow.compute as pc
 from dedup import graph
 from dedup.certificate.readback import KnownBytes, Samples, by_split, measured_of, n_changed, numbers_of, read_back
 from dedup.certificate.search import Searched, SecondSearch
-from dedup.config import Resolved
+from dedup.config import LIMITS, Resolved
 from dedup.errors import SourceError
 from dedup.formats import Source
 from dedup.hashers.setup import Setup
 from dedup.memory import give_back
+from dedup.policy.acceptance import Limits
 from dedup.policy.judgements import NOT_JUDGED, Judged
 from dedup.stages.chains import chains
 from dedup.stages.leakage import leakage
@@ -100,7 +101,7 @@ def certificate(
         "groups_in_train_and_held_out": n_groups,
         "held_out_pairs": len(between),
         "held_out_first": _first(between.select(["id_a", "split_a", "id_b", "split_b", "similarity"])),
-        "settings": {key: asdict(resolved)[key] for key in ("max_distance", "combine", "method", "min_similarity")},
+        "settings": {key: asdict(resolved)[key] for key in ("max_distance", "combine", "method", *LIMITS)},
     }
 
 
@@ -144,9 +145,16 @@ def _statement(resolved: Resolved, n_leaks: int, n_groups: int) -> str:
 
 
 def _limits(resolved: Resolved) -> str:
-    together, alone = resolved.min_similarity, resolved.min_thumbnail_similarity
-    if together is None or alone is None:
+    limits = Limits.of(asdict(resolved))
+    if limits is None:
         return ""
+    doubt = limits.max_false_probability
+    together, alone = limits.min_similarity, limits.min_thumbnail_similarity
+    if doubt < 1:
+        plain = [f"similarity ≥ {together}"]
+        plain += [f"≥ {alone} by thumbnails alone"] if alone > together else []
+        plain += [f"≥ {limits.min_close_similarity} seen closely"] if limits.min_close_similarity else []
+        return f", false probability ≤ {doubt} and {', '.join(plain)}"
     if not resolved.second_look:
         return f" and similarity ≥ {max(together, alone)}"
     close = f"≥ {resolved.min_close_similarity} seen closely, ≥ {max(together, alone)} where not"

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
-from dedup.config.sections import Config
+from dedup.config.sections import Config, VerifyConfig
 from dedup.config.splits import normal_split
 from dedup.errors import ConfigError
 
@@ -14,14 +14,23 @@ AUTO_CAP_PER_64_BITS: Final = 16
 Why 16 stands in docs/calibration.md: beyond it edited copies hardly come in any more, and chance does.
 """
 
+AUTO_MAX_FALSE_PROBABILITY: Final = 0.1
+"""What `verify.max_false_probability: auto` is where no plain limit is set; docs/decisions/0014 says why."""
+
+LEAST_SIMILARITY: Final = 0.8
+"""Of thumbnails, the least that a pair needs beside its false probability: strangers of small photos end at 0.65."""
+
 AUTO_MIN_SIMILARITY: Final = 0.87
-"""What `verify.min_similarity: auto` means; where it comes from stands in docs/verification.md."""
+"""What `verify.min_similarity: auto` is beside another plain limit."""
 
 AUTO_MIN_CLOSE_SIMILARITY: Final = 0.91
-"""What `verify.min_close_similarity: auto` means: below it, two pictures are of the same scene only."""
+"""What `verify.min_close_similarity: auto` is beside another plain limit: below it, pictures are of one scene only."""
 
 AUTO_MIN_THUMBNAIL_SIMILARITY: Final = 0.95
-"""What `verify.min_thumbnail_similarity: auto` means; beside a number for `verify.min_similarity` it is that number."""
+"""What `verify.min_thumbnail_similarity: auto` is beside another plain limit; beside `min_similarity`, that number."""
+
+LIMITS: Final = ("max_false_probability", "min_similarity", "min_close_similarity", "min_thumbnail_similarity")
+"""The settings of `verify` that say which candidates are pairs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +52,7 @@ class Resolved:
     second_look: bool = False
     min_close_similarity: float | None = None  # 0..1, inclusive, where there was a second look
     min_thumbnail_similarity: float | None = None  # 0..1, inclusive, where there was none
+    max_false_probability: float | None = None  # 0..1, inclusive; None where nothing is verified
     max_candidates: int = 10_000_000  # the budget that `auto` fills, and the limit of a search
     references: tuple[str, ...] = ()  # splits of reference sets, sorted: held out, and never altered
     max_moved: float | None = None  # share of a split that regroup may move elsewhere, inclusive
@@ -68,12 +78,7 @@ def resolve(config: Config, splits: Iterable[str | None]) -> Resolved:
     if distance == "auto":
         distance = AUTO_CAP_PER_64_BITS * config.hash.bits // 64
     per_algorithm = distance if isinstance(distance, dict) else dict.fromkeys(config.hash.algorithms, distance)
-    similarity = config.verify.min_similarity
     verified = config.verify.method == "pixels"
-    close = config.verify.min_close_similarity
-    alone = config.verify.min_thumbnail_similarity
-    if alone == "auto":
-        alone = AUTO_MIN_THUMBNAIL_SIMILARITY if similarity == "auto" else similarity
     if config.policy.held_out is not None:
         held_out = {normal_split(name) or name for name in config.policy.held_out} | references
         if unknown := held_out - present:
@@ -96,10 +101,8 @@ def resolve(config: Config, splits: Iterable[str | None]) -> Resolved:
         combine=config.search.combine,
         orientations=config.search.orientations,
         method=config.verify.method,
-        min_similarity=(AUTO_MIN_SIMILARITY if similarity == "auto" else float(similarity)) if verified else None,
         second_look=verified and config.verify.second_look,
-        min_close_similarity=(AUTO_MIN_CLOSE_SIMILARITY if close == "auto" else float(close)) if verified else None,
-        min_thumbnail_similarity=float(alone) if verified else None,
+        **(acceptance_limits(config.verify) if verified else dict.fromkeys(LIMITS)),
         held_out=tuple(sorted(held_out)),
         leakage=config.policy.leakage,
         duplicates=config.policy.duplicates,
@@ -113,3 +116,23 @@ def resolve(config: Config, splits: Iterable[str | None]) -> Resolved:
         keep_order=config.policy.keep_order,
         group_column=config.dataset.group_column,
     )
+
+
+def acceptance_limits(verify: VerifyConfig) -> dict[str, float]:
+    """The four limits of acceptance by name, each a number.
+
+    Whoever sets a plain limit gets plain limits: the false probability does not count then, unless it is set as well.
+    Where it counts, a plain limit that is not set asks for no more than `LEAST_SIMILARITY`.
+    """
+    asked = {name: getattr(verify, name) for name in LIMITS}
+    plain = any(asked[name] != "auto" for name in LIMITS if name != "max_false_probability")
+    if plain and asked["max_false_probability"] == "auto":
+        similarity = asked["min_similarity"]
+        alone = AUTO_MIN_THUMBNAIL_SIMILARITY if similarity == "auto" else similarity
+        auto = (1.0, AUTO_MIN_SIMILARITY, AUTO_MIN_CLOSE_SIMILARITY, alone)
+    else:
+        auto = (AUTO_MAX_FALSE_PROBABILITY, LEAST_SIMILARITY, 0.0, 0.0)
+    return {
+        name: float(default if asked[name] == "auto" else asked[name])
+        for name, default in zip(LIMITS, auto, strict=True)
+    }

@@ -8,7 +8,7 @@ from typing import Any, Final, Literal
 import pyarrow as pa
 
 from dedup.config import GateConfig
-from dedup.gating.gate import junit, markdown
+from dedup.gating import junit, markdown
 from dedup.reporting import leaks
 
 WORST: Final = 5  # leaks that a closed gate names

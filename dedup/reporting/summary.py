@@ -59,6 +59,7 @@ def summary(
             "by_kind": {kind: pc.sum(pc.equal(pairs["kind"], kind)).as_py() or 0 for kind in tables.KINDS},
             "images": int(graph.matched().sum()),
             "label_conflicts": pc.sum(pairs["label_conflict"]).as_py() or 0,
+            "expected_false_share": _mean(pairs["false_probability"]),
         },
         "label_conflicts": label_conflicts(pairs),
         "leakage_matrix": _matrix(graph, in_split),
@@ -73,6 +74,12 @@ def summary(
         "resolved": asdict(resolved),
         "warnings": _warnings(in_split, manifest, n_no_information, statuses["ok"], resolved),
     }
+
+
+def _mean(column: pa.ChunkedArray) -> float | None:
+    """To four decimals; None of no values."""
+    mean = pc.mean(column).as_py()
+    return None if mean is None else round(mean, 4)
 
 
 def label_conflicts(pairs: pa.Table) -> list[dict[str, Any]]:

@@ -9,10 +9,11 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from dedup.tables import storage
-from dedup.config import LISTS, Config, Resolved
+from dedup.config import LIMITS, LISTS, Config, Resolved
 from dedup.formats import Source, parts_of
 from dedup.hashers.setup import Setup
+from dedup.policy.acceptance import RULE_VERSION
+from dedup.tables import storage
 from dedup.versions import VERSIONS
 
 NO_LISTS: Final[Mapping[str, str]] = MappingProxyType({})
@@ -51,9 +52,8 @@ def specs(config: Config, resolved: Resolved) -> dict[str, dict[str, Any]]:
         **of_candidates,
         "verify": {
             **of_candidates["verify"],
-            "min_similarity": resolved.min_similarity,
-            "min_close_similarity": resolved.min_close_similarity,
-            "min_thumbnail_similarity": resolved.min_thumbnail_similarity,
+            **{name: getattr(resolved, name) for name in LIMITS},
+            "acceptance_rule": RULE_VERSION,
         },
         **({"lists": judged} if judged else {}),
     }

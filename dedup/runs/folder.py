@@ -85,9 +85,6 @@ def _refuse_another_run(folder: Path, fingerprints: Mapping[str, str], *, overwr
         raise RunError(message)
 
 
-
-
-
 def read_json(path: Path) -> dict[str, Any]:
     """Read a JSON file of a run."""
     try:

@@ -17,6 +17,7 @@ from dedup.search import Progress, join_hashes_batches, join_orientations, large
 from dedup.search import distances as code_distances
 from dedup.tables import MIN_INFORMATION
 from dedup.verify import Verified, verified
+from dedup.verify.determinacy import Structure
 from dedup.verify.framed import framed_candidates, merged
 from dedup.verify.views import Views, within_frames
 
@@ -220,13 +221,18 @@ def _as_they_stand(
 ) -> Iterator[pa.Table]:
     """Candidates by the codes of `hashes`, in parts; without thumbnails nothing is verified."""
     schema = tables.candidates_schema(resolved.algorithms)
+    structure = None if thumbnails is None else Structure(thumbnails, threads=threads)
     for part in _joined(codes, resolved, limit, threads, progress):
         found, similarity = part, pa.nulls(len(part.a), pa.float32())
         if thumbnails is not None:
             found, similarity = _verified(part, codes, thumbnails, samples, resolved, threads, counts)
         arrays = [samples[found.a], samples[found.b], found.transform, *found.distances.values()]
         n = len(found.a)
-        yield pa.table([*arrays, similarity, np.zeros(n, np.uint8), *tables.not_looked_at(n)], schema=schema)
+        table = pa.table([*arrays, similarity, np.zeros(n, np.uint8), *tables.not_looked_at(n)], schema=schema)
+        if structure is not None:
+            cells = structure.of(samples[found.a], samples[found.b], similarity)
+            table = tables.with_column(table, "structure", cells)
+        yield table
 
 
 def _verified(

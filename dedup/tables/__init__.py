@@ -31,6 +31,7 @@ from dedup.tables.schemas import (
     not_looked_at,
     pairs_schema,
     places,
+    with_column,
 )
 
 __all__ = [
@@ -64,4 +65,5 @@ __all__ = [
     "not_looked_at",
     "pairs_schema",
     "places",
+    "with_column",
 ]
