@@ -92,9 +92,9 @@ class Comparison:
 
     @property
     def same_scene(self) -> bool:
-        """Whether the thumbnails alone would make them a pair, and the closer look does not."""
-        similar = self._near(self.distances) and not self._standing and self.close_similarity is not None
-        return similar and _accepted(Evidence.of_one(self.similarity, self.structure, None, 0))
+        """Whether the closer look is what keeps them from being a pair."""
+        looked = self._near(self.distances) and not self._standing and self.close_similarity is not None
+        return looked and _accepted(Evidence.of_one(self.similarity, self.structure, 1.0, 0))
 
     @property
     def _evidence(self) -> Evidence:

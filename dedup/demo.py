@@ -7,7 +7,7 @@ import csv
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from io import BytesIO
+from io import BytesIO, StringIO
 from pathlib import Path
 from typing import Final
 
@@ -20,6 +20,10 @@ from dedup.config import build
 from dedup.errors import MissingExtraError, RunError
 from dedup.runs.result import Run
 
+KIND: Final = "demo"
+"""What the marker of a demo's folder says that it is."""
+
+PLANTED: Final = "planted.csv"
 SEED: Final = 7
 TILE: Final = 96  # pixels
 COPIES_OF_EACH_SORT: Final = 12
@@ -62,18 +66,23 @@ class Score:
 
 
 def run(folder: Path, *, workers: int | None = None, observer: Observer | None = None) -> tuple[Run, list[Score]]:
-    """Build the dataset in `folder/dataset`, run the whole stage over it into `folder/run`, and score it."""
-    dataset = folder / "dataset"
-    known = {"dataset", "run", "planted.csv"}
-    if folder.exists() and (not folder.is_dir() or {entry.name for entry in folder.iterdir()} - known):
-        message = f"The folder {str(folder)!r} holds other files. Name a new or empty one."
-        raise RunError(message)
-    files.remove(dataset)
-    plants = build_dataset(dataset)
-    with (folder / "planted.csv").open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["sort", "original", "copy"])
-        writer.writerows((plant.sort, plant.original, plant.copy) for plant in plants)
+    """Build the dataset in `folder/dataset`, run the whole stage over it into `folder/run`, and score it.
+
+    What an earlier demo made there is replaced. Anything else is refused: a folder may be called `dataset` and not be
+    this demo's.
+    """
+    owner = _claimed(folder)
+    unfinished, dataset = folder / files.OWN / "dataset", folder / "dataset"
+    files.remove(unfinished, owner)
+    plants = build_dataset(unfinished)
+    planted = _listing(plants)
+
+    files.remove(dataset, owner)
+    made = {dataset.name: files.proof_of(unfinished), PLANTED: files.proof_of_text(planted), "run": None}
+    owner = files.mark(folder, KIND, made)
+    unfinished.rename(dataset)
+    files.write_text(folder / PLANTED, planted)
+
     config = build(
         {
             "dataset": {"source": "imagefolder", "path": str(dataset)},
@@ -84,6 +93,36 @@ def run(folder: Path, *, workers: int | None = None, observer: Observer | None =
     )
     result = pipeline.run(config, observer=observer, overwrite=True)
     return result, score(result, plants)
+
+
+def _claimed(folder: Path) -> files.Marked:
+    """The demo's folder, marked as such; raises `RunError` where anything in it is not of an earlier demo."""
+    if folder.exists() and not folder.is_dir():
+        message = f"{str(folder)!r} is a file. Name a new or empty folder for the demo."
+        raise RunError(message)
+    folder.mkdir(parents=True, exist_ok=True)
+    owner = files.marked(folder, KIND)
+    strangers = (
+        owner.strangers()
+        if owner is not None
+        else sorted(entry.name for entry in folder.iterdir() if not files.is_unfinished_mark(entry))
+    )
+    if strangers:
+        message = (
+            f"The folder {str(folder)!r} holds other files: {strangers[0]!r} was not made by the demo, or was changed "
+            f"since. Name a new or empty one."
+        )
+        raise RunError(message)
+    return files.mark(folder, KIND)
+
+
+def _listing(plants: list[Plant]) -> str:
+    """What was planted, as CSV."""
+    text = StringIO()
+    writer = csv.writer(text)
+    writer.writerow(["sort", "original", "copy"])
+    writer.writerows((plant.sort, plant.original, plant.copy) for plant in plants)
+    return text.getvalue()
 
 
 def build_dataset(dataset: Path) -> list[Plant]:

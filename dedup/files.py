@@ -1,27 +1,189 @@
-"""Files that appear whole or not at all, and paths with their links resolved."""
+"""Files that appear whole or not at all, and the only place in the package where anything is deleted.
 
+Nothing is deleted because of its name. `remove` asks an `Owner`, which knows what this tool made:
+
+- a `Marked` folder holds `.dedup/marker.json` with a random id, and in it the names of what was made there. A name is
+  written down before the thing appears, and nothing else in the folder is touched;
+- whoever wrote files of a kind that can be recognised by their content, such as the rooms of the cache, has an owner of
+  its own.
+"""
+
+import hashlib
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, Protocol
+from uuid import uuid4
+
+from dedup.errors import RunError
+
+OWN: Final = ".dedup"
+"""The folder in a marked folder that holds the marker and whatever is under way."""
+
+MARKER: Final = "marker.json"
 
 
-def remove(path: Path) -> None:
-    """Delete a file or a folder, if it is there."""
+class Owner(Protocol):
+    """Knows what this tool made."""
+
+    def owns(self, path: Path) -> bool:
+        """Whether the thing at `path` was made by this tool."""
+
+
+@dataclass(frozen=True, slots=True)
+class Marked:
+    """A folder with a marker of ours."""
+
+    folder: Path
+    kind: str  # what the folder is: "run" or "demo"
+    id: str  # random, never another one while the folder is ours
+    made: Mapping[str, str | None]  # names of what was made in it, with their proofs; None: the name is enough
+
+    def owns(self, path: Path) -> bool:
+        """Whether `path` is in the folder under a name that was made here, and is still that thing.
+
+        Everything below `.dedup` is ours as well.
+        """
+        if self.folder / OWN in (path, *path.parents):
+            return True
+        if path.parent != self.folder or path.name not in self.made:
+            return False
+        proof = self.made[path.name]
+        return proof is None or proof == proof_of(path)
+
+    def strangers(self) -> list[str]:
+        """Names of what is in the folder and was not made by this tool, sorted."""
+        return sorted(entry.name for entry in self.folder.iterdir() if entry.name != OWN and not self.owns(entry))
+
+
+CARDS: Final = ("README.dedup.md", "README.md")
+"""Files of ours in a folder of splits: the folder is known by them again, however many files are beside them."""
+
+
+def proof_of(path: Path) -> str | None:
+    """A digest by which something that was made is known again; None where it is not there.
+
+    Of a file its content; of a folder its card or, without one, the places and sizes of all its files. So a folder that
+    somebody put in the place of ours, or added files to, is not taken for ours.
+    """
+    if path.is_file():
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    if not path.is_dir():
+        return None
+    for name in CARDS:
+        if (path / name).is_file():
+            return hashlib.sha256((path / name).read_bytes()).hexdigest()
+    listing = sorted(
+        (os.fsencode(file.relative_to(path)), file.lstat().st_size) for file in path.rglob("*") if not file.is_dir()
+    )
+    return hashlib.sha256(repr(listing).encode()).hexdigest()
+
+
+def proof_of_text(text: str) -> str:
+    """The proof of a text file with that content."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def marked(folder: Path, kind: str) -> Marked | None:
+    """The marker of a folder, or None where there is none of this kind."""
+    try:
+        content = json.loads((folder / OWN / MARKER).read_text(encoding="utf-8"))
+        if content["tool"] != "dedup" or content["kind"] != kind:
+            return None
+        made = {str(name): None if proof is None else str(proof) for name, proof in content["made"].items()}
+        return Marked(folder, kind, str(content["id"]), made)
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        return None
+
+
+def mark(folder: Path, kind: str, made: Mapping[str, str | None] | None = None) -> Marked:
+    """Mark a folder as ours, or write down what else was made in it. A folder that is marked keeps its id.
+
+    Whether the folder may be marked is for the caller to know.
+    """
+    known = marked(folder, kind)
+    new = Marked(
+        folder,
+        kind,
+        uuid4().hex if known is None else known.id,
+        {**({} if known is None else known.made)} if made is None else dict(made),
+    )
+    (folder / OWN).mkdir(parents=True, exist_ok=True)
+    content = {"tool": "dedup", "kind": kind, "id": new.id, "made": dict(new.made)}
+    write_json(folder / OWN / MARKER, content)
+    return new
+
+
+def unmark(owner: Marked) -> None:
+    """Delete the marker of a folder and whatever was under way in it: the folder is not ours any more."""
+    remove(owner.folder / OWN, owner)
+
+
+def is_unfinished_mark(path: Path) -> bool:
+    """Whether it is what a process leaves that was ended while it marked a folder: `.dedup` with no marker in it."""
+    if path.name != OWN or not path.is_dir() or path.is_symlink():
+        return False
+    return all(entry.name.startswith(f".{MARKER}.") for entry in path.iterdir())
+
+
+def remove(path: Path, owner: Owner) -> None:
+    """Delete a file or a folder, if it is there and the owner says that it is ours; else raise `RunError`.
+
+    A link is deleted, never what it leads to. This is the only function of the package that deletes.
+    """
+    if not os.path.lexists(path):
+        return
+    if not owner.owns(path):
+        message = f"{str(path)!r} was not made by dedup, so it is not deleted. Move it away, or name another folder."
+        raise RunError(message)
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
 
 
+def remove_if_empty(folder: Path) -> None:
+    """Delete a folder in which nothing is; leave any other."""
+    try:
+        folder.rmdir()
+    except OSError:
+        return
+
+
+@dataclass(frozen=True, slots=True)
+class _Partial:
+    """The file that is being written under a name that nobody else has."""
+
+    path: Path
+
+    def owns(self, path: Path) -> bool:
+        """Whether it is this very file."""
+        return path == self.path
+
+
+@contextmanager
+def appearing(path: Path) -> Iterator[Path]:
+    """A place to write a file to, which gets its name at the end, or is deleted when that fails.
+
+    The place has a random name beside the file, so that no file of anybody is written into or deleted.
+    """
+    partial = path.with_name(f".{path.name}.{uuid4().hex[:8]}.partial")
+    try:
+        yield partial
+        partial.replace(path)
+    except BaseException:
+        remove(partial, _Partial(partial))
+        raise
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a text file, whole or not at all."""
-    partial = path.with_name(f".{path.name}.partial")
-    partial.unlink(missing_ok=True)  # it could be a hard link to somebody's file
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
+    with appearing(path) as partial:
+        partial.write_text(text, encoding="utf-8", newline="")
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:

@@ -58,11 +58,11 @@ def settings(dataset: Path, output: Path | None, **sections: Any) -> dict[str, A
 
 
 def contents(run: Path) -> dict[str, bytes]:
-    """Every file of a run by its place, but run.json, whose times differ."""
+    """Every file of a run by its place, but run.json (its times differ) and the marker (random)."""
     return {
         path.relative_to(run).as_posix(): path.read_bytes()
         for path in sorted(run.rglob("*"))
-        if path.is_file() and path.name != "run.json"
+        if path.is_file() and path.name != "run.json" and ".dedup" not in path.parts
     }
 
 

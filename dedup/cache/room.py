@@ -4,7 +4,7 @@ import json
 import logging
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from dedup import files
 from dedup.cache import segments
 from dedup.cache.segments import Keys, Rows
 from dedup.cache.stamps import STAMP_BYTES
@@ -129,7 +130,7 @@ class Room:
                 content = json.loads(about.read_text(encoding="utf-8"))
                 environment = Environment(**content["environment"])
                 same = content["spec"] == _plain(self._spec)
-            except (OSError, ValueError, LookupError, TypeError):  # no room of ours
+            except (OSError, ValueError, LookupError, TypeError):  # not a room of ours
                 continue
             if same and environment.canary != self._environment.canary:
                 found.append(environment)
@@ -153,9 +154,7 @@ class Room:
             return
         self.folder.mkdir(parents=True, exist_ok=True)
         content = {"layout": LAYOUT, "spec": _plain(self._spec), "environment": asdict(self._environment)}
-        partial = self.folder / f".{ABOUT}.{time.time_ns()}.partial"
-        partial.write_text(json.dumps(content, indent=2), encoding="utf-8")
-        partial.replace(about)
+        files.write_json(about, content)
 
 
 def keyed(schema: pa.Schema) -> pa.Schema:
@@ -163,6 +162,16 @@ def keyed(schema: pa.Schema) -> pa.Schema:
     key = schema.field("file_digest")
     rest = [field for field in schema if field.name not in {"sample", "file_digest"}]
     return pa.schema([pa.field(key.name, key.type, nullable=False), *rest])
+
+
+def is_room(folder: Path) -> bool:
+    """Whether a folder is a room of ours: its name is the digest of what its `about.json` says, as `Room` made it."""
+    try:
+        content = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
+        name = _digest([content["layout"], content["spec"], content["environment"]])
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        return False
+    return folder.name == name and not folder.is_symlink()
 
 
 def known_rows(room: Path, schema: pa.Schema) -> Rows:
@@ -175,8 +184,11 @@ def _fixed(values: Keys, of: pa.DataType) -> pa.Array:
 
 
 def _name(spec: Mapping[str, Any], environment: Environment) -> str:
-    text = json.dumps([LAYOUT, _plain(spec), asdict(environment)], sort_keys=True)
-    return sha256(text.encode()).hexdigest()[:20]
+    return _digest([LAYOUT, _plain(spec), asdict(environment)])
+
+
+def _digest(content: Sequence[Any]) -> str:
+    return sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:20]
 
 
 def _plain(spec: Mapping[str, Any]) -> Any:

@@ -7,7 +7,9 @@ when the row is used.
 import logging
 import mmap
 import os
+import re
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Final
@@ -16,6 +18,8 @@ from uuid import uuid4
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
+
+from dedup import files
 
 logger = logging.getLogger(__name__)
 
@@ -98,16 +102,15 @@ def write(table: pa.Table, folder: Path, kind: str) -> Path:
     columns = [pa.array(prefixes(keys)), pa.array(checksums(table)), *(one(column) for column in table.columns)]
     batch = pa.record_batch(columns, schema=_with_own(table.schema))
     folder.mkdir(parents=True, exist_ok=True)
-    name = f"{kind}-{uuid4().hex}"
-    partial = folder / f".{name}.partial"
-    try:
-        with pa.OSFile(str(partial), "wb") as sink, pa.ipc.new_file(sink, batch.schema) as writer:
-            writer.write_batch(batch)
-        partial.replace(folder / f"{name}.arrow")
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
-    return folder / f"{name}.arrow"
+    path = folder / f"{kind}-{uuid4().hex}.arrow"
+    with (
+        files.appearing(path) as partial,
+        pa.OSFile(str(partial), "wb") as sink,
+        pa.ipc.new_file(sink, batch.schema) as writer,
+    ):
+        writer.write_batch(batch)
+
+    return path
 
 
 def opened(folder: Path, kind: str, schema: pa.Schema) -> Iterator[Segment]:
@@ -210,11 +213,30 @@ def _merge(paths: Sequence[Path], folder: Path, kind: str, schema: pa.Schema) ->
         removed(path)
 
 
+_OWN_NAME: Final = re.compile(
+    r"(rows|stamps)-[0-9a-f]{32}\.arrow|\.(rows|stamps)-[0-9a-f]{32}(\.arrow\.[0-9a-f]{8})?\.partial"
+)
+"""Names of segments, and of those that are being written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Segments:
+    """The owner of the segments in a room of the cache."""
+
+    room: Path
+
+    def owns(self, path: Path) -> bool:
+        """Whether it is a segment in the room, by the name that `write` gives it: nobody else uses such names."""
+        return path.parent == self.room and _OWN_NAME.fullmatch(path.name) is not None and not path.is_dir()
+
+
 def removed(path: Path) -> int:
-    """Delete a file if that can be done; the bytes that are free now."""
-    size = size_of(path)
+    """Delete a segment if that can be done; the bytes that are free now."""
+    owner, size = Segments(path.parent), size_of(path)
+    if not owner.owns(path):
+        return 0
     try:
-        path.unlink()
+        files.remove(path, owner)
     except OSError:  # it is gone, or mapped by another run on Windows
         return 0
     return size

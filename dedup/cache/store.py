@@ -1,12 +1,12 @@
 """What the whole cache takes, and how it is made smaller."""
 
-import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from dedup.cache.room import ABOUT, ROWS, STAMPS
+from dedup import files
+from dedup.cache.room import ABOUT, ROWS, STAMPS, is_room
 from dedup.cache.segments import removed
 
 _ABANDONED_SECONDS = 3600.0  # a file that is being written is younger
@@ -47,20 +47,45 @@ def prune(cache: Path, *, max_bytes: int | None = None, max_days: float | None =
             if time.time() - partial.stat().st_mtime > _ABANDONED_SECONDS:
                 freed += removed(partial)
         if not any(room.glob("*.arrow")) and not any(room.glob(".*.partial")):
-            shutil.rmtree(room, ignore_errors=True)
+            _close(room)
     return freed
 
 
 def clear(cache: Path) -> int:
-    """Delete every room; returns the bytes that are free now. Anything else in the folder stays."""
-    freed = sum(size for _, size, _ in _files(cache))
+    """Delete what is kept in every room; returns the bytes that are free now. Anything else in the folder stays."""
+    freed = 0
     for room in _rooms(cache):
-        shutil.rmtree(room, ignore_errors=True)
+        for path in sorted([*room.glob("*.arrow"), *room.glob(".*.partial")]):
+            freed += removed(path)
+        _close(room)
     return freed
 
 
+@dataclass(frozen=True, slots=True)
+class _About:
+    """The owner of the file that says what a room is."""
+
+    room: Path
+
+    def owns(self, path: Path) -> bool:
+        """Whether it is that file, and the room is one of ours."""
+        return path == self.room / ABOUT and is_room(self.room)
+
+
+def _close(room: Path) -> None:
+    """Delete a room in which no segment is left; with other files in it, it stays as it is."""
+    if {entry.name for entry in room.iterdir()} != {ABOUT}:
+        return
+    try:
+        files.remove(room / ABOUT, _About(room))
+    except OSError:  # it is gone, or on a disk that cannot be written
+        return
+    files.remove_if_empty(room)
+
+
 def _rooms(cache: Path) -> list[Path]:
-    return sorted(about.parent for about in cache.glob(f"*/{ABOUT}"))
+    """The rooms in the folder of a cache: what else is in it is none of our business."""
+    return sorted(about.parent for about in cache.glob(f"*/{ABOUT}") if is_room(about.parent))
 
 
 def _files(cache: Path) -> Iterator[tuple[float, int, Path]]:

@@ -22,13 +22,13 @@ from dedup.calibration.table import MIN_PICTURES, Calibration, Hits, calibrated
 from dedup.config import Resolved, VerifyConfig, acceptance_limits
 from dedup.errors import RunError
 from dedup.hashers.families import picture_codes
+from dedup.policy.acceptance import Evidence, Limits, accepted
 from dedup.runs import folder
 from dedup.runs.result import Run, search_threads
 from dedup.runs.stored import load
 from dedup.search import join_hashes, join_orientations, pack
 from dedup.stages.candidates import searched, turns
 from dedup.tables import THUMBNAIL_SIDE
-from dedup.policy.acceptance import Evidence, Limits, accepted
 from dedup.verify import similarities
 from dedup.verify.determinacy import Structure
 

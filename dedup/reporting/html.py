@@ -226,12 +226,12 @@ def _within(candidate: Mapping[str, Any], resolved: Mapping[str, Any]) -> bool:
 
 
 def _same_scene(candidate: Mapping[str, Any], resolved: Mapping[str, Any]) -> bool:
-    """Whether the thumbnails are similar enough, and the pictures, seen closely, are not."""
+    """Whether the closer look is what rejects a candidate."""
     limits = Limits.of(resolved)
     if limits is None or candidate["close_similarity"] is None:
         return False
-    by_thumbnails = _evidence({**candidate, "close_similarity": None})
-    return bool(accepted(by_thumbnails, limits)[0] and not accepted(_evidence(candidate), limits)[0])
+    looked_the_same = _evidence({**candidate, "close_similarity": 1.0})
+    return bool(accepted(looked_the_same, limits)[0] and not accepted(_evidence(candidate), limits)[0])
 
 
 def _evidence(candidate: Mapping[str, Any]) -> Evidence:

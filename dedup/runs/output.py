@@ -11,8 +11,6 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from dedup import files
-from dedup.runs import folder
-from dedup.tables import storage
 from dedup.config import OutputConfig
 from dedup.errors import ConfigError, RunError, SourceError
 from dedup.formats import Source, open_source, push_splits, write_splits
@@ -20,8 +18,10 @@ from dedup.hashers.setup import Setup
 from dedup.memory import give_back
 from dedup.reporting import html
 from dedup.reporting.readme import readme
+from dedup.runs import folder
 from dedup.runs.result import Run, let_go, search_threads
 from dedup.runs.stored import reopen
+from dedup.tables import storage
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +53,8 @@ def write_certified(result: Run) -> None:
             result.summary["certificate"] = _certified(result, lambda: open_source(again, result.splits()), keep)
         return
     partial, target = result.dir / folder.PARTIAL_SPLITS, result.dir / folder.SPLITS
-    files.remove(partial)
+    owner = folder.owner_of(result.dir)
+    files.remove(partial, owner)
     partial.mkdir()
     if keep.any():
         output = result.config.output
@@ -70,7 +71,7 @@ def write_certified(result: Run) -> None:
     if card.exists():  # a sample of that name
         card = partial / "README.dedup.md"
     files.write_text(card, readme(result.summary, partial))
-    files.remove(target)
+    files.remove(target, owner)
     partial.rename(target)
     _push(result, target)
 

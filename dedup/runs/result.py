@@ -12,14 +12,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from dedup.tables import storage
 from dedup.config import Config, Resolved
 from dedup.engines import cores
 from dedup.errors import RunError
-from dedup.runs.fingerprints import specs
 from dedup.formats import Moves, Source
 from dedup.policy.judgements import NOT_JUDGED, Judged
+from dedup.runs.fingerprints import specs
 from dedup.stages.decisions import kept
+from dedup.tables import storage
 
 
 @dataclass(slots=True, repr=False)

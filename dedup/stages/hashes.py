@@ -2,7 +2,6 @@
 
 import logging
 import os
-import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from dedup import files
 from dedup.cache import Environment, Room, default_folder, file_stamp, prune, stamp
 from dedup.cache.segments import matrix
 from dedup.cache.stamps import STAMP_BYTES
@@ -31,7 +31,7 @@ from dedup.versions import VERSIONS
 
 logger = logging.getLogger(__name__)
 
-PARTS: Final = ".hashes.partial"
+PARTS: Final = f"{files.OWN}/hashes"
 """Folder in the run folder for what is measured by a run without a cache."""
 
 ROWS_AT_ONCE: Final = 1024
@@ -72,8 +72,9 @@ def keeping(cache: CacheConfig, setup: Setup, environment: Environment, run_fold
         with suppress(OSError):
             room.tidy()
             prune(folder, max_bytes=cache.max_bytes)
-    if own is not None:
-        shutil.rmtree(own, ignore_errors=True)
+    owner = None if run_folder is None else files.marked(run_folder, "run")
+    if own is not None and owner is not None:
+        files.remove(own, owner)
 
 
 def ahead(engine: Engine, cache: CacheConfig) -> AbstractContextManager[None]:
