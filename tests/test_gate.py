@@ -24,7 +24,7 @@ from dedup.reporting.leaks import worst_first
 from tests import naive, pictures
 
 ROOT = Path(__file__).parents[1]
-SCHEMA = json.loads((ROOT / "dedup" / "report" / "summary.schema.json").read_text(encoding="utf-8"))
+SCHEMA = json.loads((ROOT / "dedup" / "reporting" / "summary.schema.json").read_text(encoding="utf-8"))
 HOSTILE = (
     "a|b`c`\n| x | y |",
     "<script>alert(1)</script>",
