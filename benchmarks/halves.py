@@ -9,7 +9,7 @@ import tempfile
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -253,7 +253,7 @@ class Sweep:
 
     def accepted(self, resolved: Resolved) -> Any:
         """For each pair whether a run with these settings accepts one of its views."""
-        return self._of_views(accepted(self.evidence, acceptance.Limits.of(asdict(resolved))))
+        return self._of_views(accepted(self.evidence, acceptance.Limits.of(resolved.settings())))
 
     def _of_views(self, keeps: Any) -> Any:
         return np.logical_or.reduceat(keeps, self.starts) if len(self.starts) else np.zeros(0, bool)

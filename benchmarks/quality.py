@@ -113,7 +113,7 @@ def known_pairs(folder: Path, sheet: Path | None) -> None:
         run = audited(folder / "images", search={"orientations": orientations})
         found = [frozenset((row["id_a"], row["id_b"])) for row in run.pairs.to_pylist()]
         got = Counter(of.get(pair, "unlisted") for pair in found)
-        print(f"\n{orientations}, within {run.resolved.max_distance}: {run.info['verification']}")
+        print(f"\n{orientations}, within {run.resolved.search.max_distance}: {run.info['verification']}")
         print(run.info["second_look"])
         for kind, total in Counter(of.values()).items():
             print(f"{kind:16} {got[kind]:4} of {total}")
@@ -159,7 +159,7 @@ def edited_copies(folder: Path, n_copies: int, interpreter: Path, sheet: Path | 
             *apart(*of_classes(run.pairs, first), first, sources), sources, whats, of_photos(known(folder))
         )
         print(f"\n{'32 px' if small else 'full size'}: {len(ids):,} pictures, {len(edited):,} photos edited")
-        print(f"within {run.resolved.max_distance}: {run.info['verification']}, {run.info['second_look']}")
+        print(f"within {run.resolved.search.max_distance}: {run.info['verification']}, {run.info['second_look']}")
         codes = {f"ImageHash {name}": imagehash_codes(out, ids, name) for name in ("dhash", "phash")}
         if interpreter.exists():
             of_peer = {"dhash": "DHash", "phash": "PHash"}

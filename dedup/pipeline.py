@@ -22,8 +22,9 @@ from dedup.reporting.summary import summary
 from dedup.runs import folder
 from dedup.runs.fingerprints import run_info, source_info
 from dedup.runs.output import output_folder, refuse_push, write_certified, write_report
-from dedup.runs.result import Run, let_go, search_threads, store, store_candidates, storing
+from dedup.runs.result import Run, search_threads, specs_of
 from dedup.runs.stored import load, read_manifest, refuse_what_was_not_searched, reopen
+from dedup.runs.storing import Store
 from dedup.stages.chains import chains
 from dedup.stages.decisions import decisions
 from dedup.stages.groups import groups
@@ -58,23 +59,32 @@ def run(
 
         with rehearsed(config) as kernels:
             result = _opened(config, dataset, lists, clock, overwrite=overwrite)
-            _hash(result, engine, clock)
+            result = _hashed(result, engine, clock)
             if kernels is not None:
                 with clock.stage("kernels"):
                     kernels()
-    resolved, threads, n = result.resolved, search_threads(config), len(result.manifest)
+
     with _undone_if_refused(result):
-        result.judged = judge(lists, result.manifest, result.tables["hashes"])
-    tell_skipped(result.tables["hashes"])
+        judged = judge(lists, result.manifest, result.store["hashes"])
+    result = replace(result, judged=judged)
+    tell_skipped(result.store["hashes"])
+
     if config.search.max_distance == "auto":
         with clock.stage("radius") as done:
-            distances = radius(result.tables["hashes"], resolved, threads=threads, progress=clock.advance)
-            result.resolved = replace(resolved, max_distance=distances)
-            done(n)
+            distances = radius(
+                result.store["hashes"],
+                result.resolved,
+                threads=search_threads(config),
+                progress=clock.advance,
+            )
+            done(len(result.manifest))
+        result = replace(result, resolved=result.resolved.but(max_distance=distances))
+
     with clock.stage("candidates") as done:
-        _search(result, clock, explain)
-        let_go(result, "thumbnail")  # most of what is in memory
-        done(n)
+        result = _searched(result, clock, explain)
+        result.store.release("thumbnail")  # most of what is in memory
+        done(len(result.manifest))
+
     with _undone_if_refused(result):
         concluded = _concluded(result, clock)
     return _finish(result, *concluded, clock)
@@ -88,23 +98,25 @@ def _opened(config: Config, dataset: Any, lists: Lists, clock: Clock, *, overwri
         done(len(table))
     places(lists, table)
     resolved = replace(resolve(config, table["split"].unique().to_pylist()), lists=lists.digests())
-    result = Run(
-        config, resolved, source, row_of_sample, output_folder(config.output, [part.name for part in parts_of(source)])
-    )
-    if config.output.splits != "none" and result.dir is not None:
+    names = [part.name for part in parts_of(source)]
+    store = Store(output_folder(config.output, names))
+
+    if config.output.splits != "none" and store.folder is not None:
         check_writable(source, config.output.splits)
-        if resolved.leakage == "regroup":
+        if resolved.policy.leakage == "regroup":
             check_movable(source, config.output.splits)
     refuse_push(config.output, source)
-    result.info = run_info(config, source_info(config, source), table, lists.digests())
-    if result.dir is not None:
-        folder.prepare(result.dir, result.info["fingerprints"], overwrite=overwrite)
-        files.write_json(result.dir / folder.RUN, result.info)
-    store(result, "manifest", table)
+
+    info = run_info(config, source_info(config, source), table, lists.digests())
+    if store.folder is not None:
+        folder.prepare(store.folder, info["fingerprints"], overwrite=overwrite)
+        files.write_json(store.folder / folder.RUN, info)
+    result = Run(config, resolved, source, row_of_sample, store, info)
+    store.put("manifest", table, specs_of(result))
     return result
 
 
-def _hash(result: Run, engine: Engine, clock: Clock) -> None:
+def _hashed(result: Run, engine: Engine, clock: Clock) -> Run:
     """Store the hashes."""
     from dedup.stages.hashes import environment, hashed, keeping, refuse_absent
 
@@ -112,12 +124,14 @@ def _hash(result: Run, engine: Engine, clock: Clock) -> None:
     setup = Setup.of(config)
     with clock.stage("hashes") as done:
         here = environment(setup)
-        result.info["hashed_by"] = asdict(here)
         with keeping(config.cache, setup, here, result.dir) as kept:
             table = hashed(source, result.row_of_sample, setup, engine, kept, clock.advance)
-            store(result, "hashes", table.replace_schema_metadata({tables.CANARY: here.canary}))
+            made_by = table.replace_schema_metadata({tables.CANARY: here.canary})
+            result.store.put("hashes", made_by, specs_of(result))
         done(n)
-    refuse_absent(result.tables["hashes"], result.manifest, source.name)
+
+    refuse_absent(result.store["hashes"], result.manifest, source.name)
+    return replace(result, info={**result.info, "hashed_by": asdict(here)})
 
 
 @contextmanager
@@ -134,33 +148,36 @@ def _undone_if_refused(result: Run) -> Iterator[None]:
         raise
 
 
-def _search(result: Run, clock: Clock, explain: Callable[[str], None] | None) -> None:
+def _searched(result: Run, clock: Clock, explain: Callable[[str], None] | None) -> Run:
     """Store the candidates, with what a second look says of the similar ones."""
     from dedup.stages.candidates import Counts, candidates
     from dedup.verify.second_look import Looks, TwoBars, looked, looking
 
     counts, looks, threads = Counts(), Looks(), search_threads(result.config)
-    hashes, resolved = result.tables["hashes"], result.resolved
+    hashes, resolved = result.store["hashes"], result.resolved
     bars = TwoBars(clock.advance)
     found = candidates(
         hashes,
         resolved,
         limit=result.config.search.max_candidates,
         threads=threads,
-        progress=bars.searched if resolved.second_look else clock.advance,
+        progress=bars.searched if resolved.verify.second_look else clock.advance,
         explain=explain,
         counts=counts,
     )
     with ExitStack() as stack:
-        if resolved.second_look:
+        if resolved.verify.second_look:
             see = stack.enter_context(looking(result.opened(), result.row_of_sample, result.config))
             thumbnails = tables.fixed_width(hashes["thumbnail"])
             found = looked(found, see, thumbnails, looks, threads=threads, progress=bars.looked)
-        store_candidates(result, found)
-    if resolved.method != "none":
-        result.info["verification"] = counts.to_dict()
-    if resolved.second_look:
-        result.info["second_look"] = asdict(looks)
+        result.store.put_parts("candidates", found, specs_of(result))
+
+    measured: dict[str, Any] = {}
+    if resolved.verify.method != "none":
+        measured["verification"] = counts.to_dict()
+    if resolved.verify.second_look:
+        measured["second_look"] = asdict(looks)
+    return replace(result, info={**result.info, **measured})
 
 
 def decide(
@@ -185,24 +202,25 @@ def decide(
         result = load(run_folder, overrides, ("manifest", "hashes", "candidates"))
         refuse_what_was_not_searched(result, run_folder)
         if result.config.output.splits != "none":
-            reopen(result)
-            if result.resolved.leakage == "regroup":
+            result = reopen(result)
+            if result.resolved.policy.leakage == "regroup":
                 check_movable(result.opened(), result.config.output.splits)
         done(len(result.manifest))
     found, said = _concluded(result, clock)  # what is refused is refused before anything is replaced
     stored = ("manifest", "hashes", "candidates")
     if output is not None and not (output.exists() and output.samefile(run_folder)):
         place = result.config.output.model_copy(update={"dir": str(output)})
-        result.dir = output_folder(place, result.info["source"]["names"]) or output
-        folder.prepare(result.dir, result.info["fingerprints"], overwrite=overwrite)
+        target = output_folder(place, result.info["source"]["names"]) or output
+        folder.prepare(target, result.info["fingerprints"], overwrite=overwrite)
         for name in stored:
-            storage.copy(run_folder, result.dir, name)
+            storage.copy(run_folder, target, name)
+        result = replace(result, store=Store(target, result.tables))
     else:
         folder.clear(run_folder, but=[f"{name}.parquet" for name in stored])
     if result.changed:
-        store(result, "manifest", result.manifest)
+        result.store.put("manifest", result.manifest, specs_of(result))
     result.info["config"]["output"]["dir"] = str(result.dir)
-    files.write_json((result.dir or run_folder) / folder.RUN, result.info | {"state": "deciding"})
+    files.write_json((result.dir or run_folder) / folder.RUN, {**result.info, "state": "deciding"})
     return _finish(result, found, said, clock)
 
 
@@ -210,7 +228,7 @@ def report(run_folder: Path, *, observer: Observer | None = None) -> Run:
     """Write the HTML report of a finished run again."""
     clock = Clock(observer or Silent())
     result = load(run_folder, (), tables.NAMES)
-    result.summary = folder.read_json(run_folder / folder.SUMMARY)
+    result = replace(result, summary=folder.read_json(run_folder / folder.SUMMARY))
     with clock.stage("report") as done:
         write_report(result)
         done(len(result.manifest))
@@ -220,20 +238,20 @@ def report(run_folder: Path, *, observer: Observer | None = None) -> Run:
 def _concluded(result: Run, clock: Clock) -> tuple[dict[str, pa.Table], dict[str, Any]]:
     """The tables from the pairs to the decisions, and the summary. Nothing is stored yet."""
     resolved, n, judged = result.resolved, len(result.manifest), result.judged
-    hashed, listed = result.tables["hashes"], result.manifest
+    hashed, listed = result.store["hashes"], result.manifest
     found: dict[str, pa.Table] = {}
     with clock.stage("pairs") as done:
         found["pairs"] = pairs(result.candidate_parts(), hashed, listed, resolved, judged)
         done(n)
     matches = graph.from_pairs(found["pairs"], n)
     with clock.stage("groups") as done:
-        found["groups"] = groups(matches, hashed, listed, resolved.held_out)
+        found["groups"] = groups(matches, hashed, listed, resolved.splits.held_out)
         done(n)
     with clock.stage("leakage") as done:
-        found["leakage"] = leakage(matches, found["pairs"], hashed, listed, resolved.held_out)
+        found["leakage"] = leakage(matches, found["pairs"], hashed, listed, resolved.splits.held_out)
         done(n)
     with clock.stage("chains") as done:
-        found["chains"] = chains(matches, listed, resolved.held_out)
+        found["chains"] = chains(matches, listed, resolved.splits.held_out)
         done(n)
     with clock.stage("decisions") as done:
         found["decisions"] = decisions(matches, hashed, listed, resolved, judged)
@@ -255,11 +273,11 @@ def _concluded(result: Run, clock: Clock) -> tuple[dict[str, pa.Table], dict[str
 
 def _finish(result: Run, found: Mapping[str, pa.Table], said: dict[str, Any], clock: Clock) -> Run:
     """Store what was concluded, write the splits and the report."""
-    result.summary = said | {"certificate": None}
-    with storing(result, found):
+    result = replace(result, summary=said | {"certificate": None})
+    with result.store.putting(found, specs_of(result)):
         if result.config.output.splits != "none":
             with clock.stage("splits") as done:
-                write_certified(result)
+                result = write_certified(result)
                 done(int(result.keep().sum()))
         if result.dir is not None and result.config.output.report:
             with clock.stage("report") as done:
@@ -268,7 +286,8 @@ def _finish(result: Run, found: Mapping[str, pa.Table], said: dict[str, Any], cl
                 done(len(result.manifest))
     if result.dir is not None:
         files.write_json(result.dir / folder.SUMMARY, result.summary)
-    result.info |= {"state": "finished", "stages": clock.stages, "peak_memory_bytes": peak_memory()}
+    ended = {"state": "finished", "stages": clock.stages, "peak_memory_bytes": peak_memory()}
+    result = replace(result, info={**result.info, **ended})
     if result.dir is not None:
         files.write_json(result.dir / folder.RUN, result.info)
     return result

@@ -85,8 +85,8 @@ def _resolved(config: Config) -> Resolved:
 
 def _missing(resolved: Resolved) -> list[str]:
     found = {
-        _SEARCH: is_kept(kernels.scan) and (resolved.method == "none" or similarity.is_compiled()),
-        _LOOK: not resolved.second_look or closer.is_compiled(),
+        _SEARCH: is_kept(kernels.scan) and (resolved.verify.method == "none" or similarity.is_compiled()),
+        _LOOK: not resolved.verify.second_look or closer.is_compiled(),
     }
     return [part for part, is_found in found.items() if not is_found]
 
@@ -102,27 +102,27 @@ def rehearse(part: str, config: Config) -> None:
     hashes = _hashes(resolved, large, random)
     thumbnails = tables.fixed_width(hashes["thumbnail"])
     if part == _LOOK:
-        _search(hashes, replace(resolved, method="none"))
+        _search(hashes, resolved.but(method="none"))
         list(looked(iter([_copies(resolved)]), lambda samples: _seen(samples, large), thumbnails, Looks(), threads=1))
         return
-    if resolved.method != "none":
+    if resolved.verify.method != "none":
         verified(thumbnails, np.arange(1), np.arange(1, 2))
     _search(hashes, resolved)
-    _search(hashes.slice(0, _PICTURES + _NEAR), replace(resolved, method="none"))  # where no two codes are equal
+    _search(hashes.slice(0, _PICTURES + _NEAR), resolved.but(method="none"))  # where no two codes are equal
 
 
 def _search(hashes: pa.Table, resolved: Resolved) -> None:
-    resolved = replace(resolved, max_distance=radius(hashes, resolved, threads=1))
+    resolved = resolved.but(max_distance=radius(hashes, resolved, threads=1))
     list(candidates(hashes, resolved, limit=100 * _BUDGET, threads=1))
 
 
 def _copies(resolved: Resolved) -> pa.Table:
     """What `candidates` has for the copies."""
     first = np.arange(_COPIED)
-    distances = [np.zeros(_COPIED, np.uint16)] * len(resolved.algorithms)
+    distances = [np.zeros(_COPIED, np.uint16)] * len(resolved.hash.algorithms)
     framed = np.where(first == 0, tables.BOTH, 0).astype(np.uint8)
     columns = [first, first + _PICTURES, first.astype(np.uint8), *distances, np.ones(_COPIED, np.float32), framed]
-    schema = tables.candidates_schema(resolved.algorithms)
+    schema = tables.candidates_schema(resolved.hash.algorithms)
     return pa.table([*columns, *tables.not_looked_at(_COPIED)], schema=schema)
 
 
@@ -154,11 +154,11 @@ def _hashes(resolved: Resolved, large: Sequence[NDArray[np.uint8]], random: np.r
         "pixel_digest": _binary(np.arange(n, dtype=np.uint64)[:, None].repeat(tables.DIGEST_BYTES // 8, 1)),
         "thumbnail": _binary(_with_copies(thumbnails)),
     }
-    for name in resolved.algorithms:
-        codes = _with_copies(random.integers(0, 256, (_PICTURES, resolved.bits // 8), np.uint8))
+    for name in resolved.hash.algorithms:
+        codes = _with_copies(random.integers(0, 256, (_PICTURES, resolved.hash.bits // 8), np.uint8))
         codes[_PICTURES : _PICTURES + _NEAR, 0] ^= 1
         columns[name] = _binary(codes)
-        for turn in tables.ORIENTATIONS[resolved.orientations]:
+        for turn in tables.ORIENTATIONS[resolved.search.orientations]:
             turned = random.integers(0, 256, codes.shape, np.uint8)
             turned[1:_COPIED] = codes[: _COPIED - 1]  # turned, they are their neighbours: turned pairs
             columns[tables.code_column(name, turn)] = _binary(turned)

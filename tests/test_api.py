@@ -174,8 +174,8 @@ class TestAudit:
         )
 
         assert flat.resolved == nested.resolved
-        assert flat.resolved.max_distance == {"dhash": 3, "phash": 3}
-        assert flat.resolved.held_out == ("test",)
+        assert flat.resolved.search.max_distance == {"dhash": 3, "phash": 3}
+        assert flat.resolved.splits.held_out == ("test",)
 
     def test_unknown_options(self, folder: tuple[Path, naive.Truth]) -> None:
         """All unknown options are named at once, each with the nearest known one."""

@@ -286,17 +286,17 @@ def test_a_stored_config_is_read_again() -> None:
 )
 def test_held_out_is_every_split_but_train(splits: list[str | None], expected: tuple[str, ...]) -> None:
     """By default every split but train is held out; without train none is."""
-    assert expected == resolve(Config(), splits).held_out
-    assert expected == resolve(Config(), reversed(splits)).held_out
+    assert expected == resolve(Config(), splits).splits.held_out
+    assert expected == resolve(Config(), reversed(splits)).splits.held_out
 
 
 def test_held_out_named() -> None:
     """Named splits are held out, by any of their usual names, and the others are not."""
     splits = ["train", "test", "validation", "extra"]
 
-    assert ("validation",) == resolve(build({"policy": {"held_out": "val"}}), splits).held_out
-    assert ("test", "validation") == resolve(build({"policy": {"held_out": ["TEST", "dev"]}}), splits).held_out
-    assert () == resolve(build({"policy": {"held_out": []}}), splits).held_out
+    assert ("validation",) == resolve(build({"policy": {"held_out": "val"}}), splits).splits.held_out
+    assert ("test", "validation") == resolve(build({"policy": {"held_out": ["TEST", "dev"]}}), splits).splits.held_out
+    assert () == resolve(build({"policy": {"held_out": []}}), splits).splits.held_out
 
 
 def test_held_out_unknown() -> None:
@@ -314,8 +314,8 @@ def test_auto_distance(bits: int, expected: int) -> None:
     """`auto` goes at the most to the same share of the bits at every width, for every algorithm."""
     resolved = resolve(build({"hash": {"bits": bits, "algorithms": ["whash", "ahash"]}}), ["train"])
 
-    assert {"whash": expected, "ahash": expected} == resolved.max_distance
-    assert ["whash", "ahash"] == list(resolved.max_distance)
+    assert {"whash": expected, "ahash": expected} == resolved.search.max_distance
+    assert ["whash", "ahash"] == list(resolved.search.max_distance)
 
 
 def test_distances_named_per_algorithm() -> None:
@@ -323,16 +323,19 @@ def test_distances_named_per_algorithm() -> None:
     one = resolve(build({"search": {"max_distance": 0}}), ["train"])
     each = resolve(build({"search": {"max_distance": {"phash": 64, "dhash": 3}}}), ["train"])
 
-    assert {"dhash": 0, "phash": 0} == one.max_distance
-    assert {"dhash": 3, "phash": 64} == each.max_distance
+    assert {"dhash": 0, "phash": 0} == one.search.max_distance
+    assert {"dhash": 3, "phash": 64} == each.search.max_distance
 
 
 def test_similarity_resolved() -> None:
     """`auto` is the least that any pair needs, a number is itself, and without verification there is none."""
-    assert 0.8 == resolve(Config(), ["train"]).min_similarity
-    assert 0.25 == resolve(build({"verify": {"min_similarity": 0.25}}), ["train"]).min_similarity
-    assert 1.0 == resolve(build({"verify": {"min_similarity": 1}}), ["train"]).min_similarity
-    assert resolve(build({"verify": {"method": "none", "min_similarity": 0.5}}), ["train"]).min_similarity is None
+    assert 0.8 == resolve(Config(), ["train"]).acceptance.min_similarity
+    assert 0.25 == resolve(build({"verify": {"min_similarity": 0.25}}), ["train"]).acceptance.min_similarity
+    assert 1.0 == resolve(build({"verify": {"min_similarity": 1}}), ["train"]).acceptance.min_similarity
+    assert (
+        resolve(build({"verify": {"method": "none", "min_similarity": 0.5}}), ["train"]).acceptance.min_similarity
+        is None
+    )
 
 
 def test_fingerprint_is_of_what_decides_the_tables() -> None:

@@ -68,15 +68,15 @@ def found(world: World, policy: tuple[str, str, str] = POLICIES[0]) -> dict[str,
     """All tables after the candidates; without verification where the world has none."""
     resolved = settled(world, policy)
     if unverified(world):
-        resolved = replace(resolved, method="none", min_similarity=None)
+        resolved = resolved.but(method="none", min_similarity=None)
     manifest, hashes = world.manifest(), world.hashes()
     accepted = pairs([world.candidates()], hashes, manifest, resolved)
     matches = graph.from_pairs(accepted, len(world))
     return {
         "pairs": accepted,
-        "groups": groups(matches, hashes, manifest, resolved.held_out),
-        "leakage": leakage(matches, accepted, hashes, manifest, resolved.held_out),
-        "chains": chains(matches, manifest, resolved.held_out),
+        "groups": groups(matches, hashes, manifest, resolved.splits.held_out),
+        "leakage": leakage(matches, accepted, hashes, manifest, resolved.splits.held_out),
+        "chains": chains(matches, manifest, resolved.splits.held_out),
         "decisions": decisions(matches, hashes, manifest, resolved),
     }
 
@@ -404,9 +404,7 @@ def test_a_larger_distance_only_adds_pairs(world: World, distance: int, every: b
     manifest, hashes, candidates = world.manifest(), world.hashes(), world.candidates()
 
     def within(bits: int) -> set[tuple[int, int]]:
-        resolved = replace(
-            settled(world), max_distance={"dhash": bits, "phash": bits}, combine=combine, min_similarity=None
-        )
+        resolved = settled(world).but(max_distance={"dhash": bits, "phash": bits}, combine=combine, min_similarity=None)
         table = pairs([candidates], hashes, manifest, resolved)
         return set(zip(table["a"].to_pylist(), table["b"].to_pylist(), strict=True))
 

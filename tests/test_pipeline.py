@@ -258,7 +258,7 @@ class TestOutputFolder:
         (tmp_path / "run" / "notes.txt").write_text("mine")
         result = ran(small, tmp_path / "run", overwrite=True, search={"max_distance": 3})
 
-        assert {"dhash": 3, "phash": 3} == result.resolved.max_distance
+        assert {"dhash": 3, "phash": 3} == result.resolved.search.max_distance
         assert {"dhash": 3, "phash": 3} == folder.read_json(tmp_path / "run/summary.json")["resolved"]["max_distance"]
         assert (tmp_path / "run" / "notes.txt").read_text() == "mine"
 
@@ -493,7 +493,7 @@ class TestPolicies:
         result = ran(tmp_path / "data")
 
         assert len(result.leakage) == 0
-        assert result.resolved.held_out == ()
+        assert result.resolved.splits.held_out == ()
         assert ["keep", "drop", "keep"] == result.decisions["action"].to_pylist()
 
     def test_no_splits_at_all(self, tmp_path: Path) -> None:

@@ -77,7 +77,7 @@ def settled(world: World, policy: Policy, **more: Any) -> Resolved:
     }
     config = build({"search": {"max_distance": 64}, "verify": {"min_similarity": 0.0}, "policy": asked})
     resolved = resolve(config, [sample.split for sample in world.samples])
-    return replace(resolved, method="none", min_similarity=None) if unverified(world) else resolved
+    return resolved.but(method="none", min_similarity=None) if unverified(world) else resolved
 
 
 def found(
@@ -89,8 +89,8 @@ def found(
     matches = graph.from_pairs(accepted, len(world))
     tables = {
         "pairs": accepted,
-        "leakage": leakage(matches, accepted, hashes, manifest, resolved.held_out),
-        "chains": chains(matches, manifest, resolved.held_out),
+        "leakage": leakage(matches, accepted, hashes, manifest, resolved.splits.held_out),
+        "chains": chains(matches, manifest, resolved.splits.held_out),
         "decisions": decisions(matches, hashes, manifest, resolved, judged),
     }
     parts = (tables["pairs"], tables["leakage"], tables["chains"], tables["decisions"])
@@ -376,7 +376,7 @@ def test_chains_to_a_reference_set(leakage: str) -> None:
     samples = (Sample("train", 0), Sample("train", 1), Sample("validation", 2), Sample("test", 3), Sample("train", 4))
     world = World(samples, near, dict.fromkeys(range(5), 100))
     for chained, left in (("report", [0, 2, 3, 4]), ("drop", [2, 3, 4])):
-        resolved = replace(settled(world, Policy(leakage, chained), max_moved=None), references=("validation",))
+        resolved = settled(world, Policy(leakage, chained), max_moved=None).but(references=("validation",))
         manifest, hashes = world.manifest(), world.hashes()
         matches = graph.from_pairs(pairs([world.candidates()], hashes, manifest, resolved), len(world))
         rows = decisions(matches, hashes, manifest, resolved).to_pylist()

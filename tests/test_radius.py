@@ -2,7 +2,6 @@
 
 import random
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -86,14 +85,14 @@ def test_all_gives_each_algorithm_the_whole_budget() -> None:
 def test_every_orientation_is_counted() -> None:
     """Mirrored pairs count too, so the radius is smaller, and what it lets in fits the budget."""
     made = codes(3, 100, ("dhash", "dhash_mirror"))
-    asked = replace(settled(60, orientations="mirrored"), algorithms=("dhash",))
+    asked = settled(60, orientations="mirrored").but(algorithms=("dhash",))
     got = radius(hashes(made), asked, threads=2)["dhash"]
 
     def found(distance: int) -> int:
         return within(made["dhash"], distance) + within(made["dhash"], distance, made["dhash_mirror"])
 
     assert found(got) <= 60 < found(got + 1)
-    resolved = replace(asked, max_distance={"dhash": got})
+    resolved = asked.but(max_distance={"dhash": got})
     n_candidates = sum(map(len, candidates(hashes(made), resolved, limit=60, threads=2)))
     assert 0 < n_candidates <= 60
 
@@ -154,15 +153,15 @@ def test_the_numbers_are_stored_and_used_again(tmp_path: Path) -> None:
 
     wide = pipeline.run(build(settings(max_candidates=200)))
     found = folder.read_json(tmp_path / "run1" / folder.SUMMARY)["resolved"]["max_distance"]
-    assert found == wide.resolved.max_distance == storage.spec_of(wide.candidates)["search"]["max_distance"]
-    assert found == pipeline.decide(tmp_path / "run1", ["policy.leakage=report_only"]).resolved.max_distance
+    assert found == wide.resolved.search.max_distance == storage.spec_of(wide.candidates)["search"]["max_distance"]
+    assert found == pipeline.decide(tmp_path / "run1", ["policy.leakage=report_only"]).resolved.search.max_distance
 
     narrow = pipeline.run(build(settings(max_candidates=60, combine="any")))
-    assert narrow.resolved.max_distance != found
+    assert narrow.resolved.search.max_distance != found
     decided = pipeline.decide(tmp_path / "run1", ["search.max_candidates=60"])
-    assert narrow.resolved.max_distance == decided.resolved.max_distance
+    assert narrow.resolved.search.max_distance == decided.resolved.search.max_distance
     assert narrow.pairs.equals(decided.pairs)
     again = pipeline.decide(tmp_path / "run1", ["policy.leakage=report_only"])
-    assert narrow.resolved.max_distance == again.resolved.max_distance
+    assert narrow.resolved.search.max_distance == again.resolved.search.max_distance
     with pytest.raises(ConfigError, match="was searched up to"):
         pipeline.decide(tmp_path / "run2", ["search.max_candidates=200"])

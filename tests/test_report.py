@@ -139,9 +139,9 @@ def rendered(world: World, read: html.ReadSamples, hashes: pa.Table | None = Non
         "manifest": manifest,
         "hashes": hashes,
         "pairs": accepted,
-        "groups": groups(matches, hashes, manifest, resolved.held_out),
-        "leakage": leakage(matches, accepted, hashes, manifest, resolved.held_out),
-        "chains": chains(matches, manifest, resolved.held_out),
+        "groups": groups(matches, hashes, manifest, resolved.splits.held_out),
+        "leakage": leakage(matches, accepted, hashes, manifest, resolved.splits.held_out),
+        "chains": chains(matches, manifest, resolved.splits.held_out),
         "decisions": decisions(matches, hashes, manifest, resolved),
     }
     parts = (stored["pairs"], stored["leakage"], stored["chains"], stored["decisions"])

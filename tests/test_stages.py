@@ -2,7 +2,6 @@
 
 import itertools
 import random
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -330,9 +329,9 @@ def test_resolved_distances_decide_not_the_default() -> None:
     auto = resolve(build({}), ["train"])
     eight = resolve(build({"search": {"max_distance": 8}}), ["train"])
 
-    assert {"dhash": 16, "phash": 16} == auto.max_distance
-    assert {"dhash": 8, "phash": 8} == eight.max_distance
-    assert replace(auto, max_distance=eight.max_distance) == eight
+    assert {"dhash": 16, "phash": 16} == auto.search.max_distance
+    assert {"dhash": 8, "phash": 8} == eight.search.max_distance
+    assert auto.but(max_distance=eight.search.max_distance) == eight
 
 
 def test_too_many_splits_are_a_wrong_column() -> None:

@@ -54,7 +54,7 @@ class _Searched:
 
     @property
     def distances(self) -> list[int]:
-        return [self.resolved.max_distance[name] for name in self.resolved.algorithms]
+        return [self.resolved.search.max_distance[name] for name in self.resolved.hash.algorithms]
 
     @property
     def limit(self) -> int:
@@ -87,13 +87,13 @@ def calibrate(run: Run) -> Calibration:
         raise RunError(message)
     pictures = _searched(run, samples)
     found = _found(pictures)
-    decoys = {name: _decoys(pictures, name) for name in DECOYS[run.resolved.orientations]}
-    alone, both = calibrated(len(samples), found, decoys, run.resolved.max_distance)
+    decoys = {name: _decoys(pictures, name) for name in DECOYS[run.resolved.search.orientations]}
+    alone, both = calibrated(len(samples), found, decoys, run.resolved.search.max_distance)
     return Calibration(
         pictures=len(samples),
-        bits=run.resolved.bits,
-        max_distance=dict(run.resolved.max_distance),
-        orientations=run.resolved.orientations,
+        bits=run.resolved.hash.bits,
+        max_distance=dict(run.resolved.search.max_distance),
+        orientations=run.resolved.search.orientations,
         min_similarity=max(pictures.limits.min_similarity, pictures.limits.min_thumbnail_similarity),
         max_false_probability=pictures.limits.max_false_probability,
         taken_out={name: int(hits.confirmed.sum()) // 2 for name, hits in decoys.items()},
@@ -128,16 +128,16 @@ def _searched(run: Run, samples: NDArray[np.int64]) -> _Searched:
     resolved, chosen = run.resolved, run.hashes.take(pa.array(samples))
     return _Searched(
         resolved=resolved,
-        codes={name: pack(tables.fixed_width(chosen[tables.code_column(name)])) for name in resolved.algorithms},
+        codes={name: pack(tables.fixed_width(chosen[tables.code_column(name)])) for name in resolved.hash.algorithms},
         turned={
             name: {
                 tables.TRANSFORMS.index(turn): pack(tables.fixed_width(chosen[tables.code_column(name, turn)]))
                 for turn in turns(resolved)
             }
-            for name in resolved.algorithms
+            for name in resolved.hash.algorithms
         },
         thumbnails=tables.fixed_width(chosen["thumbnail"]).reshape(-1, THUMBNAIL_SIDE, THUMBNAIL_SIDE),
-        limits=Limits.of(asdict(resolved)) or Limits(**acceptance_limits(VerifyConfig())),
+        limits=Limits.of(resolved.settings()) or Limits(**acceptance_limits(VerifyConfig())),
         threads=search_threads(run.config),
     )
 
@@ -175,7 +175,9 @@ def _decoys(pictures: _Searched, name: str) -> Hits:
     """Pairs of a picture with another one altered; every two pictures are seen from both ends."""
     resolved, n = pictures.resolved, len(pictures.thumbnails)
     altered = decoy_thumbnails(pictures.thumbnails, name)
-    others = [thumbnail_codes(altered, algorithm, resolved.bits, resolved.mode) for algorithm in pictures.codes]
+    others = [
+        thumbnail_codes(altered, algorithm, resolved.hash.bits, resolved.hash.mode) for algorithm in pictures.codes
+    ]
     found = join_hashes(
         list(pictures.codes.values()),
         others,

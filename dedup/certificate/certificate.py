@@ -1,7 +1,6 @@
 """The certificate: what was written is read and searched again, with the same settings."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
 from typing import Any, Final
 
 import pyarrow as pa
@@ -74,7 +73,7 @@ def certificate(
         measured = measured.append_column("pixel_digest", numbers)
     del back
     give_back()
-    held_out = tuple(name for name in resolved.held_out if name in table["split"].unique().to_pylist())
+    held_out = tuple(name for name in resolved.splits.held_out if name in table["split"].unique().to_pylist())
     inside = pc.is_in(table["split"], pa.array(held_out, pa.string())).to_numpy()
     search = SecondSearch(measured, of_run, picture_of, known, resolved, limit, threads)
     near = list(search.with_held_out(inside))
@@ -101,7 +100,7 @@ def certificate(
         "groups_in_train_and_held_out": n_groups,
         "held_out_pairs": len(between),
         "held_out_first": _first(between.select(["id_a", "split_a", "id_b", "split_b", "similarity"])),
-        "settings": {key: asdict(resolved)[key] for key in ("max_distance", "combine", "method", *LIMITS)},
+        "settings": {key: resolved.settings()[key] for key in ("max_distance", "combine", "method", *LIMITS)},
     }
 
 
@@ -128,12 +127,16 @@ def _first(table: pa.Table) -> list[Mapping[str, Any]]:
 
 
 def _statement(resolved: Resolved, n_leaks: int, n_groups: int) -> str:
-    distances = ", ".join(f"{name} ≤ {bits} of {resolved.bits} bits" for name, bits in resolved.max_distance.items())
+    distances = ", ".join(
+        f"{name} ≤ {bits} of {resolved.hash.bits} bits" for name, bits in resolved.search.max_distance.items()
+    )
     verified = _limits(resolved)
     settings = (
-        f"{resolved.combine} of {distances}{verified}" if len(resolved.max_distance) > 1 else f"{distances}{verified}"
+        f"{resolved.search.combine} of {distances}{verified}"
+        if len(resolved.search.max_distance) > 1
+        else f"{distances}{verified}"
     )
-    if not resolved.held_out:
+    if not resolved.splits.held_out:
         return f"There is no held-out split, so nothing can leak (searched with {settings})."
     number = "No pair" if n_leaks == 0 else f"{n_leaks:,} pair{'s' if n_leaks > 1 else ''}"
     groups = f" {n_groups:,} groups are in train and in a held-out split." if n_groups else ""
@@ -145,7 +148,7 @@ def _statement(resolved: Resolved, n_leaks: int, n_groups: int) -> str:
 
 
 def _limits(resolved: Resolved) -> str:
-    limits = Limits.of(asdict(resolved))
+    limits = Limits.of(resolved.settings())
     if limits is None:
         return ""
     doubt = limits.max_false_probability
@@ -155,7 +158,7 @@ def _limits(resolved: Resolved) -> str:
         plain += [f"≥ {alone} by thumbnails alone"] if alone > together else []
         plain += [f"≥ {limits.min_close_similarity} seen closely"] if limits.min_close_similarity else []
         return f", false probability ≤ {doubt} and {', '.join(plain)}"
-    if not resolved.second_look:
+    if not resolved.verify.second_look:
         return f" and similarity ≥ {max(together, alone)}"
-    close = f"≥ {resolved.min_close_similarity} seen closely, ≥ {max(together, alone)} where not"
+    close = f"≥ {resolved.acceptance.min_close_similarity} seen closely, ≥ {max(together, alone)} where not"
     return f" and similarity ≥ {together} ({close})"

@@ -54,7 +54,7 @@ class SecondSearch:
         self._limit, self._threads = limit, threads
         self._samples = searched(measured)
         self._first = graph.representatives(measured["pixel_digest"])
-        self._schema = tables.candidates_schema(resolved.algorithms)
+        self._schema = tables.candidates_schema(resolved.hash.algorithms)
         self._first_of_run = picture_of
         self._verified: Verified | None = None
 
@@ -96,7 +96,7 @@ class SecondSearch:
         def wanted(a: NDArray[np.int64], b: NDArray[np.int64]) -> NDArray[np.bool_]:
             return np.asarray(written[a] & written[b] & (every | ((inside[a] | inside[b]) == some)))
 
-        found = Verified.of(self._known.candidates(), wanted, self._resolved.min_similarity)
+        found = Verified.of(self._known.candidates(), wanted, self._resolved.acceptance.min_similarity)
         give_back()
         return found
 
@@ -134,15 +134,15 @@ class SecondSearch:
 
     def _joined(self, left: NDArray[np.int64], right: NDArray[np.int64] | None) -> Iterator[pa.Table]:
         resolved = self._resolved
-        names = resolved.algorithms
+        names = resolved.hash.algorithms
         if len(left) == 0 or (right is not None and len(right) == 0):
             return
         columns = [tables.fixed_width(self._measured[name]) for name in names]
         for part in join_hashes_batches(
             [pack(column[left]) for column in columns],
             None if right is None else [pack(column[right]) for column in columns],
-            max_distance=[resolved.max_distance[name] for name in names],
-            combine=resolved.combine,
+            max_distance=[resolved.search.max_distance[name] for name in names],
+            combine=resolved.search.combine,
             limit=self._limit,
             threads=self._threads,
             batch_rows=_MATCHES_AT_ONCE,
@@ -150,10 +150,11 @@ class SecondSearch:
             one, two = left[part.a], (left if right is None else right)[part.b]
             a, b = np.minimum(one, two), np.maximum(one, two)
             unknown = np.full(len(a), np.nan, np.float32)
-            similarity, structure = self._similarities(a, b) if resolved.method == "pixels" else (unknown, unknown)
+            verified = resolved.verify.method == "pixels"
+            similarity, structure = self._similarities(a, b) if verified else (unknown, unknown)
             enough = np.ones(len(a), bool)
-            if resolved.min_similarity is not None:
-                enough = similarity >= np.float32(resolved.min_similarity)
+            if resolved.acceptance.min_similarity is not None:
+                enough = similarity >= np.float32(resolved.acceptance.min_similarity)
             arrays = [a, b, np.zeros(len(a), np.uint8), *part.distances]
             found = pa.array(similarity[enough], mask=np.isnan(similarity[enough]))
             views = np.zeros(len(found), np.uint8)

@@ -1,8 +1,8 @@
 """The settings of a run with every `auto` replaced by a number."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
-from typing import Final
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any, Final
 
 from dedup.config.sections import Config, VerifyConfig
 from dedup.config.splits import normal_split
@@ -13,6 +13,9 @@ AUTO_CAP_PER_64_BITS: Final = 16
 
 Why 16 stands in docs/calibration.md: beyond it edited copies hardly come in any more, and chance does.
 """
+
+ACCEPTANCE_RULE: Final = 1
+"""Version of the rule that gives pairs their false probability (`dedup.policy.acceptance`)."""
 
 AUTO_MAX_FALSE_PROBABILITY: Final = 0.1
 """What `verify.max_false_probability: auto` is where no plain limit is set; docs/decisions/0014 says why."""
@@ -34,34 +37,117 @@ LIMITS: Final = ("max_false_probability", "min_similarity", "min_close_similarit
 
 
 @dataclass(frozen=True, slots=True)
-class Resolved:
-    """The settings of a run with every `auto` replaced by what it came to."""
+class HashSpec:
+    """Which codes are searched."""
 
     algorithms: tuple[str, ...]
     bits: int  # of each code
     mode: str
+
+
+@dataclass(frozen=True, slots=True)
+class SearchSpec:
+    """Which pairs of codes are candidates."""
+
     max_distance: dict[str, int]  # bits, inclusive, per algorithm
     combine: str
     orientations: str
+
+
+@dataclass(frozen=True, slots=True)
+class VerifySpec:
+    """What is measured of the candidates."""
+
     method: str
-    min_similarity: float | None  # 0..1, inclusive; None where nothing is verified
+    second_look: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptanceSpec:
+    """Which candidates are pairs; None where nothing is verified."""
+
+    max_false_probability: float | None  # 0..1, inclusive
+    min_similarity: float | None  # 0..1, inclusive
+    min_close_similarity: float | None  # 0..1, inclusive, where there was a second look
+    min_thumbnail_similarity: float | None  # 0..1, inclusive, where there was none
+    acceptance_rule: int | None  # version of the rule that gives the false probability
+
+
+@dataclass(frozen=True, slots=True)
+class SplitSpec:
+    """Which splits are kept clean."""
+
     held_out: tuple[str, ...]  # normalised names, sorted
+    references: tuple[str, ...]  # splits of reference sets, sorted: held out, and never altered
+
+
+@dataclass(frozen=True, slots=True)
+class PolicySpec:
+    """What is done about pairs."""
+
     leakage: str
+    max_moved: float | None  # share of a split that regroup may move elsewhere, inclusive
+    chains: str
+    label_conflicts: str
     duplicates: str
+    keep_by: str | None  # column of the dataset
+    keep_order: str
     unreadable: str
-    second_look: bool = False
-    min_close_similarity: float | None = None  # 0..1, inclusive, where there was a second look
-    min_thumbnail_similarity: float | None = None  # 0..1, inclusive, where there was none
-    max_false_probability: float | None = None  # 0..1, inclusive; None where nothing is verified
-    max_candidates: int = 10_000_000  # the budget that `auto` fills, and the limit of a search
-    references: tuple[str, ...] = ()  # splits of reference sets, sorted: held out, and never altered
-    max_moved: float | None = None  # share of a split that regroup may move elsewhere, inclusive
-    chains: str = "report"
-    label_conflicts: str = "report"
-    keep_by: str | None = None  # column of the dataset
-    keep_order: str = "descending"
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """The settings of a run with every `auto` replaced by what it resolved to.
+
+    Each part decides the tables from its stage on, by all of its fields (`runs.fingerprints`).
+    """
+
+    hash: HashSpec
+    search: SearchSpec
+    verify: VerifySpec
+    acceptance: AcceptanceSpec
+    splits: SplitSpec
+    policy: PolicySpec
+    max_candidates: int  # the budget that `auto` fills, and the limit of a search; decides no table
     group_column: str | None = None
     lists: dict[str, str] = field(default_factory=dict)  # digest of each list that people made
+
+    def but(self, **settings: Any) -> "Resolved":
+        """The same with other values of some fields, named without their part.
+
+        >>> resolve(Config(), ["train"]).but(combine="all").search.combine
+        'all'
+        """
+        parts: dict[str, Any] = {}
+
+        for name, value in settings.items():
+            part = _PART_OF.get(name)
+            if part is None:
+                parts[name] = value
+            else:
+                parts[part] = replace(parts.get(part, getattr(self, part)), **{name: value})
+
+        return replace(self, **parts)
+
+    def settings(self) -> dict[str, Any]:
+        """All settings by their own names, as `summary.json` has them."""
+        flat: dict[str, Any] = {}
+
+        for name, value in asdict(self).items():
+            flat |= value if name in _PARTS else {name: value}
+
+        return flat
+
+
+_PARTS: Final = {
+    "hash": HashSpec,
+    "search": SearchSpec,
+    "verify": VerifySpec,
+    "acceptance": AcceptanceSpec,
+    "splits": SplitSpec,
+    "policy": PolicySpec,
+}
+_PART_OF: Final = {part_field.name: part for part, spec in _PARTS.items() for part_field in fields(spec)}
 
 
 def resolve(config: Config, splits: Iterable[str | None]) -> Resolved:
@@ -70,50 +156,33 @@ def resolve(config: Config, splits: Iterable[str | None]) -> Resolved:
     For `search.max_distance` the number is the cap: how far below it the candidates fit the budget is known when the
     codes are (`dedup.stages.candidates.radius`).
     """
-    all_splits = set(splits)
-    present = {split for split in all_splits if split is not None}
-    references = config.dataset.reference_splits(present)
-    own = present - references
     distance = config.search.max_distance
     if distance == "auto":
         distance = AUTO_CAP_PER_64_BITS * config.hash.bits // 64
     per_algorithm = distance if isinstance(distance, dict) else dict.fromkeys(config.hash.algorithms, distance)
     verified = config.verify.method == "pixels"
-    if config.policy.held_out is not None:
-        held_out = {normal_split(name) or name for name in config.policy.held_out} | references
-        if unknown := held_out - present:
-            message = (
-                f"policy.held_out: no sample is in split {', '.join(map(repr, sorted(unknown)))}. "
-                f"The dataset has {', '.join(map(repr, sorted(present))) or 'no splits'}. In an image folder, "
-                f"dataset.top_folders: splits makes every top folder one."
-            )
-            raise ConfigError(message)
-        if not all_splits - held_out:
-            message = "policy.held_out names every split of the dataset: nothing is left to clean."
-            raise ConfigError(message)
-    else:
-        held_out = (own - {"train"} if "train" in own else set()) | references
+
     return Resolved(
-        algorithms=config.hash.algorithms,
-        bits=config.hash.bits,
-        mode=config.hash.mode,
-        max_distance={name: per_algorithm[name] for name in config.hash.algorithms},
-        combine=config.search.combine,
-        orientations=config.search.orientations,
-        method=config.verify.method,
-        second_look=verified and config.verify.second_look,
-        **(acceptance_limits(config.verify) if verified else dict.fromkeys(LIMITS)),
-        held_out=tuple(sorted(held_out)),
-        leakage=config.policy.leakage,
-        duplicates=config.policy.duplicates,
-        unreadable=config.policy.unreadable,
+        hash=HashSpec(config.hash.algorithms, config.hash.bits, config.hash.mode),
+        search=SearchSpec(
+            max_distance={name: per_algorithm[name] for name in config.hash.algorithms},
+            combine=config.search.combine,
+            orientations=config.search.orientations,
+        ),
+        verify=VerifySpec(config.verify.method, verified and config.verify.second_look),
+        acceptance=_acceptance(config) if verified else AcceptanceSpec(None, None, None, None, None),
+        splits=_splits(config, splits),
+        policy=PolicySpec(
+            leakage=config.policy.leakage,
+            max_moved=config.policy.max_moved,
+            chains=config.policy.chains,
+            label_conflicts=config.policy.label_conflicts,
+            duplicates=config.policy.duplicates,
+            keep_by=config.policy.keep_by,
+            keep_order=config.policy.keep_order,
+            unreadable=config.policy.unreadable,
+        ),
         max_candidates=config.search.max_candidates,
-        references=tuple(sorted(references)),
-        max_moved=config.policy.max_moved,
-        chains=config.policy.chains,
-        label_conflicts=config.policy.label_conflicts,
-        keep_by=config.policy.keep_by,
-        keep_order=config.policy.keep_order,
         group_column=config.dataset.group_column,
     )
 
@@ -126,13 +195,50 @@ def acceptance_limits(verify: VerifyConfig) -> dict[str, float]:
     """
     asked = {name: getattr(verify, name) for name in LIMITS}
     plain = any(asked[name] != "auto" for name in LIMITS if name != "max_false_probability")
+
     if plain and asked["max_false_probability"] == "auto":
         similarity = asked["min_similarity"]
         alone = AUTO_MIN_THUMBNAIL_SIMILARITY if similarity == "auto" else similarity
         auto = (1.0, AUTO_MIN_SIMILARITY, AUTO_MIN_CLOSE_SIMILARITY, alone)
     else:
         auto = (AUTO_MAX_FALSE_PROBABILITY, LEAST_SIMILARITY, 0.0, 0.0)
+
     return {
         name: float(default if asked[name] == "auto" else asked[name])
         for name, default in zip(LIMITS, auto, strict=True)
     }
+
+
+def _acceptance(config: Config) -> AcceptanceSpec:
+    return AcceptanceSpec(**acceptance_limits(config.verify), acceptance_rule=ACCEPTANCE_RULE)
+
+
+def _splits(config: Config, splits: Iterable[str | None]) -> SplitSpec:
+    """Which splits are held out: those named, or every split but train; references always are."""
+    all_splits = set(splits)
+    present = {split for split in all_splits if split is not None}
+    references = config.dataset.reference_splits(present)
+    own = present - references
+
+    if config.policy.held_out is None:
+        held_out = (own - {"train"} if "train" in own else set()) | references
+    else:
+        held_out = {normal_split(name) or name for name in config.policy.held_out} | references
+        _refuse_splits(held_out, present, all_splits)
+
+    return SplitSpec(tuple(sorted(held_out)), tuple(sorted(references)))
+
+
+def _refuse_splits(held_out: set[str], present: set[str], all_splits: set[str | None]) -> None:
+    """Raise `ConfigError` for held-out splits that the dataset does not have, or that are all it has."""
+    if unknown := held_out - present:
+        message = (
+            f"policy.held_out: no sample is in split {', '.join(map(repr, sorted(unknown)))}. "
+            f"The dataset has {', '.join(map(repr, sorted(present))) or 'no splits'}. In an image folder, "
+            f"dataset.top_folders: splits makes every top folder one."
+        )
+        raise ConfigError(message)
+
+    if not all_splits - held_out:
+        message = "policy.held_out names every split of the dataset: nothing is left to clean."
+        raise ConfigError(message)

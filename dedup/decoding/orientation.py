@@ -1,8 +1,13 @@
-"""The eight orientations of small arrays."""
+"""The eight orientations: what each does to arrays and to pictures, what undoes it, what EXIF calls it.
+
+Numbers of orientations are places in `tables.TRANSFORMS`.
+"""
 
 from typing import Any, Final
 
 from numpy.typing import NDArray
+
+from dedup.tables import TRANSFORMS
 
 TURNS: Final = {
     "identity": (False, False, False),
@@ -16,9 +21,41 @@ TURNS: Final = {
 }
 """Each orientation as: swap the axes, then reverse the rows, then reverse the columns."""
 
+INVERSE: Final = (0, 1, 2, 3, 4, 7, 6, 5)
+"""INVERSE[t] undoes transform t."""
+
+TURN_OF_EXIF: Final = {
+    2: "mirror",
+    3: "rotate180",
+    4: "flip",
+    5: "transpose",
+    6: "rotate270",
+    7: "transverse",
+    8: "rotate90",
+}
+"""What makes a stored picture upright, by the value of EXIF's tag 0x0112; 1 and others: nothing."""
+
+PILLOW_NAMES: Final = {
+    "mirror": "FLIP_LEFT_RIGHT",
+    "flip": "FLIP_TOP_BOTTOM",
+    "rotate180": "ROTATE_180",
+    "transpose": "TRANSPOSE",
+    "rotate90": "ROTATE_90",
+    "transverse": "TRANSVERSE",
+    "rotate270": "ROTATE_270",
+}
+"""Each orientation but the identity as a member of `PIL.Image.Transpose`."""
+
 
 def turned(values: NDArray[Any], transform: str) -> NDArray[Any]:
     """Small pictures (..., rows, columns) in one of the eight orientations."""
     swap, rows, columns = TURNS[transform]
     stood = values.swapaxes(-1, -2) if swap else values
     return stood[..., :: -1 if rows else 1, :: -1 if columns else 1]
+
+
+def turned_channels(values: NDArray[Any], number: int) -> NDArray[Any]:
+    """A small picture (rows, columns, channels) in the orientation of this number."""
+    swap, rows, columns = TURNS[TRANSFORMS[number]]
+    stood = values.swapaxes(0, 1) if swap else values
+    return stood[:: -1 if rows else 1, :: -1 if columns else 1]

@@ -26,6 +26,8 @@ from blake3 import blake3
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
+from dedup.decoding.orientation import PILLOW_NAMES, TURN_OF_EXIF
+
 FORMATS: Final = (
     "JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "MPO", "JPEG2000", "PPM", "TGA", "ICO", "ICNS",
     "PSD", "QOI", "PCX", "SGI", "DDS", "DIB", "XBM", "XPM", "MSP", "SUN", "HEIF",
@@ -57,27 +59,6 @@ _DECODER_ERRORS: Final = (
 """What decoders were seen to raise on hostile files: each is a property of that file, so it becomes its status."""
 
 _ORIENTATION_TAG: Final = 0x0112
-_TRANSPOSE: Final = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-
-ORIENTED: Final = {
-    "identity": None,
-    "mirror": Image.Transpose.FLIP_LEFT_RIGHT,
-    "flip": Image.Transpose.FLIP_TOP_BOTTOM,
-    "rotate180": Image.Transpose.ROTATE_180,
-    "transpose": Image.Transpose.TRANSPOSE,
-    "rotate90": Image.Transpose.ROTATE_90,
-    "transverse": Image.Transpose.TRANSVERSE,
-    "rotate270": Image.Transpose.ROTATE_270,
-}
-"""How Pillow makes each of `tables.TRANSFORMS`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,8 +144,10 @@ def orientation_of(data: bytes) -> int | None:
 
 def turned(image: Image.Image, transform: str) -> Image.Image:
     """The picture in one of the eight orientations of `tables.TRANSFORMS`."""
-    method = ORIENTED[transform]
-    return image if method is None else image.transpose(method)
+    if transform == "identity":
+        return image
+
+    return image.transpose(Image.Transpose[PILLOW_NAMES[transform]])
 
 
 @cache
@@ -246,8 +229,7 @@ def _lossless(opened: Image.Image, data: bytes) -> bool:
 
 
 def _upright(image: Image.Image) -> Image.Image:
-    method = _TRANSPOSE.get(_orientation(image) or 1)
-    return image if method is None else image.transpose(method)
+    return turned(image, TURN_OF_EXIF.get(_orientation(image) or 1, "identity"))
 
 
 def _orientation(image: Image.Image) -> int | None:

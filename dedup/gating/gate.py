@@ -16,9 +16,17 @@ from dedup.tables import storage
 class Finished(Protocol):
     """What the gate needs of a `dedup.Run`."""
 
-    config: Config
-    summary: dict[str, Any]
-    info: dict[str, Any]
+    @property
+    def config(self) -> Config:
+        """Its settings."""
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """What is in summary.json."""
+
+    @property
+    def info(self) -> Mapping[str, Any]:
+        """What is in run.json."""
 
     @property
     def leakage(self) -> pa.Table:

@@ -5,22 +5,17 @@ A plain JPEG is decoded to luma only, at a fraction of its size; anything else i
 
 import math
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from dedup.decoding import jpeg, png
-from dedup.decoding.orientation import TURNS
+from dedup.decoding.orientation import TURN_OF_EXIF, TURNS
 from dedup.decoding.pictures import Unreadable, open_picture, orientation_of, pixel_digest
 from dedup.hashers.compression import compression, of_levels, of_steps
 from dedup.hashers.resampling import Plane, whole
 from dedup.hashers.setup import Setup
-
-_TURN_OF_EXIF: Final = {
-    2: "mirror", 3: "rotate180", 4: "flip", 5: "transpose", 6: "rotate270", 7: "transverse", 8: "rotate90",
-}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +72,7 @@ def luma_of(image: Image.Image, bits: int) -> Plane:
 def _of_jpeg(data: bytes, found: jpeg.Header, levels: NDArray[np.uint8], bits: int, own: bytes) -> Luma:
     orientation = orientation_of(data) if found.orientation is None else found.orientation
     width, height = found.width, found.height
-    turn = _TURN_OF_EXIF.get(orientation or 1, "identity")
+    turn = TURN_OF_EXIF.get(orientation or 1, "identity")
     if TURNS[turn][0]:
         width, height = height, width
     return Luma(

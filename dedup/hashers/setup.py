@@ -1,8 +1,9 @@
 """What decides the table of hashes."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict, dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 
@@ -10,6 +11,19 @@ from dedup import tables
 
 if TYPE_CHECKING:
     from dedup.config import Config  # a worker needs none, and it takes a tenth of a second
+
+
+_CHOICES: Final = MappingProxyType(
+    {
+        "frame": "first",
+        "exif_orientation": "applied",
+        "colour_profile": "ignored",
+        "depth": "scaled to 8 bits",
+        "thumbnail": f"{tables.THUMBNAIL_SIDE}x{tables.THUMBNAIL_SIDE} L, bilinear",
+        "file_digest": "blake3",
+    }
+)
+"""What is done with every picture before it is hashed, whatever the settings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,20 +52,8 @@ class Setup:
 
     def spec(self) -> dict[str, Any]:
         """The spec that travels with the codes: the settings and the choices made before a hash is computed."""
-        return {
-            "algorithms": list(self.algorithms),
-            "bits": self.bits,
-            "mode": self.mode,
-            "background": self.background,
-            "max_pixels": self.max_pixels,
-            "transforms": list(self.transforms),
-            "frame": "first",
-            "exif_orientation": "applied",
-            "colour_profile": "ignored",
-            "depth": "scaled to 8 bits",
-            "thumbnail": f"{tables.THUMBNAIL_SIDE}x{tables.THUMBNAIL_SIDE} L, bilinear",
-            "file_digest": "blake3",
-        }
+        lists = {"algorithms": list(self.algorithms), "transforms": list(self.transforms)}
+        return {**asdict(self), **lists, **_CHOICES}
 
     def schema(self) -> pa.Schema:
         """Schema of the table."""

@@ -1,6 +1,7 @@
 """How doubtful a pair is, from the pair alone, and which pairs are accepted.
 
-The rule and how its weights were chosen: docs/decisions/0014-acceptance-by-evidence.md.
+The rule and how its weights were chosen: docs/decisions/0014-acceptance-by-evidence.md. Whoever changes a weight raises
+`config.resolved.ACCEPTANCE_RULE`: with the same version a run, `compare` and a bank say the same of a pair.
 """
 
 from collections.abc import Mapping
@@ -10,10 +11,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from dedup.config import LIMITS
 from dedup.tables import BOTH
-
-RULE_VERSION: Final = 1
-"""Of the weights below. A run, `compare` and a bank with the same version say the same of a pair."""
 
 _KEEPS_FINITE: Final = 0.02
 """Added to what is missing to 1, so that its logarithm is finite: JPEG noise alone leaves about as much."""
@@ -72,7 +71,8 @@ class Limits:
         """From resolved settings by name; None where nothing is verified."""
         if resolved["min_similarity"] is None:
             return None
-        return cls(**{name: resolved[name] for name in cls.__slots__})
+        no_doubt_counts = 1.0  # in a run of a version that knew plain limits only
+        return cls(**{name: resolved.get(name, no_doubt_counts) for name in LIMITS})
 
 
 def false_probability(evidence: Evidence) -> NDArray[np.float32]:

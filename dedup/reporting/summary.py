@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any, Final
 
 import numpy as np
@@ -41,7 +40,7 @@ def summary(
     statuses = _counts(hashes["status"])
     groups = _groups(manifest, hashes, in_split, resolved)
     by_group = pc.equal(leakage["kind"], "group")
-    n_chained_held_out = pc.sum(pc.is_in(chains["split"], pa.array(resolved.held_out, pa.string()))).as_py() or 0
+    n_chained_held_out = pc.sum(pc.is_in(chains["split"], pa.array(resolved.splits.held_out, pa.string()))).as_py() or 0
     return {
         "schema_version": tables.SCHEMA_VERSION,
         "dedup_version": DEDUP_VERSION,
@@ -69,9 +68,9 @@ def summary(
         "chained_held_out_images": n_chained_held_out,
         "longest_chain": pc.max(chains["hops"]).as_py() or 0,
         "group_leakage": groups,
-        "regroup": regroup(manifest, decisions, in_split) if resolved.leakage == "regroup" else None,
-        "held_out_images_in_another_held_out_split": _between_held_out(graph, in_split, resolved.held_out),
-        "resolved": asdict(resolved),
+        "regroup": regroup(manifest, decisions, in_split) if resolved.policy.leakage == "regroup" else None,
+        "held_out_images_in_another_held_out_split": _between_held_out(graph, in_split, resolved.splits.held_out),
+        "resolved": resolved.settings(),
         "warnings": _warnings(in_split, manifest, n_no_information, statuses["ok"], resolved),
     }
 
@@ -147,7 +146,7 @@ def _matrix(graph: Graph, in_split: Mapping[str, Mask]) -> dict[str, dict[str, i
 def _leakage(graph: Graph, in_split: Mapping[str, Mask], resolved: Resolved) -> dict[str, dict[str, Any]]:
     """For each held-out split its images that match a train image, and their share."""
     leaks = matches_one_of(graph, _train(in_split, resolved))
-    return {name: _share(in_split[name], leaks) for name in resolved.held_out}
+    return {name: _share(in_split[name], leaks) for name in resolved.splits.held_out}
 
 
 def _groups(
@@ -158,11 +157,13 @@ def _groups(
         return None
     readable = pc.equal(hashes["status"], "ok").to_numpy()
     in_train = group_witnesses(numbers(manifest["group"]), readable & _train(in_split, resolved)) >= 0
-    return {name: _share(in_split[name], in_train & readable) for name in resolved.held_out}
+    return {name: _share(in_split[name], in_train & readable) for name in resolved.splits.held_out}
 
 
 def _train(in_split: Mapping[str, Mask], resolved: Resolved) -> Mask:
-    return np.asarray(np.any([inside for name, inside in in_split.items() if name not in resolved.held_out], axis=0))
+    return np.asarray(
+        np.any([inside for name, inside in in_split.items() if name not in resolved.splits.held_out], axis=0)
+    )
 
 
 def _share(inside: Mask, leaks: Mask) -> dict[str, Any]:
@@ -197,8 +198,8 @@ def _warnings(
     in_split: Mapping[str, Mask], manifest: pa.Table, n_no_information: int, n_readable: int, resolved: Resolved
 ) -> list[str]:
     found = []
-    own = in_split.keys() - {*resolved.references}
-    own_held_out = {*resolved.held_out} - {*resolved.references}
+    own = in_split.keys() - {*resolved.splits.references}
+    own_held_out = {*resolved.splits.held_out} - {*resolved.splits.references}
     counts = {name: int(inside.sum()) for name, inside in in_split.items()}
     for name in sorted(counts):
         if counts[name] == 1 and len(counts) > 1:
@@ -210,7 +211,7 @@ def _warnings(
             f"identical pixels only."
         )
     if "train" not in own and own != {NO_SPLIT} and not own_held_out:
-        others = " but reference sets" if resolved.references else ", and only duplicates are looked for"
+        others = " but reference sets" if resolved.splits.references else ", and only duplicates are looked for"
         found.append(
             f"No split is called train ({', '.join(map(repr, sorted(own)))}). Unless policy.held_out names some, "
             f"nothing is held out{others}."

@@ -3,31 +3,20 @@
 import hashlib
 import sys
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
 import pyarrow as pa
 
-from dedup.config import LIMITS, LISTS, Config, Resolved
+from dedup.config import LISTS, Config, Resolved
 from dedup.formats import Source, parts_of
 from dedup.hashers.setup import Setup
-from dedup.policy.acceptance import RULE_VERSION
 from dedup.tables import storage
 from dedup.versions import VERSIONS
 
 NO_LISTS: Final[Mapping[str, str]] = MappingProxyType({})
-
-_DECISIVE: Final = (
-    "leakage",
-    "max_moved",
-    "chains",
-    "label_conflicts",
-    "duplicates",
-    "keep_by",
-    "keep_order",
-    "unreadable",
-)
 
 
 def specs(config: Config, resolved: Resolved) -> dict[str, dict[str, Any]]:
@@ -35,42 +24,24 @@ def specs(config: Config, resolved: Resolved) -> dict[str, dict[str, Any]]:
     dataset = config.fingerprint_part()["dataset"]
     for of_one in (dataset, *dataset["sources"]):
         del of_one["source"]
-    hash_spec = Setup.of(config).spec()
-    search = {
-        "max_distance": resolved.max_distance,
-        "combine": resolved.combine,
-        "orientations": resolved.orientations,
-    }
-    of_hashes = hash_spec
     of_candidates = {
-        "hash": hash_spec,
-        "search": search,
-        "verify": {"method": resolved.method, "second_look": resolved.second_look},
+        "hash": Setup.of(config).spec(),
+        "search": asdict(resolved.search),
+        "verify": asdict(resolved.verify),
     }
     judged = {name: digest for name, digest in resolved.lists.items() if name != "prefer_list"}
-    of_pairs = {
-        **of_candidates,
-        "verify": {
-            **of_candidates["verify"],
-            **{name: getattr(resolved, name) for name in LIMITS},
-            "acceptance_rule": RULE_VERSION,
-        },
-        **({"lists": judged} if judged else {}),
-    }
-    with_held_out = {**of_pairs, "policy": {"held_out": list(resolved.held_out)}}
-    policy = {key: getattr(resolved, key) for key in _DECISIVE}
-    references = {"references": list(resolved.references)} if resolved.references else {}
-    lists = {"lists": resolved.lists} if resolved.lists else {}
-    ranked = {} if resolved.keep_by is None else {"keep_by": resolved.keep_by}
+    of_pairs = {**of_candidates, "acceptance": asdict(resolved.acceptance), "lists": judged}
+    of_matches = {**of_pairs, "splits": asdict(resolved.splits)}
+
     return {
-        "manifest": {"dataset": dataset, **ranked},
-        "hashes": of_hashes,
+        "manifest": {"dataset": dataset, "keep_by": resolved.policy.keep_by},
+        "hashes": of_candidates["hash"],
         "candidates": of_candidates,
         "pairs": of_pairs,
-        "groups": with_held_out,
-        "leakage": with_held_out,
-        "chains": with_held_out,
-        "decisions": {**of_pairs, **lists, "policy": {"held_out": list(resolved.held_out), **policy, **references}},
+        "groups": of_matches,
+        "leakage": of_matches,
+        "chains": of_matches,
+        "decisions": {**of_matches, "lists": resolved.lists, "policy": asdict(resolved.policy)},
     }
 
 

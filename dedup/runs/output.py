@@ -1,7 +1,8 @@
 """Where the result goes: the splits are written, certified and only then put in their place."""
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,8 @@ from dedup.memory import give_back
 from dedup.reporting import html
 from dedup.reporting.readme import readme
 from dedup.runs import folder
-from dedup.runs.result import Run, let_go, search_threads
+from dedup.runs.result import Run, search_threads
 from dedup.runs.stored import reopen
-from dedup.tables import storage
 
 logger = logging.getLogger(__name__)
 
@@ -44,14 +44,19 @@ def output_folder(output: OutputConfig, datasets: Sequence[str]) -> Path | None:
     return out
 
 
-def write_certified(result: Run) -> None:
-    """Write the kept samples, certify what was written, and only then put it in its place."""
+def write_certified(result: Run) -> Run:
+    """Write the kept samples, certify what was written, and only then put it in its place.
+
+    Returns the run with its certificate.
+    """
     keep, source = result.keep(), result.opened()
+    certificate: dict[str, Any] | None = None
     if result.dir is None:
         if keep.any() and source.form == "huggingface":
             again = source.written(Path()).model_copy(update={"source": "auto", "path": None})  # no slices of slices
-            result.summary["certificate"] = _certified(result, lambda: open_source(again, result.splits()), keep)
-        return
+            certificate = _certified(result, lambda: open_source(again, result.splits()), keep)
+        return _with(result, certificate)
+
     partial, target = result.dir / folder.PARTIAL_SPLITS, result.dir / folder.SPLITS
     owner = folder.owner_of(result.dir)
     files.remove(partial, owner)
@@ -59,14 +64,13 @@ def write_certified(result: Run) -> None:
     if keep.any():
         output = result.config.output
         out = write_splits(source, keep, partial, output.splits, output.files, result.moves())
-        let_go(result, "file_digest")
+        result.store.release("file_digest")
         give_back()
         if out.rows.any():
-            result.summary["certificate"] = _certified(
-                result, lambda: open_source(out.config), out.rows, out.default_split, out.in_order
-            )
+            certificate = _certified(result, lambda: open_source(out.config), out.rows, out.default_split, out.in_order)
         else:
             logger.warning("Nothing was written: no picture that is kept could be found.")
+    result = _with(result, certificate)
     card = partial / "README.md"
     if card.exists():  # a sample of that name
         card = partial / "README.dedup.md"
@@ -74,6 +78,11 @@ def write_certified(result: Run) -> None:
     files.remove(target, owner)
     partial.rename(target)
     _push(result, target)
+    return result
+
+
+def _with(result: Run, certificate: Mapping[str, Any] | None) -> Run:
+    return replace(result, summary=result.summary | {"certificate": certificate})
 
 
 def refuse_push(output: OutputConfig, source: Source) -> None:
@@ -109,13 +118,16 @@ def _certified(
     from dedup.certificate.search import Searched
 
     config = result.config
+    hashes = result.store["hashes"]
     sample_of_row = np.argsort(result.row_of_sample)[there]
     rows = pa.array(sample_of_row)
     splits = pc.coalesce(result.decisions["new_split"], result.manifest["split"]).take(rows)
     written_as = splits if default_split is None else splits.fill_null(default_split)
     return certificate(
         open_written,
-        Searched(result.tables["hashes"], result.candidate_parts, _file_digests(result), _thumbnails(result)),
+        Searched(
+            result.store["hashes"], result.candidate_parts, result.store.file_digests(), result.store.thumbnails()
+        ),
         by_split(written_as, sample_of_row),
         Setup.of(config),
         result.resolved,
@@ -123,8 +135,8 @@ def _certified(
         n_groups=groups_across(
             result.manifest["group"].take(rows),
             splits,
-            pc.equal(result.tables["hashes"]["status"].take(rows), "ok"),
-            result.resolved.held_out,
+            pc.equal(hashes["status"].take(rows), "ok"),
+            result.resolved.splits.held_out,
         ),
         limit=config.search.max_candidates,
         threads=search_threads(config),
@@ -132,34 +144,18 @@ def _certified(
     )
 
 
-def _file_digests(result: Run) -> Callable[[], pa.ChunkedArray]:
-    """The digests of the files: from memory, or from the run's folder where they were let go."""
-    hashes = result.tables["hashes"]
-    if "file_digest" in hashes.column_names:
-        return lambda: hashes["file_digest"]
-    where = result.dir or Path()
-    return lambda: storage.column(where, "hashes", "file_digest")
-
-
-def _thumbnails(result: Run) -> Callable[[Sequence[int]], Sequence[bytes | None]]:
-    """The thumbnails of samples: from memory, or from the run's folder where they were not loaded."""
-    if "thumbnail" in result.tables["hashes"].column_names:
-        column = result.tables["hashes"]["thumbnail"]
-        return lambda samples: column.take(pa.array(samples, pa.int64())).to_pylist()
-    where = result.dir or Path()
-    return lambda samples: storage.values(where, "hashes", "thumbnail", samples)
-
-
 def write_report(result: Run, *, open_dataset: bool = True) -> None:
     """The HTML page; its pictures come from the dataset, or from the stored thumbnails where that is gone.
 
     A dataset that is not open is opened only if `open_dataset` is set.
     """
-    if result.dir is None:
+    place = result.dir
+    if place is None:
         return
+
     if result.source is None and open_dataset:
         try:
-            reopen(result)
+            result = reopen(result)
         except (ConfigError, SourceError, RunError) as error:
             logger.warning("The report shows thumbnails only: %s", error)
     source = result.source
@@ -176,8 +172,8 @@ def write_report(result: Run, *, open_dataset: bool = True) -> None:
         title=result.info["source"]["name"],
         read=read,
         settings=result.config.hash,
-        thumbnails=None if "thumbnail" in result.tables["hashes"].column_names else _thumbnails(result),
+        thumbnails=None if result.store.has_thumbnails() else result.store.thumbnails(),
         written=result.config.output.splits != "none",
         opened=source is not None,
     )
-    files.write_text(result.dir / folder.REPORT, page)
+    files.write_text(place / folder.REPORT, page)

@@ -17,8 +17,9 @@ from dedup.policy.judgements import Lists, judge, read_lists
 from dedup.runs import folder
 from dedup.runs.fingerprints import run_info, specs
 from dedup.runs.result import Run, search_threads
+from dedup.runs.storing import Store
 from dedup.stages.hashes import refuse_other
-from dedup.stages.manifest import manifest
+from dedup.stages.manifest import manifest as listed
 from dedup.tables import storage
 
 Tables = Mapping[str, pa.Table]
@@ -62,40 +63,47 @@ def load(run_folder: Path, overrides: Sequence[str], names: Sequence[str], *, th
     resolved = replace(resolve(config, loaded["manifest"]["split"].unique().to_pylist()), lists=lists.digests())
     if config.search.max_distance == "auto":
         distances = _radius(run_folder, build(info["config"]), resolved, config, loaded)
-        resolved = replace(resolved, max_distance=distances)
-    result = Run(config, resolved, None, np.empty(0, np.int64), run_folder, loaded)
-    result.judged = judge(lists, loaded["manifest"], loaded["hashes"])
-    result.changed = _refuse_other_columns(result)
-    known = None if result.changed else info["fingerprints"]["input"]
-    result.info = run_info(config, info["source"], result.manifest, lists.digests(), known=known)
-    result.info["hashed_by"] = info.get("hashed_by")
-    return result
+        resolved = resolved.but(max_distance=distances)
+    changed = _refuse_other_columns(loaded, config, resolved)
+    known = None if changed else info["fingerprints"]["input"]
+    again = run_info(config, info["source"], loaded["manifest"], lists.digests(), known=known)
+
+    return Run(
+        config,
+        resolved,
+        None,
+        np.empty(0, np.int64),
+        Store(run_folder, loaded),
+        again | {"hashed_by": info.get("hashed_by")},
+        judged=judge(lists, loaded["manifest"], loaded["hashes"]),
+        changed=changed,
+    )
 
 
-def _refuse_other_columns(result: Run) -> bool:
+def _refuse_other_columns(loaded: dict[str, pa.Table], config: Config, resolved: Resolved) -> bool:
     """Raise `ConfigError` for settings of the dataset that the stored manifest was not read with.
 
     A column of values to keep by that is not asked for any more is taken out, as if it had not been read; returns
     whether there was one.
     """
-    stored = storage.spec_of(result.manifest)
-    asked = specs(result.config, result.resolved)["manifest"]
+    manifest = loaded["manifest"]
+    stored, asked = storage.spec_of(manifest), specs(config, resolved)["manifest"]
     problems = [
         f"dataset.{key}: the stored manifest was read with {stored['dataset'].get(key)!r}, not {value!r}."
         for key, value in asked["dataset"].items()
         if stored["dataset"].get(key, value) != value
     ]
-    if asked.get("keep_by") not in {None, stored.get("keep_by")}:
+    if asked["keep_by"] not in {None, stored["keep_by"]}:
         problems.append(
-            f"policy.keep_by: the stored manifest has the column {stored.get('keep_by')!r}, not {asked['keep_by']!r}."
+            f"policy.keep_by: the stored manifest has the column {stored['keep_by']!r}, not {asked['keep_by']!r}."
         )
     if problems:
         raise ConfigError(*problems, "Run it again with these settings.")
-    if "keep_by" in stored and "keep_by" not in asked:
-        place = result.manifest.column_names.index("keep_by")
-        empty = pa.nulls(len(result.manifest), pa.string())
-        without = result.manifest.set_column(place, result.manifest.schema.field(place), empty)
-        result.tables["manifest"] = storage.described(without, "manifest", asked)
+    if stored["keep_by"] is not None and asked["keep_by"] is None:
+        place = manifest.column_names.index("keep_by")
+        empty = pa.nulls(len(manifest), pa.string())
+        without = manifest.set_column(place, manifest.schema.field(place), empty)
+        loaded["manifest"] = storage.described(without, "manifest", asked)
         return True
     return False
 
@@ -103,7 +111,7 @@ def _refuse_other_columns(result: Run) -> bool:
 def read_manifest(source: Source, config: Config) -> tuple[pa.Table, NDArray[np.int64]]:
     """The manifest of an opened dataset with the columns that the config names, and the row of each sample."""
     keep_by = config.policy.keep_by
-    return manifest(
+    return listed(
         source.rows,
         source.name,
         groups=groups_of(source, config.dataset),
@@ -121,13 +129,13 @@ def _radius(run_folder: Path, stored: Config, resolved: Resolved, config: Config
 
     refuse_other_hashes(storage.stored_spec(run_folder, "candidates"), specs(config, resolved)["candidates"])
     hashes = loaded["hashes"]
-    if "thumbnail" not in hashes.column_names and resolved.method != "none":  # frames are seen on them
+    if "thumbnail" not in hashes.column_names and resolved.verify.method != "none":  # frames are seen on them
         hashes = storage.read(run_folder, "hashes")
     return radius(hashes, resolved, threads=search_threads(config))
 
 
-def reopen(result: Run) -> None:
-    """Open the dataset of a stored run; refuse it when it is not what was searched."""
+def reopen(result: Run) -> Run:
+    """The run with its dataset opened; refused when it is not what was searched."""
     name = result.info["source"]["name"]
     if result.info["source"]["in_memory"]:
         message = f"This run was over {name}, which cannot be opened again. Set output.splits=none."
@@ -137,7 +145,7 @@ def reopen(result: Run) -> None:
     if not table.equals(result.manifest):
         message = f"The dataset {name!r} has changed since it was searched. Run it again."
         raise RunError(message)
-    result.source, result.row_of_sample = source, row_of_sample
+    return replace(result, source=source, row_of_sample=row_of_sample)
 
 
 def refuse_other_hashes(stored: Mapping[str, Any], asked: Mapping[str, Any]) -> None:

@@ -17,6 +17,7 @@ from math import lcm
 import numpy as np
 from numpy.typing import NDArray
 
+from dedup.decoding.orientation import INVERSE
 from dedup.errors import ConfigError, LimitError
 from dedup.search.codes import check_limit
 from dedup.search.combined import Codes, checked, distances_of, joined
@@ -26,9 +27,6 @@ from dedup.search.order import in_order
 from dedup.search.planner import check_finder
 from dedup.search.scan import Keys, PairSink
 from dedup.tables import TRANSFORMS
-
-INVERSE = (0, 1, 2, 3, 4, 7, 6, 5)
-"""INVERSE[t] undoes transform t; transforms are places in `tables.TRANSFORMS`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,16 +74,16 @@ def candidates(
     samples = searched(hashes)
     codes = _codes(hashes, samples, resolved)
     if explain is not None:
-        for name in resolved.algorithms:
-            chosen_plan = plan(codes[name], max_distance=resolved.max_distance[name], threads=threads)
+        for name in resolved.hash.algorithms:
+            chosen_plan = plan(codes[name], max_distance=resolved.search.max_distance[name], threads=threads)
             explain(f"{name}, {chosen_plan}")
         if turns(resolved):
             explain(f"The same again for {len(turns(resolved))} more orientations.")
-    yield tables.candidates_schema(resolved.algorithms).empty_table()
+    yield tables.candidates_schema(resolved.hash.algorithms).empty_table()
     thumbnails = tables.fixed_width(hashes["thumbnail"])  # of all samples: those that are searched are not copied
     counts = Counts() if counts is None else counts
     try:
-        if resolved.method == "none":
+        if resolved.verify.method == "none":
             yield from _as_they_stand(codes, samples, None, resolved, limit, threads, progress, counts)
             return
         views = _views(thumbnails, samples, resolved)
@@ -104,7 +104,7 @@ def radius(hashes: pa.Table, resolved: Resolved, *, threads: int, progress: Prog
     """
     samples = searched(hashes)
     codes = _codes(hashes, samples, resolved)
-    if resolved.method != "none":
+    if resolved.verify.method != "none":
         views = _views(tables.fixed_width(hashes["thumbnail"]), samples, resolved)
         codes = {name: np.concatenate([of, views.codes[name]]) if len(views.of) else of for name, of in codes.items()}
     fitting = _fitting(codes, resolved, resolved.max_candidates, threads, progress)
@@ -128,7 +128,7 @@ def searched(hashes: pa.Table) -> NDArray[np.int64]:
 
 def turns(resolved: Resolved) -> tuple[str, ...]:
     """The transforms that are searched besides the identity."""
-    return tables.ORIENTATIONS[resolved.orientations]
+    return tables.ORIENTATIONS[resolved.search.orientations]
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,34 +142,39 @@ class _Found:
 
 
 def _joined(codes: Codes, resolved: Resolved, limit: int, threads: int, progress: Progress | None) -> Iterator[_Found]:
-    upright = [codes[name] for name in resolved.algorithms]
-    distance = [resolved.max_distance[name] for name in resolved.algorithms]
+    upright = [codes[name] for name in resolved.hash.algorithms]
+    distance = [resolved.search.max_distance[name] for name in resolved.hash.algorithms]
     if not turns(resolved):
         parts = join_hashes_batches(
-            upright, max_distance=distance, combine=resolved.combine, limit=limit, threads=threads, progress=progress
+            upright,
+            max_distance=distance,
+            combine=resolved.search.combine,
+            limit=limit,
+            threads=threads,
+            progress=progress,
         )
         for part in parts:
-            distances = dict(zip(resolved.algorithms, part.distances, strict=True))
+            distances = dict(zip(resolved.hash.algorithms, part.distances, strict=True))
             yield _Found(part.a, part.b, np.zeros(len(part), dtype=np.uint8), distances)
         return
     oriented = [
         {tables.TRANSFORMS.index(turn): codes[tables.code_column(name, turn)] for turn in turns(resolved)}
-        for name in resolved.algorithms
+        for name in resolved.hash.algorithms
     ]
     found = join_orientations(
         upright,
         oriented,
         max_distance=distance,
-        combine=resolved.combine,
+        combine=resolved.search.combine,
         limit=limit,
         threads=threads,
         progress=progress,
     )
-    yield _Found(found.a, found.b, found.transform, dict(zip(resolved.algorithms, found.distances, strict=True)))
+    yield _Found(found.a, found.b, found.transform, dict(zip(resolved.hash.algorithms, found.distances, strict=True)))
 
 
 def _codes(hashes: pa.Table, samples: NDArray[np.int64], resolved: Resolved) -> Codes:
-    columns = [tables.code_column(n, t) for n in resolved.algorithms for t in ("identity", *turns(resolved))]
+    columns = [tables.code_column(n, t) for n in resolved.hash.algorithms for t in ("identity", *turns(resolved))]
     return {column: pack(tables.fixed_width(hashes[column])[samples]) for column in columns}
 
 
@@ -177,14 +182,14 @@ def _fitting(
     codes: Codes, resolved: Resolved, budget: int, threads: int, progress: Progress | None = None
 ) -> dict[str, int | None]:
     """For each algorithm the largest distance, up to that in `resolved`, that fits its part of the budget."""
-    names = resolved.algorithms
-    share = budget // len(names) if resolved.combine == "any" else budget
+    names = resolved.hash.algorithms
+    share = budget // len(names) if resolved.search.combine == "any" else budget
     found: dict[str, int | None] = {}
     for done, name in enumerate(names):
         found[name] = largest_distance_within(
             codes[name],
             budget=share,
-            cap=resolved.max_distance[name],
+            cap=resolved.search.max_distance[name],
             also=[codes[tables.code_column(name, turn)] for turn in turns(resolved)],
             threads=threads,
         )
@@ -195,18 +200,22 @@ def _fitting(
 
 def _too_many(codes: Codes, resolved: Resolved, limit: int, threads: int) -> LimitError:
     """What would fit: for each algorithm the largest distance whose pairs fit its part of the limit, counted."""
-    asked = ", ".join(f"{name} {bits}" for name, bits in resolved.max_distance.items())
+    asked = ", ".join(f"{name} {bits}" for name, bits in resolved.search.max_distance.items())
     fitting = _fitting(codes, resolved, limit, threads)
     if None in fitting.values():
         advice = "Not even equal codes fit. Raise search.max_candidates."
     else:
         fits = ", ".join(f"{name} {bits}" for name, bits in fitting.items())
         advice = f"Within {fits} it is not: lower search.max_distance, or raise search.max_candidates."
-    return LimitError(f"search.max_candidates = {limit:,} is passed within {asked} of {resolved.bits} bits. {advice}")
+    return LimitError(
+        f"search.max_candidates = {limit:,} is passed within {asked} of {resolved.hash.bits} bits. {advice}"
+    )
 
 
 def _views(thumbnails: NDArray[np.uint8], samples: NDArray[np.int64], resolved: Resolved) -> Views:
-    return within_frames(thumbnails, samples, resolved.algorithms, resolved.bits, ("identity", *turns(resolved)))
+    return within_frames(
+        thumbnails, samples, resolved.hash.algorithms, resolved.hash.bits, ("identity", *turns(resolved))
+    )
 
 
 def _as_they_stand(
@@ -220,7 +229,7 @@ def _as_they_stand(
     counts: Counts,
 ) -> Iterator[pa.Table]:
     """Candidates by the codes of `hashes`, in parts; without thumbnails nothing is verified."""
-    schema = tables.candidates_schema(resolved.algorithms)
+    schema = tables.candidates_schema(resolved.hash.algorithms)
     structure = None if thumbnails is None else Structure(thumbnails, threads=threads)
     for part in _joined(codes, resolved, limit, threads, progress):
         found, similarity = part, pa.nulls(len(part.a), pa.float32())
@@ -257,9 +266,9 @@ def _verified(
     if len(again) == 0:
         return found, similarity
     a, b = found.a[again], found.b[again]
-    upright = {name: code_distances(codes[name], codes[name], a, b) for name in resolved.algorithms}
-    within = np.array([upright[name] <= resolved.max_distance[name] for name in resolved.algorithms])
-    both = within.any(axis=0) if resolved.combine == "any" else within.all(axis=0)
+    upright = {name: code_distances(codes[name], codes[name], a, b) for name in resolved.hash.algorithms}
+    within = np.array([upright[name] <= resolved.search.max_distance[name] for name in resolved.hash.algorithms])
+    both = within.any(axis=0) if resolved.search.combine == "any" else within.all(axis=0)
     again, a, b = again[both], a[both], b[both]
     standing = verified(thumbnails, samples[a], samples[b], threads=threads).similarity
     better = standing >= similarity[again]

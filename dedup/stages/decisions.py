@@ -88,19 +88,19 @@ def decisions(
     nobody = np.full(graph.n_samples, -1, dtype=np.int64)
     done = _Decided(np.zeros(graph.n_samples, dtype=bool), of.split.copy(), nobody)
     train = of.readable & ~of.is_held_out
-    stays = of.is_held_out if resolved.leakage == "drop_from_train" else of.is_reference
-    if resolved.leakage != "report_only":
+    stays = of.is_held_out if resolved.policy.leakage == "drop_from_train" else of.is_reference
+    if resolved.policy.leakage != "report_only":
         _drop_leaks(done, graph, of, train, stays=stays)
-    if resolved.chains == "drop":
+    if resolved.policy.chains == "drop":
         done.drop(train, CHAIN, _ends(graph, stays & of.readable))
-    if resolved.leakage == "regroup" and resolved.held_out:
-        done.split = regrouped(graph, _movable(graph, of, done.dropped, resolved), resolved.max_moved)
-        held_out = np.isin(np.array([*of.names, ""]), resolved.held_out)
+    if resolved.policy.leakage == "regroup" and resolved.splits.held_out:
+        done.split = regrouped(graph, _movable(graph, of, done.dropped, resolved), resolved.policy.max_moved)
+        held_out = np.isin(np.array([*of.names, ""]), resolved.splits.held_out)
         train = of.readable & ~held_out[done.split]
     _drop_conflicts(done, graph, of, train, resolved)
     _drop_duplicates(done, graph, of, train, (hashes, manifest, resolved, judged))
-    if resolved.leakage == "drop_from_held_out" and resolved.held_out:
-        _drop_leaked(done, graph, of, train, chains=resolved.chains == "drop")
+    if resolved.policy.leakage == "drop_from_held_out" and resolved.splits.held_out:
+        _drop_leaked(done, graph, of, train, chains=resolved.policy.chains == "drop")
     _name_what_is_kept(done, graph, of)
     return _table(manifest, graph, of, done, resolved)
 
@@ -115,8 +115,8 @@ def _samples(manifest: pa.Table, hashes: pa.Table, resolved: Resolved) -> _Sampl
     splits = manifest["split"]
     names = tuple(sorted(filter(None, splits.unique().to_pylist())))
     return _Samples(
-        is_held_out=pc.is_in(splits, pa.array(resolved.held_out, pa.string())).to_numpy(),
-        is_reference=pc.is_in(splits, pa.array(resolved.references, pa.string())).to_numpy(),
+        is_held_out=pc.is_in(splits, pa.array(resolved.splits.held_out, pa.string())).to_numpy(),
+        is_reference=pc.is_in(splits, pa.array(resolved.splits.references, pa.string())).to_numpy(),
         readable=pc.equal(hashes["status"], "ok").to_numpy(),
         label=numbers(manifest["label"]),
         group=numbers(manifest["group"]),
@@ -147,12 +147,12 @@ def _ends(graph: Graph, goals: Mask) -> Witnesses:
 
 
 def _drop_conflicts(done: _Decided, graph: Graph, of: _Samples, train: Mask, resolved: Resolved) -> None:
-    if resolved.label_conflicts == "drop_all":
+    if resolved.policy.label_conflicts == "drop_all":
         partners = conflicting(graph, of.label, of.readable)
         done.contradicted = np.where(train & ~done.dropped, partners.sample, -1)
         done.drop(train, CONFLICTS, partners)
-    elif resolved.label_conflicts == "drop":
-        stays = of.is_held_out if resolved.leakage in {"drop_from_train", "report_only"} else of.is_reference
+    elif resolved.policy.label_conflicts == "drop":
+        stays = of.is_held_out if resolved.policy.leakage in {"drop_from_train", "report_only"} else of.is_reference
         done.drop(train, CONFLICT, conflicting(graph, of.label, stays))
 
 
@@ -161,12 +161,12 @@ def _drop_duplicates(
 ) -> None:
     """What a kept sample of train covers; where duplicates are only reported, what has another label than it."""
     hashes, manifest, resolved, judged = by
-    every = resolved.duplicates != "report_only"
-    if not every and resolved.label_conflicts != "drop":
+    every = resolved.policy.duplicates != "report_only"
+    if not every and resolved.policy.label_conflicts != "drop":
         return
     concerned = train & ~done.dropped & graph.matched()
     preferred = np.array(judged.preferred, dtype=np.int64)
-    rule, descending = resolved.duplicates, resolved.keep_order
+    rule, descending = resolved.policy.duplicates, resolved.policy.keep_order
     order = keep_order(graph, hashes, manifest, rule, descending, among=concerned, preferred=preferred)
     cover = (
         leader_cover(graph, order, concerned) if every else conflict_cover(graph, order.tolist(), concerned, of.label)
@@ -192,7 +192,7 @@ def _name_what_is_kept(done: _Decided, graph: Graph, of: _Samples) -> None:
 def _movable(graph: Graph, of: _Samples, dropped: Mask, resolved: Resolved) -> Movable:
     tied = best_witnesses(graph, of.is_reference).sample >= 0
     tied = tied | (group_witnesses(of.group, of.is_reference & of.readable) >= 0)
-    held_out = np.isin(np.array(of.names), resolved.held_out)
+    held_out = np.isin(np.array(of.names), resolved.splits.held_out)
     return Movable(of.readable & ~of.is_reference & ~dropped, of.split, of.label, of.group, tied, of.names, held_out)
 
 
@@ -255,7 +255,7 @@ def _table(manifest: pa.Table, graph: Graph, of: _Samples, done: _Decided, resol
         because(drop.samples, drop.witnesses)
     action[~of.readable] = tables.ACTIONS.index("unreadable")
     written = {"drop": np.zeros(n, bool), "keep": np.ones(n, bool), "drop_from_train": of.is_held_out}
-    stay = written[resolved.unreadable] | of.is_reference
+    stay = written[resolved.policy.unreadable] | of.is_reference
     reason[~of.readable] = np.where(stay, reasons.index(UNREADABLE_KEPT), reasons.index(UNREADABLE_DROPPED))[
         ~of.readable
     ]

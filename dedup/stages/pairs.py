@@ -1,7 +1,6 @@
 """pairs: the accepted candidates, and every member of a class of identical pictures with its representative."""
 
 from collections.abc import Iterable
-from dataclasses import asdict
 
 import numpy as np
 import pyarrow as pa
@@ -44,7 +43,7 @@ def pairs(
         tables.distance_column(name): np.concatenate(
             [near[tables.distance_column(name)].to_numpy(), np.zeros(n_same, np.uint16)]
         )
-        for name in resolved.algorithms
+        for name in resolved.hash.algorithms
     }
     similarity = np.concatenate([near["similarity"].to_numpy(), np.ones(n_same, np.float32)]).astype(np.float32)
     doubt = _doubt(near, n_near, n_same, resolved)
@@ -70,7 +69,7 @@ def pairs(
         "colour_differs": pa.chunked_array([*near["colour_differs"].chunks, pa.nulls(n_same, pa.bool_())]),
         "label_conflict": conflict,
     }
-    table = pa.table(list(columns.values()), schema=tables.pairs_schema(resolved.algorithms))
+    table = pa.table(list(columns.values()), schema=tables.pairs_schema(resolved.hash.algorithms))
     return table.take(pa.array(np.lexsort((b, a)))).combine_chunks()
 
 
@@ -87,12 +86,12 @@ def _accepted(candidates: pa.Table, resolved: Resolved) -> pa.Table:
     """Candidates within the distances and of at least the similarities asked for."""
     within = [
         pc.less_equal(candidates[tables.distance_column(name)], pa.scalar(distance, pa.uint16()))
-        for name, distance in resolved.max_distance.items()
+        for name, distance in resolved.search.max_distance.items()
     ]
     keep = within[0]
     for other in within[1:]:
-        keep = pc.or_(keep, other) if resolved.combine == "any" else pc.and_(keep, other)
-    similar = accepted(Evidence.of(candidates), Limits.of(asdict(resolved)))
+        keep = pc.or_(keep, other) if resolved.search.combine == "any" else pc.and_(keep, other)
+    similar = accepted(Evidence.of(candidates), Limits.of(resolved.settings()))
     return candidates.filter(pc.and_(keep, pa.array(similar)))
 
 
@@ -120,7 +119,7 @@ def _judged(
         near = near.filter(pa.array([key not in gone for key in keys], pa.bool_()))
     listed = sorted(pair for pair in denied - there if pair[0] != pair[1])
     a, b = (pa.array([pair[side] for pair in listed], pa.int64()) for side in (0, 1))
-    distances = [_distances(hashes[name].take(a), hashes[name].take(b)) for name in resolved.algorithms]
+    distances = [_distances(hashes[name].take(a), hashes[name].take(b)) for name in resolved.hash.algorithms]
     columns = [a, b, pa.array([0] * len(listed), pa.uint8()), *distances, pa.nulls(len(listed), pa.float32())]
     columns += [pa.array([0] * len(listed), pa.uint8()), *tables.not_looked_at(len(listed))]
     return pa.concat_tables([near, pa.table(columns, schema=near.schema)]), len(near)

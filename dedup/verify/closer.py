@@ -4,7 +4,6 @@ Two frames of a burst, a stereo pair or two products of one catalogue agree at 3
 the detail. The pictures are aligned from coarse to fine and then compared as thumbnails are.
 """
 
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Final
@@ -14,11 +13,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from dedup.compiled import compiled_rounded, is_kept
+from dedup.decoding.orientation import turned_channels
 from dedup.verify.agreement import agreement, agreement_softened, fourth_roots, grey_laid_over
 from dedup.verify.alignment import best_start, correlation, prepared, refined
 from dedup.verify.contradiction import RIM, contradiction
 from dedup.verify.features import NOISE, blurred, gradients, halved, oriented, put
-from dedup.verify.similarity import INVERSE, STARTS, comes_after
+from dedup.verify.similarity import INVERSES, STARTS, comes_after
 
 CLOSE_SIDE: Final = 128  # pixels
 COLOUR_SIDE: Final = 16
@@ -32,18 +32,6 @@ _GAIN: Final = 0.0005  # a step that gains less is the last of its size
 _PAIRS_PER_TASK: Final = 32
 _DECIMALS: Final = 4
 _MIN_CHROMA: Final = 10.0  # levels of 256; JPEG and crops stay below 4
-
-_TURNED: Final[tuple[Callable[[NDArray[np.uint8]], NDArray[np.uint8]], ...]] = (
-    lambda v: v,
-    lambda v: v[:, ::-1],
-    lambda v: v[::-1],
-    lambda v: v[::-1, ::-1],
-    lambda v: v.swapaxes(0, 1),
-    lambda v: v.swapaxes(0, 1)[::-1],
-    lambda v: v.swapaxes(0, 1)[::-1, ::-1],
-    lambda v: v.swapaxes(0, 1)[:, ::-1],
-)
-"""Small pictures of any channels in the orientations of `tables.TRANSFORMS`, in that order."""
 
 
 @compiled_rounded
@@ -176,7 +164,8 @@ def close_similarities(
     with ThreadPoolExecutor(threads) as pool:
         parts = [slice(start, start + _PAIRS_PER_TASK) for start in range(0, len(a), _PAIRS_PER_TASK)]
         tasks = [
-            pool.submit(_compare, greys, a[p], b[p], transforms[p], left_out[p], INVERSE, STARTS, out[p]) for p in parts
+            pool.submit(_compare, greys, a[p], b[p], transforms[p], left_out[p], INVERSES, STARTS, out[p])
+            for p in parts
         ]
         for task in tasks:
             task.result()
@@ -201,5 +190,5 @@ def close_view(image: Image.Image) -> CloseView:
 
 def colours_differ(one: NDArray[np.uint8], two: NDArray[np.uint8], transform: int) -> bool:
     """Whether the mean distance of the chroma of two pictures, the second turned first, is more than an edit leaves."""
-    away = one.astype(np.float64) - _TURNED[transform](two)
+    away = one.astype(np.float64) - turned_channels(two, transform)
     return bool(np.sqrt((away**2).sum(axis=-1)).mean() > _MIN_CHROMA)

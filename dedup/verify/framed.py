@@ -9,12 +9,9 @@ from numpy.typing import NDArray
 from dedup import tables
 from dedup.config import Resolved
 from dedup.search import join_hashes_batches
-from dedup.search.orientations import INVERSE
 from dedup.verify.determinacy import Structure
-from dedup.verify.similarity import verified
+from dedup.verify.similarity import INVERSES, verified
 from dedup.verify.views import Views
-
-_INVERSE = np.array(INVERSE, np.uint8)
 
 
 def framed_candidates(
@@ -32,16 +29,16 @@ def framed_candidates(
     The views are joined with everything: pictures as they stand, and other views. Raises `LimitError`.
     """
     parts = []
-    for turn in ("identity", *tables.ORIENTATIONS[resolved.orientations]) if len(views.of) else ():
-        left = [views.codes[tables.code_column(name, turn)] for name in resolved.algorithms]
-        right = [np.concatenate([codes[name], views.codes[name]]) for name in resolved.algorithms]
-        distance = [resolved.max_distance[name] for name in resolved.algorithms]
+    for turn in ("identity", *tables.ORIENTATIONS[resolved.search.orientations]) if len(views.of) else ():
+        left = [views.codes[tables.code_column(name, turn)] for name in resolved.hash.algorithms]
+        right = [np.concatenate([codes[name], views.codes[name]]) for name in resolved.hash.algorithms]
+        distance = [resolved.search.max_distance[name] for name in resolved.hash.algorithms]
         for found in join_hashes_batches(
-            left, right, max_distance=distance, combine=resolved.combine, limit=limit, threads=threads
+            left, right, max_distance=distance, combine=resolved.search.combine, limit=limit, threads=threads
         ):
             part = _rows(found.a, found.b, found.distances, tables.TRANSFORMS.index(turn), samples, views, resolved)
             parts.append(part)
-    schema = tables.candidates_schema(resolved.algorithms)
+    schema = tables.candidates_schema(resolved.hash.algorithms)
     rows = _nearest(pa.concat_tables([schema.empty_table(), *parts]), resolved)
     return _verified(rows, samples, thumbnails, views, threads)
 
@@ -76,17 +73,17 @@ def _rows(
     one, two = samples[place], samples[views.of[of_view]]  # the turned one is the second
     swapped = one > two
     a, b = np.where(swapped, two, one), np.where(swapped, one, two)
-    transform = np.where(swapped, _INVERSE[turn], turn).astype(np.uint8)
+    transform = np.where(swapped, INVERSES[turn], turn).astype(np.uint8)
     unframed = np.where(is_view, tables.BOTH, np.where(swapped, tables.FIRST, tables.SECOND)).astype(np.uint8)
     keep = a != b
     arrays = [a, b, transform, *distances, np.zeros(len(a), np.float32), unframed]
     columns = [*(array[keep] for array in arrays), *tables.not_looked_at(int(keep.sum()))]
-    return pa.table(columns, schema=tables.candidates_schema(resolved.algorithms))
+    return pa.table(columns, schema=tables.candidates_schema(resolved.hash.algorithms))
 
 
 def _nearest(rows: pa.Table, resolved: Resolved) -> pa.Table:
     """Of rows with the same (a, b, unframed) the one with the smallest distance, under the first transform."""
-    columns = [rows[tables.distance_column(name)].to_numpy() for name in resolved.algorithms]
+    columns = [rows[tables.distance_column(name)].to_numpy() for name in resolved.hash.algorithms]
     a, b, unframed, transform = (rows[name].to_numpy() for name in ("a", "b", "unframed", "transform"))
     order = np.lexsort((*columns, transform, np.minimum.reduce(columns), unframed, b, a))
     a, b, unframed = a[order], b[order], unframed[order]

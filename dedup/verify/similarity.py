@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dedup.compiled import compiled, compiled_rounded, is_kept
+from dedup.decoding.orientation import INVERSE
 from dedup.tables import THUMBNAIL_SIDE
 from dedup.verify.agreement import (
     agreement,
@@ -54,7 +55,7 @@ _CONTRADICTED: Final = 4.0  # what a share of structure in which pictures contra
 
 _SCALES: Final = ((0.89, 0.89), (1.12, 1.12), (0.89, 1.0), (1.0, 0.89), (1.12, 1.0), (1.0, 1.12))
 STARTS: Final = np.array([[x, 0.0, 0.0, y, 0.0, 0.0] for x, y in _SCALES])
-INVERSE: Final = np.array([0, 1, 2, 3, 4, 7, 6, 5], np.uint8)  # INVERSE[t] undoes the transform t
+INVERSES: Final = np.array(INVERSE, np.uint8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,7 +265,7 @@ def verified(
     more = np.empty((0, THUMBNAIL_SIDE, THUMBNAIL_SIDE), np.uint8) if others is None else np.ascontiguousarray(others)
     pairs, turns = np.empty((2, len(a)), np.int64), np.empty(len(a), np.uint8)
     asked = np.zeros(len(a), np.uint8) if transforms is None else transforms
-    _ordered(small, more, a, b, asked, INVERSE, pairs, turns)
+    _ordered(small, more, a, b, asked, INVERSES, pairs, turns)
     order = np.argsort(pairs[0], kind="stable")
     one, two, turns = pairs[0][order], pairs[1][order], turns[order]
     out = np.empty(len(a), np.float64)

@@ -49,7 +49,7 @@ def test_is_it_clean_of_that_benchmark(mine: Path, bench: Path) -> None:
     """Every split of a reference is held out; ids and splits say which dataset a sample is of."""
     run = dedup.audit([mine, bench], workers=0)
 
-    assert ("bench/test", "bench/train") == run.resolved.held_out == run.resolved.references
+    assert ("bench/test", "bench/train") == run.resolved.splits.held_out == run.resolved.splits.references
     leaks = set(zip(run.leakage["id"].to_pylist(), run.leakage["witness_id"].to_pylist(), strict=True))
     assert {
         ("mine/1.png", "bench/test/x again.jpg"),
@@ -159,7 +159,7 @@ def test_equal_names_get_numbers(mine: Path, tmp_path: Path) -> None:
     twin = pictures.folder(tmp_path / "elsewhere/mine", ["1.png"], first_seed=50)
     run = dedup.audit([mine, twin], workers=0)
 
-    assert {"mine-2"} == {*run.resolved.references}
+    assert {"mine-2"} == {*run.resolved.splits.references}
 
 
 @pytest.mark.parametrize(

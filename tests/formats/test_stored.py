@@ -245,7 +245,9 @@ def test_the_card(tmp_path: Path) -> None:
     assert {"train": 5, "test": 4, "validation": 1} == {s["name"]: s["num_examples"] for s in said["splits"]}
     for text in ("9 kept, 2 dropped, 1 unreadable", "leaks into a held-out split", "duplicate of a kept sample"):
         assert text in card
-    assert run.resolved.max_distance == json.loads(card.partition("```json")[2].partition("```")[0])["max_distance"]
+    assert (
+        run.resolved.search.max_distance == json.loads(card.partition("```json")[2].partition("```")[0])["max_distance"]
+    )
     assert "No pair between train and a held-out split is left" in card
 
 
