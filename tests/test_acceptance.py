@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from dedup.config import build, resolve
+from dedup.config import LIMITS, build, resolve
 from dedup.errors import ConfigError
 from dedup.policy.acceptance import Evidence, Limits, accepted, false_probability
 
@@ -129,12 +129,7 @@ def test_the_limit_is_inclusive_and_depends_on_nothing_else() -> None:
 def test_what_auto_resolves_to(verify: dict[str, object], expected: object) -> None:
     """Plain limits alone switch the false probability off; alone or with them it is the number that was set."""
     found = resolve(build({"verify": verify}), ["train"])
-    limits = (
-        found.max_false_probability,
-        found.min_similarity,
-        found.min_close_similarity,
-        found.min_thumbnail_similarity,
-    )
+    limits = tuple(found.settings()[name] for name in LIMITS)
 
     if expected == "evidence":
         assert limits[1:] == (0.8, 0.0, 0.0)

@@ -75,7 +75,7 @@ def pairs(
 
 def _doubt(near: pa.Table, n_near: int, n_same: int, resolved: Resolved) -> NDArray[np.float32]:
     """Of near pairs by the rule; 0 of those that a person lists, behind them, and of identical pictures."""
-    if resolved.method == "none":
+    if resolved.verify.method == "none":
         by_rule = np.full(n_near, np.nan, np.float32)
     else:
         by_rule = false_probability(Evidence.of(near.slice(0, n_near)))
