@@ -11,7 +11,6 @@ Nothing is deleted because of its name. `remove` asks an `Owner`, which knows wh
 import hashlib
 import json
 import os
-import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 from uuid import uuid4
 
-from dedup.errors import RunError
+from dedup.errors import RunError, because
 
 OWN: Final = ".dedup"
 """The folder in a marked folder that holds the marker and whatever is under way."""
@@ -124,10 +123,10 @@ def unmark(owner: Marked) -> None:
 
 
 def is_unfinished_mark(path: Path) -> bool:
-    """Whether it is what a process leaves that was ended while it marked a folder: `.dedup` with no marker in it."""
+    """Whether it is what a process leaves that was ended while it marked a folder: `.dedup` with locks at most."""
     if path.name != OWN or not path.is_dir() or path.is_symlink():
         return False
-    return all(entry.name.startswith(f".{MARKER}.") for entry in path.iterdir())
+    return all(entry.name.startswith(f".{MARKER}.") or entry.name.endswith("lock") for entry in path.iterdir())
 
 
 def remove(path: Path, owner: Owner) -> None:
@@ -141,9 +140,22 @@ def remove(path: Path, owner: Owner) -> None:
         message = f"{str(path)!r} was not made by dedup, so it is not deleted. Move it away, or name another folder."
         raise RunError(message)
     if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
+        _remove_folder(path)
     else:
         path.unlink(missing_ok=True)
+
+
+def _remove_folder(folder: Path) -> None:
+    """Delete a folder with all that is in it. `shutil.rmtree` calls itself for each folder in a folder."""
+    found = [folder]
+    for path in found:  # it grows meanwhile: every folder comes behind the one that it is in
+        for entry in list(os.scandir(path)):
+            if entry.is_dir(follow_symlinks=False):
+                found.append(Path(entry.path))
+            else:
+                Path(entry.path).unlink()
+    for path in reversed(found):
+        path.rmdir()
 
 
 def remove_if_empty(folder: Path) -> None:
@@ -191,6 +203,22 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
     write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
 
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON file of a run."""
+    try:
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        message = f"{str(path.parent)!r} holds no run of dedup: it has no {path.name}."
+        raise RunError(message) from None
+    except (OSError, ValueError, RecursionError) as error:
+        message = f"{str(path)!r} cannot be read: {because(error)}."
+        raise RunError(message) from error
+    return content
+
+
 def inside(path: Path, folder: Path) -> bool:
     """Whether `path` is `folder` or lies below it, links resolved."""
-    return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
+    try:
+        return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
+    except ValueError:  # no path has such a name
+        return False

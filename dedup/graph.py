@@ -63,7 +63,6 @@ class Graph:
     near_start: NDArray[np.int64]  # where a sample's near pairs start in the three arrays; length n + 1
     distance: NDArray[np.uint16]  # of each row of pairs: the smallest of the algorithms' distances, bits
     similarity: NDArray[np.float32]  # of each row of pairs; NaN where nothing was verified
-    identical_row: NDArray[np.int64]  # sample → row of its pair with its representative, -1 where it has none
 
     @property
     def n_samples(self) -> int:
@@ -87,8 +86,6 @@ def from_pairs(pairs: pa.Table, n_samples: int) -> Graph:
     near = pc.is_in(pairs["kind"], pa.array(["near", "listed"])).to_numpy()
     class_of = np.arange(n_samples, dtype=np.int64)
     class_of[b[~near]] = a[~near]
-    identical_row = np.full(n_samples, -1, dtype=np.int64)
-    identical_row[b[~near]] = np.flatnonzero(~near)
     rows = np.flatnonzero(near)
     sources, targets = np.concatenate([a[rows], b[rows]]), np.concatenate([b[rows], a[rows]])
     order = np.lexsort((targets, sources))
@@ -103,7 +100,6 @@ def from_pairs(pairs: pa.Table, n_samples: int) -> Graph:
         near_start=np.searchsorted(sources[order], np.arange(n_samples + 1)).astype(np.int64),
         distance=distances.min(axis=0).astype(np.uint16),
         similarity=similarity.astype(np.float32),
-        identical_row=identical_row,
     )
 
 
@@ -181,3 +177,23 @@ def quality_order(
     compression = worst[class_of[samples]]
     compression[compression < 0] = np.inf
     return samples[np.lexsort((samples, compression, -math.prod(sizes)))].astype(np.int64)
+
+
+def components(n: int, a: NDArray[np.int64], b: NDArray[np.int64]) -> NDArray[np.int64]:
+    """For each of n nodes the lowest one that it is connected to by the edges (a, b).
+
+    Roots hook onto lower ones and paths are halved until nothing changes: every round at least
+    halves the roots (Shiloach and Vishkin 1982, "An O(log n) parallel connectivity algorithm").
+
+    >>> components(5, np.array([1, 3]), np.array([3, 4])).tolist()
+    [0, 1, 2, 1, 1]
+    """
+    root = np.arange(n, dtype=np.int64)
+    while True:
+        low, high = np.minimum(root[a], root[b]), np.maximum(root[a], root[b])
+        apart = low != high
+        if not apart.any():
+            return root
+        np.minimum.at(root, high[apart], low[apart])
+        while not np.array_equal(above := root[root], root):
+            root = above

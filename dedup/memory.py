@@ -1,4 +1,4 @@
-"""Memory of this process: how much there was at the peak, and what can be given back."""
+"""What this process may use: its memory and what can be released of it, and its cores."""
 
 import ctypes
 import os
@@ -49,3 +49,11 @@ def give_back() -> None:
 def _of_glibc(name: str) -> Any:
     """One of its functions, or None where another library allocates."""
     return getattr(ctypes.CDLL(None), name, None) if sys.platform == "linux" else None
+
+
+def usable_cores() -> int:
+    """Cores that this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+
+    return os.cpu_count() or 1

@@ -167,6 +167,7 @@ def hashes_table(rows: Sequence[Mapping[str, object]]) -> pa.Table:
         "width": pa.int32(),
         "height": pa.int32(),
         "format": pa.string(),
+        "n_frames": pa.int32(),
         "file_digest": pa.binary(32),
         "pixel_digest": pa.binary(32),
         "information": pa.float32(),

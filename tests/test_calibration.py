@@ -29,8 +29,9 @@ from dedup.calibration.table import (
     poisson_bound,
 )
 from dedup.errors import ConfigError, RunError
+from dedup.graph import components as connected
 from dedup.hashers.thumbnail import thumbnail
-from dedup.reporting.components import components, labels
+from dedup.reporting.components import components
 from dedup.runs import folder
 from dedup.verify import similarities
 from tests import naive, pictures
@@ -178,7 +179,7 @@ def test_components_are_those_of_a_search(seed: int) -> None:
     expected = {node: min(found) for found in naive.components(n, edges) for node in found}
     a, b = (np.array([edge[k] for edge in edges], np.int64) for k in (0, 1))
 
-    assert [expected[node] for node in range(n)] == labels(n, a, b).tolist()
+    assert [expected[node] for node in range(n)] == connected(n, a, b).tolist()
 
 
 def test_a_chain_is_one_component_and_no_group() -> None:

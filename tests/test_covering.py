@@ -27,7 +27,6 @@ def matches(n: int, edges: Edges, class_of: Sequence[int]) -> graph.Graph:
         near_start=np.searchsorted(a, np.arange(n + 1)).astype(np.int64),
         distance=np.arange(len(rows), dtype=np.uint16),
         similarity=np.linspace(0, 1, len(rows), dtype=np.float32),
-        identical_row=np.full(n, -1, dtype=np.int64),
     )
 
 

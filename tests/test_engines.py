@@ -12,8 +12,9 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from dedup.engines import Engine, InlineEngine, Limits, ProcessEngine, choose, cores
+from dedup.engines import Engine, InlineEngine, Limits, ProcessEngine, choose
 from dedup.errors import InternalError
+from dedup.memory import usable_cores
 from tests import pictures
 
 WORK = "tests.engine_work"
@@ -336,12 +337,12 @@ def test_choice_of_engine() -> None:
         (3, 100, 3),
         (8, 2, 2),
         (8, None, 8),
-        (None, 10_000, cores()),
+        (None, 10_000, usable_cores()),
     ):
         engine = choose(workers, n_batches)
         assert isinstance(engine, ProcessEngine)
         assert expected == engine.workers
-    assert 1 <= cores() <= (os.cpu_count() or 1)
+    assert 1 <= usable_cores() <= (os.cpu_count() or 1)
 
 
 # --- scripts ----------------------------------------------------------------------------------------------------------

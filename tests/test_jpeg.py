@@ -6,7 +6,7 @@ from io import BytesIO
 import pytest
 from PIL import Image, ImageOps
 
-from dedup.decoding.pictures import Unreadable
+from dedup.decoding.pictures import Unreadable, file_digest, open_picture
 from dedup.hashers.compression import of_steps
 from dedup.hashers.luma import open_luma
 from dedup.hashers.setup import Setup
@@ -162,3 +162,75 @@ def test_a_scaled_picture_keeps_its_shape(size: tuple[int, int]) -> None:
     assert not isinstance(found, Unreadable)
 
     assert found.plane.height / found.plane.width == pytest.approx(size[1] / size[0], rel=1e-12)
+
+
+def coloured(seed: int) -> bytes:
+    """Three components that libjpeg takes for RGB unless a JFIF or Adobe segment says otherwise."""
+    data = pictures.encoded(pictures.photo(seed, (200, 120)), "JPEG", keep_rgb=True)
+    adobe = data.index(b"\xff\xee")
+
+    return data[:adobe] + data[adobe + 16 :]
+
+
+def statuses(data: bytes) -> tuple[str, str]:
+    """What Pillow alone says of a file, and what is said in mode fast."""
+    by_pillow = open_picture(data, max_pixels=1 << 20)
+    found = open_luma(data, SETUP, bytes(32))
+
+    return tuple(one.status if isinstance(one, Unreadable) else "ok" for one in (by_pillow, found))  # type: ignore[return-value]
+
+
+JFIF = b"JFIF\0\1\1\0\0\1\0\1\0\0"
+ADOBE = b"Adobe\0\x64\0\0\0\0\1"
+
+
+@pytest.mark.parametrize(
+    ("name", "n_bytes"),
+    [("JFIF", n) for n in (4, 5, 6, 7, 8, 13, 14, 15)] + [("Adobe", n) for n in (5, 6, 7, 8, 9, 11, 12, 13)],
+)
+def test_a_short_segment_that_names_the_colours(name: str, n_bytes: int) -> None:
+    """libjpeg ignores a JFIF segment below 14 bytes and an Adobe segment below 12: other pixels, another digest."""
+    rgb = coloured(20)
+    marker, content = {"JFIF": (0xE0, JFIF + b"\0"), "Adobe": (0xEE, ADOBE + b"\0")}[name]
+    told = behind_soi(rgb, segment(marker, content[:n_bytes]), segment(0xFE, bytes(255)))
+    whole = behind_soi(rgb, segment(0xE0, JFIF))
+    by_pillow = open_picture(told, max_pixels=1 << 20)
+    found, other = (open_luma(data, SETUP, file_digest(data)) for data in (told, whole))
+    assert not isinstance(other, Unreadable)
+
+    assert len(set(statuses(told))) == 1
+    if not isinstance(found, Unreadable) and not isinstance(by_pillow, Unreadable):
+        same_pixels = by_pillow.image.tobytes() == _decoded(whole).tobytes()
+
+        assert same_pixels == (found.pixel_digest == other.pixel_digest)
+
+
+def _decoded(data: bytes) -> Image.Image:
+    with Image.open(BytesIO(data)) as image:
+        return image.convert("RGB")
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        segment(0xE0, JFIF[:5]),
+        segment(0xEE, ADOBE[:6]),
+        segment(0xE2, b"ICC_PROFILE\0"),
+        segment(0xED, b"Photoshop 3.0\0" + b"8BIM\4\4"),
+        segment(0xED, b"Photoshop 3.0\0" + b"8BIM\4\4\0\0\0\0\0\0" + b"8BIM\4\5"),
+    ],
+)
+def test_a_status_is_the_word_of_pillow(odd: bytes) -> None:
+    """Segments over which Pillow refuses a file that libjpeg decodes."""
+    data = behind_soi(pictures.encoded(pictures.photo(21, (200, 120)), "JPEG"), odd)
+
+    assert ("undecodable", "undecodable") == statuses(data)
+
+
+def test_an_orientation_stated_twice() -> None:
+    """Of two entries in one directory, Pillow's choice counts."""
+    entries = b"".join(struct.pack("<HHIHH", 0x0112, 3, 1, turn, 0) for turn in (1, 6))
+    tiff = b"II*\0" + struct.pack("<IH", 8, 2) + entries + bytes(4)
+    data = behind_soi(pictures.encoded(pictures.photo(22, (200, 120)), "JPEG"), segment(0xE1, b"Exif\0\0" + tiff))
+
+    assert said_by_pillow(data) == said(data)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from dedup import graph
 from dedup.config import Resolved, build, resolve
 from dedup.errors import ConfigError, LimitError
-from dedup.policy import judgements, regrouping
+from dedup.policy import judgements, unreadable
 from dedup.policy.keeping import keep_order
 from dedup.reporting.summary import regroup, summary
 from dedup.reporting.words import gone_with_every_match, shifted
@@ -40,8 +40,8 @@ WHY = {
     deciding.LEAKED: "leaked",
     deciding.GROUP_LEAKED: "group leaked",
     deciding.MOVED: "moved",
-    deciding.UNREADABLE_KEPT: "written",
-    deciding.UNREADABLE_DROPPED: "not written",
+    unreadable.KEPT: "written",
+    unreadable.DROPPED: "not written",
 }
 POLICIES = [
     Policy(leakage, links, conflicts, duplicates)
@@ -533,7 +533,7 @@ def test_components(n: int, drawn: list[tuple[int, int]]) -> None:
     expected = {node: min(component) for component in naive.components(n, edges) for node in component}
     a, b = (np.array([edge[side] for edge in edges], dtype=np.int64) for side in (0, 1))
 
-    assert [expected[node] for node in range(n)] == regrouping.components(n, a, b).tolist()
+    assert [expected[node] for node in range(n)] == graph.components(n, a, b).tolist()
 
 
 @pytest.mark.parametrize(

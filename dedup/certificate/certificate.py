@@ -89,11 +89,13 @@ def certificate(
             pc.sum(pc.invert(pc.is_in(chains(matches, table, held_out)["split"], pa.array(held_out)))).as_py() or 0
         )
     between = _between_held_out(found, held_out)
+    readable = pc.equal(measured["status"], "ok").to_numpy()
     return {
         "clean": len(leaks) == 0 and n_groups == 0,
         "statement": _statement(resolved, len(leaks), n_groups),
         "samples": len(table),
-        "readable": pc.sum(pc.equal(measured["status"], "ok")).as_py() or 0,
+        "readable": int(readable.sum()),
+        "readable_in": {"train": int((readable & ~inside).sum()), "held_out": int((readable & inside).sum())},
         "train_held_out_pairs": len(leaks),
         "train_held_out_first": _first(leaks.select(["id", "split", "witness_id", "witness_split", "similarity"])),
         "chained_train_images": chained,

@@ -13,6 +13,7 @@ from rich.text import Text
 from dedup.reporting.plain import plain
 from dedup.reporting.words import counted, gone_with_every_match, shifted
 from dedup.reporting.words import facts as leak_facts
+from dedup.tables import ABSENT
 
 if TYPE_CHECKING:
     from dedup.calibration.table import Calibration, Row
@@ -37,8 +38,11 @@ def overview(summary: Mapping[str, Any], *, written: bool) -> RenderableType:
     `written`: whether the kept samples were written, or would only be.
     """
     parts: list[RenderableType] = [_counts(summary, written=written), _matrix(summary)]
-    if unreadable := {of: n for of, n in summary["samples"]["by_status"].items() if of != "ok"}:
+    if unreadable := {of: n for of, n in summary["samples"]["by_status"].items() if of not in {"ok", ABSENT}}:
         parts.append(Text(f"Unreadable: {_listed(unreadable)}; what is wrong with each is in hashes.parquet."))
+    if without := summary["samples"].get("without_image"):
+        rows = "1 row has no image and is" if without == 1 else f"{without:,} rows have no image and are"
+        parts.append(Text(f"{rows} kept."))
     if stay := summary["decisions"]["by_reason"].get("unreadable, kept"):
         parts.append(Text(f"{stay:,} of them {'stays' if stay == 1 else 'stay'}, as policy.unreadable says."))
     parts += [Text.from_markup(f"[yellow]Warning:[/] {literal(text)}") for text in summary["warnings"]]

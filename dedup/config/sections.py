@@ -104,6 +104,7 @@ class GateConfig(Section):
     max_leakage: Share = None
     max_unreadable: Share = None
     certified: StrictBool = False
+    allow_nothing: StrictBool = False
 
 
 class OutputConfig(Section):

@@ -21,6 +21,19 @@ _SOS, _DQT, _DNL = 0xDA, 0xDB, 0xDC
 _PLAIN_FRAMES: Final = frozenset({0xC0, 0xC1, 0xC2})
 _TABLES: Final = frozenset({_DQT, 0xC4, 0xDD})  # with DHT and DRI
 _METADATA: Final = frozenset({*range(0xE0, 0xF0), 0xFE})  # APPn and COM
+EIGHTH: Final = 8
+"""The smallest scale at which libjpeg decodes: one pixel of a block of 8 × 8."""
+
+_BASELINE, _PROGRESSIVE = 8, 2
+"""How many times `hash.max_pixels` a JPEG may have: that bounds the time, as an eighth of each side is in memory."""
+
+_WHOLE_FROM: Final = (
+    (0xE0, b"JFIF", 14),
+    (0xEE, b"Adobe", 12),
+    (0xE2, b"ICC_PROFILE\0", 14),
+)
+"""APP segments that mean something from a number of bytes on: libjpeg ignores a shorter JFIF or Adobe segment, which
+changes the colours, and Pillow refuses the file."""
 _RGB: Final = b"RGB"  # component names with which libjpeg takes the values for RGB
 _ORIENTATION: Final = 0x0112
 
@@ -38,6 +51,20 @@ class Header:
     orientation: int | None  # EXIF's 1 to 8; None where Pillow must be asked
     luma_steps: tuple[int, ...] | None  # quantisation table 0, row by row
     pieces: tuple[tuple[int, int], ...]  # parts of the file that decide its pixels: half-open intervals of bytes
+    is_progressive: bool = False
+
+
+def most_pixels(data: bytes, max_pixels: int) -> int:
+    """The largest width × height that is decoded: of a JPEG more, as it is decoded at an eighth of its size.
+
+    A progressive one is in memory whole, as coefficients, whatever the size of the picture; so may be what is not
+    plain.
+    """
+    if data[:2] != _SOI:
+        return max_pixels
+    found = header(data)
+
+    return max_pixels * (_PROGRESSIVE if found is None or found.is_progressive else _BASELINE)
 
 
 def header(data: bytes) -> Header | None:
@@ -83,6 +110,7 @@ def stream_digest(data: bytes, found: Header, turn: str, own: bytes) -> bytes:
 def _segments(data: bytes) -> Header | None:
     at, size, steps, exif, xmp, jfif, adobe, names = 2, None, None, [], False, False, None, b""
     pieces: list[tuple[int, int]] = []
+    is_progressive = False
     while True:
         if data[at] != 0xFF:
             return None
@@ -92,6 +120,8 @@ def _segments(data: bytes) -> Header | None:
         stop = at + 2 + (data[at + 2] << 8) + data[at + 3]
         if marker in _METADATA:
             start = data[at + 4 : at + 18]
+            if _is_odd(marker, start, data[max(at + 4, stop - 6) : stop], stop - at - 4):
+                return None
             if marker == 0xE0 and start.startswith(b"JFIF\0"):
                 jfif = True
             elif marker == 0xEE and start.startswith(b"Adobe"):
@@ -100,13 +130,12 @@ def _segments(data: bytes) -> Header | None:
                 exif.append(data[at + 10 : stop])
             elif marker == 0xE1:
                 xmp = xmp or b"Orientation" in data[at:stop]
-            elif marker == 0xE2 and start.startswith(b"MPF\0"):
-                return None  # several pictures in one file
         elif marker in _PLAIN_FRAMES and size is None:
             precision, height, width, n_components = struct.unpack_from(">BHHB", data, at + 4)
             if precision != 8 or n_components not in {1, 3}:
                 return None
             size, names = (width, height), data[at + 10 : at + 10 + 3 * n_components : 3]
+            is_progressive = marker == 0xC2
         elif marker in _TABLES:
             if marker == _DQT:
                 steps = _steps(data[at + 4 : stop]) or steps
@@ -122,7 +151,19 @@ def _segments(data: bytes) -> Header | None:
     if orientation == 1 and xmp:  # what EXIF is silent about, Pillow reads there
         orientation = None
     _append(pieces, at, len(data))
-    return Header(*size, orientation, steps, tuple(pieces))
+    return Header(*size, orientation, steps, tuple(pieces), is_progressive)
+
+
+def _is_odd(marker: int, start: bytes, end: bytes, n_bytes: int) -> bool:
+    """Whether a segment of metadata, of `n_bytes` without marker and length, is one that only Pillow may judge.
+
+    `start` holds the first bytes of the segment or, where it is shorter, bytes that follow it.
+    """
+    if (marker, start[:4]) == (0xE2, b"MPF\0"):
+        return True  # several pictures in one file
+    if (marker, start) == (0xED, b"Photoshop 3.0\0"):
+        return end[:4] == b"8BIM"  # Pillow reads one byte more than there is
+    return any(marker == kind and start.startswith(name) and n_bytes < least for kind, name, least in _WHOLE_FROM)
 
 
 def _append(pieces: list[tuple[int, int]], start: int, stop: int) -> None:
@@ -153,13 +194,16 @@ def _orientation(exif: list[bytes]) -> int | None:
     order = {b"II*\0": "<", b"MM\0*": ">"}.get(tiff[:4])
     if order is None or len(exif) > 1:
         return None
+    stated: list[int | None] = []
     try:
         (at,) = struct.unpack_from(order + "I", tiff, 4)
         (n_entries,) = struct.unpack_from(order + "H", tiff, at)
         for entry in range(n_entries):
             tag, kind, count, value = struct.unpack_from(order + "HHIH", tiff, at + 2 + 12 * entry)
             if tag == _ORIENTATION:
-                return value if kind == 3 and count == 1 else None
+                stated.append(value if kind == 3 and count == 1 else None)
     except struct.error:
         return None
-    return None if b"Orientation" in tiff else 1
+    if len(stated) > 1:
+        return None
+    return stated[0] if stated else None if b"Orientation" in tiff else 1

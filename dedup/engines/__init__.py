@@ -8,7 +8,6 @@ Work is a module, named by its import path, with two functions:
 `setup` is plain JSON and batches are Arrow, so that work can be sent to another process or machine without pickling.
 """
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
@@ -17,6 +16,7 @@ import pyarrow as pa
 
 from dedup.engines.inline import InlineEngine
 from dedup.engines.processes import NO_LIMITS, Limits, ProcessEngine
+from dedup.memory import usable_cores
 
 __all__ = ["Engine", "InlineEngine", "Limits", "ProcessEngine", "Transform", "choose", "cores"]
 
@@ -40,14 +40,7 @@ def choose(workers: int | None, n_batches: int | None, limits: Limits = NO_LIMIT
     """The engine for so many batches (None: it is not known): `workers` processes (None: one per core), or this process
     for 0.
     """
-    wanted = cores() if workers is None else workers
+    wanted = usable_cores() if workers is None else workers
     if n_batches is not None:
         wanted = min(wanted, n_batches)
     return ProcessEngine(wanted, limits) if wanted else InlineEngine()
-
-
-def cores() -> int:
-    """Cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

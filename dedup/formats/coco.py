@@ -17,7 +17,17 @@ from dedup.config import DatasetConfig, normal_split
 from dedup.errors import ConfigError, SourceError, because
 from dedup.formats.carrying import Carried, Ids
 from dedup.formats.files import Files, beside, distinct_ids, not_movable, put_once, refuse_missing
-from dedup.formats.source import NO_MOVES, ROWS, Moves, as_text, check_split_names
+from dedup.formats.nested import MAX_DEPTH, parsed
+from dedup.formats.source import (
+    NO_MOVES,
+    ROWS,
+    Moves,
+    as_text,
+    check_split_names,
+    encoded,
+    printable_names,
+)
+from dedup.paths import is_file, make_folder
 
 logger = logging.getLogger(__name__)
 
@@ -76,7 +86,7 @@ class Coco(Files):
             message = f"{path}: its annotation files list no images."
             raise SourceError(message)
         self._images = list(samples.values())
-        uris = [self._uri(file, root) for _, file in samples]
+        uris = printable_names([self._uri(file, root) for _, file in samples])
         named = {file: uri for (_, file), uri in zip(samples, uris, strict=True)}
         refuse_missing(named, self.name, "Say where they lie as dataset.image_folder.")
         splits = [split for split, _ in samples]
@@ -91,7 +101,7 @@ class Coco(Files):
         labels = [image.label() for image in self._images]
         if config.label_column:
             labels = self.texts(config.label_column)
-        super().__init__(root, [os.fsencode(file) for _, file in samples], pa.table([ids, splits, labels, uris], ROWS))
+        super().__init__(root, [encoded(str(file)) for _, file in samples], pa.table([ids, splits, labels, uris], ROWS))
 
     def check_movable(self) -> None:
         """Each file must have one counterpart in every other split that can take what it says of an image."""
@@ -139,7 +149,7 @@ class Coco(Files):
             for more in carried.get(annotations.path, ()):
                 more.put_into(content)
             target = folder / annotations.path.relative_to(self.root)
-            target.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(target.parent)
             with target.open("w", encoding="utf-8") as out:
                 json.dump(content, out)
         return there
@@ -243,10 +253,12 @@ def _read(
 def _content(path: Path) -> dict[str, Any]:
     """The checked content of an annotation file."""
     try:
-        content = json.loads(path.read_bytes())
+        content, is_deep = parsed(path.read_bytes())
     except (ValueError, OSError) as error:
         message = f"{path}: cannot be read as JSON: {because(error)}."
         raise SourceError(message) from error
+    if is_deep:
+        logger.warning("%s: some values are nested deeper than %s levels. They are null.", path, MAX_DEPTH)
     images = content.get("images") if isinstance(content, dict) else None
     if not isinstance(images, list) or not isinstance(content.get("annotations", []), list):
         message = f"{path}: no COCO annotations: it has no list 'images'. Move other JSON files elsewhere."
@@ -323,7 +335,7 @@ def _base(file: Path, root: Path, named: str | None, names: Sequence[str]) -> Pa
     below = ["", last, *usual.get(normal_split(split) or "", ())]
     places = [folder for top in tops for name in below for folder in (top / name, top / name / "images")]
     readings = [{name, name.replace("\\", "/")} for name in names[:_LOOKED_AT]]
-    return max(places, key=lambda folder: sum(any((folder / name).is_file() for name in of) for of in readings))
+    return max(places, key=lambda folder: sum(any(is_file(folder / name) for name in of) for of in readings))
 
 
 def _inside(base: Path, name: str, file: Path) -> Path:
@@ -333,7 +345,7 @@ def _inside(base: Path, name: str, file: Path) -> Path:
     """
     inner = [os.path.normpath(written) for written in (name, name.replace("\\", "/"))]
     leads_out = any(os.path.isabs(path) or Path(path).parts[0] == ".." for path in inner)  # noqa: PTH117
-    if leads_out or "://" in name or "\0" in name or as_text(name) != name:
+    if leads_out or "://" in name:
         message = f"{file}: file_name is {name!r}, which is not below the folder of the images. Name files inside it."
         raise SourceError(message)
-    return base / inner[0] if inner[0] != inner[1] and (base / inner[0]).is_file() else base / inner[1]
+    return base / inner[0] if inner[0] != inner[1] and is_file(base / inner[0]) else base / inner[1]

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from dedup.decoding.contents import PAYLOAD
 from dedup.errors import SourceError
 from dedup.formats.further import NOTHING, Further
-from dedup.formats.source import NO_MOVES, Moves, moved_rows, no_column, place
+from dedup.formats.source import NO_MOVES, Moves, encoded, moved_rows, no_column, place
+from dedup.paths import is_file
 
 logger = logging.getLogger(__name__)
 
@@ -59,7 +60,7 @@ class Files:
 
 def put_once(original: bytes | Path, target: Path, files: str) -> bool:
     """Put a file at `target` unless it is there: one picture may be in two splits. False where there is no file."""
-    return os.path.lexists(target) or place(os.fsencode(original), target, files)
+    return os.path.lexists(target) or place(encoded(os.fsdecode(original)), target, files)
 
 
 def not_movable(name: str, why: str) -> SourceError:
@@ -92,7 +93,7 @@ def distinct_ids(uris: Sequence[str], splits: Sequence[str | None]) -> list[str]
 
 def refuse_missing(named: Mapping[Path, str], name: str, remedy: str) -> None:
     """Warn of files that do not exist, and raise where none does: then they lie elsewhere. `named`: path and name."""
-    missing = [text for path, text in named.items() if not path.is_file()]
+    missing = [text for path, text in named.items() if not is_file(path)]
     if not missing:
         return
     first = ", ".join(map(repr, missing[:_NAMED])) + (", …" if len(missing) > _NAMED else "")

@@ -237,8 +237,9 @@ class HuggingFace:
         for value in images:
             image = value if isinstance(value, dict) else {"bytes": value, "path": None}
             data.append(image["bytes"])
-            path = self._inside(image.get("path")) if image["bytes"] is None else None
-            paths.append(None if path is None else os.fsencode(path))
+            named = image.get("path") if image["bytes"] is None else None
+            # A path that is refused is not absent: no file is called b"", so the row counts as missing.
+            paths.append(None if named is None else os.fsencode(self._inside(named) or ""))
         return pa.record_batch([list(rows), paths, data], schema=PAYLOAD)
 
     def _inside(self, path: str | None) -> str | None:

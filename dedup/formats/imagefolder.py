@@ -1,5 +1,6 @@
 """A folder of image files: `split/label/file`, `split/file`, `label/file` or just files, at any depth."""
 
+import errno
 import json
 import logging
 import os
@@ -30,13 +31,16 @@ from dedup.formats.source import (
     Sample,
     are_splits,
     check_split_names,
+    encoded,
     moved_rows,
     no_column,
     place,
     printable,
+    printable_names,
     put,
     safe,
 )
+from dedup.paths import make_folder
 
 logger = logging.getLogger(__name__)
 
@@ -85,7 +89,7 @@ class ImageFolder:
             message = f"{root}: no image files in this folder or below it ({why})."
             raise SourceError(message)
         self.skipped: Mapping[str, int] = {reason: n for reason, n in sorted(skipped.items()) if n}
-        uris = _ids(self._files)
+        uris = printable_names(["/".join(parts) for parts in self._files])
         ids = [name or uri for name, uri in zip(named, uris, strict=True)]
         self.rows = pa.table([ids, split_of, labels, uris], schema=ROWS)
 
@@ -202,7 +206,7 @@ class ImageFolder:
         return self._encoded(self._files[int(row)])
 
     def _encoded(self, parts: Parts) -> bytes:
-        return os.fsencode(self._before + os.sep.join(parts))  # noqa: PTH118  # not always UTF-8
+        return encoded(self._before + os.sep.join(parts))  # noqa: PTH118  # not always UTF-8
 
     def _with_named(self, files: list[Parts]) -> list[Parts]:
         """The samples: scanned files and files that only metadata names, without the files of other image columns."""
@@ -281,7 +285,7 @@ def write_samples(samples: Iterable[Sample], folder: Path, files: str, further: 
             parts = names.of(sample, sample.split, label)
             above = tuple(filter(None, [safe(sample.split or "")]))
             if above not in metadata:
-                folder.joinpath(*above).mkdir(parents=True, exist_ok=True)
+                make_folder(folder.joinpath(*above))
                 path = folder.joinpath(*above, "metadata.jsonl")
                 metadata[above] = stack.enter_context(path.open("w", encoding="utf-8"))
             put(sample, folder.joinpath(*parts), files)
@@ -299,42 +303,33 @@ def _is_folder(entry: "os.DirEntry[str]") -> bool:
         return False
 
 
-def _ids(files: Sequence[Parts]) -> list[str]:
-    r"""Paths with `/`. Bytes that are not UTF-8 show as `\xNN`, with more backslashes where that name is taken."""
-    paths = ["/".join(parts) for parts in files]
-    taken = {path for path in paths if printable(path) == path}
-    ids = []
-    for path in paths:
-        name = printable(path)
-        while name != path and name in taken:
-            name = name.replace("\\x", "\\\\x")
-        taken.add(name)
-        ids.append(name)
-    return ids
-
-
 def _scan(root: Path) -> tuple[list[Parts], list[Parts], Counter[str]]:
     """Image files below root and metadata files, as tuples of names in sorted order, and what was skipped."""
     files: list[Parts] = []
     metadata: list[Parts] = []
     skipped: Counter[str] = Counter()
 
-    def walk(folder: str, parts: Parts, above: frozenset[tuple[int, int]]) -> None:
+    waiting: list[tuple[str, Parts, frozenset[tuple[int, int]]]] = [(str(root), (), frozenset())]
+    while waiting:
+        folder, parts, above = waiting.pop()
         try:
             status = os.stat(folder)  # noqa: PTH116
             entries = list(os.scandir(folder))
         except OSError as error:
+            if error.errno == errno.ENAMETOOLONG:
+                skipped["path_too_long"] += 1
+                continue
             message = f"{printable(folder)!r}: the folder cannot be read: {error.strerror}."
             raise SourceError(message) from error
         here = (status.st_dev, status.st_ino)
         if here in above:
             skipped["link_to_a_folder_above"] += 1
-            return
+            continue
         for entry in entries:
             if entry.name.startswith("."):
                 skipped["hidden"] += 1
             elif _is_folder(entry):
-                walk(entry.path, (*parts, entry.name), above | {here})
+                waiting.append((entry.path, (*parts, entry.name), above | {here}))
             elif os.path.splitext(entry.name)[1].lower() in FILE_SUFFIXES:  # noqa: PTH122  # ten times faster here
                 files.append((*parts, entry.name))
             elif entry.name in NAMES:
@@ -342,5 +337,4 @@ def _scan(root: Path) -> tuple[list[Parts], list[Parts], Counter[str]]:
             else:
                 skipped["not_an_image"] += 1
 
-    walk(str(root), (), frozenset())
     return sorted(files), metadata, skipped

@@ -29,6 +29,7 @@ from dedup.formats.source import (
     place,
     put,
 )
+from dedup.paths import is_file, make_folder
 
 logger = logging.getLogger(__name__)
 
@@ -57,7 +58,7 @@ def lists_files(path: Path) -> bool:
     name = next((named[column] for column in _DEFAULT_COLUMNS["path"] if named.get(column)), None)
     if not isinstance(name, str) or is_url(name) or "\0" in name:
         return False
-    return (path.parent / name).is_file()
+    return is_file(path.parent / name)
 
 
 class Manifest:
@@ -141,7 +142,7 @@ class Manifest:
         Paths that lead out of the manifest's folder, and URLs, are made absolute instead, and nothing is put beside it
         for them.
         """
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         target = folder / PurePosixPath(self._file).name
         outside = {path for path in self._paths if path and self._leads_out(path)}
         changes = {}
@@ -205,7 +206,7 @@ class Manifest:
         return self._records.texts(column) if column else [None] * self._records.n_rows
 
     def _splits(self, column: str | None, default: str | None) -> list[str | None]:
-        splits = [text or default for text in self._texts(column)]
+        splits = [text if text and text.strip() else default for text in self._texts(column)]
         if column is not None and None in splits:
             message = (
                 f"{self._file}, row {splits.index(None) + 1}: column {column!r} is null. "
@@ -273,7 +274,7 @@ def write_samples(samples: Iterable[Sample], folder: Path, files: str, further: 
                 header = ["path", "id", "label", *(["split"] if sample.split is not None else [])]
                 writer.writerow([*header, *others.values()])
             parts = names.of(sample, "images", sample.split)
-            put(sample, folder.joinpath(*parts), files)
-            row = ["/".join(parts), sample.id, sample.label, sample.split]
+            has_image = put(sample, folder.joinpath(*parts), files)
+            row = ["/".join(parts) if has_image else "", sample.id, sample.label, sample.split]
             writer.writerow([*row[: len(header)], *(as_cell(sample.more.get(column)) for column in others)])
     return DatasetConfig(source="manifest", path=str(path))

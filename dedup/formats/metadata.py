@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from dedup.errors import ConfigError, SourceError
 from dedup.formats.records import NO_VALUES, Record, Records, Values, open_records
+from dedup.paths import make_folder
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +43,7 @@ class Metadata:
     ) -> None:
         """Write the kept rows, with new values and with more behind them, at the same place below `folder`."""
         target = folder.joinpath(*self.parts)
-        target.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(target.parent)
         self.records.write(target, kept_rows, {}, values, more)
 
     def takes_from(self, other: "Metadata") -> bool:
@@ -56,7 +57,7 @@ class Metadata:
     def _inside(self, row: int, text: str | None) -> Parts:
         """The named file as a path below the root; a name that leads elsewhere is refused."""
         path = os.path.normpath(text.replace("\\", "/") if os.sep == "\\" else text) if text else ""
-        if not text or os.path.isabs(path) or path.startswith("..") or "://" in text or "\0" in text:  # noqa: PTH117
+        if not text or os.path.isabs(path) or path.startswith("..") or "://" in text:  # noqa: PTH117
             message = (
                 f"{self.name}, row {row}: file_name is {text!r}. Give the path of a file below the folder of "
                 f"{self.parts[-1]}, relative to it."

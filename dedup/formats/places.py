@@ -54,8 +54,8 @@ def content(path: str) -> bytes | None:
     try:
         with opened(path) as file:
             return file.read()
-    except OSError:
-        return None
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RuntimeError):
+        return None  # file systems of fsspec raise all of these for URLs that make no sense
 
 
 def beside(path: str, name: str) -> str:

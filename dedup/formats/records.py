@@ -3,8 +3,10 @@
 import csv
 import io
 import json
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
@@ -17,11 +19,17 @@ from numpy.typing import NDArray
 
 from dedup.errors import SourceError, because
 from dedup.formats.further import Further, inferred, of_schema
+from dedup.formats.nested import MAX_DEPTH, parsed
 from dedup.formats.places import is_url, local, opened
 from dedup.formats.source import as_text
 
+logger = logging.getLogger(__name__)
+
 SUFFIXES: Final = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
 
+
+_LONGEST_CELL: Final = 2**31 - 1
+"""Characters. Python's own limit of 131,072 is shorter than some captions; this is the most that it takes."""
 
 Record = dict[str, Any]
 """One row, by column."""
@@ -123,7 +131,7 @@ class _Texts(ABC):
 class _Delimited(_Texts):
     def __init__(self, path: str, delimiter: str) -> None:
         self._delimiter = delimiter
-        with io.TextIOWrapper(opened(path), encoding="utf-8-sig", newline="") as file:
+        with _long_cells(), io.TextIOWrapper(opened(path), encoding="utf-8-sig", newline="") as file:
             lines = csv.reader(file, delimiter=delimiter, strict=True)
             header = next(lines, [])
             if padded := [name for name in header if name != name.strip()]:
@@ -150,12 +158,13 @@ class _Lines(_Texts):
     def __init__(self, path: str) -> None:
         values: list[dict[str, Any]] = []
         names: dict[str, None] = {}
+        deep: list[int] = []
         with io.TextIOWrapper(opened(path), encoding="utf-8-sig") as file:
             for number, line in enumerate(file, start=1):
                 if not line.strip():
                     continue
                 try:
-                    record = json.loads(line)
+                    record, is_deep = parsed(line)
                 except ValueError as error:
                     message = f"{path}, line {number}: not valid JSON: {because(error)}."
                     raise SourceError(message) from error
@@ -164,6 +173,10 @@ class _Lines(_Texts):
                     raise SourceError(message)
                 values.append(record)
                 names |= dict.fromkeys(record)
+                deep += [number] if is_deep else []
+        if deep:
+            text = "%s: in %s lines, the first of them line %s, values are nested deeper than %s levels. They are null."
+            logger.warning(text, path, f"{len(deep):,}", deep[0], MAX_DEPTH)
         super().__init__(list(names), values)
 
     def further(self, columns: Sequence[str]) -> Further:
@@ -252,6 +265,16 @@ class _Columns:
                 writer.write_table(pa.Table.from_pylist(list(more), self._file.schema_arrow))
 
 
+@contextmanager
+def _long_cells() -> Iterator[None]:
+    """Python's limit for the cells of a CSV, which is one for the whole process, set to ours meanwhile."""
+    before = csv.field_size_limit(_LONGEST_CELL)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(before)
+
+
 def _with_values(table: pa.Table, column: str, new: Mapping[int, str], start: int) -> pa.Table:
     """The rows from `start` on, with new values in a column of texts."""
     rows = [row for row in range(start, start + len(table)) if row in new]
@@ -284,9 +307,10 @@ def first_record(path: Path, columns: Sequence[str]) -> Record:
                 return rows[0] if rows else {}
         with path.open(encoding="utf-8-sig", newline="") as lines:
             if path.suffix.lower() in {".jsonl", ".ndjson"}:
-                record = json.loads(next(lines, "null"))
+                record, _ = parsed(next(lines, "null"))
             else:
-                record = next(csv.DictReader(lines, delimiter="\t" if path.suffix.lower() == ".tsv" else ","), None)
+                with _long_cells():
+                    record = next(csv.DictReader(lines, delimiter="\t" if path.suffix.lower() == ".tsv" else ","), None)
     except (pa.ArrowInvalid, OSError, ValueError, csv.Error):
         return {}
     return {column: record[column] for column in columns if column in record} if isinstance(record, dict) else {}

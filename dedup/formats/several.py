@@ -63,6 +63,11 @@ class Several:
         for part, start in zip(self.parts, self._starts.tolist(), strict=False):
             yield part, keep[start : start + len(part.source.rows)]
 
+    def own(self, keep: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Which of the rows in `keep` are of datasets that are cleaned, and not of references."""
+        parts = [kept & (not part.config.reference) for part, kept in self.slices(keep)]
+        return np.concatenate(parts)
+
     def targets(self, folder: Path) -> list[Path | None]:
         """Where each dataset is written: one to the folder itself, several to folders below it, references nowhere."""
         n_own = sum(not part.config.reference for part in self.parts)

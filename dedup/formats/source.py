@@ -19,6 +19,7 @@ from dedup.config import DatasetConfig
 from dedup.decoding.contents import read_bytes
 from dedup.decoding.pictures import FILE_SUFFIXES, Unreadable
 from dedup.errors import ConfigError, SourceError
+from dedup.paths import make_folder
 
 if TYPE_CHECKING:
     from dedup.formats.further import Further, Row
@@ -187,7 +188,7 @@ def put(sample: Sample, target: Path, files: str) -> bool:
     """Put a sample's file at `target`, linked or copied as `place` does; False where there is nothing to put."""
     if sample.data is None:
         return sample.path is not None and place(sample.path, target, files)
-    target.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(target.parent)
     target.write_bytes(sample.data)
     return True
 
@@ -199,7 +200,32 @@ def as_text(value: Any) -> str | None:
 
 def printable(name: str) -> str:
     """A file name as valid Unicode: bytes that are not UTF-8 become `\\xNN`."""
-    return os.fsencode(name).decode("utf-8", "backslashreplace")
+    return encoded(name).decode("utf-8", "backslashreplace")
+
+
+def encoded(name: str) -> bytes:
+    """A file name as the system knows it; that of half a surrogate pair, which no file can have, is spelled out."""
+    try:
+        return os.fsencode(name)
+    except UnicodeEncodeError:
+        return name.encode("utf-8", "backslashreplace")
+
+
+def printable_names(names: Sequence[str]) -> list[str]:
+    r"""Names as valid Unicode, different ones for different names.
+
+    Bytes that are not UTF-8 show as `\xNN`, with more backslashes where that name is taken.
+    """
+    taken = {name for name in names if printable(name) == name}
+    found: dict[str, str] = {}
+    for name in names:
+        if name not in found:
+            shown = printable(name)
+            while shown != name and shown in taken:
+                shown = shown.replace("\\", "\\\\")
+            taken.add(shown)
+            found[name] = shown
+    return [found[name] for name in names]
 
 
 def are_splits(names: Set[str | None]) -> bool:
@@ -226,7 +252,7 @@ def place(original: bytes, target: Path, files: str) -> bool:
     """
     if not os.path.isfile(original):  # noqa: PTH113  # the name is bytes
         return False
-    target.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(target.parent)
     if files == "symlink":
         os.symlink(os.path.abspath(original), os.fsencode(target))  # noqa: PTH100, PTH211  # the name is bytes
         return True

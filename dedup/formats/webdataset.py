@@ -2,6 +2,7 @@
 
 import io
 import json
+import logging
 import os
 import re
 import tarfile
@@ -19,6 +20,7 @@ from dedup.decoding.contents import PAYLOAD
 from dedup.decoding.pictures import FILE_SUFFIXES
 from dedup.errors import ConfigError, SourceError, because
 from dedup.formats.further import Further, Row, as_json, inferred, written_names
+from dedup.formats.nested import MAX_DEPTH, parsed
 from dedup.formats.references import of_ranges
 from dedup.formats.source import (
     NO_MOVES,
@@ -30,9 +32,13 @@ from dedup.formats.source import (
     check_split_names,
     moved_rows,
     no_column,
+    printable_names,
     safe,
 )
 from dedup.formats.tars import END, Entry, Member, entries
+from dedup.paths import files_below, make_folder
+
+logger = logging.getLogger(__name__)
 
 _LONGEST_TEXT: Final = 1_000_000  # bytes of a label or a JSON file
 _BYTES_PER_SHARD: Final = 1_000_000_000
@@ -59,6 +65,7 @@ class WebDataset:
         ids: list[str] = []
         labels: list[str | None] = []
         splits: list[str | None] = []
+        deep: list[str] = []
         of_shard = _splits_of([shard.relative_to(self.root) for shard in self._shards], config, self.name)
         for number, shard in enumerate(self._shards):
             prefix = shard.relative_to(self.root).with_suffix("").as_posix()
@@ -70,10 +77,15 @@ class WebDataset:
                     labels.append(said.label(config.label_column))
                     own = said.text(config.split_column) if config.split_column else None
                     splits.append(normal_split(own) if own is not None else of_shard[number])
+                    deep += [ids[-1]] if said.is_deep else []
         if not ids or max(self._size) < 0:
             what = f"dataset.image_column {config.image_column!r}" if config.image_column else "a suffix of images"
             message = f"{path}: no member of the {len(ids):,} samples in its tar files has {what}."
             raise SourceError(message)
+        if deep:
+            text = "%s: in %s samples, the first of them %r, values are nested deeper than %s levels. They are null."
+            logger.warning(text, self.name, f"{len(deep):,}", deep[0], MAX_DEPTH)
+        ids = printable_names(ids)
         self.rows = pa.table([ids, splits, labels, ids], schema=ROWS)
 
     def payloads(self, size: int) -> Iterator[pa.RecordBatch]:
@@ -159,7 +171,7 @@ class WebDataset:
         of_shard = np.asarray(self._shard)
         for number, shard in enumerate(self._shards):
             target = folder / shard.relative_to(self.root)
-            target.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(target.parent)
             rows = np.flatnonzero(of_shard == number)
             with shard.open("rb") as source, target.open("wb") as out:
                 if len(rows):
@@ -170,7 +182,7 @@ class WebDataset:
                 out.write(END)
             for split in sorted({moves[row] for row in rows.tolist() if row in moves}):
                 target = folder / self._shard_of_moved(split, number).relative_to(self.root)
-                target.parent.mkdir(parents=True, exist_ok=True)
+                make_folder(target.parent)
                 with shard.open("rb") as source, target.open("wb") as out:
                     _copy(source, out, 0, self._start[int(rows[0])])
                     for row in rows[keep[rows]].tolist():
@@ -217,6 +229,7 @@ class _Said:
         self._entry = entry
         self._shard = shard
         self._json: Any = None
+        self.is_deep = False  # a part of the JSON member was left out
 
     def label(self, named: str | None) -> str | None:
         """The named member or key of the JSON member; else its `label` or `class`, else the member `cls`."""
@@ -252,7 +265,7 @@ class _Said:
             return None
         if self._json is None:
             try:
-                self._json = json.loads(self._content(member))
+                self._json, self.is_deep = parsed(self._content(member))
             except ValueError as error:
                 message = f"{self._shard}: {self._entry.key + '.json'!r} is not valid JSON: {because(error)}."
                 raise SourceError(message) from error
@@ -323,9 +336,7 @@ class _Shards:
 def _shards(path: Path) -> list[Path]:
     if path.is_file():
         return [path]
-    shards = sorted(
-        p for p in path.rglob("*.tar") if not any(part.startswith(".") for part in p.relative_to(path).parts)
-    )
+    shards = sorted(p for p in files_below(path) if p.suffix == ".tar")
     if not shards:
         message = f"{path}: no .tar files in this folder or below it."
         raise SourceError(message)

@@ -12,11 +12,20 @@ import pyarrow as pa
 import yaml
 from numpy.typing import NDArray
 
-from dedup.config import DatasetConfig, normal_split
+from dedup.config import DatasetConfig, normal_split, read_yaml
 from dedup.decoding.pictures import FILE_SUFFIXES
 from dedup.errors import SourceError, because
 from dedup.formats.files import Files, beside, distinct_ids, not_movable, put_once, refuse_missing
-from dedup.formats.source import NO_MOVES, ROWS, Moves, as_text, check_split_names
+from dedup.formats.source import (
+    NO_MOVES,
+    ROWS,
+    Moves,
+    as_text,
+    check_split_names,
+    encoded,
+    printable_names,
+)
+from dedup.paths import files_below, make_folder
 
 logger = logging.getLogger(__name__)
 
@@ -69,14 +78,14 @@ class Yolo(Files):
         if not row_of:
             message = f"{self.name}: none of its splits has images. It needs 'train', 'val' or 'test' beside 'names'."
             raise SourceError(message)
-        uris = [image.relative_to(root).as_posix() for _, image in row_of]
+        uris = printable_names([image.relative_to(root).as_posix() for _, image in row_of])
         remedy = "Paths in lists are relative to 'path' in data.yaml, or start with './'."
         refuse_missing({i: uri for (_, i), uri in zip(row_of, uris, strict=True)}, self.name, remedy)
         names = _class_names(self._content, self.name)
         splits = [split for split, _ in row_of]
         labels = [_label(_label_file(image), names) for _, image in row_of]
         rows = pa.table([distinct_ids(uris, splits), splits, labels, uris], ROWS)
-        super().__init__(root, [os.fsencode(image) for _, image in row_of], rows)
+        super().__init__(root, [encoded(str(image)) for _, image in row_of], rows)
 
     def check_movable(self) -> None:
         """Images go from folder to folder or from list to list."""
@@ -105,7 +114,7 @@ class Yolo(Files):
             if listing.is_list:
                 _write_list(folder / inner, written[listing.path])
             else:
-                (folder / inner).mkdir(parents=True, exist_ok=True)
+                make_folder(folder / inner)
             named.setdefault(listing.split, []).append(inner.as_posix())
         changed = {key: value[0] if len(value) == 1 else value for key, value in named.items()}
         content = {key: changed.get(key, value) for key, value in self._content.items() if key != "path"}
@@ -154,7 +163,10 @@ def _yaml_of(path: Path) -> Path:
 
 def _content(path: Path) -> dict[str, Any]:
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = read_yaml(path.read_text(encoding="utf-8"))
+    except RecursionError as error:
+        message = f"{path}: cannot be read as YAML: it is nested too deeply."
+        raise SourceError(message) from error
     except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
         message = f"{path}: cannot be read as YAML: {because(error)}."
         raise SourceError(message) from error
@@ -196,9 +208,7 @@ def _below(root: Path, text: str) -> Path | None:
 def _images(listed: Path, root: Path) -> Iterator[Path]:
     """The images in a folder, or those that a list names, in order, each once."""
     if listed.is_dir():
-        yield from sorted(
-            p for p in listed.rglob("*") if p.suffix.lower() in FILE_SUFFIXES and not p.name.startswith(".")
-        )
+        yield from sorted(path for path in files_below(listed) if path.suffix.lower() in FILE_SUFFIXES)
         return
     lines = listed.read_bytes().decode("utf-8", "surrogateescape").splitlines()
     for number, line in enumerate(lines, start=1):
@@ -232,14 +242,14 @@ def _label(path: Path, names: Mapping[str, str]) -> str | None:
     """What a label file says can be seen: the first number of each line is a class."""
     try:
         lines = path.read_text(encoding="utf-8", errors="backslashreplace").splitlines()
-    except OSError:  # an image without labels shows nothing that is named
+    except (OSError, ValueError):  # an image without labels shows nothing that is named
         return None
     classes = {line.split()[0] for line in lines if line.strip()}
     return as_text(", ".join(sorted(names.get(number, number) for number in classes)))
 
 
 def _write_list(path: Path, images: Sequence[Path]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     lines = [os.path.relpath(image, path.parent) for image in images]
     lines = [f"./{line}\n" if not line.startswith("..") else f"{line}\n" for line in lines]
     path.write_bytes(os.fsencode("".join(lines)))

@@ -27,12 +27,14 @@ class _Weights:
     constant: float
     missing: float  # of the logarithm of what the deciding similarity lacks, 0 or more
     missing_of_thumbnails: float  # of the same of the thumbnails, where a closer look decides
-    structure: float  # for each hundred cells, 0 or less
-    cells: tuple[float, float]  # the range in which structure counts: beyond it nothing was learned
+    structure: tuple[float, ...]  # for each hundred cells within each of the ranges, 0 or less
 
 
-_BY_THUMBNAILS: Final = _Weights(12.0, 4.0, 0.0, -3.5, (40.0, 180.0))
-_BY_CLOSER_LOOK: Final = _Weights(8.0, 3.5, 0.0, -1.0, (40.0, 180.0))
+_RANGES: Final = ((40.0, 120.0), (120.0, 170.0), (170.0, 200.0))
+"""Of cells, in each of which structure has a weight of its own: beyond 40 and 200 nothing was learned."""
+
+_BY_THUMBNAILS: Final = _Weights(23.3, 3.9, 0.0, (-1.45, -2.55, -5.5))
+_BY_CLOSER_LOOK: Final = _Weights(9.45, 2.6, 1.6, ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,9 +112,10 @@ def _probability(
     thumbnails: NDArray[np.float32],
     structure: NDArray[np.float32],
 ) -> NDArray[np.float64]:
-    fewest, most = weights.cells
-    cells = np.clip(np.nan_to_num(structure.astype(np.float64), nan=fewest), fewest, most)
-    logit = weights.constant + weights.missing * _missing(deciding) + weights.structure * cells / 100
+    cells = np.nan_to_num(structure.astype(np.float64), nan=0.0)
+    logit = weights.constant + weights.missing * _missing(deciding)
+    for weight, (fewest, most) in zip(weights.structure, _RANGES, strict=False):
+        logit += weight * np.clip(cells, fewest, most) / 100
     if weights.missing_of_thumbnails:
         logit += weights.missing_of_thumbnails * _missing(thumbnails)
     return np.asarray(1 / (1 + np.exp(-logit)))

@@ -151,7 +151,7 @@ def _read(key: str, path: str | None, columns: tuple[str, ...], problems: list[s
                     found.append(f"{where}: {ids[0]!r} is paired with itself.")
                 else:
                     entries.append(Entry(ids, where))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except (OSError, ValueError, csv.Error) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         problems.append(f"policy.{key}: {path!r} cannot be read: {reason}.")
         return []

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dedup.errors import LimitError
-from dedup.graph import Graph
+from dedup.graph import Graph, components
 
 Samples = NDArray[np.int64]
 
@@ -24,22 +24,6 @@ class Movable:
     tied: NDArray[np.bool_]  # matches a reference set: must not come into train
     names: tuple[str, ...]  # of the splits
     held_out: NDArray[np.bool_]  # by split
-
-
-def components(n: int, a: Samples, b: Samples) -> Samples:
-    """For each of n nodes the lowest one that it is connected to by the edges (a, b).
-
-    Roots hook onto lower ones and paths are halved until nothing changes: every round at least halves the roots.
-    """
-    root = np.arange(n, dtype=np.int64)
-    while True:
-        low, high = np.minimum(root[a], root[b]), np.maximum(root[a], root[b])
-        apart = low != high
-        if not apart.any():
-            return root
-        np.minimum.at(root, high[apart], low[apart])
-        while not np.array_equal(above := root[root], root):
-            root = above
 
 
 def regrouped(graph: Graph, movable: Movable, max_moved: float | None) -> Samples:

@@ -11,9 +11,9 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from dedup.config import Config, Resolved
-from dedup.engines import cores
 from dedup.errors import RunError
 from dedup.formats import Moves, Source
+from dedup.memory import usable_cores
 from dedup.policy.judgements import NOT_JUDGED, Judged
 from dedup.runs.fingerprints import specs
 from dedup.runs.storing import Store
@@ -48,8 +48,8 @@ class Run:
 
     @property
     def dir(self) -> Path | None:
-        """The run's folder; None for a run in memory."""
-        return self.store.folder
+        """The run's folder; None for a run in memory. Until the run is finished its files are elsewhere."""
+        return self.store.home
 
     @property
     def tables(self) -> dict[str, pa.Table]:
@@ -131,4 +131,4 @@ def specs_of(run: Run) -> dict[str, dict[str, Any]]:
 
 def search_threads(config: Config) -> int:
     """Threads of the search: as many as there are workers."""
-    return config.engine.workers or cores()
+    return config.engine.workers or usable_cores()

@@ -1,6 +1,5 @@
 """Threads that run kernels: in parts of bounded work, so that Ctrl-C and a passed limit stop them at once."""
 
-import os
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -9,16 +8,12 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from dedup.errors import ConfigError
+from dedup.memory import usable_cores
 
 Progress = Callable[[float], None]
 """Called now and then with the share of the work done, in [0, 1], never decreasing."""
 
 Result = TypeVar("Result")
-
-
-def usable_cores() -> int:
-    """Cores that this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class Crew:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from dedup import tables
 from dedup.config import Resolved
 from dedup.graph import Graph, Witnesses, best_witnesses, group_witnesses, numbers
+from dedup.policy import unreadable
 from dedup.policy.chains import chains_to
 from dedup.policy.covering import leader_cover
 from dedup.policy.judgements import NOT_JUDGED, Judged
@@ -29,8 +30,6 @@ DUPLICATE = "duplicate of a kept sample"
 CONFLICT = "another label than a kept sample"
 CONFLICTS = "another label than one of its matches"
 MOVED = "moved to the split of its group"
-UNREADABLE_DROPPED = "unreadable, dropped"
-UNREADABLE_KEPT = "unreadable, kept"
 
 Mask = NDArray[np.bool_]
 
@@ -42,6 +41,8 @@ class _Samples:
     is_held_out: Mask
     is_reference: Mask
     readable: Mask
+    absent: Mask  # there is no image, and nothing is wrong with that
+    status: pa.ChunkedArray
     label: NDArray[np.int64]
     group: NDArray[np.int64]
     split: NDArray[np.int64]  # place in `names`
@@ -106,9 +107,9 @@ def decisions(
 
 
 def kept(decisions: pa.Table) -> Mask:
-    """Whether each sample is written: kept and moved samples, and unreadable ones that the policy keeps."""
+    """Whether each sample is written: kept and moved samples, and those without a picture that stay all the same."""
     keep = pc.is_in(decisions["action"], pa.array(["keep", "move"]))
-    return np.asarray(pc.or_(keep, pc.equal(decisions["reason"], UNREADABLE_KEPT)).to_numpy())
+    return np.asarray(pc.or_(keep, pc.is_in(decisions["reason"], pa.array(unreadable.STAY))).to_numpy())
 
 
 def _samples(manifest: pa.Table, hashes: pa.Table, resolved: Resolved) -> _Samples:
@@ -118,6 +119,8 @@ def _samples(manifest: pa.Table, hashes: pa.Table, resolved: Resolved) -> _Sampl
         is_held_out=pc.is_in(splits, pa.array(resolved.splits.held_out, pa.string())).to_numpy(),
         is_reference=pc.is_in(splits, pa.array(resolved.splits.references, pa.string())).to_numpy(),
         readable=pc.equal(hashes["status"], "ok").to_numpy(),
+        absent=pc.equal(hashes["status"], tables.ABSENT).to_numpy(),
+        status=hashes["status"],
         label=numbers(manifest["label"]),
         group=numbers(manifest["group"]),
         split=pc.index_in(splits, pa.array(names, pa.string())).fill_null(-1).to_numpy().astype(np.int64),
@@ -234,7 +237,7 @@ def _of(columns: Iterable[NDArray[Any]]) -> Witnesses:
 
 def _table(manifest: pa.Table, graph: Graph, of: _Samples, done: _Decided, resolved: Resolved) -> pa.Table:
     n = len(manifest)
-    reasons = [KEPT, UNREADABLE_DROPPED, UNREADABLE_KEPT, MOVED]
+    reasons = [KEPT, MOVED]
     action, reason = np.zeros(n, np.int8), np.zeros(n, np.int8)  # places in ACTIONS and `reasons`
     witness = np.full(n, -1, dtype=np.int64)
     distance, similarity = np.zeros(n, np.uint16), np.full(n, np.nan, np.float32)
@@ -254,17 +257,15 @@ def _table(manifest: pa.Table, graph: Graph, of: _Samples, done: _Decided, resol
         reasons.append(drop.reason)
         because(drop.samples, drop.witnesses)
     action[~of.readable] = tables.ACTIONS.index("unreadable")
-    written = {"drop": np.zeros(n, bool), "keep": np.ones(n, bool), "drop_from_train": of.is_held_out}
-    stay = written[resolved.policy.unreadable] | of.is_reference
-    reason[~of.readable] = np.where(stay, reasons.index(UNREADABLE_KEPT), reasons.index(UNREADABLE_DROPPED))[
-        ~of.readable
-    ]
+    action[of.absent] = tables.ACTIONS.index("keep")
+    said = pa.array(reasons, pa.string()).take(pa.array(reason))
+    why = unreadable.reasons(of.status, of.is_held_out, of.is_reference, resolved.policy.unreadable)
     columns = [
         manifest["sample"],
         manifest["id"],
         manifest["split"],
         pa.array(tables.ACTIONS, pa.string()).take(pa.array(action)),
-        pa.array(reasons, pa.string()).take(pa.array(reason)),
+        pc.coalesce(why, said),
         manifest["id"].take(_places(witness)),
         manifest["split"].take(_places(witness)),
         pa.array(distance, mask=~measured),

@@ -67,6 +67,7 @@ def pairs(
         "unframed": pa.array(tables.UNFRAMED, pa.string()).take(pa.array(views)),
         "close_similarity": pa.chunked_array([*near["close_similarity"].chunks, pa.nulls(n_same, pa.float32())]),
         "colour_differs": pa.chunked_array([*near["colour_differs"].chunks, pa.nulls(n_same, pa.bool_())]),
+        "first_frames_only": _first_frames_only(hashes, a, b, n_near + n_listed),
         "label_conflict": conflict,
     }
     table = pa.table(list(columns.values()), schema=tables.pairs_schema(resolved.hash.algorithms))
@@ -80,6 +81,13 @@ def _doubt(near: pa.Table, n_near: int, n_same: int, resolved: Resolved) -> NDAr
     else:
         by_rule = false_probability(Evidence.of(near.slice(0, n_near)))
     return np.concatenate([by_rule, np.zeros(len(near) - n_near + n_same, np.float32)])
+
+
+def _first_frames_only(hashes: pa.Table, a: NDArray[np.int64], b: NDArray[np.int64], n_near: int) -> NDArray[np.bool_]:
+    """Whether only the first frames of a pair were compared: identical pictures, behind `n_near`, agree in all."""
+    n_frames = hashes["n_frames"].fill_null(1).to_numpy()
+
+    return np.asarray((np.maximum(n_frames[a], n_frames[b]) > 1) & (np.arange(len(a)) < n_near))
 
 
 def _accepted(candidates: pa.Table, resolved: Resolved) -> pa.Table:
@@ -96,10 +104,12 @@ def _accepted(candidates: pa.Table, resolved: Resolved) -> pa.Table:
 
 
 def _best_views(near: pa.Table) -> pa.Table:
-    """Each pair once: as it is most similar, with frames if that is the same."""
+    """Each pair once: as it is most similar, with frames if that is the same. In any order of the candidates."""
     a, b = near["a"].to_numpy(), near["b"].to_numpy()
-    if len(a) == 0 or not ((a[1:] == a[:-1]) & (b[1:] == b[:-1])).any():
+    ascending = (a[1:] > a[:-1]) | ((a[1:] == a[:-1]) & (b[1:] > b[:-1]))
+    if ascending.all():  # then each pair is there once, and a long table need not be sorted
         return near
+
     order = np.lexsort((near["unframed"].to_numpy(), -near["similarity"].to_numpy(), b, a))
     first = np.ones(len(order), bool)
     first[1:] = (a[order][1:] != a[order][:-1]) | (b[order][1:] != b[order][:-1])

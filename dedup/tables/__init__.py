@@ -1,8 +1,10 @@
 """The tables that pass between the stages: what is in them, how they are stored, how they are filled."""
 
 from dedup.tables.schemas import (
+    ABSENT,
     ACTIONS,
     BOTH,
+    BROKEN,
     CANARY,
     CHAINS,
     DECISIONS,
@@ -15,6 +17,8 @@ from dedup.tables.schemas import (
     MANY_WITHOUT_INFORMATION,
     MIN_INFORMATION,
     NAMES,
+    NOT_DECODED,
+    NOT_THERE,
     ORIENTATIONS,
     SCHEMA_VERSION,
     SECOND,
@@ -35,8 +39,10 @@ from dedup.tables.schemas import (
 )
 
 __all__ = [
+    "ABSENT",
     "ACTIONS",
     "BOTH",
+    "BROKEN",
     "CANARY",
     "CHAINS",
     "DECISIONS",
@@ -49,6 +55,8 @@ __all__ = [
     "MANY_WITHOUT_INFORMATION",
     "MIN_INFORMATION",
     "NAMES",
+    "NOT_DECODED",
+    "NOT_THERE",
     "ORIENTATIONS",
     "SCHEMA_VERSION",
     "SECOND",

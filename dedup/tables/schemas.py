@@ -12,7 +12,19 @@ SCHEMA_VERSION: Final = 1
 
 NAMES: Final = ("manifest", "hashes", "candidates", "pairs", "groups", "leakage", "chains", "decisions")
 
-STATUSES: Final = ("ok", "missing", "undecodable", "truncated", "too_large", "unsupported")
+BROKEN: Final = ("undecodable", "truncated")
+"""Statuses of files that are images by their first bytes and cannot be decoded by anyone."""
+
+NOT_DECODED: Final = ("unsupported", "too_large")
+"""Statuses of files that may be good pictures, but are not decoded here."""
+
+ABSENT: Final = "absent"
+"""Status of a row without an image: nothing is wrong with it."""
+
+NOT_THERE: Final = ("missing", "not_image", "outside")
+"""Statuses of what is never written: no file, a file that is not an image, a file outside the dataset."""
+
+STATUSES: Final = ("ok", *BROKEN, *NOT_DECODED, ABSENT, *NOT_THERE)
 KINDS: Final = ("bytes", "pixels", "near", "listed")
 ACTIONS: Final = ("keep", "move", "drop", "unreadable")
 
@@ -71,6 +83,7 @@ def hashes_schema(code_bytes: Mapping[str, int]) -> pa.Schema:
             pa.field("width", pa.int32()),
             pa.field("height", pa.int32()),
             pa.field("format", pa.string()),
+            pa.field("n_frames", pa.int32()),
             pa.field("file_digest", pa.binary(DIGEST_BYTES)),
             pa.field("pixel_digest", pa.binary(DIGEST_BYTES)),
             pa.field("information", pa.float32()),
@@ -140,6 +153,7 @@ def pairs_schema(algorithms: Sequence[str]) -> pa.Schema:
             pa.field("unframed", pa.string()),
             pa.field("close_similarity", pa.float32()),
             pa.field("colour_differs", pa.bool_()),
+            pa.field("first_frames_only", pa.bool_(), nullable=False),
             pa.field("label_conflict", pa.bool_(), nullable=False),
         ]
     )

@@ -14,6 +14,7 @@ import yaml
 from pycocotools.coco import COCO
 
 import dedup
+from dedup.config import DatasetConfig
 from dedup.errors import ConfigError, SourceError
 from dedup.formats import detect, open_source, write_splits
 from tests import pictures
@@ -502,3 +503,13 @@ def test_yolo_labels_of_nested_folders_of_images(tmp_path: Path) -> None:
     assert {"train": "dog", "test": "cat"} == dict(
         zip(rows["split"].to_pylist(), rows["label"].to_pylist(), strict=True)
     )
+
+
+def test_a_yaml_bomb(tmp_path: Path) -> None:
+    """A `data.yaml` of 600 bytes whose aliases stand for billions of names is one message, at once."""
+    pictures.folder(tmp_path, ["train/1.png"])
+    names = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    names += [f"a{k}: &a{k} [{', '.join([f'*a{k - 1}'] * 10)}]" for k in range(1, 12)]
+    (tmp_path / "data.yaml").write_text("train: train\n" + "\n".join(names) + "\nnames: *a11\n")
+    with pytest.raises(SourceError, match=r"data\.yaml: cannot be read as YAML: its aliases expand"):
+        open_source(DatasetConfig(path=str(tmp_path)))
