@@ -263,7 +263,7 @@ class TestPairs:
             "a": 0, "b": 1, "id_a": "a", "id_b": "b", "split_a": "train", "split_b": "test", "label_a": "cat",
             "label_b": "dog", "kind": "near", "transform": "identity", "distance_dhash": 3, "distance_phash": 4,
             "similarity": 0.96875, "false_probability": None, "unframed": None, "close_similarity": None,
-            "colour_differs": None, "label_conflict": True,
+            "colour_differs": None, "first_frames_only": False, "label_conflict": True,
         }  # fmt: skip
 
         assert [expected] == table.to_pylist()
