@@ -17,6 +17,7 @@ import csv
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -239,7 +240,7 @@ def show_bins(found: dict[str, list[tuple[Views, Values]]]) -> None:
         doubt = np.concatenate([doubt for _, doubt in parts])
         label = np.concatenate([views.label for views, _ in parts])
         cells = []
-        for low, high in zip(BINS, BINS[1:], strict=False):
+        for low, high in pairwise(BINS):
             here = (doubt > low) & (doubt <= high) & (label != OPEN)
             cells.append(f"{int((label[here] == WRONG).sum())} of {here.sum()} ({doubt[here].sum():.1f})")
         print(f"{left:20}" + "".join(f"{cell:>22}" for cell in cells))
