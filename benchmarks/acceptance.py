@@ -219,9 +219,8 @@ def show(sets: dict[str, list[Views]]) -> None:
     for limit in LIMITS:
         every = [scored(views, doubt, limit) for parts in found.values() for views, doubt in parts]
         recall, precision = (100 * np.mean([getattr(s, name) for s in every]) for name in ("recall", "precision"))
-        print(
-            f"{limit}: mean recall {recall:.2f}, precision {precision:.2f}, least {100 * min(s.precision for s in every):.2f}"
-        )
+        least = 100 * min(s.precision for s in every)
+        print(f"{limit}: mean recall {recall:.2f}, precision {precision:.2f}, least {least:.2f}")
     show_bins(found)
     print("fitted on all:", *(np.round(b, 2).tolist() for b in both([v for parts in sets.values() for v in parts])))
 

@@ -9,9 +9,12 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from dedup.config import LIMITS
+from dedup import tables
+from dedup.config import LIMITS, Resolved
 from dedup.tables import BOTH
 
 _KEEPS_FINITE: Final = 0.02
@@ -123,3 +126,16 @@ def _probability(
 
 def _missing(similarity: NDArray[np.float32]) -> NDArray[np.float64]:
     return np.asarray(np.log(_KEEPS_FINITE + 1 - similarity.astype(np.float64)))
+
+
+def accepts(candidates: pa.Table, resolved: Resolved) -> NDArray[np.bool_]:
+    """For each row of `candidates` whether it is within the distances and keeps the limits asked for."""
+    within = [
+        pc.less_equal(candidates[tables.distance_column(name)], pa.scalar(distance, pa.uint16()))
+        for name, distance in resolved.search.max_distance.items()
+    ]
+    keep = within[0]
+    for other in within[1:]:
+        keep = pc.or_(keep, other) if resolved.search.combine == "any" else pc.and_(keep, other)
+    similar = accepted(Evidence.of(candidates), Limits.of(resolved.settings()))
+    return np.asarray(keep.to_numpy() & similar)
