@@ -171,9 +171,10 @@ def of_cifar(folder: Path, work: Path) -> Views:
     label = np.array([LABELS.get(judged.get(key, ("unsure", ""))[0], OPEN) for key in places])
     listed = np.array([0 if judged.get(key) == ("near", "ciFAIR") else -1 for key in places])
     names = ("similarity", "structure", "close_similarity", "unframed")
-    columns = [table[name].to_numpy() for name in names]
+    similarity, structure, close, unframed = (table[name].to_numpy() for name in names)
     n_listed = sum(verdict == ("near", "ciFAIR") for verdict in judged.values())
-    return Views(*columns, np.array([places[key] for key in keys]), label, listed, n_listed)
+    pair = np.array([places[key] for key in keys])
+    return Views(similarity, structure, close, unframed, pair, label, listed, n_listed)
 
 
 def _judged(folder: Path) -> dict[tuple[int, int], tuple[str, str]]:

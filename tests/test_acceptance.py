@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ CLOSE = (NOT_LOOKED, 0.9099, 0.91, 0.9101)
 NOTHING_DOUBTED = 1.0
 
 
-def evidence(cases: list[tuple[float, float, float, int]]) -> Evidence:
+def evidence(cases: Sequence[tuple[float, float, float, int]]) -> Evidence:
     """From (similarity, structure, close similarity, view)."""
     similarity, structure, close, views = zip(*cases, strict=True)
     columns = [np.array(column, np.float32) for column in (similarity, structure, close)]
