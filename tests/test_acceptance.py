@@ -74,12 +74,12 @@ def test_more_evidence_never_makes_a_pair_more_doubtful(what: str) -> None:
     """Raising one number and keeping the others never raises the false probability."""
     place = ("similarity", "structure", "close").index(what)
     known = [case for case in GRID if not math.isnan(case[place])]
-    higher = [
-        (*case[:place], case[place] + (20 if what == "structure" else 0.02), *case[place + 1 :]) for case in known
-    ]
-    capped = [(min(s, 1.0), m, c if math.isnan(c) else min(c, 1.0), v) for s, m, c, v in higher]
+    more = 20.0 if what == "structure" else 0.02
+    plus = [more if k == place else 0.0 for k in range(3)]
+    raised = [(min(s + plus[0], 1.0), m + plus[1], min(c + plus[2], 1.0), v) for s, m, c, v in known]
+    raised = [(s, m, c if had == had else had, v) for (s, m, c, v), (_, _, had, _) in zip(raised, known, strict=True)]
 
-    before, after = false_probability(evidence(known)), false_probability(evidence(capped))
+    before, after = false_probability(evidence(known)), false_probability(evidence(raised))
 
     assert (after <= before).all()
 
