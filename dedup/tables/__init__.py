@@ -42,6 +42,7 @@ from dedup.tables.schemas import (
     not_looked_at,
     pairs_schema,
     places,
+    with_column,
 )
 
 __all__ = [
@@ -86,4 +87,5 @@ __all__ = [
     "not_looked_at",
     "pairs_schema",
     "places",
+    "with_column",
 ]
