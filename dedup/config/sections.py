@@ -6,7 +6,17 @@ from pydantic import AfterValidator, BeforeValidator, Field, StrictBool, StrictF
 from pydantic import model_validator as check
 
 from dedup.config.dataset import DatasetConfig
-from dedup.config.values import Count, Section, Share, as_max_distance, as_names, as_similarity, as_switch, distinct, one_of
+from dedup.config.values import (
+    Count,
+    Section,
+    Share,
+    as_max_distance,
+    as_names,
+    as_similarity,
+    as_switch,
+    distinct,
+    one_of,
+)
 
 ALGORITHMS: Final = ("ahash", "phash", "dhash", "whash", "pdq")
 BITS: Final = (64, 256, 1024)
@@ -45,9 +55,7 @@ class SearchConfig(Section):
         Literal["upright", "mirrored", "all"], one_of("search.orientations", "upright", "mirrored", "all")
     ] = "upright"
     max_candidates: Count = 10_000_000
-    parts: Annotated[
-        Literal["off", "on"], BeforeValidator(as_switch), one_of("search.parts", "off", "on")
-    ] = "off"
+    parts: Annotated[Literal["off", "on"], one_of("search.parts", "off", "on"), BeforeValidator(as_switch)] = "off"
 
 
 class VerifyConfig(Section):

@@ -97,6 +97,9 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-def as_switch(value: Any) -> Any:
+def as_switch(value: object) -> object:
     """YAML reads a bare `on` or `off` as true or false."""
-    return {True: "on", False: "off"}.get(value, value) if isinstance(value, bool) else value
+    if isinstance(value, bool):
+        return "on" if value else "off"
+
+    return value

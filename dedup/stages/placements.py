@@ -8,9 +8,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from dedup.decoding.orientation import TURNS
-from dedup.hashers.keypoints import ANGLES, DESCRIPTOR_BYTES, PER_PIXEL, PLACE, STEP, opencv
-from dedup.hashers.keypoints import shrink_factor
+from dedup.hashers.keypoints import ANGLES, DESCRIPTOR_BYTES, PER_PIXEL, PLACE, STEP, opencv, shrink_factor
 from dedup.search import Progress
 from dedup.search.parts import MIN_MATCHES, PartMatches, part_matches
 from dedup.tables import PLACEMENTS, THUMBNAIL_SIDE, TRANSFORMS
@@ -24,6 +22,9 @@ Greys = Callable[[Sequence[int]], Iterator[NDArray[np.uint8] | None]]
 """The grey levels of the named samples, in the order given; None where there is no picture any more."""
 
 _MIN_SIDE: Final = 16  # pixels of a region: less says nothing about a picture
+_MAX_SCALE: Final = 8.0
+"""Of one shrunk picture against the other: a pyramid of eight levels reaches 3.6, and corners move."""
+
 _LOOK_FROM: Final = 0.7  # similarity at 32 pixels from which a region is compared at 128
 _PICTURES_AT_ONCE: Final = 512  # decoded and in memory, 110 KB each
 
@@ -43,9 +44,7 @@ class Pictures:
         """From the tables."""
         chosen = parts.take(pa.array(samples))
         n_points = chosen["n_points"].to_numpy()
-        descriptors, places = (
-            b"".join(chosen[name].to_pylist()) for name in ("descriptors", "places")
-        )
+        descriptors, places = (b"".join(chosen[name].to_pylist()) for name in ("descriptors", "places"))
         sizes = [hashes[name].take(pa.array(samples)).to_numpy() for name in ("width", "height")]
         return cls(
             samples=samples,
@@ -122,9 +121,11 @@ def _points(places: NDArray[np.void]) -> NDArray[np.float64]:
     )
 
 
-def _row(
-    pictures: Pictures, a: int, b: int, n_matches: int, by: NDArray[np.float64]
-) -> _Row | None:
+def _row(pictures: Pictures, a: int, b: int, n_matches: int, by: NDArray[np.float64]) -> _Row | None:
+    scale = float(np.hypot(by[0], by[1]))
+    if not 1 / _MAX_SCALE <= scale <= _MAX_SCALE:
+        return None
+
     size_a, size_b = (tuple(pictures.sizes[k].tolist()) for k in (a, b))
     a_from_b = _in_pixels(by, shrink_factor(*size_a), shrink_factor(*size_b))
     found = overlap(size_a, size_b, a_from_b)
@@ -138,9 +139,7 @@ def _row(
     return _Row(a, b, n_matches, a_from_b, _nearest(by), found)
 
 
-def _in_pixels(
-    by: NDArray[np.float64], factor_a: float, factor_b: float
-) -> NDArray[np.float64]:
+def _in_pixels(by: NDArray[np.float64], factor_a: float, factor_b: float) -> NDArray[np.float64]:
     """The transform between shrunk pictures, whose points count from pixel centres, for whole ones."""
     c, s, x, y = by.tolist()
     scale = factor_b / factor_a
@@ -181,9 +180,7 @@ def _compared(
         look = np.flatnonzero(of.similarity >= _LOOK_FROM)
         turns = np.zeros(len(look), np.uint8)
         pairs = cuts.reshape(-1, CLOSE_SIDE, CLOSE_SIDE)
-        close[np.array(at)[look]] = close_similarities(
-            pairs, first[look], first[look] + 1, turns, threads=threads
-        )
+        close[np.array(at)[look]] = close_similarities(pairs, first[look], first[look] + 1, turns, threads=threads)
         if progress is not None:
             progress((chosen[-1] + 1) / n)
 
@@ -207,9 +204,7 @@ def _batches(rows: Sequence[_Row]) -> Iterator[list[int]]:
         yield chosen
 
 
-def _cuts(
-    pictures: Pictures, row: _Row, seen: dict[int, Any]
-) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+def _cuts(pictures: Pictures, row: _Row, seen: dict[int, Any]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """The region, cut out of both pictures."""
     cv2 = opencv()
     still = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
@@ -230,7 +225,8 @@ def _thumbnails(cuts: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Regions at the size of thumbnails, each pixel the mean of those it covers."""
     side = CLOSE_SIDE // THUMBNAIL_SIDE
     shape = (len(cuts), THUMBNAIL_SIDE, side, THUMBNAIL_SIDE, side)
-    return np.rint(cuts.reshape(shape).mean(axis=(2, 4))).astype(np.uint8)
+    means: NDArray[np.uint8] = np.rint(cuts.reshape(shape).mean(axis=(2, 4))).astype(np.uint8)
+    return means
 
 
 def _rounded(box: Box) -> list[int]:

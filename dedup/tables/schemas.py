@@ -28,7 +28,7 @@ NOT_THERE: Final = ("missing", "not_image", "outside")
 """Statuses of what is never written: no file, a file that is not an image, a file outside the dataset."""
 
 STATUSES: Final = ("ok", *BROKEN, *NOT_DECODED, ABSENT, *NOT_THERE)
-KINDS: Final = ("bytes", "pixels", "near", "listed")
+KINDS: Final = ("bytes", "pixels", "near", "listed", "crop")
 ACTIONS: Final = ("keep", "move", "drop", "unreadable")
 
 TRANSFORMS: Final = (
