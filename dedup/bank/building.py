@@ -153,7 +153,7 @@ def rebuilt(store: Store, parts: Iterator[Part], info: BankInfo, *, drop_missing
         missing = len(kept) - counts.added
         if missing and not drop_missing:
             message = (
-                f"{missing:,} of {len(kept):,} entries of {str(store.folder)!r} have no readable picture in the source. "
+                f"{missing:,} of {len(kept):,} entries of {str(store.folder)!r} have no readable picture in it. "
                 f"Nothing was changed. Name the source that has them, or remove them with --drop-missing."
             )
             raise BankError(message)
