@@ -16,6 +16,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from dedup.graph import components
+
 MIN_SIMILARITY: Final = 0.7
 """Thumbnails from which neighbours show the same scene: the lower end of the valley between strangers and copies."""
 
@@ -164,7 +166,8 @@ class _Similar:
         self._first = np.arange(n, dtype=np.int64)  # the lowest sample with the same picture
         same = pairs.filter(pc.is_in(pairs["kind"], pa.array(["bytes", "pixels"])))
         self._first[same["b"].to_numpy()] = same["a"].to_numpy()
-        self._accepted = np.unique(pairs["a"].to_numpy() * n + pairs["b"].to_numpy())
+        # Duplicates of duplicates count: of thousands of frames alike each is compared with one of them only.
+        self._copies_of = components(n, pairs["a"].to_numpy(), pairs["b"].to_numpy())
         keys = [np.empty(0, np.int64)]
         for part in candidates:
             near = part.filter(pc.greater_equal(part["similarity"], MIN_SIMILARITY))
@@ -175,19 +178,20 @@ class _Similar:
         """What neighbours of a series are to each other, and pictures half of it apart."""
         half = max(2, len(samples) // 2)
         return _Evidence(
-            self._alike(samples[:-1], samples[1:], self._keys),
-            self._alike(samples[:-half], samples[half:], self._keys),
-            self._alike(samples[:-1], samples[1:], self._accepted),
+            self._alike(samples[:-1], samples[1:]),
+            self._alike(samples[:-half], samples[half:]),
+            self._copies_of[samples[:-1]] == self._copies_of[samples[1:]],
         )
 
     def any_across(self, samples: NDArray[np.int64], held: NDArray[np.bool_]) -> bool:
         """Whether one sample of train and the next one that is held out look alike, or the other way round."""
         across = held[samples[:-1]] != held[samples[1:]]
-        return bool((self._alike(samples[:-1], samples[1:], self._keys) & across).any())
+        return bool((self._alike(samples[:-1], samples[1:]) & across).any())
 
-    def _alike(self, one: NDArray[np.int64], two: NDArray[np.int64], keys: NDArray[np.int64]) -> NDArray[np.bool_]:
+    def _alike(self, one: NDArray[np.int64], two: NDArray[np.int64]) -> NDArray[np.bool_]:
         a, b = self._first[one], self._first[two]
-        return np.asarray((a == b) | np.isin(np.minimum(a, b) * self._n + np.maximum(a, b), keys))
+        near = np.isin(np.minimum(a, b) * self._n + np.maximum(a, b), self._keys)
+        return np.asarray(near | (self._copies_of[one] == self._copies_of[two]))
 
 
 def _pattern(ids: Sequence[str], recorded: Sequence[_Series]) -> str | None:
