@@ -67,7 +67,7 @@ def run(
                 result = _hashed(result, engine, clock)
                 if kernels is not None:
                     with clock.stage("kernels"):
-                        kernels()
+                        kernels(clock.count)
 
         return _judged(result, lists, place, clock, explain)
 
