@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dedup.errors import ConfigError, SourceError
+from dedup.formats.places import as_spelled
 from dedup.formats.records import NO_VALUES, Record, Records, Values, open_records
 from dedup.paths import make_folder
 
@@ -25,7 +26,7 @@ class Metadata:
     """One metadata file: which files its rows name, and what it says of them."""
 
     def __init__(self, root: Path, parts: Parts, records: Records, column: str, others: Sequence[str]) -> None:
-        self._root = root
+        self._root = str(root)
         self.parts = parts
         self.name = str(root.joinpath(*parts))
         self.records = records
@@ -60,7 +61,7 @@ class Metadata:
         with_slashes = text.replace("\\", "/")
         if with_slashes == text or os.sep == "\\":
             return with_slashes
-        is_name = "\0" not in text and os.path.lexists(self._root.joinpath(*self.folder, text))
+        is_name = "\0" not in text and os.path.lexists(os.path.join(self._root, *self.folder, text))  # noqa: PTH118
         return text if is_name else with_slashes
 
     def _inside(self, row: int, text: str | None) -> Parts:
@@ -72,7 +73,9 @@ class Metadata:
                 f"{self.parts[-1]}, relative to it."
             )
             raise SourceError(message)
-        return (*self.folder, *path.split("/"))
+        folder = os.path.join(self._root, *self.folder)  # noqa: PTH118
+
+        return (*self.folder, *as_spelled(folder, path).split("/"))
 
 
 def read_metadata(root: Path, places: Sequence[Parts], image_column: str | None) -> Iterator[Metadata]:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from dedup import tables
 from dedup.config import Resolved
 from dedup.graph import Graph, group_witnesses, matches_one_of, numbers
+from dedup.policy import distinct
 from dedup.policy.unreadable import emptied
 from dedup.tables import MANY_WITHOUT_INFORMATION, MIN_INFORMATION
 from dedup.versions import DEDUP_VERSION
@@ -87,6 +88,7 @@ def summary(
             *_warnings(in_split, unsplit, manifest, n_no_information, statuses["ok"], resolved),
             *not_decoded(hashes),
             *emptied(hashes, manifest, resolved),
+            *distinct.warnings(manifest, hashes, decisions, resolved),
             *_of_uncompared(uncompared),
         ],
     }

@@ -72,6 +72,7 @@ MANIFEST: Final = pa.schema(
         pa.field("uri", pa.string()),
         pa.field("group", pa.string()),
         pa.field("keep_by", pa.string()),
+        pa.field("distinct", pa.string()),
     ]
 )
 
