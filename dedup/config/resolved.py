@@ -248,7 +248,8 @@ def _refuse_splits(held_out: set[str], present: set[str], all_splits: set[str | 
         message = (
             f"policy.held_out: no sample is in split {', '.join(map(repr, sorted(unknown)))}. "
             f"The dataset has {', '.join(map(repr, sorted(present))) or 'no splits'}. In an image folder, "
-            f"dataset.top_folders: splits makes every top folder one."
+            f"dataset.top_folders: splits makes every top folder one, and dataset.split_folders names folders at any "
+            f"depth."
         )
         raise ConfigError(message)
 
