@@ -25,9 +25,9 @@ _BITS: Final = 256
 """Width of the codes whose luma has a shorter side of 256 pixels or more, if the picture has it."""
 
 
-def work(background: str, max_pixels: int) -> dict[str, Any]:
-    """The setup of the work."""
-    return {"background": background, "max_pixels": max_pixels}
+def work(background: str, max_pixels: int, *, mirrored: bool = False) -> dict[str, Any]:
+    """The setup of the work; `mirrored`: whether the mirrored pictures have key points, too."""
+    return {"background": background, "max_pixels": max_pixels, "mirrored": mirrored}
 
 
 def start(setup: Mapping[str, Any]) -> Callable[[pa.RecordBatch], pa.RecordBatch]:
@@ -35,7 +35,7 @@ def start(setup: Mapping[str, Any]) -> Callable[[pa.RecordBatch], pa.RecordBatch
     of, reader = setup_of(setup), Reader()
 
     def rows(batch: pa.RecordBatch) -> pa.RecordBatch:
-        found = [_key_points(content, of) for content in reader.contents(batch)]
+        found = [_key_points(content, of, mirrored=setup["mirrored"]) for content in reader.contents(batch)]
         return _batch(batch["row"], found)
 
     return rows
@@ -49,7 +49,7 @@ def setup_of(setup: Mapping[str, Any]) -> Setup:
 
 def lost(setup: Mapping[str, Any], batch: pa.RecordBatch, reason: str) -> pa.RecordBatch:
     """No key points: nothing can be claimed of a picture whose worker died on it."""
-    return _batch(batch["row"], [NONE] * batch.num_rows)
+    return _batch(batch["row"], [(NONE, NONE)] * batch.num_rows)
 
 
 def grey_of(content: bytes, setup: Setup, side: int) -> NDArray[np.uint8] | None:
@@ -70,16 +70,22 @@ def grey_of(content: bytes, setup: Setup, side: int) -> NDArray[np.uint8] | None
     return shrunk
 
 
-def _key_points(content: bytes | Unreadable, setup: Setup) -> KeyPoints:
+def _key_points(content: bytes | Unreadable, setup: Setup, *, mirrored: bool) -> tuple[KeyPoints, KeyPoints]:
+    """Those of the picture and of the mirrored one."""
     grey = None if isinstance(content, Unreadable) else grey_of(content, setup, SIDE)
-    return NONE if grey is None else key_points(grey)
+    if grey is None:
+        return NONE, NONE
+
+    turned_over = np.ascontiguousarray(grey[:, ::-1])
+    return key_points(grey), key_points(turned_over) if mirrored else NONE
 
 
-def _batch(rows: pa.Array, found: list[KeyPoints]) -> pa.RecordBatch:
-    columns = [
-        rows,
-        pa.array([len(points) for points in found], pa.int32()),
-        pa.array([points.descriptors.tobytes() for points in found], pa.binary()),
-        pa.array([points.places.tobytes() for points in found], pa.binary()),
-    ]
+def _batch(rows: pa.Array, found: list[tuple[KeyPoints, KeyPoints]]) -> pa.RecordBatch:
+    columns = [rows]
+    for side in zip(*found, strict=True):
+        columns += [
+            pa.array([len(points) for points in side], pa.int32()),
+            pa.array([points.descriptors.tobytes() for points in side], pa.binary()),
+            pa.array([points.places.tobytes() for points in side], pa.binary()),
+        ]
     return pa.record_batch(columns, schema=PARTS)

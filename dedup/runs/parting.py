@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from dedup import graph
 from dedup.clock import Clock
-from dedup.engines import Engine
+from dedup.engines import Engine, Limits, choose
 from dedup.formats.references import tasks
 from dedup.hashers import grey_work, parts_work
+from dedup.policy.crops import with_crops
 from dedup.runs.result import Run, search_threads, specs_of
 from dedup.stages.parts import parts
 from dedup.stages.placements import Pictures, placements
@@ -24,12 +25,12 @@ _READ_AT_ONCE: Final = 16  # pictures of a task whose bytes are in memory
 def find_parts(result: Run, engine: Engine, clock: Clock) -> Run:
     """Store `parts` and `placements`."""
     n = len(result.manifest)
-    setup = parts_work.work(result.config.hash.background, result.config.hash.max_pixels)
+    setup = _setup(result)
 
     with clock.stage("parts") as done:
         places = tasks(result.opened(), _ROWS_AT_ONCE)
         found = parts(places, result.row_of_sample, setup, engine, clock.advance)
-        result.store.put("parts", found, specs_of(result))
+        result.store.put_parts("parts", iter([found]), specs_of(result))
         done(n)
 
     with clock.stage("placements") as done, engine.kept():
@@ -44,6 +45,46 @@ def find_parts(result: Run, engine: Engine, clock: Clock) -> Run:
         done(n)
 
     return result
+
+
+def crops_left(result: Run, samples: NDArray[np.int64], splits: pa.ChunkedArray) -> pa.Table:
+    """Crops between train and a held-out split among the samples that were written, searched again.
+
+    `splits`: of each of the samples, where it was written. Rows of `pairs`, none without `search.parts`.
+    """
+    resolved = result.resolved
+    if resolved.parts.parts == "off" or resolved.parts.crops == "report":
+        return result.pairs.slice(0, 0)
+
+    limits = Limits(result.config.engine.timeout, result.config.engine.memory)
+    engine = choose(result.config.engine.workers, None, limits)
+    setup = _setup(result)
+    parts_of_all = pa.concat_tables(result.store.parts("parts"))
+    searched = _searched(result, parts_of_all)
+    written = searched[np.isin(searched, samples)]
+    with engine.kept():
+        placed = placements(
+            Pictures.of(parts_of_all, result.store["hashes"], written),
+            _Greys(result, engine, setup),
+            limit=result.config.search.max_candidates,
+            threads=search_threads(result.config),
+            known=pa.concat_tables(result.store.parts("placements")),
+        )
+    near = result.pairs.filter(pc.not_equal(result.pairs["kind"], "crop"))
+    plain = near.drop_columns(["box_a", "box_b"])
+    found = with_crops(plain, placed, result.store["hashes"], result.manifest, resolved)
+    crops = found.filter(pc.equal(found["kind"], "crop"))
+
+    held_out = np.zeros(len(result.manifest), bool)
+    is_held_out = pc.is_in(splits, pa.array(resolved.splits.held_out, pa.string())).to_numpy()
+    held_out[samples] = is_held_out
+    across = held_out[crops["a"].to_numpy()] != held_out[crops["b"].to_numpy()]
+    return crops.filter(pa.array(across))
+
+
+def _setup(result: Run) -> dict[str, Any]:
+    hashing, orientations = result.config.hash, result.resolved.search.orientations
+    return parts_work.work(hashing.background, hashing.max_pixels, mirrored=orientations != "upright")
 
 
 def _searched(result: Run, parts: pa.Table) -> NDArray[np.int64]:

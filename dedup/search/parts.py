@@ -38,9 +38,17 @@ class PartMatches:
     n_common: int  # key points left out, since they match too many pictures
 
 
+@dataclass(frozen=True, slots=True)
+class Points:
+    """Key points of many pictures."""
+
+    descriptors: NDArray[np.uint8]  # (n, 32)
+    picture: NDArray[np.int64]  # of each the number of its picture, ascending
+
+
 def part_matches(
-    descriptors: NDArray[np.uint8],
-    picture: NDArray[np.int64],
+    points: Points,
+    others: Points | None = None,
     *,
     limit: int,
     distances: Sequence[int] = DISTANCES,
@@ -49,16 +57,17 @@ def part_matches(
 ) -> PartMatches:
     """Pairs of pictures with `MIN_MATCHES` matching key points or more, sorted by (a, b).
 
-    `descriptors`: uint8, (n, 32); `picture`: the picture of each, ascending. A distance at which more
-    than `limit` descriptors match is too large, and the next one is tried. Raises `LimitError` where
-    none fits.
+    `others`: key points of the same pictures, altered, that those of lower pictures are matched with; None: the same
+    points. A distance at which more than `limit` descriptors match is too large, and the next one is
+    tried. Raises `LimitError` where none fits.
     """
-    usable = _usable(descriptors, picture)
-    codes = pack(descriptors[usable])
+    sides = [points] if others is None else [points, others]
+    usable = [_usable(side) for side in sides]
+    codes = [pack(side.descriptors[rows]) for side, rows in zip(sides, usable, strict=True)]
 
     for distance in distances:
         try:
-            found = join(codes, max_distance=distance, limit=limit, threads=threads, progress=progress)
+            found = join(*codes, max_distance=distance, limit=limit, threads=threads, progress=progress)
         except LimitError:
             continue
         break
@@ -69,52 +78,61 @@ def part_matches(
         )
         raise LimitError(message)
 
-    a, b = usable[found.a], usable[found.b]
-    apart = picture[a] != picture[b]
+    one, two = sides[0], sides[-1]
+    a, b = usable[0][found.a], usable[-1][found.b]
+    apart = one.picture[a] < two.picture[b] if others else one.picture[a] != two.picture[b]
     a, b = a[apart], b[apart]
-    common = _common(a, b, picture)
-    rare = ~(common[a] | common[b])
-    n_common = int(common.sum()) + len(descriptors) - len(usable)
-    return _by_picture(a[rare], b[rare], picture, distance, n_common)
+    common_a = _common(a, two.picture[b], len(one.picture))
+    common_b = _common(b, one.picture[a], len(two.picture))
+    if others is None:
+        common_a = common_b = _common(np.concatenate([a, b]), one.picture[np.concatenate([b, a])], len(one.picture))
+
+    rare = ~(common_a[a] | common_b[b])
+    n_common = int(common_a.sum()) + len(points.picture) - len(usable[0])
+    return _by_picture(a[rare], b[rare], one.picture, two.picture, distance, n_common)
 
 
-def _usable(descriptors: NDArray[np.uint8], picture: NDArray[np.int64]) -> NDArray[np.int64]:
+def _usable(points: Points) -> NDArray[np.int64]:
     """Key points whose descriptor is equal in no more than `MAX_PICTURES` pictures.
 
     They would be left out after the join; copies by the thousand make the join quadratic.
     """
-    if len(descriptors) == 0:
+    if len(points.picture) == 0:
         return np.empty(0, np.int64)
 
-    rows = np.ascontiguousarray(descriptors).view(np.dtype((np.void, descriptors.shape[1]))).ravel()
+    width = points.descriptors.shape[1]
+    rows = np.ascontiguousarray(points.descriptors).view(np.dtype((np.void, width))).ravel()
     _, number = np.unique(rows, return_inverse=True)
-    of_picture = np.unique(np.stack([number, picture], axis=1), axis=0)
+    of_picture = np.unique(np.stack([number, points.picture], axis=1), axis=0)
     n_pictures = np.bincount(of_picture[:, 0])
     return np.flatnonzero(n_pictures[number] <= MAX_PICTURES + 1)
 
 
-def _common(a: NDArray[np.int64], b: NDArray[np.int64], picture: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Whether each key point matches key points of more than `MAX_PICTURES` pictures."""
-    points, others = np.concatenate([a, b]), picture[np.concatenate([b, a])]
+def _common(points: NDArray[np.int64], others: NDArray[np.int64], n_points: int) -> NDArray[np.bool_]:
+    """Whether each of n key points matches points of more than `MAX_PICTURES` pictures.
+
+    `points`, `others`: a key point and the picture of one that it matches.
+    """
     order = np.lexsort((others, points))
     points, others = points[order], others[order]
     first = np.ones(len(points), bool)
     first[1:] = (np.diff(points) != 0) | (np.diff(others) != 0)
-    n_pictures = np.bincount(points[first], minlength=len(picture))
+    n_pictures = np.bincount(points[first], minlength=n_points)
     return np.asarray(n_pictures > MAX_PICTURES)
 
 
 def _by_picture(
     a: NDArray[np.int64],
     b: NDArray[np.int64],
-    picture: NDArray[np.int64],
+    picture_a: NDArray[np.int64],
+    picture_b: NDArray[np.int64],
     distance: int,
     n_common: int,
 ) -> PartMatches:
     """Matches in the order of their pairs of pictures, without pairs that have too few."""
-    order = np.lexsort((b, a, picture[b], picture[a]))
+    order = np.lexsort((b, a, picture_b[b], picture_a[a]))
     a, b = a[order], b[order]
-    one, two = picture[a], picture[b]
+    one, two = picture_a[a], picture_b[b]
     begins = np.ones(len(a), bool)
     begins[1:] = (np.diff(one) != 0) | (np.diff(two) != 0)
     group = np.cumsum(begins) - 1
@@ -123,8 +141,8 @@ def _by_picture(
     a, b, begins = a[enough], b[enough], begins[enough]
     starts = np.append(np.flatnonzero(begins), len(a)).astype(np.int64)
     return PartMatches(
-        a=picture[a[begins]],
-        b=picture[b[begins]],
+        a=picture_a[a[begins]],
+        b=picture_b[b[begins]],
         starts=starts,
         points_a=a,
         points_b=b,

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from dedup.hashers.keypoints import ANGLES, DESCRIPTOR_BYTES, PER_PIXEL, PLACE, STEP, opencv, shrink_factor
 from dedup.search import Progress
-from dedup.search.parts import MIN_MATCHES, PartMatches, part_matches
+from dedup.search.parts import MIN_MATCHES, PartMatches, Points, part_matches
 from dedup.tables import PLACEMENTS, THUMBNAIL_SIDE, TRANSFORMS
 from dedup.verify.closer import CLOSE_SIDE, close_similarities
 from dedup.verify.determinacy import cells
@@ -26,6 +26,10 @@ _MAX_SCALE: Final = 8.0
 """Of one shrunk picture against the other: a pyramid of eight levels reaches 3.6, and corners move."""
 
 _LOOK_FROM: Final = 0.7  # similarity at 32 pixels from which a region is compared at 128
+_TURNS: Final = ("identity", "rotate270", "rotate180", "rotate90")
+_MIRRORED_TURNS: Final = ("mirror", "transpose", "flip", "transverse")
+"""Orientations by quarter turns clockwise, of a picture and of a mirrored one."""
+
 _PICTURES_AT_ONCE: Final = 512  # decoded and in memory, 110 KB each
 
 
@@ -35,24 +39,29 @@ class Pictures:
 
     samples: NDArray[np.int64]  # ascending
     sizes: NDArray[np.int64]  # (n, 2): width and height
-    descriptors: NDArray[np.uint8]  # of all key points, (points, 32)
-    places: NDArray[np.void]  # of all key points, of type PLACE
-    picture: NDArray[np.int64]  # of each key point the place of its picture in `samples`
+    points: Points  # of all pictures, by their places in `samples`
+    places: NDArray[np.void]  # of the points, of type PLACE
+    mirrored: Points  # of the mirrored pictures, if they were asked for
+    mirrored_places: NDArray[np.void]
 
     @classmethod
     def of(cls, parts: pa.Table, hashes: pa.Table, samples: NDArray[np.int64]) -> "Pictures":
         """From the tables."""
         chosen = parts.take(pa.array(samples))
-        n_points = chosen["n_points"].to_numpy()
-        descriptors, places = (b"".join(chosen[name].to_pylist()) for name in ("descriptors", "places"))
         sizes = [hashes[name].take(pa.array(samples)).to_numpy() for name in ("width", "height")]
         return cls(
-            samples=samples,
-            sizes=np.stack(sizes, axis=1).astype(np.int64),
-            descriptors=np.frombuffer(descriptors, np.uint8).reshape(-1, DESCRIPTOR_BYTES),
-            places=np.frombuffer(places, PLACE),
-            picture=np.repeat(np.arange(len(samples)), n_points),
+            samples,
+            np.stack(sizes, axis=1).astype(np.int64),
+            *_points_of(chosen, "n_points", "descriptors", "places"),
+            *_points_of(chosen, "n_mirrored", "mirrored_descriptors", "mirrored_places"),
         )
+
+
+def _points_of(parts: pa.Table, number: str, descriptors: str, places: str) -> tuple[Points, NDArray[np.void]]:
+    codes = np.frombuffer(b"".join(parts[descriptors].to_pylist()), np.uint8)
+    pictures = np.repeat(np.arange(len(parts)), parts[number].to_numpy())
+    where = np.frombuffer(b"".join(parts[places].to_pylist()), PLACE)
+    return Points(codes.reshape(-1, DESCRIPTOR_BYTES), pictures), where
 
 
 def placements(
@@ -62,16 +71,30 @@ def placements(
     limit: int,
     threads: int,
     progress: Progress | None = None,
+    known: pa.Table | None = None,
 ) -> pa.Table:
     """Pairs of pictures that a transform lays over each other, sorted by (a, b), with the similarity of the overlap.
 
-    Raises `LimitError` where more than `limit` key points are equal.
+    `known`: placements of an earlier search; what lies there as it does here is not compared again. Raises
+    `LimitError` where more than `limit` key points are equal.
     """
-    found = part_matches(pictures.descriptors, pictures.picture, limit=limit, threads=threads)
-    placed = _placed(pictures, found)
-    rows = [row for row in placed if row is not None]
-    compared = _compared(pictures, rows, greys, threads, progress)
-    columns = {
+    found = part_matches(pictures.points, limit=limit, threads=threads)
+    rows = _placed(pictures, found, pictures.places, mirrored=False)
+    if len(pictures.mirrored.picture):
+        found = part_matches(pictures.points, pictures.mirrored, limit=limit, threads=threads)
+        turned_over = _placed(pictures, found, pictures.mirrored_places, mirrored=True)
+        rows = _best(rows + turned_over)
+
+    where = _columns(pictures, rows)
+    new, of_known = _told_apart(where, known)
+    measured = _compared(pictures, [rows[at] for at in new], greys, threads, progress)
+    columns = {name: _put_together(len(rows), new, values, of_known, known, name) for name, values in measured.items()}
+    return pa.table({**where, **columns}, schema=PLACEMENTS)
+
+
+def _columns(pictures: Pictures, rows: Sequence["_Row"]) -> dict[str, list[Any]]:
+    """Where the rows lie, as columns."""
+    return {
         "a": [int(pictures.samples[row.a]) for row in rows],
         "b": [int(pictures.samples[row.b]) for row in rows],
         "transform": [row.transform for row in rows],
@@ -80,9 +103,44 @@ def placements(
         "share_b": [row.overlap.share_b for row in rows],
         "box_a": [_rounded(row.overlap.box_a) for row in rows],
         "box_b": [_rounded(row.overlap.box_b) for row in rows],
-        **compared,
     }
-    return pa.table(columns, schema=PLACEMENTS)
+
+
+def _told_apart(where: dict[str, list[Any]], known: pa.Table | None) -> tuple[list[int], dict[int, int]]:
+    """Places of the rows that must be compared, and of the others the place in `known`."""
+    names = ("a", "b", "box_a", "box_b")
+    if known is None:
+        return list(range(len(where["a"]))), {}
+
+    place_of = {
+        _key(key): place for place, key in enumerate(zip(*(known[name].to_pylist() for name in names), strict=True))
+    }
+    keys = [_key(key) for key in zip(*(where[name] for name in names), strict=True)]
+    of_known = {at: place_of[key] for at, key in enumerate(keys) if key in place_of}
+    return [at for at in range(len(keys)) if at not in of_known], of_known
+
+
+def _key(row: tuple[Any, ...]) -> tuple[Any, ...]:
+    a, b, box_a, box_b = row
+    return a, b, *box_a, *box_b
+
+
+def _put_together(
+    n: int,
+    new: Sequence[int],
+    values: pa.Array,
+    of_known: dict[int, int],
+    known: pa.Table | None,
+    name: str,
+) -> pa.Array:
+    """A column of measured values and of known ones, in the order of the rows."""
+    column: list[float | None] = [None] * n
+    for at, value in zip(new, values.to_pylist(), strict=True):
+        column[at] = value
+    stored = [] if known is None else known[name].to_pylist()
+    for at, place in of_known.items():
+        column[at] = stored[place]
+    return pa.array(column, pa.float32())
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,15 +155,29 @@ class _Row:
     overlap: Overlap
 
 
-def _placed(pictures: Pictures, found: PartMatches) -> Iterator[_Row | None]:
-    """Each pair of pictures with enough matches that agree; None for the others."""
+def _placed(pictures: Pictures, found: PartMatches, places_b: NDArray[np.void], *, mirrored: bool) -> list[_Row]:
+    """The pairs of pictures with enough matches that agree, sorted."""
     by, counts = np.zeros((len(found.a), 4)), np.zeros(len(found.a), np.int64)
-    points = _points(pictures.places)
-    one, two = points[:, found.points_a], points[:, found.points_b]
+    one = _points(pictures.places)[:, found.points_a]
+    two = _points(places_b)[:, found.points_b]
     place_all(one, two, found.starts, by, counts)
 
-    for k, (a, b) in enumerate(zip(found.a.tolist(), found.b.tolist(), strict=True)):
-        yield _row(pictures, a, b, int(counts[k]), by[k]) if counts[k] >= MIN_MATCHES else None
+    rows = (
+        _row(pictures, int(found.a[k]), int(found.b[k]), int(counts[k]), by[k], mirrored=mirrored)
+        for k in np.flatnonzero(counts >= MIN_MATCHES)
+    )
+    return [row for row in rows if row is not None]
+
+
+def _best(rows: Sequence[_Row]) -> list[_Row]:
+    """Each pair once, with the most matches; in ties as it came first."""
+    best: dict[tuple[int, int], _Row] = {}
+
+    for row in rows:
+        if row.n_matches > (best[row.a, row.b].n_matches if (row.a, row.b) in best else 0):
+            best[row.a, row.b] = row
+
+    return [best[pair] for pair in sorted(best)]
 
 
 def _points(places: NDArray[np.void]) -> NDArray[np.float64]:
@@ -121,13 +193,16 @@ def _points(places: NDArray[np.void]) -> NDArray[np.float64]:
     )
 
 
-def _row(pictures: Pictures, a: int, b: int, n_matches: int, by: NDArray[np.float64]) -> _Row | None:
+def _row(pictures: Pictures, a: int, b: int, n_matches: int, by: NDArray[np.float64], *, mirrored: bool) -> _Row | None:
     scale = float(np.hypot(by[0], by[1]))
     if not 1 / _MAX_SCALE <= scale <= _MAX_SCALE:
         return None
 
     size_a, size_b = (tuple(pictures.sizes[k].tolist()) for k in (a, b))
     a_from_b = _in_pixels(by, shrink_factor(*size_a), shrink_factor(*size_b))
+    if mirrored:  # what was found is where the mirrored picture lies
+        a_from_b = a_from_b @ np.array([[-1.0, 0.0, size_b[0]], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
+
     found = overlap(size_a, size_b, a_from_b)
     if found is None:
         return None
@@ -136,7 +211,7 @@ def _row(pictures: Pictures, a: int, b: int, n_matches: int, by: NDArray[np.floa
     if min(right - left, bottom - top) < _MIN_SIDE:
         return None
 
-    return _Row(a, b, n_matches, a_from_b, _nearest(by), found)
+    return _Row(a, b, n_matches, a_from_b, _nearest(by, mirrored=mirrored), found)
 
 
 def _in_pixels(by: NDArray[np.float64], factor_a: float, factor_b: float) -> NDArray[np.float64]:
@@ -148,10 +223,11 @@ def _in_pixels(by: NDArray[np.float64], factor_a: float, factor_b: float) -> NDA
     return np.array([[c * scale, -s * scale, shift_x], [s * scale, c * scale, shift_y]])
 
 
-def _nearest(by: NDArray[np.float64]) -> int:
+def _nearest(by: NDArray[np.float64], *, mirrored: bool) -> int:
     """The orientation, as a place in TRANSFORMS, that turns the second picture nearly as the first."""
     quarter = round(float(np.arctan2(by[1], by[0])) / (np.pi / 2)) % 4
-    return TRANSFORMS.index(("identity", "rotate270", "rotate180", "rotate90")[quarter])
+    turns = _MIRRORED_TURNS if mirrored else _TURNS
+    return TRANSFORMS.index(turns[quarter])
 
 
 def _compared(

@@ -290,6 +290,9 @@ PARTS: Final = pa.schema(
         pa.field("n_points", pa.int32(), nullable=False),
         pa.field("descriptors", pa.binary(), nullable=False),
         pa.field("places", pa.binary(), nullable=False),
+        pa.field("n_mirrored", pa.int32(), nullable=False),  # of the mirrored picture; 0 if not asked
+        pa.field("mirrored_descriptors", pa.binary(), nullable=False),
+        pa.field("mirrored_places", pa.binary(), nullable=False),
     ]
 )
 
