@@ -15,6 +15,9 @@ NAMES: Final = (
     *("groups", "leakage", "chains", "decisions", "uncompared"),
 )
 
+NAMES_OF_PARTS: Final = ("parts", "placements", "overlaps")
+"""Tables of a run with `search.parts`, besides the others."""
+
 BROKEN: Final = ("undecodable", "truncated")
 """Statuses of files that are images by their first bytes and cannot be decoded by anyone."""
 
