@@ -10,11 +10,10 @@ from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from dedup import tables
-from dedup.config import LIMITS, Resolved
+from dedup.config import LIMITS, TOTAL, Resolved
 from dedup.tables import BOTH
 
 _KEEPS_FINITE: Final = 0.02
@@ -130,12 +129,19 @@ def _missing(similarity: NDArray[np.float32]) -> NDArray[np.float64]:
 
 def accepts(candidates: pa.Table, resolved: Resolved) -> NDArray[np.bool_]:
     """For each row of `candidates` whether it is within the distances and keeps the limits asked for."""
-    within = [
-        pc.less_equal(candidates[tables.distance_column(name)], pa.scalar(distance, pa.uint16()))
-        for name, distance in resolved.search.max_distance.items()
-    ]
-    keep = within[0]
-    for other in within[1:]:
-        keep = pc.or_(keep, other) if resolved.search.combine == "any" else pc.and_(keep, other)
-    similar = accepted(Evidence.of(candidates), Limits.of(resolved.settings()))
-    return np.asarray(keep.to_numpy() & similar)
+    distances = {name: candidates[tables.distance_column(name)].to_numpy() for name in resolved.hash.algorithms}
+    near = within(distances, resolved.search.max_distance, resolved.search.combine)
+    return np.asarray(near & accepted(Evidence.of(candidates), Limits.of(resolved.settings())))
+
+
+def within(
+    distances: Mapping[str, NDArray[np.uint16]], max_distance: Mapping[str, int], combine: str
+) -> NDArray[np.bool_]:
+    """For each pair whether its distances, by algorithm, are within those of any (or of all), inclusive.
+
+    `TOTAL` in `max_distance` is the sum over the algorithms.
+    """
+    known: dict[str, NDArray[Any]] = dict(distances)
+    known[TOTAL] = np.sum([of.astype(np.int64) for of in distances.values()], axis=0)
+    near = [known[name] <= bits for name, bits in max_distance.items()]
+    return np.asarray(np.logical_or.reduce(near) if combine == "any" else np.logical_and.reduce(near))
