@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from dedup.config import (
     ALGORITHMS,
     PDQ_BITS,
+    TOTAL,
     HashConfig,
     VerifyConfig,
     acceptance_limits,

@@ -28,7 +28,7 @@ Codes = Mapping[str, NDArray[np.uint64]]  # by column of `hashes`: the codes of 
 
 
 MAX_SUMMED = 200_000
-"""Pictures among which `auto` searches by the total as well: it reaches so far that every pair is compared, in seconds."""
+"""Pictures among which `auto` searches by the total as well: so far away only brute force finds pairs, in seconds."""
 
 
 @dataclass(slots=True)
@@ -264,12 +264,13 @@ def _fitting(
 
 
 def _caps(resolved: Resolved, n_pictures: int) -> dict[str, int]:
-    """How far `auto` may go; a total is searched among so many pictures only."""
-    caps = resolved.search.max_distance
-    if TOTAL not in caps or n_pictures <= MAX_SUMMED:
-        return caps
-    alone = AUTO_CAP_PER_64_BITS * resolved.hash.bits // 64
-    return dict.fromkeys(resolved.hash.algorithms, alone)
+    """How far `auto` may go, by algorithm; in total only among so many pictures."""
+    names, widest = resolved.hash.algorithms, resolved.search.max_distance
+    if TOTAL not in widest or len(names) == 1:
+        return {name: widest[name] for name in names}
+    if n_pictures <= MAX_SUMMED:
+        return {name: widest[name] for name in (*names, TOTAL)}
+    return dict.fromkeys(names, AUTO_CAP_PER_64_BITS * resolved.hash.bits // 64)
 
 
 def _together(codes: Codes, resolved: Resolved) -> dict[str, NDArray[np.uint64]]:
