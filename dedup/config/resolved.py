@@ -26,7 +26,7 @@ Why 16 stands in docs/calibration.md: beyond it edited copies hardly come in any
 ACCEPTANCE_RULE: Final = 1
 """Version of the rule that gives pairs their false probability (`dedup.policy.acceptance`)."""
 
-AUTO_MAX_FALSE_PROBABILITY: Final = 0.15
+AUTO_MAX_FALSE_PROBABILITY: Final = 0.2
 """What `verify.max_false_probability: auto` is where no plain limit is set; docs/decisions/0014 says why."""
 
 LEAST_SIMILARITY: Final = 0.8

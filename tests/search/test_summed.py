@@ -30,7 +30,7 @@ def spread(n_flips: int, start: int) -> list[int]:
 def pairs_of_codes() -> list[tuple[int, int]]:
     """Two codes of each row: one picture, and others at every sum of distances from 38 to 43."""
     random = np.random.default_rng(11)
-    first = tuple(int(value) for value in random.integers(0, 2**63, 2))
+    first = int(random.integers(0, 2**63)), int(random.integers(0, 2**63))
     rows = [first]
     for total, of_first in itertools.product(range(38, 44), (5, 14, 15, 20, 30)):
         flips = (of_first, total - of_first)
