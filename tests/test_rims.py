@@ -19,9 +19,9 @@ def picture(seed: int) -> NDArray[np.uint8]:
 def with_rim(grey: NDArray[np.uint8], sides: str, width: int = 1) -> NDArray[np.uint8]:
     """A light line of so many pixels along the named sides: top, bottom, left, right."""
     out = grey.copy()
+    lines = {"t": out[:width], "b": out[-width:], "l": out[:, :width], "r": out[:, -width:]}
     for side in sides:
-        where = {"t": np.s_[:width], "b": np.s_[-width:], "l": np.s_[:, :width], "r": np.s_[:, -width:]}[side]
-        out[where] = np.clip(out[where].astype(int) + 90, 0, 255)
+        lines[side][:] = np.clip(lines[side].astype(int) + 90, 0, 255)
     return out
 
 
