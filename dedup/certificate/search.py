@@ -105,7 +105,7 @@ class SecondSearch:
         def wanted(a: NDArray[np.int64], b: NDArray[np.int64]) -> NDArray[np.bool_]:
             return np.asarray(written[a] & written[b] & (every | ((inside[a] | inside[b]) == some)))
 
-        found = Verified.of(self._known.candidates(), wanted, self._resolved.acceptance.min_similarity)
+        found = Verified.of(self._known.candidates(), wanted, self._resolved.acceptance)
         give_back()
         return found
 

@@ -80,6 +80,7 @@ class AcceptanceSpec:
     min_close_similarity: float | None  # 0..1, inclusive, where there was a second look
     min_thumbnail_similarity: float | None  # 0..1, inclusive, where there was none
     acceptance_rule: int | None  # version of the rule that gives the false probability
+    colour: str = "ignore"
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,7 +236,9 @@ def acceptance_limits(verify: VerifyConfig) -> dict[str, float]:
 
 
 def _acceptance(config: Config) -> AcceptanceSpec:
-    return AcceptanceSpec(**acceptance_limits(config.verify), acceptance_rule=ACCEPTANCE_RULE)
+    return AcceptanceSpec(
+        **acceptance_limits(config.verify), acceptance_rule=ACCEPTANCE_RULE, colour=config.verify.colour
+    )
 
 
 def _splits(config: Config, splits: Iterable[str | None]) -> SplitSpec:

@@ -58,6 +58,17 @@ class VerifyConfig(Section):
     second_look: bool = True
     min_close_similarity: Annotated[Literal["auto"] | float, BeforeValidator(as_similarity)] = "auto"
     min_thumbnail_similarity: Annotated[Literal["auto"] | float, BeforeValidator(as_similarity)] = "auto"
+    colour: Annotated[Literal["ignore", "must_agree"], one_of("verify.colour", "ignore", "must_agree")] = "ignore"
+
+    @check(mode="after")
+    def _colours_are_seen(self) -> Self:
+        if self.colour == "must_agree" and (self.method == "none" or not self.second_look):
+            message = (
+                "verify.colour: must_agree needs verify.method: pixels and verify.second_look: true. Thumbnails are "
+                "grey, so colours are known only of pictures that are decoded again"
+            )
+            raise ValueError(message)
+        return self
 
 
 class PolicyConfig(Section):
