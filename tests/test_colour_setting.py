@@ -12,22 +12,19 @@ from dedup import pipeline
 from tests import pictures
 
 
+RED, BLUE = np.array([1.0, 0.55, 0.4]), np.array([0.4, 0.75, 1.0])
+
+
 @pytest.fixture(scope="module")
 def lights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A photo in train, the same with its channels swapped in test, and a recompressed copy in test."""
+    """A photo in a red tint in train; the same in a blue tint, and a recompressed copy, in test."""
     root = tmp_path_factory.mktemp("lights")
-    photo = pictures.photo(7).convert("RGB").resize((160, 160))
-    tinted = np.asarray(photo).astype(float) * (1.0, 0.6, 0.35)
-    red = Image.fromarray(tinted.astype(np.uint8))
-    blue = Image.fromarray(np.ascontiguousarray(np.asarray(red)[..., ::-1]))
-    for name, image, quality in (
-        ("train/a/red.png", red, 0),
-        ("test/b/blue.png", blue, 0),
-        ("test/a/jpeg.jpg", red, 80),
-    ):
+    grey = np.asarray(pictures.photo(7).convert("L").resize((160, 160)), float)
+    red, blue = (Image.fromarray((grey[..., None] * tint).astype(np.uint8)) for tint in (RED, BLUE))
+    for name, image in (("train/a/red.png", red), ("test/b/blue.png", blue), ("test/a/jpeg.jpg", red)):
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        image.save(path, **({"quality": quality} if quality else {}))
+        image.save(path)
     return root
 
 
