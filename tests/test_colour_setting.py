@@ -11,7 +11,6 @@ import dedup
 from dedup import pipeline
 from tests import pictures
 
-
 RED, BLUE = np.array([1.0, 0.55, 0.4]), np.array([0.4, 0.75, 1.0])
 
 
