@@ -276,6 +276,17 @@ class TestPairs:
         assert table["similarity"].to_pylist() == [0.96875, 0.9375]
         assert table["unframed"].to_pylist() == [tables.UNFRAMED[3], tables.UNFRAMED[0]]
 
+    def test_views_that_come_apart(self) -> None:
+        """A pair whose views are in two parts, or have other pairs between them, is reported once."""
+        first = near_table((0, 1, 3, 4, 0.90625), (0, 2, 3, 4, 0.9375))
+        second = near_table((0, 1, 3, 4, 0.96875))
+        second = second.set_column(6, second.schema.field("unframed"), pa.array([3], pa.uint8()))
+        table = pairs([first, second], measured([CODE] * 3), manifest(rows(*"abc"), "x")[0], resolved(9, 9))
+
+        assert [(0, 1, 0.96875), (0, 2, 0.9375)] == [
+            (row["a"], row["b"], row["similarity"]) for row in table.to_pylist()
+        ]
+
     def test_no_pairs(self) -> None:
         """Nothing found is an empty table, and everything after it works."""
         table = manifest(rows("a", "b"), "x")[0]

@@ -67,8 +67,9 @@ def of_folder(run_folder: Path) -> Calibration:
 
 def write(calibration: Calibration, run_folder: Path) -> None:
     """Write `calibration.json` and `calibration.svg`."""
-    files.write_json(run_folder / folder.CALIBRATION, asdict(calibration))
-    files.write_text(run_folder / folder.CALIBRATION_PLOT, plot(calibration))
+    with folder.adding(run_folder, (folder.CALIBRATION, folder.CALIBRATION_PLOT)):
+        files.write_json(run_folder / folder.CALIBRATION, asdict(calibration))
+        files.write_text(run_folder / folder.CALIBRATION_PLOT, plot(calibration))
 
 
 def calibrate(run: Run) -> Calibration:

@@ -4,6 +4,7 @@ Stages get the part that concerns them; nothing below the pipeline reads a file 
 """
 
 from dedup.config.dataset import DatasetConfig, NamedSource, SourceConfig
+from dedup.config.documents import read_yaml
 from dedup.config.loading import build, keys, load
 from dedup.config.resolved import (
     AUTO_CAP_PER_64_BITS,
@@ -49,5 +50,6 @@ __all__ = [
     "keys",
     "load",
     "normal_split",
+    "read_yaml",
     "resolve",
 ]

@@ -105,6 +105,8 @@ class GateConfig(Section):
     max_leakage: Share = None
     max_unreadable: Share = None
     certified: StrictBool = False
+    max_uncompared: Annotated[StrictInt, Field(ge=0)] = 0
+    allow_nothing: StrictBool = False
 
 
 class OutputConfig(Section):

@@ -7,12 +7,8 @@ import pyarrow.compute as pc
 from datasets import ClassLabel, Features, Image
 
 from dedup.errors import ConfigError, SourceError, because
+from dedup.formats.detection import holds_encoded_images, is_image_struct
 from dedup.formats.labels import joined, label_text
-
-
-def is_image_struct(kind: pa.DataType) -> bool:
-    """Whether a column's type is the struct in which Hugging Face datasets keep images."""
-    return bool(pa.types.is_struct(kind)) and {field.name for field in kind} == {"bytes", "path"}
 
 
 def image_column(features: Features, named: str | None, name: str) -> str:
@@ -28,6 +24,8 @@ def image_column(features: Features, named: str | None, name: str) -> str:
             raise ConfigError(message)
         return named
     images = [column for column, feature in features.items() if isinstance(feature, Image)]
+    if not images:
+        images = [column.name for column in features.arrow_schema if holds_encoded_images(column)]
     if len(images) == 1:
         return str(images[0])
     if not images:

@@ -28,8 +28,9 @@ Tables = Mapping[str, pa.Table]
 
 def like(run_folder: Path, form: str) -> dict[str, Any]:
     """The settings of a finished run for a dataset of some form, with the numbers that `auto` came to."""
-    info = folder.finished(run_folder)
-    resolved = folder.read_json(run_folder / folder.SUMMARY)["resolved"]
+    with folder.reading(run_folder):
+        info = folder.finished(run_folder)
+        resolved = folder.read_json(run_folder / folder.SUMMARY)["resolved"]
     settings = {section: dict(info["config"][section]) for section in ("hash", "search", "verify", "policy")}
     settings["dataset"] = {key: info["config"]["dataset"][key] for key in keys_of(form, info["source"]["form"])}
     # What was said of samples and columns of that dataset says nothing of another one.
@@ -50,7 +51,12 @@ def load(run_folder: Path, overrides: Sequence[str], names: Sequence[str], *, th
 
     The thumbnails, most of what is stored, are read only when they are asked for.
     """
-    info = folder.finished(run_folder, or_deciding="pairs" not in names)
+    with folder.reading(run_folder):
+        return _loaded(run_folder, overrides, names, thumbnails=thumbnails)
+
+
+def _loaded(run_folder: Path, overrides: Sequence[str], names: Sequence[str], *, thumbnails: bool) -> Run:
+    info = folder.finished(run_folder)
     settings = {key: dict(section) for key, section in info["config"].items()}
     config = build(settings, overrides, where=str(run_folder / folder.RUN))
     spared = () if thumbnails else ("thumbnail",)
