@@ -154,6 +154,7 @@ class World:
                 "unframed": pa.array([0] * len(rows), pa.uint8()),
                 "close_similarity": pa.nulls(len(rows), pa.float32()),
                 "colour_differs": pa.nulls(len(rows), pa.bool_()),
+                "better": pa.nulls(len(rows), pa.int8()),
             }
         )
 

@@ -121,13 +121,14 @@ def candidates_schema(algorithms: Sequence[str]) -> pa.Schema:
             pa.field("unframed", pa.uint8(), nullable=False),
             pa.field("close_similarity", pa.float32()),
             pa.field("colour_differs", pa.bool_()),
+            pa.field("better", pa.int8()),
         ]
     )
 
 
 def not_looked_at(n: int) -> list[pa.Array]:
     """The last columns of `candidates` before the second look: null, n times."""
-    return [pa.nulls(n, pa.float32()), pa.nulls(n, pa.bool_())]
+    return [pa.nulls(n, pa.float32()), pa.nulls(n, pa.bool_()), pa.nulls(n, pa.int8())]
 
 
 def pairs_schema(algorithms: Sequence[str]) -> pa.Schema:
@@ -149,6 +150,7 @@ def pairs_schema(algorithms: Sequence[str]) -> pa.Schema:
             pa.field("unframed", pa.string()),
             pa.field("close_similarity", pa.float32()),
             pa.field("colour_differs", pa.bool_()),
+            pa.field("better", pa.string()),
             pa.field("first_frames_only", pa.bool_(), nullable=False),
             pa.field("label_conflict", pa.bool_(), nullable=False),
         ]

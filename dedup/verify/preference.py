@@ -28,12 +28,14 @@ _SAME_SIZE: Final = 1.1  # ratio of the longer sides up to which two pictures ha
 _SOFT: Final = -0.75
 """Octaves of energy from the finest band to the next: photos have -0.5 to 0.5, enlarged and blurred ones less."""
 
-_MORE: Final = 0.15  # octaves of energy in the finest common band that a larger picture has more, if it is the better one
+_MORE: Final = (
+    0.15  # octaves of energy in the finest common band that a larger picture has more, if it is the better one
+)
 _LESS: Final = 0.3  # or less, if it is an enlargement
 _MUCH: Final = 0.65  # octaves of slope that sharpening does not make
 _SOME: Final = 0.1  # octaves of slope in the second band that only sharpening or blur make
 
-_STANDS_OUT, _CONTRADICTED = 24.0, 6.0  # times the median difference of the cells
+_STANDS_OUT, _CONTRADICTED = 16.0, 6.0  # times the median difference of the cells
 _MIN_DIFFERENCE: Final = 1.5  # grey levels
 _FEWEST_STAMPED: Final = 1  # cells
 _MOST_STAMPED: Final = 0.3  # share of the cells: more is another picture, not a stamp
@@ -54,6 +56,22 @@ class Quality:
     energy: NDArray[np.float32]  # (8, 8, 5): grey levels, by block and band; zero above the picture's own size
     slopes: tuple[float, float]  # octaves of energy from the finest band of its own pixels to the next, and from there
     colour: float  # mean distance of the chroma from grey, levels of 256
+
+    def to_bytes(self) -> bytes:
+        """On its way from a worker."""
+        return np.array([self.side, *self.slopes, self.colour, *self.energy.ravel()], np.float32).tobytes()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> "Quality":
+        """The inverse."""
+        side, finest, next_, colour, *energy = np.frombuffer(data, np.float32)
+
+        return cls(
+            int(side),
+            np.array(energy, np.float32).reshape(BLOCKS, BLOCKS, len(SIDES)),
+            (float(finest), float(next_)),
+            float(colour),
+        )
 
 
 def quality(image: Image.Image) -> Quality:
@@ -110,7 +128,7 @@ def better(
     its frame, as in `tables.UNFRAMED`.
     """
     first, second = greys[0], turned_channels(greys[1], transform)
-    framed = _frame(first, second, view)
+    framed = _frame(first, second, view, has_one_size=one.side == two.side)
     if framed:
         return -framed
     is_scaled = max(one.side, two.side) > _SAME_SIZE * min(one.side, two.side)
@@ -123,7 +141,7 @@ def better(
     return _sign((one.colour > _COLOURED and two.colour < _GREY) - (two.colour > _COLOURED and one.colour < _GREY))
 
 
-def _frame(first: NDArray[np.uint8], second: NDArray[np.uint8], view: int) -> int:
+def _frame(first: NDArray[np.uint8], second: NDArray[np.uint8], view: int, *, has_one_size: bool) -> int:
     """1 where the first has a frame that the second has not, -1 the other way round."""
     if view in {FIRST, SECOND}:
         return 1 if view == FIRST else -1
@@ -133,6 +151,8 @@ def _frame(first: NDArray[np.uint8], second: NDArray[np.uint8], view: int) -> in
         inside = [float(picture[width + 2, width + 2]) for picture, width in zip((first, second), widths, strict=True)]
         return int(abs(inside[0] - corners[1]) < _OTHER_GREY) - int(abs(inside[1] - corners[0]) < _OTHER_GREY)
     wider = widths[0] - widths[1]
+    if has_one_size:  # what is written in a margin makes it narrower
+        return 0
 
     return _sign(wider) if abs(wider) >= _MARGIN else 0
 
@@ -199,7 +219,7 @@ def _scaled(one: Quality, two: Quality, transform: int) -> int:
 
 
 def _sharper(one: Quality, two: Quality) -> int:
-    """Of two pictures of one size 1 where the first has more detail or the second is sharpened, 0 where they are alike."""
+    """Of two pictures of one size 1 where the first has more detail or the second is sharpened, 0 for equals."""
     finest, next_ = (a - b for a, b in zip(one.slopes, two.slopes, strict=True))
     sign = 1 if finest + next_ > 0 else -1
     softer = two if sign == 1 else one
