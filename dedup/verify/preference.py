@@ -33,7 +33,7 @@ _MORE: Final = (
 )
 _LESS: Final = 0.3  # or less, if it is an enlargement
 _MUCH: Final = 0.65  # octaves of slope that sharpening does not make
-_SOME: Final = 0.1  # octaves of slope in the second band that only sharpening or blur make
+_SOME: Final = 0.06  # octaves of slope in the second band that only sharpening or blur make
 
 _STANDS_OUT, _CONTRADICTED = 16.0, 6.0  # times the median difference of the cells
 _MIN_DIFFERENCE: Final = 1.5  # grey levels
@@ -128,7 +128,7 @@ def better(
     its frame, as in `tables.UNFRAMED`.
     """
     first, second = greys[0], turned_channels(greys[1], transform)
-    framed = _frame(first, second, view, has_one_size=one.side == two.side)
+    framed = _frame(first, second, view, _sign(one.side - two.side))
     if framed:
         return -framed
     is_scaled = max(one.side, two.side) > _SAME_SIZE * min(one.side, two.side)
@@ -141,8 +141,11 @@ def better(
     return _sign((one.colour > _COLOURED and two.colour < _GREY) - (two.colour > _COLOURED and one.colour < _GREY))
 
 
-def _frame(first: NDArray[np.uint8], second: NDArray[np.uint8], view: int, *, has_one_size: bool) -> int:
-    """1 where the first has a frame that the second has not, -1 the other way round."""
+def _frame(first: NDArray[np.uint8], second: NDArray[np.uint8], view: int, larger: int) -> int:
+    """1 where the first has a frame that the second has not, -1 the other way round.
+
+    `larger`: 1 where the first has more pixels, -1 where the second has: a frame adds some.
+    """
     if view in {FIRST, SECOND}:
         return 1 if view == FIRST else -1
     widths = _margin(first), _margin(second)
@@ -151,10 +154,8 @@ def _frame(first: NDArray[np.uint8], second: NDArray[np.uint8], view: int, *, ha
         inside = [float(picture[width + 2, width + 2]) for picture, width in zip((first, second), widths, strict=True)]
         return int(abs(inside[0] - corners[1]) < _OTHER_GREY) - int(abs(inside[1] - corners[0]) < _OTHER_GREY)
     wider = widths[0] - widths[1]
-    if has_one_size:  # what is written in a margin makes it narrower
-        return 0
 
-    return _sign(wider) if abs(wider) >= _MARGIN else 0
+    return larger if wider * larger >= _MARGIN else 0
 
 
 def _margin(grey: NDArray[np.uint8]) -> int:
@@ -178,9 +179,9 @@ def _stamp(first: NDArray[np.uint8], second: NDArray[np.uint8], factor: float) -
     """
     x, y = first.astype(np.float32), second.astype(np.float32)
     left, right = _means(x), _means(y)
-    centred = right - right.mean()
-    gain = float((centred * (left - left.mean())).sum() / ((centred**2).sum() + 1e-6))
-    differs = np.abs(left - left.mean() - gain * centred)
+    contrast = (left.std() + right.std()) / 2
+    unit = [(levels - levels.mean()) / (levels.std() + _NOISE) for levels in (left, right)]
+    differs = contrast * np.abs(unit[0] - unit[1])
     stamped = differs > max(factor * float(np.median(differs)), _MIN_DIFFERENCE)
     if not _FEWEST_STAMPED <= stamped.sum() <= _MOST_STAMPED * stamped.size:
         return 0
@@ -215,18 +216,25 @@ def _scaled(one: Quality, two: Quality, transform: int) -> int:
     if more > _MORE or more < -_LESS:
         return sign if more > 0 else -sign
 
-    return sign if larger.slopes[0] > _SOFT else -sign
+    return -sign if _is_soft(larger) else sign
 
 
 def _sharper(one: Quality, two: Quality) -> int:
     """Of two pictures of one size 1 where the first has more detail or the second is sharpened, 0 for equals."""
     finest, next_ = (a - b for a, b in zip(one.slopes, two.slopes, strict=True))
-    sign = 1 if finest + next_ > 0 else -1
-    softer = two if sign == 1 else one
-    if max(abs(finest), abs(next_)) > _MUCH or (abs(next_) > _SOME and softer.slopes[0] < _SOFT):
-        return sign
+    more = max(finest, next_, key=abs)
+    if abs(more) > _MUCH:
+        return _sign(more)
+    if abs(next_) <= _SOME:
+        return 0
+    softer = two if next_ > 0 else one
 
-    return -sign if abs(next_) > _SOME else 0
+    return _sign(next_) if _is_soft(softer) else -_sign(next_)
+
+
+def _is_soft(picture: Quality) -> bool:
+    """Whether a picture has fewer details than pixels."""
+    return min(picture.slopes) < _SOFT
 
 
 def _finest(first: NDArray[np.float32], second: NDArray[np.float32]) -> float:
