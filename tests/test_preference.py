@@ -1,6 +1,7 @@
 """Which of two copies is the better picture: more detail, not more pixels."""
 
 import io
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -55,7 +56,7 @@ def bordered(image: Image.Image) -> Image.Image:
     return frame
 
 
-EDITS = {
+EDITS: dict[str, Callable[[Image.Image], Image.Image]] = {
     "blurred enlargement": lambda i: i.resize((i.width // 3, i.height // 3)).resize((2 * i.width, 2 * i.height)),
     "enlargement": lambda i: i.resize((2 * i.width, 2 * i.height), Image.Resampling.BICUBIC),
     "half size": lambda i: i.resize((i.width // 2, i.height // 2)),
