@@ -61,6 +61,9 @@ _DECODER_ERRORS: Final = (
 _ORIENTATION_TAG: Final = 0x0112
 
 
+_NO_PIXELS: Final = "it has no pixels"
+
+
 @dataclass(frozen=True, slots=True)
 class Picture:
     """A decoded picture, upright, 8 bits, mode L or RGB."""
@@ -112,6 +115,8 @@ def open_picture(data: bytes, *, max_pixels: int, background: str = "#ffffff") -
             with Image.open(BytesIO(data), formats=_known_formats()) as opened:
                 if opened.width * opened.height > max_pixels:
                     return _too_large(opened.width, opened.height, max_pixels, opened.format)
+                if 0 in opened.size:
+                    return Unreadable("undecodable", _NO_PIXELS, opened.format, *opened.size)
                 opened.load()
                 return _normalise(opened, data, background)
         except UnidentifiedImageError:
@@ -129,6 +134,16 @@ def open_picture(data: bytes, *, max_pixels: int, background: str = "#ffffff") -
 def normalise(image: Image.Image, background: str = "#ffffff") -> Image.Image:
     """A decoded PIL image as a run would see it: upright, 8 bits, mode L or RGB."""
     return _eight_bit(_upright(image), background)[0]
+
+
+def normalised(image: Image.Image, background: str = "#ffffff") -> Image.Image | Unreadable:
+    """A PIL image as a run would see it, or why it cannot be: it may be opened and not decoded yet."""
+    if 0 in image.size:
+        return Unreadable("undecodable", _NO_PIXELS, image.format, *image.size)
+    try:
+        return normalise(image, background)
+    except _DECODER_ERRORS as error:
+        return _undecodable(error, image)
 
 
 def orientation_of(data: bytes) -> int | None:
