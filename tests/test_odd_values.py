@@ -5,7 +5,7 @@ import time
 from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
@@ -25,12 +25,12 @@ def test_distances_of_every_integer_type(kind: Any) -> None:
     """127 bits as an 8-bit integer is the same distance as 127."""
     random = np.random.default_rng(1)
     codes = random.integers(0, 256, (40, 16), dtype=np.uint8)
-    words = pack(codes)
+    words, limit = pack(codes), cast("int", np.int16(2_000))
 
     assert dedup.find_pairs(codes, max_distance=127) == dedup.find_pairs(codes, max_distance=kind(127))
     assert join_hashes([words], max_distance=127).a.tolist() == join_hashes([words], max_distance=kind(127)).a.tolist()
     assert dedup.find_pairs(codes, codes, max_distance=60, limit=2_000) == dedup.find_pairs(
-        codes, codes, max_distance=kind(60), limit=np.int16(2_000)
+        codes, codes, max_distance=kind(60), limit=limit
     )
     assert largest_distance_within(words, budget=100, cap=90) == largest_distance_within(
         words, budget=kind(100), cap=kind(90)

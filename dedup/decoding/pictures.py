@@ -262,7 +262,7 @@ def _eight_bit(image: Image.Image, background: str) -> tuple[Image.Image, bytes]
     """The normalised picture and the digest of its pixels."""
     if image.mode.startswith(("I", "F")):
         return _scaled(image)
-    if image.mode in {"LA", "La", "PA", "RGBA", "RGBa"} or image.has_transparency_data:
+    if _may_be_transparent(image):
         rgba = image.convert("RGBA")
         low, _ = rgba.getchannel("A").getextrema()
         if low == 255:
@@ -280,6 +280,12 @@ def _eight_bit(image: Image.Image, background: str) -> tuple[Image.Image, bytes]
     if pixels.ndim == 3 and (pixels[..., :1] == pixels[..., 1:]).all():
         pixels = pixels[..., 0]  # grey stored as colour is the same picture
     return image, pixel_digest(pixels)
+
+
+def _may_be_transparent(image: Image.Image) -> bool:
+    if image.mode == "P" and image.palette is None:  # Pillow reads such PNGs, and has no answer for them
+        return "transparency" in image.info
+    return image.mode in {"LA", "La", "PA", "RGBA", "RGBa"} or image.has_transparency_data
 
 
 def _scaled(image: Image.Image) -> tuple[Image.Image, bytes]:

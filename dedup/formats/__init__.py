@@ -16,6 +16,7 @@ from dedup.errors import ConfigError, SourceError, because
 from dedup.formats.coco import Coco, annotation_files
 from dedup.formats.columns import groups_of, values_of
 from dedup.formats.crossing import check_movable, check_writable, push_splits, write_splits
+from dedup.formats.footers import PARQUET_ERRORS
 from dedup.formats.imagefolder import ImageFolder
 from dedup.formats.manifest import Manifest, lists_files
 from dedup.formats.places import is_url, local, protocol
@@ -204,7 +205,7 @@ def detect(path: Path) -> str:
     if suffix == ".parquet":
         try:
             schema = pq.read_schema(path)
-        except (pa.ArrowInvalid, OSError) as error:
+        except PARQUET_ERRORS as error:
             message = f"{path}: cannot be read as Parquet: {because(error)}. Get the file again."
             raise SourceError(message) from error
         structs = [f for f in schema if pa.types.is_struct(f.type) and {g.name for g in f.type} == {"bytes", "path"}]
