@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
@@ -55,10 +56,8 @@ def main() -> int:
         kinds = options.kind or KINDS
         faults = sum(_files(kind, options.first, options.count or 10_000, options.seed, say) for kind in kinds)
     else:
-        from benchmarks import fuzz_kills, fuzz_runs
-
-        of = {"runs": (fuzz_runs.fuzz, 200), "kills": (fuzz_kills.fuzz, 50)}
-        fuzz, usual = of[options.what]
+        module = import_module(f"benchmarks.fuzz_{options.what}")
+        fuzz, usual = module.fuzz, {"runs": 200, "kills": 50}[options.what]
         faults = fuzz(options.first, options.count or usual, options.seed, say)
     return 1 if faults else 0
 

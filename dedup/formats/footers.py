@@ -70,4 +70,4 @@ for name in sys.stdin.buffer.read().split(b"\\0"):
     except Exception:
         continue
 """
-"""PyArrow raises what it can. What it cannot, an exception of C++ in a place where none is expected, ends the process."""
+"""PyArrow raises what it can; an exception of C++ where none is expected ends the process."""
