@@ -87,7 +87,7 @@ def stored_run(target: Path, n: int, n_pairs: int, *, grouped: bool = False, see
     columns += [np.zeros(len(drawn), np.uint8), *tables.not_looked_at(len(drawn))]
     candidates = pa.table(columns, schema=tables.candidates_schema(["dhash", "phash"]))
     spec = specs(config, resolve(config, ["train", "test"]))
-    files.mark(target, folder.KIND, dict.fromkeys(folder.OWN_NAMES))
+    files.mark(target, folder.KIND, dict.fromkeys([folder.RUN, *(f"{name}.parquet" for name in tables.NAMES)]))
     for name, table in (("manifest", manifest), ("hashes", hashes), ("candidates", candidates)):
         storage.write(table, target, name, spec[name])
     source = {"form": "manifest", "name": "made up", "names": [], "in_memory": False, "skipped": {}}

@@ -18,6 +18,7 @@ import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -30,6 +31,7 @@ from dedup.config import DatasetConfig, load
 from dedup.decoding.contents import Reader
 from dedup.errors import DedupError
 from dedup.formats import open_source
+from dedup.formats.source import payloads
 from dedup.hashers.measure import measure
 from dedup.hashers.setup import Setup
 
@@ -278,7 +280,7 @@ def _read_all(path: Path, **settings: Any) -> str:
     """Open a dataset as a run does, and read all that it holds."""
     source = open_source(DatasetConfig(path=str(path), **settings))
     reader = Reader()
-    give = getattr(source, "references", None) or source.payloads
+    give = getattr(source, "references", None) or partial(payloads, source)
     n_read = n_missing = 0
     for batch in give(64):
         for content in reader.contents(batch):

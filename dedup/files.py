@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 from uuid import uuid4
 
-from dedup.errors import RunError
+from dedup.errors import RunError, because
 
 OWN: Final = ".dedup"
 """The folder in a marked folder that holds the marker and whatever is under way."""
@@ -123,10 +123,10 @@ def unmark(owner: Marked) -> None:
 
 
 def is_unfinished_mark(path: Path) -> bool:
-    """Whether it is what a process leaves that was ended while it marked a folder: `.dedup` with no marker in it."""
+    """Whether it is what a process leaves that was ended while it marked a folder: `.dedup` with locks at most."""
     if path.name != OWN or not path.is_dir() or path.is_symlink():
         return False
-    return all(entry.name.startswith(f".{MARKER}.") for entry in path.iterdir())
+    return all(entry.name.startswith(f".{MARKER}.") or entry.name.endswith("lock") for entry in path.iterdir())
 
 
 def remove(path: Path, owner: Owner) -> None:
@@ -201,6 +201,19 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write a JSON file for people and machines, whole or not at all."""
     write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON file of a run."""
+    try:
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        message = f"{str(path.parent)!r} holds no run of dedup: it has no {path.name}."
+        raise RunError(message) from None
+    except (OSError, ValueError, RecursionError) as error:
+        message = f"{str(path)!r} cannot be read: {because(error)}."
+        raise RunError(message) from error
+    return content
 
 
 def inside(path: Path, folder: Path) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pyarrow as pa
 
@@ -12,17 +12,22 @@ from dedup import files, graph, tables
 from dedup.clock import Clock, Observer, Silent
 from dedup.config import Config, resolve
 from dedup.engines import Engine, Limits, choose
-from dedup.errors import ConfigError, LimitError
+from dedup.errors import ConfigError, LimitError, SourceError
 from dedup.formats import check_movable, check_writable, open_source, parts_of
 from dedup.hashers.setup import Setup
 from dedup.memory import peak_memory
+from dedup.policy import distinct
 from dedup.policy.judgements import Lists, judge, places, read_lists
+from dedup.policy.unreadable import refuse_emptied
 from dedup.reporting.components import components
+from dedup.reporting.dataset import described
+from dedup.reporting.recordings import recordings
 from dedup.reporting.summary import summary
 from dedup.runs import folder
 from dedup.runs.fingerprints import run_info, source_info
-from dedup.runs.output import output_folder, refuse_push, write_certified, write_report
-from dedup.runs.result import Run, search_threads, specs_of
+from dedup.runs.folder import Staged
+from dedup.runs.output import output_folder, push, refuse_push, write_certified, write_report
+from dedup.runs.result import Run, specs_of
 from dedup.runs.stored import load, read_manifest, refuse_what_was_not_searched, reopen
 from dedup.runs.storing import Store
 from dedup.stages.chains import chains
@@ -30,6 +35,7 @@ from dedup.stages.decisions import decisions
 from dedup.stages.groups import groups
 from dedup.stages.leakage import leakage
 from dedup.stages.pairs import pairs
+from dedup.stages.uncompared import uncompared
 from dedup.tables import storage
 
 
@@ -48,50 +54,55 @@ def run(
     searched.
     """
     # Not above: they bring numba, and a second that `decide` and `report` have no use for.
-    from dedup.stages.hashes import ahead, tell_skipped
+    from dedup.stages.hashes import ahead
 
     clock = Clock(observer or Silent())
     lists = read_lists(config)
     engine = choose(config.engine.workers, None, Limits(config.engine.timeout, config.engine.memory))
-    with ahead(engine, config.cache):
-        from dedup.rehearsal import rehearsed
-        from dedup.stages.candidates import radius
+    with ExitStack() as held:
+        with ahead(engine, config.cache):
+            from dedup.rehearsal import rehearsed
 
-        with rehearsed(config) as kernels:
-            result = _opened(config, dataset, lists, clock, overwrite=overwrite)
-            result = _hashed(result, engine, clock)
-            if kernels is not None:
-                with clock.stage("kernels"):
-                    kernels()
+            with rehearsed(config) as kernels:
+                result, place = _opened(config, dataset, lists, clock, held, overwrite=overwrite)
+                result = _hashed(result, engine, clock)
+                if kernels is not None:
+                    with clock.stage("kernels"):
+                        kernels(clock.count)
 
+        return _judged(result, lists, place, clock, explain)
+
+
+def _judged(
+    result: Run, lists: Lists, place: Staged | None, clock: Clock, explain: Callable[[str], None] | None
+) -> Run:
+    """What follows from the hashes: pairs, decisions, splits, report."""
+    from dedup.runs.searching import search
+    from dedup.stages.hashes import tell_skipped
+
+    config = result.config
     with _undone_if_refused(result):
+        if config.output.splits != "none":
+            refuse_emptied(result.store["hashes"], result.manifest, result.resolved)
         judged = judge(lists, result.manifest, result.store["hashes"])
-    result = replace(result, judged=judged)
+    how = distinct.rule(result.resolved, result.manifest, result.store["hashes"])
+    result = replace(result, judged=judged, resolved=result.resolved.but(distinct=how))
     tell_skipped(result.store["hashes"])
 
-    if config.search.max_distance == "auto":
-        with clock.stage("radius") as done:
-            distances = radius(
-                result.store["hashes"],
-                result.resolved,
-                threads=search_threads(config),
-                progress=clock.advance,
-            )
-            done(len(result.manifest))
-        result = replace(result, resolved=result.resolved.but(max_distance=distances))
-
-    with clock.stage("candidates") as done:
-        result = _searched(result, clock, explain)
-        result.store.release("thumbnail")  # most of what is in memory
-        done(len(result.manifest))
+    result = search(result, clock, explain)
 
     with _undone_if_refused(result):
         concluded = _concluded(result, clock)
-    return _finish(result, *concluded, clock)
+    return _finish(result, *concluded, place, clock)
 
 
-def _opened(config: Config, dataset: Any, lists: Lists, clock: Clock, *, overwrite: bool) -> Run:
-    """The run over a dataset, with its manifest; what cannot be done is refused before hours of hashing."""
+def _opened(
+    config: Config, dataset: Any, lists: Lists, clock: Clock, held: ExitStack, *, overwrite: bool
+) -> tuple[Run, Staged | None]:
+    """The run over a dataset, with its manifest; what cannot be done is refused before hours of hashing.
+
+    The run's folder stays locked until `held` is closed.
+    """
     with clock.stage("manifest") as done:
         source = open_source(config.dataset, dataset)
         table, row_of_sample = read_manifest(source, config)
@@ -99,21 +110,25 @@ def _opened(config: Config, dataset: Any, lists: Lists, clock: Clock, *, overwri
     places(lists, table)
     resolved = replace(resolve(config, table["split"].unique().to_pylist()), lists=lists.digests())
     names = [part.name for part in parts_of(source)]
-    store = Store(output_folder(config.output, names))
+    home = output_folder(config.output, names)
 
-    if config.output.splits != "none" and store.folder is not None:
+    if config.output.splits != "none" and home is not None:
         check_writable(source, config.output.splits)
         if resolved.policy.leakage == "regroup":
             check_movable(source, config.output.splits)
     refuse_push(config.output, source)
 
     info = run_info(config, source_info(config, source), table, lists.digests())
-    if store.folder is not None:
-        folder.prepare(store.folder, info["fingerprints"], overwrite=overwrite)
-        files.write_json(store.folder / folder.RUN, info)
+    place = None
+    if home is not None:
+        place = held.enter_context(folder.staged(home, info["fingerprints"], info, overwrite=overwrite))
+        folder.refuse_without_space(home)
+    store = Store() if place is None else Store(place.folder, home=place.home)
+    if place is not None:
+        storage.write(source.not_read, place.folder, folder.NOT_READ, {})
     result = Run(config, resolved, source, row_of_sample, store, info)
     store.put("manifest", table, specs_of(result))
-    return result
+    return result, place
 
 
 def _hashed(result: Run, engine: Engine, clock: Clock) -> Run:
@@ -142,42 +157,10 @@ def _undone_if_refused(result: Run) -> Iterator[None]:
     """
     try:
         yield
-    except (ConfigError, LimitError):
+    except (ConfigError, LimitError, SourceError):
         if result.dir is not None and result.config.cache.folder is not None:
             folder.discard(result.dir)
         raise
-
-
-def _searched(result: Run, clock: Clock, explain: Callable[[str], None] | None) -> Run:
-    """Store the candidates, with what a second look says of the similar ones."""
-    from dedup.stages.candidates import Counts, candidates
-    from dedup.verify.second_look import Looks, TwoBars, looked, looking
-
-    counts, looks, threads = Counts(), Looks(), search_threads(result.config)
-    hashes, resolved = result.store["hashes"], result.resolved
-    bars = TwoBars(clock.advance)
-    found = candidates(
-        hashes,
-        resolved,
-        limit=result.config.search.max_candidates,
-        threads=threads,
-        progress=bars.searched if resolved.verify.second_look else clock.advance,
-        explain=explain,
-        counts=counts,
-    )
-    with ExitStack() as stack:
-        if resolved.verify.second_look:
-            see = stack.enter_context(looking(result.opened(), result.row_of_sample, result.config))
-            thumbnails = tables.fixed_width(hashes["thumbnail"])
-            found = looked(found, see, thumbnails, looks, threads=threads, progress=bars.looked)
-        result.store.put_parts("candidates", found, specs_of(result))
-
-    measured: dict[str, Any] = {}
-    if resolved.verify.method != "none":
-        measured["verification"] = counts.to_dict()
-    if resolved.verify.second_look:
-        measured["second_look"] = asdict(looks)
-    return replace(result, info={**result.info, **measured})
 
 
 def decide(
@@ -198,54 +181,69 @@ def decide(
     if any(override.startswith("output.dir=") for override in overrides):
         message = "--set output.dir: decide writes to the run's own folder, or to another one with -o."
         raise ConfigError(message)
-    with clock.stage("manifest") as done:
-        result = load(run_folder, overrides, ("manifest", "hashes", "candidates"))
-        refuse_what_was_not_searched(result, run_folder)
-        if result.config.output.splits != "none":
-            result = reopen(result)
-            if result.resolved.policy.leakage == "regroup":
-                check_movable(result.opened(), result.config.output.splits)
-        done(len(result.manifest))
-    found, said = _concluded(result, clock)  # what is refused is refused before anything is replaced
-    stored = ("manifest", "hashes", "candidates")
-    if output is not None and not (output.exists() and output.samefile(run_folder)):
-        place = result.config.output.model_copy(update={"dir": str(output)})
-        target = output_folder(place, result.info["source"]["names"]) or output
-        folder.prepare(target, result.info["fingerprints"], overwrite=overwrite)
-        for name in stored:
-            storage.copy(run_folder, target, name)
-        result = replace(result, store=Store(target, result.tables))
-    else:
-        folder.clear(run_folder, but=[f"{name}.parquet" for name in stored])
-    if result.changed:
-        result.store.put("manifest", result.manifest, specs_of(result))
-    result.info["config"]["output"]["dir"] = str(result.dir)
-    files.write_json((result.dir or run_folder) / folder.RUN, {**result.info, "state": "deciding"})
-    return _finish(result, found, said, clock)
+    with ExitStack() as held:
+        in_place = output is None or (output.exists() and output.samefile(run_folder))
+        held.enter_context(folder.reading(run_folder))
+        info = folder.finished(run_folder)
+        if in_place:
+            held.pop_all().close()  # nobody but us writes to it from here on
+            place = held.enter_context(folder.staged(run_folder, info["fingerprints"], info, overwrite=True))
+            folder.refuse_without_space(run_folder, but=[f"{name}.parquet" for name in _STORED])
+
+        with clock.stage("manifest") as done:
+            result = load(run_folder, overrides, _STORED)
+            refuse_what_was_not_searched(result, run_folder)
+            if result.config.output.splits != "none":
+                refuse_emptied(result.store["hashes"], result.manifest, result.resolved)
+                result = reopen(result)
+                if result.resolved.policy.leakage == "regroup":
+                    check_movable(result.opened(), result.config.output.splits)
+            done(len(result.manifest))
+        concluded = _concluded(result, clock)
+
+        if output is not None and not in_place:
+            setting = result.config.output.model_copy(update={"dir": str(output)})
+            target = output_folder(setting, result.info["source"]["names"]) or output
+            place = held.enter_context(
+                folder.staged(target, result.info["fingerprints"], result.info, overwrite=overwrite)
+            )
+        for name in (*_STORED, folder.NOT_READ):
+            if name in _STORED or (run_folder / f"{name}.parquet").exists():  # runs of older versions have no list
+                (storage.link if in_place else storage.copy)(run_folder, place.folder, name)
+        result = replace(result, store=Store(place.folder, result.tables, place.home))
+        if result.changed:
+            result.store.put("manifest", result.manifest, specs_of(result))
+        result.info["config"]["output"]["dir"] = str(place.home)
+        return _finish(result, *concluded, place, clock)
+
+
+_STORED: Final = ("manifest", "hashes", "crowds", "candidates")
+"""Tables that `decide` reads and does not make again."""
 
 
 def report(run_folder: Path, *, observer: Observer | None = None) -> Run:
     """Write the HTML report of a finished run again."""
     clock = Clock(observer or Silent())
-    result = load(run_folder, (), tables.NAMES)
-    result = replace(result, summary=folder.read_json(run_folder / folder.SUMMARY))
-    with clock.stage("report") as done:
-        write_report(result)
-        done(len(result.manifest))
+    with folder.reading(run_folder):
+        result = load(run_folder, (), tables.NAMES)
+        result = replace(result, summary=folder.read_json(run_folder / folder.SUMMARY))
+        with folder.adding(run_folder, (folder.REPORT,)), clock.stage("report") as done:
+            write_report(result)
+            done(len(result.manifest))
     return result
 
 
 def _concluded(result: Run, clock: Clock) -> tuple[dict[str, pa.Table], dict[str, Any]]:
     """The tables from the pairs to the decisions, and the summary. Nothing is stored yet."""
     resolved, n, judged = result.resolved, len(result.manifest), result.judged
-    hashed, listed = result.store["hashes"], result.manifest
+    hashed, listed, crowds = result.store["hashes"], result.manifest, result.store["crowds"]
     found: dict[str, pa.Table] = {}
     with clock.stage("pairs") as done:
         found["pairs"] = pairs(result.candidate_parts(), hashed, listed, resolved, judged)
         done(n)
     matches = graph.from_pairs(found["pairs"], n)
     with clock.stage("groups") as done:
-        found["groups"] = groups(matches, hashed, listed, resolved.splits.held_out)
+        found["groups"] = groups(matches, hashed, listed, resolved.splits.held_out, crowds)
         done(n)
     with clock.stage("leakage") as done:
         found["leakage"] = leakage(matches, found["pairs"], hashed, listed, resolved.splits.held_out)
@@ -254,7 +252,11 @@ def _concluded(result: Run, clock: Clock) -> tuple[dict[str, pa.Table], dict[str
         found["chains"] = chains(matches, listed, resolved.splits.held_out)
         done(n)
     with clock.stage("decisions") as done:
-        found["decisions"] = decisions(matches, hashed, listed, resolved, judged)
+        found["decisions"] = decisions(matches, hashed, listed, resolved, judged, crowds)
+        done(n)
+    with clock.stage("uncompared") as done:
+        parts = result.candidate_parts() if len(crowds) else iter(())
+        found["uncompared"] = uncompared(crowds, parts, matches, found["decisions"], listed, resolved)
         done(n)
     said = summary(
         listed,
@@ -265,29 +267,42 @@ def _concluded(result: Run, clock: Clock) -> tuple[dict[str, pa.Table], dict[str
         found["decisions"],
         matches,
         resolved,
+        crowds=crowds,
+        uncompared=found["uncompared"],
         skipped=result.info["source"]["skipped"],
     )
+    said = described(said, result.info["source"])
+    if listed["group"].null_count == len(listed):
+        parts = result.candidate_parts()
+        said["recordings"] = recordings(listed, found["pairs"], parts, resolved.splits.held_out)
     said["components"] = components(found["pairs"], found["groups"], n)
     return found, said
 
 
-def _finish(result: Run, found: Mapping[str, pa.Table], said: dict[str, Any], clock: Clock) -> Run:
-    """Store what was concluded, write the splits and the report."""
+def _finish(
+    result: Run, found: Mapping[str, pa.Table], said: dict[str, Any], place: Staged | None, clock: Clock
+) -> Run:
+    """Store what was concluded, write the splits and the report, and put all of it in its place."""
     result = replace(result, summary=said | {"certificate": None})
     with result.store.putting(found, specs_of(result)):
         if result.config.output.splits != "none":
             with clock.stage("splits") as done:
                 result = write_certified(result)
                 done(int(result.keep().sum()))
-        if result.dir is not None and result.config.output.report:
+        if place is not None and result.config.output.report:
             with clock.stage("report") as done:
                 # `decide` opens the dataset to write it, not for the pictures of the page.
                 write_report(result, open_dataset=False)
                 done(len(result.manifest))
-    if result.dir is not None:
-        files.write_json(result.dir / folder.SUMMARY, result.summary)
+
     ended = {"state": "finished", "stages": clock.stages, "peak_memory_bytes": peak_memory()}
     result = replace(result, info={**result.info, **ended})
-    if result.dir is not None:
-        files.write_json(result.dir / folder.RUN, result.info)
+    if place is None:
+        return result
+
+    files.write_json(place.folder / folder.SUMMARY, result.summary)
+    place.commit(result.info)
+    result = replace(result, store=result.store.at_home())
+    if result.config.output.splits != "none":
+        push(result)
     return result

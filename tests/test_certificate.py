@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from numpy.typing import NDArray
+from PIL import Image, ImageOps
 
 from dedup import pipeline
 from dedup.certificate import search as second_search
@@ -68,6 +69,24 @@ def test_a_clean_output_is_certified(dataset: Path, tmp_path: Path) -> None:
     assert certificate["held_out_pairs"] == 1
     assert certificate["held_out_first"][0]["id_a"] == "test/dog/h.png"
     assert certificate == folder.read_json(tmp_path / "run/summary.json")["certificate"]
+
+
+def framed(seed: int, width: int) -> Image.Image:
+    """A photo within a black frame."""
+    return ImageOps.expand(pictures.photo(seed), width, "black")
+
+
+def test_a_pair_with_and_without_its_frame_is_one(tmp_path: Path) -> None:
+    """Pairs that are found both with their frames and without are counted once, as the table of leaks counts them."""
+    for seed in range(6):
+        pictures.save(framed(seed, 20), tmp_path / f"data/train/{seed}.png")
+        pictures.save(framed(seed, 18), tmp_path / f"data/test/{seed}.jpg", quality=90)
+    run = ran(tmp_path / "data", tmp_path / "run", leakage="report_only")
+    views = run.candidates.group_by(["a", "b"]).aggregate([([], "count_all")])["count_all"].to_pylist()
+
+    assert max(views) > 1  # or there would be nothing to count twice
+    assert len(run.leakage) == 6
+    assert run.summary["certificate"]["train_held_out_pairs"] == 6
 
 
 @pytest.mark.parametrize("leakage", ["drop_from_train", "report_only"])

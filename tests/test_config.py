@@ -6,7 +6,7 @@ from typing import Any
 import pydantic
 import pytest
 
-from dedup.config import Config, build, keys, load, normal_split, resolve
+from dedup.config import Config, build, keys, load, normal_split, read_yaml, resolve
 from dedup.errors import ConfigError
 
 
@@ -328,8 +328,8 @@ def test_distances_named_per_algorithm() -> None:
 
 
 def test_similarity_resolved() -> None:
-    """`auto` is 0.88, a number is itself, and without verification there is none."""
-    assert 0.87 == resolve(Config(), ["train"]).acceptance.min_similarity
+    """`auto` is the least that any pair needs, a number is itself, and without verification there is none."""
+    assert 0.8 == resolve(Config(), ["train"]).acceptance.min_similarity
     assert 0.25 == resolve(build({"verify": {"min_similarity": 0.25}}), ["train"]).acceptance.min_similarity
     assert 1.0 == resolve(build({"verify": {"min_similarity": 1}}), ["train"]).acceptance.min_similarity
     assert (
@@ -368,5 +368,43 @@ def test_fingerprint_is_of_what_decides_the_tables() -> None:
 def test_usual_names_of_splits(expected: str, names: list[str]) -> None:
     """Other names and spellings of the three usual splits mean these; unusual ones are left as they are."""
     assert {expected} == {normal_split(name) for name in names}
-    assert ["Fold1", "trainval", "holdout", ""] == [normal_split(n) for n in ("Fold1", "trainval", "holdout", "")]
-    assert normal_split(None) is None
+    assert ["Fold1", "trainval", "holdout"] == [normal_split(n) for n in ("Fold1", "trainval", "holdout")]
+    assert [None, None, None] == [normal_split(n) for n in (None, "", " ")]
+
+
+BOMB = "\n".join(
+    ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    + [f"a{k}: &a{k} [{', '.join([f'*a{k - 1}'] * 10)}]" for k in range(1, 12)]
+)
+"""Some 600 bytes that stand for 10¹² values."""
+
+
+class TestYaml:
+    @pytest.mark.parametrize("text", [BOMB, "a: &a [*a]", "a: &a {b: *a}"])
+    def test_a_bomb_is_refused(self, tmp_path: Path, text: str) -> None:
+        """Aliases that expand to more than anybody writes end in one message, in a config as in an override."""
+        (tmp_path / "run.yaml").write_text(text)
+        with pytest.raises(ConfigError, match="not valid YAML"):
+            load(tmp_path / "run.yaml")
+        with pytest.raises(ConfigError, match="not valid YAML"):
+            build({}, [f"policy.held_out={text}"])
+
+    def test_merge_keys_of_a_bomb(self, tmp_path: Path) -> None:
+        """Mappings that are merged into each other again and again are counted, too."""
+        lines = ["m0: &m0 {a: 1, b: 2}"] + [
+            f"m{k}: &m{k} {{<<: [{', '.join([f'*m{k - 1}'] * 10)}]}}" for k in range(1, 12)
+        ]
+        (tmp_path / "run.yaml").write_text("\n".join(lines))
+        with pytest.raises(ConfigError, match="not valid YAML"):
+            load(tmp_path / "run.yaml")
+
+    def test_aliases_of_people(self, tmp_path: Path) -> None:
+        """A value that is written once and used twice is what aliases are for."""
+        (tmp_path / "run.yaml").write_text(
+            "policy: {held_out: &names [test, validation]}\nhash: {algorithms: [phash]}\n"
+        )
+        (tmp_path / "other.yaml").write_text("search: &s {max_distance: 4}\nverify: {method: none}\n")
+
+        assert load(tmp_path / "run.yaml").policy.held_out == ("test", "validation")
+        assert load(tmp_path / "other.yaml").search.max_distance == 4
+        assert {"a": [1, 1]} == read_yaml("a: [&one 1, *one]")

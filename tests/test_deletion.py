@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import dedup
-from dedup import demo, files
+from dedup import demo, files, pipeline
 from dedup.cache import clear, prune
 from dedup.errors import RunError
 from tests import pictures
@@ -206,3 +206,26 @@ class TestRunFolder:
             dedup.run(settings(photos, other), overwrite=overwrite)
 
         assert before == below(other)
+
+    def test_a_folder_of_the_user_in_a_run(self, photos: Path, tmp_path: Path) -> None:
+        """What somebody put into a run folder under a name that the run did not use is refused and stays."""
+        dedup.run(settings(photos, None) | {"output": {"dir": str(tmp_path / "run"), "splits": "none"}})
+        (tmp_path / "run/splits").mkdir()
+        (tmp_path / "run/splits/mine.txt").write_text("years of work")
+        with pytest.raises(RunError, match="splits' was not made by dedup"):
+            dedup.run(settings(photos, tmp_path / "run"), overwrite=True)
+        with pytest.raises(RunError, match="splits' was not made by dedup"):
+            pipeline.decide(tmp_path / "run", ["output.splits=same"])
+
+        assert (tmp_path / "run/splits/mine.txt").read_text() == "years of work"
+
+    def test_splits_that_somebody_replaced(self, photos: Path, tmp_path: Path) -> None:
+        """Splits of a run that were moved away for a folder of one's own are not deleted in their place."""
+        dedup.run(settings(photos, tmp_path / "run"))
+        (tmp_path / "run/splits").rename(tmp_path / "elsewhere")
+        (tmp_path / "run/splits").mkdir()
+        (tmp_path / "run/splits/mine.txt").write_text("years of work")
+        with pytest.raises(RunError, match="splits' was not made by dedup"):
+            dedup.run(settings(photos, tmp_path / "run"))
+
+        assert (tmp_path / "run/splits/mine.txt").read_text() == "years of work"

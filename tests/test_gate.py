@@ -109,15 +109,45 @@ class TestExitCodes:
         (tmp_path / "run.json").write_text('{"state": "started"}')
         assert ran("gate", tmp_path, "--max-leakage", "0").exit_code == 1
 
-    def test_nothing_is_held_out(self, tmp_path: Path) -> None:
-        """Without a held-out split nothing leaks, and the gate warns that it judged nothing, even when quiet."""
-        pictures.folder(tmp_path / "data", ["a/1.png", "b/2.png"])
-        assert ran("audit", tmp_path / "data", "-o", tmp_path / "run", *FAST).exit_code == 0
-        result = ran("gate", tmp_path / "run", "--max-leakage", "0")
+    @pytest.mark.parametrize("limit", [["--max-leakage", "0"], ["--certified"]])
+    @pytest.mark.parametrize("quiet", [[], ["--quiet"]])
+    def test_nothing_is_held_out(self, tmp_path: Path, limit: list[str], quiet: list[str]) -> None:
+        """Without a held-out split nothing is judged: 3, with the reason in every mode, unless that is allowed."""
+        pictures.folder(tmp_path / "data", ["trainset/1.png", "testset/2.png"])
+        (tmp_path / "run.yaml").write_text("dataset: {path: data}\n")
+        assert ran("run", tmp_path / "run.yaml", "-o", tmp_path / "run", "-q", *FAST).exit_code == 0
+        refused = ran("gate", tmp_path / "run", *limit, *quiet)
+        allowed = ran("gate", tmp_path / "run", *limit, *quiet, "--allow-nothing")
 
-        assert result.exit_code == 0
-        assert "There is no held-out split beside train" in result.stdout
-        assert "gate.max_leakage judged nothing" in ran("gate", tmp_path / "run", "--max-leakage", "0", "-q").stderr
+        assert refused.exit_code == 3
+        assert allowed.exit_code == 0
+        for result in (refused, allowed):
+            assert "There is no held-out split beside train" in " ".join(result.stderr.split())
+
+    @pytest.mark.parametrize("key", ["gate.certified=true", "gate.max_leakage=0"])
+    def test_nothing_is_held_out_in_a_run(self, tmp_path: Path, key: str) -> None:
+        """The command that makes the run ends the same way, and with `gate.allow_nothing` it warns and passes."""
+        pictures.folder(tmp_path / "data", ["trainset/1.png", "testset/2.png"])
+        (tmp_path / "run.yaml").write_text("dataset: {path: data}\n")
+        arguments = ("run", tmp_path / "run.yaml", "-o", tmp_path / "run", "-q", "--set", key, *FAST)
+        refused = ran(*arguments)
+        allowed = ran(*arguments, "--set", "gate.allow_nothing=true")
+
+        assert [3, 0] == [refused.exit_code, allowed.exit_code]
+        for result in (refused, allowed):
+            assert "There is no held-out split beside train" in " ".join(result.stderr.split())
+        assert (tmp_path / "run/splits").is_dir()
+
+    def test_a_certificate_over_unreadable_pictures(self, tmp_path: Path) -> None:
+        """No pair is left where no picture of a side can be read: that certifies nothing."""
+        root = pictures.folder(tmp_path / "data", ["train/1.png", "train/2.png"])
+        (root / "test").mkdir()
+        (root / "test/1.png").write_bytes(pictures.encoded(pictures.photo(3))[:300])
+        (tmp_path / "run.yaml").write_text("dataset: {path: data}\n")
+        result = ran("run", tmp_path / "run.yaml", "-o", tmp_path / "run", "-q", "--set", "gate.certified=true", *FAST)
+
+        assert result.exit_code == 3
+        assert "the certificate is over nothing" in " ".join(result.stderr.split())
 
     def test_no_picture_can_be_read(self, tmp_path: Path) -> None:
         """A split in which nothing can be read passes no limit of leakage: nobody knows."""
@@ -140,10 +170,10 @@ class TestExitCodes:
 
     def test_it_reads_only(self, place: Path) -> None:
         """The run's folder is as it was, and needs no dataset."""
-        before = {path: path.read_bytes() for path in (place / "audit").iterdir()}
+        before = {path: path.read_bytes() for path in (place / "audit").rglob("*") if path.is_file()}
         ran("gate", place / "audit", "--max-leakage", "0", "--junit", "-")
 
-        assert before == {path: path.read_bytes() for path in (place / "audit").iterdir()}
+        assert before == {path: path.read_bytes() for path in (place / "audit").rglob("*") if path.is_file()}
 
 
 class TestWorstLeaks:
@@ -369,7 +399,7 @@ class TestMarkdown:
         assert "| <code>test</code> | 4 | 3 | 0 | 1 | 2 |" in page
         assert "| <code>test</code> | 2 | 0 | 1 |" in page
         assert "<code>train/dog/c.png</code>" in page
-        assert '"min_similarity": 0.87' in page
+        assert '"min_similarity": 0.8' in page
         assert "✅ passed" in dedup.gate(place / "audit", max_leakage=1.0).markdown().splitlines()[0]
         assert "no limit is set" in dedup.gate(place / "audit").markdown().splitlines()[0]
 

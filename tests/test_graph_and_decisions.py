@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from dedup import graph
 from dedup.config import Resolved, build, resolve
+from dedup.policy import unreadable
 from dedup.reporting.summary import summary
 from dedup.stages.chains import chains
 from dedup.stages.decisions import (
@@ -20,8 +21,6 @@ from dedup.stages.decisions import (
     KEPT,
     LEAK,
     LEAKED,
-    UNREADABLE_DROPPED,
-    UNREADABLE_KEPT,
     decisions,
     kept,
 )
@@ -36,8 +35,8 @@ REASONS = {
     "leak": LEAK,
     "duplicate": DUPLICATE,
     "leaked": LEAKED,
-    "written": UNREADABLE_KEPT,
-    "not written": UNREADABLE_DROPPED,
+    "written": unreadable.KEPT,
+    "not written": unreadable.DROPPED,
 }
 POLICIES = list(
     itertools.product(
@@ -252,7 +251,7 @@ def test_promises_of_every_policy(policy: tuple[str, str, str], world: World) ->
     if policy[1] != "report_only":
         left = {i for i, row in enumerate(rows) if row["action"] == "keep"} - outside
         assert not [(i, j) for i in left for j in left if world.match(i, j)]
-    written = [row["action"] == "keep" or row["reason"] == UNREADABLE_KEPT for row in rows]
+    written = [row["action"] == "keep" or row["reason"] == unreadable.KEPT for row in rows]
     assert written == kept(table).tolist()
 
 

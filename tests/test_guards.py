@@ -134,7 +134,7 @@ class TestFolders:
 
     @pytest.mark.parametrize("files", ["hardlink", "copy", "symlink"])
     def test_broken_entries_in_a_held_out_split(self, tmp_path: Path, files: str) -> None:
-        """A dangling link and a named pipe are kept, listed, and do not stop the run when it writes."""
+        """A dangling link and a named pipe are listed, are not written, and do not stop the run."""
         pictures.folder(tmp_path / "data", ["train/1.png", "test/2.png"])
         (tmp_path / "data/test/gone.png").symlink_to(tmp_path / "nowhere.png")
         os.mkfifo(tmp_path / "data/test/pipe.png")
@@ -143,16 +143,16 @@ class TestFolders:
         run = dedup.run(config)
         reasons = dict(zip(run.decisions["id"].to_pylist(), run.decisions["reason"].to_pylist(), strict=True))
 
-        assert reasons["test/gone.png"] == reasons["test/pipe.png"] == "unreadable, kept"
+        assert reasons["test/gone.png"] == reasons["test/pipe.png"] == "not there, not written"
         assert sorted(path.name for path in (tmp_path / "run/splits/test").iterdir()) == ["2.png"]
 
     def test_a_name_that_is_too_long(self, tmp_path: Path) -> None:
         """A row whose path no file can have is missing, and the rest goes on."""
-        pictures.folder(tmp_path, ["a.png"])
-        (tmp_path / "m.csv").write_text(f"path,split\na.png,train\n{'x' * 300}.png,test\n")
+        pictures.folder(tmp_path, ["a.png", "b.png"])
+        (tmp_path / "m.csv").write_text(f"path,split\na.png,train\nb.png,test\n{'x' * 300}.png,test\n")
         run = dedup.run(settings(tmp_path / "m.csv", tmp_path / "run"))
 
-        assert sorted(run.hashes["status"].to_pylist()) == ["missing", "ok"]
+        assert sorted(run.hashes["status"].to_pylist()) == ["missing", "ok", "ok"]
 
     def test_decide_leaves_nothing_stale(self, tmp_path: Path) -> None:
         """Splits and report of the earlier policy do not stand beside the new tables."""

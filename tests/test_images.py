@@ -400,7 +400,7 @@ def test_extreme_shapes(size: tuple[int, int]) -> None:
 
 @pytest.mark.parametrize("form", ["GIF", "WEBP", "PNG", "TIFF"])
 def test_only_the_first_frame_counts(form: str) -> None:
-    """An animation or a file of several pages is its first frame; what follows changes nothing but the file."""
+    """What is measured of an animation or a file of several pages is its first frame."""
     first = pictures.photo(10, (40, 30))
     options = {"lossless": True} if form == "WEBP" else {}
     films = [
@@ -409,9 +409,9 @@ def test_only_the_first_frame_counts(form: str) -> None:
     ]
 
     assert films[0] != films[1]
-    assert opened(films[0]).pixel_digest == opened(films[1]).pixel_digest
+    assert opened(films[0]).image.tobytes() == opened(films[1]).image.tobytes()
     if form != "GIF":  # which has to reduce the colours
-        assert digest(first) == opened(films[0]).pixel_digest
+        assert first.tobytes() == opened(films[0]).image.tobytes()
 
 
 def test_formats_and_names() -> None:

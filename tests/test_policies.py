@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from dedup import graph
 from dedup.config import Resolved, build, resolve
 from dedup.errors import ConfigError, LimitError
-from dedup.policy import judgements
+from dedup.policy import judgements, unreadable
 from dedup.policy.keeping import keep_order
 from dedup.reporting.summary import regroup, summary
 from dedup.reporting.words import gone_with_every_match, shifted
@@ -40,8 +40,8 @@ WHY = {
     deciding.LEAKED: "leaked",
     deciding.GROUP_LEAKED: "group leaked",
     deciding.MOVED: "moved",
-    deciding.UNREADABLE_KEPT: "written",
-    deciding.UNREADABLE_DROPPED: "not written",
+    unreadable.KEPT: "written",
+    unreadable.DROPPED: "not written",
 }
 POLICIES = [
     Policy(leakage, links, conflicts, duplicates)
@@ -560,7 +560,7 @@ def test_the_order_of_kept_samples(world: World) -> None:
         manifest, hashes = world.manifest(), world.hashes()
         matches = graph.from_pairs(found(world, policy)["pairs"], len(world))
         every = np.ones(len(world), dtype=bool)
-        got = keep_order(matches, hashes, manifest, "keep_by", order, among=every)
+        got = keep_order(matches.class_of, hashes, manifest, "keep_by", order, among=every)
         assert naive_policies.keep_order(world, policy) == got.tolist()
 
 

@@ -58,7 +58,8 @@ def audit(
     form: Annotated[
         str | None,
         typer.Option(
-            "--source", help="What the first SOURCE is: imagefolder, manifest, huggingface, webdataset, coco or yolo."
+            "--source",
+            help="What the first SOURCE is: imagefolder, manifest, webdataset, huggingface, coco, yolo, voc.",
         ),
     ] = None,
     limits: Limits,
@@ -79,6 +80,7 @@ def audit(
     references = [{"path": path, "reference": True} for path in source[1:]]
     settings["dataset"] = {"sources": [first, *references]} if references else first
     settings["gate"] = {"max_leakage": limits.max_leakage, "max_unreadable": limits.max_unreadable}
+    settings["gate"] |= {"allow_nothing": True} if limits.allow_nothing else {}
     settings["output"] = {"dir": str(Path("runs") / (Path(source[0]).stem or "audit"))}
     config = configuration.build(settings, work.set_ or [], work.settings() | {"output.splits": "none"}, where="audit")
     with observed(quiet=quiet) as observer:
@@ -136,7 +138,11 @@ def gate(
 
     places = asked(documents)
     verdict = judged(
-        run_folder, max_leakage=limits.max_leakage, max_unreadable=limits.max_unreadable, certified=certified
+        run_folder,
+        max_leakage=limits.max_leakage,
+        max_unreadable=limits.max_unreadable,
+        certified=certified,
+        allow_nothing=limits.allow_nothing,
     )
     if verdict.limitless and not places:
         message = "No limit is set, so nothing is judged. Give --max-leakage 0, --max-unreadable 0 or --certified."
@@ -156,7 +162,9 @@ def calibrate(
     ] = None,
     form: Annotated[
         str | None,
-        typer.Option("--source", help="What SOURCE is: imagefolder, manifest, huggingface, webdataset, coco or yolo."),
+        typer.Option(
+            "--source", help="What SOURCE is: imagefolder, manifest, webdataset, huggingface, coco, yolo, voc."
+        ),
     ] = None,
     work: Work,
     quiet: Quiet = False,

@@ -59,7 +59,7 @@ def finish(result: "Run", documents: Places, *, quiet: bool) -> None:
         shown.print(views.overview(result.summary, written=result.config.output.splits != "none"))
         places(result, shown)
     verdict = judged(result)
-    if verdict.passed and not verdict.limitless and not verdict.without_held_out and not quiet:
+    if verdict.passed and not verdict.limitless and not verdict.judged_nothing and not quiet:
         beside(documents).print("[green]The gate is passed.[/]")
     conclude(verdict, documents)
 
@@ -76,11 +76,8 @@ def conclude(verdict: "Verdict", documents: Places) -> None:
             place.write_text(text, encoding="utf-8")
         else:
             files.write_text(place, text)
-    if verdict.without_held_out:
-        text = (
-            "gate.max_leakage judged nothing: there is no held-out split beside train. Name one with policy.held_out."
-        )
-        err.print(f"[yellow]Warning:[/] {message(text)}", soft_wrap=True)
+    for check in verdict.judged_nothing:
+        err.print(f"[yellow]Warning:[/] {message(check.message)}", soft_wrap=True)
     failed = verdict.failed()
     for check in failed:
         err.print(f"[red]{message(check.message)}[/]", soft_wrap=True)

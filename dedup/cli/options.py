@@ -56,6 +56,12 @@ class Limits:
         float | None,
         typer.Option(metavar="SHARE", help="Exit with 4 when a larger share (0 to 1) of the samples is unreadable."),
     ] = None
+    allow_nothing: Annotated[
+        bool | None,
+        typer.Option(
+            "--allow-nothing", metavar="", help="Pass where there is nothing to judge, such as no held-out split."
+        ),
+    ] = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,11 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
+from dedup.reporting.dataset import in_a_line, recorded
 from dedup.reporting.plain import plain
 from dedup.reporting.words import counted, gone_with_every_match, shifted
 from dedup.reporting.words import facts as leak_facts
+from dedup.tables import ABSENT
 
 if TYPE_CHECKING:
     from dedup.calibration.table import Calibration, Row
@@ -36,14 +38,20 @@ def overview(summary: Mapping[str, Any], *, written: bool) -> RenderableType:
 
     `written`: whether the kept samples were written, or would only be.
     """
-    parts: list[RenderableType] = [_counts(summary, written=written), _matrix(summary)]
-    if unreadable := {of: n for of, n in summary["samples"]["by_status"].items() if of != "ok"}:
+    understood = [Text(f"Understood: {plain(text)}")] if (text := summary.get("understood")) else []
+    parts: list[RenderableType] = [*understood, _counts(summary, written=written), _matrix(summary)]
+    if unreadable := {of: n for of, n in summary["samples"]["by_status"].items() if of not in {"ok", ABSENT}}:
         parts.append(Text(f"Unreadable: {_listed(unreadable)}; what is wrong with each is in hashes.parquet."))
+    if without := summary["samples"].get("without_image"):
+        rows = "1 row has no image and is" if without == 1 else f"{without:,} rows have no image and are"
+        parts.append(Text(f"{rows} kept."))
     if stay := summary["decisions"]["by_reason"].get("unreadable, kept"):
         parts.append(Text(f"{stay:,} of them {'stays' if stay == 1 else 'stay'}, as policy.unreadable says."))
     parts += [Text.from_markup(f"[yellow]Warning:[/] {literal(text)}") for text in summary["warnings"]]
-    if skipped := summary["skipped_files"]:
-        parts.append(Text("Files that are no samples: " + _listed(skipped)))
+    if line := recorded(summary.get("recordings")):
+        parts.append(Text.from_markup(f"[yellow]Warning:[/] {literal(line)}"))
+    if line := in_a_line(summary.get("not_read", {})):
+        parts.append(Text(plain(line)))
     for name, found in summary["leakage"].items():
         colour = "red" if found["leaking"] else "green"
         parts.append(
@@ -216,6 +224,13 @@ def _thumbnail(grey: Any) -> Text:
     return text
 
 
+def _confirming(found: "Calibration") -> str:
+    similar = f"similarity ≥ {found.min_similarity:g}"
+    if found.max_false_probability == 1:
+        return similar
+    return f"false probability ≤ {found.max_false_probability:g} and {similar}"
+
+
 def calibration(found: "Calibration") -> RenderableType:
     """For each algorithm the pairs within each distance, what chance lets in, and what verification confirms."""
     views = {"upright": "", "mirrored": ", mirrored ones too", "all": ", in all orientations"}[found.orientations]
@@ -223,7 +238,7 @@ def calibration(found: "Calibration") -> RenderableType:
         Text(
             f"{found.pictures:,} different pictures were compared{views}. Expected chance pairs by two sorts of "
             f"decoys, {' and '.join(found.taken_out)}; chance: the share they are, ≤ (95 %): its upper bound; "
-            f"confirmed: by verification, with similarity ≥ {found.min_similarity:g}."
+            f"confirmed: by thumbnails, with {_confirming(found)}."
         )
     ]
     parts += [_distances(name, rows, found) for name, rows in found.alone.items()]
@@ -310,11 +325,15 @@ class Bars:
 
     def begin(self, stage: str) -> None:
         """A bar for the stage."""
-        self._task = self._progress.add_task(stage, total=1.0)
+        self._task = self._progress.add_task(stage, total=1.0, note="")
 
     def advance(self, share: float) -> None:
         """Move the bar."""
         self._progress.update(self._task, completed=share)
+
+    def note(self, text: str) -> None:
+        """Words behind the bar."""
+        self._progress.update(self._task, note=text)
 
     def end(self) -> None:
         """Take the bar away: the log line of the stage stays."""
@@ -328,6 +347,7 @@ def progress(console: Any) -> Progress:
         BarColumn(),
         TaskProgressColumn(),
         TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
         console=console,
         transient=True,
         disable=not console.is_terminal,

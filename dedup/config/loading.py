@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from dedup.config.documents import read_yaml
 from dedup.config.sections import LISTS, Config, distance_problem
 from dedup.config.values import Section
 from dedup.errors import ConfigError
@@ -30,7 +31,7 @@ def load(path: Path, overrides: Sequence[str] = (), options: Mapping[str, Any] |
         message = f"{path}: cannot be read: {error}."
         raise ConfigError(message) from error
     try:
-        settings = yaml.safe_load(text)
+        settings = read_yaml(text)
     except RecursionError as error:
         message = f"{path}: not a config: it is nested too deeply."
         raise ConfigError(message) from error
@@ -126,7 +127,7 @@ def _override(nested: dict[str, Any], override: str) -> str | None:
     if not equals or not dot or not name:
         return f"--set {override!r}: expected section.key=value, as in --set search.max_distance=8."
     try:
-        value = yaml.safe_load(text)
+        value = read_yaml(text)
     except RecursionError:
         return f"--set {key.strip()}: the value is nested too deeply."
     except (yaml.YAMLError, ValueError) as error:

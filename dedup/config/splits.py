@@ -17,12 +17,14 @@ SPLIT_ALIASES: Final = {
 def normal_split(name: str | None) -> str | None:
     """The split's usual name: `val`, `valid`, `dev` and `eval` are `validation`; unusual names stay as they are.
 
-    >>> [normal_split(name) for name in ("Train", "val", "DEV", "fold1", None)]
+    >>> [normal_split(name) for name in ("Train", "val", "DEV", "fold1", " ", None)]
     ['train', 'validation', 'validation', 'fold1', None]
     """
     if name is None:
         return None
     name = name.strip()
+    if not name:  # blanks name no split
+        return None
     lower = name.lower()
     if lower in SPLIT_ALIASES:
         return SPLIT_ALIASES[lower]

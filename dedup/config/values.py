@@ -1,6 +1,7 @@
 """Values of the configuration that need more than a type: each is checked with a message of our own."""
 
 import difflib
+import re
 from collections.abc import Mapping
 from typing import Annotated, Final
 
@@ -45,16 +46,20 @@ def as_max_distance(value: object) -> object:
     return value
 
 
+def _is_between_0_and_1(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
+
+
 def as_share(value: object) -> object:
     """A share in [0, 1], or None."""
-    if value is not None and (type(value) not in (int, float) or not 0 <= float(value) <= 1):  # type: ignore[arg-type]
+    if value is not None and not _is_between_0_and_1(value):
         raise ValueError(f"got {value!r}; give a share from 0 to 1, or null")  # noqa: EM102
     return value
 
 
 def as_similarity(value: object) -> object:
     """A similarity in [0, 1], or `auto`."""
-    if value != "auto" and (type(value) not in (int, float) or not 0 <= float(value) <= 1):  # type: ignore[arg-type]
+    if value != "auto" and not _is_between_0_and_1(value):
         raise ValueError(f"got {value!r}; give a number from 0 to 1, or 'auto'")  # noqa: EM102
     return value
 
@@ -69,6 +74,21 @@ def distinct(names: tuple[str, ...]) -> tuple[str, ...]:
 def as_names(value: object) -> object:
     """One name stands for a tuple of it."""
     return (value,) if isinstance(value, str) else value
+
+
+def as_texts(value: object) -> object:
+    """Values of a column, one or several, as the texts that the column is read as: 0 is '0'."""
+    values = value if isinstance(value, (list, tuple)) else [value]
+    return tuple(one if isinstance(one, str) else str(one) for one in values)
+
+
+def as_pattern(value: str) -> str:
+    """A regular expression."""
+    try:
+        re.compile(value)
+    except re.error as error:
+        raise ValueError(f"{value!r} is not a regular expression: {error}") from error  # noqa: EM102
+    return value
 
 
 Share = Annotated[float | None, BeforeValidator(as_share)]

@@ -58,7 +58,7 @@ class Reader:
         column = place(batch).decode()
         for path, group, at, size in zip(*(batch[c].to_pylist() for c in ("path", "group", "at", "size")), strict=True):
             if path is None:
-                yield Unreadable("missing", "the row has neither bytes nor a path")
+                yield Unreadable("absent", "the row has neither bytes nor a path")
                 continue
             try:
                 found = read(path, group, at, size, column)
@@ -85,7 +85,7 @@ class Reader:
                 values = file.read_row_group(group, columns=[column], use_threads=False)[column]
             self._group = (path, group, stored_bytes(values))
         data: bytes | None = self._group[2][at].as_py()
-        return Unreadable("missing", "the row has neither bytes nor a path") if data is None else data
+        return Unreadable("absent", "the row has neither bytes nor a path") if data is None else data
 
 
 def stored_bytes(column: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -98,7 +98,7 @@ def read_bytes(path: bytes | None, data: bytes | None) -> bytes | Unreadable:
     if data is not None:
         return data
     if path is None:
-        return Unreadable("missing", "the row has neither bytes nor a path")
+        return Unreadable("absent", "the row has neither bytes nor a path")
     try:
         status = os.stat(path)  # noqa: PTH116  # before it is opened: a named pipe would wait for a writer
         if stat.S_ISDIR(status.st_mode):

@@ -21,6 +21,12 @@ _SOS, _DQT, _DNL = 0xDA, 0xDB, 0xDC
 _PLAIN_FRAMES: Final = frozenset({0xC0, 0xC1, 0xC2})
 _TABLES: Final = frozenset({_DQT, 0xC4, 0xDD})  # with DHT and DRI
 _METADATA: Final = frozenset({*range(0xE0, 0xF0), 0xFE})  # APPn and COM
+EIGHTH: Final = 8
+"""The smallest scale at which libjpeg decodes: one pixel of a block of 8 × 8."""
+
+_BASELINE, _PROGRESSIVE = 8, 2
+"""How many times `hash.max_pixels` a JPEG may have: that bounds the time, as an eighth of each side is in memory."""
+
 _WHOLE_FROM: Final = (
     (0xE0, b"JFIF", 14),
     (0xEE, b"Adobe", 12),
@@ -45,6 +51,20 @@ class Header:
     orientation: int | None  # EXIF's 1 to 8; None where Pillow must be asked
     luma_steps: tuple[int, ...] | None  # quantisation table 0, row by row
     pieces: tuple[tuple[int, int], ...]  # parts of the file that decide its pixels: half-open intervals of bytes
+    is_progressive: bool = False
+
+
+def most_pixels(data: bytes, max_pixels: int) -> int:
+    """The largest width × height that is decoded: of a JPEG more, as it is decoded at an eighth of its size.
+
+    A progressive one is in memory whole, as coefficients, whatever the size of the picture; so may be what is not
+    plain.
+    """
+    if data[:2] != _SOI:
+        return max_pixels
+    found = header(data)
+
+    return max_pixels * (_PROGRESSIVE if found is None or found.is_progressive else _BASELINE)
 
 
 def header(data: bytes) -> Header | None:
@@ -90,6 +110,7 @@ def stream_digest(data: bytes, found: Header, turn: str, own: bytes) -> bytes:
 def _segments(data: bytes) -> Header | None:
     at, size, steps, exif, xmp, jfif, adobe, names = 2, None, None, [], False, False, None, b""
     pieces: list[tuple[int, int]] = []
+    is_progressive = False
     while True:
         if data[at] != 0xFF:
             return None
@@ -114,6 +135,7 @@ def _segments(data: bytes) -> Header | None:
             if precision != 8 or n_components not in {1, 3}:
                 return None
             size, names = (width, height), data[at + 10 : at + 10 + 3 * n_components : 3]
+            is_progressive = marker == 0xC2
         elif marker in _TABLES:
             if marker == _DQT:
                 steps = _steps(data[at + 4 : stop]) or steps
@@ -129,7 +151,7 @@ def _segments(data: bytes) -> Header | None:
     if orientation == 1 and xmp:  # what EXIF is silent about, Pillow reads there
         orientation = None
     _append(pieces, at, len(data))
-    return Header(*size, orientation, steps, tuple(pieces))
+    return Header(*size, orientation, steps, tuple(pieces), is_progressive)
 
 
 def _is_odd(marker: int, start: bytes, end: bytes, n_bytes: int) -> bool:

@@ -5,7 +5,7 @@ What is decided here, once, before anything is measured:
 - the first frame of an animation or of a file with several pages;
 - the EXIF orientation is applied;
 - transparency is composited on a stated background (the digest of the pixels keeps the transparency);
-- 16-bit values are scaled to 8 bits over their full range, palettes are looked up, CMYK and the like become RGB;
+- values of more than 8 bits are scaled to 8 (`depth`), palettes are looked up, CMYK and the like become RGB;
 - colour profiles are not applied.
 """
 
@@ -15,7 +15,7 @@ import warnings
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from importlib import import_module
 from io import BytesIO
@@ -26,7 +26,13 @@ from blake3 import blake3
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
+from dedup.decoding import jpeg
+from dedup.decoding.depth import eight_bit
+from dedup.decoding.frames import digest_of_rest, n_frames
 from dedup.decoding.orientation import PILLOW_NAMES, TURN_OF_EXIF
+from dedup.decoding.refusals import form_of, rare, refusal
+from dedup.decoding.repairs import repaired
+from dedup.tables import BROKEN
 
 FORMATS: Final = (
     "JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "MPO", "JPEG2000", "PPM", "TGA", "ICO", "ICNS",
@@ -40,17 +46,6 @@ FILE_SUFFIXES: Final = frozenset({
     ".qoi", ".pcx", ".sgi", ".rgb", ".dds", ".xbm", ".xpm", ".msp", ".ras", ".heic", ".heif", ".jxl",
 })  # fmt: skip
 """File names that an image folder takes for pictures, in lower case."""
-
-_UNSUPPORTED: Final = {
-    "HEIC": (4, b"ftyphei"), "HEIF": (4, b"ftypmif1"), "JPEG XL": (0, b"\xff\x0a"),
-    "JPEG XL container": (4, b"JXL \r\n"),
-    "PostScript": (0, b"%!PS"), "PDF": (0, b"%PDF"), "SVG": (0, b"<svg"),
-}  # fmt: skip
-
-_BROKEN_HEADER: Final = {
-    "JPEG": (0, b"\xff\xd8"), "PNG": (0, b"\x89PNG"), "GIF": (0, b"GIF8"), "WEBP": (8, b"WEBP"), "BMP": (0, b"BM"),
-    "TIFF": (0, b"II*\0"), "AVIF": (4, b"ftypavif"),
-}  # fmt: skip
 
 _DECODER_ERRORS: Final = (
     OSError, SyntaxError, ValueError, TypeError, LookupError, AttributeError, NameError, EOFError, ArithmeticError,
@@ -73,16 +68,10 @@ class Picture:
     pixel_digest: bytes  # equal where size and every visible value agree, whatever the file format
     luma_steps: tuple[int, ...] | None  # a JPEG's quantisation steps, row by row; None for other formats
     lossless: bool  # the file format keeps every value, whatever was done before
-
-    @property
-    def width(self) -> int:
-        """Pixels, after the orientation is applied."""
-        return self.image.width
-
-    @property
-    def height(self) -> int:
-        """Pixels, after the orientation is applied."""
-        return self.image.height
+    width: int  # pixels, after the orientation is applied; of a large JPEG more than `image` has
+    height: int
+    n_frames: int = 1  # frames or pages; `image` is the first
+    remark: str | None = None  # what was wrong with the file, beside its picture
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,27 +97,55 @@ def open_picture(data: bytes, *, max_pixels: int, background: str = "#ffffff") -
     """
     if not data:
         return Unreadable("truncated", "the file is empty")
+    found = _opened(data, max_pixels, background)
+    if isinstance(found, Picture) or found.status not in BROKEN:
+        return found
+    for repair in repaired(data):
+        again = _opened(repair.data, max_pixels, background)
+        if isinstance(again, Picture):
+            return replace(again, remark=repair.remark)
+        if again.status not in BROKEN:
+            return again
+
+    return found
+
+
+def _opened(data: bytes, max_pixels: int, background: str) -> Picture | Unreadable:
+    """What Pillow makes of a file as it is."""
     opened: Image.Image | None = None
-    with warnings.catch_warnings(), _pixel_limit(max_pixels):
+    with warnings.catch_warnings(), _pixel_limit(jpeg.most_pixels(data, max_pixels)):
         warnings.simplefilter("ignore")
         try:
             with Image.open(BytesIO(data), formats=_known_formats()) as opened:
-                if opened.width * opened.height > max_pixels:
-                    return _too_large(opened.width, opened.height, max_pixels, opened.format)
-                if 0 in opened.size:
-                    return Unreadable("undecodable", _NO_PIXELS, opened.format, *opened.size)
+                size = opened.size
+                if 0 in size:
+                    return Unreadable("undecodable", _NO_PIXELS, opened.format, *size)
+                is_large = size[0] * size[1] > max_pixels
+                if is_large and not _scaled_down(opened, max_pixels):
+                    return _too_large(*size, max_pixels, opened.format)
                 opened.load()
-                return _normalise(opened, data, background)
+                picture = _normalise(opened, data, max_pixels, background)
+                return _with_size(picture, size) if is_large else picture
         except UnidentifiedImageError:
-            return _unidentified(data)
+            return Unreadable(*refusal(data))
         except Image.DecompressionBombError as error:
-            found = re.search(r"\((\d+) pixels\)", str(error))
-            size = f"{int(found[1]):,} pixels" if found else str(error)
-            return Unreadable("too_large", f"{size}; the limit is hash.max_pixels = {max_pixels:,}")
+            stated = re.search(r"\((\d+) pixels\)", str(error))
+            n_pixels = f"{int(stated[1]):,} pixels" if stated else str(error)
+            return Unreadable("too_large", f"{n_pixels}; the limit is hash.max_pixels = {max_pixels:,}")
         except MemoryError:
             return Unreadable("too_large", "not enough memory to decode it", None if opened is None else opened.format)
         except _DECODER_ERRORS as error:
-            return _undecodable(error, opened)
+            return _undecodable(error, data, opened)
+
+
+def _scaled_down(opened: Image.Image, max_pixels: int) -> bool:
+    """Have a JPEG decoded at an eighth of its size, where that is small enough; False where it is not."""
+    most = Image.MAX_IMAGE_PIXELS or max_pixels
+    if opened.format not in {"JPEG", "MPO"} or opened.width * opened.height > most:
+        return False
+    opened.draft(None, (max(opened.width // jpeg.EIGHTH, 1), max(opened.height // jpeg.EIGHTH, 1)))
+
+    return opened.width * opened.height <= max_pixels
 
 
 def normalise(image: Image.Image, background: str = "#ffffff") -> Image.Image:
@@ -143,7 +160,7 @@ def normalised(image: Image.Image, background: str = "#ffffff") -> Image.Image |
     try:
         return normalise(image, background)
     except _DECODER_ERRORS as error:
-        return _undecodable(error, image)
+        return _undecodable(error, b"", image)
 
 
 def orientation_of(data: bytes) -> int | None:
@@ -192,35 +209,42 @@ def _too_large(width: int, height: int, max_pixels: int, name: str | None) -> Un
     return Unreadable("too_large", detail, name, width, height)
 
 
-def _unidentified(data: bytes) -> Unreadable:
-    for name, (offset, magic) in _UNSUPPORTED.items():
-        if data[offset : offset + len(magic)] == magic:
-            return Unreadable("unsupported", f"{name} is not decoded here", name)
-    if data.lstrip()[:5] == b"<?xml" and b"<svg" in data[:4096]:
-        return Unreadable("unsupported", "SVG is not decoded here", "SVG")
-    for name, (offset, magic) in _BROKEN_HEADER.items():
-        if data[offset : offset + len(magic)] == magic:
-            return Unreadable("undecodable", f"it starts like {name}, but its header is broken", name)
-    return Unreadable("undecodable", "it is no image of a known format")
-
-
-def _undecodable(error: Exception, opened: Image.Image | None) -> Unreadable:
+def _undecodable(error: Exception, data: bytes, opened: Image.Image | None) -> Unreadable:
     text = " ".join(str(error).split()) or type(error).__name__
     lower = text.lower()
     truncated = isinstance(error, EOFError) or "truncated" in lower or "unexpected end" in lower
     unsupported = isinstance(error, NotImplementedError) or "unsupported" in lower or "not supported" in lower
     status = "truncated" if truncated else "unsupported" if unsupported else "undecodable"
     if opened is None:
-        return Unreadable(status, text)
+        form = form_of(data)
+        name = None if form is None else form[0]
+        return Unreadable(*(rare(data, name) or (status, text)), name)
     return Unreadable(status, text, opened.format, opened.width, opened.height)
 
 
-def _normalise(opened: Image.Image, data: bytes, background: str) -> Picture:
+def _normalise(opened: Image.Image, data: bytes, max_pixels: int, background: str) -> Picture:
+    """The loaded picture as runs see it."""
     tables = getattr(opened, "quantization", None)
     luma_steps = tuple(tables[0]) if isinstance(tables, dict) and tables.get(0) else None
-    upright = _upright(opened)
-    image, digest = _eight_bit(upright, background)
-    return Picture(image, opened.format or "unknown", digest, luma_steps, _lossless(opened, data))
+    image, digest = _eight_bit(_upright(opened), background)
+    name, lossless = opened.format or "unknown", _lossless(opened, data)
+
+    total = n_frames(opened, _DECODER_ERRORS)
+    if total > 1:
+        image = image.copy()  # others take the place of the first frame
+        rest, total = digest_of_rest(opened, total, data, max_pixels, _DECODER_ERRORS)
+        digest = blake3(digest + rest).digest() if rest else digest
+
+    return Picture(image, name, digest, luma_steps, lossless, image.width, image.height, total)
+
+
+def _with_size(scaled: Picture, size: tuple[int, int]) -> Picture:
+    """A picture that was scaled down, with the size that its file states: identical only to others of that size."""
+    is_wide = scaled.image.width >= scaled.image.height
+    width, height = sorted(size, reverse=is_wide)
+    digest = blake3(b"an eighth of %d x %d %s" % (width, height, scaled.pixel_digest)).digest()
+
+    return replace(scaled, width=width, height=height, pixel_digest=digest)
 
 
 def _lossless(opened: Image.Image, data: bytes) -> bool:
@@ -289,19 +313,12 @@ def _may_be_transparent(image: Image.Image) -> bool:
 
 
 def _scaled(image: Image.Image) -> tuple[Image.Image, bytes]:
-    """Pictures of 16 bits, 32 bits or floating point."""
+    """Pictures of 16 bits, 32 bits or floating point: stretched to be measured, digested as they are stored."""
     values = np.asarray(image)
     values = values.astype(values.dtype.newbyteorder("="))
-    low, high = float(np.nanmin(values)), float(np.nanmax(values))
-    if image.mode == "F" and low >= 0 and high <= 255:
-        scaled = values * (255.0 if high <= 1 else 1.0)
-    elif image.mode != "F" and low >= 0 and high <= 65535:
-        scaled = values / 257.0
-    else:
-        scaled = (values.astype(np.float64) - low) * (255.0 / ((high - low) or 1.0))
-    eight = np.rint(np.nan_to_num(scaled)).clip(0, 255).astype(np.uint8)
-    exact = bool(np.array_equal(scaled, eight))
-    return Image.fromarray(eight), pixel_digest(eight if exact else values)
+    eight, is_exact = eight_bit(values, is_float=image.mode == "F")
+
+    return Image.fromarray(eight), pixel_digest(eight if is_exact else values)
 
 
 def pixel_digest(pixels: NDArray[np.generic]) -> bytes:

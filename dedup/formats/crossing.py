@@ -1,38 +1,20 @@
 """From one form to another: the kept samples of any source, written in the form that `output.splits` names."""
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from dedup.config import DatasetConfig, NamedSource
-from dedup.errors import SourceError
-from dedup.formats import imagefolder, manifest, webdataset
+from dedup.errors import InternalError, SourceError
+from dedup.formats.forms import FORMS
 from dedup.formats.several import Several
 from dedup.formats.source import NO_MOVES, Moves, Sample, Source, samples
 
 logger = logging.getLogger(__name__)
-
-Writer = Callable[[Iterable[Sample], Path, str, pa.Schema], DatasetConfig]
-
-
-def _parquet(kept: Iterable[Sample], folder: Path, files: str, further: pa.Schema) -> DatasetConfig:
-    from dedup.formats.shards import write_samples  # `datasets` takes a second to import
-
-    return write_samples(kept, folder, files, further)
-
-
-WRITERS: Final[dict[str, Writer]] = {
-    "imagefolder": imagefolder.write_samples,
-    "manifest": manifest.write_samples,
-    "huggingface": _parquet,
-    "webdataset": webdataset.write_samples,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +25,7 @@ class Written:
     rows: NDArray[np.bool_]  # of the source, that are there now
     default_split: str | None = None  # what samples without a split are in now
     in_order: bool = True  # whether each split has the order of the source
+    is_empty: bool = False  # nothing was written: what is there are references, and `config` opens nothing
 
 
 def check_writable(source: Source, splits: str) -> None:
@@ -89,6 +72,8 @@ def write_splits(
     if form in {"same", source.form}:
         there = source.write(keep, folder, files, moves)
         # A file that is moved among others has its place by its name.
+        if isinstance(source, Several) and not source.own(keep).any():
+            return Written(DatasetConfig(), there, is_empty=True)
         return Written(source.written(folder), there, in_order=not moves)
     if isinstance(source, Several):
         return _write_several(source, keep, folder, splits, files, moves)
@@ -97,8 +82,34 @@ def write_splits(
         logger.warning(
             "%s: %s cannot be written in the form %s and stay behind.", source.name, _listed(further.left), splits
         )
-    config = WRITERS[form](samples(source, keep, moves, further.rows()), folder, files, further.schema)
-    return Written(config, keep, "train" if form == "huggingface" else None, form != "imagefolder")
+    target = FORMS[form]
+    if target.write is None:
+        message = f"output.splits: samples of another form cannot be written in the form {form!r}."
+        raise InternalError(message)
+    without_image: list[int] = []
+    kept = samples(source, keep, moves, further.rows())
+    if form == "imagefolder":
+        kept = _with_image(kept, without_image)
+    config = target.write(kept, folder, files, further.schema)
+    if without_image:
+        logger.warning(
+            "%s: %s rows have no image. An image folder cannot hold them, so they stay behind: set output.splits to "
+            "parquet, manifest or webdataset to keep them.",
+            source.name,
+            f"{len(without_image):,}",
+        )
+    there = keep.copy()
+    there[without_image] = False
+    return Written(config, there, "train" if form == "huggingface" else None, target.ordered)
+
+
+def _with_image(kept: Iterable[Sample], without: list[int]) -> Iterator[Sample]:
+    """The samples that have an image; the rows of the others are added to `without`."""
+    for sample in kept:
+        if sample.path is None and sample.data is None:
+            without.append(sample.row)
+        else:
+            yield sample
 
 
 def _listed(columns: Sequence[str]) -> str:
@@ -136,4 +147,6 @@ def _write_several(
             default_split = default_split or written.default_split
             in_order = in_order and written.in_order
             entries.append(NamedSource(**written.config.model_dump(exclude={"sources"}), prefix=part.prefix))
+    if not source.own(keep).any():
+        return Written(DatasetConfig(), np.concatenate(rows), is_empty=True)
     return Written(DatasetConfig(sources=tuple(entries)), np.concatenate(rows), default_split, in_order)

@@ -39,18 +39,27 @@ def gate(
     max_leakage: float | None = None,
     max_unreadable: float | None = None,
     certified: bool | None = None,
+    max_uncompared: int | None = None,
+    allow_nothing: bool | None = None,
 ) -> Verdict:
     """Hold a finished run, or the folder of one, against limits; those not given are of the run's own config.
 
     Raises `ConfigError` for a limit that is none, `RunError` for a folder without a finished run. Which run passed is
     `Verdict.passed`; `Verdict.junit()`, `.markdown()` and `.json()` are the documents.
     """
-    given = {"max_leakage": max_leakage, "max_unreadable": max_unreadable, "certified": certified}
+    given = {
+        "max_leakage": max_leakage,
+        "max_unreadable": max_unreadable,
+        "certified": certified,
+        "max_uncompared": max_uncompared,
+        "allow_nothing": allow_nothing,
+    }
     limits = {key: value for key, value in given.items() if value is not None}
     if isinstance(run, str | Path):
-        info = folder.finished(Path(run))
-        stored = storage.read(Path(run), "leakage"), folder.read_json(Path(run) / folder.SUMMARY)
-        return _judged(stored[1], stored[0], _limits(info["config"]["gate"], limits), info)
+        with folder.reading(Path(run)):
+            info = folder.finished(Path(run))
+            leakage, summary = storage.read(Path(run), "leakage"), folder.read_json(Path(run) / folder.SUMMARY)
+        return _judged(summary, leakage, _limits(info["config"]["gate"], limits), info)
     return _judged(run.summary, run.leakage, _limits(run.config.gate.model_dump(), limits), run.info)
 
 

@@ -26,6 +26,7 @@ class Check:
     split: str | None  # the held-out split of a leakage check
     state: State  # "not judged": no limit is set, or there is nothing to judge
     message: str  # what was found and what is allowed, a sentence
+    over_nothing: bool = False  # a limit asks for it, and there was nothing to judge by it
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +49,12 @@ class Verdict:
     @property
     def limitless(self) -> bool:
         """Whether the gate sets no limit at all, so that it cannot fail."""
-        return self.gate == GateConfig()
+        return self.gate == GateConfig(allow_nothing=self.gate.allow_nothing)
 
     @property
-    def without_held_out(self) -> bool:
-        """Whether a limit of leakage is set and there is no held-out split to judge by it."""
-        return self.gate.max_leakage is not None and not self.summary["leakage"]
+    def judged_nothing(self) -> tuple[Check, ...]:
+        """The checks that a limit asks for, had nothing to judge and were let pass by `gate.allow_nothing`."""
+        return tuple(check for check in self.checks if check.over_nothing and check.state == "not judged")
 
     def failed(self) -> tuple[Check, ...]:
         """The checks that failed."""
@@ -109,15 +110,27 @@ def _name_of(leak: Mapping[str, Any]) -> str:
     return f"{'groups' if leak['kind'] == 'group' else 'leakage'} of {leak['witness_split']!r}"
 
 
+_REMEDY: Final = "Name one with policy.held_out, or set gate.allow_nothing: true if that is meant."
+
+
+def _over_nothing(gate: GateConfig, *, asked: bool) -> State:
+    """What becomes of a check that has nothing to judge: it passes by no means in silence."""
+    return "failed" if asked and not gate.allow_nothing else "not judged"
+
+
 def _leakage(summary: Mapping[str, Any], gate: GateConfig) -> Iterator[Check]:
     limit = gate.max_leakage
     if not summary["leakage"]:
-        message = "There is no held-out split beside train, so nothing can leak: set policy.held_out if that is a slip."
-        yield Check("leakage", "leakage", None, "not judged", message)
-    blind = [] if limit is None else [name for name, n in summary["splits"].items() if n["unreadable"] == n["images"]]
+        asked = limit is not None
+        message = f"There is no held-out split beside train, so there is nothing to judge. {_REMEDY}"
+        yield Check("leakage", "leakage", None, _over_nothing(gate, asked=asked), message, asked)
+
+    blind = [] if limit is None else [name for name, n in summary["splits"].items() if _is_blind(n)]
     for split in blind:
         message = f"No image of {split!r} can be read, so nobody knows whether it leaks."
-        yield Check(f"pictures of {split!r}", "unreadable", split, "failed", message)
+        state = _over_nothing(gate, asked=True)
+        yield Check(f"pictures of {split!r}", "unreadable", split, state, message, over_nothing=True)
+
     groups = summary.get("group_leakage") or {}
     for what, of_splits, words in (
         ("leakage", summary["leakage"], "are in train"),
@@ -129,8 +142,13 @@ def _leakage(summary: Mapping[str, Any], gate: GateConfig) -> Iterator[Check]:
             if limit is None:
                 yield Check(f"{what} of {split!r}", "leakage", split, "not judged", f"{said} sets no limit.")
             elif split not in blind:
-                state: State = "failed" if found["share"] > limit else "passed"
+                state = "failed" if found["share"] > limit else "passed"
                 yield Check(f"{what} of {split!r}", "leakage", split, state, f"{said} allows {percent(limit)}.")
+
+
+def _is_blind(split: Mapping[str, int]) -> bool:
+    """Whether not one of the images of a split can be read."""
+    return 0 < split["unreadable"] == split["images"] - split.get("without_image", 0)
 
 
 def _unreadable(summary: Mapping[str, Any], gate: GateConfig) -> Check:
@@ -146,11 +164,39 @@ def _unreadable(summary: Mapping[str, Any], gate: GateConfig) -> Check:
 
 def _certificate(summary: Mapping[str, Any], gate: GateConfig) -> Check:
     certificate = summary.get("certificate")
-    if certificate is None:
+    references = summary.get("resolved", {}).get("references", ())
+    kept = sum(n.get("keep", 0) + n.get("move", 0) for name, n in summary["splits"].items() if name not in references)
+    if certificate is None and kept:
         message = "There is no certificate: no splits were written."
         return Check("certificate", "certificate", None, "failed" if gate.certified else "not judged", message)
-    state: State = "passed" if certificate["clean"] else "failed" if gate.certified else "not judged"
-    return Check("certificate", "certificate", None, state, certificate["statement"])
+
+    nothing = _nothing_certified(certificate, summary)
+    if certificate is None or nothing is not None:
+        state = _over_nothing(gate, asked=gate.certified)
+        return Check("certificate", "certificate", None, state, nothing or "", gate.certified)
+
+    uncompared = certificate.get("uncompared", 0)
+    passed = certificate["clean"] and uncompared <= gate.max_uncompared
+    state = "passed" if passed else "failed" if gate.certified else "not judged"
+    allowed = f" gate.max_uncompared allows {gate.max_uncompared:,}." if uncompared else ""
+    return Check("certificate", "certificate", None, state, certificate["statement"] + allowed)
+
+
+def _nothing_certified(certificate: Mapping[str, Any] | None, summary: Mapping[str, Any]) -> str | None:
+    """Why a certificate says nothing, if it does not: no pair is left where there could be none."""
+    if certificate is None:
+        return "Nothing was kept, so there is nothing to certify. Set gate.allow_nothing: true if that is meant."
+    if not summary["leakage"]:
+        return f"There is no held-out split beside train, so the certificate is over nothing. {_REMEDY}"
+
+    readable = certificate.get("readable_in", {})
+    for side, what in (("held_out", "a held-out split"), ("train", "train")):
+        if readable.get(side) == 0 and certificate["clean"]:
+            return (
+                f"No image that was written in {what} can be read, so the certificate is over nothing. "
+                f"Set gate.allow_nothing: true if that is meant."
+            )
+    return None
 
 
 def percent(share: float) -> str:

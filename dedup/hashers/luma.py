@@ -4,7 +4,7 @@ A plain JPEG is decoded to luma only, at a fraction of its size; anything else i
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,8 @@ from PIL import Image
 
 from dedup.decoding import jpeg, png
 from dedup.decoding.orientation import TURN_OF_EXIF, TURNS
-from dedup.decoding.pictures import Unreadable, open_picture, orientation_of, pixel_digest
+from dedup.decoding.pictures import Unreadable, file_digest, open_picture, orientation_of, pixel_digest
+from dedup.decoding.repairs import repaired
 from dedup.hashers.compression import compression, of_levels, of_steps
 from dedup.hashers.resampling import Plane, whole
 from dedup.hashers.setup import Setup
@@ -29,6 +30,8 @@ class Luma:
     compression: float | None
     pixel_digest: bytes
     from_stream: bool  # the digest is that of a JPEG's coded picture, not of its pixels
+    n_frames: int = 1  # frames or pages; what is measured is the first
+    remark: str | None = None  # what was wrong with the file, beside its picture
 
 
 def open_luma(data: bytes, setup: Setup, own: bytes) -> Luma | Unreadable:
@@ -37,13 +40,9 @@ def open_luma(data: bytes, setup: Setup, own: bytes) -> Luma | Unreadable:
     What is read here without Pillow is the picture that Pillow makes of the file; a status is Pillow's word, in either
     mode. docs/hashing.md lists the exceptions.
     """
-    found = jpeg.header(data)
-    if found is not None and found.width * found.height <= setup.max_pixels:
-        orientation = orientation_of(data) if found.orientation is None else found.orientation
-        levels = None if orientation is None else jpeg.luma(data, min_side(setup.bits))
-        if orientation is not None and levels is not None:
-            turn = TURN_OF_EXIF.get(orientation, "identity")
-            return _of_jpeg(data, found, levels, setup.bits, own, turn)
+    plain = _of_plain_jpeg(data, setup, own)
+    if plain is not None:
+        return plain
     small = png.pixels(data, setup.max_pixels)
     if small is not None:
         return _of_png(small)
@@ -58,7 +57,36 @@ def open_luma(data: bytes, setup: Setup, own: bytes) -> Luma | Unreadable:
         compression=compression(picture),
         pixel_digest=picture.pixel_digest,
         from_stream=False,
+        n_frames=picture.n_frames,
+        remark=picture.remark,
     )
+
+
+def _of_plain_jpeg(data: bytes, setup: Setup, own: bytes) -> Luma | None:
+    """The luma of a plain JPEG; of one that lacks its end marker and nothing else, as if it had it."""
+    found = jpeg.header(data)
+    if found is None or not _fits(found, data, setup):
+        return None
+    orientation = orientation_of(data) if found.orientation is None else found.orientation
+    if orientation is None:
+        return None
+    levels = jpeg.luma(data, min_side(setup.bits))
+    if levels is not None:
+        return _of_jpeg(data, found, levels, setup.bits, own, TURN_OF_EXIF.get(orientation, "identity"))
+
+    for repair in repaired(data):
+        luma = _of_plain_jpeg(repair.data, setup, file_digest(repair.data))
+        return None if luma is None else replace(luma, remark=repair.remark)
+
+    return None
+
+
+def _fits(found: jpeg.Header, data: bytes, setup: Setup) -> bool:
+    """Whether a JPEG is small enough, or will be at the scale at which it is decoded."""
+    n_pixels = found.width * found.height
+    is_scaled = min(found.width, found.height) >= jpeg.EIGHTH * min_side(setup.bits)
+
+    return n_pixels <= setup.max_pixels or (is_scaled and n_pixels <= jpeg.most_pixels(data, setup.max_pixels))
 
 
 def min_side(bits: int) -> int:

@@ -17,7 +17,9 @@ from dedup.tables import MIN_INFORMATION
 
 Row = dict[str, Any]  # by column; what is not there is null
 
-_SAID: Final = ("status", "detail", "width", "height", "format", "file_digest", "pixel_digest", "compression")
+_SAID: Final = (
+    "status", "detail", "width", "height", "format", "n_frames", "file_digest", "pixel_digest", "compression"
+)  # fmt: skip
 """Columns that are known before the luma is measured."""
 
 _LEVELS_AT_ONCE: Final = 1_400_000  # of lumas that are in memory together: some thirty photos
@@ -88,7 +90,7 @@ class _Measured:
         if isinstance(found, Unreadable):
             said["status"][at], said["detail"][at] = found.status, found.detail
             return None
-        said["status"][at] = "ok"
+        said["status"][at], said["detail"][at], said["n_frames"][at] = "ok", found.remark, found.n_frames
         said["pixel_digest"][at], said["compression"][at] = found.pixel_digest, found.compression
         return found
 
@@ -154,9 +156,11 @@ def _compat(content: bytes | Unreadable, setup: Setup) -> Row:
     oriented = {transform: turned(picture.image, transform) for transform in ("identity", *setup.transforms)}
     row = {
         "status": "ok",
+        "detail": picture.remark,
         "width": picture.width,
         "height": picture.height,
         "format": picture.format,
+        "n_frames": picture.n_frames,
         "file_digest": digest,
         "pixel_digest": picture.pixel_digest,
         "information": float(thumbnail.information(small)),

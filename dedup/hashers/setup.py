@@ -13,12 +13,16 @@ if TYPE_CHECKING:
     from dedup.config import Config  # a worker needs none, and it takes a tenth of a second
 
 
+DECODING: Final = 2
+"""Version of what decides a picture, its digest and its status before a code is computed; CHANGELOG.md has them all."""
+
 _CHOICES: Final = MappingProxyType(
     {
+        "decoding": DECODING,
         "frame": "first",
         "exif_orientation": "applied",
         "colour_profile": "ignored",
-        "depth": "scaled to 8 bits",
+        "depth": "stretched to 8 bits",
         "thumbnail": f"{tables.THUMBNAIL_SIDE}x{tables.THUMBNAIL_SIDE} L, bilinear",
         "file_digest": "blake3",
     }

@@ -1,7 +1,7 @@
 """summary: counts of images, not of edges; a pure function of the tables."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -12,10 +12,14 @@ from numpy.typing import NDArray
 from dedup import tables
 from dedup.config import Resolved
 from dedup.graph import Graph, group_witnesses, matches_one_of, numbers
+from dedup.policy import distinct
+from dedup.policy.unreadable import emptied
 from dedup.tables import MANY_WITHOUT_INFORMATION, MIN_INFORMATION
 from dedup.versions import DEDUP_VERSION
 
 NO_SPLIT: Final = "(no split)"
+"""What samples without a split are counted under, unless a split is called so: see `key_of_no_split`."""
+
 MAX_LABEL_PAIRS: Final = 100  # pairs of labels in conflict that are listed
 MAX_SHIFTED: Final = 10  # labels of a split that are listed after regrouping
 
@@ -32,10 +36,13 @@ def summary(
     graph: Graph,
     resolved: Resolved,
     *,
+    crowds: pa.Table | None = None,
+    uncompared: pa.Table | None = None,
     skipped: Mapping[str, int],
 ) -> dict[str, Any]:
     """Everything in `summary.json` but the certificate."""
     in_split = _in_split(manifest["split"])
+    unsplit = key_of_no_split(manifest["split"])
     n_no_information = pc.sum(pc.less(hashes["information"], MIN_INFORMATION)).as_py() or 0
     statuses = _counts(hashes["status"])
     groups = _groups(manifest, hashes, in_split, resolved)
@@ -47,18 +54,26 @@ def summary(
         "samples": {
             "total": len(manifest),
             "readable": statuses["ok"],
-            "unreadable": len(manifest) - statuses["ok"],
+            "without_image": statuses[tables.ABSENT],
+            "unreadable": len(manifest) - statuses["ok"] - statuses[tables.ABSENT],
             "by_status": {status: statuses[status] for status in tables.STATUSES if statuses[status]},
             "without_information": n_no_information,
         },
         "skipped_files": dict(skipped),
-        "splits": {name: _split(decisions, inside) for name, inside in in_split.items()},
+        "splits": {
+            name: _split(decisions, inside) | {"without_image": _n_absent(hashes, inside)}
+            for name, inside in in_split.items()
+        },
+        "samples_without_split_as": unsplit,
         "decisions": _decisions(decisions),
         "pairs": {
             "by_kind": {kind: pc.sum(pc.equal(pairs["kind"], kind)).as_py() or 0 for kind in tables.KINDS},
             "images": int(graph.matched().sum()),
             "label_conflicts": pc.sum(pairs["label_conflict"]).as_py() or 0,
+            "expected_false_share": _mean(pairs["false_probability"]),
         },
+        "crowds": _crowds(crowds),
+        "uncompared": 0 if uncompared is None else len(uncompared),
         "label_conflicts": label_conflicts(pairs),
         "leakage_matrix": _matrix(graph, in_split),
         "leakage": _leakage(graph, in_split, resolved),
@@ -70,8 +85,49 @@ def summary(
         "regroup": regroup(manifest, decisions, in_split) if resolved.policy.leakage == "regroup" else None,
         "held_out_images_in_another_held_out_split": _between_held_out(graph, in_split, resolved.splits.held_out),
         "resolved": resolved.settings(),
-        "warnings": _warnings(in_split, manifest, n_no_information, statuses["ok"], resolved),
+        "warnings": [
+            *_warnings(in_split, unsplit, manifest, n_no_information, statuses["ok"], resolved),
+            *not_decoded(hashes),
+            *emptied(hashes, manifest, resolved),
+            *distinct.warnings(manifest, hashes, decisions, resolved),
+            *_of_uncompared(uncompared),
+        ],
     }
+
+
+def _mean(column: pa.ChunkedArray) -> float | None:
+    """To four decimals; None of no values."""
+    mean = pc.mean(column).as_py()
+    return None if mean is None else round(mean, 4)
+
+
+def not_decoded(hashes: pa.Table) -> Iterator[str]:
+    """A sentence for each status of pictures that are not decoded here, with its most frequent detail and a remedy."""
+    for status in tables.NOT_DECODED:
+        details = _counts(hashes["detail"].filter(pc.equal(hashes["status"], status)))
+        if not details:
+            continue
+        n, (detail, of_detail) = sum(details.values()), details.most_common(1)[0]
+        pictures = "1 picture is" if n == 1 else f"{n:,} pictures are"
+        why = "too large to be decoded" if status == "too_large" else "of a kind that is not decoded here"
+        yield (
+            f"{pictures} {why}, so nobody knows whether {'it leaks' if n == 1 else 'they leak'}: {detail}"
+            f"{'' if of_detail == n else f' ({of_detail:,} of them)'}. "
+            f"{'It is' if n == 1 else 'They are'} kept. {_remedy(status, detail)}"
+        )
+
+
+def _remedy(status: str, detail: str) -> str:
+    """What to do about pictures that are not decoded."""
+    if status == "too_large":
+        return "Set hash.max_pixels higher to compare them."
+    if detail.startswith(("HEIC", "HEIF")):
+        return "Install the extra that reads them: pip install 'dedup-images[heif]'."
+    return "Convert them to PNG, JPEG or WebP to compare them."
+
+
+def _n_absent(hashes: pa.Table, inside: Mask) -> int:
+    return int((pc.equal(hashes["status"], tables.ABSENT).to_numpy() & inside).sum())
 
 
 def label_conflicts(pairs: pa.Table) -> list[dict[str, Any]]:
@@ -117,11 +173,32 @@ def regroup(manifest: pa.Table, decisions: pa.Table, in_split: Mapping[str, Mask
     return found
 
 
+def key_of_no_split(column: pa.ChunkedArray) -> str | None:
+    """What samples without a split are counted under, a key that no split has; None where all have a split.
+
+    >>> key_of_no_split(pa.chunked_array([["train", None, "(no split)"]]))
+    '((no split))'
+    """
+    if column.null_count == 0:
+        return None
+
+    taken = set(column.unique().to_pylist())
+    key = NO_SPLIT
+    while key in taken:
+        key = f"({key})"
+    return key
+
+
 def _in_split(column: pa.ChunkedArray) -> dict[str, Mask]:
-    """Which samples are in each split, train first."""
-    filled = column.fill_null(NO_SPLIT)
-    names = sorted(filled.unique().to_pylist(), key=lambda name: (name != "train", name))
-    return {name: pc.equal(filled, name).to_numpy() for name in names}
+    """Which samples are in each split, train first; those without one under the key that stands for them."""
+    unsplit = key_of_no_split(column)
+    found = {
+        name: pc.fill_null(pc.equal(column, name), False).to_numpy()  # noqa: FBT003
+        for name in column.unique().drop_null().to_pylist()
+    }
+    if unsplit is not None:
+        found[unsplit] = column.is_null().to_numpy()
+    return dict(sorted(found.items(), key=lambda one: (one[0] != "train", one[0])))
 
 
 def _counts(column: pa.ChunkedArray) -> Counter[str]:
@@ -178,6 +255,26 @@ def _split(decisions: pa.Table, inside: Mask) -> dict[str, int]:
     return {"images": int(inside.sum()), **{action: actions[action] for action in tables.ACTIONS}}
 
 
+def _crowds(crowds: pa.Table | None) -> dict[str, int]:
+    """Crowds of look-alikes, the images in them, and those beside them that their leader rejected."""
+    roles = _counts(tables.CROWDS.empty_table()["role"] if crowds is None else crowds["role"])
+    return {
+        "number": roles["leader"],
+        "images": roles["leader"] + roles["member"],
+        "rejected": roles["rejected"] + roles["left_out"],
+    }
+
+
+def _of_uncompared(uncompared: pa.Table | None) -> list[str]:
+    if uncompared is None or len(uncompared) == 0:
+        return []
+    message = (
+        f"{len(uncompared):,} kept train images were not compared with all their candidates, as crowds of look-alikes "
+        f"are too large for that: see uncompared.parquet."
+    )
+    return [message]
+
+
 def _decisions(decisions: pa.Table) -> dict[str, Any]:
     actions, reasons = _counts(decisions["action"]), _counts(decisions["reason"])
     return {
@@ -188,7 +285,12 @@ def _decisions(decisions: pa.Table) -> dict[str, Any]:
 
 
 def _warnings(
-    in_split: Mapping[str, Mask], manifest: pa.Table, n_no_information: int, n_readable: int, resolved: Resolved
+    in_split: Mapping[str, Mask],
+    unsplit: str | None,
+    manifest: pa.Table,
+    n_no_information: int,
+    n_readable: int,
+    resolved: Resolved,
 ) -> list[str]:
     found = []
     own = in_split.keys() - {*resolved.splits.references}
@@ -203,7 +305,7 @@ def _warnings(
             f"{n_no_information:,} of {n_readable:,} pictures are blank, flat or bare gradients: they are matched by "
             f"identical pixels only."
         )
-    if "train" not in own and own != {NO_SPLIT} and not own_held_out:
+    if "train" not in own and own != {unsplit} and not own_held_out:
         others = " but reference sets" if resolved.splits.references else ", and only duplicates are looked for"
         found.append(
             f"No split is called train ({', '.join(map(repr, sorted(own)))}). Unless policy.held_out names some, "

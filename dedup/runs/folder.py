@@ -1,60 +1,93 @@
-"""The run folder: what may be in it, when it may be used again, and how files appear in it whole or not at all."""
+"""The run folder: what may be in it, when it may be used again, and how a run is made beside the one that is there."""
 
-import json
 import os
-from collections.abc import Container, Mapping
+import shutil
+from collections.abc import Container, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from dedup import files, tables
-from dedup.errors import RunError, because
+from dedup.errors import RunError
+from dedup.files import read_json
+from dedup.runs import switching
+from dedup.runs.locking import locked, together
+from dedup.runs.switching import KIND, RUN
 
-RUN: Final = "run.json"
+__all__ = ["KIND", "RUN", "read_json"]
+
 SUMMARY: Final = "summary.json"
 REPORT: Final = "report.html"
 CALIBRATION: Final = "calibration.json"
 CALIBRATION_PLOT: Final = "calibration.svg"
+NOT_READ: Final = "not_read"
+"""The table of files that are not part of the dataset."""
 SPLITS: Final = "splits"
-PARTIAL_SPLITS: Final = f"{files.OWN}/splits"
 
-OWN_NAMES: Final = (
-    RUN,
-    SUMMARY,
-    REPORT,
-    CALIBRATION,
-    CALIBRATION_PLOT,
-    SPLITS,
-    *(f"{name}.parquet" for name in tables.NAMES),
-)
+_FILES: Final = (SUMMARY, REPORT, *(f"{name}.parquet" for name in (*tables.NAMES, NOT_READ)))
+"""What a run writes beside `run.json` and the splits."""
+
+_TRIES: Final = 20  # to read a run while others replace it; each waits until the others are done
+_SPARE: Final = 1_000_000  # bytes of a disk that must stay free beside what is written
 
 
-KIND: Final = "run"
-"""What the marker of a run folder says that it is."""
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """A run that is being made: beside the finished one in its folder, whose place it takes, or in an empty folder."""
+
+    home: Path  # where the run will be
+    is_first: bool  # there is no finished run in the folder
+
+    @property
+    def folder(self) -> Path:
+        """Where its files are now."""
+        return self.home if self.is_first else self.home / files.OWN / switching.NEXT
+
+    def commit(self, info: Mapping[str, Any]) -> None:
+        """Finish the run with its `run.json`, in the place of the old one if there is one.
+
+        Raises `RunError` where something else is in its way.
+        """
+        files.write_json(self.folder / RUN, info)
+        if not self.is_first:
+            switching.begin(self.home, owner_of(self.home))
+            switching.complete(self.home)
 
 
-def prepare(folder: Path, fingerprints: Mapping[str, str], *, overwrite: bool) -> None:
-    """Make the folder ready for a run, or refuse.
+@contextmanager
+def staged(
+    folder: Path, fingerprints: Mapping[str, str], info: Mapping[str, Any], *, overwrite: bool
+) -> Iterator[Staged]:
+    """A place for a run beside the one that is in the folder, or a refusal. The folder is locked meanwhile.
 
-    A folder that holds a run over the same input and config is rebuilt in place. One with another run is refused unless
-    `overwrite` is set, and then only what runs made is removed. A folder that is neither empty nor marked as ours is
-    always refused, whatever is in it.
+    A folder that holds a run over the same input and config is rebuilt. One with another run is refused unless
+    `overwrite` is set. A folder that is neither empty nor marked as ours is always refused, whatever is in it. Where no
+    run was finished yet, `info` says in its `run.json` that one was begun.
     """
     if folder.exists() and not folder.is_dir():
         message = f"The output folder {str(folder)!r} is a file. Name another one with -o or output.dir."
         raise RunError(message)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        owner = files.marked(folder, KIND)
-        if owner is None:
-            _refuse_strangers(folder)
-        elif (folder / RUN).exists() and not overwrite:
-            _refuse_another_run(folder, fingerprints)
-        files.mark(folder, KIND, {} if owner is None else None)
-    except OSError as error:
-        message = f"The output folder {str(folder)!r} cannot be written: {error.strerror}."
-        raise RunError(message) from error
-    clear(folder)
-    _claim_names(folder)
+    with ExitStack() as stack:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            if files.marked(folder, KIND) is None:
+                _refuse_strangers(folder)
+            stack.enter_context(locked(folder))
+            _claim(folder, fingerprints, overwrite=overwrite)
+            place = Staged(folder, not _is_finished(folder))
+            _make_room(place)
+            if place.is_first:
+                files.write_json(folder / RUN, info)
+        except OSError as error:
+            message = f"The output folder {str(folder)!r} cannot be written: {error.strerror}."
+            raise RunError(message) from error
+
+        try:
+            yield place
+        finally:
+            if not place.is_first and not (folder / files.OWN / switching.JOURNAL).exists():
+                files.remove(place.folder, owner_of(folder))
 
 
 def owner_of(folder: Path) -> files.Marked:
@@ -66,35 +99,123 @@ def owner_of(folder: Path) -> files.Marked:
     return owner
 
 
-def clear(folder: Path, *, but: Container[str] = ()) -> None:
-    """Remove what an earlier run made, all but its run.json and the names in `but`."""
-    owner = owner_of(folder)
-    for name in OWN_NAMES:
-        if name != RUN and name not in but:
-            files.remove(folder / name, owner)
+def put_splits(written: Path, place: Path, home: Path) -> None:
+    """Move splits that were written whole to their place, and write down by what they are known again."""
+    owner = owner_of(home)
+    if place == home:
+        files.remove(home / SPLITS, owner)
+        files.mark(home, KIND, {**owner.made, SPLITS: files.proof_of(written)})
+    written.rename(place / SPLITS)
 
 
 def discard(folder: Path) -> None:
-    """Remove a run that was refused, and its folder if nothing else is in it."""
+    """Remove what a run left that was refused: with no finished run beside it, the folder too, if it is empty then."""
     owner = files.marked(folder, KIND)
-    if owner is None:
+    if owner is None or _is_finished(folder):
         return
-    clear(folder)
-    files.remove(folder / RUN, owner)
+    for name in owner.made:
+        files.remove(folder / name, owner)
     files.unmark(owner)
     files.remove_if_empty(folder)
 
 
-def _claim_names(folder: Path) -> None:
-    """Write down what the run is about to make; something else under such a name is refused."""
-    taken = [name for name in OWN_NAMES if name != RUN and os.path.lexists(folder / name)]
-    if taken:
+@contextmanager
+def reading(folder: Path) -> Iterator[None]:
+    """Read a run whole: the old one or the new one, never files of both. An interrupted switch is completed first."""
+    for _ in range(_TRIES):
+        switching.settle(folder)
+        with together(folder):
+            if switching.is_whole(folder):
+                yield
+                return
+
+    message = f"The run in {str(folder)!r} is being replaced. Try again when that is done."
+    raise RunError(message)
+
+
+@contextmanager
+def adding(folder: Path, names: Sequence[str]) -> Iterator[None]:
+    """Write files beside those of a finished run; raises `RunError` where others have such names."""
+    switching.settle(folder)
+    owner = files.marked(folder, KIND)
+    for name in names:
+        if os.path.lexists(folder / name) and (owner is None or not owner.owns(folder / name)):
+            message = (
+                f"{str(folder / name)!r} is in the way, and {str(folder)!r} is not marked as a run of this dedup. Move "
+                f"it away, or run it again in another folder."
+            )
+            raise RunError(message)
+    if owner is None:
+        yield
+        return
+
+    with locked(folder):
+        files.mark(folder, KIND, {**owner.made, **dict.fromkeys(names)})
+        yield
+
+
+def refuse_without_space(folder: Path, *, but: Container[str] = ()) -> None:
+    """Raise `RunError` where a second run of the size of the one in the folder would not fit beside it.
+
+    Files that are links to a dataset take no space and are not counted, nor are the names in `but`.
+    """
+    if not _is_finished(folder):
+        return
+    tops = (path for path in folder.iterdir() if path.name != files.OWN and path.name not in but)
+    sizes = (path.lstat() for top in tops for path in (top, *top.rglob("*")) if not path.is_dir())
+    needed = sum(status.st_size for status in sizes if status.st_nlink == 1)
+    free = shutil.disk_usage(folder).free
+    if free < needed + _SPARE:
         message = (
-            f"The output folder {str(folder)!r} holds {taken[0]!r}, which dedup did not make there. Move it away, or "
-            f"name another folder with -o or output.dir."
+            f"The run in {str(folder)!r} takes {needed:,} bytes, and the new one is made beside it, but only {free:,} "
+            f"are free. Free some, or name a folder elsewhere with -o or output.dir."
         )
         raise RunError(message)
-    files.mark(folder, KIND, dict.fromkeys(OWN_NAMES))
+
+
+def finished(folder: Path) -> dict[str, Any]:
+    """What `run.json` says of a run that was finished."""
+    info = read_json(folder / RUN)
+    if info.get("state") != "finished":
+        message = f"The run in {str(folder)!r} was not finished. Run it again."
+        raise RunError(message)
+    return info
+
+
+def _claim(folder: Path, fingerprints: Mapping[str, str], *, overwrite: bool) -> None:
+    """Mark the folder as one of ours, or refuse it; to be called by whoever holds its lock."""
+    if (folder / files.OWN / switching.JOURNAL).exists():
+        switching.complete(folder)
+    if files.marked(folder, KIND) is None:
+        _refuse_strangers(folder)
+        files.mark(folder, KIND, {RUN: None})
+    elif (folder / RUN).exists() and not overwrite:
+        _refuse_another_run(folder, fingerprints)
+
+
+def _make_room(place: Staged) -> None:
+    """Remove what an unfinished run left; a first run writes down what it will make before it does."""
+    owner = owner_of(place.home)
+    if not place.is_first:
+        files.remove(place.folder, owner)
+        place.folder.mkdir()
+        return
+
+    for name in owner.made:
+        if name != RUN:
+            files.remove(place.home / name, owner)
+    for name in (*_FILES, SPLITS):
+        if os.path.lexists(place.home / name):
+            message = (
+                f"The output folder {str(place.home)!r} holds {name!r}, which was not made by dedup. Move it away, or "
+                f"name another folder with -o or output.dir."
+            )
+            raise RunError(message)
+    files.mark(place.home, KIND, dict.fromkeys((RUN, *_FILES)))
+
+
+def _is_finished(folder: Path) -> bool:
+    return (folder / RUN).exists() and read_json(folder / RUN).get("state") == "finished"
 
 
 def _refuse_strangers(folder: Path) -> None:
@@ -120,25 +241,3 @@ def _refuse_another_run(folder: Path, fingerprints: Mapping[str, str]) -> None:
     if other:
         message = f"The output folder {str(folder)!r} holds a run with another {' and another '.join(other)}. {hint}"
         raise RunError(message)
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON file of a run."""
-    try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        message = f"{str(path.parent)!r} holds no run of dedup: it has no {path.name}."
-        raise RunError(message) from None
-    except (OSError, ValueError, RecursionError) as error:
-        message = f"{str(path)!r} cannot be read: {because(error)}."
-        raise RunError(message) from error
-    return content
-
-
-def finished(folder: Path, *, or_deciding: bool = False) -> dict[str, Any]:
-    """What `run.json` says of a run that was finished; `or_deciding`: or whose candidates at least were."""
-    info = read_json(folder / RUN)
-    if info.get("state") != "finished" and not (or_deciding and info.get("state") == "deciding"):
-        message = f"The run in {str(folder)!r} was not finished. Run it again."
-        raise RunError(message)
-    return info

@@ -45,39 +45,38 @@ def output_folder(output: OutputConfig, datasets: Sequence[str]) -> Path | None:
 
 
 def write_certified(result: Run) -> Run:
-    """Write the kept samples, certify what was written, and only then put it in its place.
+    """Write the kept samples and certify what was written.
 
     Returns the run with its certificate.
     """
     keep, source = result.keep(), result.opened()
     certificate: dict[str, Any] | None = None
-    if result.dir is None:
+    place = result.store.folder
+    if place is None:
         if keep.any() and source.form == "huggingface":
             again = source.written(Path()).model_copy(update={"source": "auto", "path": None})  # no slices of slices
             certificate = _certified(result, lambda: open_source(again, result.splits()), keep)
         return _with(result, certificate)
 
-    partial, target = result.dir / folder.PARTIAL_SPLITS, result.dir / folder.SPLITS
-    owner = folder.owner_of(result.dir)
-    files.remove(partial, owner)
-    partial.mkdir()
+    home = result.dir or place
+    target = home / files.OWN / folder.SPLITS
+    files.remove(target, folder.owner_of(home))
+    target.mkdir()
     if keep.any():
         output = result.config.output
-        out = write_splits(source, keep, partial, output.splits, output.files, result.moves())
+        out = write_splits(source, keep, target, output.splits, output.files, result.moves())
         result.store.release("file_digest")
         give_back()
-        if out.rows.any():
+        if out.rows.any() and not out.is_empty:
             certificate = _certified(result, lambda: open_source(out.config), out.rows, out.default_split, out.in_order)
         else:
             logger.warning("Nothing was written: no picture that is kept could be found.")
     result = _with(result, certificate)
-    card = partial / "README.md"
+    card = target / "README.md"
     if card.exists():  # a sample of that name
-        card = partial / "README.dedup.md"
-    files.write_text(card, readme(result.summary, partial))
-    files.remove(target, owner)
-    partial.rename(target)
-    _push(result, target)
+        card = target / "README.dedup.md"
+    files.write_text(card, readme(result.summary, target))
+    folder.put_splits(target, place, home)
     return result
 
 
@@ -93,15 +92,15 @@ def refuse_push(output: OutputConfig, source: Source) -> None:
         raise ConfigError(message)
 
 
-def _push(result: Run, target: Path) -> None:
-    """Upload the splits if the config asks for it; a dataset that still leaks stays at home."""
+def push(result: Run) -> None:
+    """Upload the splits of a finished run if the config asks for it; a dataset that still leaks stays at home."""
     repository, certificate = result.config.output.push_to_hub, result.summary["certificate"]
-    if repository is None:
+    if repository is None or result.dir is None:
         return
     if certificate is None or not certificate["clean"]:
         logger.warning("Not pushed to %s: %s", repository, certificate["statement"] if certificate else "it is empty.")
         return
-    push_splits(target, repository)
+    push_splits(result.dir / folder.SPLITS, repository)
     logger.info("Pushed to %s", repository)
 
 
@@ -125,7 +124,11 @@ def _certified(
     return certificate(
         open_written,
         Searched(
-            result.store["hashes"], result.candidate_parts, result.store.file_digests(), result.store.thumbnails()
+            result.store["hashes"],
+            result.candidate_parts,
+            result.store.file_digests(),
+            result.store.thumbnails(),
+            result.store["crowds"],
         ),
         by_split(written_as, sample_of_row),
         Setup.of(config),
@@ -136,6 +139,7 @@ def _certified(
             splits,
             result.resolved.splits.held_out,
         ),
+        uncompared=result.store["uncompared"],
         limit=config.search.max_candidates,
         threads=search_threads(config),
         in_order=in_order,
@@ -147,7 +151,7 @@ def write_report(result: Run, *, open_dataset: bool = True) -> None:
 
     A dataset that is not open is opened only if `open_dataset` is set.
     """
-    place = result.dir
+    place = result.store.folder
     if place is None:
         return
 

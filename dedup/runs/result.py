@@ -48,8 +48,8 @@ class Run:
 
     @property
     def dir(self) -> Path | None:
-        """The run's folder; None for a run in memory."""
-        return self.store.folder
+        """The run's folder; None for a run in memory. Until the run is finished its files are elsewhere."""
+        return self.store.home
 
     @property
     def tables(self) -> dict[str, pa.Table]:
@@ -90,6 +90,16 @@ class Run:
     def chains(self) -> pa.Table:
         """Train samples that lead to a held-out one through others."""
         return self.store["chains"]
+
+    @property
+    def crowds(self) -> pa.Table:
+        """Masses of look-alikes: each sample with the leader that it was compared with."""
+        return self.store["crowds"]
+
+    @property
+    def uncompared(self) -> pa.Table:
+        """Kept train samples that nobody compared with all their candidates."""
+        return self.store["uncompared"]
 
     @property
     def decisions(self) -> pa.Table:

@@ -19,8 +19,11 @@ class Store:
     Of a run with a folder neither the candidates nor a released column are in memory.
     """
 
-    def __init__(self, folder: Path | None = None, tables: Mapping[str, pa.Table] | None = None) -> None:
+    def __init__(
+        self, folder: Path | None = None, tables: Mapping[str, pa.Table] | None = None, home: Path | None = None
+    ) -> None:
         self.folder = folder
+        self.home = folder if home is None else home  # where the folder is in the end
         self._tables = dict(tables or {})
 
     def __getitem__(self, name: str) -> pa.Table:
@@ -30,6 +33,10 @@ class Store:
     def tables(self) -> dict[str, pa.Table]:
         """What is in memory, by name."""
         return dict(self._tables)
+
+    def at_home(self) -> "Store":
+        """The same tables when their folder has been moved to where it is in the end."""
+        return Store(self.home, self._tables)
 
     def put(self, name: str, table: pa.Table, specs: Specs) -> None:
         """Put a table in its place."""

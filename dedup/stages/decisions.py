@@ -12,10 +12,12 @@ from numpy.typing import NDArray
 from dedup import tables
 from dedup.config import Resolved
 from dedup.graph import Graph, Witnesses, best_witnesses, group_witnesses, numbers
+from dedup.policy import distinct, unreadable
 from dedup.policy.chains import chains_to
 from dedup.policy.covering import leader_cover
 from dedup.policy.judgements import NOT_JUDGED, Judged
 from dedup.policy.keeping import conflict_cover, conflicting, keep_order
+from dedup.policy.leading import leaders
 from dedup.policy.regrouping import Movable, regrouped
 
 KEPT = "kept"
@@ -25,12 +27,10 @@ GROUP_LEAK = "its group is in a held-out split"
 GROUP_LEAKED = "its group is in train"
 CHAIN = "chained to a held-out split"
 CHAINED = "chained to train"
-DUPLICATE = "duplicate of a kept sample"
+DUPLICATE = distinct.DUPLICATE
 CONFLICT = "another label than a kept sample"
 CONFLICTS = "another label than one of its matches"
 MOVED = "moved to the split of its group"
-UNREADABLE_DROPPED = "unreadable, dropped"
-UNREADABLE_KEPT = "unreadable, kept"
 
 Mask = NDArray[np.bool_]
 
@@ -42,7 +42,9 @@ class _Samples:
     is_held_out: Mask
     is_reference: Mask
     readable: Mask
+    absent: Mask  # there is no image, and nothing is wrong with that
     stays_unreadable: Mask  # cannot be read, and is written as the policy says
+    why: pa.Array  # why an unreadable sample is written or not; null for readable ones
     label: NDArray[np.int64]
     group: NDArray[np.int64]
     split: NDArray[np.int64]  # place in `names`
@@ -75,7 +77,12 @@ class _Decided:
 
 
 def decisions(
-    graph: Graph, hashes: pa.Table, manifest: pa.Table, resolved: Resolved, judged: Judged = NOT_JUDGED
+    graph: Graph,
+    hashes: pa.Table,
+    manifest: pa.Table,
+    resolved: Resolved,
+    judged: Judged = NOT_JUDGED,
+    crowds: pa.Table | None = None,
 ) -> pa.Table:
     """One row per sample, in sample order.
 
@@ -100,7 +107,11 @@ def decisions(
         held_out = np.isin(np.array([*of.names, ""]), resolved.splits.held_out)
         train = of.readable & ~held_out[done.split]
     _drop_conflicts(done, graph, of, train, resolved)
-    _drop_duplicates(done, graph, of, train, (hashes, manifest, resolved, judged))
+    first = np.array(judged.preferred, dtype=np.int64)
+    if crowds is not None:
+        # Members of a crowd were compared with its leader only, so it is what can stand for them.
+        first = np.concatenate([leaders(crowds), first[~np.isin(first, leaders(crowds))]])
+    _drop_duplicates(done, graph, of, train, (hashes, manifest, resolved, first))
     if resolved.policy.leakage == "drop_from_held_out" and resolved.splits.held_out:
         _drop_leaked(done, graph, of, train, chains=resolved.policy.chains == "drop")
     _name_what_is_kept(done, graph, of)
@@ -108,9 +119,9 @@ def decisions(
 
 
 def kept(decisions: pa.Table) -> Mask:
-    """Whether each sample is written: kept and moved samples, and unreadable ones that the policy keeps."""
+    """Whether each sample is written: kept and moved samples, and those without a picture that stay all the same."""
     keep = pc.is_in(decisions["action"], pa.array(["keep", "move"]))
-    return np.asarray(pc.or_(keep, pc.equal(decisions["reason"], UNREADABLE_KEPT)).to_numpy())
+    return np.asarray(pc.or_(keep, pc.is_in(decisions["reason"], pa.array(unreadable.STAY))).to_numpy())
 
 
 def _samples(manifest: pa.Table, hashes: pa.Table, resolved: Resolved) -> _Samples:
@@ -118,14 +129,14 @@ def _samples(manifest: pa.Table, hashes: pa.Table, resolved: Resolved) -> _Sampl
     names = tuple(sorted(filter(None, splits.unique().to_pylist())))
     is_held_out = pc.is_in(splits, pa.array(resolved.splits.held_out, pa.string())).to_numpy()
     is_reference = pc.is_in(splits, pa.array(resolved.splits.references, pa.string())).to_numpy()
-    readable = pc.equal(hashes["status"], "ok").to_numpy()
-    nothing, everything = np.zeros(len(manifest), dtype=bool), np.ones(len(manifest), dtype=bool)
-    written = {"drop": nothing, "keep": everything, "drop_from_train": is_held_out}
+    why = unreadable.reasons(hashes["status"], is_held_out, is_reference, resolved.policy.unreadable)
     return _Samples(
         is_held_out=is_held_out,
         is_reference=is_reference,
-        readable=readable,
-        stays_unreadable=~readable & (written[resolved.policy.unreadable] | is_reference),
+        readable=pc.equal(hashes["status"], "ok").to_numpy(),
+        absent=pc.equal(hashes["status"], tables.ABSENT).to_numpy(),
+        stays_unreadable=pc.is_in(why, pa.array(unreadable.STAY)).to_numpy(zero_copy_only=False),
+        why=why,
         label=numbers(manifest["label"]),
         group=numbers(manifest["group"]),
         split=pc.index_in(splits, pa.array(names, pa.string())).fill_null(-1).to_numpy().astype(np.int64),
@@ -177,20 +188,21 @@ def _drop_conflicts(done: _Decided, graph: Graph, of: _Samples, train: Mask, res
 
 
 def _drop_duplicates(
-    done: _Decided, graph: Graph, of: _Samples, train: Mask, by: tuple[pa.Table, pa.Table, Resolved, Judged]
+    done: _Decided, graph: Graph, of: _Samples, train: Mask, by: tuple[pa.Table, pa.Table, Resolved, NDArray[np.int64]]
 ) -> None:
     """What a kept sample of train covers; where duplicates are only reported, what has another label than it."""
-    hashes, manifest, resolved, judged = by
+    hashes, manifest, resolved, preferred = by
     every = resolved.policy.duplicates != "report_only"
     if not every and resolved.policy.label_conflicts != "drop":
         return
     concerned = train & ~done.dropped & graph.matched()
-    preferred = np.array(judged.preferred, dtype=np.int64)
     rule, descending = resolved.policy.duplicates, resolved.policy.keep_order
-    order = keep_order(graph, hashes, manifest, rule, descending, among=concerned, preferred=preferred)
-    cover = (
-        leader_cover(graph, order, concerned) if every else conflict_cover(graph, order.tolist(), concerned, of.label)
-    )
+    order = keep_order(graph.class_of, hashes, manifest, rule, descending, among=concerned, preferred=preferred)
+    if every:
+        matches = distinct.by_row(graph, manifest) if resolved.policy.distinct == "row" else graph
+        cover = leader_cover(matches, order, concerned)
+    else:
+        cover = conflict_cover(graph, order.tolist(), concerned, of.label)
     led = cover.sample != np.arange(graph.n_samples)
     done.drop(led, DUPLICATE if every else CONFLICT, cover)
 
@@ -254,7 +266,7 @@ def _of(columns: Iterable[NDArray[Any]]) -> Witnesses:
 
 def _table(manifest: pa.Table, graph: Graph, of: _Samples, done: _Decided, resolved: Resolved) -> pa.Table:
     n = len(manifest)
-    reasons = [KEPT, UNREADABLE_DROPPED, UNREADABLE_KEPT, MOVED]
+    reasons = [KEPT, MOVED]
     action, reason = np.zeros(n, np.int8), np.zeros(n, np.int8)  # places in ACTIONS and `reasons`
     witness = np.full(n, -1, dtype=np.int64)
     distance, similarity = np.zeros(n, np.uint16), np.full(n, np.nan, np.float32)
@@ -274,14 +286,15 @@ def _table(manifest: pa.Table, graph: Graph, of: _Samples, done: _Decided, resol
         reasons.append(drop.reason)
         because(drop.samples, drop.witnesses)
     action[~of.readable] = tables.ACTIONS.index("unreadable")
-    reason[of.stays_unreadable & ~done.dropped] = reasons.index(UNREADABLE_KEPT)
-    reason[~of.readable & ~of.stays_unreadable] = reasons.index(UNREADABLE_DROPPED)
+    action[of.absent & ~done.dropped] = tables.ACTIONS.index("keep")
+    said = pa.array(reasons, pa.string()).take(pa.array(reason))
+    why = pc.if_else(pa.array(done.dropped), None, of.why)
     columns = [
         manifest["sample"],
         manifest["id"],
         manifest["split"],
         pa.array(tables.ACTIONS, pa.string()).take(pa.array(action)),
-        pa.array(reasons, pa.string()).take(pa.array(reason)),
+        pc.coalesce(why, said),
         manifest["id"].take(_places(witness)),
         manifest["split"].take(_places(witness)),
         pa.array(distance, mask=~measured),

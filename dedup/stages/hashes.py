@@ -25,7 +25,7 @@ from dedup.formats import Source
 from dedup.formats.references import tasks
 from dedup.hashers.setup import Setup
 from dedup.hashers.work import FRESH, WORK, work
-from dedup.tables import MANY_WITHOUT_INFORMATION, MIN_INFORMATION
+from dedup.tables import ABSENT, MANY_WITHOUT_INFORMATION, MIN_INFORMATION
 from dedup.tables.gathering import Gathered
 from dedup.versions import VERSIONS
 
@@ -133,7 +133,7 @@ def hashed(
 
 def refuse_absent(hashes: pa.Table, manifest: pa.Table, name: str) -> None:
     """Raise `SourceError` where not one sample has a file: then it is the dataset that is not where it should be."""
-    if pc.all(pc.equal(hashes["status"], "missing")).as_py():
+    if pc.all(pc.is_in(hashes["status"], pa.array(["missing", ABSENT]))).as_py():
         first = f"the first is {manifest['id'][0].as_py()!r}: {hashes['detail'][0].as_py()}"
         message = (
             f"{name}: none of the {len(hashes):,} pictures is where the dataset says, {first}. Paths are relative to "

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from dedup import graph, tables
 from dedup.config import Resolved
-from dedup.policy.acceptance import accepted
+from dedup.policy.acceptance import Evidence, accepts, false_probability
 from dedup.policy.judgements import NOT_JUDGED, Judged, Pair
 
 
@@ -27,7 +27,7 @@ def pairs(
     duplicates are left out; those judged to be some are there, of kind `listed` where the thresholds do not say so.
     """
     first_of = graph.representatives(hashes["pixel_digest"])
-    near = pa.concat_tables(_accepted(part, resolved) for part in candidates)
+    near = pa.concat_tables(part.filter(pa.array(accepts(part, resolved))) for part in candidates)
     near, n_near = _judged(_best_views(near), hashes, first_of, resolved, judged)
     members, first = _identical(first_of)
     n_listed, n_same = len(near) - n_near, len(members)
@@ -46,6 +46,7 @@ def pairs(
         for name in resolved.hash.algorithms
     }
     similarity = np.concatenate([near["similarity"].to_numpy(), np.ones(n_same, np.float32)]).astype(np.float32)
+    doubt = _doubt(near, n_near, n_same, resolved)
     named = manifest.select(["id", "split", "label"])
     of_a, of_b = named.take(pa.array(a)), named.take(pa.array(b))
     conflict = pc.not_equal(of_a["label"], of_b["label"]).fill_null(False)  # noqa: FBT003
@@ -62,40 +63,40 @@ def pairs(
         "transform": transforms,
         **distances,
         "similarity": pa.array(similarity, mask=np.isnan(similarity)),
+        "false_probability": pa.array(doubt, mask=np.isnan(doubt)),
         "unframed": pa.array(tables.UNFRAMED, pa.string()).take(pa.array(views)),
         "close_similarity": pa.chunked_array([*near["close_similarity"].chunks, pa.nulls(n_same, pa.float32())]),
         "colour_differs": pa.chunked_array([*near["colour_differs"].chunks, pa.nulls(n_same, pa.bool_())]),
+        "first_frames_only": _first_frames_only(hashes, a, b, n_near + n_listed),
         "label_conflict": conflict,
     }
     table = pa.table(list(columns.values()), schema=tables.pairs_schema(resolved.hash.algorithms))
     return table.take(pa.array(np.lexsort((b, a)))).combine_chunks()
 
 
-def _accepted(candidates: pa.Table, resolved: Resolved) -> pa.Table:
-    """Candidates within the distances and of at least the similarities asked for."""
-    within = [
-        pc.less_equal(candidates[tables.distance_column(name)], pa.scalar(distance, pa.uint16()))
-        for name, distance in resolved.search.max_distance.items()
-    ]
-    keep = within[0]
-    for other in within[1:]:
-        keep = pc.or_(keep, other) if resolved.search.combine == "any" else pc.and_(keep, other)
-    similar = accepted(
-        candidates["similarity"].to_numpy(),
-        candidates["close_similarity"].to_numpy(),
-        candidates["unframed"].to_numpy(),
-        resolved.acceptance.min_similarity,
-        resolved.acceptance.min_close_similarity,
-        resolved.acceptance.min_thumbnail_similarity,
-    )
-    return candidates.filter(pc.and_(keep, pa.array(similar)))
+def _doubt(near: pa.Table, n_near: int, n_same: int, resolved: Resolved) -> NDArray[np.float32]:
+    """Of near pairs by the rule; 0 of those that a person lists, behind them, and of identical pictures."""
+    if resolved.verify.method == "none":
+        by_rule = np.full(n_near, np.nan, np.float32)
+    else:
+        by_rule = false_probability(Evidence.of(near.slice(0, n_near)))
+    return np.concatenate([by_rule, np.zeros(len(near) - n_near + n_same, np.float32)])
+
+
+def _first_frames_only(hashes: pa.Table, a: NDArray[np.int64], b: NDArray[np.int64], n_near: int) -> NDArray[np.bool_]:
+    """Whether only the first frames of a pair were compared: identical pictures, behind `n_near`, agree in all."""
+    n_frames = hashes["n_frames"].fill_null(1).to_numpy()
+
+    return np.asarray((np.maximum(n_frames[a], n_frames[b]) > 1) & (np.arange(len(a)) < n_near))
 
 
 def _best_views(near: pa.Table) -> pa.Table:
-    """Each pair once: as it is most similar, with frames if that is the same."""
+    """Each pair once: as it is most similar, with frames if that is the same. In any order of the candidates."""
     a, b = near["a"].to_numpy(), near["b"].to_numpy()
-    if len(a) == 0 or not ((a[1:] == a[:-1]) & (b[1:] == b[:-1])).any():
+    ascending = (a[1:] > a[:-1]) | ((a[1:] == a[:-1]) & (b[1:] > b[:-1]))
+    if ascending.all():  # then each pair is there once, and a long table need not be sorted
         return near
+
     order = np.lexsort((near["unframed"].to_numpy(), -near["similarity"].to_numpy(), b, a))
     first = np.ones(len(order), bool)
     first[1:] = (a[order][1:] != a[order][:-1]) | (b[order][1:] != b[order][:-1])

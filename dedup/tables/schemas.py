@@ -10,9 +10,24 @@ from numpy.typing import NDArray
 
 SCHEMA_VERSION: Final = 1
 
-NAMES: Final = ("manifest", "hashes", "candidates", "pairs", "groups", "leakage", "chains", "decisions")
+NAMES: Final = (
+    *("manifest", "hashes", "crowds", "candidates", "pairs"),
+    *("groups", "leakage", "chains", "decisions", "uncompared"),
+)
 
-STATUSES: Final = ("ok", "missing", "undecodable", "truncated", "too_large", "unsupported")
+BROKEN: Final = ("undecodable", "truncated")
+"""Statuses of files that are images by their first bytes and cannot be decoded by anyone."""
+
+NOT_DECODED: Final = ("unsupported", "too_large")
+"""Statuses of files that may be good pictures, but are not decoded here."""
+
+ABSENT: Final = "absent"
+"""Status of a row without an image: nothing is wrong with it."""
+
+NOT_THERE: Final = ("missing", "not_image", "outside")
+"""Statuses of what is never written: no file, a file that is not an image, a file outside the dataset."""
+
+STATUSES: Final = ("ok", *BROKEN, *NOT_DECODED, ABSENT, *NOT_THERE)
 KINDS: Final = ("bytes", "pixels", "near", "listed")
 ACTIONS: Final = ("keep", "move", "drop", "unreadable")
 
@@ -57,6 +72,7 @@ MANIFEST: Final = pa.schema(
         pa.field("uri", pa.string()),
         pa.field("group", pa.string()),
         pa.field("keep_by", pa.string()),
+        pa.field("distinct", pa.string()),
     ]
 )
 
@@ -71,6 +87,7 @@ def hashes_schema(code_bytes: Mapping[str, int]) -> pa.Schema:
             pa.field("width", pa.int32()),
             pa.field("height", pa.int32()),
             pa.field("format", pa.string()),
+            pa.field("n_frames", pa.int32()),
             pa.field("file_digest", pa.binary(DIGEST_BYTES)),
             pa.field("pixel_digest", pa.binary(DIGEST_BYTES)),
             pa.field("information", pa.float32()),
@@ -102,6 +119,7 @@ def candidates_schema(algorithms: Sequence[str]) -> pa.Schema:
             *(pa.field(distance_column(name), pa.uint16(), nullable=False) for name in algorithms),
             pa.field("similarity", pa.float32()),
             pa.field("unframed", pa.uint8(), nullable=False),
+            pa.field("structure", pa.float32()),
             pa.field("close_similarity", pa.float32()),
             pa.field("colour_differs", pa.bool_()),
         ]
@@ -109,8 +127,14 @@ def candidates_schema(algorithms: Sequence[str]) -> pa.Schema:
 
 
 def not_looked_at(n: int) -> list[pa.Array]:
-    """The last columns of `candidates` before the second look: null, n times."""
-    return [pa.nulls(n, pa.float32()), pa.nulls(n, pa.bool_())]
+    """The last columns of `candidates` before structure is measured and a second look is taken: null, n times."""
+    return [pa.nulls(n, pa.float32()), pa.nulls(n, pa.float32()), pa.nulls(n, pa.bool_())]
+
+
+def with_column(table: pa.Table, name: str, values: NDArray[np.float32]) -> pa.Table:
+    """The table with other values in a column; NaN becomes null."""
+    at = table.schema.get_field_index(name)
+    return table.set_column(at, table.schema.field(at), pa.array(values, mask=np.isnan(values)))
 
 
 def pairs_schema(algorithms: Sequence[str]) -> pa.Schema:
@@ -129,13 +153,46 @@ def pairs_schema(algorithms: Sequence[str]) -> pa.Schema:
             pa.field("transform", pa.string(), nullable=False),
             *(pa.field(distance_column(name), pa.uint16(), nullable=False) for name in algorithms),
             pa.field("similarity", pa.float32()),
+            pa.field("false_probability", pa.float32()),
             pa.field("unframed", pa.string()),
             pa.field("close_similarity", pa.float32()),
             pa.field("colour_differs", pa.bool_()),
+            pa.field("first_frames_only", pa.bool_(), nullable=False),
             pa.field("label_conflict", pa.bool_(), nullable=False),
         ]
     )
 
+
+ROLES: Final = ("leader", "member", "rejected", "left_out")
+"""In a crowd: who leads it, whom the leader accepts, and whom it rejects.
+
+What is rejected is compared with everything but the members, of whom it meets those that decide about it; where that
+would be too much, it is `left_out` of the comparisons with the other rejected ones too.
+"""
+
+CROWDS: Final = pa.schema(
+    [
+        pa.field("crowd", pa.int64(), nullable=False),
+        pa.field("sample", pa.int64(), nullable=False),
+        pa.field("id", pa.string(), nullable=False),
+        pa.field("split", pa.string()),
+        pa.field("leader", pa.int64(), nullable=False),
+        pa.field("leader_id", pa.string(), nullable=False),
+        pa.field("role", pa.string(), nullable=False),
+        pa.field("similarity", pa.float32()),
+    ]
+)
+
+UNCOMPARED: Final = pa.schema(
+    [
+        pa.field("sample", pa.int64(), nullable=False),
+        pa.field("id", pa.string(), nullable=False),
+        pa.field("split", pa.string()),
+        pa.field("crowd", pa.int64(), nullable=False),
+        pa.field("held_out", pa.int64(), nullable=False),
+        pa.field("train", pa.int64(), nullable=False),
+    ]
+)
 
 GROUPS: Final = pa.schema(
     [

@@ -5,6 +5,7 @@ the versions of the libraries that did. Reading a table made with another spec i
 """
 
 import json
+import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -183,6 +184,20 @@ def values(folder: Path, name: str, column: str, rows: Sequence[int]) -> list[An
         found = [value for values in readers.map(taken, parts) for value in values]
     value_of = dict(zip(wanted.tolist(), found, strict=True))
     return [value_of[row] for row in rows]
+
+
+def link(source: Path, target: Path, name: str) -> None:
+    """Let a stored table be in another folder as well, without taking space; copied where links are impossible.
+
+    No file is ever written into: a table that is stored again is another file.
+    """
+    try:
+        if (source / f"{name}.parquet").is_dir():
+            shutil.copytree(source / f"{name}.parquet", target / f"{name}.parquet", copy_function=os.link)
+        else:
+            os.link(source / f"{name}.parquet", target / f"{name}.parquet")
+    except OSError:
+        copy(source, target, name)
 
 
 def copy(source: Path, target: Path, name: str) -> None:

@@ -14,8 +14,9 @@ import yaml
 from pycocotools.coco import COCO
 
 import dedup
+from dedup.config import DatasetConfig
 from dedup.errors import ConfigError, SourceError
-from dedup.formats import detect, open_source, write_splits
+from dedup.formats import detect, open_source, payloads, write_splits
 from tests import pictures
 from tests.formats import made
 from tests.formats.annotated import LAYOUTS, coco, yolo
@@ -120,11 +121,11 @@ def test_crossing(tmp_path: Path, make: Any, output: str) -> None:
 
 
 def test_labels_of_coco(tmp_path: Path) -> None:
-    """The label is the set of categories, or what label_column names; an image without annotations has none."""
+    """The label is the set of categories, or what label_column names; an image without annotations is background."""
     source = made.opened(**coco(tmp_path / "in", made.rows()))
     named = made.opened(**coco(tmp_path / "in", made.rows()), label_column="license", id_column="file_name")
 
-    assert {None, 'ca"t, dog'} == {*source.rows["label"].to_pylist()}
+    assert {None, "(background)", 'ca"t, dog'} == {*source.rows["label"].to_pylist()}
     assert 3 == source.rows["label"].null_count
     assert {"1"} == {*named.rows["label"].to_pylist()}
     assert "a0.png" in named.rows["id"].to_pylist()
@@ -283,7 +284,7 @@ WRONG_YOLO = [
 def test_wrong_yolo(tmp_path: Path, text: str, expected: str) -> None:
     """What cannot be meant is refused, naming the file and the key."""
     yolo(tmp_path / "in", made.rows())
-    (tmp_path / "in/list.txt").write_text("/etc/passwd.png\n", encoding="utf-8")
+    (tmp_path / "in/list.txt").write_text("/etc/passwd.png\n" * len(made.rows()), encoding="utf-8")
     (tmp_path / "in/data.yaml").write_text(text, encoding="utf-8")
 
     assert expected in refusal(tmp_path / "in")
@@ -300,7 +301,7 @@ def test_an_emptied_split_stays(tmp_path: Path) -> None:
     assert [] == list((tmp_path / "out/images/train").iterdir())
     assert (tmp_path / "out/images/test/b0.jpg").is_symlink()
     assert not (tmp_path / "out/labels/test/b0.txt").exists()
-    assert None in source.rows["label"].to_pylist()
+    assert "(background)" in source.rows["label"].to_pylist()
 
 
 @pytest.mark.parametrize("form", ["coco", "yolo"])
@@ -357,7 +358,7 @@ def test_coco_moves_images_with_their_annotations(tmp_path: Path, layout: str) -
     to = {"train": "test", "test": "validation", "validation": "train"}
     moves = {row: to[split] for row, split in enumerate(splits) if row % 3 != 1}
     keep = np.array([row != 0 for row in range(len(splits))])
-    data = [Path(p.as_py().decode()).read_bytes() for batch in source.payloads(9) for p in batch["path"]]
+    data = [Path(p.as_py().decode()).read_bytes() for batch in payloads(source, 9) for p in batch["path"]]
     written = write_splits(source, keep, tmp_path / "out", "same", "hardlink", {r: s for r, s in moves.items() if r})
     short = {"validation": "val"}
     expected = {}
@@ -390,11 +391,11 @@ def test_yolo_moves_images_with_their_labels(tmp_path: Path, layout: str) -> Non
     to = {"train": "test", "test": "validation", "validation": "train"}
     moves = {row: to[split] for row, split in enumerate(splits) if row % 3 != 1}
     keep = np.array([row != 1 for row in range(len(splits))])
-    data = [Path(p.as_py().decode()).read_bytes() for batch in source.payloads(9) for p in batch["path"]]
+    data = [Path(p.as_py().decode()).read_bytes() for batch in payloads(source, 9) for p in batch["path"]]
     written = write_splits(source, keep, tmp_path / "out", "same", "hardlink", moves)
     expected = sorted((moves.get(r, splits[r]), labels[r], data[r]) for r in np.flatnonzero(keep).tolist())
     again = open_source(written.config)
-    found = [Path(p.as_py().decode()).read_bytes() for batch in again.payloads(9) for p in batch["path"]]
+    found = [Path(p.as_py().decode()).read_bytes() for batch in payloads(again, 9) for p in batch["path"]]
 
     assert written.rows.tolist() == keep.tolist()
     assert expected == sorted(zip(again.rows["split"].to_pylist(), again.rows["label"].to_pylist(), found, strict=True))
@@ -502,3 +503,13 @@ def test_yolo_labels_of_nested_folders_of_images(tmp_path: Path) -> None:
     assert {"train": "dog", "test": "cat"} == dict(
         zip(rows["split"].to_pylist(), rows["label"].to_pylist(), strict=True)
     )
+
+
+def test_a_yaml_bomb(tmp_path: Path) -> None:
+    """A `data.yaml` of 600 bytes whose aliases stand for billions of names is one message, at once."""
+    pictures.folder(tmp_path, ["train/1.png"])
+    names = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    names += [f"a{k}: &a{k} [{', '.join([f'*a{k - 1}'] * 10)}]" for k in range(1, 12)]
+    (tmp_path / "data.yaml").write_text("train: train\n" + "\n".join(names) + "\nnames: *a11\n")
+    with pytest.raises(SourceError, match=r"data\.yaml: cannot be read as YAML: its aliases expand"):
+        open_source(DatasetConfig(path=str(tmp_path)))

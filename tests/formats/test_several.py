@@ -100,6 +100,24 @@ def test_the_output_is_clean_of_the_reference(mine: Path, bench: Path, tmp_path:
     assert len(dedup.audit([tmp_path / "run/splits", bench], workers=0).leakage) == 0
 
 
+@pytest.mark.parametrize("splits", ["same", "parquet", "manifest", "none"])
+def test_all_of_it_is_in_the_reference(bench: Path, tmp_path: Path, splits: str) -> None:
+    """Where every own sample matches a reference, all of it is dropped, and nothing is certified."""
+    pictures.folder(tmp_path / "mine", ["1.png", "2.png"], first_seed=1)
+    sources = [{"path": str(tmp_path / "mine")}, {"path": str(bench), "reference": True}]
+    settings: dict[str, Any] = {"dataset": {"sources": sources}, "engine": {"workers": 0}}
+    output = {"dir": str(tmp_path / "run"), "report": False, "splits": splits}
+    run = dedup.run({**settings, "output": output})
+
+    assert {"mine/1.png": "drop", "mine/2.png": "drop"} == {
+        name: action for name, action in actions(run).items() if name.startswith("mine/")
+    }
+    assert run.summary["certificate"] is None
+    assert not dedup.gate(run, certified=True).passed
+    assert dedup.gate(run, certified=True, allow_nothing=True).passed
+    assert splits == "none" or (tmp_path / "run/splits/README.md").exists()
+
+
 def test_several_are_cleaned_together(mine: Path, bench: Path, tmp_path: Path) -> None:
     """Datasets of different forms: of a copy in two of them one stays; each is written in its form below its prefix."""
     other = made.manifest(
@@ -189,3 +207,20 @@ def test_a_split_called_like_a_reference(bench: Path, tmp_path: Path) -> None:
         dedup.audit([own["path"], bench], workers=0)
 
     assert "'bench/test' is called like a reference set" in str(caught.value)
+
+
+def test_a_split_that_is_called_like_none(tmp_path: Path) -> None:
+    """A held-out split called `(no split)` and samples without a split are two, and the leak between them counts."""
+    pictures.folder(tmp_path / "heap", ["1.png", "2.png"], first_seed=1)
+    pictures.save(pictures.photo(1), tmp_path / "named/1.png")
+    pictures.save(pictures.photo(7), tmp_path / "named/7.png")
+    (tmp_path / "named.csv").write_text("path,split\nnamed/1.png,(no split)\nnamed/7.png,((no split))\n")
+    sources = [{"path": str(tmp_path / "heap")}, {"path": str(tmp_path / "named.csv")}]
+    settings: dict[str, Any] = {"dataset": {"sources": sources}, "policy": {"held_out": ["(no split)"]}}
+    run = dedup.run({**settings, "output": {"splits": "none"}, "engine": {"workers": 0}})
+    counted = {name: of["images"] for name, of in run.summary["splits"].items()}
+
+    assert {"(no split)": 1, "((no split))": 1, "(((no split)))": 2} == counted
+    assert run.summary["samples_without_split_as"] == "(((no split)))"
+    assert {"images": 1, "leaking": 1, "share": 1.0} == run.summary["leakage"]["(no split)"]
+    assert not dedup.gate(run, max_leakage=0.0).passed

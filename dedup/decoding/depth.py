@@ -1,0 +1,87 @@
+"""Pictures of 16 bits, 32 bits or floating point as 8 bits: what is measured on, not what identifies them."""
+
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+Values = NDArray[Any]
+
+_TAIL: Final = 0.001
+"""Share of the pixels at either end that do not decide the range: hot pixels, and what a resize overshoots."""
+
+_EMPTY_GAP: Final = 1.0
+"""A constant that is further from all other values than these are from each other stands for "no data"."""
+
+_USED: Final = 0.5
+"""A picture that uses so much of what its kind of number can hold is scaled by that, as other programs do."""
+
+_MOST_VALUES: Final = 1 << 20  # that quantiles are taken of: more would not move them
+
+
+def eight_bit(values: Values, *, is_float: bool) -> tuple[NDArray[np.uint8], bool]:
+    """The picture in 8 bits, and whether nothing was lost: then it is an 8-bit picture that was stored wider.
+
+    Where the values use less than half of their container (0 to 1 or 255 for floating point, else 0 to 65,535), they
+    are stretched by what they use. A copy that was resized or cropped uses the same, but for a little gain, to which
+    the measures are insensitive. Values that are not finite are black.
+    """
+    finite = values[np.isfinite(values)] if is_float else values.ravel()
+    if finite.size == 0:
+        return np.zeros(values.shape, np.uint8), False
+
+    lowest, highest = float(finite.min()), float(finite.max())
+    factor, top = _container(lowest, highest, is_float=is_float)
+    if top is not None:
+        plain = values * factor if is_float else values / 257.0
+        eight = _rounded(plain)
+        if np.array_equal(plain, eight):
+            return eight, True
+        if _USED * top <= np.subtract(*used_range(finite)[::-1]):
+            return eight, False
+
+    low, high = used_range(finite)
+
+    return _rounded((values.astype(np.float64) - low) * (255 / ((high - low) or 1))), False
+
+
+def _container(lowest: float, highest: float, *, is_float: bool) -> tuple[float, float | None]:
+    """The factor to 255 and the highest value of what such numbers usually lie in; None where they lie in nothing."""
+    if lowest < 0 or highest > (255 if is_float else 65535):
+        return 1.0, None
+    if is_float:
+        return (255.0, 1.0) if highest <= 1 else (1.0, 255.0)
+
+    return 1 / 257, 65535.0
+
+
+def used_range(finite: Values) -> tuple[float, float]:
+    """The lowest and the highest value that count, of values of any shape, none of them infinite.
+
+    The tails are left out, and constants that stand for "no data" at either end.
+    """
+    levels = finite.ravel()[:: max(finite.size // _MOST_VALUES, 1)].astype(np.float64)
+    for sign in (1, -1):
+        levels = sign * _without_constant(np.sort(sign * levels))
+    low, high = np.quantile(levels, [_TAIL, 1 - _TAIL]).tolist()
+    if low == high:  # all but a few pixels are the same: then the few are the picture
+        low, high = float(levels.min()), float(levels.max())
+
+    return low, high
+
+
+def _without_constant(levels: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Sorted values without their lowest one, where that is far from the others."""
+    rest = levels[np.searchsorted(levels, levels[0], side="right") :]
+    if rest.size == 0:
+        return levels
+    low, high = np.quantile(rest, [_TAIL, 1 - _TAIL])
+
+    return rest if 0 < _EMPTY_GAP * (high - low) < rest[0] - levels[0] else levels
+
+
+def _rounded(scaled: Values) -> NDArray[np.uint8]:
+    """Whole numbers from 0 to 255; what is not finite becomes 0."""
+    whole = np.rint(np.nan_to_num(scaled, nan=0.0, posinf=0.0, neginf=0.0)).clip(0, 255)
+
+    return np.asarray(whole, np.uint8)

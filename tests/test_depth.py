@@ -1,0 +1,171 @@
+"""Pictures of more than 8 bits: what they use is stretched, what identifies them is what is stored."""
+
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from dedup.decoding.depth import eight_bit, used_range
+from dedup.decoding.pictures import Picture, open_picture
+from tests import pictures
+
+Values = NDArray[Any]
+
+
+def grey(seed: int, side: int = 256) -> NDArray[np.float64]:
+    """A picture from 0 to 1."""
+    levels = np.asarray(pictures.photo(seed, (side, side)).convert("L"), np.float64)
+    return np.interp(levels, [levels.min(), levels.max()], [0.0, 1.0])
+
+
+def opened(values: Values) -> Picture:
+    """The picture of a file that stores such values: PNG for 16 bits, else TIFF."""
+    image = Image.fromarray(values)
+    sink = BytesIO()
+    image.save(sink, "PNG" if values.dtype == np.uint16 else "TIFF")
+    found = open_picture(sink.getvalue(), max_pixels=1 << 24)
+    assert isinstance(found, Picture)
+    return found
+
+
+def likeness(one: Values, two: Values) -> float:
+    """Correlation."""
+    return float(np.corrcoef(np.asarray(one, float).ravel(), np.asarray(two, float).ravel())[0, 1])
+
+
+USED = {
+    "a CT window": lambda g: (900 + 400 * g).astype(np.uint16),
+    "depth in millimetres": lambda g: (400 + 3000 * g).astype(np.uint16),
+    "12 bits": lambda g: (4095 * g).astype(np.uint16),
+    "the top": lambda g: (64000 + 900 * g).astype(np.uint16),
+    "Hounsfield units": lambda g: (-1000 + 2500 * g).astype(np.int32),
+    "counts above 65,535": lambda g: (70000 + 900 * g).astype(np.int32),
+    "floats that reach 1.01": lambda g: (1.01 * g).astype(np.float32),
+    "small floats": lambda g: (1e-4 * g).astype(np.float32),
+    "elevation": lambda g: (2100.5 + 80 * g).astype(np.float32),
+    "reflectance": lambda g: (0.02 + 0.2 * g).astype(np.float32),
+}
+
+
+class TestStretched:
+    """What is measured."""
+
+    @pytest.mark.parametrize("kind", USED)
+    def test_all_grey_levels_are_there(self, kind: str) -> None:
+        """However little of the container the values use, the picture has its contrast."""
+        levels = grey(1)
+        found = np.asarray(opened(USED[kind](levels)).image)
+
+        assert found.min() <= 2
+        assert found.max() >= 253
+        assert likeness(found, levels) > 0.999
+
+    @pytest.mark.parametrize("no_data", [0, 65535])
+    @pytest.mark.parametrize("share", [1, 600, 20_000])
+    def test_one_value_for_no_data(self, share: int, no_data: int) -> None:
+        """A constant far outside, of one pixel or of a third of them, does not flatten the rest."""
+        levels = grey(2)
+        values = (9000 + 300 * levels).astype(np.uint16)
+        values.ravel()[:share] = no_data
+        rest = np.asarray(opened(values).image).ravel()[share:]
+
+        assert likeness(rest, levels.ravel()[share:]) > 0.999
+        assert np.ptp(rest) > 250
+
+    @pytest.mark.parametrize("no_data", [-9999.0, -3.4e38, np.nan, np.inf, 1e20])
+    def test_no_data_in_floats(self, no_data: float) -> None:
+        """The usual ones of rasters, values that are not finite among them."""
+        levels = grey(3)
+        values = (120 + 30 * levels).astype(np.float32)
+        values[:40] = no_data
+        rest = np.asarray(opened(values).image)[40:]
+
+        assert likeness(rest, levels[40:]) > 0.999
+        assert np.ptp(rest) > 250
+
+    @pytest.mark.parametrize("kind", USED)
+    def test_copies_are_stretched_alike(self, kind: str) -> None:
+        """A copy that was resized or cropped has the same grey levels, but for a tenth of the range."""
+        levels = grey(4, 400)
+        small = np.asarray(Image.fromarray(levels.astype(np.float32)).resize((200, 200), Image.Resampling.BOX))
+        whole, resized, cropped = (
+            np.asarray(opened(USED[kind](part)).image, float) for part in (levels, small, levels[20:380, 30:390])
+        )
+        expected = whole.reshape(200, 2, 200, 2).mean(axis=(1, 3))
+
+        assert np.abs(resized - expected).mean() < 12
+        assert np.abs(cropped - whole[20:380, 30:390]).mean() < 12
+
+    def test_a_few_hot_pixels(self) -> None:
+        """They do not decide the range."""
+        values = (1000 + 200 * grey(5)).astype(np.uint16)
+        values.ravel()[:: values.size // 40] = np.linspace(5_000, 60_000, len(values.ravel()[:: values.size // 40]))
+
+        assert np.ptp(np.quantile(np.asarray(opened(values).image), [0.01, 0.99])) > 200
+
+
+class TestAsBefore:
+    """What uses its container is scaled by it."""
+
+    def test_a_photo_of_16_bits(self) -> None:
+        """Stretching starts where less than half of the range is used."""
+        values = (6000 + 50_000 * grey(6)).astype(np.uint16)
+
+        assert np.array_equal(np.rint(values / 257.0).astype(np.uint8), np.asarray(opened(values).image))
+
+    def test_8_bits_stored_as_16(self) -> None:
+        """An 8-bit picture with little contrast stays what it is, and is identical to its 8-bit file."""
+        eight = (100 + 20 * grey(7)).astype(np.uint8)
+        wide, narrow = opened(eight.astype(np.uint16) * 257), opened(eight)
+
+        assert np.array_equal(eight, np.asarray(wide.image))
+        assert wide.pixel_digest == narrow.pixel_digest
+
+    def test_a_starfield(self) -> None:
+        """Where nearly everything is one value, the rest is the picture."""
+        values = np.zeros((256, 256), np.uint16)
+        values[np.arange(0, 256, 64), np.arange(0, 256, 64)] = [100, 200, 300, 400]
+
+        assert {0, 255} <= {*np.asarray(opened(values).image).ravel().tolist()}
+
+    @pytest.mark.parametrize("value", [0, 1234, 65535])
+    def test_a_flat_picture(self, value: int) -> None:
+        """There is nothing to stretch."""
+        assert len(np.unique(np.asarray(opened(np.full((40, 40), value, np.uint16)).image))) == 1
+
+    def test_nothing_finite(self) -> None:
+        """A picture of NaN is black."""
+        found, is_exact = eight_bit(np.full((4, 4), np.nan, np.float32), is_float=True)
+
+        assert not found.any()
+        assert not is_exact
+
+
+class TestDigests:
+    """Identical means the stored values."""
+
+    def test_equal_when_stretched_is_not_equal(self) -> None:
+        """Two pictures that look alike once stretched differ in what is stored."""
+        levels = np.rint(200 * grey(8))
+        one, two = opened((900 + levels).astype(np.uint16)), opened((1900 + levels).astype(np.uint16))
+
+        assert np.array_equal(np.asarray(one.image), np.asarray(two.image))
+        assert one.pixel_digest != two.pixel_digest
+
+    def test_negative_values(self) -> None:
+        """A picture with values outside of every container is no 8-bit picture, however it comes out."""
+        one, two = (opened(np.array([[low, low + 255]] * 8, np.int32)) for low in (-5, -7))
+
+        assert one.pixel_digest != two.pixel_digest
+
+
+def test_the_range_of_numbers() -> None:
+    """0.1 % at either end and a lonely constant are left out; of two values both count."""
+    levels = np.arange(10_000.0)
+
+    assert used_range(levels) == pytest.approx((10, 9989), abs=0.1)
+    assert used_range(np.append(levels, np.full(3000, -1e6))) == pytest.approx((10, 9989), abs=0.1)
+    assert used_range(np.array([0.0, 1.0] * 50)) == (0, 1)
