@@ -38,7 +38,8 @@ from dedup.hashers.setup import Setup
 KINDS: Final = ("png", "jpeg", "tar", "parquet", "yaml", "json")
 
 _MAX_SECONDS: Final = 20
-"""Of one file. The machine may be busy with other things: a file of a few kilobytes takes milliseconds."""
+"""Of work on one file of a few kilobytes, which takes milliseconds; not counting what other processes take meanwhile.
+What waits without working is ended with its batch."""
 
 _MAX_PIXELS: Final = 4_000_000
 _FARTHEST: Final = 12.0
@@ -94,13 +95,13 @@ def _alarm(seconds: int) -> Iterator[None]:
     def ring(_number: int, _frame: Any) -> None:
         raise Hang
 
-    before = signal.signal(signal.SIGALRM, ring)
-    signal.alarm(seconds)
+    before = signal.signal(signal.SIGPROF, ring)
+    signal.setitimer(signal.ITIMER_PROF, seconds)
     try:
         yield
     finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)
 
 
 def mutated(data: bytes, chance: random.Random) -> bytes:

@@ -227,10 +227,13 @@ def _check(world: World, result: dedup.Run, policy: dict[str, Any]) -> None:
     if policy["leakage"] == "drop_from_held_out":
         leaked = {name for name in outside - reference if world.matches(name, kept & train)}
         _demand(outside - kept == leaked, f"dropped of the held-out {outside - kept}, expected {leaked}")
-    else:
+    elif policy["leakage"] != "regroup":
         _demand(outside <= kept, f"dropped of the held-out {outside - kept}")
     if policy["leakage"] == "regroup":
         now = {name: rows[name]["new_split"] or world.samples[name].row.split for name in kept}
+        in_train = {name for name in kept if now[name] == "train"}
+        moved = {name for name in outside - reference if world.matches(name, in_train)}
+        _demand(outside - kept <= moved, f"dropped of the held-out, and no duplicate: {outside - kept - moved}")
         crossing = {
             (a, b)
             for a in kept - reference

@@ -1,7 +1,11 @@
 """Values at the edge of what a type can hold, and files that only pretend not to have changed."""
 
 import os
+import struct
+import subprocess
+import sys
 import time
+import zlib
 from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
@@ -153,3 +157,69 @@ def test_a_clock_that_was_set_back(tmp_path: Path) -> None:
     after = dedup.audit(root, dir=None, workers=1).tables["hashes"]["pixel_digest"].to_pylist()
 
     assert [True, False] == [a == b for a, b in zip(before, after, strict=True)]
+
+
+@pytest.mark.parametrize("name", ["=1+1.png", "+x.png", "-x.png", "@SUM(1).png", "'=x.png", "plain.png", "'plain.png"])
+def test_ids_that_a_spreadsheet_would_run(tmp_path: Path, name: str) -> None:
+    """The report guards them with an apostrophe; with it and, where that is no guard, without it, a list names them."""
+    root = pictures.folder(tmp_path / "data", [name, "other.png"])
+    guarded = f"'{name}" if name.lstrip("'")[0] in "=+-@" else name
+    written = [guarded] if name.startswith("'=") else [guarded, name]
+    for text in written:
+        (tmp_path / "list.csv").write_text(f"id_a,id_b\n{text},other.png\n", encoding="utf-8")
+        result = dedup.audit(root, deny_list=str(tmp_path / "list.csv"), dir=None, workers=0)
+
+        assert [{name, "other.png"}] == [{row["id_a"], row["id_b"]} for row in result.pairs.to_pylist()]
+
+
+BOMBS = ("webp", "tiff", "tiff tile", "gif", "avif", "png")
+
+
+def bomb(name: str) -> bytes:
+    """A small file that says it is a picture of hundreds of millions of pixels."""
+    side = 30_000
+    if name == "webp":
+        return pictures.encoded(Image.new("RGB", (16_383, 16_383)), "WEBP", lossless=True, method=0)
+    if name == "gif":
+        return (
+            b"GIF89a"
+            + struct.pack("<HHBBB", 65_535, 65_535, 0, 0, 0)
+            + pictures.encoded(Image.new("P", (1, 1)), "GIF")[13:]
+        )
+    if name == "avif":
+        data = pictures.encoded(Image.new("RGB", (64, 64)), "AVIF")
+        return data.replace(struct.pack(">II", 64, 64), struct.pack(">II", side, side))
+    if name == "png":
+        header = b"IHDR" + struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
+        rows = zlib.compress(bytes(1 << 24))
+        chunks = [header, b"IDAT" + rows, b"IEND"]
+        sums = (struct.pack(">I", len(c) - 4) + c + struct.pack(">I", zlib.crc32(c)) for c in chunks)
+        return b"\x89PNG\r\n\x1a\n" + b"".join(sums)
+    width, height = (16, 16) if name == "tiff tile" else (side, side)
+    tags: list[tuple[int, int, int]] = [(256, 4, width), (257, 4, height), (258, 3, 8), (259, 3, 8), (262, 3, 1)]
+    if name == "tiff tile":
+        tags += [(277, 3, 1), (322, 4, 32_768), (323, 4, 32_768), (324, 4, 300), (325, 4, 20_000)]
+    else:
+        tags += [(273, 4, 300), (277, 3, 1), (278, 4, height), (279, 4, 20_000)]
+    entries = b"".join(struct.pack("<HHII", tag, kind, 1, value) for tag, kind, value in tags)
+    head = b"II*\0" + struct.pack("<IH", 8, len(tags)) + entries + bytes(4)
+    return head.ljust(300, b"\0") + zlib.compress(bytes(1 << 24))
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is measured as Linux tells it")
+@pytest.mark.parametrize("name", BOMBS)
+def test_pictures_that_say_they_are_huge(name: str) -> None:
+    """They have a status, and cost no memory worth speaking of."""
+    code = (
+        "import resource, sys; from dedup.decoding.pictures import open_picture\n"
+        "data = sys.stdin.buffer.read()\n"
+        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "found = open_picture(data, max_pixels=100_000_000)\n"
+        "print(getattr(found, 'status', 'ok'), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)"
+    )
+    data = bomb(name)
+    done = subprocess.run([sys.executable, "-c", code], input=data, capture_output=True, check=True, timeout=120)
+    status, n_kilobytes = done.stdout.split()
+
+    assert status.decode() in {"too_large", "undecodable", "truncated", "unsupported"}
+    assert int(n_kilobytes) < 300_000
