@@ -106,13 +106,13 @@ def _rows(rows: pa.Table, hashes: pa.Table, manifest: pa.Table, resolved: Resolv
         "kind": pa.repeat("crop", len(rows)),
         "transform": _names(rows),
         "false_probability": pa.array(false_probability(evidence_of(rows))),
-        "unframed": pa.nulls(len(rows), pa.string()),
-        "colour_differs": pa.nulls(len(rows), pa.bool_()),
         "first_frames_only": several,
         "label_conflict": conflict,
         **{tables.distance_column(name): _distances(hashes[name], rows) for name in resolved.hash.algorithms},
     }
-    own = [columns[name] if name in columns else rows[name] for name in schema.names]
+    columns |= {name: rows[name] for name in rows.column_names if name not in columns}
+    # What else is known of pairs was measured on whole pictures, and says nothing of a part.
+    own = [columns.get(field.name, pa.nulls(len(rows), field.type)) for field in schema]
     return pa.table(own, schema=schema)
 
 
