@@ -53,8 +53,8 @@ def _way(column: str, feature: Any) -> str:
     """How a column of texts or lists can become one of images, as a sentence; nothing for other columns."""
     if getattr(feature, "dtype", "") in {"string", "large_string"}:
         return (
-            f" If {column!r} holds paths of files, dataset.cast_column({column!r}, datasets.Image()) makes them images; "
-            f"URLs are not fetched, download what they name first (img2dataset does)."
+            f" If {column!r} holds paths of files, dataset.cast_column({column!r}, datasets.Image()) makes images of "
+            f"them; URLs are not fetched, download what they name first (img2dataset does)."
         )
     if _items(feature) is not None:
         return f" {column!r} holds lists: give each image a row of its own, with what belongs to it."
