@@ -26,7 +26,9 @@ class Options(TypedDict, total=False):
     bytes_column: str | None
     certified: bool
     chains: Literal["report", "drop"]
+    colour: Literal["ignore", "must_agree"]
     combine: Literal["any", "all"]
+    companions: str | Sequence[str]
     data_files: str | Sequence[str]
     default_split: str | None
     deny_list: str | None

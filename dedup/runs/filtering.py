@@ -33,12 +33,12 @@ def _of_splits(dataset: Mapping[str, Any], keep: Mask) -> Any:
 
 
 def _of_rows(dataset: Any, keep: Mask) -> Any:
+    if isinstance(dataset, pa.Table):
+        return dataset.filter(pa.array(keep))
     if hasattr(dataset, "iloc"):  # pandas
         return dataset.iloc[np.flatnonzero(keep)]
     if hasattr(dataset, "select"):  # datasets.Dataset
         return dataset.select(np.flatnonzero(keep))
-    if isinstance(dataset, pa.Table):
-        return dataset.filter(pa.array(keep))
     if isinstance(dataset, list | tuple):
         return type(dataset)(compress(dataset, keep))
     return dataset[keep]  # NumPy
