@@ -28,7 +28,7 @@ from dedup.formats.source import (
     printable_names,
 )
 from dedup.formats.yolo_files import NAMES, names_files, nearest, read_description, write_description
-from dedup.paths import files_below, make_folder
+from dedup.paths import exists, files_below, make_folder
 
 logger = logging.getLogger(__name__)
 
@@ -245,7 +245,7 @@ def _places(value: Any, root: Path, name: str, key: str) -> list[Path]:
         path = _below(root, text)
         if path is None and text.startswith("../"):  # as Roboflow writes it
             path = _below(root, text.removeprefix("../"))
-        if path is None or not path.exists():
+        if path is None or not exists(path):
             message = f"{name}: {key}: {text!r} does not exist below {str(root)!r}. Set 'path' in it, or put it there."
             raise SourceError(message)
         places.append(path)
