@@ -47,7 +47,7 @@ class Staged:
 
         Raises `RunError` where something else is in its way.
         """
-        files.write_json(self.folder / RUN, info)
+        files.write_json(self.folder / RUN, info, workplace=self.home / files.OWN)
         if not self.is_first:
             switching.begin(self.home, owner_of(self.home))
             switching.complete(self.home)
@@ -76,7 +76,7 @@ def staged(
             place = Staged(folder, not _is_finished(folder))
             _make_room(place)
             if place.is_first:
-                files.write_json(folder / RUN, info)
+                files.write_json(folder / RUN, info, workplace=folder / files.OWN)
         except OSError as error:
             message = f"The output folder {str(folder)!r} cannot be written: {error.strerror}."
             raise RunError(message) from error
