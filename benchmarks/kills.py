@@ -3,8 +3,8 @@
     python -m benchmarks.kills [--pairs 20] [--kills 50] [--seed 1]
 
 A small dataset is run once with each of two configs, undisturbed: only these results may ever be found. Then
-`dedup run --overwrite` and `dedup decide` over a finished run are killed (SIGKILL) at random moments, half of them aimed
-at the end, where the switch is; and pairs of `dedup run` are started on one folder at the same time. After each,
+`dedup run --overwrite` and `dedup decide` over a finished run are killed (SIGKILL) at random moments, half of them
+aimed at the end, where the switch is; and pairs of `dedup run` are started on one folder at the same time. After each,
 `dedup gate` must pass over the folder, the run must load in Python, and every file must be that of one of the results.
 """
 
