@@ -5,10 +5,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dedup.api import audit, calibrate, deduplicate, hash_images, run
+    from dedup.bank import Bank, BankPolicy
     from dedup.calibration.table import Calibration
     from dedup.comparison import Comparison, compare
     from dedup.config import Config
     from dedup.errors import (
+        BankError,
         ConfigError,
         DedupError,
         InternalError,
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
     from dedup.search import find_pairs
 
 __all__ = [
+    "Bank",
+    "BankError",
+    "BankPolicy",
     "Calibration",
     "Comparison",
     "Config",
@@ -50,6 +55,7 @@ __all__ = [
 _HOME = {
     **dict.fromkeys(("audit", "calibrate", "deduplicate", "hash_images", "run"), "dedup.api"),
     **dict.fromkeys(("Comparison", "compare"), "dedup.comparison"),
+    **dict.fromkeys(("Bank", "BankPolicy"), "dedup.bank"),
     "Calibration": "dedup.calibration.table",
     "Config": "dedup.config",
     "Run": "dedup.runs.result",

@@ -5,6 +5,11 @@
     ├── SourceError       the dataset cannot be read or written as asked
     ├── RunError          the run folder cannot be used as asked
     ├── TableError        a stored table is of another kind, version or spec
+    ├── BankError         the bank cannot be used as asked
+    │   ├── BankBusyError     another process writes to it
+    │   ├── BankConflictError an id, a key or a version is taken
+    │   ├── BankDamagedError  its database cannot be read
+    │   └── BankFullError     there is no room on the disk
     ├── LimitError        a stated limit would be passed
     ├── MissingExtraError an optional dependency is not installed
     └── InternalError     a bug of dedup's own
@@ -38,6 +43,26 @@ class RunError(DedupError):
 
 class TableError(DedupError):
     """A stored table is of another kind, schema version or spec than expected."""
+
+
+class BankError(DedupError):
+    """The bank cannot be used as asked."""
+
+
+class BankBusyError(BankError):
+    """Another process is writing to the bank, and did not finish in time."""
+
+
+class BankConflictError(BankError):
+    """What was asked contradicts what is there: an id, a key or a version is taken."""
+
+
+class BankDamagedError(BankError):
+    """The database of the bank cannot be read."""
+
+
+class BankFullError(BankError):
+    """The bank could not be written: the disk is full or fails."""
 
 
 class LimitError(DedupError):

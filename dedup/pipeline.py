@@ -19,6 +19,8 @@ from dedup.memory import peak_memory
 from dedup.policy.judgements import Lists, judge, places, read_lists
 from dedup.policy.unreadable import refuse_emptied
 from dedup.reporting.components import components
+from dedup.reporting.dataset import described
+from dedup.reporting.recordings import recordings
 from dedup.reporting.summary import summary
 from dedup.runs import folder
 from dedup.runs.fingerprints import run_info, source_info
@@ -133,6 +135,8 @@ def _opened(
         place = held.enter_context(folder.staged(home, info["fingerprints"], info, overwrite=overwrite))
         folder.refuse_without_space(home)
     store = Store() if place is None else Store(place.folder, home=place.home)
+    if place is not None:
+        storage.write(source.not_read, place.folder, folder.NOT_READ, {})
     result = Run(config, resolved, source, row_of_sample, store, info)
     store.put("manifest", table, specs_of(result))
     return result, place
@@ -246,8 +250,9 @@ def decide(
             place = held.enter_context(
                 folder.staged(target, result.info["fingerprints"], result.info, overwrite=overwrite)
             )
-        for name in _STORED:
-            (storage.link if in_place else storage.copy)(run_folder, place.folder, name)
+        for name in (*_STORED, folder.NOT_READ):
+            if name in _STORED or (run_folder / f"{name}.parquet").exists():  # runs of older versions have no list
+                (storage.link if in_place else storage.copy)(run_folder, place.folder, name)
         result = replace(result, store=Store(place.folder, result.tables, place.home))
         if result.changed:
             result.store.put("manifest", result.manifest, specs_of(result))
@@ -303,6 +308,10 @@ def _concluded(result: Run, clock: Clock) -> tuple[dict[str, pa.Table], dict[str
         resolved,
         skipped=result.info["source"]["skipped"],
     )
+    said = described(said, result.info["source"])
+    if listed["group"].null_count == len(listed):
+        parts = result.candidate_parts()
+        said["recordings"] = recordings(listed, found["pairs"], parts, resolved.splits.held_out)
     said["components"] = components(found["pairs"], found["groups"], n)
     return found, said
 

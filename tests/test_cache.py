@@ -18,7 +18,7 @@ from dedup.cache import Environment, Room, clear, default_folder, prune, usage
 from dedup.cache.segments import Rows, opened, write
 from dedup.config import DatasetConfig
 from dedup.decoding.contents import REFERENCES, Reader
-from dedup.formats import PAYLOAD, open_source
+from dedup.formats import PAYLOAD, open_source, payloads
 from dedup.formats.references import tasks
 from dedup.hashers import canaries
 from dedup.hashers import work as measuring
@@ -310,7 +310,7 @@ class TestRuns:
             images = datasets.Dataset.from_dict({"image": [{"bytes": one, "path": None} for one in data]})
             images.cast_column("image", datasets.Image()).save_to_disk(str(given))
         source = open_source(DatasetConfig(path=str(given)))
-        expected = [row for batch in source.payloads(3) for row in batch["data"].to_pylist()]
+        expected = [row for batch in payloads(source, 3) for row in batch["data"].to_pylist()]
         batches = list(tasks(source, 3))
 
         assert all(batch.schema.names == REFERENCES.names for batch in batches)

@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw, ImageEnhance
 
 import dedup
 from dedup.config import DatasetConfig
-from dedup.formats import open_source
+from dedup.formats import open_source, payloads
 from tests import listing, pictures
 
 
@@ -315,7 +315,7 @@ def test_13_everything_in_memory(tmp_path: Path, form: str) -> None:
         made = datasets.Dataset.from_dict(rows, features=datasets.Features({"image": datasets.Image()}))
         datasets.DatasetDict({"train": made}).save_to_disk(str(path))
     source = open_source(DatasetConfig(path=str(path)))
-    batches = list(source.payloads(3))
+    batches = list(payloads(source, 3))
 
     assert source.form == form
     assert [3, 3, 1] == [batch.num_rows for batch in batches]

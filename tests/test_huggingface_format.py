@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from dedup.config import DatasetConfig
 from dedup.decoding.pictures import Unreadable
 from dedup.errors import ConfigError, SourceError
-from dedup.formats import Source, detect, open_source, read_bytes
+from dedup.formats import Source, detect, open_source, payloads, read_bytes
 from tests import pictures
 
 FEATURES = Features(
@@ -79,7 +79,7 @@ def stored(opened: Source, size: int = 4) -> list[bytes | Unreadable]:
     """What is read for each row."""
     return [
         read_bytes(path, data)
-        for batch in opened.payloads(size)
+        for batch in payloads(opened, size)
         for path, data in zip(batch["path"].to_pylist(), batch["data"].to_pylist(), strict=True)
     ]
 
@@ -170,7 +170,7 @@ def test_payload_of_named_rows(tmp_path: Path, splits: DatasetDict, form: str) -
 @pytest.mark.parametrize("size", [1, 3, 1000])
 def test_payloads_of_any_size(splits: DatasetDict, size: int) -> None:
     """Batches hold every row once, in order, and never more than asked for."""
-    batches = list(source(splits).payloads(size))
+    batches = list(payloads(source(splits), size))
 
     assert list(range(10)) == [row for batch in batches for row in batch["row"].to_pylist()]
     assert max(batch.num_rows for batch in batches) <= size

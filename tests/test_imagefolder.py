@@ -12,7 +12,7 @@ import pytest
 from dedup.config import DatasetConfig
 from dedup.decoding.pictures import Unreadable
 from dedup.errors import ConfigError, SourceError
-from dedup.formats import open_source, read_bytes
+from dedup.formats import open_source, payloads, read_bytes
 from dedup.formats.imagefolder import ImageFolder
 from tests import pictures
 
@@ -34,7 +34,7 @@ def stored(opened: ImageFolder) -> dict[str, bytes | Unreadable]:
     """What is read for each id."""
     ids = opened.rows["id"].to_pylist()
     found = {}
-    for batch in opened.payloads(2):
+    for batch in payloads(opened, 2):
         for row, path, data in zip(*(batch[c].to_pylist() for c in ("row", "path", "data")), strict=True):
             found[ids[row]] = read_bytes(path, data)
     return found
@@ -310,15 +310,17 @@ def test_ids_stay_unique_whatever_the_names(tmp_path: Path) -> None:
 
 def test_splits_and_labels_that_are_not_utf8(tmp_path: Path) -> None:
     """Folder names that are not UTF-8 are printable splits and labels."""
-    for parts in ((b"train", b"caf\xe9", b"a.png"), (b"set\xff", b"b.png")):
+    for parts in ((b"train", b"caf\xe9", b"a.png"), (b"set\xff", b"b.png"), (b"test", b"c.png")):
         path = os.path.join(os.fsencode(tmp_path), *parts)  # noqa: PTH118
         os.makedirs(os.path.dirname(path))  # noqa: PTH103, PTH120
         with open(path, "wb"):  # noqa: PTH123
             pass
 
-    assert [("set\\xff/b.png", "set\\xff", None), ("train/caf\\xe9/a.png", "train", "caf\\xe9")] == sorted(
-        rows(tmp_path)
-    )
+    assert [
+        ("set\\xff/b.png", "set\\xff", None),
+        ("test/c.png", "test", None),
+        ("train/caf\\xe9/a.png", "train", "caf\\xe9"),
+    ] == sorted(rows(tmp_path))
 
 
 # --- payload ----------------------------------------------------------------------------------------------------------
@@ -328,7 +330,7 @@ def test_splits_and_labels_that_are_not_utf8(tmp_path: Path) -> None:
 def test_payloads_cover_every_row_once(tmp_path: Path, size: int) -> None:
     """Batches of any size hold every row once, in order, and none is larger than asked for."""
     opened = source(empty_files(tmp_path, [f"{k}.png" for k in range(7)]))
-    parts = list(opened.payloads(size))
+    parts = list(payloads(opened, size))
 
     assert list(range(7)) == [row for part in parts for row in part["row"].to_pylist()]
     assert max(part.num_rows for part in parts) <= size

@@ -14,7 +14,7 @@ import pytest
 from dedup.config import DatasetConfig
 from dedup.decoding.pictures import Unreadable
 from dedup.errors import ConfigError, SourceError
-from dedup.formats import open_source, read_bytes
+from dedup.formats import open_source, payloads, read_bytes
 from dedup.formats.manifest import Manifest
 from tests import pictures
 
@@ -80,7 +80,7 @@ def stored(opened: Manifest, size: int = 3) -> list[bytes | Unreadable]:
     """What is read for each row."""
     return [
         read_bytes(path, data)
-        for batch in opened.payloads(size)
+        for batch in payloads(opened, size)
         for path, data in zip(batch["path"].to_pylist(), batch["data"].to_pylist(), strict=True)
     ]
 
@@ -448,7 +448,7 @@ def test_relative_manifest_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 def _paths(opened: Manifest) -> list[bytes]:
-    return [path for batch in opened.payloads(5) for path in batch["path"].to_pylist()]
+    return [path for batch in payloads(opened, 5) for path in batch["path"].to_pylist()]
 
 
 def test_nulls_of_parquet_stay_nulls(tmp_path: Path) -> None:

@@ -58,7 +58,8 @@ def audit(
     form: Annotated[
         str | None,
         typer.Option(
-            "--source", help="What the first SOURCE is: imagefolder, manifest, huggingface, webdataset, coco or yolo."
+            "--source",
+            help="What the first SOURCE is: imagefolder, manifest, webdataset, huggingface, coco, yolo, voc.",
         ),
     ] = None,
     limits: Limits,
@@ -161,7 +162,9 @@ def calibrate(
     ] = None,
     form: Annotated[
         str | None,
-        typer.Option("--source", help="What SOURCE is: imagefolder, manifest, huggingface, webdataset, coco or yolo."),
+        typer.Option(
+            "--source", help="What SOURCE is: imagefolder, manifest, webdataset, huggingface, coco, yolo, voc."
+        ),
     ] = None,
     work: Work,
     quiet: Quiet = False,

@@ -10,6 +10,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
+from dedup.reporting.dataset import in_a_line, recorded
 from dedup.reporting.plain import plain
 from dedup.reporting.words import counted, gone_with_every_match, shifted
 from dedup.reporting.words import facts as leak_facts
@@ -37,7 +38,8 @@ def overview(summary: Mapping[str, Any], *, written: bool) -> RenderableType:
 
     `written`: whether the kept samples were written, or would only be.
     """
-    parts: list[RenderableType] = [_counts(summary, written=written), _matrix(summary)]
+    understood = [Text(f"Understood: {plain(text)}")] if (text := summary.get("understood")) else []
+    parts: list[RenderableType] = [*understood, _counts(summary, written=written), _matrix(summary)]
     if unreadable := {of: n for of, n in summary["samples"]["by_status"].items() if of not in {"ok", ABSENT}}:
         parts.append(Text(f"Unreadable: {_listed(unreadable)}; what is wrong with each is in hashes.parquet."))
     if without := summary["samples"].get("without_image"):
@@ -46,8 +48,10 @@ def overview(summary: Mapping[str, Any], *, written: bool) -> RenderableType:
     if stay := summary["decisions"]["by_reason"].get("unreadable, kept"):
         parts.append(Text(f"{stay:,} of them {'stays' if stay == 1 else 'stay'}, as policy.unreadable says."))
     parts += [Text.from_markup(f"[yellow]Warning:[/] {literal(text)}") for text in summary["warnings"]]
-    if skipped := summary["skipped_files"]:
-        parts.append(Text("Files that are no samples: " + _listed(skipped)))
+    if line := recorded(summary.get("recordings")):
+        parts.append(Text.from_markup(f"[yellow]Warning:[/] {literal(line)}"))
+    if line := in_a_line(summary.get("not_read", {})):
+        parts.append(Text(plain(line)))
     for name, found in summary["leakage"].items():
         colour = "red" if found["leaking"] else "green"
         parts.append(

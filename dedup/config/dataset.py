@@ -4,18 +4,19 @@ from collections.abc import Iterable
 from pathlib import PurePosixPath
 from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, StrictBool
+from pydantic import AfterValidator, BeforeValidator, Field, StrictBool
 from pydantic import model_validator as check
 
-from dedup.config.values import Section, as_names, one_of
+from dedup.config.splits import normal_split
+from dedup.config.values import Section, as_names, as_pattern, as_texts, one_of
 
 
 class SourceConfig(Section):
     """Where the samples of one dataset come from."""
 
     source: Annotated[
-        Literal["auto", "imagefolder", "manifest", "huggingface", "webdataset", "coco", "yolo"],
-        one_of("dataset.source", "auto", "imagefolder", "manifest", "huggingface", "webdataset", "coco", "yolo"),
+        Literal["auto", "imagefolder", "manifest", "huggingface", "webdataset", "coco", "yolo", "voc"],
+        one_of("dataset.source", "auto", "imagefolder", "manifest", "huggingface", "webdataset", "coco", "yolo", "voc"),
     ] = "auto"
     path: str | None = None
     name: str | None = None
@@ -27,6 +28,7 @@ class SourceConfig(Section):
     top_folders: Annotated[
         Literal["auto", "splits", "labels"], one_of("dataset.top_folders", "auto", "splits", "labels")
     ] = "auto"
+    split_folders: dict[str, str] = Field(default_factory=dict)
     image_folder: str | None = None
     path_column: str | None = None
     bytes_column: str | None = None
@@ -34,8 +36,46 @@ class SourceConfig(Section):
     id_column: str | None = None
     split_column: str | None = None
     label_column: str | None = None
+    splits: dict[str, Annotated[tuple[str, ...], BeforeValidator(as_texts)]] = Field(default_factory=dict)
     group_column: str | None = None
+    group_pattern: Annotated[str, AfterValidator(as_pattern)] | None = None
     default_split: str | None = None
+
+    @check(mode="after")
+    def _splits_fit_together(self) -> Self:
+        if self.splits and self.split_column is None:
+            raise ValueError("dataset.splits says which values of a column are which split; name it: split_column")  # noqa: EM101
+        if self.group_column is not None and self.group_pattern is not None:
+            raise ValueError("dataset.group_column and dataset.group_pattern both say the groups; give one of them")  # noqa: EM101
+        values = [value for of_split in self.splits.values() for value in of_split]
+        if twice := sorted({value for value in values if values.count(value) > 1}):
+            raise ValueError(f"dataset.splits: the value {twice[0]!r} is in two splits")  # noqa: EM102
+        return self
+
+    def split_of(self, text: str | None) -> str | None:
+        """The split that a value of the split column means, normalised; raises `KeyError` for an unknown value.
+
+        >>> SourceConfig(split_column="fold", splits={"train": [0, 1], "test": [2]}).split_of("2")
+        'test'
+        """
+        if text is None or not self.splits:
+            return normal_split(text)
+        for split, values in self.splits.items():
+            if text in values or _as_number(text) in values:
+                return normal_split(split)
+        if normal_split(text) in map(normal_split, self.splits):  # as dataset.default_split names it
+            return normal_split(text)
+        raise KeyError(text)
+
+
+def _as_number(text: str) -> str:
+    """A whole number, or yes and no, as people write them in a list: `1.0` and `True` as `1`.
+
+    >>> [_as_number(text) for text in ("1.0", "True", "false", "fold1")]
+    ['1', '1', '0', 'fold1']
+    """
+    plain = {"true": "1", "false": "0"}.get(text.lower(), text)
+    return plain.removesuffix(".0")
 
 
 class NamedSource(SourceConfig):
@@ -56,7 +96,9 @@ class DatasetConfig(SourceConfig):
         if not self.sources:
             return self
         others = self.model_fields_set - {"sources"}
-        if wrong := sorted(key for key in others if getattr(self, key) != type(self).model_fields[key].default):
+        fields = type(self).model_fields
+        defaults = {key: fields[key].get_default(call_default_factory=True) for key in others}
+        if wrong := sorted(key for key in others if getattr(self, key) != defaults[key]):
             raise ValueError(f"dataset.sources is given beside {', '.join(wrong)}; move these into its entries")  # noqa: EM102
         if all(source.reference for source in self.sources):
             raise ValueError("every entry of dataset.sources is a reference; one must be cleaned")  # noqa: EM101

@@ -1,6 +1,7 @@
 """Values of the configuration that need more than a type: each is checked with a message of our own."""
 
 import difflib
+import re
 from collections.abc import Mapping
 from typing import Annotated, Final
 
@@ -69,6 +70,21 @@ def distinct(names: tuple[str, ...]) -> tuple[str, ...]:
 def as_names(value: object) -> object:
     """One name stands for a tuple of it."""
     return (value,) if isinstance(value, str) else value
+
+
+def as_texts(value: object) -> object:
+    """Values of a column, one or several, as the texts that the column is read as: 0 is '0'."""
+    values = value if isinstance(value, (list, tuple)) else [value]
+    return tuple(one if isinstance(one, str) else str(one) for one in values)
+
+
+def as_pattern(value: str) -> str:
+    """A regular expression."""
+    try:
+        re.compile(value)
+    except re.error as error:
+        raise ValueError(f"{value!r} is not a regular expression: {error}") from error  # noqa: EM102
+    return value
 
 
 Share = Annotated[float | None, BeforeValidator(as_share)]

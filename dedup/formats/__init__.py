@@ -2,7 +2,7 @@
 
 import logging
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,24 +13,25 @@ from dedup.config import DatasetConfig, NamedSource
 from dedup.decoding.contents import PAYLOAD, read_bytes
 from dedup.decoding.pictures import FILE_SUFFIXES
 from dedup.errors import ConfigError, SourceError, because
-from dedup.formats.coco import Coco, annotation_files
 from dedup.formats.columns import groups_of, values_of
 from dedup.formats.crossing import check_movable, check_writable, push_splits, write_splits
-from dedup.formats.imagefolder import ImageFolder
+from dedup.formats.detection import is_image_struct
+from dedup.formats.forms import ALL, FORMS, Form, detected
+from dedup.formats.listing import Listing, account_for, listed
 from dedup.formats.manifest import Manifest, lists_files
 from dedup.formats.places import is_url, local, protocol
 from dedup.formats.records import SUFFIXES
 from dedup.formats.several import Part, Several
-from dedup.formats.source import NO_MOVES, ROWS, Moves, Source
-from dedup.formats.webdataset import WebDataset
-from dedup.formats.yolo import Yolo, is_yolo
+from dedup.formats.source import NO_MOVES, ROWS, Moves, Source, payloads
 
 logger = logging.getLogger(__name__)
 
 __all__ = [
+    "FORMS",
     "NO_MOVES",
     "PAYLOAD",
     "ROWS",
+    "Form",
     "Moves",
     "Source",
     "check_movable",
@@ -40,26 +41,12 @@ __all__ = [
     "keys_of",
     "open_source",
     "parts_of",
+    "payloads",
     "push_splits",
     "read_bytes",
     "values_of",
     "write_splits",
 ]
-
-_OF_THE_HUB = ("name", "revision", "split", "data_files", "streaming")
-_OF_MANIFESTS = ("path_column", "bytes_column", "protocols")
-_UNUSED = {
-    "imagefolder": ("path_column", "bytes_column", "protocols", "image_folder", *_OF_THE_HUB),
-    "manifest": ("image_column", "top_folders", "image_folder", *_OF_THE_HUB),
-    "huggingface": (*_OF_MANIFESTS, "split_column", "default_split", "top_folders", "image_folder"),
-    "webdataset": (*_OF_MANIFESTS, "top_folders", "image_folder", *_OF_THE_HUB),
-    "coco": (*_OF_MANIFESTS, "split_column", "image_column", "top_folders", *_OF_THE_HUB),
-    "yolo": (
-        *(*_OF_MANIFESTS, "split_column", "image_column", "id_column", "label_column"),
-        *("default_split", "top_folders", "image_folder", *_OF_THE_HUB),
-    ),
-}
-"""Keys of `dataset` that say nothing about a form."""
 
 
 def open_source(config: DatasetConfig, dataset: Any = None) -> Source:
@@ -68,7 +55,9 @@ def open_source(config: DatasetConfig, dataset: Any = None) -> Source:
         from dedup.formats.hub import in_memory  # `datasets` takes a second to import
 
         _refuse_unused(config, "huggingface")
-        return in_memory(dataset, config)
+        held = in_memory(dataset, config)
+        account_for(held, None)
+        return held
     if config.sources:
         named = zip(config.sources, config.prefixes(), strict=True)
         return Several([Part(open_source(_single(entry)), entry, prefix) for entry, prefix in named])
@@ -82,28 +71,18 @@ def open_source(config: DatasetConfig, dataset: Any = None) -> Source:
         hint = " A dataset on the Hub is written hf://datasets/org/name." if _REPOSITORY.fullmatch(config.path) else ""
         message = f"dataset.path: {config.path!r} does not exist.{hint}"
         raise ConfigError(message)
-    form = detect(path) if config.source == "auto" else config.source
-    _refuse_unused(config, form)
-    if config.source == "auto" and form in {"imagefolder", "huggingface"}:
-        _tell_list(path, form)
-    if form == "huggingface":
-        from dedup.formats.hub import on_disk  # `datasets` takes a second to import
-
-        return on_disk(path, config)
-    if form in _OPENED:
-        return _OPENED[form](path, config)
-    if path.is_dir() != (form == "imagefolder"):
-        message = f"dataset.source is {form!r}, but {config.path!r} is a {'folder' if path.is_dir() else 'file'}."
+    listing = listed(path) if path.is_dir() else None
+    name = config.source if config.source != "auto" else _form_of(path, listing)
+    form = FORMS[name]
+    _refuse_unused(config, name)
+    if config.source == "auto" and name == "imagefolder":
+        _tell_list(path)
+    if form.is_folder is not None and path.is_dir() != form.is_folder:
+        message = f"dataset.source is {name!r}, but {config.path!r} is a {'folder' if path.is_dir() else 'file'}."
         raise ConfigError(message)
-    return ImageFolder(path, config) if form == "imagefolder" else Manifest(path, config)
-
-
-_OPENED: Final[dict[str, Callable[[Path, DatasetConfig], Source]]] = {
-    "webdataset": WebDataset,
-    "coco": Coco,
-    "yolo": Yolo,
-}
-"""Forms that are told apart by nothing but their names: what lies at the path may be a folder or a file."""
+    source = form.open(path, config, listing)
+    account_for(source, listing)
+    return source
 
 
 def parts_of(source: Source) -> Sequence[Source]:
@@ -137,67 +116,65 @@ def _remote(url: str, config: DatasetConfig) -> Source:
 
 def keys_of(form: str, like: str) -> tuple[str, ...]:
     """Keys of `dataset` besides path and source that a dataset of some form can take over from one of another form."""
-    others = {"path", "source", "sources", "image_folder", *_OF_THE_HUB, *_UNUSED[form]}
-    if form != like and form in {"imagefolder", "webdataset", "coco", "yolo"}:  # their columns are of another kind
-        others |= {key for key in DatasetConfig.model_fields if key.endswith("_column")}
-    return tuple(key for key in DatasetConfig.model_fields if key not in others)
+    taken = {*FORMS[form].takes, "group_column", "group_pattern"} - {"image_folder", "split_folders", *_OF_THE_HUB}
+    if form != like and form in _SAID_ELSEWHERE:
+        taken = {key for key in taken if not key.endswith("_column")}
+    return tuple(key for key in DatasetConfig.model_fields if key in taken)
+
+
+_OF_THE_HUB: Final = ("name", "revision", "split", "data_files", "streaming")
+
+_SAID_ELSEWHERE: Final = frozenset({"imagefolder", "webdataset", "coco", "yolo", "voc"})
+"""Forms whose columns are of another kind than those of a table."""
 
 
 def _refuse_unused(config: DatasetConfig, form: str) -> None:
     defaults = DatasetConfig()
+    known = {*ALL, "sources", *FORMS[form].takes}
     problems = [
         f"dataset.{key}: not used by the form {form!r}, which this dataset has; take it out."
-        for key in _UNUSED[form]
-        if getattr(config, key) != getattr(defaults, key)
+        for key in DatasetConfig.model_fields
+        if key not in known and getattr(config, key) != getattr(defaults, key)
     ]
     if problems:
         raise ConfigError(*problems)
 
 
-def _tell_list(folder: Path, form: str) -> None:
-    """Say so where a folder looks like that of a manifest, as it is written to `splits/`: what it lists is not read.
-
-    A Parquet list makes a folder one of Hugging Face, which it cannot be read as.
-    """
-    for file in sorted(folder.glob("*.*")) if folder.is_dir() else ():
-        if file.suffix.lower() not in SUFFIXES or not lists_files(file):
-            continue
-        text = (
-            f"{str(file)!r} lists pictures that lie beside it. Name it, not its folder, to read its splits and labels."
-        )
-        if form == "imagefolder":
-            logger.warning("%s", text)
-        elif detect(file) == "manifest":
-            message = f"dataset.path: {text}"
-            raise ConfigError(message)
+def _tell_list(folder: Path) -> None:
+    """Say so where a folder looks like that of a manifest, as it is written to `splits/`: its list is not read."""
+    for file in sorted(folder.glob("*.*")):
+        if file.suffix.lower() in SUFFIXES and lists_files(file):
+            logger.warning(
+                "%r lists pictures that lie beside it. Name it, not its folder, to read its splits and labels.",
+                str(file),
+            )
 
 
-_FILES: Final = {".arrow": "huggingface", ".tar": "webdataset", ".json": "coco", ".yaml": "yolo", ".yml": "yolo"}
+_FILES: Final = {
+    ".arrow": "huggingface",
+    ".tar": "webdataset",
+    ".json": "coco",
+    ".yaml": "yolo",
+    ".yml": "yolo",
+    ".data": "yolo",
+}
 
 
 def detect(path: Path) -> str:
     """The form of what lies at `path`, a folder, a file or a URL.
 
-    A folder with `dataset_dict.json` or `state.json` is what `save_to_disk` wrote; one with `data.yaml` is a YOLO
-    dataset; one with `annotations/*.json`, or with `*.coco.json` in it or one level down, is COCO; one with Parquet or
-    Arrow files in it or one level down is a Hugging Face dataset; one with tar files is a WebDataset; any other folder
-    is an image folder. A Parquet file is a Hugging Face dataset if a column is an image struct, else a manifest, as
-    CSV, TSV and JSONL files are; an Arrow file is a Hugging Face dataset, a tar file a WebDataset, a JSON file COCO, a
-    YAML file YOLO.
+    In a folder the form wins that explains the images (`dedup.formats.detection`). A Parquet file is a Hugging Face
+    dataset if a column is an image struct, else a manifest, as CSV, TSV and JSONL files are; an Arrow file is a Hugging
+    Face dataset, a tar file a WebDataset, a JSON file COCO, a YAML or `.data` file YOLO.
     """
     if str(path).startswith("hf:"):
         return "huggingface"
-    if path.is_dir():
-        if (path / "dataset_dict.json").exists() or (path / "state.json").exists():
-            return "huggingface"
-        if is_yolo(path):
-            return "yolo"
-        if annotation_files(path):
-            return "coco"
-        found = [file for pattern in ("*.*", "*/*.*") for file in path.glob(pattern)]
-        if any(file.suffix in {".parquet", ".arrow"} and file.stem != "metadata" for file in found):
-            return "huggingface"
-        return "webdataset" if any(file.suffix == ".tar" for file in found) else "imagefolder"
+    return _form_of(path, listed(path) if path.is_dir() else None)
+
+
+def _form_of(path: Path, listing: Listing | None) -> str:
+    if listing is not None:
+        return detected(listing)
     suffix = path.suffix.lower()
     if suffix in _FILES:
         return _FILES[suffix]
@@ -207,8 +184,7 @@ def detect(path: Path) -> str:
         except (pa.ArrowInvalid, OSError) as error:
             message = f"{path}: cannot be read as Parquet: {because(error)}. Get the file again."
             raise SourceError(message) from error
-        structs = [f for f in schema if pa.types.is_struct(f.type) and {g.name for g in f.type} == {"bytes", "path"}]
-        return "huggingface" if structs else "manifest"
+        return "huggingface" if any(is_image_struct(field.type) for field in schema) else "manifest"
     if suffix in SUFFIXES:
         return "manifest"
     if suffix in FILE_SUFFIXES:

@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 from dedup.config import DatasetConfig, normal_split
 from dedup.errors import ConfigError, SourceError, because
 from dedup.formats.carrying import Carried, Ids
+from dedup.formats.detection import Evidence, documents
 from dedup.formats.files import Files, beside, distinct_ids, not_movable, put_once, refuse_missing
+from dedup.formats.listing import Listing, listed
 from dedup.formats.nested import MAX_DEPTH, parsed
 from dedup.formats.source import (
     NO_MOVES,
@@ -72,7 +74,6 @@ class Coco(Files):
 
     def __init__(self, path: Path, config: DatasetConfig) -> None:
         self.name = str(path)
-        self.skipped: Mapping[str, int] = {}
         self._path = path
         self._config = config
         self._annotations: list[_Annotations] = []
@@ -102,6 +103,11 @@ class Coco(Files):
         if config.label_column:
             labels = self.texts(config.label_column)
         super().__init__(root, [encoded(str(file)) for _, file in samples], pa.table([ids, splits, labels, uris], ROWS))
+
+    def own_files(self) -> Iterator[Path]:
+        """The images and the annotation files."""
+        yield from (Path(os.fsdecode(file)) for file in self._files)
+        yield from (annotations.path for annotations in self._annotations)
 
     def check_movable(self) -> None:
         """Each file must have one counterpart in every other split that can take what it says of an image."""
@@ -222,12 +228,39 @@ class _Image:
         return as_text(", ".join(sorted(self.categories)))
 
 
-def annotation_files(folder: Path) -> list[Path]:
-    """The annotation files of a folder: `annotations/*.json`, else `_annotations.coco.json` in it or one level down."""
-    found = sorted((folder / _FOLDER).glob("*.json")) or sorted(
+def annotation_files(folder: Path, listing: Listing | None = None) -> list[Path]:
+    """The annotation files of a folder: in `annotations/`, else `*.coco.json`, else any JSON that lists images.
+
+    In `annotations/` other JSON files are passed over where one lists images.
+    """
+    usual = sorted((folder / _FOLDER).glob("*.json")) or sorted(
         path for pattern in ("", "*/") for path in folder.glob(f"{pattern}*.coco.json")
     )
-    return [path for path in found if not path.name.startswith(".")]
+    usual = [path for path in usual if not path.name.startswith(".")]
+    if usual:
+        listing_images = [path for path in usual if _n_listed(path) is not None]
+        return listing_images or usual
+    listing = listing or listed(folder)
+    return [listing.path(parts) for parts in documents(listing, ".json") if _n_listed(listing.path(parts))]
+
+
+def evidence(listing: Listing) -> Evidence | None:
+    """Images that annotation files list, told without parsing them, as they may be large."""
+    files = annotation_files(listing.root, listing)
+    counts = [n for file in files if (n := _n_listed(file)) is not None]
+    if not counts:
+        return None
+    n = min(sum(counts), len(listing.images)) or len(listing.images) or 1
+    return Evidence(n, f"{n:,} images that {len(counts):,} JSON file{'s' if len(counts) > 1 else ''} of COCO list")
+
+
+def _n_listed(path: Path) -> int | None:
+    """About how many images a JSON file lists; None for one that has no list of them."""
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return None
+    return content.count(b'"file_name"') if b'"images"' in content else None
 
 
 def _read(

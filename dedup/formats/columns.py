@@ -1,9 +1,10 @@
 """Further columns of a dataset: what samples belong to, and what they are worth."""
 
+import re
 from collections.abc import Sequence
 
 from dedup.config import SourceConfig
-from dedup.errors import SourceError
+from dedup.errors import ConfigError, SourceError
 from dedup.formats.several import Several
 from dedup.formats.source import Source
 
@@ -20,11 +21,33 @@ def groups_of(source: Source, config: SourceConfig) -> list[str | None] | None:
             return None
         sizes = [len(part.source.rows) for part in source.parts]
         return [group for part, n in zip(parts, sizes, strict=True) for group in (part or [None] * n)]
+    if config.group_pattern is not None:
+        return _of_names(source, config.group_pattern)
     if config.group_column is None:
         return None
     groups = source.texts(config.group_column)
     _refuse_nulls(groups, source, config.group_column)
     return groups
+
+
+def _of_names(source: Source, pattern: str) -> list[str | None]:
+    """What the pattern finds in each id: its groups joined, or all of it where it has none.
+
+    An id in which it finds nothing is a group of its own.
+    """
+    compiled = re.compile(pattern)
+    found: list[str | None] = []
+    for name in source.rows["id"].to_pylist():
+        match = compiled.search(name)
+        parts = [] if match is None else [part for part in match.groups() or (match[0],) if part is not None]
+        found.append("/".join(parts) if parts else name)
+    if len({*found}) == len(found) > 1:
+        message = (
+            f"{source.name}: dataset.group_pattern {pattern!r} puts every sample into a group of its own. The first id "
+            f"is {source.rows['id'][0].as_py()!r}: what the groups of the pattern find in it is the group's name."
+        )
+        raise ConfigError(message)
+    return found
 
 
 def values_of(source: Source, column: str) -> list[str | None]:

@@ -1,38 +1,20 @@
 """From one form to another: the kept samples of any source, written in the form that `output.splits` names."""
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from dedup.config import DatasetConfig, NamedSource
-from dedup.errors import SourceError
-from dedup.formats import imagefolder, manifest, webdataset
+from dedup.errors import InternalError, SourceError
+from dedup.formats.forms import FORMS
 from dedup.formats.several import Several
 from dedup.formats.source import NO_MOVES, Moves, Sample, Source, samples
 
 logger = logging.getLogger(__name__)
-
-Writer = Callable[[Iterable[Sample], Path, str, pa.Schema], DatasetConfig]
-
-
-def _parquet(kept: Iterable[Sample], folder: Path, files: str, further: pa.Schema) -> DatasetConfig:
-    from dedup.formats.shards import write_samples  # `datasets` takes a second to import
-
-    return write_samples(kept, folder, files, further)
-
-
-WRITERS: Final[dict[str, Writer]] = {
-    "imagefolder": imagefolder.write_samples,
-    "manifest": manifest.write_samples,
-    "huggingface": _parquet,
-    "webdataset": webdataset.write_samples,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,11 +82,15 @@ def write_splits(
         logger.warning(
             "%s: %s cannot be written in the form %s and stay behind.", source.name, _listed(further.left), splits
         )
+    target = FORMS[form]
+    if target.write is None:
+        message = f"output.splits: samples of another form cannot be written in the form {form!r}."
+        raise InternalError(message)
     without_image: list[int] = []
     kept = samples(source, keep, moves, further.rows())
     if form == "imagefolder":
         kept = _with_image(kept, without_image)
-    config = WRITERS[form](kept, folder, files, further.schema)
+    config = target.write(kept, folder, files, further.schema)
     if without_image:
         logger.warning(
             "%s: %s rows have no image. An image folder cannot hold them, so they stay behind: set output.splits to "
@@ -114,7 +100,7 @@ def write_splits(
         )
     there = keep.copy()
     there[without_image] = False
-    return Written(config, there, "train" if form == "huggingface" else None, form != "imagefolder")
+    return Written(config, there, "train" if form == "huggingface" else None, target.ordered)
 
 
 def _with_image(kept: Iterable[Sample], without: list[int]) -> Iterator[Sample]:

@@ -7,11 +7,7 @@ import pyarrow.compute as pc
 from datasets import ClassLabel, Features, Image
 
 from dedup.errors import ConfigError, SourceError, because
-
-
-def is_image_struct(kind: pa.DataType) -> bool:
-    """Whether a column's type is the struct in which Hugging Face datasets keep images."""
-    return bool(pa.types.is_struct(kind)) and {field.name for field in kind} == {"bytes", "path"}
+from dedup.formats.detection import holds_encoded_images, is_image_struct
 
 
 def image_column(features: Features, named: str | None, name: str) -> str:
@@ -27,6 +23,8 @@ def image_column(features: Features, named: str | None, name: str) -> str:
             raise ConfigError(message)
         return named
     images = [column for column, feature in features.items() if isinstance(feature, Image)]
+    if not images:
+        images = [column.name for column in features.arrow_schema if holds_encoded_images(column)]
     if len(images) == 1:
         return str(images[0])
     if not images:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from dedup.decoding.contents import PAYLOAD
 from dedup.errors import SourceError
+from dedup.formats.account import Opened
 from dedup.formats.further import NOTHING, Further
 from dedup.formats.source import NO_MOVES, Moves, encoded, moved_rows, no_column, place
 from dedup.paths import is_file
@@ -21,7 +22,7 @@ logger = logging.getLogger(__name__)
 _NAMED: Final = 5  # missing files in a warning; all of them are in the tables
 
 
-class Files:
+class Files(Opened):
     """Rows with one file each, below `root`."""
 
     name: str
@@ -30,11 +31,6 @@ class Files:
         self.root = root
         self.rows = rows
         self._files = files
-
-    def payloads(self, size: int) -> Iterator[pa.RecordBatch]:
-        """PAYLOAD batches of all rows."""
-        for start in range(0, len(self._files), size):
-            yield from self.payload_of(range(start, min(start + size, len(self._files))))
 
     def payload_of(self, rows: Sequence[int]) -> Iterator[pa.RecordBatch]:
         """One PAYLOAD batch of the named rows."""

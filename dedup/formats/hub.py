@@ -1,9 +1,11 @@
 """Opening Hugging Face datasets: in memory, on disk, or on the Hub."""
 
+import logging
 import re
 import ssl
 import urllib.error
 import urllib.request
+import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,11 +14,13 @@ from typing import Any, Final
 import datasets
 import huggingface_hub
 import pyarrow as pa
+import pyarrow.parquet as pq
 from datasets import Dataset, DatasetDict, IterableDataset, IterableDatasetDict, ReadInstruction
 
-from dedup.config import DatasetConfig
+from dedup.config import DatasetConfig, normal_split
 from dedup.errors import ConfigError, DedupError, SourceError, because
 from dedup.files import inside
+from dedup.formats.detection import has_images
 from dedup.formats.features import features_of
 from dedup.formats.huggingface import HuggingFace
 from dedup.formats.places import protocol
@@ -28,8 +32,11 @@ from dedup.formats.stored import (
     Stored,
     Streamed,
     arrow_table,
+    fitted,
     parquet_file,
 )
+
+logger = logging.getLogger(__name__)
 
 _SHARD: Final = re.compile(r"(.*)-(\d{5,6})-of-(\d{5,6})(\.\w+)$")
 
@@ -42,13 +49,34 @@ _UNREADABLE = (OSError, ValueError, KeyError, datasets.exceptions.DatasetsError)
 def in_memory(dataset: Any, config: DatasetConfig, root: Path | None = None) -> HuggingFace:
     """A source from a `Dataset`, `IterableDataset` or a dict of them; `root` is where it was saved."""
     if isinstance(dataset, Dataset | IterableDataset):
-        dataset = {str(dataset.split or "train"): dataset}
+        dataset = {_name_of(dataset.split): dataset}
     elif not isinstance(dataset, DatasetDict | IterableDatasetDict):
         message = f"Expected a datasets.DatasetDict or Dataset, got {type(dataset).__name__}."
         raise SourceError(message)
     name = "the dataset in memory" if root is None else str(root)
     _refuse(config, "a dataset in memory", "name", "revision", "data_files", "streaming")
     return HuggingFace(_chosen(_splits_of(dataset, name), config, name), name, root, config)
+
+
+def _name_of(split: Any) -> str:
+    """What a dataset alone is called, which `load_dataset` may have put together: `train[:50%]`, `train+test`.
+
+    Several splits in one are one pool: what was in which of them is not known any more.
+
+    >>> [_name_of(split) for split in (None, "test", "train[:50%]", "train[:10]+train[90:]", "train+test", "a+b")]
+    ['train', 'test', 'train', 'train', 'train', 'a_b']
+    """
+    names = list(dict.fromkeys(part.partition("[")[0].strip() for part in str(split or "train").split("+")))
+    if len(names) == 1:
+        return names[0]
+    name = "train" if "train" in map(normal_split, names) else "_".join(names)
+    logger.warning(
+        "The dataset is made of the splits %s, and which row is of which is not known: all rows are taken for %r. To "
+        "find leaks between them, give them as a DatasetDict.",
+        " and ".join(map(repr, names)),
+        name,
+    )
+    return name
 
 
 def on_disk(path: Path, config: DatasetConfig) -> HuggingFace:
@@ -64,13 +92,19 @@ def on_disk(path: Path, config: DatasetConfig) -> HuggingFace:
                 f"{path}: cannot be loaded as a save_to_disk folder: {because(error)}. Get it again, or save it again."
             )
             raise SourceError(message) from error
-        return in_memory(loaded, config, path)
+        source = in_memory(loaded, config, path)
+        source.files = [file for suffix in ("arrow", "json") for file in path.rglob(f"*.{suffix}")]
+        return source
+    files_of_split = {"train": [name]}
     if path.is_dir():
-        splits = [_of_files(split, files) for split, files in _files_of_folder(path, config).items()]
+        files_of_split = _files_of_folder(path, config)
+        splits = [_of_files(split, files) for split, files in files_of_split.items()]
     else:
         _refuse(config, "a single file", "name", "data_files")
         splits = [_of_files("train", [name])]
-    return HuggingFace(_chosen(splits, config, name), name, path if path.is_dir() else path.parent, config)
+    source = HuggingFace(_chosen(splits, config, name), name, path if path.is_dir() else path.parent, config)
+    source.files = [Path(file) for files in files_of_split.values() for file in files]
+    return source
 
 
 def on_hub(url: str, config: DatasetConfig) -> HuggingFace:
@@ -80,7 +114,7 @@ def on_hub(url: str, config: DatasetConfig) -> HuggingFace:
     data_files = list(config.data_files) or None
     try:
         builder = datasets.load_dataset_builder(repository, config.name, revision=revision, data_files=data_files)
-        files = {str(split): [str(f) for f in of] for split, of in (builder.config.data_files or {}).items()}
+        files = _of_builder(builder)
         if all(f.endswith(".parquet") for of in files.values() for f in of):
             files = _asked_for(files, config, url)
             place = str if config.streaming else _downloaded
@@ -168,10 +202,7 @@ def _files_of_folder(folder: Path, config: DatasetConfig) -> dict[str, list[str]
     """Files of each split of a folder, found the way `load_dataset` finds them."""
     try:
         with _offline():
-            builder = datasets.load_dataset_builder(
-                str(folder), config.name, data_files=list(config.data_files) or None
-            )
-        files = {str(split): [str(f) for f in of] for split, of in (builder.config.data_files or {}).items()}
+            files = _of_builder(_builder_of_folder(folder, config))
     except (*_UNREADABLE, ImportError, RuntimeError) as error:
         message = f"{folder}: cannot be read as a Hugging Face dataset: {because(error)}."
         raise _asked_wrongly(str(folder), error, config) or SourceError(message) from error
@@ -179,7 +210,51 @@ def _files_of_folder(folder: Path, config: DatasetConfig) -> dict[str, list[str]
         if "://" in path or not inside(Path(path), folder):
             message = f"{folder}: its README names {path!r} as data, which is not in the folder. Copy it there."
             raise SourceError(message)
+    if not config.data_files:
+        files = _with_rows_of_images(files, folder)
     return _asked_for(files, config, str(folder))
+
+
+def _builder_of_folder(folder: Path, config: DatasetConfig) -> Any:
+    """What finds the files of the splits; other files beside them, such as archives, are nothing to it."""
+    data_files = list(config.data_files) or None
+    try:
+        return datasets.load_dataset_builder(str(folder), config.name, data_files=data_files)
+    except (zipfile.BadZipFile, *_UNREADABLE):
+        # It looks into archives to tell what kind of dataset this is, which is known here.
+        if config.name is not None or data_files is not None:
+            raise
+        return datasets.load_dataset_builder("parquet", data_dir=str(folder))
+
+
+def _of_builder(builder: Any) -> dict[str, list[str]]:
+    return {str(split): [str(file) for file in of] for split, of in (builder.config.data_files or {}).items()}
+
+
+def _with_rows_of_images(files: Mapping[str, list[str]], folder: Path) -> dict[str, list[str]]:
+    """The Parquet and Arrow files of each split; where some have images, only these.
+
+    `load_dataset` goes by what most files are: with a few pictures beside the shards these would be the dataset.
+    """
+    tables = {split: [file for file in of if file.endswith((".parquet", ".arrow"))] for split, of in files.items()}
+    if not any(tables.values()):
+        found = sorted(str(path) for suffix in ("parquet", "arrow") for path in folder.rglob(f"*.{suffix}"))
+        tables = {"train": found}
+    schemas = {file: _schema(file) for of in tables.values() for file in of}
+    images = {file for file, schema in schemas.items() if schema is None or has_images(schema)}
+    wanted = images if any(schemas[file] is not None for file in images) else set(schemas)
+    families = {shard[1] for file in wanted if (shard := _SHARD.match(file))}
+    wanted |= {file for file in schemas if (shard := _SHARD.match(file)) and shard[1] in families}
+    kept = {split: [file for file in of if file in wanted] for split, of in tables.items()}
+    return {split: of for split, of in kept.items() if of}
+
+
+def _schema(file: str) -> pa.Schema | None:
+    """The schema of a Parquet or Arrow file, None for one that cannot be read: whoever opens it says why."""
+    try:
+        return arrow_table(file).schema if file.endswith(".arrow") else pq.read_schema(file)
+    except (pa.ArrowException, OSError):
+        return None
 
 
 @contextmanager
@@ -223,15 +298,61 @@ def _of_files(split: str, files: Sequence[str]) -> Split:
         raise SourceError(message)
     if all(file.endswith(".arrow") for file in files):
         tables = [_opened(file, arrow_table, "Arrow") for file in files]
-        _refuse_other_columns(files, [table.schema.names for table in tables])
-        table = pa.concat_tables([table.cast(tables[0].schema) for table in tables])
-        features = features_of(table.schema, files[0])
+        features = _common_features(files, [table.schema for table in tables])
+        table = pa.concat_tables([fitted(table, features.arrow_schema) for table in tables])
         return Split(split, features, len(table), ArrowTable(table, features))
     parquet = [_opened(file, parquet_file, "Parquet") for file in files]
-    _refuse_other_columns(files, [file.schema_arrow.names for file in parquet])
     n_rows = sum(file.metadata.num_rows for file in parquet)
-    features = features_of(parquet[0].schema_arrow, files[0])
+    features = _common_features(files, [file.schema_arrow for file in parquet])
     return Split(split, features, n_rows, ParquetFiles(tuple(files), 0, n_rows, features))
+
+
+def _common_features(files: Sequence[str], schemas: Sequence[pa.Schema]) -> datasets.Features:
+    """Features that hold the rows of all files: columns in the order of the first one, types from where values are.
+
+    A column may be in another order in another file, and have no values at all in one, which makes it one of nulls.
+    Raises `SourceError` for files that do not fit together, before anything is read of them.
+    """
+    features = [features_of(schema, file) for schema, file in zip(schemas, files, strict=True)]
+    first = features[0]
+    for file, other in zip(files, features, strict=True):
+        if {*other} != {*first}:
+            message = (
+                f"{file}: its columns are {list(other)}, those of {files[0]} are {list(first)}. Give all the same ones."
+            )
+            raise SourceError(message)
+    common = {
+        column: next((of[column] for of in features if not _is_null(of[column])), first[column]) for column in first
+    }
+    for file, other in zip(files, features, strict=True):
+        for column, feature in common.items():
+            if not (_is_null(other[column]) or _fits(other[column], feature)):
+                message = (
+                    f"{file}: its column {column!r} is {other[column]!r}, in other files it is {feature!r}. "
+                    f"Give all files the same types."
+                )
+                raise SourceError(message)
+    return datasets.Features(common)
+
+
+def _is_null(feature: Any) -> bool:
+    return getattr(feature, "dtype", "") == "null"
+
+
+def _fits(feature: Any, common: Any) -> bool:
+    """Whether values of a feature can be read as another one: the same, or a type that Arrow casts to it."""
+    one, two = (datasets.Features({"x": f}).arrow_schema.field("x").type for f in (feature, common))
+    return bool(one == two) or _castable(one, two)
+
+
+def _castable(one: pa.DataType, two: pa.DataType) -> bool:
+    try:
+        pa.array([], one).cast(two)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError):
+        return False
+    # Numbers can be cast to texts and back, but a column is not both.
+    texts = [pa.types.is_string(kind) or pa.types.is_large_string(kind) for kind in (one, two)]
+    return bool(texts[0] == texts[1])
 
 
 def _opened(file: str, read: Any, what: str) -> Any:
@@ -240,13 +361,6 @@ def _opened(file: str, read: Any, what: str) -> Any:
     except (pa.ArrowInvalid, OSError) as error:
         message = f"{file}: cannot be read as {what}: {because(error)}. Get the file again."
         raise SourceError(message) from error
-
-
-def _refuse_other_columns(files: Sequence[str], columns: Sequence[list[str]]) -> None:
-    for file, names in zip(files, columns, strict=True):
-        if names != columns[0]:
-            message = f"{file}: its columns are {names}, those of {files[0]} are {columns[0]}. Give all the same ones."
-            raise SourceError(message)
 
 
 def _splits_of(dataset: Mapping[str, Any], name: str) -> list[Split]:

@@ -5,7 +5,7 @@ The stored bytes are hashed and written back: nothing is decoded and encoded aga
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -23,21 +23,26 @@ from dedup.decoding.contents import PAYLOAD, read_bytes, stored_bytes
 from dedup.decoding.pictures import Unreadable
 from dedup.errors import ConfigError, SourceError
 from dedup.files import inside
+from dedup.formats.account import Opened
 from dedup.formats.features import image_column, label, label_column, texts
 from dedup.formats.further import Further, Row, of_schema
 from dedup.formats.shards import Shards, check_split_name
-from dedup.formats.source import NO_MOVES, ROWS, Moves, check_split_names, no_column
+from dedup.formats.source import NO_MOVES, ROWS, Moves, check_split_names, no_column, split_named
+from dedup.formats.split_words import USUAL
 from dedup.formats.stored import Split
+
+_SPLIT: Final = "split"
+"""The column that says it, where nothing else does."""
 
 _ROWS_PER_BATCH: Final = 1000  # what `datasets` itself uses
 
 
-class HuggingFace:
+class HuggingFace(Opened):
     """The splits of a Hugging Face dataset. Ids are `split/row` unless a column is named."""
 
     form: str = "huggingface"
     downloads: Sequence[Path] | None = None  # of a dataset on the Hub: the folders in which its files are
-    skipped: Mapping[str, int] = {}
+    files: Sequence[Path] = ()  # that it is read from, on this machine
 
     def __init__(self, splits: Sequence[Split], name: str, root: Path | None, config: DatasetConfig) -> None:
         self.name = name
@@ -61,9 +66,30 @@ class HuggingFace:
                 message = f"{name}: split {split.raw_name!r} has no column {self._image!r} as the others do."
                 raise SourceError(message)
         self.rows = pa.concat_tables([self._rows(split, config) for split in splits])
+        self._split_column = config.split_column or self._column_of_splits()
+        if self._split_column is not None:
+            raw = self.texts(self._split_column)
+            if not config.splits:
+                check_split_names({text: normal_split(text) for text in raw if text is not None}, name)
+            named = [split_named(text, config, name, f"row {row}") for row, text in enumerate(raw)]
+            place = self.rows.column_names.index("split")
+            self.rows = self.rows.set_column(place, "split", pa.array(named, pa.string()))
 
-    def payloads(self, size: int) -> Iterator[pa.RecordBatch]:
-        """PAYLOAD batches of all rows, the stored bytes in them."""
+    def _column_of_splits(self) -> str | None:
+        """A column `split` that holds nothing but usual names of splits, two at least, in a dataset of one split."""
+        if len(self._splits) > 1 or _SPLIT not in self._splits[0].features:
+            return None
+        feature = self._splits[0].features[_SPLIT]
+        if not isinstance(feature, datasets.ClassLabel) and getattr(feature, "dtype", "") not in {
+            "string",
+            "large_string",
+        }:
+            return None
+        names = {normal_split(text) for text in self.texts(_SPLIT)}
+        return _SPLIT if names <= USUAL and len(names) > 1 else None
+
+    def in_order(self, size: int) -> Iterator[pa.RecordBatch]:
+        """PAYLOAD batches of all rows, the stored bytes in them: row groups and streams are read once, in order."""
         for split, start in zip(self._splits, self._starts, strict=False):
             row = int(start)
             for table in split.stored.tables([self._image], size):
@@ -92,6 +118,12 @@ class HuggingFace:
                 for i, value in zip(at, values, strict=True):
                     images[i] = value
         yield self._payload(rows, images)
+
+    def own_files(self) -> Iterator[Path]:
+        """The files that hold the rows, and the card."""
+        yield from self.files
+        if self.root is not None and (self.root / "README.md").is_file():
+            yield self.root / "README.md"
 
     def check_writable(self) -> None:
         """Split names and columns must be such that `load_dataset` reads what is written."""
@@ -142,6 +174,12 @@ class HuggingFace:
 
     def check_movable(self) -> None:
         """Splits with the same columns are."""
+        if self._split_column is not None:
+            message = (
+                f"{self.name}: policy.leakage=regroup cannot move rows where the column {self._split_column!r} "
+                f"says the splits. Set output.splits: manifest, imagefolder, webdataset or none."
+            )
+            raise SourceError(message)
         for split in self._splits[1:]:
             if split.features != self._splits[0].features:
                 message = (
@@ -173,7 +211,8 @@ class HuggingFace:
     def written(self, folder: Path) -> DatasetConfig:
         """The same columns, in a folder on this machine."""
         of_the_hub = {"name": None, "revision": None, "split": (), "data_files": (), "streaming": False}
-        return self._config.model_copy(update={"source": self.form, "path": str(folder), **of_the_hub})
+        update = {"source": self.form, "path": str(folder), "split_column": self._split_column, **of_the_hub}
+        return self._config.model_copy(update=update)
 
     def dataset_dict(self, keep: NDArray[np.bool_], moves: Moves = NO_MOVES) -> Any:
         """The kept rows, with the features of the dataset."""

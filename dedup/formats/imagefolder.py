@@ -1,13 +1,11 @@
 """A folder of image files: `split/label/file`, `split/file`, `label/file` or just files, at any depth."""
 
-import errno
 import json
 import logging
 import os
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -17,11 +15,13 @@ from numpy.typing import NDArray
 
 from dedup.config import DatasetConfig, normal_split
 from dedup.decoding.contents import PAYLOAD
-from dedup.decoding.pictures import FILE_SUFFIXES
 from dedup.errors import ConfigError, SourceError
 from dedup.formats import moving
+from dedup.formats.account import Opened
 from dedup.formats.files import not_movable
 from dedup.formats.further import NOTHING, Further, Row, as_json, united, written_names
+from dedup.formats.layout import check_names, layout_of, told_in_a_line
+from dedup.formats.listing import OUTSIDE_SPLITS, Listing, archives, listed, not_read
 from dedup.formats.metadata import NAMES, Parts, read_metadata
 from dedup.formats.source import (
     NO_MOVES,
@@ -29,7 +29,6 @@ from dedup.formats.source import (
     Moves,
     Names,
     Sample,
-    are_splits,
     check_split_names,
     encoded,
     moved_rows,
@@ -39,6 +38,7 @@ from dedup.formats.source import (
     printable_names,
     put,
     safe,
+    split_named,
 )
 from dedup.paths import make_folder
 
@@ -47,61 +47,75 @@ logger = logging.getLogger(__name__)
 _SPLIT: Final = "split"  # the column of metadata that says it, unless the config names another one
 
 
-class ImageFolder:
+class ImageFolder(Opened):
     """The image files below a folder and what metadata says of them. Ids are their paths below it, with `/`."""
 
     form: str = "imagefolder"
 
-    def __init__(self, root: Path, config: DatasetConfig) -> None:
+    def __init__(self, root: Path, config: DatasetConfig, listing: Listing | None = None) -> None:
         self.root = root
         self._before = os.path.join(root, "")  # noqa: PTH118  # of every path
         self.name = str(root)
         self._config = config
-        files, places, skipped = _scan(root)
+        listing = listing or listed(root)
+        places = [parts for parts in listing.others if parts[-1] in NAMES]
         self._metadata = list(read_metadata(root, places, config.image_column))
-        skipped["not_an_image"] += len(places) - len(self._metadata)
-        files = self._with_named(files)
-        folders = {parts[0] for parts in files if len(parts) > 1}
-        splits: dict[str, str | None] = {folder: normal_split(printable(folder)) for folder in folders}
-        by_hand = {"splits": True, "labels": False}.get(config.top_folders)
-        if not (are_splits({*splits.values()}) if by_hand is None else by_hand):
-            splits = {}
-        self.has_splits = bool(splits)
-        check_split_names({printable(raw): normal for raw, normal in splits.items()}, self.name)
-        said = self._said(config)
-        default = normal_split(config.default_split)
-        self._files, named, split_of, labels = [], [], [], []
-        for parts in files:
-            has_split = len(parts) > 1 and parts[0] in splits
-            row = said.get(parts, _Said())
-            split = row.split or (splits[parts[0]] if has_split else default)
-            if splits and split is None:
-                skipped["outside_splits"] += 1
-                continue
-            inner = parts[1:-1] if has_split else parts[:-1]
-            self._files.append(parts)
-            named.append(row.id)
-            split_of.append(split)
-            labels.append(row.label if row.labelled else printable(inner[0]) if inner else None)
-        if not self._files:
-            found = ", ".join(f"{n} {reason.replace('_', ' ')}" for reason, n in sorted(skipped.items()) if n)
-            why = f"skipped: {found}" if found else "it is empty"
-            message = f"{root}: no image files in this folder or below it ({why})."
-            raise SourceError(message)
-        self.skipped: Mapping[str, int] = {reason: n for reason, n in sorted(skipped.items()) if n}
-        uris = printable_names(["/".join(parts) for parts in self._files])
-        ids = [name or uri for name, uri in zip(named, uris, strict=True)]
-        self.rows = pa.table([ids, split_of, labels, uris], schema=ROWS)
+        files = self._with_named(listing.images)
+        self._layout = layout_of(files, config.top_folders, config.split_folders)
+        self.has_splits = bool(self._layout.splits)
+        check_names(self._layout, self.name)
 
-    def payloads(self, size: int) -> Iterator[pa.RecordBatch]:
-        """PAYLOAD batches of all rows."""
-        for start in range(0, len(self._files), size):
-            yield from self.payload_of(range(start, min(start + size, len(self._files))))
+        self._files, columns, outside = self._samples(files)
+        self.not_read = not_read(listing, self._read(), dict.fromkeys(outside, OUTSIDE_SPLITS))
+        if not self._files:
+            raise self._no_images()
+
+        uris = printable_names(["/".join(parts) for parts in self._files])
+        ids = [name or uri for name, uri in zip(columns.ids, uris, strict=True)]
+        self.rows = pa.table([ids, columns.splits, columns.labels, uris], schema=ROWS)
+        self.understood = told_in_a_line(self._layout, self._files, columns.labels)
+        if self._layout.doubt and not any(columns.splits):
+            self.doubts = [self._layout.doubt]
+
+    def _samples(self, files: Sequence[Parts]) -> tuple[list[Parts], "_Columns", list[Parts]]:
+        """The files that are samples, what is known of each, and the images that are in no split."""
+        said = self._said(self._config)
+        default = normal_split(self._config.default_split)
+        splits, labels = self._layout.splits, self._layout.labels()
+        samples: list[Parts] = []
+        outside: list[Parts] = []
+        columns = _Columns()
+        for parts in files:
+            folder, label = labels[parts[:-1]]
+            row = said.get(parts, _Said())
+            split = row.split or (default if folder is None else splits[folder])
+            if splits and split is None:
+                outside.append(parts)
+                continue
+            samples.append(parts)
+            columns.ids.append(row.id)
+            columns.splits.append(split)
+            columns.labels.append(row.label if row.labelled else label)
+        return samples, columns, outside
+
+    def _read(self) -> set[Parts]:
+        """Everything below the root that is part of the dataset: samples, what goes with them, and metadata."""
+        beside = {p for metadata in self._metadata for column in metadata.companions.values() for p in column}
+        return {*self._files, *beside, *(metadata.parts for metadata in self._metadata)}
+
+    def _no_images(self) -> SourceError:
+        found = ", ".join(f"{n} {reason.replace('_', ' ')}" for reason, n in self.skipped.items())
+        why = f"skipped: {found}" if found else "it is empty"
+        return SourceError(f"{self.root}: no image files in this folder or below it ({why}).{archives(self.not_read)}")
 
     def payload_of(self, rows: Sequence[int]) -> Iterator[pa.RecordBatch]:
         """One PAYLOAD batch of the named rows."""
         paths = [self._encoded(self._files[row]) for row in rows]
         yield pa.record_batch([list(rows), paths, [None] * len(paths)], schema=PAYLOAD)
+
+    def own_files(self) -> Iterator[Path]:
+        """Everything below the root that is part of the dataset."""
+        return (self.root.joinpath(*parts) for parts in sorted(self._read()))
 
     def check_writable(self) -> None:
         """Every folder can be written."""
@@ -145,7 +159,7 @@ class ImageFolder:
 
     def check_movable(self) -> None:
         """Files go to the folder of their new split, or metadata says the split; what it says must have a place."""
-        why = moving.obstacle(self._files, self._metadata, self._split_column, has_splits=self.has_splits)
+        why = moving.obstacle(self._files, self._metadata, self._split_column, self._layout)
         if why is not None:
             raise not_movable(self.name, why)
 
@@ -177,19 +191,31 @@ class ImageFolder:
 
     def written(self, folder: Path) -> DatasetConfig:
         """The same settings; what is left must not be taken for another kind of folder."""
-        kind = "splits" if self.has_splits else "labels"
-        return self._config.model_copy(update={"source": self.form, "path": str(folder), "top_folders": kind})
+        update = {"source": self.form, "path": str(folder), **self._said_again()}
+        return self._config.model_copy(update=update)
+
+    def _said_again(self) -> dict[str, Any]:
+        """The layout as settings, since what is left may look like another one."""
+        splits = self._layout.splits
+        if not splits:
+            return {"top_folders": "labels", "split_folders": {}}
+        if all(len(folder) == 1 and normal_split(printable(folder[0])) == split for folder, split in splits.items()):
+            return {"top_folders": "splits", "split_folders": {}}
+        named = {"/".join(folder): split for folder, split in splits.items()}
+        if any(printable(path) != path for path in named):  # no setting can hold such a name
+            return {"top_folders": "auto", "split_folders": {}}
+        return {"top_folders": "auto", "split_folders": named}
 
     def _targets(self, moves: Moves) -> dict[int, Parts]:
         """Where the files of moved rows go."""
-        raw = {normal_split(printable(parts[0])): parts[0] for parts in reversed(self._files)}
         taken = set(self._files)
         targets: dict[int, Parts] = {}
         for row, split in sorted(moves.items()):
-            parts = (raw.get(split, split), *self._files[row][1:])
+            own = self._layout.folder_of(self._files[row]) or ()
+            parts = (*self._layout.folder_for(split, own), *self._files[row][len(own) :])
             while parts in taken:
                 stem, suffix = os.path.splitext(parts[-1])  # noqa: PTH122
-                parts = (*parts[:-1], f"{stem}_{self._files[row][0]}{suffix}")
+                parts = (*parts[:-1], f"{stem}_{own[-1] if own else split}{suffix}")
             taken.add(parts)
             targets[row] = parts
         return targets
@@ -208,7 +234,7 @@ class ImageFolder:
     def _encoded(self, parts: Parts) -> bytes:
         return encoded(self._before + os.sep.join(parts))  # noqa: PTH118  # not always UTF-8
 
-    def _with_named(self, files: list[Parts]) -> list[Parts]:
+    def _with_named(self, files: Sequence[Parts]) -> list[Parts]:
         """The samples: scanned files and files that only metadata names, without the files of other image columns."""
         scanned = set(files)
         named = {parts for metadata in self._metadata for parts in metadata.files}
@@ -252,10 +278,21 @@ class ImageFolder:
             labels = metadata.texts(of_label)
             labelled = bool({*of_label} & {*metadata.records.names})
             raw = metadata.texts([self._split_column])
-            check_split_names({name: normal_split(name) for name in raw if name is not None}, metadata.name)
-            for parts, name, split, label in zip(metadata.files, ids, raw, labels, strict=True):
-                said.setdefault(parts, _Said(name, normal_split(split), label, labelled))
+            if not config.splits:
+                check_split_names({name: normal_split(name) for name in raw if name is not None}, metadata.name)
+            for row, (parts, name, text, label) in enumerate(zip(metadata.files, ids, raw, labels, strict=True), 1):
+                split = split_named(text, config, metadata.name, f"row {row}")
+                said.setdefault(parts, _Said(name, split, label, labelled))
         return said
+
+
+@dataclass(frozen=True, slots=True)
+class _Columns:
+    """What is known of the samples, in their order."""
+
+    ids: list[str | None] = field(default_factory=list)
+    splits: list[str | None] = field(default_factory=list)
+    labels: list[str | None] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,47 +331,3 @@ def write_samples(samples: Iterable[Sample], folder: Path, files: str, further: 
             row |= {name: as_json(sample.more.get(column)) for column, name in others.items()}
             metadata[above].write(json.dumps(row, ensure_ascii=False) + "\n")
     return DatasetConfig(source="imagefolder", path=str(folder), id_column="id")
-
-
-def _is_folder(entry: "os.DirEntry[str]") -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:  # a link to itself: whoever reads it is told that it is missing
-        return False
-
-
-def _scan(root: Path) -> tuple[list[Parts], list[Parts], Counter[str]]:
-    """Image files below root and metadata files, as tuples of names in sorted order, and what was skipped."""
-    files: list[Parts] = []
-    metadata: list[Parts] = []
-    skipped: Counter[str] = Counter()
-
-    waiting: list[tuple[str, Parts, frozenset[tuple[int, int]]]] = [(str(root), (), frozenset())]
-    while waiting:
-        folder, parts, above = waiting.pop()
-        try:
-            status = os.stat(folder)  # noqa: PTH116
-            entries = list(os.scandir(folder))
-        except OSError as error:
-            if error.errno == errno.ENAMETOOLONG:
-                skipped["path_too_long"] += 1
-                continue
-            message = f"{printable(folder)!r}: the folder cannot be read: {error.strerror}."
-            raise SourceError(message) from error
-        here = (status.st_dev, status.st_ino)
-        if here in above:
-            skipped["link_to_a_folder_above"] += 1
-            continue
-        for entry in entries:
-            if entry.name.startswith("."):
-                skipped["hidden"] += 1
-            elif _is_folder(entry):
-                waiting.append((entry.path, (*parts, entry.name), above | {here}))
-            elif os.path.splitext(entry.name)[1].lower() in FILE_SUFFIXES:  # noqa: PTH122  # ten times faster here
-                files.append((*parts, entry.name))
-            elif entry.name in NAMES:
-                metadata.append((*parts, entry.name))
-            else:
-                skipped["not_an_image"] += 1
-
-    return sorted(files), metadata, skipped

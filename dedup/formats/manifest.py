@@ -3,7 +3,7 @@
 import csv
 import logging
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from dedup.config import DatasetConfig, normal_split
 from dedup.decoding.contents import PAYLOAD
 from dedup.errors import ConfigError, SourceError
+from dedup.formats.account import Opened, in_a_line
+from dedup.formats.boxes import boxes_of
 from dedup.formats.further import Further, as_cell, written_names
 from dedup.formats.places import beside, content, is_url, local, protocol
 from dedup.formats.records import first_record, open_records
@@ -26,8 +28,10 @@ from dedup.formats.source import (
     check_split_names,
     moved_rows,
     no_column,
+    payloads,
     place,
     put,
+    split_named,
 )
 from dedup.paths import is_file, make_folder
 
@@ -61,11 +65,10 @@ def lists_files(path: Path) -> bool:
     return is_file(path.parent / name)
 
 
-class Manifest:
+class Manifest(Opened):
     """The rows of a manifest at a path or URL. Paths are relative to it; further columns are carried through."""
 
     form: str = "manifest"
-    skipped: Mapping[str, int] = {}
 
     def __init__(self, path: str | Path, config: DatasetConfig) -> None:
         self.name = self._file = local(str(path))
@@ -85,11 +88,11 @@ class Manifest:
             message = f"{path}: the manifest has no rows."
             raise SourceError(message)
         raw_splits = self._splits(columns["split"], config.default_split)
-        normal = {raw: normal_split(raw) for raw in set(raw_splits) if raw is not None}
-        check_split_names(normal, self.name)
+        normal = self._normalised(raw_splits, config)
         self._normal = normal
         self._split_column = columns["split"]
         splits = [None if raw is None else normal[raw] for raw in raw_splits]
+        self._paths = [self._from_windows(path) for path in self._paths]
         uris = [p if p is None or is_url(p) else str(PurePosixPath(p)) for p in self._paths]
         ids = self._texts(columns["id"]) if columns["id"] else [self._default_id(uri) for uri in uris]
         for row, name in enumerate(ids):
@@ -99,24 +102,29 @@ class Manifest:
             if name is None:
                 ids[row] = f"{splits[row] or 'row'}/{row}"
         labels = [text or None for text in self._texts(columns["label"])]
-        self.rows = pa.table([ids, splits, labels, uris], schema=ROWS)
-
-    def payloads(self, size: int) -> Iterator[pa.RecordBatch]:
-        """PAYLOAD batches of all rows."""
-        for start in range(0, len(self._paths), size):
-            yield from self.payload_of(range(start, min(start + size, len(self._paths))))
+        rows = pa.table([ids, splits, labels, uris], schema=ROWS)
+        self._boxes = None if columns["id"] or columns["bytes"] else boxes_of(rows)
+        self.rows = rows if self._boxes is None else self._boxes.samples(rows)
+        if self._boxes is not None:
+            self._paths = [self._paths[record] for record in self._boxes.first]
+            self.understood = f"{in_a_line(self.rows)}; {self._boxes.in_a_line(len(rows))}"
 
     def payload_of(self, rows: Sequence[int]) -> Iterator[pa.RecordBatch]:
         """One PAYLOAD batch of the named rows."""
         paths = [self._path(row) for row in rows]
         data: list[bytes | None] = [None] * len(rows)
         if self._bytes_column:
-            data = self._records.binary(self._bytes_column, rows)
+            first = rows if self._boxes is None else [self._boxes.first[row] for row in rows]
+            data = self._records.binary(self._bytes_column, first)
         for i, path in enumerate(paths):
             if data[i] is None and path is not None and self._is_fetched(path):
                 data[i] = content(path)
         names = [path and os.fsencode(local(path)) for path in paths]
         yield pa.record_batch([list(rows), names, data], schema=PAYLOAD)
+
+    def own_files(self) -> Iterator[Path]:
+        """The manifest. It is named by itself, so nothing is said of the files around it."""
+        return iter([Path(self._file)] if self.root is not None else [])
 
     def check_writable(self) -> None:
         """Every manifest can be written."""
@@ -125,11 +133,13 @@ class Manifest:
         """Any column; null and empty are None."""
         if column not in self._records.names:
             raise no_column(self._file, column, self._records.names)
-        return self._records.texts(column)
+        texts = self._records.texts(column)
+        return texts if self._boxes is None else [texts[record] for record in self._boxes.first]
 
     def further(self) -> Further:
         """The columns that play no part."""
-        return self._records.further([name for name in self._records.names if name not in self._parts])
+        found = self._records.further([name for name in self._records.names if name not in self._parts])
+        return found if self._boxes is None else self._boxes.further(found)
 
     def check_movable(self) -> None:
         """Every manifest with a column of splits is."""
@@ -147,10 +157,14 @@ class Manifest:
         outside = {path for path in self._paths if path and self._leads_out(path)}
         changes = {}
         if outside and self._path_column:
-            changes[self._path_column] = lambda p: self._absolute(p) if p in outside else p
+            changes[self._path_column] = lambda p: self._absolute(p) if self._from_windows(p) in outside else p
         raw = {normal: raw for raw, normal in self._normal.items()}  # as this manifest calls its splits
         moved = {row: raw.get(split, split) for row, split in moves.items()}
-        self._records.write(target, keep, changes, {self._split_column: moved} if self._split_column else {})
+        kept_records = keep
+        if self._boxes is not None:
+            kept_records = keep[self._boxes.sample_of]
+            moved = {k: moved[row] for k, row in enumerate(self._boxes.sample_of.tolist()) if row in moved}
+        self._records.write(target, kept_records, changes, {self._split_column: moved} if self._split_column else {})
         inside = {self._paths[row] for row in np.flatnonzero(keep)} - outside - {None, ""}
         for path in sorted(filter(None, inside)):
             if not os.path.lexists(folder / path):
@@ -168,7 +182,7 @@ class Manifest:
         from dedup.formats.huggingface import files_as_dataset_dict  # `datasets` takes a second to import
 
         images: list[Any] = []
-        for batch in self.payloads(1024):
+        for batch in payloads(self, 1024):
             for path, data in zip(batch["path"].to_pylist(), batch["data"].to_pylist(), strict=True):
                 images.append({"bytes": data, "path": None} if data is not None else path and os.fsdecode(path))
         return files_as_dataset_dict(moved_rows(self.rows, moves), images, keep)
@@ -215,6 +229,16 @@ class Manifest:
             raise SourceError(message)
         return splits
 
+    def _normalised(self, raw_splits: Sequence[str | None], config: DatasetConfig) -> dict[str, str | None]:
+        """The split that each name in the column means."""
+        if not config.splits:
+            normal = {raw: normal_split(raw) for raw in set(raw_splits) if raw is not None}
+            check_split_names(normal, self.name)
+            return normal
+        rows = {raw: row for row, raw in reversed([*enumerate(raw_splits, start=1)]) if raw is not None}
+        found = {raw: split_named(raw, config, self._file, f"row {row}") for raw, row in rows.items()}
+        return dict(sorted(found.items(), reverse=True))  # the first name of a split is the one that moved rows get
+
     def _default_id(self, uri: str | None) -> str | None:
         if self.root is None:
             return uri and uri.removeprefix(beside(self._file, "") + "/")
@@ -228,6 +252,13 @@ class Manifest:
         if self.root is None or is_url(path) or os.path.isabs(path):  # noqa: PTH117
             return True
         return _leads_out(os.path.normpath(path))
+
+    def _from_windows(self, path: str | None) -> str | None:
+        """The path with `/` where it has the backslashes of Windows, which are part of a name elsewhere."""
+        if path is None or "\\" not in path or is_url(path) or os.sep == "\\" or self.root is None:
+            return path
+        with_slashes = path.replace("\\", "/")
+        return path if os.path.lexists(self.root / path) else with_slashes
 
     def _absolute(self, path: str) -> str:
         return beside(self._file, path)

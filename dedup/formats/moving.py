@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dedup.config import normal_split
+from dedup.formats.layout import Layout
 from dedup.formats.metadata import Metadata, Parts
 from dedup.formats.records import Record
 
@@ -29,11 +30,11 @@ class Rewritten:
     companions: list[tuple[Parts, Parts]] = field(default_factory=list)  # further files: where from and where to
 
 
-def obstacle(
-    files: Sequence[Parts], metadata: Sequence[Metadata], split_column: str, *, has_splits: bool
-) -> str | None:
+def obstacle(files: Sequence[Parts], metadata: Sequence[Metadata], split_column: str, layout: Layout) -> str | None:
     """Why files cannot be moved from split to split, if they cannot."""
-    if has_splits:
+    if layout.splits:
+        if deep := next((one for one in metadata if len(layout.folder_of((*one.folder, "")) or ()) > 1), None):
+            return f"{'/'.join(deep.parts)!r} is in a folder of splits that is not a top folder"
         folders = sorted({parts[0] for parts in files})
         at = {one.parts: one for one in metadata}
         for one in metadata:

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from dedup.decoding.contents import COLUMN, REFERENCES, stored_bytes
 from dedup.formats.several import Several
-from dedup.formats.source import Source
+from dedup.formats.source import Source, payloads
 
 
 @runtime_checkable
@@ -36,7 +36,7 @@ def tasks(source: Source, size: int) -> Iterator[pa.RecordBatch]:
     elif isinstance(source, Referring):
         yield from source.references(size)
     else:
-        yield from source.payloads(size)
+        yield from payloads(source, size)
 
 
 def of_ranges(rows: Any, paths: Any, starts: Any, sizes: Any) -> pa.RecordBatch:

@@ -1,7 +1,6 @@
 """Several datasets as one: those that are cleaned, and reference sets that are only looked at."""
 
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise
 from pathlib import Path
@@ -15,8 +14,9 @@ from numpy.typing import NDArray
 from dedup.config import DatasetConfig, NamedSource
 from dedup.decoding.contents import PAYLOAD
 from dedup.errors import SourceError
+from dedup.formats.account import Opened
 from dedup.formats.further import NOTHING, Further
-from dedup.formats.source import NO_MOVES, ROWS, Moves, Source, safe
+from dedup.formats.source import NO_MOVES, ROWS, Moves, Source, payloads, safe
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Part:
     prefix: str
 
 
-class Several:
+class Several(Opened):
     """All rows of the datasets, one after the other. Ids are `prefix/id`, splits of a reference set `prefix/split`."""
 
     form: str = "several"
@@ -38,16 +38,16 @@ class Several:
         self.parts = parts
         self.name = " + ".join(part.source.name for part in parts)
         self._starts = np.cumsum([0, *(len(part.source.rows) for part in parts)])
-        self.skipped: Mapping[str, int] = Counter[str]()
-        for part in parts:
-            self.skipped = Counter(self.skipped) + Counter(part.source.skipped)
+        self.not_read = pa.concat_tables([_not_read(part) for part in parts])
+        self.understood = "; ".join(f"{part.prefix}: {part.source.understood}" for part in parts)
+        self.doubts = [f"{part.prefix}: {doubt}" for part in parts for doubt in part.source.doubts]
         self.rows = pa.concat_tables([_prefixed(part) for part in parts])
         self._refuse_mixed_splits()
 
-    def payloads(self, size: int) -> Iterator[pa.RecordBatch]:
-        """PAYLOAD batches of all rows."""
+    def in_order(self, size: int) -> Iterator[pa.RecordBatch]:
+        """PAYLOAD batches of all rows, those of each dataset as it gives them best."""
         for part, start in zip(self.parts, self._starts.tolist(), strict=False):
-            for batch in part.source.payloads(size):
+            for batch in payloads(part.source, size):
                 yield _moved(batch, start)
 
     def payload_of(self, rows: Sequence[int]) -> Iterator[pa.RecordBatch]:
@@ -57,6 +57,11 @@ class Several:
             start = int(self._starts[number])
             for batch in self.parts[number].source.payload_of([row - start for _, row in group]):
                 yield _moved(batch, start)
+
+    def own_files(self) -> Iterator[Path]:
+        """Those of each dataset."""
+        for part in self.parts:
+            yield from part.source.own_files()
 
     def slices(self, keep: NDArray[np.bool_]) -> Iterator[tuple[Part, NDArray[np.bool_]]]:
         """Each dataset with its share of `keep`."""
@@ -150,6 +155,11 @@ class Several:
                     f"{self.name}: the split {name!r} is called like a reference set. Set another prefix for that."
                 )
                 raise SourceError(message)
+
+
+def _not_read(part: Part) -> pa.Table:
+    table = part.source.not_read
+    return table.set_column(0, "path", pc.binary_join_element_wise(part.prefix, table["path"], "/"))
 
 
 def _prefixed(part: Part) -> pa.Table:

@@ -9,16 +9,17 @@ from dataclasses import dataclass, field
 from itertools import islice, repeat
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol, runtime_checkable
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from dedup.config import DatasetConfig
+from dedup.config import DatasetConfig, SourceConfig
 from dedup.decoding.contents import read_bytes
 from dedup.decoding.pictures import FILE_SUFFIXES, Unreadable
 from dedup.errors import ConfigError, SourceError
+from dedup.formats.first_bytes import N_BYTES, head_of, image_suffix
 from dedup.paths import make_folder
 
 if TYPE_CHECKING:
@@ -36,20 +37,26 @@ NO_MOVES: Final[Moves] = MappingProxyType({})
 class Source(Protocol):
     """One opened dataset."""
 
-    form: str  # imagefolder, manifest, huggingface, webdataset, coco, yolo
+    form: str  # one of the table of forms, or several
     name: str  # for people: the path, or what stands for it
     rows: pa.Table  # ROWS
-    skipped: Mapping[str, int]  # files that are no samples, by reason
+    not_read: pa.Table  # NOT_READ: files below the root that are not part of the dataset
+    understood: str  # how the layout was understood, for people
+    doubts: Sequence[str]  # what could be meant otherwise, and how to say so
+
+    @property
+    def skipped(self) -> Mapping[str, int]:
+        """The number of files that were not read, by reason."""
 
     @property
     def root(self) -> Path | None:
         """Where it lies, if it lies on this machine."""
 
-    def payloads(self, size: int) -> Iterator[pa.RecordBatch]:
-        """PAYLOAD batches of all rows, in order, at most `size` rows each."""
-
     def payload_of(self, rows: Sequence[int]) -> Iterator[pa.RecordBatch]:
         """PAYLOAD batches of the named rows, in the order given."""
+
+    def own_files(self) -> Iterator[Path]:
+        """Every file of the dataset on this machine: samples, what goes with them, and what says something of them."""
 
     def texts(self, column: str) -> list[str | None]:
         """A column of the dataset, in the order of `rows`, as texts; raises `ConfigError` where there is none."""
@@ -77,6 +84,23 @@ class Source(Protocol):
         """The kept rows as a `datasets.DatasetDict`."""
 
 
+@runtime_checkable
+class InOrder(Protocol):
+    """A source that is read best from front to back."""
+
+    def in_order(self, size: int) -> Iterator[pa.RecordBatch]:
+        """PAYLOAD batches of all rows, in order, at most `size` rows each."""
+
+
+def payloads(source: Source, size: int) -> Iterator[pa.RecordBatch]:
+    """PAYLOAD batches of all rows, in order, at most `size` rows each."""
+    if isinstance(source, InOrder):
+        yield from source.in_order(size)
+        return
+    for start in range(0, len(source.rows), size):
+        yield from source.payload_of(range(start, min(start + size, len(source.rows))))
+
+
 @dataclass(frozen=True, slots=True)
 class Sample:
     """One row of ROWS with its payload: what a writer of another form gets."""
@@ -99,27 +123,12 @@ class Sample:
         own = os.path.splitext(os.fsdecode(self.path or b""))[1].lower()  # noqa: PTH122
         if own in FILE_SUFFIXES:
             return own
-        head = (self.data or b"")[:16]
-        for pattern, suffix in _FIRST_BYTES:
-            if pattern.match(head):
-                return suffix
+        head = self.data[:N_BYTES] if self.data is not None else head_of(self.path) if self.path else b""
+        if (suffix := image_suffix(head)) is not None:
+            return suffix
         named = os.path.splitext(self.id)[1].lower()  # noqa: PTH122
         return named if named in FILE_SUFFIXES else ".jpg"
 
-
-_FIRST_BYTES: Final = tuple(
-    (re.compile(pattern, re.DOTALL), suffix)
-    for pattern, suffix in (
-        (rb"\xff\xd8\xff", ".jpg"),
-        (rb"\x89PNG", ".png"),
-        (rb"RIFF....WEBP", ".webp"),
-        (rb"GIF8", ".gif"),
-        (rb"BM", ".bmp"),
-        (rb"II\*\0|MM\0\*", ".tiff"),
-        (rb"....ftypavi[fs]", ".avif"),
-        (rb"\0\0\0\x0cjP  ", ".jp2"),
-    )
-)
 
 _ROWS_AT_ONCE: Final = 64  # their bytes are in memory together
 
@@ -130,7 +139,7 @@ def samples(
     """The kept samples in the order of the source, read batch by batch; `further` has more of all of its rows."""
     further = repeat({}) if further is None else further
     ids, splits, labels = (source.rows[column] for column in ("id", "split", "label"))
-    for batch in source.payloads(_ROWS_AT_ONCE):
+    for batch in payloads(source, _ROWS_AT_ONCE):
         rows = batch["row"].to_pylist()
         said = islice(further, len(rows))
         if not keep[rows].any():
@@ -243,6 +252,19 @@ def check_split_names(raw_to_normal: Mapping[str, str | None], name: str) -> Non
             )
             raise SourceError(message)
         seen[normal] = raw
+
+
+def split_named(text: str | None, config: SourceConfig, name: str, where: str) -> str | None:
+    """The split that a value of the split column means; `where` stands in the error for a value that none has."""
+    try:
+        return config.split_of(text)
+    except KeyError as error:
+        known = ", ".join(f"{split}: {list(values)}" for split, values in config.splits.items())
+        message = (
+            f"{name}, {where}: column {config.split_column!r} has the value {text!r}, which dataset.splits does not "
+            f"name. It has {known}. Put the value into one of them, or into a split of its own."
+        )
+        raise ConfigError(message) from error
 
 
 def place(original: bytes, target: Path, files: str) -> bool:

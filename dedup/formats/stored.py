@@ -124,7 +124,7 @@ class ParquetFiles:
             part = batch.slice(max(low - row, 0), max(min(high, row + len(batch)) - max(low, row), 0))
             row += len(batch)
             if len(part):
-                yield pa.Table.from_batches([part])
+                yield self._fitted(pa.Table.from_batches([part]))
 
     def take(self, column: str, rows: Sequence[int]) -> list[Any]:
         """Values of one column in the named rows."""
@@ -137,6 +137,12 @@ class ParquetFiles:
                 for i in inside:
                     values[int(i)] = stored[int(wanted[i]) - first].as_py()
         return values
+
+    def _fitted(self, table: pa.Table) -> pa.Table:
+        """Columns of one file in the order and types of all."""
+        schema = self.features.arrow_schema
+        wanted = [field for field in schema if field.name in table.column_names]
+        return fitted(table, pa.schema(wanted, schema.metadata))
 
     def _of_group(self, group: tuple[str, int], column: str) -> pa.ChunkedArray:
         """A column of a row group. The last one is kept: rows are taken a few at a time, a hundred of one group."""
@@ -255,6 +261,13 @@ class Streamed:
         """Raises `SourceError`: what does not fit the disk does not fit a dataset in memory."""
         message = f"A streamed dataset cannot be held in memory ({len(kept):,} rows). Set output.dir to write it."
         raise SourceError(message)
+
+
+def fitted(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """The table with the columns of the schema, in its order and types; as it is where it has them already."""
+    if table.schema.names == schema.names and table.schema.types == schema.types:
+        return table
+    return table.select(schema.names).cast(schema)
 
 
 def parquet_file(name: str) -> pq.ParquetFile:

@@ -18,8 +18,10 @@ from numpy.typing import NDArray
 from dedup.config import DatasetConfig, normal_split
 from dedup.decoding.contents import PAYLOAD
 from dedup.decoding.pictures import FILE_SUFFIXES
-from dedup.errors import ConfigError, SourceError, because
+from dedup.errors import ConfigError, SourceError
+from dedup.formats.account import Opened
 from dedup.formats.further import Further, Row, as_json, inferred, written_names
+from dedup.formats.layout import check_names, layout_of
 from dedup.formats.nested import MAX_DEPTH, parsed
 from dedup.formats.references import of_ranges
 from dedup.formats.source import (
@@ -34,7 +36,9 @@ from dedup.formats.source import (
     no_column,
     printable_names,
     safe,
+    split_named,
 )
+from dedup.formats.split_words import told_by
 from dedup.formats.tars import END, Entry, Member, entries
 from dedup.paths import files_below, make_folder
 
@@ -43,6 +47,9 @@ logger = logging.getLogger(__name__)
 _LONGEST_TEXT: Final = 1_000_000  # bytes of a label or a JSON file
 _BYTES_PER_SHARD: Final = 1_000_000_000
 _SAMPLES_PER_SHARD: Final = 10_000
+_NAMED: Final = 3
+"""Broken members that are named."""
+
 _COPIED_AT_ONCE: Final = 1 << 20
 _TEXTS: Final = ("txt", "text", "caption", "cls")
 """Members that are read as texts when another form is written."""
@@ -50,11 +57,10 @@ _TEXTS: Final = ("txt", "text", "caption", "cls")
 _NUMBERS: Final = re.compile(r"[-_.]?\d*(-of-\d+)?$")
 
 
-class WebDataset:
+class WebDataset(Opened):
     """The samples of tar shards, in the order of the shards. Ids are `shard/key`, without the shard's `.tar`."""
 
     form: str = "webdataset"
-    skipped: Mapping[str, int] = {}
 
     def __init__(self, path: Path, config: DatasetConfig) -> None:
         self.root = path if path.is_dir() else path.parent
@@ -67,17 +73,23 @@ class WebDataset:
         splits: list[str | None] = []
         deep: list[str] = []
         of_shard = _splits_of([shard.relative_to(self.root) for shard in self._shards], config, self.name)
+        broken: list[str] = []
         for number, shard in enumerate(self._shards):
             prefix = shard.relative_to(self.root).with_suffix("").as_posix()
             with shard.open("rb") as file:
                 for entry in entries(shard):
                     said = _Said(file, entry, shard)
                     self._add(number, entry, shard)
-                    ids.append(_id(said, entry, config, shard) if config.id_column else f"{prefix}/{entry.key}")
                     labels.append(said.label(config.label_column))
                     own = said.text(config.split_column) if config.split_column else None
-                    splits.append(normal_split(own) if own is not None else of_shard[number])
+                    splits.append(of_shard[number] if own is None else split_named(own, config, str(shard), entry.key))
+                    is_broken = said.is_broken
+                    named = config.id_column and not is_broken
+                    ids.append(_id(said, entry, config, shard) if named else f"{prefix}/{entry.key}")
+                    broken += [f"{shard}: {entry.key}.json"] if is_broken else []
                     deep += [ids[-1]] if said.is_deep else []
+        if broken:
+            self.doubts = [_of_broken(broken)]
         if not ids or max(self._size) < 0:
             what = f"dataset.image_column {config.image_column!r}" if config.image_column else "a suffix of images"
             message = f"{path}: no member of the {len(ids):,} samples in its tar files has {what}."
@@ -87,11 +99,6 @@ class WebDataset:
             logger.warning(text, self.name, f"{len(deep):,}", deep[0], MAX_DEPTH)
         ids = printable_names(ids)
         self.rows = pa.table([ids, splits, labels, ids], schema=ROWS)
-
-    def payloads(self, size: int) -> Iterator[pa.RecordBatch]:
-        """PAYLOAD batches of all rows."""
-        for start in range(0, len(self._shard), size):
-            yield from self.payload_of(range(start, min(start + size, len(self._shard))))
 
     def references(self, size: int) -> Iterator[pa.RecordBatch]:
         """Where the images lie in the shards."""
@@ -119,6 +126,10 @@ class WebDataset:
             if file is not None:
                 file.close()
         yield pa.record_batch([list(rows), [None] * len(data), data], schema=PAYLOAD)
+
+    def own_files(self) -> Iterator[Path]:
+        """The shards."""
+        return iter(self._shards)
 
     def check_writable(self) -> None:
         """Every WebDataset can be written."""
@@ -195,7 +206,7 @@ class WebDataset:
         """The shard that samples of the shard `number` are moved to: beside those of the split, and named like it."""
         of_split = self._shard[self.rows["split"].to_pylist().index(split)]
         beside: Path = self._shards[of_split]
-        inside = beside.relative_to(self.root).parts[:-1]
+        inside = any(told_by(folder) for folder in beside.relative_to(self.root).parts[:-1])
         return beside.with_name(f"{'' if inside else split + '-'}moved-{number:06d}.tar")
 
     def written(self, folder: Path) -> DatasetConfig:
@@ -229,6 +240,7 @@ class _Said:
         self._entry = entry
         self._shard = shard
         self._json: Any = None
+        self.is_broken = False  # the JSON member was asked for and is not JSON
         self.is_deep = False  # a part of the JSON member was left out
 
     def label(self, named: str | None) -> str | None:
@@ -266,9 +278,9 @@ class _Said:
         if self._json is None:
             try:
                 self._json, self.is_deep = parsed(self._content(member))
-            except ValueError as error:
-                message = f"{self._shard}: {self._entry.key + '.json'!r} is not valid JSON: {because(error)}."
-                raise SourceError(message) from error
+            except ValueError:
+                self._json = False  # says nothing; whoever opens the dataset counts it
+                self.is_broken = True
         return self._json if isinstance(self._json, dict) else None
 
     def _content(self, member: Member) -> bytes:
@@ -357,12 +369,26 @@ def _refuse_gaps(shards: Sequence[Path]) -> None:
 
 
 def _splits_of(shards: Sequence[Path], config: DatasetConfig, name: str) -> list[str | None]:
-    """The split of each shard, from its top folder or its name; the default where these are no names of splits."""
-    raw = [shard.parts[0] if len(shard.parts) > 1 else _prefix(shard.stem) for shard in shards]
+    """The split of each shard, from its folders or its name; the default where these are no names of splits."""
+    layout = layout_of((shard.parts for shard in shards), "auto", {})
+    if layout.splits:
+        check_names(layout, name)
+        of_folders = [layout.folder_of(shard.parts) for shard in shards]
+        return [normal_split(config.default_split) if f is None else layout.splits[f] for f in of_folders]
+    raw = [_prefix(shard.stem) for shard in shards]
     if not are_splits({normal_split(split) for split in raw}):
         return [normal_split(config.default_split)] * len(shards)
     check_split_names({split: normal_split(split) for split in raw}, name)
     return [normal_split(split) for split in raw]
+
+
+def _of_broken(broken: Sequence[str]) -> str:
+    first = ", ".join(map(repr, broken[:_NAMED])) + (", …" if len(broken) > _NAMED else "")
+    n = len(broken)
+    return (
+        f"{n:,} JSON member{' is' if n == 1 else 's are'} not valid JSON: {first}. The samples go on without what "
+        f"{'it says' if n == 1 else 'they say'}."
+    )
 
 
 def _id(said: _Said, entry: Entry, config: DatasetConfig, shard: Path) -> str:

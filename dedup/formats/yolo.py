@@ -9,13 +9,14 @@ from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
-import yaml
 from numpy.typing import NDArray
 
-from dedup.config import DatasetConfig, normal_split, read_yaml
+from dedup.config import DatasetConfig, normal_split
 from dedup.decoding.pictures import FILE_SUFFIXES
-from dedup.errors import SourceError, because
+from dedup.errors import ConfigError, SourceError
+from dedup.formats.detection import Evidence, below
 from dedup.formats.files import Files, beside, distinct_ids, not_movable, put_once, refuse_missing
+from dedup.formats.listing import Listing, listed
 from dedup.formats.source import (
     NO_MOVES,
     ROWS,
@@ -25,11 +26,13 @@ from dedup.formats.source import (
     encoded,
     printable_names,
 )
+from dedup.formats.yolo_files import NAMES, names_files, nearest, read_description, write_description
 from dedup.paths import files_below, make_folder
 
 logger = logging.getLogger(__name__)
 
-NAMES: Final = ("data.yaml", "data.yml")
+_DEPTH: Final = 2
+"""How many names a path may have of a file that names the splits of the folder above it."""
 
 _SPLITS: Final = ("train", "val", "valid", "validation", "test")
 
@@ -45,7 +48,7 @@ class _Listing:
     @property
     def is_list(self) -> bool:
         """Whether it is a text file."""
-        return self.path.suffix == ".txt"
+        return not self.path.is_dir()
 
 
 _Place = tuple[_Listing, Path, int, Path]
@@ -61,20 +64,19 @@ class Yolo(Files):
     form: str = "yolo"
 
     def __init__(self, path: Path, config: DatasetConfig) -> None:
-        self.skipped: Mapping[str, int] = {}
         self._config = config
-        self._yaml = _yaml_of(path)
+        self._yaml = _description_of(path)
         self.name = str(self._yaml)
-        self._content = _content(self._yaml)
+        self._content = read_description(self._yaml)
         root = _root(self._yaml, self._content)
         row_of: dict[tuple[str | None, Path], int] = {}
         self._listings = []
         raw = [key for key in _SPLITS if self._content.get(key)]
         check_split_names({key: normal_split(key) for key in raw}, self.name)
         for key in raw:
-            for listed in _places(self._content[key], root, self.name, key):
-                images = {i: row_of.setdefault((normal_split(key), i), len(row_of)) for i in _images(listed, root)}
-                self._listings.append(_Listing(key, listed, images))
+            for place in _places(self._content[key], root, self.name, key):
+                images = {i: row_of.setdefault((normal_split(key), i), len(row_of)) for i in _images(place, root)}
+                self._listings.append(_Listing(key, place, images))
         if not row_of:
             message = f"{self.name}: none of its splits has images. It needs 'train', 'val' or 'test' beside 'names'."
             raise SourceError(message)
@@ -118,9 +120,17 @@ class Yolo(Files):
             named.setdefault(listing.split, []).append(inner.as_posix())
         changed = {key: value[0] if len(value) == 1 else value for key, value in named.items()}
         content = {key: changed.get(key, value) for key, value in self._content.items() if key != "path"}
-        text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
-        (folder / NAMES[0]).write_text(text, encoding="utf-8")
+        write_description(folder, self._yaml, self.root, content)
         return there
+
+    def own_files(self) -> Iterator[Path]:
+        """The images, their label files, the lists of images and what names the splits."""
+        images = [Path(os.fsdecode(file)) for file in self._files]
+        yield from images
+        yield from (labels for image in images if (labels := _label_file(image)).is_file())
+        yield from (listing.path for listing in self._listings if listing.is_list)
+        yield self._yaml
+        yield from names_files(self._yaml, self._content)
 
     def _staying(self, moves: Moves) -> Iterator[_Place]:
         for listing in self._listings:
@@ -148,32 +158,67 @@ class Yolo(Files):
         return self._config.model_copy(update={"source": self.form, "path": str(folder)})
 
 
-def is_yolo(path: Path) -> bool:
-    """Whether a folder or a YAML file is a YOLO dataset."""
-    return any((path / name).is_file() for name in NAMES)
+def evidence(listing: Listing) -> Evidence | None:
+    """Images of the splits that a YAML file, or a `.data` file of Darknet, names."""
+    for path in _descriptions(listing.root, listing):
+        try:
+            content = read_description(path)
+            root = _root(path, content)
+            n = _n_named(content, root, listing)
+        except SourceError:
+            if path.name not in NAMES:
+                continue
+            n = len(listing.images) or 1  # its form says what is wrong with it
+        if n or path.name in NAMES:
+            n = n or len(listing.images) or 1
+            return Evidence(n, f"{n:,} images of the splits in {path.name}")
+    return None
 
 
-def _yaml_of(path: Path) -> Path:
-    found = [path] if path.is_file() else [path / name for name in NAMES if (path / name).is_file()]
+def _n_named(content: Mapping[str, Any], root: Path, listing: Listing) -> int:
+    folders, n = [], 0
+    for key in _SPLITS:
+        for text in _texts(content.get(key)):
+            place = _below(root, text) or _below(root, text.removeprefix("../"))
+            if place is not None and place.is_dir() and place.is_relative_to(listing.root):
+                folders.append(place.relative_to(listing.root).parts)
+            elif place is not None and place.is_file():
+                n += len(place.read_bytes().splitlines())
+    return n + (below(listing, folders) if folders else 0)
+
+
+def _texts(value: Any) -> list[str]:
+    return [text for text in (value if isinstance(value, list) else [value]) if isinstance(text, str)]
+
+
+def _descriptions(folder: Path, listing: Listing | None = None) -> list[Path]:
+    """`data.yaml`, else other files at the top of a folder, or one level down, that name splits and classes."""
+    found = [folder / name for name in NAMES if (folder / name).is_file()]
+    if found:
+        return found
+    listing = listing or listed(folder)
+    others = [parts for parts in listing.of_suffix(".yaml", ".yml", ".data") if len(parts) <= _DEPTH]
+    return [path for parts in others if _names_splits(path := listing.path(parts))]
+
+
+def _names_splits(path: Path) -> bool:
+    try:
+        content = read_description(path)
+    except SourceError:
+        return False
+    return any(_texts(content.get(key)) for key in _SPLITS) and bool({"names", "nc"} & content.keys())
+
+
+def _description_of(path: Path) -> Path:
+    found = [path] if path.is_file() else _descriptions(path)
+    if len(found) > 1 and found[0].name not in NAMES:
+        named = ", ".join(repr(str(one.relative_to(path))) for one in found)
+        message = f"{path}: several files name splits: {named}. Name one of them as dataset.path."
+        raise ConfigError(message)
     if not found:
         message = f"{path}: no data.yaml in this folder."
         raise SourceError(message)
     return found[0]
-
-
-def _content(path: Path) -> dict[str, Any]:
-    try:
-        content = read_yaml(path.read_text(encoding="utf-8"))
-    except RecursionError as error:
-        message = f"{path}: cannot be read as YAML: it is nested too deeply."
-        raise SourceError(message) from error
-    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
-        message = f"{path}: cannot be read as YAML: {because(error)}."
-        raise SourceError(message) from error
-    if not isinstance(content, dict):
-        message = f"{path}: expected keys such as 'train' and 'names', got {type(content).__name__}."
-        raise SourceError(message)
-    return content
 
 
 def _root(path: Path, content: Mapping[str, Any]) -> Path:
@@ -214,7 +259,7 @@ def _images(listed: Path, root: Path) -> Iterator[Path]:
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
-        image = _below(root, str(listed.parent / line[2:]) if line.startswith("./") else line.strip())
+        image = _below(root, str(listed.parent / line[2:]) if line.startswith("./") else nearest(root, line.strip()))
         if image is None:
             message = f"{listed}, line {number}: {line!r} is not below {str(root)!r}. Name files inside it."
             raise SourceError(message)

@@ -28,6 +28,7 @@ from dedup.config import HashConfig
 from dedup.decoding.pictures import Unreadable, open_picture
 from dedup.formats import read_bytes
 from dedup.policy.acceptance import accepted
+from dedup.reporting.dataset import NOTHING, in_a_line, recorded
 from dedup.reporting.leaks import worst
 from dedup.reporting.listing import Listing, pair_facts
 from dedup.reporting.words import gone_with_every_match, shifted
@@ -134,6 +135,9 @@ def render(
     ).render(
         title=title,
         summary=summary,
+        understood=summary.get("understood", ""),
+        recorded=recorded(summary.get("recordings")),
+        not_read_line=in_a_line(summary.get("not_read", NOTHING)),
         written=written,
         opened=opened,
         shifted=shifted,

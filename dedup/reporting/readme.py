@@ -7,6 +7,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+from dedup.reporting.dataset import in_a_line, recorded
 from dedup.reporting.words import counted, gone_with_every_match, shifted
 
 
@@ -28,6 +29,10 @@ def readme(summary: Mapping[str, Any], splits: Path) -> str:
     ]
     if gone := gone_with_every_match(summary):
         lines += [gone, ""]
+    if line := recorded(summary.get("recordings")):
+        lines += [_cell(line), ""]
+    if line := in_a_line(summary.get("not_read", {}), kept=False):
+        lines += [_cell(f"{line} They are not in these splits."), ""]
     if summary["regroup"]:
         lines += [
             "| split | before | moved out | moved in | after | labels shifted | most |",

@@ -13,6 +13,7 @@ import pyarrow as pa
 from dedup.config import LISTS, Config, Resolved
 from dedup.formats import Source, parts_of
 from dedup.hashers.setup import Setup
+from dedup.reporting.dataset import not_read
 from dedup.tables import storage
 from dedup.versions import VERSIONS
 
@@ -55,6 +56,9 @@ def source_info(config: Config, source: Source) -> dict[str, Any]:
         "names": names,
         "in_memory": in_memory,
         "skipped": dict(source.skipped),
+        "understood": source.understood,
+        "doubts": list(source.doubts),
+        "not_read": not_read(source.not_read),
     }
 
 

@@ -21,9 +21,11 @@ SUMMARY: Final = "summary.json"
 REPORT: Final = "report.html"
 CALIBRATION: Final = "calibration.json"
 CALIBRATION_PLOT: Final = "calibration.svg"
+NOT_READ: Final = "not_read"
+"""The table of files that are not part of the dataset."""
 SPLITS: Final = "splits"
 
-_FILES: Final = (SUMMARY, REPORT, *(f"{name}.parquet" for name in tables.NAMES))
+_FILES: Final = (SUMMARY, REPORT, *(f"{name}.parquet" for name in (*tables.NAMES, NOT_READ)))
 """What a run writes beside `run.json` and the splits."""
 
 _TRIES: Final = 20  # to read a run while others replace it; each waits until the others are done

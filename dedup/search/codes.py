@@ -1,6 +1,7 @@
 """Codes as they come in: checked, their bits spread over the bands, equal ones collapsed to one."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -111,9 +112,18 @@ def _order_of_bits(n_bits: int) -> NDArray[np.intp]:
     return np.random.default_rng(64).permutation(n_bits)
 
 
+@lru_cache
 def _permutation_table(words: int) -> NDArray[np.uint64]:
     """Where the bits of each value of each byte go: shape (8 * words, 256, words)."""
-    place = _order_of_bits(64 * words)
+    return _table(_order_of_bits(64 * words), words)
+
+
+@lru_cache
+def _inverse_table(words: int) -> NDArray[np.uint64]:
+    return _table(np.argsort(_order_of_bits(64 * words)), words)
+
+
+def _table(place: NDArray[np.intp], words: int) -> NDArray[np.uint64]:
     table = np.zeros((8 * words, 256, words), np.uint64)
     values = np.arange(256, dtype=np.uint64)
     for bit in range(64 * words):
@@ -129,14 +139,36 @@ def empty_planes(words: int, n: int) -> NDArray[np.uint64]:
     return planes
 
 
-def collapse(codes: NDArray[np.uint64], crew: Crew) -> Distinct:
-    """The different codes, equal ones found in linear time by hashing; the rows of each are kept."""
+def permuted(codes: NDArray[np.uint64], crew: Crew | None = None) -> NDArray[np.uint64]:
+    """Codes (n, words) as planes, their bits in the fixed order in which bands take them.
+
+    Distances stay what they are. One code can be made in the calling thread: without a crew.
+    """
     codes = np.ascontiguousarray(codes)
     n, words = codes.shape
-    planes = empty_planes(words, n)
-    table = _permutation_table(words)
-    parts = [(codes, table, first, last, planes) for first, last in spans(n, 1 + n // _ROWS_A_TASK * crew.threads)]
-    crew.run(kernels.permute, parts)
+    planes, table = empty_planes(words, n), _permutation_table(words)
+
+    if crew is None:
+        kernels.permute(codes, table, 0, n, planes)
+    else:
+        parts = spans(n, 1 + n // _ROWS_A_TASK * crew.threads)
+        crew.run(kernels.permute, [(codes, table, first, last, planes) for first, last in parts])
+    return planes
+
+
+def unpermuted(planes: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """The inverse of `permuted`: codes (n, words)."""
+    words, n = planes.shape[0], planes.shape[1] - kernels.PADDING
+    out = np.empty((words, n + kernels.PADDING), np.uint64)
+    codes = np.ascontiguousarray(planes[:, :n].T)
+    kernels.permute(codes, _inverse_table(words), 0, n, out)
+    return np.ascontiguousarray(out[:, :n].T)
+
+
+def collapse(codes: NDArray[np.uint64], crew: Crew) -> Distinct:
+    """The different codes, equal ones found in linear time by hashing; the rows of each are kept."""
+    n = len(codes)
+    planes = permuted(codes, crew)
     width = min(24, max(0, (n // _CODES_A_BUCKET).bit_length()))
     side = sort_into_buckets(planes, n, HASHED, width, crew)
     leaders = np.empty(n, np.uint32)

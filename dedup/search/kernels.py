@@ -27,6 +27,7 @@ ROWS = 8  # codes compared with each loaded vector: their running minima stay in
 TILE = 1024  # codes that one group of rows passes over: 8 KB a word, which stay in the first-level cache
 CHUNK = 512  # rows of one bucket that share each tile
 PADDING = 64
+AHEAD = 12  # neighbouring buckets that are fetched before they are compared: memory answers in that time
 EMITTED_AT_ONCE = ROWS * (TILE + ROWS)  # room that `scan` needs in its output before it looks at a tile
 
 _I32, _I64 = ir.IntType(32), ir.IntType(64)
@@ -180,6 +181,21 @@ def lanes_within(
         return builder.zext(builder.bitcast(within, ir.IntType(LANES)), _I64)
 
     return types.uint64(left, types.int64, right, types.int64, types.int64, types.uint64), codegen
+
+
+@intrinsic
+def prefetch(typing_context: Any, planes: Any, position: Any) -> Any:
+    """Ask for the cache line of the first word of a code, and go on without waiting for it."""
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        codes = _Planes(context, builder, signature.args[0], arguments[0], arguments[1])
+        pointer = builder.bitcast(codes.start, ir.IntType(8).as_pointer())
+        kind = ir.FunctionType(ir.VoidType(), [pointer.type, _I32, _I32, _I32])
+        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
+        builder.call(function, [pointer, _I32(0), _I32(3), _I32(1)])  # to read, to keep, data
+        return context.get_dummy_value()
+
+    return types.void(planes, types.int64), codegen
 
 
 @inlined
@@ -584,3 +600,75 @@ def move_to_slices(keys: Any, n_rows: Any, cursors: Any, out: Any) -> None:
         part = slice_of(keys[k], n_rows, len(cursors))
         out[cursors[part]] = keys[k]
         cursors[part] += 1
+
+
+@compiled
+def near_in_band(
+    asked: Any,
+    planes: Any,
+    ids: Any,
+    offsets: Any,
+    bands: Any,
+    band: Any,
+    masks: Any,
+    max_distance: Any,
+    out: Any,
+    n: Any,
+) -> Any:
+    """Appends the rows whose codes are within the distance of one code and neighbours of it in this band.
+
+    `asked` has the one code at position 0. `masks`: differences between the keys of neighbouring buckets. Rows that an
+    earlier band has found are left out. Returns how many rows there are now: more than `out` has room for means that
+    the rest was counted only.
+    """
+    words, one, t = planes.shape[0], np.uint64(1), np.uint64(max_distance)
+    key = key_of(asked, 0, bands[band, 0], bands[band, 1])
+    n_masks = len(masks)
+    for m in range(min(AHEAD, n_masks)):
+        prefetch(planes, offsets[key ^ masks[m]])
+    for m in range(n_masks):
+        bucket = key ^ masks[m]
+        first, last = offsets[bucket], offsets[bucket + 1]
+        if m + AHEAD < n_masks:
+            later = offsets[key ^ masks[m + AHEAD]]
+            prefetch(planes, later)
+            prefetch(planes, later + LANES)
+        for start in range(first, last, LANES):
+            lanes = lanes_within(asked, 0, planes, start, words, t)
+            while lanes != np.uint64(0):
+                at = start + np.int64(popcount(~lanes & (lanes - one)))
+                lanes &= lanes - one
+                if at < last and not found_before(asked, 0, planes, at, bands, band):
+                    if n < len(out):
+                        out[n] = ids[at]
+                    n += 1
+    return n
+
+
+@compiled
+def near_in_rows(asked: Any, planes: Any, first: Any, last: Any, max_distance: Any, out: Any, n: Any) -> Any:
+    """Appends the rows first .. last - 1 whose codes are within the distance of one code: every one is compared.
+
+    `asked`, `out` and what is returned are as in `near_in_band`.
+    """
+    words, one, t = planes.shape[0], np.uint64(1), np.uint64(max_distance)
+    for start in range(first, last, LANES):
+        lanes = lanes_within(asked, 0, planes, start, words, t)
+        while lanes != np.uint64(0):
+            at = start + np.int64(popcount(~lanes & (lanes - one)))
+            lanes &= lanes - one
+            if at < last:
+                if n < len(out):
+                    out[n] = at
+                n += 1
+    return n
+
+
+@compiled
+def distances_to(asked: Any, planes: Any, rows: Any, out: Any) -> None:
+    """Distances of one code, at position 0 of `asked`, to the codes in these rows."""
+    for k in range(len(rows)):
+        total = np.uint64(0)
+        for w in range(planes.shape[0]):
+            total += popcount(asked[w, 0] ^ planes[w, rows[k]])
+        out[k] = total

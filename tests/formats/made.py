@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from dedup.config import DatasetConfig
 from dedup.decoding.pictures import Unreadable
-from dedup.formats import Source, open_source, read_bytes
+from dedup.formats import Source, open_source, payloads, read_bytes
 from tests import pictures
 
 HOSTILE = ["com,ma", 'quo"te', "new\nline", "fox🦊é", "<b>html</b>", "tab\tand\r\nmore", "' OR 1=1", "\\x00", "$(rm)"]
@@ -202,7 +202,7 @@ def opened(**settings: Any) -> Source:
 def contents(source: Source, size: int = 5) -> list[bytes | None]:
     """The bytes that are read for each row; None where there are none."""
     found = []
-    for batch in source.payloads(size):
+    for batch in payloads(source, size):
         for path, data in zip(batch["path"].to_pylist(), batch["data"].to_pylist(), strict=True):
             read = read_bytes(path, data)
             found.append(None if isinstance(read, Unreadable) else read)

@@ -16,7 +16,7 @@ from pycocotools.coco import COCO
 import dedup
 from dedup.config import DatasetConfig
 from dedup.errors import ConfigError, SourceError
-from dedup.formats import detect, open_source, write_splits
+from dedup.formats import detect, open_source, payloads, write_splits
 from tests import pictures
 from tests.formats import made
 from tests.formats.annotated import LAYOUTS, coco, yolo
@@ -284,7 +284,7 @@ WRONG_YOLO = [
 def test_wrong_yolo(tmp_path: Path, text: str, expected: str) -> None:
     """What cannot be meant is refused, naming the file and the key."""
     yolo(tmp_path / "in", made.rows())
-    (tmp_path / "in/list.txt").write_text("/etc/passwd.png\n", encoding="utf-8")
+    (tmp_path / "in/list.txt").write_text("/etc/passwd.png\n" * len(made.rows()), encoding="utf-8")
     (tmp_path / "in/data.yaml").write_text(text, encoding="utf-8")
 
     assert expected in refusal(tmp_path / "in")
@@ -358,7 +358,7 @@ def test_coco_moves_images_with_their_annotations(tmp_path: Path, layout: str) -
     to = {"train": "test", "test": "validation", "validation": "train"}
     moves = {row: to[split] for row, split in enumerate(splits) if row % 3 != 1}
     keep = np.array([row != 0 for row in range(len(splits))])
-    data = [Path(p.as_py().decode()).read_bytes() for batch in source.payloads(9) for p in batch["path"]]
+    data = [Path(p.as_py().decode()).read_bytes() for batch in payloads(source, 9) for p in batch["path"]]
     written = write_splits(source, keep, tmp_path / "out", "same", "hardlink", {r: s for r, s in moves.items() if r})
     short = {"validation": "val"}
     expected = {}
@@ -391,11 +391,11 @@ def test_yolo_moves_images_with_their_labels(tmp_path: Path, layout: str) -> Non
     to = {"train": "test", "test": "validation", "validation": "train"}
     moves = {row: to[split] for row, split in enumerate(splits) if row % 3 != 1}
     keep = np.array([row != 1 for row in range(len(splits))])
-    data = [Path(p.as_py().decode()).read_bytes() for batch in source.payloads(9) for p in batch["path"]]
+    data = [Path(p.as_py().decode()).read_bytes() for batch in payloads(source, 9) for p in batch["path"]]
     written = write_splits(source, keep, tmp_path / "out", "same", "hardlink", moves)
     expected = sorted((moves.get(r, splits[r]), labels[r], data[r]) for r in np.flatnonzero(keep).tolist())
     again = open_source(written.config)
-    found = [Path(p.as_py().decode()).read_bytes() for batch in again.payloads(9) for p in batch["path"]]
+    found = [Path(p.as_py().decode()).read_bytes() for batch in payloads(again, 9) for p in batch["path"]]
 
     assert written.rows.tolist() == keep.tolist()
     assert expected == sorted(zip(again.rows["split"].to_pylist(), again.rows["label"].to_pylist(), found, strict=True))

@@ -288,19 +288,30 @@ def test_what_is_no_tar(tmp_path: Path, name: str, content: bytes, expected: str
 
 
 def test_bad_members(tmp_path: Path) -> None:
-    """No image at all, a member twice, bad JSON and a missing shard are named."""
+    """No image at all, a member twice and a missing shard are named."""
     made.tar(tmp_path / "1/s.tar", [("a.txt", b"x")])
     made.tar(tmp_path / "2/s.tar", [("a.png", PNG), ("a.png", PNG)])
-    made.tar(tmp_path / "3/s.tar", [("a.png", PNG), ("a.json", b"{")])
     made.tar(tmp_path / "4/train-00000-of-00003.tar", [("a.png", PNG)])
     made.tar(tmp_path / "4/train-00002-of-00003.tar", [("b.png", PNG)])
     (tmp_path / "5").mkdir()
 
     assert "no member of the 1 samples" in refusal(tmp_path / "1")
     assert "two members 'png'" in refusal(tmp_path / "2")
-    assert "'a.json' is not valid JSON" in refusal(tmp_path / "3")
     assert "train-00001-of-00003.tar: this shard is missing" in refusal(tmp_path / "4")
     assert "no .tar files" in refusal(tmp_path / "5", source="webdataset")
+
+
+@pytest.mark.parametrize("settings", [{}, {"id_column": "name"}, {"split_column": "split", "label_column": "label"}])
+def test_broken_json_costs_its_own_sample_what_it_says(tmp_path: Path, settings: dict[str, str]) -> None:
+    """One member that is not JSON, cut short or nested too deep, is told of; all samples are there."""
+    said = json.dumps({"label": "x", "name": "n", "split": "train"}).encode()
+    deep = b"[" * 100_000
+    members = [("a.png", PNG), ("a.json", b"{"), ("b.png", PNG), ("b.json", said), ("c.png", PNG), ("c.json", deep)]
+    source = made.opened(path=str(made.tar(tmp_path / "s.tar", members)), **settings)
+
+    assert [PNG, PNG, PNG] == made.contents(source)
+    assert [None, "x", None] == source.rows["label"].to_pylist()
+    assert ["2 JSON members are not valid JSON"] == [doubt.partition(":")[0] for doubt in source.doubts]
 
 
 def test_a_sample_without_an_image(tmp_path: Path) -> None:

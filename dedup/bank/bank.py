@@ -1,0 +1,395 @@
+"""The bank: a persistent set of entries that new pictures are checked against."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+from dedup import files
+from dedup.bank import building, database, maintenance, portable, submissions
+from dedup.bank.answers import Answer, BankPolicy, Submission
+from dedup.bank.building import Counts
+from dedup.bank.checking import answer, checked
+from dedup.bank.database import now, scalar
+from dedup.bank.deliveries import Outbox
+from dedup.bank.entries import Entry, entry_of, some_entries
+from dedup.bank.identity import canary_codes_of, canary_of, refuse_other_canary
+from dedup.bank.keys import Keys
+from dedup.bank.maintenance import Verified, libraries
+from dedup.bank.picture import Data, MeasuredPicture, measured
+from dedup.bank.store import MAX_TAIL_ROWS, Store, delete, insert, taken
+from dedup.bank.submissions import SubmissionRequest
+from dedup.errors import BankConflictError, BankError, SourceError
+from dedup.tables.entries import DATABASE, PORTABLE, BankInfo, BankSpec, default_distance
+
+DEFAULT_TIMEOUT: Final = 30.0
+"""Seconds that a writer waits for another one."""
+
+Picture = Data | MeasuredPicture
+
+
+class Bank:
+    """A bank in a folder. Safe to use from several threads, and from several processes at once.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     with Bank.create(f"{folder}/shop.bank") as bank:
+    ...         len(bank)
+    0
+    """
+
+    def __init__(self, path: str | Path, *, read_only: bool = False, timeout: float = DEFAULT_TIMEOUT) -> None:
+        self.path = Path(path)
+        if self.path.name.endswith(PORTABLE):
+            opened = portable.loaded(self.path)
+            self._store = Store(self.path, read_only=True, timeout=timeout, opened=opened)
+        else:
+            self._store = Store(self.path, read_only=read_only, timeout=timeout)
+        self._checked_canary = False
+        self.keys = Keys(self._store)
+        self.outbox = Outbox(self._store)
+
+    @classmethod
+    def create(
+        cls,
+        path: str | Path,
+        spec: BankSpec | None = None,
+        *,
+        source: str | None = None,
+        licence: str | None = None,
+        timeout: float = DEFAULT_TIMEOUT,
+    ) -> Self:
+        """A new, empty bank. Raises `BankError` where there is something at the path."""
+        target = Path(path)
+        if target.exists():
+            message = f"{str(target)!r} is there already. Name a new folder, or add to the bank that it is."
+            raise BankError(message)
+        spec = spec or BankSpec()
+        info = BankInfo(spec, canary_of(spec), canary_codes_of(spec), libraries(), source, licence)
+        values = {
+            "info": info.to_json(),
+            "generation": "0",
+            "max_distance": str(default_distance(spec)),
+            "created": str(now()),
+        }
+        target.mkdir(parents=True)
+        try:
+            with files.appearing(target / DATABASE) as partial, closing(database.create(partial)) as connection:
+                connection.executemany("INSERT INTO meta VALUES (?, ?)", values.items())
+        except BaseException:
+            files.remove_if_empty(target)
+            raise
+        return cls(target, timeout=timeout)
+
+    @classmethod
+    def build(
+        cls,
+        path: str | Path,
+        source: str | Path | Sequence[str | Path],
+        *,
+        licence: str | None = None,
+        progress: Callable[[int], None] | None = None,
+        **options: Any,
+    ) -> Self:
+        """A new bank of a dataset in any form, of several, or of a finished run (no pixel is read again).
+
+        `options`: settings of a run by section (`hash={"bits": 256}`, `dataset={"split": ["test"]}`).
+        Pictures that cannot be read are left out, and counted in `bank.built`.
+        """
+        sources = [source] if isinstance(source, str | Path) else list(source)
+        named = ", ".join(map(str, sources))
+        if len(sources) == 1 and building.is_run(sources[0]):
+            spec, _ = building.spec_of_run(Path(sources[0]))
+            parts = building.of_run(Path(sources[0]))
+        else:
+            dataset, config = building.opened(sources, options)
+            spec = building.spec_of(config)
+            parts = building.of_source(dataset, spec, config)
+        bank = cls.create(path, spec, source=named, licence=licence)
+        bank.built = building.filled(bank._store, parts, replace_ids=False, advance=progress)
+        bank.compact()
+        return bank
+
+    built: Counts | None = None
+    """What became of the pictures of the source, after `build` and `add_source`."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the files free."""
+        self._store.close()
+
+    def __len__(self) -> int:
+        with self._store.read() as connection:
+            return int(scalar(connection, "SELECT count(*) FROM entry"))
+
+    def __contains__(self, entry: str) -> bool:
+        with self._store.read() as connection:
+            return taken(connection, entry)
+
+    def __repr__(self) -> str:
+        return f"Bank({str(self.path)!r})"
+
+    @property
+    def spec(self) -> BankSpec:
+        """What decides its codes."""
+        return self._store.spec
+
+    @property
+    def about(self) -> BankInfo:
+        """What it says of itself: spec, canary, versions, source, licence."""
+        return self._store.info
+
+    def measure(self, data: Data) -> MeasuredPicture:
+        """All that the bank needs of a picture; one that cannot be read gets a status."""
+        return measured([data], self.spec)[0]
+
+    def check(self, data: Picture, *, policy: BankPolicy | None = None) -> Answer:
+        """Which entries the picture matches, and what the policy says of it. Changes nothing."""
+        return self.check_many([data], policy=policy)[0]
+
+    def check_many(self, items: Iterable[Picture], *, policy: BankPolicy | None = None) -> list[Answer]:
+        """The answers to several pictures, in their order. They are not compared with each other."""
+        chosen = policy or BankPolicy()
+        answers = []
+        for picture in self._measured(list(items)):
+            found = checked(self._store, picture) if picture.is_readable else None
+            answers.append(answer(picture, found, chosen))
+        return answers
+
+    def submit(
+        self,
+        data: Picture,
+        id: str | None = None,  # noqa: A002  # the user's word for it
+        policy: BankPolicy | None = None,
+        *,
+        idempotency_key: str | None = None,
+        label: str | None = None,
+        uri: str | None = None,
+        notify: Sequence[str] = (),
+    ) -> Submission | Answer:
+        """Check and decide in one transaction; what is approved is an entry when this returns.
+
+        Of pictures that match each other at most one is approved, however many processes submit at
+        once. Returns an `Answer` where there is no picture. Raises `BankConflictError` for an id or
+        an idempotency key that is taken.
+        """
+        request = SubmissionRequest(
+            picture=self._measured([data])[0],
+            entry=id,
+            policy=policy or BankPolicy(),
+            idempotency_key=idempotency_key,
+            label=label,
+            uri=uri,
+            notify=tuple(notify),
+        )
+        (said,) = self.submit_many([request])
+        if isinstance(said, BankConflictError):
+            raise said
+        return said
+
+    def submit_many(self, requests: Sequence[SubmissionRequest]) -> list[Submission | Answer | BankConflictError]:
+        """Several submissions in one transaction, decided one after the other; see `submit`."""
+        self._for_writing()
+        said = submissions.submitted(self._store, requests)
+        self._sealed()
+        return said
+
+    def review(
+        self, submission: str, decision: str, *, by: str, note: str | None = None, version: int | None = None
+    ) -> Submission:
+        """A person's word on a pending submission: "approve" makes it an entry, "reject" does not.
+
+        `version`: the one that the person saw. Raises `BankConflictError` where it changed since.
+        """
+        self._for_writing()
+        return submissions.reviewed(self._store, submission, decision, by, note, version)
+
+    def submission(self, name: str) -> Submission:
+        """One submission. Raises `BankError` where there is none of this name."""
+        with self._store.read() as connection:
+            return submissions.one(connection, name)
+
+    def submissions(
+        self, *, verdict: str | None = None, after: str | None = None, limit: int = 100
+    ) -> list[Submission]:
+        """A page of submissions, oldest first, behind the one named `after`."""
+        with self._store.read() as connection:
+            return submissions.some(connection, verdict, after, limit)
+
+    def pending_picture(self, submission: str) -> Mapping[str, Any] | None:
+        """The measures of a pending submission's picture, its thumbnail among them; None once decided."""
+        with self._store.read() as connection:
+            return submissions.picture_of(connection, submission)
+
+    def add(
+        self,
+        data: Picture,
+        id: str,  # noqa: A002  # the user's word for it
+        *,
+        replace: bool = False,
+        label: str | None = None,
+        uri: str | None = None,
+    ) -> MeasuredPicture:
+        """Add an entry without a check. Raises `SourceError` where there is no picture.
+
+        Raises `BankConflictError` for an id that is taken, unless `replace` is set.
+        """
+        self._for_writing()
+        picture = self._measured([data])[0]
+        if not picture.is_readable:
+            message = f"{id!r} was not added: {picture.status}: {picture.detail}."
+            raise SourceError(message)
+        if uri is None and isinstance(data, str | Path):
+            uri = str(data)
+        with self._store.write() as connection:
+            if replace:
+                delete(connection, id)
+            elif taken(connection, id):
+                message = (
+                    f"The id {id!r} is that of an entry of {str(self.path)!r}. "
+                    f"Choose another one, or replace the entry."
+                )
+                raise BankConflictError(message)
+            insert(connection, picture, self.spec, id, label, uri)
+        self._sealed()
+        return picture
+
+    def add_source(
+        self,
+        source: str | Path | Sequence[str | Path],
+        *,
+        replace: bool = False,
+        progress: Callable[[int], None] | None = None,
+        **options: Any,
+    ) -> Counts:
+        """Add a dataset, or a finished run, without a check; see `build`."""
+        self._for_writing()
+        sources = [source] if isinstance(source, str | Path) else list(source)
+        if len(sources) == 1 and building.is_run(sources[0]):
+            self._refuse_other(building.spec_of_run(Path(sources[0]))[0], str(sources[0]))
+            parts = building.of_run(Path(sources[0]))
+        else:
+            settings = {**options, "hash": self._hash_settings() | options.get("hash", {})}
+            dataset, config = building.opened(sources, settings)
+            self._refuse_other(building.spec_of(config), str(sources[0]))
+            parts = building.of_source(dataset, self.spec, config)
+        self.built = building.filled(self._store, parts, replace_ids=replace, advance=progress)
+        self._sealed()
+        return self.built
+
+    def remove(self, ids: str | Iterable[str], *, forget: bool = False) -> list[str]:
+        """Remove entries; no later answer has them. Returns the ids that there were none of.
+
+        `forget`: nothing of them stays, neither in free pages, search files, submissions nor the outbox.
+        """
+        wanted = [ids] if isinstance(ids, str) else list(ids)
+        with self._store.write() as connection:
+            if forget:
+                connection.execute("PRAGMA secure_delete = ON")
+            unknown = [entry for entry in wanted if not delete(connection, entry, forget=forget)]
+        if forget:
+            maintenance.forget(self._store, wanted)
+            self.compact(everything=True)
+            maintenance.wiped(self._store)
+        return unknown
+
+    def entry(self, id: str) -> Entry | None:  # noqa: A002  # the user's word for it
+        """What is known of an entry; None where there is none of this id."""
+        with self._store.read() as connection:
+            return entry_of(connection, id)
+
+    def entries(self, *, after: str | None = None, limit: int = 100) -> list[Entry]:
+        """A page of entries by id, behind the id `after`."""
+        with self._store.read() as connection:
+            return some_entries(connection, after, limit)
+
+    @contextmanager
+    def writing(self) -> Iterator[Self]:
+        """Several changes in one transaction: all of them are kept, or none.
+
+        Other writers wait meanwhile; readers see the bank as it was.
+        """
+        self._for_writing()
+        with self._store.write():
+            yield self
+        self._sealed()
+
+    def compact(self, *, everything: bool = False, threads: int = 1) -> int:
+        """Put newer entries into a search file; with `everything` make all files anew as one.
+
+        Safe at any time: checks and changes go on. Returns the rows that were written.
+        """
+        return maintenance.compact(self._store, everything=everything, threads=threads)
+
+    def verify(self) -> Verified:
+        """Whether the database is whole, and the index what its rows say."""
+        return maintenance.verify(self._store)
+
+    def copy(self, target: str | Path) -> None:
+        """A consistent copy in a new folder, while the bank is used."""
+        maintenance.copy(self._store, Path(target))
+
+    def export(
+        self,
+        target: str | Path,
+        *,
+        source: str | None = None,
+        licence: str | None = None,
+        ids: bool = True,
+        digests: bool = False,
+        overwrite: bool = False,
+    ) -> int:
+        """Write a portable bank, `X.bank.parquet`: codes and signs, no pictures. Returns the entries in it."""
+        return portable.export(
+            self._store, Path(target), source, licence, ids=ids, digests=digests, overwrite=overwrite
+        )
+
+    def info(self) -> dict[str, Any]:
+        """Counts, spec, files and what the thresholds mean, for JSON."""
+        return maintenance.described(self._store)
+
+    def _measured(self, items: Sequence[Picture]) -> list[MeasuredPicture]:
+        data = [item for item in items if not isinstance(item, MeasuredPicture)]
+        made = iter(measured(data, self.spec)) if data else iter(())
+        return [item if isinstance(item, MeasuredPicture) else next(made) for item in items]
+
+    def _for_writing(self) -> None:
+        """Raises `BankError` where codes made here would not fit those that are there."""
+        if not self._checked_canary:
+            refuse_other_canary(self.about, repr(str(self.path)))
+            self._checked_canary = True
+
+    def _refuse_other(self, spec: BankSpec, name: str) -> None:
+        if different := self.spec.differences(spec):
+            message = (
+                f"{str(self.path)!r} holds codes with {'; '.join(different)} as in {name!r}. "
+                f"Hash the source with the bank's settings, or build another bank."
+            )
+            raise BankError(message)
+
+    def _hash_settings(self) -> dict[str, Any]:
+        of = self.spec
+        return {
+            "algorithms": list(of.algorithms),
+            "bits": of.bits,
+            "mode": of.mode,
+            "background": of.background,
+            "max_pixels": of.max_pixels,
+        }
+
+    def _sealed(self) -> None:
+        """Put a long tail into a search file; somebody else may be doing it."""
+        if self._store.in_transaction:
+            return
+        with self._store.read() as connection:
+            n = self._store.snapshot(connection).tail_rows
+        if n >= MAX_TAIL_ROWS:
+            maintenance.compact_if_free(self._store)

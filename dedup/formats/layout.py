@@ -1,0 +1,284 @@
+"""Which folders of images are splits and which are labels, told by the names of all folders together.
+
+A folder is a split only where that is unambiguous. In every other case it is a label, and the layout says why.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from dedup.config import normal_split
+from dedup.formats.account import labels_in_a_line
+from dedup.formats.listing import Parts
+from dedup.formats.source import check_split_names, printable
+from dedup.formats.split_words import Told, told_by
+
+_HOLDS_IMAGES: Final = frozenset({"images", "image", "imgs", "img", "jpegimages", "pictures", "photos"})
+"""Folders between a split and its labels, or above all of them, that say nothing themselves."""
+
+_NAMED: Final = 4
+"""Folders that a sentence names before it goes on with dots."""
+
+
+@dataclass(slots=True)
+class _Folder:
+    """A folder in which, or below which, images lie."""
+
+    n_here: int = 0
+    n_below: int = 0  # those here included
+    inner: dict[str, "_Folder"] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The folders that are splits; none where there are only labels."""
+
+    splits: Mapping[Parts, str | None]  # folder and split, normalised
+    shared: int = 0  # how many folders at the top say nothing, as all images lie below them
+    doubt: str | None = None  # why folders with names of splits are taken for labels
+    empty_levels: Mapping[Parts, int] = field(default_factory=dict)  # folders below a split that say nothing, if any
+
+    def folder_of(self, parts: Parts) -> Parts | None:
+        """The split's folder in which a file lies."""
+        for depth in range(1, len(parts)):
+            if parts[:depth] in self.splits:
+                return parts[:depth]
+        return None
+
+    def folder_for(self, split: str, like: Parts) -> Parts:
+        """The folder of another split: that beside `like`, else the first."""
+        folders = sorted(folder for folder, of in self.splits.items() if of == split)
+        beside = [folder for folder in folders if folder[:-1] == like[:-1]]
+        return (beside or folders or [(split,)])[0]
+
+    def labels(self) -> "Labels":
+        """For each folder with files its split's folder and its label."""
+        return Labels(self, self._n_common() if self.splits else 0)
+
+    def label(self, parts: Parts, n_common: int) -> str | None:
+        """What the folders around a file say beside its split; `n_common` folders are above all splits."""
+        folder = self.folder_of(parts)
+        if folder is None:
+            between = parts[self.shared : -1]
+            return printable(between[0]) if between else None
+
+        # A set unpacked into itself, `x/x/train` beside `x/train`, has the same labels twice.
+        above = [name for name in folder[n_common:-1] if name not in folder[:n_common]]
+        words = [*above, *self._below(folder, parts)[:1]]
+        return "/".join(map(printable, words)) if words else self._rest(folder)
+
+    def _n_common(self) -> int:
+        """How many folders at the top are above all splits."""
+        above = [folder[:-1] for folder in self.splits]
+        n = min(map(len, above))
+        while n and len({folders[:n] for folders in above}) > 1:
+            n -= 1
+        return n
+
+    def _below(self, folder: Parts, parts: Parts) -> Parts:
+        """The folders between a split and a file that may be labels."""
+        return parts[len(folder) + self.empty_levels.get(folder, 0) : -1]
+
+    def _rest(self, folder: Parts) -> str | None:
+        """What a folder's own name says beside its split, where several folders of the split lie side by side."""
+        beside = [other for other in self.splits if other[:-1] == folder[:-1]]
+        if sum(self.splits[other] == self.splits[folder] for other in beside) < 2:
+            return None
+        told = told_by(printable(folder[-1]))
+        words = [word for word in told.rest if word] if told and not told.is_sure else []
+        return " ".join(words) or None
+
+
+class Labels(dict[Parts, tuple[Parts | None, str | None]]):
+    """The split's folder and the label of the files in a folder, found once for each folder."""
+
+    def __init__(self, layout: Layout, n_common: int) -> None:
+        super().__init__()
+        self._layout, self._n_common = layout, n_common
+
+    def __missing__(self, folder: Parts) -> tuple[Parts | None, str | None]:
+        """Ask the layout."""
+        file = (*folder, "")
+        self[folder] = found = self._layout.folder_of(file), self._layout.label(file, self._n_common)
+        return found
+
+
+def layout_of(files: Iterable[Parts], top_folders: str, split_folders: Mapping[str, str]) -> Layout:
+    """The layout of image files, as their paths below the root.
+
+    `top_folders` is `splits`, `labels` or `auto`; `split_folders` names splits by their folder's path and counts alone.
+    """
+    top = _tree(files)
+    if split_folders:
+        named = {tuple(path.strip("/").split("/")): normal_split(split) for path, split in split_folders.items()}
+        return Layout(named, empty_levels=_empty_levels(top, named))
+    if top_folders == "splits":
+        splits: dict[Parts, str | None] = {(name,): normal_split(printable(name)) for name in top.inner}
+        return Layout(splits, empty_levels=_empty_levels(top, splits))
+    if top_folders == "labels":
+        return Layout({}, _n_shared(top))
+    return _found(top)
+
+
+def _tree(files: Iterable[Parts]) -> _Folder:
+    top = _Folder()
+    for parts in files:
+        at = top
+        at.n_below += 1
+        for name in parts[:-1]:
+            at = at.inner.setdefault(name, _Folder())
+            at.n_below += 1
+        at.n_here += 1
+    return top
+
+
+def _found(top: _Folder) -> Layout:
+    """Look for splits from the top down; below a folder that is one nothing else is."""
+    splits: dict[Parts, str | None] = {}
+    others: list[Parts] = []  # beside splits, with a name that is not usual
+    doubts: list[str] = []
+    n_inside = 0
+    waiting: list[tuple[Parts, _Folder]] = [((), top)]
+    while waiting:
+        parts, folder = waiting.pop()
+        named, doubt = _splits_among(folder.inner)
+        if doubt:
+            doubts.append(doubt)
+        for name, inner in sorted(folder.inner.items()):
+            if name in named:
+                splits[*parts, name] = named[name]
+                n_inside += inner.n_below
+                continue
+            if named:
+                others.append((*parts, name))
+            waiting.append(((*parts, name), inner))
+
+    for other in others:
+        if not any(folder[: len(other)] == other for folder in splits):
+            splits[other] = normal_split(printable(other[-1]))
+            n_inside += _at(top, other).n_below
+
+    shared = _n_shared(top)
+    n_outside = top.n_below - n_inside - top.n_here
+    if splits and (2 * n_outside >= top.n_below or (n_outside and len(set(splits.values())) == 1)):
+        return Layout({}, shared, _few(splits, n_inside, top.n_below))
+    if not splits:
+        return Layout({}, shared, next(iter(doubts), None))
+    return Layout(splits, empty_levels=_empty_levels(top, splits))
+
+
+def _empty_levels(top: _Folder, splits: Iterable[Parts]) -> dict[Parts, int]:
+    """How many folders below each split hold all its images and say nothing: its own name again, or `images`."""
+    found: dict[Parts, int] = {}
+    for parts in splits:
+        folder = _at(top, parts)
+        while len(folder.inner) == 1 and not folder.n_here:
+            name, folder = next(iter(folder.inner.items()))
+            if name.lower() not in _HOLDS_IMAGES and name != parts[-1]:
+                break
+            found[parts] = found.get(parts, 0) + 1
+    return found
+
+
+def _few(splits: Mapping[Parts, str | None], n_inside: int, n: int) -> str:
+    return (
+        f"{_listed('/'.join(folder) for folder in splits)} may be splits, but only {n_inside:,} of {n:,} images are in "
+        f"them, so folders are taken for labels. If they are splits, say so as dataset.split_folders."
+    )
+
+
+def _splits_among(folders: Mapping[str, _Folder]) -> tuple[dict[str, str], str | None]:
+    """Which of the folders in one place are splits, and why those with such names are not."""
+    named = _named(folders)
+    if not named:
+        return {}, None
+    others = [name for name in folders if name not in named]
+    splits = set(named.values())
+    if not others or ("train" in splits and len(splits) > 1):
+        return named, None
+    if _same_below(folders, named, others) or _deeper(folders, named, others):
+        return named, None
+    doubt = (
+        f"{_listed(named)} may be a split, but {_listed(others)} beside it "
+        f"{'have' if len(others) > 1 else 'has'} no usual name of a split: all of them are taken for labels. If they "
+        f"are splits, set dataset.top_folders: splits, or name them in dataset.split_folders."
+    )
+    return {}, doubt
+
+
+def _named(folders: Iterable[str]) -> dict[str, str]:
+    """Folders with names of splits: sure ones, and those that differ from another in nothing but the split."""
+    told = {name: found for name in folders if (found := told_by(printable(name)))}
+    of_rest: dict[tuple[str, ...], set[str]] = defaultdict(set)
+    for found in told.values():
+        of_rest[found.rest].add(found.split)
+    return {name: found.split for name, found in told.items() if _counts(found, len(of_rest[found.rest]))}
+
+
+def _counts(told: Told, n_splits: int) -> bool:
+    return told.is_sure or n_splits > 1
+
+
+def _same_below(folders: Mapping[str, _Folder], named: Iterable[str], others: Iterable[str]) -> bool:
+    """Whether every other folder has mostly the same sub-folders as those with names of splits."""
+    below = set().union(*(folders[name].inner for name in named))
+    shares = [(len(below & {*folders[name].inner}), len(folders[name].inner)) for name in others]
+    return bool(below) and all(n and 2 * n_same >= n for n_same, n in shares)
+
+
+def _deeper(folders: Mapping[str, _Folder], named: Mapping[str, str], others: Iterable[str]) -> bool:
+    """Whether train has folders of labels, several of them, and the folders beside it have none."""
+    has_labels = all(len(folders[name].inner) > 1 and not folders[name].n_here for name in named)
+    return "train" in named.values() and has_labels and not any(folders[name].inner for name in others)
+
+
+def _n_shared(top: _Folder) -> int:
+    """How many folders at the top hold all images and have several folders below them."""
+    n, folder = 0, top
+    while len(folder.inner) == 1 and not folder.n_here:
+        folder = next(iter(folder.inner.values()))
+        n += 1
+    return n if len(folder.inner) > 1 and not folder.n_here else 0
+
+
+def _at(top: _Folder, parts: Parts) -> _Folder:
+    """The folder at a path; one without images where there is none."""
+    for name in parts:
+        top = top.inner.get(name, _Folder())
+    return top
+
+
+def _listed(names: Iterable[str]) -> str:
+    all_names = sorted(names)
+    shown = ", ".join(repr(printable(name)) for name in all_names[:_NAMED])
+    return shown + (", …" if len(all_names) > _NAMED else "")
+
+
+def told_in_a_line(layout: Layout, files: Sequence[Parts], labels: Sequence[str | None]) -> str:
+    """What was understood, for a person: which folder is which split, and what the labels are."""
+    folders_of = layout.labels()
+    sizes: Counter[Parts] = Counter(folder for parts in files if (folder := folders_of[parts[:-1]][0]) is not None)
+    words = []
+    for split in dict.fromkeys(sorted(filter(None, layout.splits.values()), key=lambda name: (name != "train", name))):
+        folders = [folder for folder in sorted(layout.splits) if layout.splits[folder] == split and sizes[folder]]
+        if folders:
+            n = sum(sizes[folder] for folder in folders)
+            words.append(f"{split} is {_listed('/'.join(folder) for folder in folders)} ({n:,} images)")
+    text = "; ".join(words) or "no folder is a split"
+    return f"{text}; {labels_in_a_line(labels)}"
+
+
+def check_names(layout: Layout, name: str) -> None:
+    """Refuse two names of one split side by side, such as `val` and `validation`.
+
+    `train_1` and `train_2` are one split in two parts: their word is the same.
+    """
+    of_place: dict[Parts, dict[str, str | None]] = {}
+    for folder, split in layout.splits.items():
+        raw = printable(folder[-1])
+        told = told_by(raw)
+        word = told.word if told and told.split == split and not told.is_bare else raw
+        of_place.setdefault(folder[:-1], {})[word] = split
+    for names in of_place.values():
+        check_split_names(names, name)

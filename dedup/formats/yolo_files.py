@@ -1,0 +1,91 @@
+"""What names the splits and classes of a YOLO dataset: a YAML file, or a `.data` file of Darknet with its names."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from dedup.config import read_yaml
+from dedup.errors import SourceError, because
+
+NAMES: Final = ("data.yaml", "data.yml")
+"""Names that say by themselves that a folder is a YOLO dataset."""
+
+_DARKNET: Final = ".data"
+
+_OTHER_ROOTS: Final = ("data/", "build/darknet/x64/data/")
+"""What paths in Darknet's files begin with: they are relative to the folder of the program, not to the file."""
+
+
+def read_description(path: Path) -> dict[str, Any]:
+    """Keys such as `train`, `val` and `names`."""
+    try:
+        if path.suffix == _DARKNET:
+            return _of_darknet(path)
+        content = read_yaml(path.read_text(encoding="utf-8"))
+    except RecursionError as error:
+        message = f"{path}: cannot be read as YAML: it is nested too deeply."
+        raise SourceError(message) from error
+    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
+        message = f"{path}: cannot be read as YAML: {because(error)}."
+        raise SourceError(message) from error
+    if not isinstance(content, dict):
+        message = f"{path}: expected keys such as 'train' and 'names', got {type(content).__name__}."
+        raise SourceError(message)
+    return content
+
+
+def _of_darknet(path: Path) -> dict[str, Any]:
+    """`key = value` lines; the names of the classes are in a file of their own."""
+    content: dict[str, Any] = {}
+    for line in path.read_text(encoding="utf-8").splitlines():
+        key, equals, value = line.partition("=")
+        if equals and not line.lstrip().startswith("#"):
+            content[key.strip()] = value.strip()
+    for key in ("train", "valid", "val", "test", "names"):
+        if content.get(key):
+            content[key] = nearest(path.parent, content[key])
+    if isinstance(content.get("names"), str):
+        names = path.parent / content["names"]
+        if names.is_file():
+            lines = names.read_text(encoding="utf-8", errors="backslashreplace").splitlines()
+            content |= {"names": [line.strip() for line in lines if line.strip()], _NAMES_FILE: content["names"]}
+        else:
+            del content["names"]
+    return content
+
+
+_NAMES_FILE: Final = "names file"
+"""Where the names of Darknet's classes are; no key of any file has a blank in it."""
+
+
+def nearest(folder: Path, text: str) -> str:
+    """The path as it is, or without what Darknet puts before it, whichever there is."""
+    for start in ("", *_OTHER_ROOTS):
+        if text.startswith(start) and (folder / text.removeprefix(start)).exists():
+            return text.removeprefix(start)
+    return text
+
+
+def names_files(path: Path, content: Mapping[str, Any]) -> Iterator[Path]:
+    """The file with the names of the classes, where they have one of their own."""
+    if _NAMES_FILE in content:
+        yield path.parent / content[_NAMES_FILE]
+
+
+def write_description(folder: Path, original: Path, root: Path, content: Mapping[str, Any]) -> None:
+    """Write the description at its place below `folder`, with what `content` has."""
+    if original.suffix != _DARKNET:
+        text = yaml.safe_dump(dict(content), sort_keys=False, allow_unicode=True)
+        name = original.name if original.parent == root else NAMES[0]
+        (folder / name).write_text(text, encoding="utf-8")
+        return
+    names = content.get("names") or []
+    values = {key: value for key, value in content.items() if key != _NAMES_FILE}
+    if _NAMES_FILE in content:
+        values["names"] = content[_NAMES_FILE]
+        (folder / content[_NAMES_FILE]).parent.mkdir(parents=True, exist_ok=True)
+        (folder / content[_NAMES_FILE]).write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
+    lines = [f"{key} = {value}\n" for key, value in values.items()]
+    (folder / original.name).write_text("".join(lines), encoding="utf-8")
