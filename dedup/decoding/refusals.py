@@ -60,7 +60,7 @@ TGA has nothing at its beginning that tells it: such a file is an image where it
 NOT_IMAGE: Final = "not_image"
 """Status of what its first bytes do not show to be an image: whatever it is, it is carried nowhere."""
 
-_LONGEST: Final = 4096  # bytes that tell a form: SVG may have comments before its first element
+LONGEST: Final = 4096  # bytes that tell a form: SVG may have comments before its first element
 
 _PATTERNS: Final = tuple(
     (name, re.compile(pattern, re.DOTALL), is_decoded)
@@ -74,7 +74,7 @@ _RARE_FRAMES: Final = frozenset({0xC3, 0xC5, 0xC6, 0xC7, 0xCB, 0xCD, 0xCE, 0xCF}
 
 def form_of(data: bytes) -> tuple[str, bool] | None:
     """The form of image that the first bytes tell of, and whether it is one that is decoded; None for anything else."""
-    head = data[:_LONGEST]
+    head = data[:LONGEST]
 
     return next(((name, is_decoded) for name, pattern, is_decoded in _PATTERNS if pattern.match(head)), None)
 

@@ -23,6 +23,7 @@ from dedup.formats.further import NOTHING, Further, Row, as_json, united, writte
 from dedup.formats.layout import check_names, layout_of, told_in_a_line
 from dedup.formats.listing import OUTSIDE_SPLITS, Listing, archives, listed, not_read
 from dedup.formats.metadata import NAMES, Parts, read_metadata
+from dedup.formats.outside import Place, is_image_file
 from dedup.formats.source import (
     NO_MOVES,
     ROWS,
@@ -34,6 +35,7 @@ from dedup.formats.source import (
     moved_rows,
     no_column,
     place,
+    place_kept,
     printable,
     printable_names,
     put,
@@ -73,6 +75,8 @@ class ImageFolder(Opened):
         uris = printable_names(["/".join(parts) for parts in self._files])
         ids = [name or uri for name, uri in zip(columns.ids, uris, strict=True)]
         self.rows = pa.table([ids, columns.splits, columns.labels, uris], schema=ROWS)
+        paths = [self._encoded(parts) for parts in self._files]
+        self.place = Place(root, paths, allowed=config.allow_outside)
         self.understood = told_in_a_line(self._layout, self._files, columns.labels)
         if self._layout.doubt and not any(columns.splits):
             self.doubts = [self._layout.doubt]
@@ -110,7 +114,7 @@ class ImageFolder(Opened):
 
     def payload_of(self, rows: Sequence[int]) -> Iterator[pa.RecordBatch]:
         """One PAYLOAD batch of the named rows."""
-        paths = [self._encoded(self._files[row]) for row in rows]
+        paths = [self.place.of(row, self._path(row)) for row in rows]
         yield pa.record_batch([list(rows), paths, [None] * len(paths)], schema=PAYLOAD)
 
     def own_files(self) -> Iterator[Path]:
@@ -168,22 +172,35 @@ class ImageFolder(Opened):
 
         Files that are moved go to the folder of their new split, under another name where theirs is taken, and what
         metadata says of them goes with them. Where metadata says the splits, files stay where they are.
-        A row whose file does not exist is not written: `load_dataset` could not read the folder.
+        Further files of a row, such as a mask, are put beside it if they are images. Raises `SourceError` for a kept
+        file that is gone.
         """
-        there = keep.copy()
         targets = self._targets(moves) if self.has_splits else {}
         for row in np.flatnonzero(keep):
-            there[row] = place(self._path(row), folder.joinpath(*targets.get(int(row), self._files[row])), files)
-        present = {self._files[row] for row in np.flatnonzero(there)}
+            place_kept(self._path(row), folder.joinpath(*targets.get(int(row), self._files[row])), files)
+        present = {self._files[row] for row in np.flatnonzero(keep)}
+        left: list[Parts] = []
         moved = {
             self._files[row]: moving.Move(targets.get(row, self._files[row]), split) for row, split in moves.items()
         }
         for metadata, rows in moving.rewritten(self._metadata, present, moved, self._split_column):
             metadata.write(folder, rows.keep, rows.values, rows.more)
             for original, target in rows.companions:
-                if not os.path.lexists(folder.joinpath(*target)):
+                if os.path.lexists(folder.joinpath(*target)):
+                    continue
+                if is_image_file(self._encoded(original)):
                     place(self._encoded(original), folder.joinpath(*target), files)
-        return there
+                else:
+                    left.append(original)
+        if left:
+            logger.warning(
+                "%s: %s files that metadata names beside the pictures are not images, the first is %r. They are not "
+                "written.",
+                self.name,
+                f"{len(left):,}",
+                printable("/".join(left[0])),
+            )
+        return keep.copy()
 
     @property
     def _split_column(self) -> str:

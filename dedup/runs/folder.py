@@ -86,8 +86,10 @@ def staged(
         try:
             yield place
         finally:
-            if not place.is_first and not (folder / files.OWN / switching.JOURNAL).exists():
-                files.remove(place.folder, owner_of(folder))
+            owner = files.marked(folder, KIND)
+            if owner is not None and not (folder / files.OWN / switching.JOURNAL).exists():
+                files.remove(folder / files.OWN / switching.NEXT, owner)
+                files.remove(folder / files.OWN / SPLITS, owner)
 
 
 def owner_of(folder: Path) -> files.Marked:
