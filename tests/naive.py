@@ -113,6 +113,7 @@ class World:
                 "uri": pa.nulls(n, pa.string()),
                 "group": pa.array([sample.group for sample in self.samples], pa.string()),
                 "keep_by": pa.array([sample.worth for sample in self.samples], pa.string()),
+                "distinct": pa.nulls(n, pa.string()),
             }
         )
 

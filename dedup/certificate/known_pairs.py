@@ -45,6 +45,11 @@ class Verified:
             give_back()
         return cls(_emptied(keys), _emptied(similarity), _emptied(close), _emptied(rejected), pa.concat_tables(framed))
 
+    def pairs(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The pairs that are similar enough, as they stand."""
+        low = np.uint64(0xFFFFFFFF)
+        return (self.keys >> np.uint64(32)).astype(np.int64), (self.keys & low).astype(np.int64)
+
     def look_up(self, a: NDArray[np.int64], b: NDArray[np.int64], values: NDArray[np.float32]) -> NDArray[np.float32]:
         """The values of pairs of the run's samples: NaN where it has none, 0 where it rejected the pair."""
         wanted = _keys(a, b)

@@ -318,11 +318,15 @@ class Bars:
 
     def begin(self, stage: str) -> None:
         """A bar for the stage."""
-        self._task = self._progress.add_task(stage, total=1.0)
+        self._task = self._progress.add_task(stage, total=1.0, note="")
 
     def advance(self, share: float) -> None:
         """Move the bar."""
         self._progress.update(self._task, completed=share)
+
+    def note(self, text: str) -> None:
+        """Words behind the bar."""
+        self._progress.update(self._task, note=text)
 
     def end(self) -> None:
         """Take the bar away: the log line of the stage stays."""
@@ -336,6 +340,7 @@ def progress(console: Any) -> Progress:
         BarColumn(),
         TaskProgressColumn(),
         TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
         console=console,
         transient=True,
         disable=not console.is_terminal,

@@ -79,6 +79,7 @@ class PolicySpec:
     keep_by: str | None  # column of the dataset
     keep_order: str
     unreadable: str
+    distinct: str  # image or row; auto until the files are known
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +168,7 @@ def resolve(config: Config, splits: Iterable[str | None]) -> Resolved:
             keep_by=config.policy.keep_by,
             keep_order=config.policy.keep_order,
             unreadable=config.policy.unreadable,
+            distinct=config.policy.distinct,
         ),
         max_candidates=config.search.max_candidates,
         group_column=config.dataset.group_column,

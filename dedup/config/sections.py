@@ -78,6 +78,8 @@ class PolicyConfig(Section):
     keep_order: Annotated[
         Literal["descending", "ascending"], one_of("policy.keep_order", "descending", "ascending")
     ] = "descending"
+    distinct: Annotated[Literal["auto", "image", "row"], one_of("policy.distinct", "auto", "image", "row")] = "auto"
+    distinct_columns: Annotated[tuple[str, ...], BeforeValidator(as_names)] = ()
     prefer_list: str | None = None
     allow_list: str | None = None
     deny_list: str | None = None
@@ -103,6 +105,7 @@ class GateConfig(Section):
     max_leakage: Share = None
     max_unreadable: Share = None
     certified: StrictBool = False
+    max_uncompared: Annotated[StrictInt, Field(ge=0)] = 0
     allow_nothing: StrictBool = False
 
 

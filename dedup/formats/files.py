@@ -39,6 +39,10 @@ class Files(Opened):
         paths = [self.place.of(row, self._files[row]) for row in rows]
         yield pa.record_batch([list(rows), paths, [None] * len(rows)], schema=PAYLOAD)
 
+    def columns(self) -> Sequence[str]:
+        """There are none."""
+        return ()
+
     def texts(self, column: str) -> list[str | None]:
         """There are no columns."""
         raise no_column(self.name, column, ())

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dedup.errors import ConfigError, SourceError
+from dedup.formats.places import as_spelled
 from dedup.formats.records import NO_VALUES, Record, Records, Values, open_records
 from dedup.paths import make_folder
 
@@ -25,6 +26,7 @@ class Metadata:
     """One metadata file: which files its rows name, and what it says of them."""
 
     def __init__(self, root: Path, parts: Parts, records: Records, column: str, others: Sequence[str]) -> None:
+        self._root = str(root)
         self.parts = parts
         self.name = str(root.joinpath(*parts))
         self.records = records
@@ -63,7 +65,9 @@ class Metadata:
                 f"{self.parts[-1]}, relative to it."
             )
             raise SourceError(message)
-        return (*self.folder, *path.split("/"))
+        folder = os.path.join(self._root, *self.folder)  # noqa: PTH118
+
+        return (*self.folder, *as_spelled(folder, path).split("/"))
 
 
 def read_metadata(root: Path, places: Sequence[Parts], image_column: str | None) -> Iterator[Metadata]:

@@ -1,8 +1,12 @@
 """Which verified candidates are accepted as the same picture."""
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from dedup import tables
+from dedup.config import Resolved
 from dedup.tables import BOTH
 
 
@@ -26,3 +30,23 @@ def accepted(
     looked = (similarity >= of_both) & (close >= of_close)
     by_thumbnails = similarity >= alone
     return np.where(np.isnan(close), by_thumbnails, looked & (by_thumbnails | (views != BOTH)))
+
+
+def accepts(candidates: pa.Table, resolved: Resolved) -> NDArray[np.bool_]:
+    """For each row of `candidates` whether it is within the distances and of at least the similarities asked for."""
+    within = [
+        pc.less_equal(candidates[tables.distance_column(name)], pa.scalar(distance, pa.uint16()))
+        for name, distance in resolved.search.max_distance.items()
+    ]
+    keep = within[0]
+    for other in within[1:]:
+        keep = pc.or_(keep, other) if resolved.search.combine == "any" else pc.and_(keep, other)
+    similar = accepted(
+        candidates["similarity"].to_numpy(),
+        candidates["close_similarity"].to_numpy(),
+        candidates["unframed"].to_numpy(),
+        resolved.acceptance.min_similarity,
+        resolved.acceptance.min_close_similarity,
+        resolved.acceptance.min_thumbnail_similarity,
+    )
+    return np.asarray(keep.to_numpy() & similar)

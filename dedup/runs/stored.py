@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from dedup.config import LISTS, Config, Resolved, build, resolve
 from dedup.errors import ConfigError, RunError
-from dedup.formats import Source, groups_of, keys_of, open_source, values_of
+from dedup.formats import Source, distinct_of, groups_of, keys_of, open_source, values_of
 from dedup.hashers.setup import Setup
+from dedup.policy import distinct
 from dedup.policy.judgements import Lists, judge, read_lists
 from dedup.runs import folder
 from dedup.runs.fingerprints import run_info, specs
@@ -75,6 +76,7 @@ def _loaded(run_folder: Path, overrides: Sequence[str], names: Sequence[str], *,
         distances = _radius(run_folder, build(info["config"]), resolved, config, loaded)
         resolved = resolved.but(max_distance=distances)
     changed = _refuse_other_columns(loaded, config, resolved)
+    resolved = resolved.but(distinct=distinct.rule(resolved, loaded["manifest"], loaded["hashes"]))
     known = None if changed else info["fingerprints"]["input"]
     again = run_info(config, info["source"], loaded["manifest"], lists.digests(), known=known)
 
@@ -107,6 +109,11 @@ def _refuse_other_columns(loaded: dict[str, pa.Table], config: Config, resolved:
         problems.append(
             f"policy.keep_by: the stored manifest has the column {stored['keep_by']!r}, not {asked['keep_by']!r}."
         )
+    if list(asked["distinct_columns"]) != list(stored.get("distinct_columns", ())):
+        problems.append(
+            f"policy.distinct_columns: the stored manifest was read with {stored.get('distinct_columns', ())!r}, not "
+            f"{asked['distinct_columns']!r}."
+        )
     if problems:
         raise ConfigError(*problems, "Run it again with these settings.")
     if stored["keep_by"] is not None and asked["keep_by"] is None:
@@ -126,6 +133,7 @@ def read_manifest(source: Source, config: Config) -> tuple[pa.Table, NDArray[np.
         source.name,
         groups=groups_of(source, config.dataset),
         keep_by=None if keep_by is None else values_of(source, keep_by),
+        distinct=distinct_of(source, config.policy.distinct_columns),
     )
 
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from dedup import graph, tables
 from dedup.config import Resolved
-from dedup.policy.acceptance import accepted
+from dedup.policy.acceptance import accepts
 from dedup.policy.judgements import NOT_JUDGED, Judged, Pair
 
 
@@ -27,7 +27,7 @@ def pairs(
     duplicates are left out; those judged to be some are there, of kind `listed` where the thresholds do not say so.
     """
     first_of = graph.representatives(hashes["pixel_digest"])
-    near = pa.concat_tables(_accepted(part, resolved) for part in candidates)
+    near = pa.concat_tables(part.filter(pa.array(accepts(part, resolved))) for part in candidates)
     near, n_near = _judged(_best_views(near), hashes, first_of, resolved, judged)
     members, first = _identical(first_of)
     n_listed, n_same = len(near) - n_near, len(members)
@@ -77,26 +77,6 @@ def _first_frames_only(hashes: pa.Table, a: NDArray[np.int64], b: NDArray[np.int
     n_frames = hashes["n_frames"].fill_null(1).to_numpy()
 
     return np.asarray((np.maximum(n_frames[a], n_frames[b]) > 1) & (np.arange(len(a)) < n_near))
-
-
-def _accepted(candidates: pa.Table, resolved: Resolved) -> pa.Table:
-    """Candidates within the distances and of at least the similarities asked for."""
-    within = [
-        pc.less_equal(candidates[tables.distance_column(name)], pa.scalar(distance, pa.uint16()))
-        for name, distance in resolved.search.max_distance.items()
-    ]
-    keep = within[0]
-    for other in within[1:]:
-        keep = pc.or_(keep, other) if resolved.search.combine == "any" else pc.and_(keep, other)
-    similar = accepted(
-        candidates["similarity"].to_numpy(),
-        candidates["close_similarity"].to_numpy(),
-        candidates["unframed"].to_numpy(),
-        resolved.acceptance.min_similarity,
-        resolved.acceptance.min_close_similarity,
-        resolved.acceptance.min_thumbnail_similarity,
-    )
-    return candidates.filter(pc.and_(keep, pa.array(similar)))
 
 
 def _best_views(near: pa.Table) -> pa.Table:

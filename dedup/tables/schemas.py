@@ -10,7 +10,10 @@ from numpy.typing import NDArray
 
 SCHEMA_VERSION: Final = 1
 
-NAMES: Final = ("manifest", "hashes", "candidates", "pairs", "groups", "leakage", "chains", "decisions")
+NAMES: Final = (
+    *("manifest", "hashes", "crowds", "candidates", "pairs"),
+    *("groups", "leakage", "chains", "decisions", "uncompared"),
+)
 
 BROKEN: Final = ("undecodable", "truncated")
 """Statuses of files that are images by their first bytes and cannot be decoded by anyone."""
@@ -69,6 +72,7 @@ MANIFEST: Final = pa.schema(
         pa.field("uri", pa.string()),
         pa.field("group", pa.string()),
         pa.field("keep_by", pa.string()),
+        pa.field("distinct", pa.string()),
     ]
 )
 
@@ -150,6 +154,37 @@ def pairs_schema(algorithms: Sequence[str]) -> pa.Schema:
         ]
     )
 
+
+ROLES: Final = ("leader", "member", "rejected", "left_out")
+"""In a crowd: who leads it, whom the leader accepts, and whom it rejects.
+
+What is rejected is compared with everything but the members, of whom it meets those that decide about it; where that
+would be too much, it is `left_out` of the comparisons with the other rejected ones too.
+"""
+
+CROWDS: Final = pa.schema(
+    [
+        pa.field("crowd", pa.int64(), nullable=False),
+        pa.field("sample", pa.int64(), nullable=False),
+        pa.field("id", pa.string(), nullable=False),
+        pa.field("split", pa.string()),
+        pa.field("leader", pa.int64(), nullable=False),
+        pa.field("leader_id", pa.string(), nullable=False),
+        pa.field("role", pa.string(), nullable=False),
+        pa.field("similarity", pa.float32()),
+    ]
+)
+
+UNCOMPARED: Final = pa.schema(
+    [
+        pa.field("sample", pa.int64(), nullable=False),
+        pa.field("id", pa.string(), nullable=False),
+        pa.field("split", pa.string()),
+        pa.field("crowd", pa.int64(), nullable=False),
+        pa.field("held_out", pa.int64(), nullable=False),
+        pa.field("train", pa.int64(), nullable=False),
+    ]
+)
 
 GROUPS: Final = pa.schema(
     [

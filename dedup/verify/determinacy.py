@@ -9,8 +9,9 @@ from typing import Any, Final
 
 import numpy as np
 
-from dedup.compiled import compiled, compiled_rounded
+from dedup.compiled import inner, inner_rounded
 from dedup.verify.agreement import fourth_roots
+from dedup.verify.matrices import least_eigenvalue
 
 _NOISE: Final = 4.0  # grey levels: shorter gradients are noise and count less
 _FIXED: Final = 0.06  # photos have 0.12 and more, all but one in two hundred; straight edges 0.02
@@ -21,7 +22,7 @@ _OF_CONTRAST: Final = 0.1  # and this share of the energy: a speck on white is w
 _NOTHING: Final = 1e-6
 
 
-@compiled_rounded
+@inner_rounded
 def _summed(grey: Any, matrix: Any, cells: Any) -> None:
     """Sums over the gradients of a thumbnail.
 
@@ -49,7 +50,7 @@ def _summed(grey: Any, matrix: Any, cells: Any) -> None:
             cells[y * _BLOCKS // n, x * _BLOCKS // n, direction] += right * right + below * below
 
 
-@compiled
+@inner
 def determinacy(grey: Any) -> Any:
     """How far a thumbnail fixes an affine map, and how many cells hold its structure.
 
@@ -64,18 +65,23 @@ def determinacy(grey: Any) -> Any:
     for i in range(6):
         for j in range(6):
             matrix[i, j] /= scale[i] * scale[j]
-    fixed = np.linalg.eigvalsh(matrix)[0]
-    return fixed, np.sqrt(cells).sum() ** 2 / (cells.sum() + _NOTHING)
+    fixed = least_eigenvalue(matrix)
+    roots = energy = 0.0
+    flat = cells.reshape(-1)
+    for k in range(len(flat)):
+        roots += np.sqrt(flat[k])
+        energy += flat[k]
+    return fixed, roots**2 / (energy + _NOTHING)
 
 
-@compiled
+@inner
 def worth(grey: Any) -> Any:
     """What an agreement of a thumbnail with any other one is worth, in [0, 1]."""
     fixed, many = determinacy(grey)
     return min(max(fixed, 0.0) / _FIXED, many / _MANY, 1.0)
 
 
-@compiled
+@inner
 def _same_pixels(one: Any, two: Any) -> bool:
     total = sum_one = sum_two = squares_one = squares_two = 0.0
     for y in range(one.shape[0]):
@@ -90,7 +96,7 @@ def _same_pixels(one: Any, two: Any) -> bool:
     return bool(total <= min(_SAME_PIXELS**2 * one.size, _OF_CONTRAST * contrast))
 
 
-@compiled
+@inner
 def determined(one: Any, two: Any, worth_of_one: Any, worth_of_two: Any) -> Any:
     """What an agreement of two thumbnails is worth, in [0, 1]; all where they agree pixel by pixel as they lie."""
     least = min(worth_of_one, worth_of_two)
