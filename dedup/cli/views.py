@@ -224,6 +224,13 @@ def _thumbnail(grey: Any) -> Text:
     return text
 
 
+def _confirming(found: "Calibration") -> str:
+    similar = f"similarity ≥ {found.min_similarity:g}"
+    if found.max_false_probability == 1:
+        return similar
+    return f"false probability ≤ {found.max_false_probability:g} and {similar}"
+
+
 def calibration(found: "Calibration") -> RenderableType:
     """For each algorithm the pairs within each distance, what chance lets in, and what verification confirms."""
     views = {"upright": "", "mirrored": ", mirrored ones too", "all": ", in all orientations"}[found.orientations]
@@ -231,7 +238,7 @@ def calibration(found: "Calibration") -> RenderableType:
         Text(
             f"{found.pictures:,} different pictures were compared{views}. Expected chance pairs by two sorts of "
             f"decoys, {' and '.join(found.taken_out)}; chance: the share they are, ≤ (95 %): its upper bound; "
-            f"confirmed: by verification, with similarity ≥ {found.min_similarity:g}."
+            f"confirmed: by thumbnails, with {_confirming(found)}."
         )
     ]
     parts += [_distances(name, rows, found) for name, rows in found.alone.items()]

@@ -51,6 +51,7 @@ class VerifyConfig(Section):
     """Which candidates are accepted as pairs."""
 
     method: Annotated[Literal["pixels", "none"], one_of("verify.method", "pixels", "none")] = "pixels"
+    max_false_probability: Annotated[Literal["auto"] | float, BeforeValidator(as_similarity)] = "auto"
     min_similarity: Annotated[Literal["auto"] | float, BeforeValidator(as_similarity)] = "auto"
     second_look: bool = True
     min_close_similarity: Annotated[Literal["auto"] | float, BeforeValidator(as_similarity)] = "auto"

@@ -56,9 +56,17 @@ class Metadata:
     def _named(self, column: str) -> list[Parts]:
         return [self._inside(row, text) for row, text in enumerate(self.records.texts(column), start=1)]
 
+    def _with_slashes(self, text: str) -> str:
+        """The name with `/` where it has the backslashes of Windows, which are part of a name elsewhere."""
+        with_slashes = text.replace("\\", "/")
+        if with_slashes == text or os.sep == "\\":
+            return with_slashes
+        is_name = "\0" not in text and os.path.lexists(os.path.join(self._root, *self.folder, text))  # noqa: PTH118
+        return text if is_name else with_slashes
+
     def _inside(self, row: int, text: str | None) -> Parts:
         """The named file as a path below the root; a name that leads elsewhere is refused."""
-        path = os.path.normpath(text.replace("\\", "/") if os.sep == "\\" else text) if text else ""
+        path = os.path.normpath(self._with_slashes(text)) if text else ""
         if not text or os.path.isabs(path) or path.startswith("..") or "://" in text:  # noqa: PTH117
             message = (
                 f"{self.name}, row {row}: file_name is {text!r}. Give the path of a file below the folder of "

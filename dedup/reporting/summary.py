@@ -70,6 +70,7 @@ def summary(
             "by_kind": {kind: pc.sum(pc.equal(pairs["kind"], kind)).as_py() or 0 for kind in tables.KINDS},
             "images": int(graph.matched().sum()),
             "label_conflicts": pc.sum(pairs["label_conflict"]).as_py() or 0,
+            "expected_false_share": _mean(pairs["false_probability"]),
         },
         "crowds": _crowds(crowds),
         "uncompared": 0 if uncompared is None else len(uncompared),
@@ -92,6 +93,12 @@ def summary(
             *_of_uncompared(uncompared),
         ],
     }
+
+
+def _mean(column: pa.ChunkedArray) -> float | None:
+    """To four decimals; None of no values."""
+    mean = pc.mean(column).as_py()
+    return None if mean is None else round(mean, 4)
 
 
 def not_decoded(hashes: pa.Table) -> Iterator[str]:

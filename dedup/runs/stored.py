@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from dedup.config import LISTS, Config, Resolved, build, resolve
+from dedup.config import LIMITS, LISTS, Config, Resolved, build, resolve
 from dedup.errors import ConfigError, RunError
 from dedup.formats import Source, distinct_of, groups_of, keys_of, open_source, values_of
 from dedup.hashers.setup import Setup
@@ -43,8 +43,8 @@ def like(run_folder: Path, form: str) -> dict[str, Any]:
         settings["policy"]["duplicates"] = "keep_best"
     settings["search"]["max_distance"] = resolved["max_distance"]
     if resolved["min_similarity"] is not None:
-        limits = ("min_similarity", "min_close_similarity", "min_thumbnail_similarity")
-        settings["verify"] |= {limit: resolved[limit] for limit in limits}
+        # A run of an older version has plain limits only, and keeps them.
+        settings["verify"] |= {limit: resolved[limit] for limit in LIMITS if limit in resolved}
     of_hashes = build({key: settings[key] for key in ("hash", "search")})
     refuse_other(info.get("hashed_by"), Setup.of(of_hashes), f"The run in {str(run_folder)!r}")
     return settings
