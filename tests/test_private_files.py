@@ -147,6 +147,16 @@ class TestSecrets:
         assert (tmp_path / "run/splits/labels/train/a.txt").exists()
         assert b"OPENSSH" not in everything(tmp_path / "run")
 
+    def test_a_caption_that_is_a_key(self, tmp_path: Path, home: Path) -> None:
+        """A text beside an image goes with it, but not one that is a link out of the dataset."""
+        root = pictures.folder(tmp_path / "data", ["train/a.png", "train/b.png", "test/c.png"])
+        (root / "train/a.txt").write_text("a caption")
+        (root / "train/b.txt").symlink_to(home / "id_rsa")
+        dedup.run(settings({"path": str(root)}, tmp_path / "run"))
+
+        assert (tmp_path / "run/splits/train/a.txt").read_text() == "a caption"
+        assert not os.path.lexists(tmp_path / "run/splits/train/b.txt")
+
     def test_a_killed_decoder(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """A file that ends the process which decodes it is broken if it begins as an image, and else no image."""
 

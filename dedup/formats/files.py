@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from dedup.decoding.contents import PAYLOAD
 from dedup.errors import SourceError
 from dedup.formats.account import Opened
+from dedup.formats.companions import Sidecars
 from dedup.formats.further import NOTHING, Further
 from dedup.formats.outside import Place
 from dedup.formats.source import NO_MOVES, Moves, encoded, moved_rows, no_column, place_kept
@@ -33,6 +34,7 @@ class Files(Opened):
         self.rows = rows
         self._files = files
         self.place = Place(root, files, allowed=allow_outside)
+        self._sidecars = Sidecars(root)
 
     def payload_of(self, rows: Sequence[int]) -> Iterator[pa.RecordBatch]:
         """One PAYLOAD batch of the named rows."""

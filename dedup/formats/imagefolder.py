@@ -18,13 +18,15 @@ from dedup.decoding.contents import PAYLOAD
 from dedup.errors import ConfigError, SourceError
 from dedup.formats import moving
 from dedup.formats.account import Opened
+from dedup.formats.companions import Sidecars, parallel, stem_of
+from dedup.formats.companions import beside as sidecars_beside
 from dedup.formats.files import not_movable
 from dedup.formats.further import NOTHING, Further, Row, as_json, united, written_names
 from dedup.formats.labels import label_text
 from dedup.formats.layout import check_names, layout_of, told_in_a_line
 from dedup.formats.listing import OUTSIDE_SPLITS, Listing, archives, listed, not_read
 from dedup.formats.metadata import NAMES, Parts, read_metadata
-from dedup.formats.outside import Place, is_image_file
+from dedup.formats.outside import Place
 from dedup.formats.source import (
     NO_MOVES,
     ROWS,
@@ -35,7 +37,6 @@ from dedup.formats.source import (
     encoded,
     moved_rows,
     no_column,
-    place,
     place_kept,
     printable,
     printable_names,
@@ -67,7 +68,10 @@ class ImageFolder(Opened):
         listing = listing or listed(root)
         places = [parts for parts in listing.others if parts[-1] in NAMES]
         self._metadata = list(read_metadata(root, places, config.image_column))
-        files = self._with_named(listing.images)
+        self._sidecars = Sidecars(root)
+        self._parallel = parallel(listing.images, listing.others, config.companions)
+        self._others = listing.others
+        files = self._with_named([parts for parts in listing.images if parts not in self._parallel.images])
         self._shards = {parts[0].removesuffix(_STATS) for parts in listing.others if parts[-1].endswith(_STATS)}
         self._layout = layout_of(files, config.top_folders, config.split_folders)
         self.has_splits = bool(self._layout.splits)
@@ -84,6 +88,8 @@ class ImageFolder(Opened):
         paths = [self._encoded(parts) for parts in self._files]
         self.place = Place(root, paths, allowed=config.allow_outside)
         self.understood = told_in_a_line(self._layout, self._files, columns.labels)
+        if self._parallel.folders:
+            self.understood += f"; {', '.join(map(repr, self._parallel.folders))} go with the images of the same names"
         if self._layout.doubt and not any(columns.splits):
             self.doubts = [self._layout.doubt]
 
@@ -111,7 +117,9 @@ class ImageFolder(Opened):
     def _read(self) -> set[Parts]:
         """Everything below the root that is part of the dataset: samples, what goes with them, and metadata."""
         beside = {p for metadata in self._metadata for column in metadata.companions.values() for p in column}
-        return {*self._files, *beside, *(metadata.parts for metadata in self._metadata)}
+        own = {*self._files, *beside, *(metadata.parts for metadata in self._metadata)}
+        parallel = {p for image in self._files for p in self._parallel.of_image.get(image, ())}
+        return own | parallel | sidecars_beside(self._files, self._others)
 
     def _no_images(self) -> SourceError:
         found = ", ".join(f"{n} {reason.replace('_', ' ')}" for reason, n in self.skipped.items())
@@ -182,35 +190,32 @@ class ImageFolder(Opened):
 
         Files that are moved go to the folder of their new split, under another name where theirs is taken, and what
         metadata says of them goes with them. Where metadata says the splits, files stay where they are.
-        Further files of a row, such as a mask, are put beside it if they are images. Raises `SourceError` for a kept
+        What goes with an image is put beside it if it is of this dataset, or an image itself. Raises `SourceError` for a kept
         file that is gone.
         """
         targets = self._targets(moves) if self.has_splits else {}
         for row in np.flatnonzero(keep):
-            place_kept(self._path(row), folder.joinpath(*targets.get(int(row), self._files[row])), files)
+            parts, target = self._files[row], targets.get(int(row), self._files[row])
+            place_kept(self._path(row), folder.joinpath(*target), files)
+            self._sidecars.put(self._path(row), folder.joinpath(*target), files)
+            self._put_parallel(parts, target, folder, files)
         present = {self._files[row] for row in np.flatnonzero(keep)}
-        left: list[Parts] = []
         moved = {
             self._files[row]: moving.Move(targets.get(row, self._files[row]), split) for row, split in moves.items()
         }
         for metadata, rows in moving.rewritten(self._metadata, present, moved, self._split_column):
             metadata.write(folder, rows.keep, rows.values, rows.more)
             for original, target in rows.companions:
-                if os.path.lexists(folder.joinpath(*target)):
-                    continue
-                if is_image_file(self._encoded(original)):
-                    place(self._encoded(original), folder.joinpath(*target), files)
-                else:
-                    left.append(original)
-        if left:
-            logger.warning(
-                "%s: %s files that metadata names beside the pictures are not images, the first is %r. They are not "
-                "written.",
-                self.name,
-                f"{len(left):,}",
-                printable("/".join(left[0])),
-            )
+                self._sidecars.carry(self._encoded(original), folder.joinpath(*target), files)
         return keep.copy()
+
+    def _put_parallel(self, parts: Parts, target: Parts, folder: Path, files: str) -> None:
+        """Put what goes with an image and lies in a parallel folder; where the image is moved, it is moved alike."""
+        for other in self._parallel.of_image.get(parts, ()):
+            to = [new if new != old else own for own, old, new in zip(other, parts, target, strict=True)]
+            suffix = other[-1][len(stem_of(parts[-1])) :]
+            place_at = folder.joinpath(*to[:-1], stem_of(target[-1]) + suffix)
+            self._sidecars.carry(self._encoded(other), place_at, files)
 
     @property
     def _split_column(self) -> str:
