@@ -190,8 +190,8 @@ class ImageFolder(Opened):
 
         Files that are moved go to the folder of their new split, under another name where theirs is taken, and what
         metadata says of them goes with them. Where metadata says the splits, files stay where they are.
-        What goes with an image is put beside it if it is of this dataset, or an image itself. Raises `SourceError` for a kept
-        file that is gone.
+        What goes with an image is put beside it if it is of this dataset, or an image itself. Raises `SourceError` for
+        a kept file that is gone.
         """
         targets = self._targets(moves) if self.has_splits else {}
         for row in np.flatnonzero(keep):
