@@ -148,7 +148,7 @@ class Yolo(Files):
 
     def _moved(self, moves: Moves) -> Iterator[_Place]:
         """Moved rows, each once, under other names where theirs are taken: `1.jpg` and `1.png` share their labels."""
-        taken = {inner.with_suffix("") for _, _, _, inner in self._staying(moves)}
+        taken = {inner.with_suffix("") for _, _, _, inner in self._staying(moves) if inner.name}
         at = {row: (listing, image) for listing in reversed(self._listings) for image, row in listing.lines.items()}
         for row, split in sorted(moves.items()):
             listing, image = at[row]
