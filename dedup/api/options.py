@@ -21,6 +21,7 @@ class Options(TypedDict, total=False):
     algorithms: str | Sequence[str]
     allow_list: str | None
     allow_nothing: bool
+    allow_outside: bool
     background: str
     bits: Literal[64, 256, 1024]
     bytes_column: str | None
