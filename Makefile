@@ -45,7 +45,7 @@ imports: $(STAMP) ## the layers: imports run downwards only
 check: lint types imports test ## what CI runs first: rules, types, layers, tests
 
 # Further targets that need an environment or services of their own are added here, each with what it needs.
-check-extras: test-wheel ## what CI runs after that
+check-extras: test-parts test-wheel ## what CI runs after that
 
 test-wheel: ## the wheel, installed where the source tree cannot be imported
 	PYTHON=$(PYTHON) tools/test_wheel.sh $(VENV)-wheel
