@@ -15,6 +15,7 @@ from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
 from datasets import Image as ImageFeature
 from numpy.typing import NDArray
 
+import dedup
 from dedup.config import DatasetConfig
 from dedup.decoding.pictures import Unreadable
 from dedup.errors import ConfigError, SourceError
@@ -288,7 +289,7 @@ def test_a_column_of_bytes(tmp_path: Path, kind: pa.DataType) -> None:
 
     assert [encoded(0), encoded(2)] == [got[0], got[2]]
     assert isinstance(got[1], Unreadable)
-    assert got[1].status == "missing"
+    assert got[1].status == "absent"
     written = pq.read_table(tmp_path / "out/data/train-00000-of-00001.parquet")
     assert table.filter(pa.array([True, False, True])).equals(written.cast(table.schema))
 
@@ -442,7 +443,7 @@ def with_files(root: Path) -> tuple[Dataset, NDArray[np.bool_]]:
 
 @pytest.mark.parametrize("form", ["memory", "saved"])
 def test_images_stored_as_paths(tmp_path: Path, form: str) -> None:
-    """A path is read as a file, a missing file and a null are missing samples, and the output holds the bytes."""
+    """A path is read as a file, a missing file is missing and a null absent, and the output holds the bytes."""
     made, keep = with_files(tmp_path)
     if form == "saved":
         made = made.select([0, 2])  # the library embeds files when it saves, so none can be missing
@@ -455,7 +456,7 @@ def test_images_stored_as_paths(tmp_path: Path, form: str) -> None:
     assert encoded(0) == got[0]
     for reason in got[1:]:
         assert isinstance(reason, Unreadable)
-        assert reason.status == "missing"
+        assert reason.status in {"missing", "absent"}
     written = pq.read_table(tmp_path / "out/data/train-00000-of-00001.parquet").to_pylist()
     assert {"bytes": encoded(0), "path": "a.jpg"} == written[0]["image"]
     assert list(made["x"]) == [row["x"] for row in written]
@@ -485,3 +486,21 @@ def test_nothing_is_written_outside_the_output(tmp_path: Path, splits: DatasetDi
 
     assert before == {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
     assert {"out", "parquet"} == set(os.listdir(tmp_path))  # noqa: PTH208
+
+
+@pytest.mark.parametrize(
+    ("feature", "value", "words"),
+    [
+        (datasets.Value("string"), "a.jpg", "cast_column('image', datasets.Image())"),
+        (datasets.Sequence(datasets.Image()), [], "give each image a row of its own"),
+    ],
+)
+def test_columns_that_are_no_images_yet(feature: Any, value: Any, words: str) -> None:
+    """Paths and lists are refused with a way to images, named or not; URLs with a word on why."""
+    made = datasets.Dataset.from_dict({"image": [value]}, features=datasets.Features({"image": feature}))
+    for options in ({}, {"image_column": "image"}):
+        with pytest.raises(ConfigError) as raised:
+            dedup.audit(made, workers=0, **options)
+
+        assert words in str(raised.value)
+        assert isinstance(value, list) or "URLs are not fetched" in str(raised.value)
