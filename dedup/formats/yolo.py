@@ -28,7 +28,7 @@ from dedup.formats.source import (
     printable_names,
 )
 from dedup.formats.yolo_files import NAMES, names_files, nearest, read_description, write_description
-from dedup.paths import files_below, make_folder
+from dedup.paths import exists, files_below, is_file, make_folder
 
 logger = logging.getLogger(__name__)
 
@@ -134,7 +134,7 @@ class Yolo(Files):
         """The images, their label files, the lists of images and what names the splits."""
         images = [Path(os.fsdecode(file)) for file in self._files]
         yield from images
-        yield from (labels for image in images if (labels := _label_file(image)).is_file())
+        yield from (labels for image in images if is_file(labels := _label_file(image)))
         yield from (listing.path for listing in self._listings if listing.is_list)
         yield self._yaml
         yield from names_files(self._yaml, self._content)
@@ -189,7 +189,7 @@ def _n_named(content: Mapping[str, Any], root: Path, listing: Listing) -> int:
             place = _below(root, text) or _below(root, text.removeprefix("../"))
             if place is not None and place.is_dir() and place.is_relative_to(listing.root):
                 folders.append(place.relative_to(listing.root).parts)
-            elif place is not None and place.is_file():
+            elif place is not None and is_file(place):
                 n += len(place.read_bytes().splitlines())
     return n + (below(listing, folders) if folders else 0)
 
@@ -245,7 +245,7 @@ def _places(value: Any, root: Path, name: str, key: str) -> list[Path]:
         path = _below(root, text)
         if path is None and text.startswith("../"):  # as Roboflow writes it
             path = _below(root, text.removeprefix("../"))
-        if path is None or not path.exists():
+        if path is None or not exists(path):
             message = f"{name}: {key}: {text!r} does not exist below {str(root)!r}. Set 'path' in it, or put it there."
             raise SourceError(message)
         places.append(path)
