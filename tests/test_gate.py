@@ -113,7 +113,7 @@ class TestExitCodes:
     @pytest.mark.parametrize("quiet", [[], ["--quiet"]])
     def test_nothing_is_held_out(self, tmp_path: Path, limit: list[str], quiet: list[str]) -> None:
         """Without a held-out split nothing is judged: 3, with the reason in every mode, unless that is allowed."""
-        pictures.folder(tmp_path / "data", ["trainset/1.png", "testset/2.png"])
+        pictures.folder(tmp_path / "data", ["left/1.png", "right/2.png"])
         (tmp_path / "run.yaml").write_text("dataset: {path: data}\n")
         assert ran("run", tmp_path / "run.yaml", "-o", tmp_path / "run", "-q", *FAST).exit_code == 0
         refused = ran("gate", tmp_path / "run", *limit, *quiet)
@@ -127,7 +127,7 @@ class TestExitCodes:
     @pytest.mark.parametrize("key", ["gate.certified=true", "gate.max_leakage=0"])
     def test_nothing_is_held_out_in_a_run(self, tmp_path: Path, key: str) -> None:
         """The command that makes the run ends the same way, and with `gate.allow_nothing` it warns and passes."""
-        pictures.folder(tmp_path / "data", ["trainset/1.png", "testset/2.png"])
+        pictures.folder(tmp_path / "data", ["left/1.png", "right/2.png"])
         (tmp_path / "run.yaml").write_text("dataset: {path: data}\n")
         arguments = ("run", tmp_path / "run.yaml", "-o", tmp_path / "run", "-q", "--set", key, *FAST)
         refused = ran(*arguments)
