@@ -10,12 +10,16 @@ from typing import Any, Final
 import numpy as np
 
 from dedup.compiled import compiled_rounded
-from dedup.verify.features import gradients, put
+from dedup.verify.features import gradients
 
 _NOISE: Final = 4.0  # grey levels: shorter gradients are noise and count less
 _AGREES: Final = 0.6  # correlation in a block from which it contradicts nothing,
 _DIFFERS: Final = 0.2  # and below which all of it does
-_SHIFT: Final = 1  # pixels that a block may be off
+_SHIFTS: Final = np.array(
+    [(0, 0), *((down, right) for down in (-1, 0, 1) for right in (-1, 0, 1) if (down, right) != (0, 0))]
+)
+"""How a block may be off, in pixels: as it lies first."""
+
 RIM: Final = 16  # of the side, in which nothing counts: a thin line round a picture, or where one of them was cut
 _STAMP: Final = (3, 6)  # sixteenths of the side: a stamp in a corner hides what was there,
 _STRIP: Final = 2  # and so does a line of text along a side
@@ -23,38 +27,72 @@ _NOTHING: Final = 1e-6
 
 
 @compiled_rounded
-def _block(one: Any, two: Any, inside: Any, box: Any, down: Any, right: Any, sums: Any) -> Any:
-    """Correlation in a block, the second picture read so far away; `sums`: energy of the first, of the second."""
+def _counted(one: Any, inside: Any, there: Any) -> None:
+    """Where gradients between the pixels count, 1.0 or 0.0; the first picture's are 0 where they do not."""
     n = one.shape[1]
-    product = energy = other = np.float32(0.0)
-    for y in range(box[0], box[1]):
-        j = min(max(y + down, 0), n - 1)
-        for x in range(box[2], box[3]):
-            there = inside[y, x] * inside[y + 1, x] * inside[y, x + 1] * inside[y + 1, x + 1]
-            i = min(max(x + right, 0), n - 1)
+    for y in range(n):
+        for x in range(n):
+            there[y, x] = inside[y, x] * inside[y + 1, x] * inside[y, x + 1] * inside[y + 1, x + 1]
             for c in range(2):
-                first, second = there * one[c, y, x], there * two[c, j, i]
-                product += first * second
-                energy += first * first
-                other += second * second
-    sums[0], sums[1] = energy, other
-    return product / np.sqrt(energy * other + np.float32(_NOTHING))
+                one[c, y, x] *= there[y, x]
 
 
 @compiled_rounded
-def _best_of_block(one: Any, two: Any, inside: Any, box: Any, sums: Any) -> Any:
-    """The best correlation within a block under a small shift; none is tried where it agrees as it lies."""
-    best = _block(one, two, inside, box, 0, 0, sums)
-    if best >= _AGREES:
-        return best
-    trial = np.empty(2)
-    for down in range(-_SHIFT, _SHIFT + 1):
-        for right in range(-_SHIFT, _SHIFT + 1):
-            found = _block(one, two, inside, box, down, right, trial)
-            if found > best:
-                best = found
-                put(trial, sums)
-    return best
+def _with_edges(picture: Any, out: Any) -> None:
+    """The picture with its edges repeated, a pixel on each side."""
+    n = picture.shape[1]
+    for c in range(2):
+        for y in range(n + 2):
+            line = min(max(y - 1, 0), n - 1)
+            out[c, y, 0], out[c, y, n + 1] = picture[c, line, 0], picture[c, line, n - 1]
+            for x in range(n):
+                out[c, y, x + 1] = picture[c, line, x]
+
+
+@compiled_rounded
+def _sums_of_row(one: Any, two: Any, there: Any, rows: Any, down: Any, right: Any, columns: Any) -> None:
+    """For each column of a row of blocks the product, the energy of the first picture and of the second one.
+
+    `two` has its edges repeated, a pixel on each side; it is read so far away. `columns`: (3, n).
+    """
+    n = one.shape[1]
+    columns[:] = 0.0
+    for y in range(rows[0], rows[1]):
+        for c in range(2):
+            for x in range(n):
+                first, second = one[c, y, x], there[y, x] * two[c, y + 1 + down, x + 1 + right]
+                columns[0, x] += first * second
+                columns[1, x] += first * first
+                columns[2, x] += second * second
+
+
+@compiled_rounded
+def _row_of_blocks(one: Any, two: Any, there: Any, row: Any, best: Any, energies: Any, columns: Any) -> None:
+    """The best correlation in each block of a row under a small shift, and the energies of both pictures there.
+
+    No shift is tried where all blocks agree as they lie, and none counts in a block that does.
+    """
+    n, n_blocks = one.shape[1], best.shape[0]
+    rows = (row * n // n_blocks, (row + 1) * n // n_blocks)
+    best[:] = -2.0
+    for k in range(_SHIFTS.shape[0]):
+        if k == 1 and best.min() >= _AGREES:
+            return
+        _sums_of_row(one, two, there, rows, _SHIFTS[k, 0], _SHIFTS[k, 1], columns)
+        for column in range(n_blocks):
+            if k > 0 and best[column] >= _AGREES and energies[2, column] == 0.0:
+                continue
+            first, last = column * n // n_blocks, (column + 1) * n // n_blocks
+            product = energy = other = np.float32(0.0)
+            for x in range(first, last):
+                product += columns[0, x]
+                energy += columns[1, x]
+                other += columns[2, x]
+            found = product / np.sqrt(energy * other + np.float32(_NOTHING))
+            if k == 0:
+                energies[2, column] = 0.0 if found >= _AGREES else 1.0
+            if found > best[column]:
+                best[column], energies[0, column], energies[1, column] = found, energy, other
 
 
 @compiled_rounded
@@ -91,18 +129,20 @@ def contradiction(one: Any, two: Any, inside: Any, n_blocks: Any, rim: Any) -> A
     left, right = np.empty((2, n, n), np.float32), np.empty((2, n, n), np.float32)
     gradients(one, _NOISE, left)
     gradients(two, _NOISE, right)
+    there = np.empty((n, n), np.float32)
+    _counted(left, inside, there)
     alone, totals = np.zeros((2, n_blocks, n_blocks)), np.full(2, _NOTHING)
-    box, sums = np.zeros(4, np.int64), np.zeros(2)
+    wider, columns = np.empty((2, n + 2, n + 2), np.float32), np.empty((3, n), np.float32)
+    _with_edges(right, wider)
+    best, energies = np.empty(n_blocks), np.empty((3, n_blocks))
     for row in range(n_blocks):
-        box[0], box[1] = row * n // n_blocks, (row + 1) * n // n_blocks
+        _row_of_blocks(left, wider, there, row, best, energies, columns)
         for column in range(n_blocks):
-            box[2], box[3] = column * n // n_blocks, (column + 1) * n // n_blocks
-            agrees = _best_of_block(left, right, inside, box, sums)
-            differs = min(max((_AGREES - agrees) / (_AGREES - _DIFFERS), 0.0), 1.0)
+            differs = min(max((_AGREES - best[column]) / (_AGREES - _DIFFERS), 0.0), 1.0)
             at_rim = min(row, column, n_blocks - 1 - row, n_blocks - 1 - column) < rim
             for k in range(2):
-                totals[k] += sums[k]
-                alone[k, row, column] = 0.0 if at_rim else differs * sums[k]
+                totals[k] += energies[k, column]
+                alone[k, row, column] = 0.0 if at_rim else differs * energies[k, column]
     for k in range(2):
         alone[k] /= totals[k]
     return max(min(alone[0].sum(), alone[1].sum()) - _stamped(alone), 0.0)
