@@ -5,7 +5,6 @@ from other scales; only what still agrees is aligned and compared at 32 × 32. E
 which it was left, which is far below what makes a pair.
 """
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 
 from dedup.compiled import compiled, compiled_rounded, is_kept
 from dedup.decoding.orientation import INVERSE
+from dedup.search.crew import Crew
 from dedup.tables import THUMBNAIL_SIDE
 from dedup.verify.agreement import (
     agreement,
@@ -28,7 +28,7 @@ from dedup.verify.contradiction import RIM, contradiction
 from dedup.verify.determinacy import determined, worth
 from dedup.verify.features import NOISE, blurred, gradients, halved, oriented, put
 
-_PAIRS_PER_TASK: Final = 8_192
+_PAIRS_PER_TASK: Final = 2_048  # what Ctrl-C waits for: half a second where all are aligned
 _DECIMALS: Final = 4  # more would only show the rounding of different processors
 
 _MIN_LYING: Final = 0.1  # correlation at 16 × 16 as they lie, below which nothing is aligned
@@ -272,13 +272,12 @@ def verified(
     places = [slice(start, start + _PAIRS_PER_TASK) for start in range(0, len(a), _PAIRS_PER_TASK)]
     counts = np.zeros((max(len(places), 1), 3), np.int64)
     worths = np.full(len(small) + len(more), -1.0)  # of pictures that nobody asked for; all threads find the same
-    with ThreadPoolExecutor(threads) as pool:
+    with Crew(threads) as crew:
         tasks = [
-            pool.submit(_compare, small, more, one[at], two[at], turns[at], STARTS, worths, out[at], counts[k])
+            (small, more, one[at], two[at], turns[at], STARTS, worths, out[at], counts[k])
             for k, at in enumerate(places)
         ]
-        for task in tasks:
-            task.result()
+        crew.run(_compare, tasks)
     similarity = np.empty(len(a), np.float32)
     similarity[order] = np.round(np.clip(out, 0.0, 1.0), _DECIMALS)
     return Verified(similarity, *counts.sum(axis=0).tolist())
