@@ -16,6 +16,7 @@ from dedup.errors import ConfigError, LimitError, SourceError
 from dedup.formats import check_movable, check_writable, open_source, parts_of
 from dedup.hashers.setup import Setup
 from dedup.memory import peak_memory
+from dedup.policy import distinct
 from dedup.policy.judgements import Lists, judge, places, read_lists
 from dedup.policy.unreadable import refuse_emptied
 from dedup.reporting.components import components
@@ -67,7 +68,7 @@ def run(
                 result = _hashed(result, engine, clock)
                 if kernels is not None:
                     with clock.stage("kernels"):
-                        kernels()
+                        kernels(clock.count)
 
         return _judged(result, lists, place, clock, explain)
 
@@ -84,7 +85,8 @@ def _judged(
         if config.output.splits != "none":
             refuse_emptied(result.store["hashes"], result.manifest, result.resolved)
         judged = judge(lists, result.manifest, result.store["hashes"])
-    result = replace(result, judged=judged)
+    how = distinct.rule(result.resolved, result.manifest, result.store["hashes"])
+    result = replace(result, judged=judged, resolved=result.resolved.but(distinct=how))
     tell_skipped(result.store["hashes"])
 
     result = search(result, clock, explain)

@@ -17,7 +17,7 @@ from dedup.bank.entries import Entry, entry_of, some_entries
 from dedup.bank.identity import canary_codes_of, canary_of, refuse_other_canary
 from dedup.bank.keys import Keys
 from dedup.bank.maintenance import Verified, libraries
-from dedup.bank.picture import Data, MeasuredPicture, measured
+from dedup.bank.picture import Data, MeasuredPicture, measured, of_table
 from dedup.bank.store import MAX_TAIL_ROWS, Store, delete, insert, taken
 from dedup.bank.submissions import SubmissionRequest
 from dedup.errors import BankConflictError, BankError, SourceError
@@ -272,17 +272,34 @@ class Bank:
     ) -> Counts:
         """Add a dataset, or a finished run, without a check; see `build`."""
         self._for_writing()
-        sources = [source] if isinstance(source, str | Path) else list(source)
-        if len(sources) == 1 and building.is_run(sources[0]):
-            self._refuse_other(building.spec_of_run(Path(sources[0]))[0], str(sources[0]))
-            parts = building.of_run(Path(sources[0]))
-        else:
-            settings = {**options, "hash": self._hash_settings() | options.get("hash", {})}
-            dataset, config = building.opened(sources, settings)
-            self._refuse_other(building.spec_of(config), str(sources[0]))
-            parts = building.of_source(dataset, self.spec, config)
+        parts = self._parts(source, options)
         self.built = building.filled(self._store, parts, replace_ids=replace, advance=progress)
         self._sealed()
+        return self.built
+
+    def measured_source(
+        self, source: str | Path | Sequence[str | Path], **options: Any
+    ) -> Iterator[tuple[str, MeasuredPicture]]:
+        """(id, measures) of the samples of a dataset or a run, measured by workers, for `check` and `submit`."""
+        for part in self._parts(source, options):
+            yield from zip(part.rows["id"].to_pylist(), of_table(part.hashes, self.spec), strict=True)
+
+    def rebuild(
+        self, source: str | Path | Sequence[str | Path], *, drop_missing: bool = False, **options: Any
+    ) -> Counts:
+        """Measure all entries again, from pictures of the same ids: for a bank made by other decoders.
+
+        One transaction: readers see the old entries until all are there. Raises `BankError` where
+        entries are not in the source (unless `drop_missing`), or submissions wait for a person.
+        """
+        info = self.about
+        spec = info.spec
+        new = BankInfo(spec, canary_of(spec), canary_codes_of(spec), libraries(), info.source, info.licence)
+        with self._store.write():
+            self.built = building.rebuilt(self._store, self._parts(source, options), new, drop_missing=drop_missing)
+        self._store.info = new
+        self._checked_canary = True
+        self.compact(everything=True)
         return self.built
 
     def remove(self, ids: str | Iterable[str], *, forget: bool = False) -> list[str]:
@@ -360,6 +377,17 @@ class Bank:
         data = [item for item in items if not isinstance(item, MeasuredPicture)]
         made = iter(measured(data, self.spec)) if data else iter(())
         return [item if isinstance(item, MeasuredPicture) else next(made) for item in items]
+
+    def _parts(self, source: str | Path | Sequence[str | Path], options: Mapping[str, Any]) -> Iterator[building.Part]:
+        """The pictures of a dataset or a run, measured as the bank's were."""
+        sources = [source] if isinstance(source, str | Path) else list(source)
+        if len(sources) == 1 and building.is_run(sources[0]):
+            self._refuse_other(building.spec_of_run(Path(sources[0]))[0], str(sources[0]))
+            return building.of_run(Path(sources[0]))
+        settings = {**options, "hash": self._hash_settings() | options.get("hash", {})}
+        dataset, config = building.opened(sources, settings)
+        self._refuse_other(building.spec_of(config), str(sources[0]))
+        return building.of_source(dataset, self.spec, config)
 
     def _for_writing(self) -> None:
         """Raises `BankError` where codes made here would not fit those that are there."""

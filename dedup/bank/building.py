@@ -18,7 +18,7 @@ from dedup.bank.store import INSERT, Store, delete
 from dedup.bank.thumbnails import packed
 from dedup.config import Config, build
 from dedup.engines import Limits, choose
-from dedup.errors import BankConflictError, ConfigError
+from dedup.errors import BankConflictError, BankError, ConfigError
 from dedup.formats import Source, open_source
 from dedup.formats.references import tasks
 from dedup.hashers.setup import Setup
@@ -26,7 +26,7 @@ from dedup.hashers.work import WORK, work
 from dedup.runs import folder
 from dedup.stages.hashes import refuse_other
 from dedup.tables import storage
-from dedup.tables.entries import SMALL_SIDE, BankSpec
+from dedup.tables.entries import SMALL_SIDE, BankInfo, BankSpec
 from dedup.verify.signs import signs_of
 from dedup.verify.views import within_frames
 
@@ -132,6 +132,44 @@ def filled(store: Store, parts: Iterator[Part], *, replace_ids: bool, advance: A
         if advance is not None:
             advance(len(part.rows))
     return _committed(store, waiting, counts, replace_ids=replace_ids) if waiting else counts
+
+
+def rebuilt(store: Store, parts: Iterator[Part], info: BankInfo, *, drop_missing: bool) -> Counts:
+    """Replace all entries by new measures of the same ids, in the transaction that is open.
+
+    Labels and places of the entries stay. Raises `BankError` for entries that no picture was found for.
+    """
+    with store.write() as connection:
+        pending = int(scalar(connection, "SELECT count(*) FROM submission WHERE verdict = 'pending'"))
+        if pending:
+            message = f"{pending:,} submissions wait for a person, with the old codes. Review them first."
+            raise BankError(message)
+        kept = {row["id"]: (row["label"], row["uri"]) for row in connection.execute("SELECT id, label, uri FROM entry")}
+        counts = Counts(unreadable={})
+        for part in parts:
+            wanted = [entry in kept for entry in part.rows["id"].to_pylist()]
+            mine = Part(part.rows.filter(pa.array(wanted)), part.hashes.filter(pa.array(wanted)))
+            counts = _added(store, connection, mine, counts, replace_ids=True)
+        missing = len(kept) - counts.added
+        if missing and not drop_missing:
+            message = (
+                f"{missing:,} of {len(kept):,} entries of {str(store.folder)!r} have no readable picture in it. "
+                f"Nothing was changed. Name the source that has them, or remove them with --drop-missing."
+            )
+            raise BankError(message)
+        _drop_unmeasured(connection, kept, counts)
+        connection.executemany("UPDATE entry SET label = ?, uri = ? WHERE id = ?", [(*v, k) for k, v in kept.items()])
+        connection.execute("UPDATE meta SET value = ? WHERE key = 'info'", (info.to_json(),))
+    return counts
+
+
+def _drop_unmeasured(connection: sqlite3.Connection, kept: Mapping[str, Any], counts: Counts) -> None:
+    """Remove the entries that were not measured again: those with the oldest numbers."""
+    first = int(scalar(connection, "SELECT seq FROM sqlite_sequence WHERE name = 'entry'") or 0) - counts.added
+    old = [entry for (entry,) in connection.execute("SELECT id FROM entry WHERE n <= ?", (first,))]
+    for entry in old:
+        if entry in kept:
+            delete(connection, entry)
 
 
 def _committed(store: Store, parts: Sequence[Part], counts: Counts, *, replace_ids: bool) -> Counts:

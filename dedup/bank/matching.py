@@ -17,7 +17,7 @@ from dedup.search.codes import permuted
 from dedup.tables import THUMBNAIL_SIDE
 from dedup.tables.entries import SMALL_SIDE, BankSpec
 from dedup.verify import similarities
-from dedup.verify.signs import agreement, shared
+from dedup.verify.signs import agreement, evidence, shared
 
 MAX_VERIFIED: Final = 10_000
 """Candidates that one check verifies, the nearest first: a tenth of a second. More make the answer
@@ -36,6 +36,7 @@ class View:
     signs: NDArray[np.uint8]
     thumbnail: NDArray[np.uint8] | None
     inside: bool
+    evidence: float | None  # differences that count; None without a thumbnail
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,7 @@ def _view(codes: Mapping[str, bytes], signs: bytes, thumbnail: bytes | None, spe
     grey = None
     if thumbnail is not None:
         grey = np.frombuffer(thumbnail, np.uint8).reshape(THUMBNAIL_SIDE, THUMBNAIL_SIDE)
-    return View(packed, np.frombuffer(signs, np.uint8), grey, inside)
+    return View(packed, np.frombuffer(signs, np.uint8), grey, inside, None if grey is None else evidence(grey))
 
 
 def candidates(
@@ -148,6 +149,7 @@ def near_matches(
     rows = best_of_each(found, similarity)
     details = details_of(connection, found.n[rows].tolist())
     by_thumbnail = _by_thumbnails(found, rows, views, details)
+    by_view = {view.inside: view.evidence for view in views}
     matches = []
     for row in rows.tolist():
         entry = details.get(int(found.n[row]))
@@ -158,7 +160,8 @@ def near_matches(
             similar, verified = by_thumbnail[row], "thumbnails"
         small = picture.is_small or min(entry["width"] or 0, entry["height"] or 0) < SMALL_SIDE
         table = "shared_signs" if verified == "signs" and views[0].thumbnail is None else verified
-        probability = false_probability(similar, table, small=small)
+        counted = by_view[bool(found.asked_inside[row])]
+        probability = false_probability(similar, table, small=small, evidence=counted)
         if probability <= least:
             matches.append(_match(entry, found, row, spec, similar, probability, verified))
     return matches

@@ -1,14 +1,19 @@
 """How sure a match is: the probability that it is another picture, by what verified it.
 
-Each kind of evidence has its own table. They are shipped with the package, and made by
-`benchmarks/bank.py --what signs` from photos, small pictures and hard negatives.
+Each kind of evidence has a rule of its own, a logistic model of what the similarity lacks to 1. They
+are shipped with the package, and were chosen by `benchmarks/bank.py signs` on one half of its pairs
+and scored on the other: docs/banks.md has the figures.
 """
 
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
-MAX_FALSE_PROBABILITY: Final = 0.01
+RULE: Final = 1
+"""Version of the rules: with the same one two banks say the same of a pair."""
+
+MAX_FALSE_PROBABILITY: Final = 0.1
 """A match up to it is taken for the same picture: what a run accepts by default."""
 
 REVIEW_FALSE_PROBABILITY: Final = 0.5
@@ -17,36 +22,55 @@ REVIEW_FALSE_PROBABILITY: Final = 0.5
 MAX_SURE_OF_SIGNS: Final = 0.01
 """What signs alone say above it is never decided without a person, and never fails a gate."""
 
-_TABLES: Final = {
-    # similarity → false probability, linear between the rows in the logarithm of the odds
-    ("signs", False): ((0.60, 0.999), (0.80, 0.5), (0.87, 0.01), (1.0, 0.0001)),
-    ("signs", True): ((0.50, 0.999), (0.65, 0.5), (0.72, 0.01), (1.0, 0.0001)),
-    ("thumbnails", False): ((0.70, 0.999), (0.80, 0.5), (0.87, 0.01), (1.0, 0.0001)),
-    ("thumbnails", True): ((0.70, 0.999), (0.80, 0.5), (0.87, 0.01), (1.0, 0.0001)),
-    ("shared_signs", False): ((0.70, 0.999), (0.85, 0.5), (0.93, 0.01), (1.0, 0.001)),
-    ("shared_signs", True): ((0.70, 0.999), (0.85, 0.5), (0.93, 0.01), (1.0, 0.001)),
+_KEEPS_FINITE: Final = 0.02
+"""Added to what is missing to 1, so that its logarithm is finite: JPEG noise alone leaves about as much."""
+
+_EVIDENCE: Final = (40.0, 400.0)
+"""Differences in which evidence counts: beyond them nothing was learned."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    """Of a logistic model; more similarity or more evidence never makes a match more doubtful."""
+
+    constant: float
+    missing: float  # of the logarithm of what the similarity lacks, 0 or more
+    evidence: float = 0.0  # of the logarithm of the differences that count, in hundreds, 0 or less
+
+
+_RULES: Final = {
+    ("signs", False): _Rule(20.4, 8.2, -3.9),
+    ("signs", True): _Rule(10.2, 5.4),
+    ("shared_signs", False): _Rule(7.6, 7.0),
+    ("shared_signs", True): _Rule(9.4, 15.0),
+    ("thumbnails", False): _Rule(8.0, 5.5),
+    ("thumbnails", True): _Rule(8.0, 5.5),
 }
+"""By what verified, and whether one of the two pictures is small. `shared_signs`: neither side is there in full."""
 
 
-def false_probability(similarity: float, verified: str, *, small: bool) -> float:
+def false_probability(similarity: float, verified: str, *, small: bool, evidence: float | None = None) -> float:
     """The probability, in [0, 1], that a match of this similarity is not the same picture.
 
-    `verified`: by what. `small`: one of the two is below `SMALL_SIDE` pixels.
+    `verified`: by what. `small`: one of the two is below `SMALL_SIDE` pixels. `evidence`: differences
+    of the asked picture that count (`signs.evidence`); None counts as the fewest.
     """
     if verified in {"bytes", "pixels"}:
         return 0.0
-    table = np.array(_TABLES[verified, small])
-    odds = np.log(table[:, 1] / (1.0 - table[:, 1]))
-    at = float(np.interp(similarity, table[:, 0], odds))
-    return float(round(1.0 / (1.0 + np.exp(-at)), 6))
+    rule = _RULES[verified, small]
+    logit = rule.constant + rule.missing * float(np.log(_KEEPS_FINITE + 1.0 - similarity))
+    if rule.evidence:
+        counted = np.clip(_EVIDENCE[0] if evidence is None else evidence, *_EVIDENCE)
+        logit += rule.evidence * float(np.log(counted / 100.0))
+    return round(1.0 / (1.0 + float(np.exp(-logit))), 6)
 
 
 def thresholds() -> dict[str, dict[str, float]]:
     """What similarities mean: the false probability at some of them, by what verified and by size."""
     return {
         f"{verified}, {'small' if small else 'photos'}": {
-            f"{similarity:.2f}": false_probability(similarity, verified, small=small)
+            f"{similarity:.2f}": false_probability(similarity, verified, small=small, evidence=300.0)
             for similarity in (0.7, 0.75, 0.8, 0.87, 0.9, 0.95)
         }
-        for verified, small in _TABLES
+        for verified, small in _RULES
     }

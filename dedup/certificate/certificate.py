@@ -9,11 +9,12 @@ import pyarrow.compute as pc
 from dedup import graph
 from dedup.certificate.readback import KnownBytes, Samples, by_split, measured_of, n_changed, numbers_of, read_back
 from dedup.certificate.search import Searched, SecondSearch
-from dedup.config import Resolved
+from dedup.config import LIMITS, Resolved
 from dedup.errors import SourceError
 from dedup.formats import Source
 from dedup.hashers.setup import Setup
 from dedup.memory import give_back
+from dedup.policy.acceptance import Limits
 from dedup.policy.judgements import NOT_JUDGED, Judged
 from dedup.stages.chains import chains
 from dedup.stages.leakage import leakage
@@ -105,7 +106,7 @@ def certificate(
         "groups_in_train_and_held_out": n_groups,
         "held_out_pairs": len(between),
         "held_out_first": _first(between.select(["id_a", "split_a", "id_b", "split_b", "similarity"])),
-        "settings": {key: resolved.settings()[key] for key in ("max_distance", "combine", "method", "min_similarity")},
+        "settings": {key: resolved.settings()[key] for key in ("max_distance", "combine", "method", *LIMITS)},
     }
 
 
@@ -158,9 +159,16 @@ def _statement(resolved: Resolved, n_leaks: int, n_groups: int, n_uncompared: in
 
 
 def _limits(resolved: Resolved) -> str:
-    together, alone = resolved.acceptance.min_similarity, resolved.acceptance.min_thumbnail_similarity
-    if together is None or alone is None:
+    limits = Limits.of(resolved.settings())
+    if limits is None:
         return ""
+    doubt = limits.max_false_probability
+    together, alone = limits.min_similarity, limits.min_thumbnail_similarity
+    if doubt < 1:
+        plain = [f"similarity ≥ {together}"]
+        plain += [f"≥ {alone} by thumbnails alone"] if alone > together else []
+        plain += [f"≥ {limits.min_close_similarity} seen closely"] if limits.min_close_similarity else []
+        return f", false probability ≤ {doubt} and {', '.join(plain)}"
     if not resolved.verify.second_look:
         return f" and similarity ≥ {max(together, alone)}"
     close = f"≥ {resolved.acceptance.min_close_similarity} seen closely, ≥ {max(together, alone)} where not"

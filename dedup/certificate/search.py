@@ -18,6 +18,7 @@ from dedup.search import distances, join_hashes_batches, pack
 from dedup.search.sparing import Spared, nobody_spared
 from dedup.stages.candidates import candidates, searched, turns
 from dedup.verify import similarities
+from dedup.verify.determinacy import Structure
 
 _PAIRS_AT_ONCE: Final = 25_000  # their thumbnails are in memory together
 _JOINED_AT_ONCE: Final = 65_536  # held-out samples: what they match in train is in memory together
@@ -120,8 +121,9 @@ class SecondSearch:
         one, two = one[enough], two[enough]
         views = rows["unframed"].to_numpy()
         views = np.where((one > two) & (views != tables.BOTH), tables.BOTH - views, views).astype(np.uint8)
-        columns = [np.minimum(one, two), np.maximum(one, two), *rows.columns[2:-3], views, *rows.columns[-2:]]
-        return pa.table(columns, schema=self._schema)
+        columns = dict(zip(rows.column_names, rows.columns, strict=True))
+        columns |= {"a": np.minimum(one, two), "b": np.maximum(one, two), "unframed": views}
+        return pa.table(list(columns.values()), schema=self._schema)
 
     def _sides(self, held_out: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """The searched samples whose picture is in no held-out split, and the others."""
@@ -172,7 +174,9 @@ class SecondSearch:
     def _rows(self, a: NDArray[np.int64], b: NDArray[np.int64], distances: Sequence[NDArray[np.uint16]]) -> pa.Table:
         """Rows of `candidates` for pairs of written samples, without what is not similar enough to be a pair."""
         resolved = self._resolved
-        similarity = self._similarities(a, b) if resolved.verify.method == "pixels" else np.full(len(a), np.nan, "f4")
+        unknown = np.full(len(a), np.nan, np.float32)
+        verified = resolved.verify.method == "pixels"
+        similarity, structure = self._similarities(a, b) if verified else (unknown, unknown)
         enough = np.ones(len(a), bool)
         if resolved.acceptance.min_similarity is not None:
             enough = similarity >= np.float32(resolved.acceptance.min_similarity)
@@ -180,7 +184,8 @@ class SecondSearch:
         found = pa.array(similarity[enough], mask=np.isnan(similarity[enough]))
         views = np.zeros(len(found), np.uint8)
         columns = [*(array[enough] for array in arrays), found, views, *tables.not_looked_at(len(found))]
-        return self._looked_at(pa.table(columns, schema=self._schema))
+        table = tables.with_column(pa.table(columns, schema=self._schema), "structure", structure[enough])
+        return self._looked_at(table)
 
     def _inside_crowds(self, held_out: NDArray[np.bool_], *, some: bool | None) -> Iterator[pa.Table]:
         """What the run compared inside crowds, of which some, none or (with None) any is held out."""
@@ -217,9 +222,11 @@ class SecondSearch:
         spared.crowd[there] = self._spared_of_run.crowd[pictures]
         return spared
 
-    def _similarities(self, a: NDArray[np.int64], b: NDArray[np.int64]) -> NDArray[np.float32]:
-        """What the run found, and for pairs that it did not verify the same from the stored thumbnails."""
-        found = self._known_of(a, b, "similarity")
+    def _similarities(
+        self, a: NDArray[np.int64], b: NDArray[np.int64]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Similarity and structure as the run found them; what it did not verify, from the stored thumbnails."""
+        found, structure = self._known_of(a, b, "similarity"), self._known_of(a, b, "structure")
         a, b = self._of_run[a], self._of_run[b]
         rest = np.flatnonzero(np.isnan(found))
         for start in range(0, len(rest), _PAIRS_AT_ONCE):
@@ -229,10 +236,11 @@ class SecondSearch:
             thumbnails = np.frombuffer(stored, np.uint8).reshape(len(samples), -1)
             left, right = places[: len(rows)].astype(np.int64), places[len(rows) :].astype(np.int64)
             found[rows] = similarities(thumbnails, left, right, threads=self._threads)
-        return found
+            structure[rows] = Structure(thumbnails).of(left, right, found[rows])
+        return found, structure
 
     def _known_of(
-        self, a: NDArray[np.int64], b: NDArray[np.int64], what: Literal["similarity", "close"]
+        self, a: NDArray[np.int64], b: NDArray[np.int64], what: Literal["similarity", "structure", "close"]
     ) -> NDArray[np.float32]:
         """What the run found for the same two pictures, as they stand; NaN where it found nothing."""
         known = len(self._first_of_run)

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from dedup.cli.banks import banks
 from dedup.cli.caches import caches
 from dedup.cli.commands import audit, calibrate, compare, decide, demo, gate, report, run
 from dedup.cli.options import command
@@ -25,6 +26,7 @@ app = typer.Typer(
 for function in (run, audit, compare, decide, gate, calibrate, report, demo):
     app.command()(command(function))
 app.add_typer(caches, name="cache")
+app.add_typer(banks, name="bank")
 
 
 @app.callback(invoke_without_command=True)

@@ -13,7 +13,7 @@ from dedup.config import DatasetConfig, NamedSource
 from dedup.decoding.contents import PAYLOAD, read_bytes
 from dedup.decoding.pictures import FILE_SUFFIXES
 from dedup.errors import ConfigError, SourceError, because
-from dedup.formats.columns import groups_of, values_of
+from dedup.formats.columns import distinct_of, groups_of, values_of
 from dedup.formats.crossing import check_movable, check_writable, push_splits, write_splits
 from dedup.formats.detection import is_image_struct
 from dedup.formats.forms import ALL, FORMS, Form, detected
@@ -37,6 +37,7 @@ __all__ = [
     "check_movable",
     "check_writable",
     "detect",
+    "distinct_of",
     "groups_of",
     "keys_of",
     "open_source",

@@ -20,6 +20,7 @@ from dedup.formats import moving
 from dedup.formats.account import Opened
 from dedup.formats.files import not_movable
 from dedup.formats.further import NOTHING, Further, Row, as_json, united, written_names
+from dedup.formats.labels import label_text
 from dedup.formats.layout import check_names, layout_of, told_in_a_line
 from dedup.formats.listing import OUTSIDE_SPLITS, Listing, archives, listed, not_read
 from dedup.formats.metadata import NAMES, Parts, read_metadata
@@ -119,6 +120,10 @@ class ImageFolder(Opened):
 
     def check_writable(self) -> None:
         """Every folder can be written."""
+
+    def columns(self) -> Sequence[str]:
+        """Those of the metadata."""
+        return sorted({name for metadata in self._metadata for name in metadata.records.names})
 
     def texts(self, column: str) -> list[str | None]:
         """A column of the metadata; null for files that it does not name."""
@@ -275,7 +280,7 @@ class ImageFolder(Opened):
                     raise ConfigError(message)
             ids = metadata.texts([config.id_column] if config.id_column else [])
             of_label = [config.label_column] if config.label_column else ["label", "class"]
-            labels = metadata.texts(of_label)
+            labels = [label_text(text) for text in metadata.texts(of_label)]
             labelled = bool({*of_label} & {*metadata.records.names})
             raw = metadata.texts([self._split_column])
             if not config.splits:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from dedup import tables
 from dedup.config import Resolved
 from dedup.graph import Graph, group_witnesses, matches_one_of, numbers
+from dedup.policy import distinct
 from dedup.policy.unreadable import emptied
 from dedup.tables import MANY_WITHOUT_INFORMATION, MIN_INFORMATION
 from dedup.versions import DEDUP_VERSION
@@ -69,6 +70,7 @@ def summary(
             "by_kind": {kind: pc.sum(pc.equal(pairs["kind"], kind)).as_py() or 0 for kind in tables.KINDS},
             "images": int(graph.matched().sum()),
             "label_conflicts": pc.sum(pairs["label_conflict"]).as_py() or 0,
+            "expected_false_share": _mean(pairs["false_probability"]),
         },
         "crowds": _crowds(crowds),
         "uncompared": 0 if uncompared is None else len(uncompared),
@@ -87,9 +89,16 @@ def summary(
             *_warnings(in_split, unsplit, manifest, n_no_information, statuses["ok"], resolved),
             *not_decoded(hashes),
             *emptied(hashes, manifest, resolved),
+            *distinct.warnings(manifest, hashes, decisions, resolved),
             *_of_uncompared(uncompared),
         ],
     }
+
+
+def _mean(column: pa.ChunkedArray) -> float | None:
+    """To four decimals; None of no values."""
+    mean = pc.mean(column).as_py()
+    return None if mean is None else round(mean, 4)
 
 
 def not_decoded(hashes: pa.Table) -> Iterator[str]:

@@ -36,7 +36,11 @@ def specs(config: Config, resolved: Resolved) -> dict[str, dict[str, Any]]:
     of_decisions = {**of_matches, "lists": resolved.lists, "policy": asdict(resolved.policy)}
 
     return {
-        "manifest": {"dataset": dataset, "keep_by": resolved.policy.keep_by},
+        "manifest": {
+            "dataset": dataset,
+            "keep_by": resolved.policy.keep_by,
+            "distinct_columns": list(config.policy.distinct_columns),
+        },
         "hashes": of_candidates["hash"],
         "crowds": of_decisions,
         "candidates": of_candidates,

@@ -18,6 +18,7 @@ from dedup.search import distances as code_distances
 from dedup.search.sparing import Spared, join_sparing_batches, nobody_spared
 from dedup.tables import MIN_INFORMATION
 from dedup.verify import Verified, verified
+from dedup.verify.determinacy import Structure
 from dedup.verify.framed import framed_candidates, merged
 from dedup.verify.views import Views, within_frames
 
@@ -304,6 +305,7 @@ def _as_they_stand(
     compared: Compared | None,
 ) -> Iterator[pa.Table]:
     """Candidates by the codes of `hashes`, in parts; without thumbnails nothing is verified."""
+    structure = None if thumbnails is None else Structure(thumbnails, threads=threads)
     done = 0
     for part in _joined(codes, resolved, limit, threads, progress, spared):
         before = done
@@ -313,7 +315,7 @@ def _as_they_stand(
             if compared is not None:
                 compared(before + n, total)
 
-        yield _rows(part, codes, samples, thumbnails, resolved, threads, counts, within_part)
+        yield _rows(part, codes, samples, thumbnails, structure, resolved, threads, counts, within_part)
         within_part(len(part.a))
 
 
@@ -322,6 +324,7 @@ def _rows(
     codes: Codes,
     samples: NDArray[np.int64],
     thumbnails: NDArray[np.uint8] | None,
+    structure: Structure | None,
     resolved: Resolved,
     threads: int,
     counts: Counts,
@@ -333,7 +336,10 @@ def _rows(
     arrays = [samples[found.a], samples[found.b], found.transform, *found.distances.values()]
     n = len(found.a)
     schema = tables.candidates_schema(resolved.hash.algorithms)
-    return pa.table([*arrays, similarity, np.zeros(n, np.uint8), *tables.not_looked_at(n)], schema=schema)
+    table = pa.table([*arrays, similarity, np.zeros(n, np.uint8), *tables.not_looked_at(n)], schema=schema)
+    if structure is None:
+        return table
+    return tables.with_column(table, "structure", structure.of(samples[found.a], samples[found.b], similarity))
 
 
 def comparer(
@@ -343,12 +349,13 @@ def comparer(
     samples = searched(hashes)
     codes = _codes(hashes, samples, resolved)
     thumbnails = None if resolved.verify.method == "none" else tables.fixed_width(hashes["thumbnail"])
+    structure = None if thumbnails is None else Structure(thumbnails, threads=threads)
 
     def compare(a: NDArray[np.int64], b: NDArray[np.int64]) -> pa.Table:
         one, two = np.searchsorted(samples, a), np.searchsorted(samples, b)
         distances = {name: code_distances(codes[name], codes[name], one, two) for name in resolved.hash.algorithms}
         pairs = _Found(one, two, np.zeros(len(one), np.uint8), distances)
-        return _rows(pairs, codes, samples, thumbnails, resolved, threads, counts)
+        return _rows(pairs, codes, samples, thumbnails, structure, resolved, threads, counts)
 
     return compare
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from dedup import tables
 from dedup.config import Resolved
 from dedup.graph import Graph, Witnesses, best_witnesses, group_witnesses, numbers
-from dedup.policy import unreadable
+from dedup.policy import distinct, unreadable
 from dedup.policy.chains import chains_to
 from dedup.policy.covering import leader_cover
 from dedup.policy.judgements import NOT_JUDGED, Judged
@@ -27,7 +27,7 @@ GROUP_LEAK = "its group is in a held-out split"
 GROUP_LEAKED = "its group is in train"
 CHAIN = "chained to a held-out split"
 CHAINED = "chained to train"
-DUPLICATE = "duplicate of a kept sample"
+DUPLICATE = distinct.DUPLICATE
 CONFLICT = "another label than a kept sample"
 CONFLICTS = "another label than one of its matches"
 MOVED = "moved to the split of its group"
@@ -180,9 +180,11 @@ def _drop_duplicates(
     concerned = train & ~done.dropped & graph.matched()
     rule, descending = resolved.policy.duplicates, resolved.policy.keep_order
     order = keep_order(graph.class_of, hashes, manifest, rule, descending, among=concerned, preferred=preferred)
-    cover = (
-        leader_cover(graph, order, concerned) if every else conflict_cover(graph, order.tolist(), concerned, of.label)
-    )
+    if every:
+        matches = distinct.by_row(graph, manifest) if resolved.policy.distinct == "row" else graph
+        cover = leader_cover(matches, order, concerned)
+    else:
+        cover = conflict_cover(graph, order.tolist(), concerned, of.label)
     led = cover.sample != np.arange(graph.n_samples)
     done.drop(led, DUPLICATE if every else CONFLICT, cover)
 

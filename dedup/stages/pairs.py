@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from dedup import graph, tables
 from dedup.config import Resolved
-from dedup.policy.acceptance import accepts
+from dedup.policy.acceptance import Evidence, accepts, false_probability
 from dedup.policy.judgements import NOT_JUDGED, Judged, Pair
 
 
@@ -46,6 +46,7 @@ def pairs(
         for name in resolved.hash.algorithms
     }
     similarity = np.concatenate([near["similarity"].to_numpy(), np.ones(n_same, np.float32)]).astype(np.float32)
+    doubt = _doubt(near, n_near, n_same, resolved)
     named = manifest.select(["id", "split", "label"])
     of_a, of_b = named.take(pa.array(a)), named.take(pa.array(b))
     conflict = pc.not_equal(of_a["label"], of_b["label"]).fill_null(False)  # noqa: FBT003
@@ -62,6 +63,7 @@ def pairs(
         "transform": transforms,
         **distances,
         "similarity": pa.array(similarity, mask=np.isnan(similarity)),
+        "false_probability": pa.array(doubt, mask=np.isnan(doubt)),
         "unframed": pa.array(tables.UNFRAMED, pa.string()).take(pa.array(views)),
         "close_similarity": pa.chunked_array([*near["close_similarity"].chunks, pa.nulls(n_same, pa.float32())]),
         "colour_differs": pa.chunked_array([*near["colour_differs"].chunks, pa.nulls(n_same, pa.bool_())]),
@@ -70,6 +72,15 @@ def pairs(
     }
     table = pa.table(list(columns.values()), schema=tables.pairs_schema(resolved.hash.algorithms))
     return table.take(pa.array(np.lexsort((b, a)))).combine_chunks()
+
+
+def _doubt(near: pa.Table, n_near: int, n_same: int, resolved: Resolved) -> NDArray[np.float32]:
+    """Of near pairs by the rule; 0 of those that a person lists, behind them, and of identical pictures."""
+    if resolved.verify.method == "none":
+        by_rule = np.full(n_near, np.nan, np.float32)
+    else:
+        by_rule = false_probability(Evidence.of(near.slice(0, n_near)))
+    return np.concatenate([by_rule, np.zeros(len(near) - n_near + n_same, np.float32)])
 
 
 def _first_frames_only(hashes: pa.Table, a: NDArray[np.int64], b: NDArray[np.int64], n_near: int) -> NDArray[np.bool_]:

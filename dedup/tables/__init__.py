@@ -38,6 +38,7 @@ from dedup.tables.schemas import (
     not_looked_at,
     pairs_schema,
     places,
+    with_column,
 )
 
 __all__ = [
@@ -78,4 +79,5 @@ __all__ = [
     "not_looked_at",
     "pairs_schema",
     "places",
+    "with_column",
 ]

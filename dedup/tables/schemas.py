@@ -72,6 +72,7 @@ MANIFEST: Final = pa.schema(
         pa.field("uri", pa.string()),
         pa.field("group", pa.string()),
         pa.field("keep_by", pa.string()),
+        pa.field("distinct", pa.string()),
     ]
 )
 
@@ -118,6 +119,7 @@ def candidates_schema(algorithms: Sequence[str]) -> pa.Schema:
             *(pa.field(distance_column(name), pa.uint16(), nullable=False) for name in algorithms),
             pa.field("similarity", pa.float32()),
             pa.field("unframed", pa.uint8(), nullable=False),
+            pa.field("structure", pa.float32()),
             pa.field("close_similarity", pa.float32()),
             pa.field("colour_differs", pa.bool_()),
         ]
@@ -125,8 +127,14 @@ def candidates_schema(algorithms: Sequence[str]) -> pa.Schema:
 
 
 def not_looked_at(n: int) -> list[pa.Array]:
-    """The last columns of `candidates` before the second look: null, n times."""
-    return [pa.nulls(n, pa.float32()), pa.nulls(n, pa.bool_())]
+    """The last columns of `candidates` before structure is measured and a second look is taken: null, n times."""
+    return [pa.nulls(n, pa.float32()), pa.nulls(n, pa.float32()), pa.nulls(n, pa.bool_())]
+
+
+def with_column(table: pa.Table, name: str, values: NDArray[np.float32]) -> pa.Table:
+    """The table with other values in a column; NaN becomes null."""
+    at = table.schema.get_field_index(name)
+    return table.set_column(at, table.schema.field(at), pa.array(values, mask=np.isnan(values)))
 
 
 def pairs_schema(algorithms: Sequence[str]) -> pa.Schema:
@@ -145,6 +153,7 @@ def pairs_schema(algorithms: Sequence[str]) -> pa.Schema:
             pa.field("transform", pa.string(), nullable=False),
             *(pa.field(distance_column(name), pa.uint16(), nullable=False) for name in algorithms),
             pa.field("similarity", pa.float32()),
+            pa.field("false_probability", pa.float32()),
             pa.field("unframed", pa.string()),
             pa.field("close_similarity", pa.float32()),
             pa.field("colour_differs", pa.bool_()),

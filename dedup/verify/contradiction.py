@@ -9,24 +9,20 @@ from typing import Any, Final
 
 import numpy as np
 
-from dedup.compiled import compiled_rounded
-from dedup.verify.features import gradients
+from dedup.compiled import inner, inner_rounded
+from dedup.verify.features import gradients, total
 
 _NOISE: Final = 4.0  # grey levels: shorter gradients are noise and count less
 _AGREES: Final = 0.6  # correlation in a block from which it contradicts nothing,
 _DIFFERS: Final = 0.2  # and below which all of it does
-_SHIFTS: Final = np.array(
-    [(0, 0), *((down, right) for down in (-1, 0, 1) for right in (-1, 0, 1) if (down, right) != (0, 0))]
-)
-"""How a block may be off, in pixels: as it lies first."""
-
+_PLACES, _MIDDLE = 9, 4  # a block may be a pixel off, in each direction; as it lies
 RIM: Final = 16  # of the side, in which nothing counts: a thin line round a picture, or where one of them was cut
 _STAMP: Final = (3, 6)  # sixteenths of the side: a stamp in a corner hides what was there,
 _STRIP: Final = 2  # and so does a line of text along a side
 _NOTHING: Final = 1e-6
 
 
-@compiled_rounded
+@inner_rounded
 def _counted(one: Any, inside: Any, there: Any) -> None:
     """Where gradients between the pixels count, 1.0 or 0.0; the first picture's are 0 where they do not."""
     n = one.shape[1]
@@ -37,88 +33,104 @@ def _counted(one: Any, inside: Any, there: Any) -> None:
                 one[c, y, x] *= there[y, x]
 
 
-@compiled_rounded
+@inner_rounded
 def _with_edges(picture: Any, out: Any) -> None:
     """The picture with its edges repeated, a pixel on each side."""
     n = picture.shape[1]
     for c in range(2):
         for y in range(n + 2):
             line = min(max(y - 1, 0), n - 1)
-            out[c, y, 0], out[c, y, n + 1] = picture[c, line, 0], picture[c, line, n - 1]
+            out[c, y, 0] = picture[c, line, 0]
+            out[c, y, n + 1] = picture[c, line, n - 1]
             for x in range(n):
                 out[c, y, x + 1] = picture[c, line, x]
 
 
-@compiled_rounded
-def _sums_of_row(one: Any, two: Any, there: Any, rows: Any, down: Any, right: Any, columns: Any) -> None:
+@inner_rounded
+def _sums_of_row(one: Any, two: Any, there: Any, first_row: Any, last_row: Any, shift: Any, columns: Any) -> None:
     """For each column of a row of blocks the product, the energy of the first picture and of the second one.
 
-    `two` has its edges repeated, a pixel on each side; it is read so far away. `columns`: (3, n).
+    `two` has its edges repeated, a pixel on each side; it is read at one of the nine places, 4: as it lies. All columns
+    at once, so that a processor adds several at a time. `columns`: (3, n).
     """
     n = one.shape[1]
-    columns[:] = 0.0
-    for y in range(rows[0], rows[1]):
+    down, right = shift // 3, shift % 3
+    for k in range(3):
+        for x in range(n):
+            columns[k, x] = np.float32(0.0)
+    for y in range(first_row, last_row):
         for c in range(2):
             for x in range(n):
-                first, second = one[c, y, x], there[y, x] * two[c, y + 1 + down, x + 1 + right]
+                first, second = one[c, y, x], there[y, x] * two[c, y + down, x + right]
                 columns[0, x] += first * second
                 columns[1, x] += first * first
                 columns[2, x] += second * second
 
 
-@compiled_rounded
+@inner_rounded
 def _row_of_blocks(one: Any, two: Any, there: Any, row: Any, best: Any, energies: Any, columns: Any) -> None:
     """The best correlation in each block of a row under a small shift, and the energies of both pictures there.
 
     No shift is tried where all blocks agree as they lie, and none counts in a block that does.
     """
     n, n_blocks = one.shape[1], best.shape[0]
-    rows = (row * n // n_blocks, (row + 1) * n // n_blocks)
-    best[:] = -2.0
-    for k in range(_SHIFTS.shape[0]):
-        if k == 1 and best.min() >= _AGREES:
+    first_row, last_row = row * n // n_blocks, (row + 1) * n // n_blocks
+    lowest = 1.0
+    for attempt in range(_PLACES):
+        if attempt == 1 and lowest >= _AGREES:
             return
-        _sums_of_row(one, two, there, rows, _SHIFTS[k, 0], _SHIFTS[k, 1], columns)
+        # As it lies first, then the places around in their order.
+        shift = _MIDDLE if attempt == 0 else (attempt - 1 if attempt <= _MIDDLE else attempt)
+        _sums_of_row(one, two, there, first_row, last_row, shift, columns)
         for column in range(n_blocks):
-            if k > 0 and best[column] >= _AGREES and energies[2, column] == 0.0:
+            if attempt > 0 and energies[2, column] == 0.0:
                 continue
-            first, last = column * n // n_blocks, (column + 1) * n // n_blocks
             product = energy = other = np.float32(0.0)
-            for x in range(first, last):
+            for x in range(column * n // n_blocks, (column + 1) * n // n_blocks):
                 product += columns[0, x]
                 energy += columns[1, x]
                 other += columns[2, x]
             found = product / np.sqrt(energy * other + np.float32(_NOTHING))
-            if k == 0:
+            if attempt == 0:
                 energies[2, column] = 0.0 if found >= _AGREES else 1.0
-            if found > best[column]:
-                best[column], energies[0, column], energies[1, column] = found, energy, other
+                lowest = min(lowest, found)
+            if attempt == 0 or found > best[column]:
+                best[column] = found
+                energies[0, column] = energy
+                energies[1, column] = other
 
 
-@compiled_rounded
+@inner
 def _covered(alone: Any, top: Any, left: Any, high: Any, wide: Any) -> Any:
     """What a stamp over these blocks explains: what was there and what is there now, the smaller of the two."""
-    first = alone[0, top : top + high, left : left + wide].sum()
-    second = alone[1, top : top + high, left : left + wide].sum()
+    first = second = 0.0
+    for row in range(top, top + high):
+        for column in range(left, left + wide):
+            first += alone[0, row, column]
+            second += alone[1, row, column]
     return min(first, second)
 
 
-@compiled_rounded
+@inner_rounded
 def _stamped(alone: Any) -> Any:
     """The most that one stamp explains: a box in a corner, or a line of text along a side."""
     n = alone.shape[1]
     short, long, strip = (n * _STAMP[0] + 15) // 16, (n * _STAMP[1] + 15) // 16, (n * _STRIP + 15) // 16
     most = 0.0
-    for high, wide in ((short, long), (long, short)):
-        for top in (0, n - high):
-            for left in (0, n - wide):
-                most = max(most, _covered(alone, top, left, high, wide))
-    for start in (0, n - strip):
-        most = max(most, _covered(alone, start, 0, strip, n), _covered(alone, 0, start, n, strip))
+    # Loops over numbers: numba writes a loop over a tuple out, once for each of its parts.
+    for upright in range(2):
+        high, wide = (long, short) if upright else (short, long)
+        for corner in range(4):
+            top, left = (corner // 2) * (n - high), (corner % 2) * (n - wide)
+            most = max(most, _covered(alone, top, left, high, wide))
+    for side in range(4):
+        high, wide = (strip, n) if side < 2 else (n, strip)
+        top, left = n - strip if side == 1 else 0, n - strip if side == 3 else 0
+        most = max(most, _covered(alone, top, left, high, wide))
     return most
 
 
-@compiled_rounded
+@inner_rounded
 def contradiction(one: Any, two: Any, inside: Any, n_blocks: Any, rim: Any) -> Any:
     """Share of the structure in [0, 1] in which both pictures have what the other has not, but for one stamp.
 
@@ -129,12 +141,13 @@ def contradiction(one: Any, two: Any, inside: Any, n_blocks: Any, rim: Any) -> A
     left, right = np.empty((2, n, n), np.float32), np.empty((2, n, n), np.float32)
     gradients(one, _NOISE, left)
     gradients(two, _NOISE, right)
-    there = np.empty((n, n), np.float32)
+    there, columns = np.empty((n, n), np.float32), np.empty((3, n), np.float32)
+    wider = np.empty((2, n + 2, n + 2), np.float32)
     _counted(left, inside, there)
-    alone, totals = np.zeros((2, n_blocks, n_blocks)), np.full(2, _NOTHING)
-    wider, columns = np.empty((2, n + 2, n + 2), np.float32), np.empty((3, n), np.float32)
     _with_edges(right, wider)
-    best, energies = np.empty(n_blocks), np.empty((3, n_blocks))
+    alone, energies = np.zeros((2, n_blocks, n_blocks)), np.zeros((4, n_blocks))
+    best, totals = energies[3], np.zeros(2)
+    totals[0] = totals[1] = _NOTHING
     for row in range(n_blocks):
         _row_of_blocks(left, wider, there, row, best, energies, columns)
         for column in range(n_blocks):
@@ -144,5 +157,7 @@ def contradiction(one: Any, two: Any, inside: Any, n_blocks: Any, rim: Any) -> A
                 totals[k] += energies[k, column]
                 alone[k, row, column] = 0.0 if at_rim else differs * energies[k, column]
     for k in range(2):
-        alone[k] /= totals[k]
-    return max(min(alone[0].sum(), alone[1].sum()) - _stamped(alone), 0.0)
+        for row in range(n_blocks):
+            for column in range(n_blocks):
+                alone[k, row, column] /= totals[k]
+    return max(min(total(alone[0].reshape(-1)), total(alone[1].reshape(-1))) - _stamped(alone), 0.0)
