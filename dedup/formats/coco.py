@@ -37,6 +37,7 @@ logger = logging.getLogger(__name__)
 
 _FOLDER: Final = "annotations"
 _ELSEWHERE: Final = "images"  # where pictures are put that lie outside the dataset's folder
+_LIST_OF_IMAGES: Final = re.compile(rb'"images"\s*:\s*\[')
 _LOOKED_AT: Final = 50  # images that tell in which folder those of a file lie
 
 
@@ -269,7 +270,7 @@ def _n_listed(path: Path) -> int | None:
         content = path.read_bytes()
     except OSError:
         return None
-    return content.count(b'"file_name"') if b'"images"' in content else None
+    return content.count(b'"file_name"') if _LIST_OF_IMAGES.search(content) else None
 
 
 def _read(

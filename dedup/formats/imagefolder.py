@@ -48,6 +48,10 @@ logger = logging.getLogger(__name__)
 _SPLIT: Final = "split"  # the column of metadata that says it, unless the config names another one
 
 
+_STATS: Final = "_stats.json"
+"""What img2dataset writes beside each folder that holds a shard: the folder's name is a number, not a label."""
+
+
 class ImageFolder(Opened):
     """The image files below a folder and what metadata says of them. Ids are their paths below it, with `/`."""
 
@@ -62,6 +66,7 @@ class ImageFolder(Opened):
         places = [parts for parts in listing.others if parts[-1] in NAMES]
         self._metadata = list(read_metadata(root, places, config.image_column))
         files = self._with_named(listing.images)
+        self._shards = {parts[0].removesuffix(_STATS) for parts in listing.others if parts[-1].endswith(_STATS)}
         self._layout = layout_of(files, config.top_folders, config.split_folders)
         self.has_splits = bool(self._layout.splits)
         check_names(self._layout, self.name)
@@ -96,7 +101,7 @@ class ImageFolder(Opened):
             samples.append(parts)
             columns.ids.append(row.id)
             columns.splits.append(split)
-            columns.labels.append(row.label if row.labelled else label)
+            columns.labels.append(row.label if row.labelled else None if label in self._shards else label)
         return samples, columns, outside
 
     def _read(self) -> set[Parts]:

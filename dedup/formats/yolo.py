@@ -265,11 +265,17 @@ def _images(listed: Path, root: Path) -> Iterator[Path]:
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
-        image = _below(root, str(listed.parent / line[2:]) if line.startswith("./") else nearest(root, line.strip()))
+        line = _with_slashes(line.strip(), root)
+        image = _below(root, str(listed.parent / line[2:]) if line.startswith("./") else nearest(root, line))
         if image is None:
             message = f"{listed}, line {number}: {line!r} is not below {str(root)!r}. Name files inside it."
             raise SourceError(message)
         yield root / as_spelled(str(root), str(image.relative_to(root)))
+
+
+def _with_slashes(line: str, root: Path) -> str:
+    """A line with `/` where it has the backslashes of Windows, which are part of a name elsewhere."""
+    return line if os.path.lexists(root / line) else line.replace("\\", "/")
 
 
 def _label_file(image: Path) -> Path:

@@ -212,8 +212,10 @@ WRONG_COCO = [
 @pytest.mark.parametrize(("changes", "expected"), WRONG_COCO)
 def test_wrong_coco(tmp_path: Path, changes: dict[str, Any], expected: str) -> None:
     """What cannot be meant is refused, naming the file and the entry."""
-    assert expected in refusal(small(tmp_path / "in", **changes))
-    assert "in" in refusal(tmp_path / "in")
+    said = refusal(small(tmp_path / "in", **changes), source="coco")
+
+    assert expected in said
+    assert str(tmp_path / "in") in said
 
 
 def test_broken_json(tmp_path: Path) -> None:
