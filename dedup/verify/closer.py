@@ -44,7 +44,7 @@ Of the same pairs those that the other way round brought to 0.87 had at least 0.
 _BETTER: Final = 0.1
 _STEPS: Final = 5  # at each size
 _GAIN: Final = 0.0005  # a step that gains less is the last of its size
-_PAIRS_PER_TASK: Final = 32
+_PAIRS_PER_TASK: Final = 16  # what Ctrl-C waits for: some hundredths of a second
 _DECIMALS: Final = 4
 _MIN_CHROMA: Final = 10.0  # levels of 256; JPEG and crops stay below 4
 
