@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 from dedup import graph
 from dedup.certificate.readback import KnownBytes, Samples, by_split, measured_of, n_changed, numbers_of, read_back
 from dedup.certificate.search import Searched, SecondSearch
-from dedup.config import LIMITS, Resolved
+from dedup.config import LIMITS, TOTAL, Resolved
 from dedup.errors import SourceError
 from dedup.formats import Source
 from dedup.hashers.setup import Setup
@@ -134,7 +134,8 @@ def _first(table: pa.Table) -> list[Mapping[str, Any]]:
 
 def _statement(resolved: Resolved, n_leaks: int, n_groups: int, n_uncompared: int) -> str:
     distances = ", ".join(
-        f"{name} ≤ {bits} of {resolved.hash.bits} bits" for name, bits in resolved.search.max_distance.items()
+        f"{name} ≤ {bits} of {resolved.hash.bits * (len(resolved.hash.algorithms) if name == TOTAL else 1)} bits"
+        for name, bits in resolved.search.max_distance.items()
     )
     verified = _limits(resolved)
     settings = (

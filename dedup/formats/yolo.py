@@ -116,6 +116,7 @@ class Yolo(Files):
                 written[listing.path].append(folder / inner)
                 if labels.is_file():
                     put_once(labels, folder / _label_file(self.root / inner).relative_to(self.root), files)
+                self._sidecars.put(image, folder / inner, files)
         named: dict[str, list[str]] = {}
         for listing in self._listings:
             inner = listing.path.relative_to(self.root)

@@ -20,16 +20,18 @@ def keep_order(
     *,
     among: NDArray[np.bool_],
     preferred: Samples | None = None,
+    n_better: Samples | None = None,
 ) -> Samples:
     """The samples `among` others, the one to be kept first in front: of the list, then by the rule, then by quality.
 
     `class_of`: of each sample the lowest one with the same pixels. `preferred`: samples in front of all others.
+    `n_better`: how many matches of a representative are better pictures, where that is known.
     """
     n = len(class_of)
     if rule == "keep_first":
         ranked = np.flatnonzero(among)
     else:
-        ranked = quality_order(hashes, class_of, among)
+        ranked = quality_order(hashes, class_of, among, n_better)
         if rule == "keep_by":
             values = _as_numbers(manifest["keep_by"])
             ranked = ranked[np.argsort((values if order == "ascending" else -values)[ranked], kind="stable")]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from dedup import graph, tables
 from dedup.clock import Clock, Foretold
-from dedup.policy.acceptance import accepts
+from dedup.policy.acceptance import MUST_AGREE, accepts
 from dedup.policy.keeping import keep_order
 from dedup.runs.result import Run, search_threads, specs_of
 from dedup.search import Progress
@@ -96,8 +96,10 @@ class _Searching:
         class_of = graph.representatives(self._hashes["pixel_digest"])
         self._sides = _sides(class_of, self._result.manifest, resolved.splits.held_out)
         self._order = _order(self._result, class_of)
+        # Whoever asks for equal colours gets no crowds: their members are compared by thumbnails, which are grey.
+        grey_will_do = resolved.acceptance.colour != MUST_AGREE
         self._compared = Comparisons(
-            self._comparer(), lambda rows: accepts(rows, resolved), 0, Foretold(progress, _ADVICE)
+            self._comparer(), lambda rows: accepts(rows, resolved) & grey_will_do, 0, Foretold(progress, _ADVICE)
         )
         schema = tables.candidates_schema(resolved.hash.algorithms)
         return crowds(

@@ -179,7 +179,16 @@ def _drop_duplicates(
         return
     concerned = train & ~done.dropped & graph.matched()
     rule, descending = resolved.policy.duplicates, resolved.policy.keep_order
-    order = keep_order(graph.class_of, hashes, manifest, rule, descending, among=concerned, preferred=preferred)
+    order = keep_order(
+        graph.class_of,
+        hashes,
+        manifest,
+        rule,
+        descending,
+        among=concerned,
+        preferred=preferred,
+        n_better=graph.n_better,
+    )
     if every:
         matches = distinct.by_row(graph, manifest) if resolved.policy.distinct == "row" else graph
         cover = leader_cover(matches, order, concerned)
