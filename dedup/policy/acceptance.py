@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from dedup import tables
 from dedup.config import LIMITS, TOTAL, Resolved
+from dedup.errors import RunError
 from dedup.tables import BOTH
 
 MUST_AGREE: Final = "must_agree"
@@ -56,6 +57,12 @@ class Evidence:
     def of(cls, candidates: Any) -> "Evidence":
         """From a table with the columns of `candidates`."""
         names = ("similarity", "structure", "close_similarity", "unframed")
+        if missing := [name for name in names if name not in candidates.column_names]:
+            message = (
+                f"The table candidates has no column {missing[0]!r}: it was made by an older version, which accepted "
+                "pairs by other evidence. Run it again."
+            )
+            raise RunError(message)
         return cls(*(candidates[name].to_numpy() for name in names))
 
     @classmethod

@@ -1,6 +1,7 @@
 """Which of several copies is kept, and what copies with different labels do to each other."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
+from decimal import Decimal
 
 import numpy as np
 import pyarrow as pa
@@ -43,13 +44,26 @@ def keep_order(
 
 
 def _as_numbers(column: pa.ChunkedArray) -> NDArray[np.float64]:
-    """The values as numbers, or their places in alphabetical order unless all are numbers; NaN, the last, for none."""
+    """The places of the values in their order, which is alphabetical unless all are numbers; NaN, the last, for none.
+
+    Numbers are compared digit by digit: as floats, neighbours above 2**53 are the same.
+    """
     texts = column.to_pylist()
+    given = {text for text in texts if text is not None}
+    worth = {text: value for text in given if not (value := Decimal(text)).is_nan()} if _are_numbers(given) else None
+    if worth is None:
+        place = {text: i for i, text in enumerate(sorted(given))}
+    else:
+        values = {value: i for i, value in enumerate(sorted(set(worth.values())))}
+        place = {text: values[value] for text, value in worth.items()}
+    return np.array([place.get(text, np.nan) for text in texts], dtype=np.float64)
+
+
+def _are_numbers(texts: Set[str]) -> bool:
     try:
-        return np.array([np.nan if text is None else float(text) for text in texts], dtype=np.float64)
+        return all(float(text) is not None for text in texts)
     except ValueError:
-        place = {text: i for i, text in enumerate(sorted({text for text in texts if text is not None}))}
-        return np.array([np.nan if text is None else place[text] for text in texts], dtype=np.float64)
+        return False
 
 
 def conflicting(graph: Graph, label: Samples, candidates: NDArray[np.bool_]) -> Witnesses:

@@ -241,8 +241,8 @@ def _same_scene(candidate: Mapping[str, Any], resolved: Mapping[str, Any]) -> bo
 
 
 def _evidence(candidate: Mapping[str, Any]) -> Evidence:
-    columns = ("similarity", "structure", "close_similarity", "unframed")
-    return Evidence.of_one(*(candidate[name] for name in columns))
+    similarity, close, view = (candidate[name] for name in ("similarity", "close_similarity", "unframed"))
+    return Evidence.of_one(similarity, candidate.get("structure"), close, view)  # an older run has no structure
 
 
 def _chains(stored: Mapping[str, pa.Table]) -> list[dict[str, Any]]:
