@@ -45,7 +45,12 @@ def audit(dataset: Any, **options: Any) -> Run:
     checked and the others are reference sets. `options` are settings of the config by their
     own names (`max_distance=8`, `held_out=["test"]`) or by section (`search={"max_distance": 8}`); with `dir` the
     tables and the report are written there.
+    `against`: a path, or several, of banks or other reference sets: is the dataset clean of them?
     """
+    against = options.pop("against", ())
+    references = [against] if isinstance(against, str | Path) else list(against)
+    if references:
+        dataset = [*(dataset if isinstance(dataset, list | tuple) else [dataset]), *references]
     return _run(dataset, {**options, "splits": "none"})
 
 

@@ -96,6 +96,7 @@ def _judged(
             )
             done(len(result.manifest))
         result = replace(result, resolved=result.resolved.but(max_distance=distances))
+    result = _widened(result)
 
     with clock.stage("candidates") as done:
         result = _searched(result, clock, explain)
@@ -158,6 +159,18 @@ def _hashed(result: Run, engine: Engine, clock: Clock) -> Run:
 
     refuse_absent(result.store["hashes"], result.manifest, source.name)
     return replace(result, info={**result.info, "hashed_by": asdict(here)})
+
+
+def _widened(result: Run) -> Run:
+    """The run with a distance that makes up for banks made by other decoders."""
+    from dedup.stages.hashes import drift
+
+    more = drift(result.opened())
+    if not more:
+        return result
+    bits = result.resolved.hash.bits
+    wider = {name: min(distance + more, bits) for name, distance in result.resolved.search.max_distance.items()}
+    return replace(result, resolved=result.resolved.but(max_distance=wider))
 
 
 @contextmanager

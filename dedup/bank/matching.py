@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from dedup.bank.answers import Match
 from dedup.bank.picture import MeasuredPicture
-from dedup.bank.probabilities import false_probability
 from dedup.bank.segments import Segment
-from dedup.bank.thumbnails import unpacked
+from dedup.policy.doubts import false_probability
 from dedup.search.codes import permuted
 from dedup.tables import THUMBNAIL_SIDE
 from dedup.tables.entries import SMALL_SIDE, BankSpec
+from dedup.tables.thumbnails import unpacked
 from dedup.verify import similarities
 from dedup.verify.signs import agreement, evidence, shared
 

@@ -18,6 +18,7 @@ from dedup.search import distances as code_distances
 from dedup.tables import MIN_INFORMATION
 from dedup.verify import Verified, verified
 from dedup.verify.framed import framed_candidates, merged
+from dedup.verify.kept_signs import KeptSigns
 from dedup.verify.views import Views, within_frames
 
 Codes = Mapping[str, NDArray[np.uint64]]  # by column of `hashes`: the codes of the samples that are searched
@@ -89,7 +90,11 @@ def candidates(
         inside = framed_candidates(codes, samples, thumbnails, views, resolved, limit=limit, threads=threads)
         counts.framed += len(views.of)
         standing = _as_they_stand(codes, samples, thumbnails, resolved, limit, threads, progress, counts)
-        yield from merged(standing, inside)
+        kept = KeptSigns.of(hashes)
+        if kept is None:
+            yield from merged(standing, inside)
+        else:
+            yield from merged((kept.compared(part, thumbnails) for part in standing), inside)
     except LimitError as error:
         raise _too_many(codes, resolved, limit, threads) from error
 

@@ -8,8 +8,9 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from dedup import graph, tables
-from dedup.config import Resolved
+from dedup.config import AUTO_MIN_SIMILARITY, Resolved
 from dedup.policy.acceptance import accepted
+from dedup.policy.doubts import MAX_SURE_OF_SIGNS
 from dedup.policy.judgements import NOT_JUDGED, Judged, Pair
 
 
@@ -62,6 +63,7 @@ def pairs(
         "transform": transforms,
         **distances,
         "similarity": pa.array(similarity, mask=np.isnan(similarity)),
+        "verified": _verified(near, n_same),
         "unframed": pa.array(tables.UNFRAMED, pa.string()).take(pa.array(views)),
         "close_similarity": pa.chunked_array([*near["close_similarity"].chunks, pa.nulls(n_same, pa.float32())]),
         "colour_differs": pa.chunked_array([*near["colour_differs"].chunks, pa.nulls(n_same, pa.bool_())]),
@@ -96,7 +98,29 @@ def _accepted(candidates: pa.Table, resolved: Resolved) -> pa.Table:
         resolved.acceptance.min_close_similarity,
         resolved.acceptance.min_thumbnail_similarity,
     )
+    doubt = candidates["signs_false_probability"].to_numpy()
+    similar = np.where(np.isnan(doubt), similar, _by_signs(candidates["similarity"].to_numpy(), doubt, resolved))
     return candidates.filter(pc.and_(keep, pa.array(similar)))
+
+
+def _by_signs(similarity: NDArray[np.float32], doubt: NDArray[np.float32], resolved: Resolved) -> NDArray[np.bool_]:
+    """Which candidates that only signs speak for are pairs: by the user's own limit, else the sure ones.
+
+    What they say with more doubt is never dropped and never fails a gate: it stays in `candidates`.
+    """
+    own = resolved.acceptance.min_similarity
+    if own is not None and own != AUTO_MIN_SIMILARITY:
+        return np.asarray(similarity >= np.float32(own))
+    return np.asarray(doubt <= np.float32(MAX_SURE_OF_SIGNS))
+
+
+def _verified(near: pa.Table, n_same: int) -> pa.ChunkedArray:
+    """By what each pair was verified: null for identical pictures, those that a person lists, and bare thresholds."""
+    looked = near["close_similarity"].is_valid()
+    by_signs = near["signs_false_probability"].is_valid()
+    alone = pc.if_else(by_signs, "signs", pc.if_else(near["similarity"].is_valid(), "thumbnails", None))
+    words = pc.if_else(looked, "second_look", alone).cast(pa.string())
+    return pa.chunked_array([*words.chunks, pa.nulls(n_same, pa.string())], pa.string())
 
 
 def _best_views(near: pa.Table) -> pa.Table:
