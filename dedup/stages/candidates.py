@@ -71,6 +71,26 @@ def candidates(
     searched: their codes are decided by noise. `explain` is told how each algorithm's codes will be searched. Raises
     `LimitError` for more than `limit` pairs.
     """
+    parts = _found(hashes, resolved, limit, threads, progress, explain, Counts() if counts is None else counts)
+    kept = KeptSigns.of(hashes)
+    if kept is None or resolved.acceptance.min_similarity is None:
+        yield from parts
+        return
+    thumbnails = tables.fixed_width(hashes["thumbnail"])
+    for part in parts:
+        yield kept.compared(part, thumbnails)
+
+
+def _found(
+    hashes: pa.Table,
+    resolved: Resolved,
+    limit: int,
+    threads: int,
+    progress: Progress | None,
+    explain: Callable[[str], None] | None,
+    counts: Counts,
+) -> Iterator[pa.Table]:
+    """The candidates as thumbnails verify them."""
     samples = searched(hashes)
     codes = _codes(hashes, samples, resolved)
     if explain is not None:
@@ -81,7 +101,6 @@ def candidates(
             explain(f"The same again for {len(turns(resolved))} more orientations.")
     yield tables.candidates_schema(resolved.hash.algorithms).empty_table()
     thumbnails = tables.fixed_width(hashes["thumbnail"])  # of all samples: those that are searched are not copied
-    counts = Counts() if counts is None else counts
     try:
         if resolved.verify.method == "none":
             yield from _as_they_stand(codes, samples, None, resolved, limit, threads, progress, counts)
@@ -90,11 +109,7 @@ def candidates(
         inside = framed_candidates(codes, samples, thumbnails, views, resolved, limit=limit, threads=threads)
         counts.framed += len(views.of)
         standing = _as_they_stand(codes, samples, thumbnails, resolved, limit, threads, progress, counts)
-        kept = KeptSigns.of(hashes)
-        if kept is None:
-            yield from merged(standing, inside)
-        else:
-            yield from merged((kept.compared(part, thumbnails) for part in standing), inside)
+        yield from merged(standing, inside)
     except LimitError as error:
         raise _too_many(codes, resolved, limit, threads) from error
 

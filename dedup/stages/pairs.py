@@ -1,6 +1,7 @@
 """pairs: the accepted candidates, and every member of a class of identical pictures with its representative."""
 
 from collections.abc import Iterable
+from typing import Final
 
 import numpy as np
 import pyarrow as pa
@@ -12,6 +13,10 @@ from dedup.config import AUTO_MIN_SIMILARITY, Resolved
 from dedup.policy.acceptance import accepted
 from dedup.policy.doubts import MAX_SURE_OF_SIGNS
 from dedup.policy.judgements import NOT_JUDGED, Judged, Pair
+from dedup.verify.kept_signs import DOUBT
+
+VERIFIED: Final = "verified"
+"""Column of `pairs` beside those that are always there, where a bank took part: second_look, thumbnails or signs."""
 
 
 def pairs(
@@ -63,7 +68,6 @@ def pairs(
         "transform": transforms,
         **distances,
         "similarity": pa.array(similarity, mask=np.isnan(similarity)),
-        "verified": _verified(near, n_same),
         "unframed": pa.array(tables.UNFRAMED, pa.string()).take(pa.array(views)),
         "close_similarity": pa.chunked_array([*near["close_similarity"].chunks, pa.nulls(n_same, pa.float32())]),
         "colour_differs": pa.chunked_array([*near["colour_differs"].chunks, pa.nulls(n_same, pa.bool_())]),
@@ -71,6 +75,8 @@ def pairs(
         "label_conflict": conflict,
     }
     table = pa.table(list(columns.values()), schema=tables.pairs_schema(resolved.hash.algorithms))
+    if DOUBT in near.column_names:
+        table = table.append_column(VERIFIED, _verified(near, n_same))
     return table.take(pa.array(np.lexsort((b, a)))).combine_chunks()
 
 
@@ -98,8 +104,9 @@ def _accepted(candidates: pa.Table, resolved: Resolved) -> pa.Table:
         resolved.acceptance.min_close_similarity,
         resolved.acceptance.min_thumbnail_similarity,
     )
-    doubt = candidates["signs_false_probability"].to_numpy()
-    similar = np.where(np.isnan(doubt), similar, _by_signs(candidates["similarity"].to_numpy(), doubt, resolved))
+    if DOUBT in candidates.column_names:
+        doubt = candidates[DOUBT].to_numpy()
+        similar = np.where(np.isnan(doubt), similar, _by_signs(candidates["similarity"].to_numpy(), doubt, resolved))
     return candidates.filter(pc.and_(keep, pa.array(similar)))
 
 
@@ -117,7 +124,7 @@ def _by_signs(similarity: NDArray[np.float32], doubt: NDArray[np.float32], resol
 def _verified(near: pa.Table, n_same: int) -> pa.ChunkedArray:
     """By what each pair was verified: null for identical pictures, those that a person lists, and bare thresholds."""
     looked = near["close_similarity"].is_valid()
-    by_signs = near["signs_false_probability"].is_valid()
+    by_signs = near[DOUBT].is_valid()
     alone = pc.if_else(by_signs, "signs", pc.if_else(near["similarity"].is_valid(), "thumbnails", None))
     words = pc.if_else(looked, "second_look", alone).cast(pa.string())
     return pa.chunked_array([*words.chunks, pa.nulls(n_same, pa.string())], pa.string())
@@ -152,6 +159,7 @@ def _judged(
     distances = [_distances(hashes[name].take(a), hashes[name].take(b)) for name in resolved.hash.algorithms]
     columns = [a, b, pa.array([0] * len(listed), pa.uint8()), *distances, pa.nulls(len(listed), pa.float32())]
     columns += [pa.array([0] * len(listed), pa.uint8()), *tables.not_looked_at(len(listed))]
+    columns += [pa.nulls(len(listed), field.type) for field in near.schema if field.name == DOUBT]
     return pa.concat_tables([near, pa.table(columns, schema=near.schema)]), len(near)
 
 

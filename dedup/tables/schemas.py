@@ -115,7 +115,6 @@ def candidates_schema(algorithms: Sequence[str]) -> pa.Schema:
             *(pa.field(distance_column(name), pa.uint16(), nullable=False) for name in algorithms),
             pa.field("similarity", pa.float32()),
             pa.field("unframed", pa.uint8(), nullable=False),
-            pa.field("signs_false_probability", pa.float32()),
             pa.field("close_similarity", pa.float32()),
             pa.field("colour_differs", pa.bool_()),
         ]
@@ -124,7 +123,7 @@ def candidates_schema(algorithms: Sequence[str]) -> pa.Schema:
 
 def not_looked_at(n: int) -> list[pa.Array]:
     """The last columns of `candidates` before the second look: null, n times."""
-    return [pa.nulls(n, pa.float32()), pa.nulls(n, pa.float32()), pa.nulls(n, pa.bool_())]
+    return [pa.nulls(n, pa.float32()), pa.nulls(n, pa.bool_())]
 
 
 def pairs_schema(algorithms: Sequence[str]) -> pa.Schema:
@@ -143,7 +142,6 @@ def pairs_schema(algorithms: Sequence[str]) -> pa.Schema:
             pa.field("transform", pa.string(), nullable=False),
             *(pa.field(distance_column(name), pa.uint16(), nullable=False) for name in algorithms),
             pa.field("similarity", pa.float32()),
-            pa.field("verified", pa.string()),
             pa.field("unframed", pa.string()),
             pa.field("close_similarity", pa.float32()),
             pa.field("colour_differs", pa.bool_()),

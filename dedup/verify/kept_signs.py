@@ -1,7 +1,7 @@
 """Candidates of which one side has no thumbnail but signs: the entries of a bank."""
 
 from dataclasses import dataclass
-from typing import Self
+from typing import Final, Self
 
 import numpy as np
 import pyarrow as pa
@@ -12,7 +12,9 @@ from dedup.policy.doubts import false_probability
 from dedup.tables.entries import SMALL_SIDE
 from dedup.verify.signs import agreement, evidence, shared
 
-COLUMN = "signs"
+COLUMN: Final = "signs"
+DOUBT: Final = "signs_false_probability"
+"""Column of `candidates` beside those that are always there: of pairs that only signs speak for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +27,8 @@ class KeptSigns:
 
     @classmethod
     def of(cls, hashes: pa.Table) -> Self | None:
-        """From the table `hashes`; None where no sample has signs."""
-        if COLUMN not in hashes.column_names or hashes[COLUMN].null_count == len(hashes):
+        """From the table `hashes`; None where no bank took part."""
+        if COLUMN not in hashes.column_names:
             return None
         sides = np.minimum(*(hashes[name].fill_null(0).to_numpy() for name in ("width", "height")))
         has = hashes[COLUMN].is_valid().to_numpy()
@@ -35,7 +37,7 @@ class KeptSigns:
     def compared(self, candidates: pa.Table, thumbnails: NDArray[np.uint8]) -> pa.Table:
         """The candidates with similarities by signs where a thumbnail is missing, and how doubtful they are."""
         a, b = candidates["a"].to_numpy(), candidates["b"].to_numpy()
-        rows = np.flatnonzero(self.has[a] | self.has[b])
+        rows = np.flatnonzero((self.has[a] | self.has[b]) & (candidates["unframed"].to_numpy() == 0))
         similarity = candidates["similarity"].to_numpy().copy()
         doubt = np.full(len(a), np.nan, np.float32)
         asked = np.where(self.has[a], b, a)[rows]
@@ -51,8 +53,7 @@ class KeptSigns:
                 doubt[at] = false_probability(max(similar, 0.0), table, small=small, evidence=n)
         place = candidates.column_names.index("similarity")
         table = candidates.set_column(place, candidates.schema.field(place), pa.array(similarity, pa.float32()))
-        last = table.column_names.index("signs_false_probability")
-        return table.set_column(last, table.schema.field(last), pa.array(doubt, mask=np.isnan(doubt)))
+        return table.append_column(DOUBT, pa.array(doubt, mask=np.isnan(doubt)))
 
     def _of_one(
         self, sample: int, kept: NDArray[np.int64], thumbnails: NDArray[np.uint8]

@@ -1,8 +1,11 @@
 """A bank as a dataset: leaks against benchmarks whose pictures are not there."""
 
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
@@ -103,21 +106,16 @@ def test_a_broken_portable_bank_is_named(data: Path, benchmark: Path, n_bytes: i
 
 def drifted(path: Path, flips: int) -> None:
     """The bank as others would have made it: every code differs in so many bits, those of the canaries too."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     info, table = entries.read_portable(path)
 
-    def flip(code: bytes | None) -> bytes | None:
-        return code and bytes([code[0] ^ ((1 << flips) - 1), *code[1:]])
+    def flip(code: bytes) -> bytes:
+        return bytes([code[0] ^ ((1 << flips) - 1), *code[1:]]) if code else b""
 
     codes = {name: [flip(code) for code in of] for name, of in info.canary_codes.items()}
     for name in info.spec.algorithms:
         place = table.column_names.index(name)
         values = pa.array([flip(code) for code in table[name].to_pylist()], table.schema.field(place).type)
         table = table.set_column(place, table.schema.field(place), values)
-    from dataclasses import replace
-
     text = replace(info, canary_codes=codes, canary="other").to_json()
     pq.write_table(table.replace_schema_metadata({entries.METADATA: text.encode()}), path)
 
