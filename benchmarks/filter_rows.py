@@ -95,6 +95,9 @@ class Memory:
     def advance(self, share: float) -> None:
         """Share of the stage that is done."""
 
+    def note(self, text: str) -> None:
+        """Where the stage is, in words."""
+
     def end(self) -> None:
         """The stage is done."""
         self._note("between")

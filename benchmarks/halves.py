@@ -33,9 +33,15 @@ from benchmarks.quality import (
     tiles,
     tuned,
 )
-from dedup.config.resolved import AUTO_MIN_CLOSE_SIMILARITY, AUTO_MIN_SIMILARITY, AUTO_MIN_THUMBNAIL_SIMILARITY
+from dedup.config import (
+    AUTO_MIN_CLOSE_SIMILARITY,
+    AUTO_MIN_SIMILARITY,
+    AUTO_MIN_THUMBNAIL_SIMILARITY,
+    Resolved,
+)
 from dedup.graph import representatives
-from dedup.policy.acceptance import accepted
+from dedup.policy import acceptance
+from dedup.policy.acceptance import Evidence, accepted
 from dedup.verify.second_look import LOOK_FROM
 
 SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png", ".webp"})
@@ -43,6 +49,8 @@ MIN_SIDE, MAX_SIDE = 48, 400  # pixels
 PER_FAMILY, PER_HALF = 4, 240  # pictures
 CHOOSING, SCORING = "choosing", "scoring"
 SIZES: Final = ("full", "32 px")
+
+ALL_CELLS: Final = 256.0  # the structure of identical pictures, which need none
 
 Limits = tuple[float, float, float]
 NOW: Final = (AUTO_MIN_SIMILARITY, AUTO_MIN_CLOSE_SIMILARITY, AUTO_MIN_THUMBNAIL_SIMILARITY)
@@ -61,7 +69,7 @@ class Measured:
     size: str
     n_edited: int
     is_listed: bool  # its known pairs: names say nothing there
-    pairs: pa.Table  # pair, a, b, edit, similarity, close, unframed: a row for each view of a pair
+    pairs: pa.Table  # pair, a, b, edit, similarity, structure, close, unframed: a row for each view of a pair
 
 
 def is_listed(folder: Path) -> bool:
@@ -182,14 +190,16 @@ def counted(run: dedup.Run, first: Any, sources: Any, whats: Any) -> pa.Table:
     members = defaultdict[int, list[int]](list)
     for sample, of in enumerate(first.tolist()):
         members[of].append(sample)
-    columns = ("a", "b", "similarity", "close_similarity", "unframed")
+    columns = ("a", "b", "similarity", "close_similarity", "unframed", "structure")
     rows = [
-        (min(x, y), max(x, y), similarity, close, view)
-        for a, b, similarity, close, view in zip(*(candidates[name].to_pylist() for name in columns), strict=True)
+        (min(x, y), max(x, y), similarity, close, view, structure)
+        for a, b, similarity, close, view, structure in zip(
+            *(candidates[name].to_pylist() for name in columns), strict=True
+        )
         for x in members[a]
         for y in members[b]
     ]
-    rows += [(x, y, 1.0, None, 0) for of in members.values() for k, x in enumerate(of) for y in of[k + 1 :]]
+    rows += [(x, y, 1.0, None, 0, ALL_CELLS) for of in members.values() for k, x in enumerate(of) for y in of[k + 1 :]]
     a, b = (np.array([row[side] for row in rows], np.int64) for side in (0, 1))
     copy, tile = np.char.isdigit(whats), np.char.startswith(whats, FIRST_TILE)
     same = sources[a] == sources[b]
@@ -203,6 +213,7 @@ def counted(run: dedup.Run, first: Any, sources: Any, whats: Any) -> pa.Table:
             "b": [judged_as(sources[x], whats[x]) for x in b],
             "edit": pa.array(edits, pa.int8()),
             "similarity": pa.array([row[2] for row in rows], pa.float32()),
+            "structure": pa.array([row[5] for row in rows], pa.float32()),
             "close": pa.array([row[3] for row in rows], pa.float32()),
             "unframed": pa.array([row[4] for row in rows], pa.uint8()),
         }
@@ -213,7 +224,12 @@ def counted(run: dedup.Run, first: Any, sources: Any, whats: Any) -> pa.Table:
 def check(run: dedup.Run, table: pa.Table, first: Any, sources: Any, whats: Any) -> None:
     """The limits of this version, tried afterwards, accept what the run has accepted."""
     score = scored(*apart(*of_classes(run.pairs, first), first, sources), sources, whats, frozenset())
-    hits, wrong = counts_at(Sweep(table, np.zeros(len(table), bool)), NOW)
+    sweep = Sweep(table, np.zeros(len(table), bool))
+    there = sweep.accepted(run.resolved)
+    hits, wrong = (
+        np.bincount(sweep.edit[there & (sweep.edit >= 0)], minlength=len(EDITS)),
+        int(sum(there & sweep.wrong)),
+    )
     if hits.tolist() != [score.hits[str(k)] for k in range(len(EDITS))] or wrong != score.wrong:
         message = f"{hits} and {wrong} instead of {score.hits} and {score.wrong}"
         raise AssertionError(message)
@@ -228,14 +244,19 @@ class Sweep:
         self.starts = np.flatnonzero(np.r_[True, pair[1:] != pair[:-1]]) if len(pair) else np.zeros(0, np.int64)
         self.edit = table["edit"].to_numpy()[self.starts]
         self.wrong = (self.edit < 0) & ~open_or_same[self.starts]
-        self.similarity, self.views = table["similarity"].to_numpy(), table["unframed"].to_numpy()
-        self.close = table["close"].to_numpy()
+        columns = (table[name].to_numpy() for name in ("similarity", "structure", "close", "unframed"))
+        self.evidence = Evidence(*columns)
 
     def at(self, limits: Limits) -> Any:
-        """For each pair whether one of its views is accepted."""
-        if not len(self.starts):
-            return np.zeros(0, bool)
-        return np.logical_or.reduceat(accepted(self.similarity, self.close, self.views, *limits), self.starts)
+        """For each pair whether one of its views keeps plain limits."""
+        return self._of_views(accepted(self.evidence, acceptance.Limits(1.0, *limits)))
+
+    def accepted(self, resolved: Resolved) -> Any:
+        """For each pair whether a run with these settings accepts one of its views."""
+        return self._of_views(accepted(self.evidence, acceptance.Limits.of(resolved.settings())))
+
+    def _of_views(self, keeps: Any) -> Any:
+        return np.logical_or.reduceat(keeps, self.starts) if len(self.starts) else np.zeros(0, bool)
 
 
 def counts_at(sweep: Sweep, limits: Limits) -> tuple[Any, int]:

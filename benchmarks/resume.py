@@ -37,6 +37,8 @@ class Watch:
         self.stage, self.start = stage, time.perf_counter()
     def advance(self, share):
         pass
+    def note(self, text):
+        pass
     def end(self):
         self.seconds[self.stage] = round(time.perf_counter() - self.start, 3)
         (peak,) = [line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")]

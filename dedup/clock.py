@@ -20,6 +20,9 @@ class Observer(Protocol):
     def advance(self, share: float) -> None:
         """Share of the stage that is done, in [0, 1]."""
 
+    def note(self, text: str) -> None:
+        """Where the stage is, in words: `7 of 38`."""
+
     def end(self) -> None:
         """The stage is done."""
 
@@ -33,6 +36,9 @@ class Silent:
     def advance(self, share: float) -> None:
         """Share of the stage that is done."""
 
+    def note(self, text: str) -> None:
+        """Where the stage is, in words."""
+
     def end(self) -> None:
         """The stage is done."""
 
@@ -44,6 +50,11 @@ class Clock:
         self._observer = observer
         self.stages: list[Mapping[str, Any]] = []
         self.advance = observer.advance
+
+    def count(self, done: int, total: int) -> None:
+        """Of a stage that does a few large things: how many are done."""
+        self._observer.advance(done / total if total else 1.0)
+        self._observer.note(f"{done} of {total}")
 
     @contextmanager
     def stage(self, name: str) -> Iterator[Callable[[int], None]]:

@@ -12,11 +12,10 @@ from numpy.typing import NDArray
 from dedup.config import (
     ALGORITHMS,
     AUTO_CAP_PER_64_BITS,
-    AUTO_MIN_CLOSE_SIMILARITY,
-    AUTO_MIN_SIMILARITY,
-    AUTO_MIN_THUMBNAIL_SIMILARITY,
     PDQ_BITS,
     HashConfig,
+    VerifyConfig,
+    acceptance_limits,
     build,
     resolve,
 )
@@ -25,11 +24,12 @@ from dedup.errors import SourceError
 from dedup.formats import read_bytes
 from dedup.hashers.measure import measure
 from dedup.hashers.setup import Setup
-from dedup.policy.acceptance import accepted
+from dedup.policy.acceptance import Evidence, Limits, accepted, false_probability
 from dedup.stages.candidates import candidates
 from dedup.tables import BOTH, MIN_INFORMATION, THUMBNAIL_SIDE, TRANSFORMS, UNFRAMED, code_column
 from dedup.verify import similarities
 from dedup.verify.closer import close_view, colours_differ
+from dedup.verify.determinacy import cells
 from dedup.verify.second_look import look
 
 
@@ -59,10 +59,12 @@ class Comparison:
     distances: dict[str, int]  # bits that differ, per algorithm
     bits: int  # of each code
     similarity: float  # 0..1
+    structure: float  # cells of 256 that hold the structure of the thumbnail that has less
     close_similarity: float | None  # 0..1, at 128 pixels; None where a run takes no second look
     colour_differs: bool | None  # None where one of them cannot be decoded in full
     unframed: str | None  # a, b or both: seen without their frame they are a pair within the distance
     unframed_similarity: float  # 0..1, then
+    unframed_structure: float  # cells, then
     unframed_close_similarity: float | None  # 0..1, then
     best_turn: str  # the orientation of b, of the seven others, in which it is most similar to a
     turned_distances: dict[str, int]  # bits, b turned so
@@ -78,24 +80,49 @@ class Comparison:
         return "near" if self._standing or self._without_frame else None
 
     @property
+    def false_probability(self) -> float:
+        """The probability that they are not the same picture, as in `pairs` of a run; 0 of identical ones.
+
+        Of the two as they stand, unless only without a frame they are a pair, or a more similar one.
+        """
+        if self.same_bytes or self.same_class:
+            return 0.0
+        seen = self._unframed_evidence if self._best_without_frame else self._evidence
+        return round(float(false_probability(seen)[0]), 4)
+
+    @property
     def same_scene(self) -> bool:
-        """Whether the thumbnails are similar enough for a pair, and the pictures, seen closely, are not."""
-        similar = self._near(self.distances) and self.similarity >= AUTO_MIN_SIMILARITY
-        return similar and self.close_similarity is not None and self.close_similarity < AUTO_MIN_CLOSE_SIMILARITY
+        """Whether the closer look is what keeps them from being a pair."""
+        looked = self._near(self.distances) and not self._standing and self.close_similarity is not None
+        return looked and _accepted(Evidence.of_one(self.similarity, self.structure, 1.0, 0))
+
+    @property
+    def _evidence(self) -> Evidence:
+        return Evidence.of_one(self.similarity, self.structure, self.close_similarity, 0)
+
+    @property
+    def _unframed_evidence(self) -> Evidence:
+        view = UNFRAMED.index(self.unframed)
+        return Evidence.of_one(self.unframed_similarity, self.unframed_structure, self.unframed_close_similarity, view)
 
     @property
     def _standing(self) -> bool:
-        return self._near(self.distances) and _accepted(self.similarity, self.close_similarity)
+        return self._near(self.distances) and _accepted(self._evidence)
 
     @property
     def _without_frame(self) -> bool:
-        close, view = self.unframed_close_similarity, UNFRAMED.index(self.unframed)
-        return self.unframed is not None and _accepted(self.unframed_similarity, close, view)
+        return self.unframed is not None and _accepted(self._unframed_evidence)
+
+    @property
+    def _best_without_frame(self) -> bool:
+        more_similar = self.unframed_similarity > self.similarity
+        return self._without_frame and (more_similar or not self._standing)
 
     @property
     def turned_pair(self) -> bool:
         """Whether a run that searches other orientations calls them a pair."""
-        return self._near(self.turned_distances) and _accepted(self.turned_similarity, self.turned_close_similarity)
+        turned = Evidence.of_one(self.turned_similarity, self.structure, self.turned_close_similarity, 0)
+        return self._near(self.turned_distances) and _accepted(turned)
 
     def _near(self, distances: dict[str, int]) -> bool:
         within = min(distances[name] for name in HashConfig().algorithms) <= self.max_distance
@@ -110,11 +137,10 @@ class Comparison:
             return "The same pixels in different files."
         if kind == "near":
             decoded = " Decoded in full, their pixels are the same." if self.same_pixels else ""
-            most_as_they_stand = self.similarity >= self.unframed_similarity or not self._without_frame
-            if self._standing and most_as_they_stand:
-                return f"Near-duplicates: {_reached(self.similarity, self.close_similarity)}.{decoded}"
+            if not self._best_without_frame:
+                return f"Near-duplicates: {_reached(self._evidence)}.{decoded}"
             whose = {"a": "a without its frame", "b": "b without its frame"}.get(self.unframed or "", "without frames")
-            return f"Near-duplicates, {whose}: {_reached(self.unframed_similarity, self.unframed_close_similarity)}."
+            return f"Near-duplicates, {whose}: {_reached(self._unframed_evidence)}."
         if min(self.a.information, self.b.information) < MIN_INFORMATION:
             return "No pair: one of them is blank, flat or a bare gradient, and their pixels differ."
         if self.turned_pair:
@@ -126,17 +152,18 @@ class Comparison:
         if self.same_scene:
             return (
                 f"No pair: the same scene, not the same picture. Their thumbnails are {self.similarity:.3f} similar, "
-                f"seen closely they are {self.close_similarity:.3f} (< {AUTO_MIN_CLOSE_SIMILARITY})."
+                f"seen closely they are {self.close_similarity:.3f}: false probability {_doubt(self._evidence)}."
             )
         nearest = {name: self.distances[name] for name in HashConfig().algorithms}
         if min(nearest.values()) > self.max_distance:
             listed = ", ".join(f"{name} {bits}" for name, bits in nearest.items())
             return f"No pair: further apart than {self.max_distance} bits ({listed})."
-        if self.similarity < AUTO_MIN_SIMILARITY or self.close_similarity is not None:
-            return f"No pair: similarity {self.similarity:.3f} < {AUTO_MIN_SIMILARITY}."
+        least = _default_limits().min_similarity
+        if self.similarity < least:
+            return f"No pair: similarity {self.similarity:.3f} < {least}."
         return (
-            f"No pair: similarity {self.similarity:.3f} < {AUTO_MIN_THUMBNAIL_SIMILARITY}, "
-            "which pictures need that are too small for a closer look."
+            f"No pair: similarity {self.similarity:.3f}, structure in {self.structure:.0f} of 256 cells: "
+            f"false probability {_doubt(self._evidence)}."
         )
 
 
@@ -167,7 +194,7 @@ def compare(a: str | Path | bytes, b: str | Path | bytes, *, bits: int = 64) -> 
     pictures = [_decoded(content, settings) for content in contents]
     views = [close_view(picture.image) for picture in pictures if picture is not None]
     closer = (views[0], views[1]) if len(views) == 2 else None
-    unframed, unframed_similarity = _without_frames(table, bits)
+    unframed, unframed_similarity, unframed_structure = _without_frames(table, bits)
     return Comparison(
         a=_side(names[0], contents[0], of_a, small[0]),
         b=_side(names[1], contents[1], of_b, small[1]),
@@ -178,10 +205,12 @@ def compare(a: str | Path | bytes, b: str | Path | bytes, *, bits: int = 64) -> 
         distances={name: _distance(of_a[name], of_b[name]) for name in algorithms},
         bits=bits,
         similarity=similarity,
+        structure=float(cells(small).min()),
         close_similarity=look(*closer, similarity) if closer else None,
         colour_differs=colours_differ(closer[0].chroma, closer[1].chroma, 0) if closer else None,
         unframed=None if unframed is None else UNFRAMED[unframed],
         unframed_similarity=unframed_similarity,
+        unframed_structure=unframed_structure,
         unframed_close_similarity=(
             look(*closer, unframed_similarity, views=unframed, thumbnails=small) if closer and unframed else None
         ),
@@ -203,30 +232,44 @@ def _decoded(content: bytes | Unreadable, settings: HashConfig) -> Picture | Non
     return None if isinstance(picture, Unreadable) else picture
 
 
-def _accepted(similarity: float, close: float | None, view: int = 0) -> bool:
-    """Whether a run with default settings accepts them; `view`: a place in `tables.UNFRAMED`."""
-    pair = np.array([similarity], np.float32), np.array([np.nan if close is None else close], np.float32)
-    limits = AUTO_MIN_SIMILARITY, AUTO_MIN_CLOSE_SIMILARITY, AUTO_MIN_THUMBNAIL_SIMILARITY
-    return bool(accepted(*pair, np.array([view], np.uint8), *limits)[0])
+def _default_limits() -> Limits:
+    return Limits(**acceptance_limits(VerifyConfig()))
 
 
-def _reached(similarity: float, close: float | None) -> str:
-    if close is None:
-        return f"similarity {similarity:.3f} ≥ {AUTO_MIN_THUMBNAIL_SIMILARITY}"
-    closely = f"{close:.3f} ≥ {AUTO_MIN_CLOSE_SIMILARITY} seen closely"
-    return f"similarity {similarity:.3f} ≥ {AUTO_MIN_SIMILARITY}, {closely}"
+def _accepted(evidence: Evidence) -> bool:
+    """Whether a run with default settings accepts a pair."""
+    return bool(accepted(evidence, _default_limits())[0])
 
 
-def _without_frames(table: pa.Table, bits: int) -> tuple[int | None, float]:
-    """Which of the two a run with defaults sees without its frame when they are candidates so, and their similarity."""
+def _doubt(evidence: Evidence) -> str:
+    """The false probability beside the limit that it keeps or passes."""
+    found, limit = float(false_probability(evidence)[0]), _default_limits().max_false_probability
+    return f"{found:.3f} {'≤' if np.float32(found) <= np.float32(limit) else '>'} {limit}"
+
+
+def _reached(evidence: Evidence) -> str:
+    close = float(evidence.close[0])
+    closely = "" if np.isnan(close) else f", {close:.3f} seen closely"
+    cells_of_256 = f"structure in {evidence.structure[0]:.0f} of 256 cells"
+    return f"similarity {evidence.similarity[0]:.3f}{closely}, {cells_of_256}: false probability {_doubt(evidence)}"
+
+
+def _without_frames(table: pa.Table, bits: int) -> tuple[int | None, float, float]:
+    """Which of the two a run with defaults sees without its frame when they are candidates so.
+
+    With their similarity and structure then.
+    """
     config = build({"hash": {"bits": bits}})
     parts = candidates(table, resolve(config, []), limit=config.search.max_candidates, threads=1)
     rows = [row for row in pa.concat_tables(parts).to_pylist() if row["unframed"]]
     if not rows:
-        return None, 0.0
-    enough = AUTO_MIN_THUMBNAIL_SIMILARITY  # where both are seen without their frames
-    best = max(rows, key=lambda row: (row["unframed"] != BOTH or row["similarity"] >= enough, row["similarity"]))
-    return int(best["unframed"]), float(best["similarity"])
+        return None, 0.0, 0.0
+
+    def by_thumbnails(row: Mapping[str, Any]) -> bool:
+        return _accepted(Evidence.of_one(row["similarity"], row["structure"], None, BOTH))
+
+    best = max(rows, key=lambda row: (row["unframed"] != BOTH or by_thumbnails(row), row["similarity"]))
+    return int(best["unframed"]), float(best["similarity"]), float(best["structure"] or 0.0)
 
 
 def _side(name: str, content: bytes | Unreadable, row: Mapping[str, Any], small: NDArray[np.uint8]) -> Side:

@@ -8,9 +8,12 @@ in every process: a few seconds for a search, most of a minute for a run.
 import logging
 import sys
 from collections.abc import Callable
+from functools import cache
+from hashlib import sha256
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Final
+from types import ModuleType
+from typing import Any, Final, cast
 
 import numba.np.linalg
 from numba import njit
@@ -20,6 +23,8 @@ logger = logging.getLogger(__name__)
 
 _PYTHON: Final = "{}{}".format(*sys.version_info)
 _USES: Final = {"search": "the search", "verify": "the verification"}
+_ROOMS: Final = ("decoding", "hashers", "search", "verify")  # the packages with kernels
+_ROUNDED: Final = {"contract", "reassoc", "nsz", "arcp", "nnan", "ninf"}
 
 
 def _load_numba_alone() -> None:
@@ -62,16 +67,24 @@ event.register("numba:compile", _Teller())
 
 
 def is_kept(kernel: Callable[..., Any]) -> bool:
-    """Whether a process here finds the kernel compiled; also True where there is no folder to keep it in.
-
-    numba's own check is stricter: a kernel that is kept for another processor or version is compiled after all.
-    """
+    """Whether a process here finds the kernel compiled; also True where there is no folder to keep it in."""
     stats = getattr(kernel, "stats", None)  # none where NUMBA_DISABLE_JIT is set
     if stats is None or stats.cache_path is None:
         return True
+    cached = _cached(kernel)
+    if cached is not None:
+        # The key of each entry: its signature, the processor it was compiled for, and a hash of the kernel.
+        here = kernel.targetctx.codegen().magic_tuple()  # type: ignore[attr-defined]
+        return any(key[1] == here for key in cached._load_index())
     source = Path(kernel.__code__.co_filename)
     found = Path(stats.cache_path).glob(f"{source.stem}.{kernel.__qualname__}-*.py{_PYTHON}*.nbi")
     return any(index.stat().st_mtime >= source.stat().st_mtime for index in found)
+
+
+def kept_kernels(module: ModuleType) -> list[Callable[..., Any]]:
+    """The kernels of a module that are kept between processes."""
+    own = (value for value in vars(module).values() if getattr(value, "__module__", None) == module.__name__)
+    return [value for value in own if getattr(getattr(value, "stats", None), "cache_path", None) is not None]
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -86,12 +99,51 @@ def compiled_exact(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def compiled_rounded(function: Callable[..., Any]) -> Callable[..., Any]:
     """The function as a kernel whose sums are taken in any order, and divisions as products: the caller rounds."""
-    return _kernel(function, fastmath={"contract", "reassoc", "nsz", "arcp", "nnan", "ninf"})
+    return _kernel(function, fastmath=_ROUNDED)
+
+
+def inner(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function as a kernel that only kernels call: part of those, so that it is neither kept nor wrapped."""
+    return _inner(function)
+
+
+def inner_rounded(function: Callable[..., Any]) -> Callable[..., Any]:
+    """As `compiled_rounded`, for a kernel that only kernels call."""
+    return _inner(function, fastmath=_ROUNDED)
+
+
+def _inner(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
+    wrapped = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+    kernel: Callable[..., Any] = njit(nogil=True, error_model="numpy", **wrapped, **options)(function)
+    return kernel
 
 
 def _kernel(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
     try:
         kernel: Callable[..., Any] = njit(nogil=True, cache=True, error_model="numpy", **options)(function)
     except RuntimeError:  # numba found no folder that it may write to
-        kernel = njit(nogil=True, error_model="numpy", **options)(function)
+        return cast("Callable[..., Any]", njit(nogil=True, error_model="numpy", **options)(function))
+    cached = _cached(kernel)
+    if cached is not None:
+        cached._source_stamp = _sources()
     return kernel
+
+
+def _cached(kernel: Callable[..., Any]) -> Any:
+    """What numba keeps of a kernel, where this version of numba holds it as the one that this was written for does."""
+    file = getattr(getattr(kernel, "_cache", None), "_cache_file", None)
+    return file if hasattr(file, "_source_stamp") and hasattr(file, "_load_index") else None
+
+
+@cache
+def _sources() -> bytes:
+    """What stands in the files with kernels.
+
+    numba looks at the file of a kernel alone. A kernel contains those that it calls, and they are in other files: after
+    an update, or a change of one of them, what was kept would be an old one.
+    """
+    root = Path(__file__).parent
+    digest = sha256()
+    for file in sorted(file for room in _ROOMS for file in (root / room).glob("*.py")):
+        digest.update(file.read_bytes())
+    return digest.digest()

@@ -16,6 +16,7 @@ from dedup.errors import ConfigError, LimitError, SourceError
 from dedup.formats import check_movable, check_writable, open_source, parts_of
 from dedup.hashers.setup import Setup
 from dedup.memory import peak_memory
+from dedup.policy import distinct
 from dedup.policy.judgements import Lists, judge, places, read_lists
 from dedup.policy.unreadable import refuse_emptied
 from dedup.reporting.components import components
@@ -26,7 +27,7 @@ from dedup.runs import folder
 from dedup.runs.fingerprints import run_info, source_info
 from dedup.runs.folder import Staged
 from dedup.runs.output import output_folder, push, refuse_push, write_certified, write_report
-from dedup.runs.result import Run, search_threads, specs_of
+from dedup.runs.result import Run, specs_of
 from dedup.runs.stored import load, read_manifest, refuse_what_was_not_searched, reopen
 from dedup.runs.storing import Store
 from dedup.stages.chains import chains
@@ -34,6 +35,7 @@ from dedup.stages.decisions import decisions
 from dedup.stages.groups import groups
 from dedup.stages.leakage import leakage
 from dedup.stages.pairs import pairs
+from dedup.stages.uncompared import uncompared
 from dedup.tables import storage
 
 
@@ -66,7 +68,7 @@ def run(
                 result = _hashed(result, engine, clock)
                 if kernels is not None:
                     with clock.stage("kernels"):
-                        kernels()
+                        kernels(clock.count)
 
         return _judged(result, lists, place, clock, explain)
 
@@ -75,7 +77,7 @@ def _judged(
     result: Run, lists: Lists, place: Staged | None, clock: Clock, explain: Callable[[str], None] | None
 ) -> Run:
     """What follows from the hashes: pairs, decisions, splits, report."""
-    from dedup.stages.candidates import radius
+    from dedup.runs.searching import search
     from dedup.stages.hashes import tell_skipped
 
     config = result.config
@@ -83,25 +85,11 @@ def _judged(
         if config.output.splits != "none":
             refuse_emptied(result.store["hashes"], result.manifest, result.resolved)
         judged = judge(lists, result.manifest, result.store["hashes"])
-    result = replace(result, judged=judged)
+    how = distinct.rule(result.resolved, result.manifest, result.store["hashes"])
+    result = replace(result, judged=judged, resolved=result.resolved.but(distinct=how))
     tell_skipped(result.store["hashes"])
 
-    if config.search.max_distance == "auto":
-        with clock.stage("radius") as done:
-            distances = radius(
-                result.store["hashes"],
-                result.resolved,
-                threads=search_threads(config),
-                progress=clock.advance,
-            )
-            done(len(result.manifest))
-        result = replace(result, resolved=result.resolved.but(max_distance=distances))
-    result = _widened(result)
-
-    with clock.stage("candidates") as done:
-        result = _searched(result, clock, explain)
-        result.store.release("thumbnail")  # most of what is in memory
-        done(len(result.manifest))
+    result = search(result, clock, explain)
 
     with _undone_if_refused(result):
         concluded = _concluded(result, clock)
@@ -161,18 +149,6 @@ def _hashed(result: Run, engine: Engine, clock: Clock) -> Run:
     return replace(result, info={**result.info, "hashed_by": asdict(here)})
 
 
-def _widened(result: Run) -> Run:
-    """The run with a distance that makes up for banks made by other decoders."""
-    from dedup.stages.hashes import drift
-
-    more = drift(result.opened())
-    if not more:
-        return result
-    bits = result.resolved.hash.bits
-    wider = {name: min(distance + more, bits) for name, distance in result.resolved.search.max_distance.items()}
-    return replace(result, resolved=result.resolved.but(max_distance=wider))
-
-
 @contextmanager
 def _undone_if_refused(result: Run) -> Iterator[None]:
     """Leave no half of a run behind when what was asked for cannot be; what was measured is in the cache.
@@ -185,38 +161,6 @@ def _undone_if_refused(result: Run) -> Iterator[None]:
         if result.dir is not None and result.config.cache.folder is not None:
             folder.discard(result.dir)
         raise
-
-
-def _searched(result: Run, clock: Clock, explain: Callable[[str], None] | None) -> Run:
-    """Store the candidates, with what a second look says of the similar ones."""
-    from dedup.stages.candidates import Counts, candidates
-    from dedup.verify.second_look import Looks, TwoBars, looked, looking
-
-    counts, looks, threads = Counts(), Looks(), search_threads(result.config)
-    hashes, resolved = result.store["hashes"], result.resolved
-    bars = TwoBars(clock.advance)
-    found = candidates(
-        hashes,
-        resolved,
-        limit=result.config.search.max_candidates,
-        threads=threads,
-        progress=bars.searched if resolved.verify.second_look else clock.advance,
-        explain=explain,
-        counts=counts,
-    )
-    with ExitStack() as stack:
-        if resolved.verify.second_look:
-            see = stack.enter_context(looking(result.opened(), result.row_of_sample, result.config))
-            thumbnails = tables.fixed_width(hashes["thumbnail"])
-            found = looked(found, see, thumbnails, looks, threads=threads, progress=bars.looked)
-        result.store.put_parts("candidates", found, specs_of(result))
-
-    measured: dict[str, Any] = {}
-    if resolved.verify.method != "none":
-        measured["verification"] = counts.to_dict()
-    if resolved.verify.second_look:
-        measured["second_look"] = asdict(looks)
-    return replace(result, info={**result.info, **measured})
 
 
 def decide(
@@ -273,7 +217,7 @@ def decide(
         return _finish(result, *concluded, place, clock)
 
 
-_STORED: Final = ("manifest", "hashes", "candidates")
+_STORED: Final = ("manifest", "hashes", "crowds", "candidates")
 """Tables that `decide` reads and does not make again."""
 
 
@@ -292,14 +236,14 @@ def report(run_folder: Path, *, observer: Observer | None = None) -> Run:
 def _concluded(result: Run, clock: Clock) -> tuple[dict[str, pa.Table], dict[str, Any]]:
     """The tables from the pairs to the decisions, and the summary. Nothing is stored yet."""
     resolved, n, judged = result.resolved, len(result.manifest), result.judged
-    hashed, listed = result.store["hashes"], result.manifest
+    hashed, listed, crowds = result.store["hashes"], result.manifest, result.store["crowds"]
     found: dict[str, pa.Table] = {}
     with clock.stage("pairs") as done:
         found["pairs"] = pairs(result.candidate_parts(), hashed, listed, resolved, judged)
         done(n)
     matches = graph.from_pairs(found["pairs"], n)
     with clock.stage("groups") as done:
-        found["groups"] = groups(matches, hashed, listed, resolved.splits.held_out)
+        found["groups"] = groups(matches, hashed, listed, resolved.splits.held_out, crowds)
         done(n)
     with clock.stage("leakage") as done:
         found["leakage"] = leakage(matches, found["pairs"], hashed, listed, resolved.splits.held_out)
@@ -308,7 +252,11 @@ def _concluded(result: Run, clock: Clock) -> tuple[dict[str, pa.Table], dict[str
         found["chains"] = chains(matches, listed, resolved.splits.held_out)
         done(n)
     with clock.stage("decisions") as done:
-        found["decisions"] = decisions(matches, hashed, listed, resolved, judged)
+        found["decisions"] = decisions(matches, hashed, listed, resolved, judged, crowds)
+        done(n)
+    with clock.stage("uncompared") as done:
+        parts = result.candidate_parts() if len(crowds) else iter(())
+        found["uncompared"] = uncompared(crowds, parts, matches, found["decisions"], listed, resolved)
         done(n)
     said = summary(
         listed,
@@ -319,6 +267,8 @@ def _concluded(result: Run, clock: Clock) -> tuple[dict[str, pa.Table], dict[str
         found["decisions"],
         matches,
         resolved,
+        crowds=crowds,
+        uncompared=found["uncompared"],
         skipped=result.info["source"]["skipped"],
     )
     said = described(said, result.info["source"])

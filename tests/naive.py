@@ -113,6 +113,7 @@ class World:
                 "uri": pa.nulls(n, pa.string()),
                 "group": pa.array([sample.group for sample in self.samples], pa.string()),
                 "keep_by": pa.array([sample.worth for sample in self.samples], pa.string()),
+                "distinct": pa.nulls(n, pa.string()),
             }
         )
 
@@ -151,6 +152,7 @@ class World:
                 "distance_phash": pa.array([row[3] for row in rows], pa.uint16()),
                 "similarity": pa.array([row[4] for row in rows], pa.float32()),
                 "unframed": pa.array([0] * len(rows), pa.uint8()),
+                "structure": pa.nulls(len(rows), pa.float32()),
                 "close_similarity": pa.nulls(len(rows), pa.float32()),
                 "colour_differs": pa.nulls(len(rows), pa.bool_()),
             }

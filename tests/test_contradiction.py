@@ -9,11 +9,17 @@ import skimage.data
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter, ImageOps
 
+from dedup.verify import contradiction as contradictions
+from dedup.verify import determinacy as determinacies
 from dedup.verify import similarities
 from dedup.verify.closer import close_similarities, close_view
-from dedup.verify.contradiction import contradiction
-from dedup.verify.determinacy import determinacy, determined, worth
 from tests import pictures
+from tests.kernels import callable_kernel
+
+contradiction = callable_kernel(contradictions.contradiction)
+determinacy = callable_kernel(determinacies.determinacy)
+determined = callable_kernel(determinacies.determined)
+worth = callable_kernel(determinacies.worth)
 
 SIDE = 128
 

@@ -399,7 +399,7 @@ class TestMarkdown:
         assert "| <code>test</code> | 4 | 3 | 0 | 1 | 2 |" in page
         assert "| <code>test</code> | 2 | 0 | 1 |" in page
         assert "<code>train/dog/c.png</code>" in page
-        assert '"min_similarity": 0.87' in page
+        assert '"min_similarity": 0.8' in page
         assert "✅ passed" in dedup.gate(place / "audit", max_leakage=1.0).markdown().splitlines()[0]
         assert "no limit is set" in dedup.gate(place / "audit").markdown().splitlines()[0]
 

@@ -13,9 +13,12 @@ from dedup.decoding.pictures import Picture, open_picture
 from dedup.hashers.compression import compression
 from dedup.hashers.thumbnail import information, thumbnail
 from dedup.tables import MIN_INFORMATION
+from dedup.verify import agreement as agreements
 from dedup.verify import similarities
-from dedup.verify.agreement import agreement
 from tests import pictures
+from tests.kernels import callable_kernel
+
+agreement = callable_kernel(agreements.agreement)
 
 
 def opened(data: bytes) -> Picture:

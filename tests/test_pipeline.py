@@ -134,7 +134,7 @@ class TestFindings:
         assert info["state"] == "finished"
         assert {"python", "Pillow", "dedup-images"} <= info["versions"].keys()
         assert {"input", "config"} == info["fingerprints"].keys()
-        names = ["manifest", "hashes", "radius", *tables.NAMES[2:], "splits"]
+        names = ["manifest", "hashes", "crowds", "radius", *tables.NAMES[3:], "splits"]
         stages = [stage for stage in info["stages"] if stage["stage"] != "kernels"]  # of a first run
         assert names == [stage["stage"] for stage in stages]
         assert all(stage["seconds"] >= 0 and stage["samples"] > 0 for stage in stages)

@@ -560,7 +560,7 @@ def test_the_order_of_kept_samples(world: World) -> None:
         manifest, hashes = world.manifest(), world.hashes()
         matches = graph.from_pairs(found(world, policy)["pairs"], len(world))
         every = np.ones(len(world), dtype=bool)
-        got = keep_order(matches, hashes, manifest, "keep_by", order, among=every)
+        got = keep_order(matches.class_of, hashes, manifest, "keep_by", order, among=every)
         assert naive_policies.keep_order(world, policy) == got.tolist()
 
 

@@ -12,8 +12,8 @@ from PIL import Image
 
 from dedup import rehearsal
 from dedup.config import Config
-from dedup.rehearsal import rehearse, rehearsed
-from dedup.verify import closer, similarity
+from dedup.rehearsal import rehearsed
+from dedup.rehearsal.made import rehearse
 from tests.pictures import photo, save
 
 RUN = """
@@ -93,50 +93,92 @@ def test_every_setting_can_be_rehearsed(settings: dict[str, Any]) -> None:
 
     rehearse("search", config)
     if config.verify.method != "none":
-        rehearse("look", config)
+        rehearse("verification", config)
+
+
+SLOW_PATHS = """
+import sys
+from numba.core import event
+from dedup.config import Config
+
+compiled = set()
+
+class Listener(event.Listener):
+    def on_start(self, event):
+        compiled.add(event.data["dispatcher"].py_func.__module__)
+
+    def on_end(self, event):
+        pass
+
+event.register("numba:compile", Listener())
+from dedup.rehearsal.lean import compile_lean
+from dedup.rehearsal.made import rehearse
+
+assert compile_lean()
+for part in ("hashing", "search", "verification"):
+    rehearse(part, Config())
+print(*sorted(compiled))
+"""
+
+
+def test_kernels_keep_off_the_slow_paths_of_numba(tmp_path: Path) -> None:
+    """No kernel makes numba compile texts for errors, NumPy's functions on arrays or LAPACK: seconds each."""
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
+    command = [sys.executable, "-c", SLOW_PATHS]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    compiled = set(done.stdout.split())
+
+    assert "dedup.verify.similarity" in compiled
+    assert set() == compiled & {"numba.cpython.unicode", "numba.np.arraymath", "numba.np.linalg"}
 
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, subprocess.Popen[bytes]]]:
-    """Nothing is compiled, so it seems; gives what is started for it: processes that wait for ever, or for nothing."""
+    """Nothing is compiled, so it seems; gives what is started for it: processes that wait for ever, or that fail."""
     found: list[tuple[str, subprocess.Popen[bytes]]] = []
 
     def started(module: str, part: str, **pipes: Any) -> subprocess.Popen[bytes]:
-        code = "import time; time.sleep(30)" if part == "look" else "raise SystemExit(1)"
+        waits = "import time; time.sleep(30)"
+        fails = "print(); print(); raise SystemExit(1)"  # after two kernels
+        code = waits if part == "verification" else fails
         found.append((part, subprocess.Popen([sys.executable, "-c", code], **pipes)))
         return found[-1][1]
 
     monkeypatch.setattr(rehearsal, "started", started)
     monkeypatch.setattr(rehearsal, "is_kept", lambda _: False)
-    monkeypatch.setattr(similarity, "is_compiled", lambda: False)
-    monkeypatch.setattr(closer, "is_compiled", lambda: False)
     return found
 
 
 def test_a_run_that_ends_early_ends_them(asked: list[tuple[str, subprocess.Popen[bytes]]]) -> None:
     """Whatever ends the run, no process goes on."""
-    with pytest.raises(KeyboardInterrupt), rehearsed(Config()):
+    config = Config()
+    with (
+        pytest.raises(KeyboardInterrupt),
+        rehearsal.compiling(config, ["search", "verification"]),
+    ):
         raise KeyboardInterrupt
 
-    assert [part for part, _ in asked] == ["search", "look"]
+    assert [part for part, _ in asked] == ["search", "verification"]
     assert all(process.returncode is not None for _, process in asked)
 
 
-@pytest.mark.parametrize("verify", [{"method": "none"}, {"second_look": False}])
-def test_what_fails_there_is_left_to_the_run(verify: dict[str, Any], asked: list[tuple[str, Any]]) -> None:
-    """A process that fails is waited for all the same; none is started for a second look that is not taken."""
-    with rehearsed(Config.model_validate({"verify": verify})) as wait:
+def test_what_fails_there_is_left_to_the_run(asked: list[tuple[str, Any]]) -> None:
+    """A process that fails is waited for all the same, and what it had compiled was counted; nothing is verified."""
+    counts: list[tuple[int, int]] = []
+    with rehearsed(Config.model_validate({"verify": {"method": "none"}})) as wait:
         assert wait is not None
-        wait()
+        wait(lambda done, total: counts.append((done, total)))
 
     assert [(part, process.returncode) for part, process in asked] == [("search", 1)]
+    done, total = counts[-1]
+    assert done == 2
+    assert total > 10
+    assert counts == sorted(counts)
 
 
 def test_nothing_is_started_where_all_is_there(asked: list[tuple[str, Any]], monkeypatch: pytest.MonkeyPatch) -> None:
     """Later runs have nothing to wait for."""
-    monkeypatch.setattr(rehearsal, "is_kept", lambda _: True)
-    monkeypatch.setattr(similarity, "is_compiled", lambda: True)
-    monkeypatch.setattr(closer, "is_compiled", lambda: True)
+    monkeypatch.setattr(rehearsal, "missing", lambda _: [])
 
     with rehearsed(Config()) as wait:
         assert wait is None

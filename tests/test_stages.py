@@ -162,6 +162,7 @@ class TestCandidates:
             "distance_phash",
             "similarity",
             "unframed",
+            "structure",
             "close_similarity",
             "colour_differs",
         ] == table.column_names
@@ -205,6 +206,7 @@ def near_table(*pairs_: tuple[int, int, int, int, float | None]) -> pa.Table:
             "distance_phash": pa.array(phash, pa.uint16()),
             "similarity": pa.array(similarity, pa.float32()),
             "unframed": pa.array([0] * len(a), pa.uint8()),
+            "structure": pa.array([200.0] * len(a), pa.float32()),
             "close_similarity": pa.nulls(len(a), pa.float32()),
             "colour_differs": pa.nulls(len(a), pa.bool_()),
         }
@@ -260,8 +262,8 @@ class TestPairs:
         expected = {
             "a": 0, "b": 1, "id_a": "a", "id_b": "b", "split_a": "train", "split_b": "test", "label_a": "cat",
             "label_b": "dog", "kind": "near", "transform": "identity", "distance_dhash": 3, "distance_phash": 4,
-            "similarity": 0.96875, "unframed": None, "close_similarity": None,
-            "colour_differs": None, "label_conflict": True,
+            "similarity": 0.96875, "false_probability": None, "unframed": None, "close_similarity": None,
+            "colour_differs": None, "first_frames_only": False, "label_conflict": True,
         }  # fmt: skip
 
         assert [expected] == table.to_pylist()

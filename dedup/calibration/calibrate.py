@@ -19,9 +19,10 @@ from PIL import Image
 from dedup import files, tables
 from dedup.calibration.plot import plot
 from dedup.calibration.table import MIN_PICTURES, Calibration, Hits, calibrated
-from dedup.config import AUTO_MIN_THUMBNAIL_SIMILARITY, Resolved
+from dedup.config import Resolved, VerifyConfig, acceptance_limits
 from dedup.errors import RunError
 from dedup.hashers.families import picture_codes
+from dedup.policy.acceptance import Evidence, Limits, accepted
 from dedup.runs import folder
 from dedup.runs.result import Run, search_threads
 from dedup.runs.stored import load
@@ -29,6 +30,7 @@ from dedup.search import join_hashes, join_orientations, pack
 from dedup.stages.candidates import searched, turns
 from dedup.tables import THUMBNAIL_SIDE
 from dedup.verify import similarities
+from dedup.verify.determinacy import Structure
 
 DECOYS: Final = {"upright": ("flip", "half-turn"), "mirrored": ("flip", "half-turn"), "all": ("flip", "negative")}
 """By `search.orientations`."""
@@ -47,7 +49,7 @@ class _Searched:
     codes: Mapping[str, Codes]  # by algorithm
     turned: Mapping[str, Mapping[int, Codes]]  # by algorithm and transform
     thumbnails: Thumbnails
-    min_similarity: float
+    limits: Limits
     threads: int
 
     @property
@@ -93,7 +95,8 @@ def calibrate(run: Run) -> Calibration:
         bits=run.resolved.hash.bits,
         max_distance=dict(run.resolved.search.max_distance),
         orientations=run.resolved.search.orientations,
-        min_similarity=pictures.min_similarity,
+        min_similarity=max(pictures.limits.min_similarity, pictures.limits.min_thumbnail_similarity),
+        max_false_probability=pictures.limits.max_false_probability,
         taken_out={name: int(hits.confirmed.sum()) // 2 for name, hits in decoys.items()},
         alone=alone,
         both=both,
@@ -135,7 +138,7 @@ def _searched(run: Run, samples: NDArray[np.int64]) -> _Searched:
             for name in resolved.hash.algorithms
         },
         thumbnails=tables.fixed_width(chosen["thumbnail"]).reshape(-1, THUMBNAIL_SIDE, THUMBNAIL_SIDE),
-        min_similarity=resolved.acceptance.min_thumbnail_similarity or AUTO_MIN_THUMBNAIL_SIMILARITY,
+        limits=Limits.of(resolved.settings()) or Limits(**acceptance_limits(VerifyConfig())),
         threads=search_threads(run.config),
     )
 
@@ -157,7 +160,16 @@ def _found(pictures: _Searched) -> Hits:
         a, b, by_hash, transforms = plain.a, plain.b, plain.distances, np.zeros(len(plain), np.uint8)
     alike = similarities(pictures.thumbnails, a, b, transforms, threads=pictures.threads)
     by_name = dict(zip(pictures.codes, by_hash, strict=True))
-    return Hits(a, b, by_name, alike >= np.float32(pictures.min_similarity))
+    return Hits(a, b, by_name, _confirmed(pictures, pictures.thumbnails, a, b, alike))
+
+
+def _confirmed(
+    pictures: _Searched, thumbnails: Thumbnails, a: NDArray[np.int64], b: NDArray[np.int64], alike: NDArray[np.float32]
+) -> NDArray[np.bool_]:
+    """For each pair whether its thumbnails alone make it one."""
+    structure = Structure(thumbnails, threads=pictures.threads).of(a, b, alike)
+    not_looked = np.full(len(a), np.nan, np.float32)
+    return accepted(Evidence(alike, structure, not_looked, np.zeros(len(a), np.uint8)), pictures.limits)
 
 
 def _decoys(pictures: _Searched, name: str) -> Hits:
@@ -176,7 +188,8 @@ def _decoys(pictures: _Searched, name: str) -> Hits:
     )
     other = found.a != found.b  # a symmetrical picture meets itself
     a, b = found.a[other], found.b[other]
-    alike = similarities(np.concatenate([pictures.thumbnails, altered]), a, n + b, threads=pictures.threads)
+    both = np.concatenate([pictures.thumbnails, altered])
+    alike = similarities(both, a, n + b, threads=pictures.threads)
     by_name = {algorithm: bits[other] for algorithm, bits in zip(pictures.codes, found.distances, strict=True)}
-    confirmed = alike >= np.float32(pictures.min_similarity)
+    confirmed = _confirmed(pictures, both, a, n + b, alike)
     return Hits(a, b, by_name, confirmed, seen=2, views=1 + len(turns(resolved)))

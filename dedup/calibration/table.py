@@ -59,7 +59,8 @@ class Calibration:
     bits: int
     max_distance: Mapping[str, int]  # how far was looked, by algorithm
     orientations: str
-    min_similarity: float  # from which on verification confirms
+    min_similarity: float  # of thumbnails, from which on verification confirms,
+    max_false_probability: float  # and up to which
     taken_out: Mapping[str, int]  # by decoy: hits that verification confirms, and that are not counted as chance
     alone: Mapping[str, tuple[Row, ...]]  # by algorithm: one row for each distance
     both: tuple[Row, ...]  # for every two algorithms one row for each two distances

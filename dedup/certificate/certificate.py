@@ -9,11 +9,12 @@ import pyarrow.compute as pc
 from dedup import graph
 from dedup.certificate.readback import KnownBytes, Samples, by_split, measured_of, n_changed, numbers_of, read_back
 from dedup.certificate.search import Searched, SecondSearch
-from dedup.config import Resolved
+from dedup.config import LIMITS, Resolved
 from dedup.errors import SourceError
 from dedup.formats import Source
 from dedup.hashers.setup import Setup
 from dedup.memory import give_back
+from dedup.policy.acceptance import Limits
 from dedup.policy.judgements import NOT_JUDGED, Judged
 from dedup.stages.chains import chains
 from dedup.stages.leakage import leakage
@@ -37,6 +38,7 @@ def certificate(
     judged: Judged = NOT_JUDGED,
     *,
     n_groups: int = 0,
+    uncompared: pa.Table | None = None,
     limit: int,
     threads: int,
     in_order: bool = True,
@@ -45,6 +47,7 @@ def certificate(
 
     `open_written` opens them; they are let go of when they are read. Every byte is read again. `expected` has, by
     split, the samples of the run that the written rows must be, in their order (any, without `in_order`).
+    `uncompared`: the table of that name.
     Pairs within train are searched only where something leaks, since only then can they lead to a held-out sample.
     Raises `SourceError` when anything else was written than what was hashed: then the dataset has changed meanwhile.
     """
@@ -91,17 +94,19 @@ def certificate(
     readable = pc.equal(measured["status"], "ok").to_numpy()
     return {
         "clean": len(leaks) == 0 and n_groups == 0,
-        "statement": _statement(resolved, len(leaks), n_groups),
+        "statement": _statement(resolved, len(leaks), n_groups, 0 if uncompared is None else len(uncompared)),
         "samples": len(table),
         "readable": int(readable.sum()),
         "readable_in": {"train": int((readable & ~inside).sum()), "held_out": int((readable & inside).sum())},
         "train_held_out_pairs": len(leaks),
         "train_held_out_first": _first(leaks.select(["id", "split", "witness_id", "witness_split", "similarity"])),
+        "uncompared": 0 if uncompared is None else len(uncompared),
+        "uncompared_first": [] if uncompared is None else _first(uncompared),
         "chained_train_images": chained,
         "groups_in_train_and_held_out": n_groups,
         "held_out_pairs": len(between),
         "held_out_first": _first(between.select(["id_a", "split_a", "id_b", "split_b", "similarity"])),
-        "settings": {key: resolved.settings()[key] for key in ("max_distance", "combine", "method", "min_similarity")},
+        "settings": {key: resolved.settings()[key] for key in ("max_distance", "combine", "method", *LIMITS)},
     }
 
 
@@ -127,7 +132,7 @@ def _first(table: pa.Table) -> list[Mapping[str, Any]]:
     ]
 
 
-def _statement(resolved: Resolved, n_leaks: int, n_groups: int) -> str:
+def _statement(resolved: Resolved, n_leaks: int, n_groups: int, n_uncompared: int) -> str:
     distances = ", ".join(
         f"{name} ≤ {bits} of {resolved.hash.bits} bits" for name, bits in resolved.search.max_distance.items()
     )
@@ -141,17 +146,29 @@ def _statement(resolved: Resolved, n_leaks: int, n_groups: int) -> str:
         return f"There is no held-out split, so nothing can leak (searched with {settings})."
     number = "No pair" if n_leaks == 0 else f"{n_leaks:,} pair{'s' if n_leaks > 1 else ''}"
     groups = f" {n_groups:,} groups are in train and in a held-out split." if n_groups else ""
+    uncompared = (
+        f" {n_uncompared:,} train sample{'s were' if n_uncompared > 1 else ' was'} not compared with all candidates."
+        if n_uncompared
+        else ""
+    )
     lists = " What a person has judged counts as judged." if {*resolved.lists} - {"prefer_list"} else ""
     return (
         f"{number} between train and a held-out split is left in what was written (searched with {settings})."
-        f"{groups}{lists}"
+        f"{groups}{uncompared}{lists}"
     )
 
 
 def _limits(resolved: Resolved) -> str:
-    together, alone = resolved.acceptance.min_similarity, resolved.acceptance.min_thumbnail_similarity
-    if together is None or alone is None:
+    limits = Limits.of(resolved.settings())
+    if limits is None:
         return ""
+    doubt = limits.max_false_probability
+    together, alone = limits.min_similarity, limits.min_thumbnail_similarity
+    if doubt < 1:
+        plain = [f"similarity ≥ {together}"]
+        plain += [f"≥ {alone} by thumbnails alone"] if alone > together else []
+        plain += [f"≥ {limits.min_close_similarity} seen closely"] if limits.min_close_similarity else []
+        return f", false probability ≤ {doubt} and {', '.join(plain)}"
     if not resolved.verify.second_look:
         return f" and similarity ≥ {max(together, alone)}"
     close = f"≥ {resolved.acceptance.min_close_similarity} seen closely, ≥ {max(together, alone)} where not"

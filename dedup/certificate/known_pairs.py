@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -13,6 +13,8 @@ from dedup.memory import give_back
 
 _Kind = TypeVar("_Kind", bound=np.generic)
 
+_KEPT: Final = ("similarity", "structure", "close_similarity")  # columns of `candidates`
+
 _Wanted = Callable[[NDArray[np.int64], NDArray[np.int64]], NDArray[np.bool_]]
 
 
@@ -22,6 +24,7 @@ class Verified:
 
     keys: NDArray[np.uint64]  # of pairs as they stand, sorted
     similarity: NDArray[np.float32]  # of them; NaN where nothing was verified
+    structure: NDArray[np.float32]  # of them; NaN where not measured
     close: NDArray[np.float32]  # of them; NaN where not looked
     rejected: NDArray[np.uint64]  # keys of the others, sorted
     framed: pa.Table  # candidates without a frame
@@ -29,7 +32,8 @@ class Verified:
     @classmethod
     def of(cls, candidates: Iterator[pa.Table], wanted: _Wanted, min_similarity: float | None) -> "Verified":
         """From the parts of the table, one at least; of those between samples that can be asked for."""
-        keys, similarity, close, rejected, framed = [], [], [], [], []
+        keys, rejected, framed = [], [], []
+        values: dict[str, list[NDArray[np.float32]]] = {name: [] for name in _KEPT}
         for whole in candidates:
             part = whole.filter(pa.array(wanted(whole["a"].to_numpy(), whole["b"].to_numpy())))
             as_they_stand = pc.equal(part["unframed"], pa.scalar(0, pa.uint8()))
@@ -39,11 +43,17 @@ class Verified:
             below = np.zeros(len(own), bool) if min_similarity is None else found < np.float32(min_similarity)
             rejected.append(own[below])
             keys.append(own[~below])
-            similarity.append(found[~below].astype(np.float32))
-            close.append(standing["close_similarity"].to_numpy()[~below].astype(np.float32))
+            for name, parts in values.items():
+                parts.append(standing[name].to_numpy()[~below].astype(np.float32))
             del whole, part, standing
             give_back()
-        return cls(_emptied(keys), _emptied(similarity), _emptied(close), _emptied(rejected), pa.concat_tables(framed))
+        similarity, structure, close = (_emptied(parts) for parts in values.values())
+        return cls(_emptied(keys), similarity, structure, close, _emptied(rejected), pa.concat_tables(framed))
+
+    def pairs(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The pairs that are similar enough, as they stand."""
+        low = np.uint64(0xFFFFFFFF)
+        return (self.keys >> np.uint64(32)).astype(np.int64), (self.keys & low).astype(np.int64)
 
     def look_up(self, a: NDArray[np.int64], b: NDArray[np.int64], values: NDArray[np.float32]) -> NDArray[np.float32]:
         """The values of pairs of the run's samples: NaN where it has none, 0 where it rejected the pair."""

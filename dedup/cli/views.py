@@ -224,6 +224,13 @@ def _thumbnail(grey: Any) -> Text:
     return text
 
 
+def _confirming(found: "Calibration") -> str:
+    similar = f"similarity ≥ {found.min_similarity:g}"
+    if found.max_false_probability == 1:
+        return similar
+    return f"false probability ≤ {found.max_false_probability:g} and {similar}"
+
+
 def calibration(found: "Calibration") -> RenderableType:
     """For each algorithm the pairs within each distance, what chance lets in, and what verification confirms."""
     views = {"upright": "", "mirrored": ", mirrored ones too", "all": ", in all orientations"}[found.orientations]
@@ -231,7 +238,7 @@ def calibration(found: "Calibration") -> RenderableType:
         Text(
             f"{found.pictures:,} different pictures were compared{views}. Expected chance pairs by two sorts of "
             f"decoys, {' and '.join(found.taken_out)}; chance: the share they are, ≤ (95 %): its upper bound; "
-            f"confirmed: by verification, with similarity ≥ {found.min_similarity:g}."
+            f"confirmed: by thumbnails, with {_confirming(found)}."
         )
     ]
     parts += [_distances(name, rows, found) for name, rows in found.alone.items()]
@@ -318,11 +325,15 @@ class Bars:
 
     def begin(self, stage: str) -> None:
         """A bar for the stage."""
-        self._task = self._progress.add_task(stage, total=1.0)
+        self._task = self._progress.add_task(stage, total=1.0, note="")
 
     def advance(self, share: float) -> None:
         """Move the bar."""
         self._progress.update(self._task, completed=share)
+
+    def note(self, text: str) -> None:
+        """Words behind the bar."""
+        self._progress.update(self._task, note=text)
 
     def end(self) -> None:
         """Take the bar away: the log line of the stage stays."""
@@ -336,6 +347,7 @@ def progress(console: Any) -> Progress:
         BarColumn(),
         TaskProgressColumn(),
         TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
         console=console,
         transient=True,
         disable=not console.is_terminal,

@@ -8,10 +8,14 @@ from dedup.config.documents import read_yaml
 from dedup.config.loading import build, keys, load
 from dedup.config.resolved import (
     AUTO_CAP_PER_64_BITS,
+    AUTO_MAX_FALSE_PROBABILITY,
     AUTO_MIN_CLOSE_SIMILARITY,
     AUTO_MIN_SIMILARITY,
     AUTO_MIN_THUMBNAIL_SIMILARITY,
+    LEAST_SIMILARITY,
+    LIMITS,
     Resolved,
+    acceptance_limits,
     resolve,
 )
 from dedup.config.sections import (
@@ -24,16 +28,20 @@ from dedup.config.sections import (
     GateConfig,
     HashConfig,
     OutputConfig,
+    VerifyConfig,
 )
 from dedup.config.splits import SPLIT_ALIASES, normal_split
 
 __all__ = [
     "ALGORITHMS",
     "AUTO_CAP_PER_64_BITS",
+    "AUTO_MAX_FALSE_PROBABILITY",
     "AUTO_MIN_CLOSE_SIMILARITY",
     "AUTO_MIN_SIMILARITY",
     "AUTO_MIN_THUMBNAIL_SIMILARITY",
     "BITS",
+    "LEAST_SIMILARITY",
+    "LIMITS",
     "LISTS",
     "PDQ_BITS",
     "SPLIT_ALIASES",
@@ -46,6 +54,8 @@ __all__ = [
     "OutputConfig",
     "Resolved",
     "SourceConfig",
+    "VerifyConfig",
+    "acceptance_limits",
     "build",
     "keys",
     "load",

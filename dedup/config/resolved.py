@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Final
 
-from dedup.config.sections import Config
+from dedup.config.sections import Config, VerifyConfig
 from dedup.config.splits import normal_split
 from dedup.errors import ConfigError
 
@@ -14,14 +14,26 @@ AUTO_CAP_PER_64_BITS: Final = 16
 Why 16 stands in docs/calibration.md: beyond it edited copies hardly come in any more, and chance does.
 """
 
+ACCEPTANCE_RULE: Final = 1
+"""Version of the rule that gives pairs their false probability (`dedup.policy.acceptance`)."""
+
+AUTO_MAX_FALSE_PROBABILITY: Final = 0.15
+"""What `verify.max_false_probability: auto` is where no plain limit is set; docs/decisions/0014 says why."""
+
+LEAST_SIMILARITY: Final = 0.8
+"""Of thumbnails, the least that a pair needs beside its false probability: strangers of small photos end at 0.65."""
+
 AUTO_MIN_SIMILARITY: Final = 0.87
-"""What `verify.min_similarity: auto` means; where it comes from stands in docs/verification.md."""
+"""What `verify.min_similarity: auto` is beside another plain limit."""
 
 AUTO_MIN_CLOSE_SIMILARITY: Final = 0.91
-"""What `verify.min_close_similarity: auto` means: below it, two pictures are of the same scene only."""
+"""What `verify.min_close_similarity: auto` is beside another plain limit: below it, pictures are of one scene only."""
 
 AUTO_MIN_THUMBNAIL_SIMILARITY: Final = 0.95
-"""What `verify.min_thumbnail_similarity: auto` means; beside a number for `verify.min_similarity` it is that number."""
+"""What `verify.min_thumbnail_similarity: auto` is beside another plain limit; beside `min_similarity`, that number."""
+
+LIMITS: Final = ("max_false_probability", "min_similarity", "min_close_similarity", "min_thumbnail_similarity")
+"""The settings of `verify` that say which candidates are pairs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +66,11 @@ class VerifySpec:
 class AcceptanceSpec:
     """Which candidates are pairs; None where nothing is verified."""
 
+    max_false_probability: float | None  # 0..1, inclusive
     min_similarity: float | None  # 0..1, inclusive
     min_close_similarity: float | None  # 0..1, inclusive, where there was a second look
     min_thumbnail_similarity: float | None  # 0..1, inclusive, where there was none
+    acceptance_rule: int | None  # version of the rule that gives the false probability
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +93,7 @@ class PolicySpec:
     keep_by: str | None  # column of the dataset
     keep_order: str
     unreadable: str
+    distinct: str  # image or row; auto until the files are known
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +171,7 @@ def resolve(config: Config, splits: Iterable[str | None]) -> Resolved:
             orientations=config.search.orientations,
         ),
         verify=VerifySpec(config.verify.method, verified and config.verify.second_look),
-        acceptance=_acceptance(config) if verified else AcceptanceSpec(None, None, None),
+        acceptance=_acceptance(config) if verified else AcceptanceSpec(None, None, None, None, None),
         splits=_splits(config, splits),
         policy=PolicySpec(
             leakage=config.policy.leakage,
@@ -167,26 +182,37 @@ def resolve(config: Config, splits: Iterable[str | None]) -> Resolved:
             keep_by=config.policy.keep_by,
             keep_order=config.policy.keep_order,
             unreadable=config.policy.unreadable,
+            distinct=config.policy.distinct,
         ),
         max_candidates=config.search.max_candidates,
         group_column=config.dataset.group_column,
     )
 
 
-def _acceptance(config: Config) -> AcceptanceSpec:
-    """The limits of similarity; beside a number for `min_similarity`, `auto` for thumbnails is that number."""
-    similarity = config.verify.min_similarity
-    close = config.verify.min_close_similarity
-    alone = config.verify.min_thumbnail_similarity
+def acceptance_limits(verify: VerifyConfig) -> dict[str, float]:
+    """The four limits of acceptance by name, each a number.
 
-    if alone == "auto":
+    Whoever sets a plain limit gets plain limits: the false probability does not count then, unless it is set as well.
+    Where it counts, a plain limit that is not set asks for no more than `LEAST_SIMILARITY`.
+    """
+    asked = {name: getattr(verify, name) for name in LIMITS}
+    plain = any(asked[name] != "auto" for name in LIMITS if name != "max_false_probability")
+
+    if plain and asked["max_false_probability"] == "auto":
+        similarity = asked["min_similarity"]
         alone = AUTO_MIN_THUMBNAIL_SIMILARITY if similarity == "auto" else similarity
+        auto = (1.0, AUTO_MIN_SIMILARITY, AUTO_MIN_CLOSE_SIMILARITY, alone)
+    else:
+        auto = (AUTO_MAX_FALSE_PROBABILITY, LEAST_SIMILARITY, 0.0, 0.0)
 
-    return AcceptanceSpec(
-        AUTO_MIN_SIMILARITY if similarity == "auto" else float(similarity),
-        AUTO_MIN_CLOSE_SIMILARITY if close == "auto" else float(close),
-        float(alone),
-    )
+    return {
+        name: float(default if asked[name] == "auto" else asked[name])
+        for name, default in zip(LIMITS, auto, strict=True)
+    }
+
+
+def _acceptance(config: Config) -> AcceptanceSpec:
+    return AcceptanceSpec(**acceptance_limits(config.verify), acceptance_rule=ACCEPTANCE_RULE)
 
 
 def _splits(config: Config, splits: Iterable[str | None]) -> SplitSpec:
@@ -211,7 +237,8 @@ def _refuse_splits(held_out: set[str], present: set[str], all_splits: set[str | 
         message = (
             f"policy.held_out: no sample is in split {', '.join(map(repr, sorted(unknown)))}. "
             f"The dataset has {', '.join(map(repr, sorted(present))) or 'no splits'}. In an image folder, "
-            f"dataset.top_folders: splits makes every top folder one."
+            f"dataset.top_folders: splits makes every top folder one, and dataset.split_folders names folders at any "
+            f"depth."
         )
         raise ConfigError(message)
 

@@ -51,6 +51,7 @@ class VerifyConfig(Section):
     """Which candidates are accepted as pairs."""
 
     method: Annotated[Literal["pixels", "none"], one_of("verify.method", "pixels", "none")] = "pixels"
+    max_false_probability: Annotated[Literal["auto"] | float, BeforeValidator(as_similarity)] = "auto"
     min_similarity: Annotated[Literal["auto"] | float, BeforeValidator(as_similarity)] = "auto"
     second_look: bool = True
     min_close_similarity: Annotated[Literal["auto"] | float, BeforeValidator(as_similarity)] = "auto"
@@ -78,6 +79,8 @@ class PolicyConfig(Section):
     keep_order: Annotated[
         Literal["descending", "ascending"], one_of("policy.keep_order", "descending", "ascending")
     ] = "descending"
+    distinct: Annotated[Literal["auto", "image", "row"], one_of("policy.distinct", "auto", "image", "row")] = "auto"
+    distinct_columns: Annotated[tuple[str, ...], BeforeValidator(as_names)] = ()
     prefer_list: str | None = None
     allow_list: str | None = None
     deny_list: str | None = None
@@ -103,6 +106,7 @@ class GateConfig(Section):
     max_leakage: Share = None
     max_unreadable: Share = None
     certified: StrictBool = False
+    max_uncompared: Annotated[StrictInt, Field(ge=0)] = 0
     allow_nothing: StrictBool = False
 
 

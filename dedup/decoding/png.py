@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from dedup.compiled import compiled
+from dedup.compiled import compiled, inner
 
 _SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
 _CHANNELS: Final = {0: 1, 2: 3}  # by colour type
@@ -83,7 +83,7 @@ def _decoded(width: int, height: int, channels: int, compressed: bytes) -> Pixel
     return Pixels(plain.reshape(height, width, channels) if colours else luma, luma)
 
 
-@compiled
+@inner
 def _paeth(left: Any, up: Any, corner: Any) -> Any:
     """Without branches: which of the three it is cannot be foreseen."""
     to_left, to_up = abs(up - corner), abs(left - corner)

@@ -14,7 +14,7 @@ from dedup.decoding.contents import PAYLOAD, read_bytes
 from dedup.decoding.pictures import FILE_SUFFIXES
 from dedup.errors import ConfigError, SourceError, because
 from dedup.formats.banks import is_bank
-from dedup.formats.columns import groups_of, values_of
+from dedup.formats.columns import distinct_of, groups_of, values_of
 from dedup.formats.crossing import check_movable, check_writable, push_splits, write_splits
 from dedup.formats.detection import is_image_struct
 from dedup.formats.forms import ALL, FORMS, Form, detected
@@ -38,6 +38,7 @@ __all__ = [
     "check_movable",
     "check_writable",
     "detect",
+    "distinct_of",
     "groups_of",
     "keys_of",
     "open_source",

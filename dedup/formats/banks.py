@@ -104,6 +104,10 @@ class Bank(Opened):
         """What the bank consists of."""
         yield from [self._path] if self._path.is_file() else sorted(self._path.rglob("*"))
 
+    def columns(self) -> Sequence[str]:
+        """None: a bank keeps ids and labels only."""
+        return ()
+
     def texts(self, column: str) -> list[str | None]:
         """A bank has no further columns."""
         message = f"{self.name}: a bank has no column {column!r}; it has ids and labels only."

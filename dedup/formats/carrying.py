@@ -1,5 +1,6 @@
 """What one COCO file says of some images, carried into another one: ids, categories and licences are made to fit."""
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -40,6 +41,25 @@ class Carried:
         for one in self.annotations:
             number = {"id": ids.take(one["id"])} if "id" in one else {}
             content.setdefault("annotations", []).append(_renamed(one, "category_id", categories) | number)
+
+
+def united(content: dict[str, Any], aliases: Mapping[Any, Any]) -> dict[str, Any]:
+    """The content with every image once: ids in `aliases` become the id that the image has besides.
+
+    Annotations of both are kept, those that say the same once.
+    """
+    if not aliases:
+        return content
+    content["images"] = [image for image in content["images"] if image["id"] not in aliases]
+    kept: dict[str, Said] = {}
+    for one in content.get("annotations", ()):
+        image = aliases.get(one.get("image_id"), one.get("image_id"))
+        text = json.dumps({**one, "id": None, "image_id": image}, sort_keys=True)
+        kept.setdefault(text if image in aliases.values() else f"{len(kept)}", one | {"image_id": image})
+    if "annotations" in content:
+        content["annotations"] = list(kept.values())
+
+    return content
 
 
 class Ids:

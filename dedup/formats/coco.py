@@ -15,11 +15,13 @@ from numpy.typing import NDArray
 
 from dedup.config import DatasetConfig, normal_split
 from dedup.errors import ConfigError, SourceError, because
-from dedup.formats.carrying import Carried, Ids
+from dedup.formats.carrying import Carried, Ids, united
 from dedup.formats.detection import Evidence, documents
 from dedup.formats.files import Files, beside, distinct_ids, not_movable, put_once, refuse_missing
+from dedup.formats.labels import BACKGROUND, joined
 from dedup.formats.listing import Listing, listed
 from dedup.formats.nested import MAX_DEPTH, parsed
+from dedup.formats.places import as_spelled
 from dedup.formats.source import (
     NO_MOVES,
     ROWS,
@@ -35,6 +37,7 @@ logger = logging.getLogger(__name__)
 
 _FOLDER: Final = "annotations"
 _ELSEWHERE: Final = "images"  # where pictures are put that lie outside the dataset's folder
+_LIST_OF_IMAGES: Final = re.compile(rb'"images"\s*:\s*\[')
 _LOOKED_AT: Final = 50  # images that tell in which folder those of a file lie
 
 
@@ -44,10 +47,15 @@ class _Annotations:
 
     path: Path
     base: Path  # what its file names are relative to
-    row_of_image: Mapping[Any, int]  # the sample that each image id stands for
+    row_of_image: Mapping[Any, int]  # the sample that each image id stands for, but for the aliases
+    aliases: Mapping[Any, Any]  # image ids of a file that is listed before, and the id that it has there
     split: str | None  # normalised
     kind: str  # what its path says besides the split
     panoptic: bool  # whether its annotations have masks in files of their own
+
+    def content(self) -> dict[str, Any]:
+        """What the file says, each image once."""
+        return united(_content(self.path), self.aliases)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,13 +150,13 @@ class Coco(Files):
         for annotations in self._annotations:
             leaving = {i: moved[row] for i, row in annotations.row_of_image.items() if row in moved and there[row]}
             if leaving:
-                content = _content(annotations.path)
+                content = annotations.content()
                 for path in sorted({one.file_of[annotations.kind] for one in leaving.values()}):
                     images = {i: one.image(i) for i, one in leaving.items() if one.file_of[annotations.kind] == path}
                     carried.setdefault(path, []).append(Carried.of(content, images))
         for annotations in self._annotations:
             kept = {i for i, row in annotations.row_of_image.items() if there[row] and row not in moved}
-            content = _content(annotations.path)
+            content = annotations.content()
             content["images"] = [image for image in content["images"] if image["id"] in kept]
             if "annotations" in content:
                 content["annotations"] = [one for one in content["annotations"] if one.get("image_id") in kept]
@@ -216,16 +224,18 @@ class Coco(Files):
         return [as_text(image.said.get(column)) for image in self._images]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Image:
     """What the annotation files say of one image."""
 
     row: int
     categories: set[str]
     said: dict[str, Any]
+    is_annotated: bool = False  # a file that lists it has annotations, of this image or of others
 
     def label(self) -> str | None:
-        return as_text(", ".join(sorted(self.categories)))
+        """The names of what is seen."""
+        return joined([*self.categories]) or (BACKGROUND if self.is_annotated else None)
 
 
 def annotation_files(folder: Path, listing: Listing | None = None) -> list[Path]:
@@ -260,7 +270,7 @@ def _n_listed(path: Path) -> int | None:
         content = path.read_bytes()
     except OSError:
         return None
-    return content.count(b'"file_name"') if b'"images"' in content else None
+    return content.count(b'"file_name"') if _LIST_OF_IMAGES.search(content) else None
 
 
 def _read(
@@ -278,9 +288,35 @@ def _read(
     for name, image in _categories_of(content, file):
         if image in image_of:
             image_of[image].categories.add(name)
+    if content.get("annotations"):  # else nobody has looked, as in a test set without its truth
+        for image in image_of.values():
+            image.is_annotated = True
     panoptic = any(isinstance(one, dict) and "segments_info" in one for one in content.get("annotations", ()))
-    rows = {number: image.row for number, image in image_of.items()}
-    return _Annotations(file, base, rows, split, _kind(file, root), panoptic)
+    rows, aliases = _without_aliases({number: image.row for number, image in image_of.items()})
+    if aliases:
+        second = next(iter(aliases))
+        logger.warning(
+            "%s: %s images are listed again under another id, the first is %r (ids %r and %r). Each counts once, and "
+            "is written once, under its first id, with the annotations of all.",
+            file,
+            f"{len(aliases):,}",
+            image_of[second].said["file_name"],
+            aliases[second],
+            second,
+        )
+    return _Annotations(file, base, rows, aliases, split, _kind(file, root), panoptic)
+
+
+def _without_aliases(row_of_image: Mapping[Any, int]) -> tuple[dict[Any, int], dict[Any, Any]]:
+    """The first id of each row, and for the others the first one."""
+    first: dict[int, Any] = {}
+    for number, row in row_of_image.items():
+        first.setdefault(row, number)
+
+    return (
+        {number: row for row, number in first.items()},
+        {number: first[row] for number, row in row_of_image.items() if first[row] != number},
+    )
 
 
 def _content(path: Path) -> dict[str, Any]:
@@ -368,7 +404,11 @@ def _base(file: Path, root: Path, named: str | None, names: Sequence[str]) -> Pa
     below = ["", last, *usual.get(normal_split(split) or "", ())]
     places = [folder for top in tops for name in below for folder in (top / name, top / name / "images")]
     readings = [{name, name.replace("\\", "/")} for name in names[:_LOOKED_AT]]
-    return max(places, key=lambda folder: sum(any(is_file(folder / name) for name in of) for of in readings))
+
+    def n_there(folder: Path) -> int:
+        return sum(any(is_file(folder / as_spelled(str(folder), name)) for name in of) for of in readings)
+
+    return max(places, key=n_there)
 
 
 def _inside(base: Path, name: str, file: Path) -> Path:
@@ -381,4 +421,5 @@ def _inside(base: Path, name: str, file: Path) -> Path:
     if leads_out or "://" in name:
         message = f"{file}: file_name is {name!r}, which is not below the folder of the images. Name files inside it."
         raise SourceError(message)
-    return base / inner[0] if inner[0] != inner[1] and is_file(base / inner[0]) else base / inner[1]
+    chosen = inner[0] if inner[0] != inner[1] and is_file(base / inner[0]) else inner[1]
+    return base / as_spelled(str(base), chosen)

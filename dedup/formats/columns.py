@@ -2,11 +2,21 @@
 
 import re
 from collections.abc import Sequence
+from hashlib import blake2b
+from typing import Final
 
 from dedup.config import SourceConfig
 from dedup.errors import ConfigError, SourceError
 from dedup.formats.several import Several
 from dedup.formats.source import Source
+
+ANNOTATIONS: Final = frozenset({
+    "question", "questions", "query", "instruction", "prompt", "answer", "answers", "response", "output", "caption",
+    "captions", "text", "texts", "txt", "description", "conversation", "conversations", "messages", "qa", "dialog",
+})  # fmt: skip
+"""Columns that say something of an image, in lower case; never what names or counts it: url, path, id, index."""
+
+_DIGEST_BYTES: Final = 6  # tells the texts of one image apart
 
 
 def groups_of(source: Source, config: SourceConfig) -> list[str | None] | None:
@@ -70,3 +80,40 @@ def _refuse_nulls(groups: Sequence[str | None], source: Source, column: str) -> 
             f"Give every sample a group; one that belongs to no other gets one of its own."
         )
         raise SourceError(message)
+
+
+def distinct_of(source: Source, named: Sequence[str]) -> list[str | None] | None:
+    """What each row says of its image, in the order of the source's rows: `column=digest` of the named columns.
+
+    With none named, of the columns that are annotations by their name; None where there is none. Raises `ConfigError`
+    for a named column that is not there.
+    """
+    if isinstance(source, Several):
+        return _distinct_of_several(source, named)
+    columns = list(named) or [name for name in source.columns() if name.lower() in ANNOTATIONS]
+    if unknown := [name for name in named if name not in source.columns()]:
+        known = ", ".join(map(repr, source.columns())) or "no columns"
+        message = f"policy.distinct_columns: {source.name} has no column {unknown[0]!r}. It has {known}."
+        raise ConfigError(message)
+    if not columns:
+        return None
+
+    texts = [source.texts(column) for column in columns]
+
+    return [" ".join(map(_said, columns, row)) for row in zip(*texts, strict=True)]
+
+
+def _said(column: str, text: str | None) -> str:
+    """One value, short."""
+    digest = "" if text is None else blake2b(text.encode(), digest_size=_DIGEST_BYTES).hexdigest()
+
+    return f"{column.replace(' ', '_').replace('=', '_')}={digest}"
+
+
+def _distinct_of_several(source: Several, named: Sequence[str]) -> list[str | None] | None:
+    parts = [distinct_of(part.source, () if part.config.reference else named) for part in source.parts]
+    if all(part is None for part in parts):
+        return None
+    sizes = [len(part.source.rows) for part in source.parts]
+
+    return [text for part, n in zip(parts, sizes, strict=True) for text in (part or [None] * n)]

@@ -8,6 +8,7 @@ from datasets import ClassLabel, Features, Image
 
 from dedup.errors import ConfigError, SourceError, because
 from dedup.formats.detection import holds_encoded_images, is_image_struct
+from dedup.formats.labels import joined, label_text
 
 
 def image_column(features: Features, named: str | None, name: str) -> str:
@@ -50,13 +51,23 @@ def label_column(features: Features, named: str | None, name: str) -> str | None
 
 
 def label(value: Any, feature: Any) -> str | None:
-    """A stored value as a label: the name of a class, or the value as text."""
+    """A stored value as a label: the name of a class, the names of several, or the value as text."""
     if value is None:
         return None
+    of_items = _items(feature)
+    if isinstance(of_items, ClassLabel) and isinstance(value, list):
+        return joined([name for item in value if (name := label(item, of_items)) is not None])
     if isinstance(feature, ClassLabel) and isinstance(value, int):
         # -1 is the Hub's way to say that a test label is withheld
         return feature.int2str(value) if 0 <= value < feature.num_classes else None
-    return str(value)
+    return label_text(value) if isinstance(value, list) else str(value)
+
+
+def _items(feature: Any) -> Any:
+    """What a column of lists has lists of; None for any other column."""
+    if isinstance(feature, list) and len(feature) == 1:
+        return feature[0]
+    return getattr(feature, "feature", None)
 
 
 def texts(column: pa.ChunkedArray, feature: Any = None) -> pa.ChunkedArray:

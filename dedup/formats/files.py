@@ -36,6 +36,10 @@ class Files(Opened):
         """One PAYLOAD batch of the named rows."""
         yield pa.record_batch([list(rows), [self._files[row] for row in rows], [None] * len(rows)], schema=PAYLOAD)
 
+    def columns(self) -> Sequence[str]:
+        """There are none."""
+        return ()
+
     def texts(self, column: str) -> list[str | None]:
         """There are no columns."""
         raise no_column(self.name, column, ())

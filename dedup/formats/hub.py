@@ -47,7 +47,12 @@ _UNREADABLE = (OSError, ValueError, KeyError, datasets.exceptions.DatasetsError)
 
 
 def in_memory(dataset: Any, config: DatasetConfig, root: Path | None = None) -> HuggingFace:
-    """A source from a `Dataset`, `IterableDataset` or a dict of them; `root` is where it was saved."""
+    """A source from a `Dataset`, `IterableDataset`, a dict of them, or the list that `load_dataset(split=[…])` gives.
+
+    `root` is where it was saved.
+    """
+    if isinstance(dataset, list | tuple) and dataset and all(isinstance(one, Dataset) for one in dataset):
+        dataset = _by_name(dataset)
     if isinstance(dataset, Dataset | IterableDataset):
         dataset = {_name_of(dataset.split): dataset}
     elif not isinstance(dataset, DatasetDict | IterableDatasetDict):
@@ -56,6 +61,17 @@ def in_memory(dataset: Any, config: DatasetConfig, root: Path | None = None) -> 
     name = "the dataset in memory" if root is None else str(root)
     _refuse(config, "a dataset in memory", "name", "revision", "data_files", "streaming")
     return HuggingFace(_chosen(_splits_of(dataset, name), config, name), name, root, config)
+
+
+def _by_name(parts: Sequence[Dataset]) -> DatasetDict:
+    """The datasets by the names of their splits, which must differ."""
+    names = [_name_of(part.split) for part in parts]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        message = (
+            f"Two of the datasets are of the split {twice[0]!r}. Give them as a DatasetDict with names of your own."
+        )
+        raise SourceError(message)
+    return DatasetDict(dict(zip(names, parts, strict=True)))
 
 
 def _name_of(split: Any) -> str:

@@ -137,6 +137,11 @@ class HuggingFace(Opened):
                 )
                 raise SourceError(message)
 
+    def columns(self) -> Sequence[str]:
+        """All but the image, of every split."""
+        first, *others = (split.features for split in self._splits)
+        return [name for name in first if name != self._image and all(name in other for other in others)]
+
     def texts(self, column: str) -> list[str | None]:
         """Any column of every split; classes by their names."""
         found: list[str | None] = []

@@ -20,6 +20,7 @@ from dedup.formats import moving
 from dedup.formats.account import Opened
 from dedup.formats.files import not_movable
 from dedup.formats.further import NOTHING, Further, Row, as_json, united, written_names
+from dedup.formats.labels import label_text
 from dedup.formats.layout import check_names, layout_of, told_in_a_line
 from dedup.formats.listing import OUTSIDE_SPLITS, Listing, archives, listed, not_read
 from dedup.formats.metadata import NAMES, Parts, read_metadata
@@ -47,6 +48,10 @@ logger = logging.getLogger(__name__)
 _SPLIT: Final = "split"  # the column of metadata that says it, unless the config names another one
 
 
+_STATS: Final = "_stats.json"
+"""What img2dataset writes beside each folder that holds a shard: the folder's name is a number, not a label."""
+
+
 class ImageFolder(Opened):
     """The image files below a folder and what metadata says of them. Ids are their paths below it, with `/`."""
 
@@ -61,6 +66,7 @@ class ImageFolder(Opened):
         places = [parts for parts in listing.others if parts[-1] in NAMES]
         self._metadata = list(read_metadata(root, places, config.image_column))
         files = self._with_named(listing.images)
+        self._shards = {parts[0].removesuffix(_STATS) for parts in listing.others if parts[-1].endswith(_STATS)}
         self._layout = layout_of(files, config.top_folders, config.split_folders)
         self.has_splits = bool(self._layout.splits)
         check_names(self._layout, self.name)
@@ -95,7 +101,7 @@ class ImageFolder(Opened):
             samples.append(parts)
             columns.ids.append(row.id)
             columns.splits.append(split)
-            columns.labels.append(row.label if row.labelled else label)
+            columns.labels.append(row.label if row.labelled else None if label in self._shards else label)
         return samples, columns, outside
 
     def _read(self) -> set[Parts]:
@@ -119,6 +125,10 @@ class ImageFolder(Opened):
 
     def check_writable(self) -> None:
         """Every folder can be written."""
+
+    def columns(self) -> Sequence[str]:
+        """Those of the metadata."""
+        return sorted({name for metadata in self._metadata for name in metadata.records.names})
 
     def texts(self, column: str) -> list[str | None]:
         """A column of the metadata; null for files that it does not name."""
@@ -275,7 +285,7 @@ class ImageFolder(Opened):
                     raise ConfigError(message)
             ids = metadata.texts([config.id_column] if config.id_column else [])
             of_label = [config.label_column] if config.label_column else ["label", "class"]
-            labels = metadata.texts(of_label)
+            labels = [label_text(text) for text in metadata.texts(of_label)]
             labelled = bool({*of_label} & {*metadata.records.names})
             raw = metadata.texts([self._split_column])
             if not config.splits:

@@ -17,7 +17,8 @@ from dedup.errors import ConfigError, SourceError
 from dedup.formats.account import Opened, in_a_line
 from dedup.formats.boxes import boxes_of
 from dedup.formats.further import Further, as_cell, written_names
-from dedup.formats.places import beside, content, is_url, local, protocol
+from dedup.formats.labels import label_text
+from dedup.formats.places import as_spelled, beside, content, is_url, local, protocol
 from dedup.formats.records import first_record, open_records
 from dedup.formats.source import (
     NO_MOVES,
@@ -101,7 +102,7 @@ class Manifest(Opened):
                 raise SourceError(message)
             if name is None:
                 ids[row] = f"{splits[row] or 'row'}/{row}"
-        labels = [text or None for text in self._texts(columns["label"])]
+        labels = [label_text(text) for text in self._texts(columns["label"])]
         rows = pa.table([ids, splits, labels, uris], schema=ROWS)
         self._boxes = None if columns["id"] or columns["bytes"] else boxes_of(rows)
         self.rows = rows if self._boxes is None else self._boxes.samples(rows)
@@ -128,6 +129,10 @@ class Manifest(Opened):
 
     def check_writable(self) -> None:
         """Every manifest can be written."""
+
+    def columns(self) -> Sequence[str]:
+        """All but the one with bytes."""
+        return [name for name in self._records.names if name != self._bytes_column]
 
     def texts(self, column: str) -> list[str | None]:
         """Any column; null and empty are None."""
@@ -261,6 +266,8 @@ class Manifest(Opened):
         return path if os.path.lexists(self.root / path) else with_slashes
 
     def _absolute(self, path: str) -> str:
+        if self.root is not None and not is_url(path):
+            path = as_spelled(str(self.root), path)
         return beside(self._file, path)
 
     def _path(self, row: int) -> str | None:

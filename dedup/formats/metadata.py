@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dedup.errors import ConfigError, SourceError
+from dedup.formats.places import as_spelled
 from dedup.formats.records import NO_VALUES, Record, Records, Values, open_records
 from dedup.paths import make_folder
 
@@ -25,6 +26,7 @@ class Metadata:
     """One metadata file: which files its rows name, and what it says of them."""
 
     def __init__(self, root: Path, parts: Parts, records: Records, column: str, others: Sequence[str]) -> None:
+        self._root = str(root)
         self.parts = parts
         self.name = str(root.joinpath(*parts))
         self.records = records
@@ -54,16 +56,26 @@ class Metadata:
     def _named(self, column: str) -> list[Parts]:
         return [self._inside(row, text) for row, text in enumerate(self.records.texts(column), start=1)]
 
+    def _with_slashes(self, text: str) -> str:
+        """The name with `/` where it has the backslashes of Windows, which are part of a name elsewhere."""
+        with_slashes = text.replace("\\", "/")
+        if with_slashes == text or os.sep == "\\":
+            return with_slashes
+        is_name = "\0" not in text and os.path.lexists(os.path.join(self._root, *self.folder, text))  # noqa: PTH118
+        return text if is_name else with_slashes
+
     def _inside(self, row: int, text: str | None) -> Parts:
         """The named file as a path below the root; a name that leads elsewhere is refused."""
-        path = os.path.normpath(text.replace("\\", "/") if os.sep == "\\" else text) if text else ""
+        path = os.path.normpath(self._with_slashes(text)) if text else ""
         if not text or os.path.isabs(path) or path.startswith("..") or "://" in text:  # noqa: PTH117
             message = (
                 f"{self.name}, row {row}: file_name is {text!r}. Give the path of a file below the folder of "
                 f"{self.parts[-1]}, relative to it."
             )
             raise SourceError(message)
-        return (*self.folder, *path.split("/"))
+        folder = os.path.join(self._root, *self.folder)  # noqa: PTH118
+
+        return (*self.folder, *as_spelled(folder, path).split("/"))
 
 
 def read_metadata(root: Path, places: Sequence[Parts], image_column: str | None) -> Iterator[Metadata]:

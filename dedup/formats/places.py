@@ -1,6 +1,7 @@
 """Where files lie: paths on this machine, and URLs that fsspec opens."""
 
 import os
+import unicodedata
 from pathlib import Path
 from typing import BinaryIO, Final, cast
 
@@ -56,6 +57,18 @@ def content(path: str) -> bytes | None:
             return file.read()
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RuntimeError):
         return None  # file systems of fsspec raise all of these for URLs that make no sense
+
+
+def as_spelled(folder: str, name: str) -> str:
+    """A name below a folder as the file system spells it: é is one character or two, and lists are made elsewhere.
+
+    The name itself, where it is there or no other form of it is.
+    """
+    if name.isascii() or os.path.lexists(os.path.join(folder, name)):  # noqa: PTH118
+        return name
+    forms = (unicodedata.normalize(form, name) for form in ("NFC", "NFD"))
+
+    return next((form for form in forms if os.path.lexists(os.path.join(folder, form))), name)  # noqa: PTH118
 
 
 def beside(path: str, name: str) -> str:

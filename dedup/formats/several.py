@@ -88,6 +88,11 @@ class Several(Opened):
             if not part.config.reference:
                 part.source.check_writable()
 
+    def columns(self) -> Sequence[str]:
+        """Those that every dataset has."""
+        first, *others = (part.source.columns() for part in self.parts)
+        return [name for name in first if all(name in other for other in others)]
+
     def texts(self, column: str) -> list[str | None]:
         """The column of each dataset, one after the other."""
         return [text for part in self.parts for text in part.source.texts(column)]

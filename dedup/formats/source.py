@@ -55,6 +55,9 @@ class Source(Protocol):
     def payload_of(self, rows: Sequence[int]) -> Iterator[pa.RecordBatch]:
         """PAYLOAD batches of the named rows, in the order given."""
 
+    def columns(self) -> Sequence[str]:
+        """The columns that `texts` reads."""
+
     def own_files(self) -> Iterator[Path]:
         """Every file of the dataset on this machine: samples, what goes with them, and what says something of them."""
 

@@ -21,6 +21,7 @@ from dedup.decoding.pictures import FILE_SUFFIXES
 from dedup.errors import ConfigError, SourceError
 from dedup.formats.account import Opened
 from dedup.formats.further import Further, Row, as_json, inferred, written_names
+from dedup.formats.labels import label_text
 from dedup.formats.layout import check_names, layout_of
 from dedup.formats.nested import MAX_DEPTH, parsed
 from dedup.formats.references import of_ranges
@@ -68,6 +69,7 @@ class WebDataset(Opened):
         self._config = config
         self._shards = _shards(path)
         self._shard, self._start, self._stop, self._offset, self._size = (array("q") for _ in range(5))
+        self._columns: set[str] = set()
         ids: list[str] = []
         labels: list[str | None] = []
         splits: list[str | None] = []
@@ -80,7 +82,8 @@ class WebDataset(Opened):
                 for entry in entries(shard):
                     said = _Said(file, entry, shard)
                     self._add(number, entry, shard)
-                    labels.append(said.label(config.label_column))
+                    self._columns |= said.columns()
+                    labels.append(label_text(said.label(config.label_column)))
                     own = said.text(config.split_column) if config.split_column else None
                     splits.append(of_shard[number] if own is None else split_named(own, config, str(shard), entry.key))
                     is_broken = said.is_broken
@@ -133,6 +136,10 @@ class WebDataset(Opened):
 
     def check_writable(self) -> None:
         """Every WebDataset can be written."""
+
+    def columns(self) -> Sequence[str]:
+        """Members that are texts, and keys of the JSON members."""
+        return sorted(self._columns)
 
     def texts(self, column: str) -> list[str | None]:
         """What the member of that name, or that key of the JSON member, says of each sample."""
@@ -254,6 +261,10 @@ class _Said:
         """The member of that name, or that key of the JSON member."""
         found = self._member(name.lower())
         return found if found is not None else self._value(name)
+
+    def columns(self) -> set[str]:
+        """The names of what `text` reads, without reading more than the JSON."""
+        return {field for field in _TEXTS if self._entry.member(field) is not None} | (self._object() or {}).keys()
 
     def everything(self) -> dict[str, Any]:
         """The members that are texts, and the keys of the JSON member."""

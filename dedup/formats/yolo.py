@@ -16,12 +16,13 @@ from dedup.decoding.pictures import FILE_SUFFIXES
 from dedup.errors import ConfigError, SourceError
 from dedup.formats.detection import Evidence, below
 from dedup.formats.files import Files, beside, distinct_ids, not_movable, put_once, refuse_missing
+from dedup.formats.labels import BACKGROUND, joined
 from dedup.formats.listing import Listing, listed
+from dedup.formats.places import as_spelled
 from dedup.formats.source import (
     NO_MOVES,
     ROWS,
     Moves,
-    as_text,
     check_split_names,
     encoded,
     printable_names,
@@ -86,6 +87,11 @@ class Yolo(Files):
         names = _class_names(self._content, self.name)
         splits = [split for split, _ in row_of]
         labels = [_label(_label_file(image), names) for _, image in row_of]
+        annotated = {split for split, label in zip(splits, labels, strict=True) if label is not None}
+        labels = [
+            BACKGROUND if label is None and split in annotated else label
+            for split, label in zip(splits, labels, strict=True)
+        ]
         rows = pa.table([distinct_ids(uris, splits), splits, labels, uris], ROWS)
         super().__init__(root, [encoded(str(image)) for _, image in row_of], rows)
 
@@ -259,11 +265,17 @@ def _images(listed: Path, root: Path) -> Iterator[Path]:
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
-        image = _below(root, str(listed.parent / line[2:]) if line.startswith("./") else nearest(root, line.strip()))
+        line = _with_slashes(line.strip(), root)
+        image = _below(root, str(listed.parent / line[2:]) if line.startswith("./") else nearest(root, line))
         if image is None:
             message = f"{listed}, line {number}: {line!r} is not below {str(root)!r}. Name files inside it."
             raise SourceError(message)
-        yield image
+        yield root / as_spelled(str(root), str(image.relative_to(root)))
+
+
+def _with_slashes(line: str, root: Path) -> str:
+    """A line with `/` where it has the backslashes of Windows, which are part of a name elsewhere."""
+    return line if os.path.lexists(root / line) else line.replace("\\", "/")
 
 
 def _label_file(image: Path) -> Path:
@@ -290,7 +302,7 @@ def _label(path: Path, names: Mapping[str, str]) -> str | None:
     except (OSError, ValueError):  # an image without labels shows nothing that is named
         return None
     classes = {line.split()[0] for line in lines if line.strip()}
-    return as_text(", ".join(sorted(names.get(number, number) for number in classes)))
+    return joined([names.get(number, number) for number in classes])
 
 
 def _write_list(path: Path, images: Sequence[Path]) -> None:

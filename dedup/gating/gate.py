@@ -39,6 +39,7 @@ def gate(
     max_leakage: float | None = None,
     max_unreadable: float | None = None,
     certified: bool | None = None,
+    max_uncompared: int | None = None,
     allow_nothing: bool | None = None,
 ) -> Verdict:
     """Hold a finished run, or the folder of one, against limits; those not given are of the run's own config.
@@ -50,6 +51,7 @@ def gate(
         "max_leakage": max_leakage,
         "max_unreadable": max_unreadable,
         "certified": certified,
+        "max_uncompared": max_uncompared,
         "allow_nothing": allow_nothing,
     }
     limits = {key: value for key, value in given.items() if value is not None}

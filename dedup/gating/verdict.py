@@ -175,8 +175,11 @@ def _certificate(summary: Mapping[str, Any], gate: GateConfig) -> Check:
         state = _over_nothing(gate, asked=gate.certified)
         return Check("certificate", "certificate", None, state, nothing or "", gate.certified)
 
-    state = "passed" if certificate["clean"] else "failed" if gate.certified else "not judged"
-    return Check("certificate", "certificate", None, state, certificate["statement"])
+    uncompared = certificate.get("uncompared", 0)
+    passed = certificate["clean"] and uncompared <= gate.max_uncompared
+    state = "passed" if passed else "failed" if gate.certified else "not judged"
+    allowed = f" gate.max_uncompared allows {gate.max_uncompared:,}." if uncompared else ""
+    return Check("certificate", "certificate", None, state, certificate["statement"] + allowed)
 
 
 def _nothing_certified(certificate: Mapping[str, Any] | None, summary: Mapping[str, Any]) -> str | None:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from dedup.compiled import compiled
 from dedup.decoding.orientation import turned
-from dedup.hashers.resampling import Plane, Target, matrix
+from dedup.hashers.resampling import Plane, Target, matrix, read_only
 from dedup.tables import THUMBNAIL_SIDE
 
 FINENESS: Final = 64
@@ -35,7 +35,7 @@ def cells(planes: Sequence[Plane], side: int) -> Cells:
     """Each picture as side × side cells, upright."""
     found = np.empty((len(planes), side, side))
     for cell, plane in zip(found, planes, strict=True):
-        _means(plane.levels, *_parts(plane.height), *_parts(plane.width), cell)
+        _means(read_only(plane.levels), *_parts(plane.height), *_parts(plane.width), cell)
         if plane.turn != "identity":
             cell[:] = turned(cell.copy(), plane.turn)
     return found

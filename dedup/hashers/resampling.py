@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from dedup.compiled import compiled, compiled_exact
+from dedup.compiled import compiled, compiled_exact, inner
 from dedup.decoding.orientation import TURNS, turned
 
 _ONE: Final = 1 << 14
@@ -83,6 +83,16 @@ def resized(planes: Sequence[Plane], targets: Sequence[Target]) -> list[NDArray[
     return small
 
 
+def read_only(levels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The same levels as a kernel may not write to them: numba compiles each kernel once for either sort of array.
+
+    Decoders return both sorts.
+    """
+    view = levels.view()
+    view.flags.writeable = False
+    return view
+
+
 def _alike(planes: Sequence[Plane]) -> Iterator[tuple[Plane, list[int], NDArray[np.uint8]]]:
     """For each kind of plane one of them, the places of all, and their levels as one array."""
     alike: dict[tuple[Any, ...], list[int]] = {}
@@ -91,7 +101,7 @@ def _alike(planes: Sequence[Plane]) -> Iterator[tuple[Plane, list[int], NDArray[
     for places in alike.values():
         first = planes[places[0]]
         stack = first.levels[None] if len(places) == 1 else np.stack([planes[place].levels for place in places])
-        yield first, places, np.ascontiguousarray(stack)
+        yield first, places, read_only(np.ascontiguousarray(stack))
 
 
 def _as_stored(target: Target, plane: Plane) -> Target:
@@ -299,12 +309,12 @@ def _rounded(raw: Any, levels: Any) -> None:
         levels[at] = np.uint8(min(max(np.floor(raw[at] / SCALE + 0.5), 0.0), 255.0))
 
 
-@compiled
+@inner
 def _level(total: Any) -> Any:
     return np.uint8(min(max(total >> np.int32(_PILLOW_BITS), np.int32(0)), np.int32(255)))
 
 
-@compiled
+@inner
 def _narrowed(levels: Any, start: Any, stop: Any, at: Any, weights: Any, out: Any) -> None:
     for y in range(levels.shape[0]):
         for m in range(out.shape[1]):
@@ -314,7 +324,7 @@ def _narrowed(levels: Any, start: Any, stop: Any, at: Any, weights: Any, out: An
             out[y, m] = _level(total)
 
 
-@compiled
+@inner
 def _lowered(levels: Any, start: Any, stop: Any, at: Any, weights: Any, line: Any, out: Any) -> None:
     width = levels.shape[1]
     for k in range(out.shape[0]):

@@ -12,7 +12,7 @@ Samples = NDArray[np.int64]
 
 
 def keep_order(
-    graph: Graph,
+    class_of: Samples,
     hashes: pa.Table,
     manifest: pa.Table,
     rule: str,
@@ -21,12 +21,15 @@ def keep_order(
     among: NDArray[np.bool_],
     preferred: Samples | None = None,
 ) -> Samples:
-    """The samples `among` others, the one to be kept first in front: of the list, then by the rule, then by quality."""
-    n = graph.n_samples
+    """The samples `among` others, the one to be kept first in front: of the list, then by the rule, then by quality.
+
+    `class_of`: of each sample the lowest one with the same pixels. `preferred`: samples in front of all others.
+    """
+    n = len(class_of)
     if rule == "keep_first":
         ranked = np.flatnonzero(among)
     else:
-        ranked = quality_order(hashes, graph.class_of, among)
+        ranked = quality_order(hashes, class_of, among)
         if rule == "keep_by":
             values = _as_numbers(manifest["keep_by"])
             ranked = ranked[np.argsort((values if order == "ascending" else -values)[ranked], kind="stable")]

@@ -27,7 +27,7 @@ from dedup import tables
 from dedup.config import HashConfig
 from dedup.decoding.pictures import Unreadable, open_picture
 from dedup.formats import read_bytes
-from dedup.policy.acceptance import accepted
+from dedup.policy.acceptance import Evidence, Limits, accepted
 from dedup.reporting.dataset import NOTHING, in_a_line, recorded
 from dedup.reporting.leaks import worst
 from dedup.reporting.listing import Listing, pair_facts
@@ -224,21 +224,23 @@ def _most_similar(candidates: pa.Table, accepted: NDArray[np.int64], n_samples: 
 def _within(candidate: Mapping[str, Any], resolved: Mapping[str, Any]) -> bool:
     """Whether a candidate keeps all thresholds, so that only a list can have rejected it."""
     near = [candidate[tables.distance_column(name)] <= limit for name, limit in resolved["max_distance"].items()]
-    close = candidate["close_similarity"]
-    similarity, closer = (
-        np.array([np.nan if of is None else of], np.float32) for of in (candidate["similarity"], close)
-    )
-    view = np.array([candidate["unframed"]], np.uint8)
-    limits = (resolved[f"min_{name}similarity"] for name in ("", "close_", "thumbnail_"))
+    evidence = _evidence(candidate)
     near_enough = any(near) if resolved["combine"] == "any" else all(near)
-    return bool(near_enough and accepted(similarity, closer, view, *limits)[0])
+    return bool(near_enough and accepted(evidence, Limits.of(resolved))[0])
 
 
 def _same_scene(candidate: Mapping[str, Any], resolved: Mapping[str, Any]) -> bool:
-    """Whether the thumbnails are similar enough, and the pictures, seen closely, are not."""
-    close, least, enough = candidate["close_similarity"], resolved["min_close_similarity"], resolved["min_similarity"]
-    similar = enough is None or candidate["similarity"] >= np.float32(enough)
-    return bool(similar and None not in (close, least) and close < np.float32(least))
+    """Whether the closer look is what rejects a candidate."""
+    limits = Limits.of(resolved)
+    if limits is None or candidate["close_similarity"] is None:
+        return False
+    looked_the_same = _evidence({**candidate, "close_similarity": 1.0})
+    return bool(accepted(looked_the_same, limits)[0] and not accepted(_evidence(candidate), limits)[0])
+
+
+def _evidence(candidate: Mapping[str, Any]) -> Evidence:
+    columns = ("similarity", "structure", "close_similarity", "unframed")
+    return Evidence.of_one(*(candidate[name] for name in columns))
 
 
 def _chains(stored: Mapping[str, pa.Table]) -> list[dict[str, Any]]:

@@ -16,11 +16,22 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from dedup.graph import components
+
 MIN_SIMILARITY: Final = 0.7
 """Thumbnails from which neighbours show the same scene: the lower end of the valley between strangers and copies."""
 
 MIN_SHARE: Final = 0.5
-"""Share of the neighbours in a series that must show the same scene, at the lower end of its confidence interval."""
+"""Share of the neighbours in a series that must show the same scene, at the lower end of its confidence interval: most
+of them do in a recording, and hardly any in numbered photos."""
+
+MIN_SHARE_OF_ALL: Final = 0.25
+"""The same over all series together, which are many more neighbours: then it is a set of recordings, and a series in
+which things move fast is one, too."""
+
+MIN_CONTRAST: Final = 2.0
+"""How many times more of the neighbours than of pictures half a series apart must show the same scene. Portraits and
+X-rays look alike whatever their numbers are."""
 
 _Z: Final = 1.96
 """Standard deviations of a 95 % confidence interval. It keeps a few lucky pairs of a short series from counting."""
@@ -67,8 +78,13 @@ def recordings(
         return None
 
     similar = _Similar(len(ids), pairs, candidates)
-    recorded = [series for series in found if _is_recording(similar.neighbours(series.samples))]
-    recorded = [series for series in recorded if similar.any_across(series.samples, held)]
+    shared = [(series, similar.evidence(series.samples)) for series in found]
+    all_are = _is_recording([evidence for _, evidence in shared], MIN_SHARE_OF_ALL)
+    recorded = [
+        series
+        for series, evidence in shared
+        if (all_are or _is_recording([evidence], MIN_SHARE)) and similar.any_across(series.samples, held)
+    ]
     if not recorded:
         return None
 
@@ -109,13 +125,37 @@ def _is_shared(held: NDArray[np.bool_]) -> bool:
     return bool(held.any() and not held.all())
 
 
-def _is_recording(alike: NDArray[np.bool_]) -> bool:
-    """Whether the share of neighbours that look alike is high, by the lower end of Wilson's interval (1927)."""
-    n = len(alike)
-    share = float(alike.mean()) if n else 0.0
-    middle = share + _Z**2 / (2 * max(n, 1))
-    reach = _Z * float(np.sqrt(share * (1 - share) / max(n, 1) + _Z**2 / (4 * max(n, 1) ** 2)))
-    return n > 0 and (middle - reach) / (1 + _Z**2 / n) >= MIN_SHARE
+@dataclass(frozen=True, slots=True)
+class _Evidence:
+    """What speaks for a recording, for each two pictures of a series."""
+
+    neighbours: NDArray[np.bool_]  # with numbers in a row: show the same scene
+    far: NDArray[np.bool_]  # half the series apart: show the same scene
+    copies: NDArray[np.bool_]  # with numbers in a row: are duplicates
+
+
+def _is_recording(series: Sequence[_Evidence], min_share: float) -> bool:
+    """Whether most neighbours show the same scene, and more of them than of pictures that are far apart.
+
+    Frames of a still camera are alike however far apart they are, but they are duplicates.
+    """
+    neighbours = np.concatenate([one.neighbours for one in series])
+    far = np.concatenate([one.far for one in series])
+    copies = np.concatenate([one.copies for one in series])
+    if _at_least(copies) >= min_share:
+        return True
+    stands_out = neighbours.mean() >= MIN_CONTRAST * (far.mean() if len(far) else 0.0) if len(neighbours) else False
+    return bool(stands_out) and _at_least(neighbours) >= min_share
+
+
+def _at_least(found: NDArray[np.bool_]) -> float:
+    """The lower end of Wilson's interval (1927) for a share."""
+    n = len(found)
+    if n == 0:
+        return 0.0
+    share = float(found.mean())
+    reach = _Z * float(np.sqrt(share * (1 - share) / n + _Z**2 / (4 * n**2)))
+    return (share + _Z**2 / (2 * n) - reach) / (1 + _Z**2 / n)
 
 
 class _Similar:
@@ -126,25 +166,32 @@ class _Similar:
         self._first = np.arange(n, dtype=np.int64)  # the lowest sample with the same picture
         same = pairs.filter(pc.is_in(pairs["kind"], pa.array(["bytes", "pixels"])))
         self._first[same["b"].to_numpy()] = same["a"].to_numpy()
+        # Duplicates of duplicates count: of thousands of frames alike each is compared with one of them only.
+        self._copies_of = components(n, pairs["a"].to_numpy(), pairs["b"].to_numpy())
         keys = [np.empty(0, np.int64)]
         for part in candidates:
             near = part.filter(pc.greater_equal(part["similarity"], MIN_SIMILARITY))
             keys.append(near["a"].to_numpy() * n + near["b"].to_numpy())
         self._keys = np.unique(np.concatenate(keys))
 
-    def neighbours(self, samples: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """For each two samples in a row whether they look alike."""
-        return self._alike(samples[:-1], samples[1:])
+    def evidence(self, samples: NDArray[np.int64]) -> _Evidence:
+        """What neighbours of a series are to each other, and pictures half of it apart."""
+        half = max(2, len(samples) // 2)
+        return _Evidence(
+            self._alike(samples[:-1], samples[1:]),
+            self._alike(samples[:-half], samples[half:]),
+            self._copies_of[samples[:-1]] == self._copies_of[samples[1:]],
+        )
 
     def any_across(self, samples: NDArray[np.int64], held: NDArray[np.bool_]) -> bool:
         """Whether one sample of train and the next one that is held out look alike, or the other way round."""
         across = held[samples[:-1]] != held[samples[1:]]
-        return bool((self.neighbours(samples) & across).any())
+        return bool((self._alike(samples[:-1], samples[1:]) & across).any())
 
     def _alike(self, one: NDArray[np.int64], two: NDArray[np.int64]) -> NDArray[np.bool_]:
         a, b = self._first[one], self._first[two]
-        found = np.isin(np.minimum(a, b) * self._n + np.maximum(a, b), self._keys)
-        return np.asarray((a == b) | found)
+        near = np.isin(np.minimum(a, b) * self._n + np.maximum(a, b), self._keys)
+        return np.asarray(near | (self._copies_of[one] == self._copies_of[two]))
 
 
 def _pattern(ids: Sequence[str], recorded: Sequence[_Series]) -> str | None:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from dedup import tables
 from dedup.config import Resolved
 from dedup.graph import Graph, group_witnesses, matches_one_of, numbers
+from dedup.policy import distinct
 from dedup.policy.unreadable import emptied
 from dedup.tables import MANY_WITHOUT_INFORMATION, MIN_INFORMATION
 from dedup.versions import DEDUP_VERSION
@@ -35,6 +36,8 @@ def summary(
     graph: Graph,
     resolved: Resolved,
     *,
+    crowds: pa.Table | None = None,
+    uncompared: pa.Table | None = None,
     skipped: Mapping[str, int],
 ) -> dict[str, Any]:
     """Everything in `summary.json` but the certificate."""
@@ -67,7 +70,10 @@ def summary(
             "by_kind": {kind: pc.sum(pc.equal(pairs["kind"], kind)).as_py() or 0 for kind in tables.KINDS},
             "images": int(graph.matched().sum()),
             "label_conflicts": pc.sum(pairs["label_conflict"]).as_py() or 0,
+            "expected_false_share": _mean(pairs["false_probability"]),
         },
+        "crowds": _crowds(crowds),
+        "uncompared": 0 if uncompared is None else len(uncompared),
         "label_conflicts": label_conflicts(pairs),
         "leakage_matrix": _matrix(graph, in_split),
         "leakage": _leakage(graph, in_split, resolved),
@@ -83,8 +89,16 @@ def summary(
             *_warnings(in_split, unsplit, manifest, n_no_information, statuses["ok"], resolved),
             *not_decoded(hashes),
             *emptied(hashes, manifest, resolved),
+            *distinct.warnings(manifest, hashes, decisions, resolved),
+            *_of_uncompared(uncompared),
         ],
     }
+
+
+def _mean(column: pa.ChunkedArray) -> float | None:
+    """To four decimals; None of no values."""
+    mean = pc.mean(column).as_py()
+    return None if mean is None else round(mean, 4)
 
 
 def not_decoded(hashes: pa.Table) -> Iterator[str]:
@@ -239,6 +253,26 @@ def _between_held_out(graph: Graph, in_split: Mapping[str, Mask], held_out: tupl
 def _split(decisions: pa.Table, inside: Mask) -> dict[str, int]:
     actions = _counts(decisions["action"].filter(pa.array(inside)))
     return {"images": int(inside.sum()), **{action: actions[action] for action in tables.ACTIONS}}
+
+
+def _crowds(crowds: pa.Table | None) -> dict[str, int]:
+    """Crowds of look-alikes, the images in them, and those beside them that their leader rejected."""
+    roles = _counts(tables.CROWDS.empty_table()["role"] if crowds is None else crowds["role"])
+    return {
+        "number": roles["leader"],
+        "images": roles["leader"] + roles["member"],
+        "rejected": roles["rejected"] + roles["left_out"],
+    }
+
+
+def _of_uncompared(uncompared: pa.Table | None) -> list[str]:
+    if uncompared is None or len(uncompared) == 0:
+        return []
+    message = (
+        f"{len(uncompared):,} kept train images were not compared with all their candidates, as crowds of look-alikes "
+        f"are too large for that: see uncompared.parquet."
+    )
+    return [message]
 
 
 def _decisions(decisions: pa.Table) -> dict[str, Any]:

@@ -33,16 +33,23 @@ def specs(config: Config, resolved: Resolved) -> dict[str, dict[str, Any]]:
     judged = {name: digest for name, digest in resolved.lists.items() if name != "prefer_list"}
     of_pairs = {**of_candidates, "acceptance": asdict(resolved.acceptance), "lists": judged}
     of_matches = {**of_pairs, "splits": asdict(resolved.splits)}
+    of_decisions = {**of_matches, "lists": resolved.lists, "policy": asdict(resolved.policy)}
 
     return {
-        "manifest": {"dataset": dataset, "keep_by": resolved.policy.keep_by},
+        "manifest": {
+            "dataset": dataset,
+            "keep_by": resolved.policy.keep_by,
+            "distinct_columns": list(config.policy.distinct_columns),
+        },
         "hashes": of_candidates["hash"],
+        "crowds": of_decisions,
         "candidates": of_candidates,
         "pairs": of_pairs,
         "groups": of_matches,
         "leakage": of_matches,
         "chains": of_matches,
-        "decisions": {**of_matches, "lists": resolved.lists, "policy": asdict(resolved.policy)},
+        "decisions": of_decisions,
+        "uncompared": of_decisions,
     }
 
 

@@ -125,7 +125,11 @@ def _certified(
     return certificate(
         open_written,
         Searched(
-            result.store["hashes"], result.candidate_parts, result.store.file_digests(), result.store.thumbnails()
+            result.store["hashes"],
+            result.candidate_parts,
+            result.store.file_digests(),
+            result.store.thumbnails(),
+            result.store["crowds"],
         ),
         by_split(written_as, sample_of_row),
         Setup.of(config),
@@ -137,6 +141,7 @@ def _certified(
             pc.equal(hashes["status"].take(rows), "ok"),
             result.resolved.splits.held_out,
         ),
+        uncompared=result.store["uncompared"],
         limit=config.search.max_candidates,
         threads=search_threads(config),
         in_order=in_order,

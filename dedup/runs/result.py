@@ -92,6 +92,16 @@ class Run:
         return self.store["chains"]
 
     @property
+    def crowds(self) -> pa.Table:
+        """Masses of look-alikes: each sample with the leader that it was compared with."""
+        return self.store["crowds"]
+
+    @property
+    def uncompared(self) -> pa.Table:
+        """Kept train samples that nobody compared with all their candidates."""
+        return self.store["uncompared"]
+
+    @property
     def decisions(self) -> pa.Table:
         """One row per sample: what is done with it and why."""
         return self.store["decisions"]

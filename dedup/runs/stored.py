@@ -9,10 +9,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from dedup.config import LISTS, Config, Resolved, build, resolve
+from dedup.config import LIMITS, LISTS, Config, Resolved, build, resolve
 from dedup.errors import ConfigError, RunError
-from dedup.formats import Source, groups_of, keys_of, open_source, values_of
+from dedup.formats import Source, distinct_of, groups_of, keys_of, open_source, values_of
 from dedup.hashers.setup import Setup
+from dedup.policy import distinct
 from dedup.policy.judgements import Lists, judge, read_lists
 from dedup.runs import folder
 from dedup.runs.fingerprints import run_info, specs
@@ -38,8 +39,8 @@ def like(run_folder: Path, form: str) -> dict[str, Any]:
         settings["policy"]["duplicates"] = "keep_best"
     settings["search"]["max_distance"] = resolved["max_distance"]
     if resolved["min_similarity"] is not None:
-        limits = ("min_similarity", "min_close_similarity", "min_thumbnail_similarity")
-        settings["verify"] |= {limit: resolved[limit] for limit in limits}
+        # A run of an older version has plain limits only, and keeps them.
+        settings["verify"] |= {limit: resolved[limit] for limit in LIMITS if limit in resolved}
     of_hashes = build({key: settings[key] for key in ("hash", "search")})
     refuse_other(info.get("hashed_by"), Setup.of(of_hashes), f"The run in {str(run_folder)!r}")
     return settings
@@ -71,6 +72,7 @@ def _loaded(run_folder: Path, overrides: Sequence[str], names: Sequence[str], *,
         distances = _radius(run_folder, build(info["config"]), resolved, config, loaded)
         resolved = resolved.but(max_distance=distances)
     changed = _refuse_other_columns(loaded, config, resolved)
+    resolved = resolved.but(distinct=distinct.rule(resolved, loaded["manifest"], loaded["hashes"]))
     known = None if changed else info["fingerprints"]["input"]
     again = run_info(config, info["source"], loaded["manifest"], lists.digests(), known=known)
 
@@ -103,6 +105,11 @@ def _refuse_other_columns(loaded: dict[str, pa.Table], config: Config, resolved:
         problems.append(
             f"policy.keep_by: the stored manifest has the column {stored['keep_by']!r}, not {asked['keep_by']!r}."
         )
+    if list(asked["distinct_columns"]) != list(stored.get("distinct_columns", ())):
+        problems.append(
+            f"policy.distinct_columns: the stored manifest was read with {stored.get('distinct_columns', ())!r}, not "
+            f"{asked['distinct_columns']!r}."
+        )
     if problems:
         raise ConfigError(*problems, "Run it again with these settings.")
     if stored["keep_by"] is not None and asked["keep_by"] is None:
@@ -122,6 +129,7 @@ def read_manifest(source: Source, config: Config) -> tuple[pa.Table, NDArray[np.
         source.name,
         groups=groups_of(source, config.dataset),
         keep_by=None if keep_by is None else values_of(source, keep_by),
+        distinct=distinct_of(source, config.policy.distinct_columns),
     )
 
 

@@ -13,10 +13,12 @@ from numpy.typing import NDArray
 from dedup import graph, tables
 from dedup.config import Resolved
 from dedup.errors import LimitError
-from dedup.search import Progress, join_hashes_batches, join_orientations, largest_distance_within, pack, plan
+from dedup.search import Progress, join_orientations, largest_distance_within, pack, plan
 from dedup.search import distances as code_distances
+from dedup.search.sparing import Spared, join_sparing_batches, nobody_spared
 from dedup.tables import MIN_INFORMATION
 from dedup.verify import Verified, verified
+from dedup.verify.determinacy import Structure
 from dedup.verify.framed import framed_candidates, merged
 from dedup.verify.kept_signs import KeptSigns
 from dedup.verify.views import Views, within_frames
@@ -62,18 +64,20 @@ def candidates(
     progress: Progress | None = None,
     explain: Callable[[str], None] | None = None,
     counts: Counts | None = None,
+    spared: Spared | None = None,
 ) -> Iterator[pa.Table]:
     """Every pair of representatives within the distance of any (or of all) of the algorithms, in parts, in order.
 
     There is at least one part. They are verified one after the other, so that a large result is written as it comes.
 
     Pictures with the same pixels are searched as one, by their lowest sample. Pictures without information are not
-    searched: their codes are decided by noise. `explain` is told how each algorithm's codes will be searched. Raises
-    `LimitError` for more than `limit` pairs.
+    searched: their codes are decided by noise. `explain` is told how each algorithm's codes will be searched. `spared`:
+    of all samples, the pairs inside crowds that are left out. Raises `LimitError` for more than `limit` pairs.
     """
-    parts = _found(hashes, resolved, limit, threads, progress, explain, Counts() if counts is None else counts)
+    counts = Counts() if counts is None else counts
+    parts = _found_by_thumbnails(hashes, resolved, limit, threads, progress, explain, counts, spared)
     kept = KeptSigns.of(hashes)
-    if kept is None or resolved.acceptance.min_similarity is None:
+    if kept is None or resolved.verify.method == "none":
         yield from parts
         return
     thumbnails = tables.fixed_width(hashes["thumbnail"])
@@ -81,7 +85,7 @@ def candidates(
         yield kept.compared(part, thumbnails)
 
 
-def _found(
+def _found_by_thumbnails(
     hashes: pa.Table,
     resolved: Resolved,
     limit: int,
@@ -89,9 +93,11 @@ def _found(
     progress: Progress | None,
     explain: Callable[[str], None] | None,
     counts: Counts,
+    spared: Spared | None,
 ) -> Iterator[pa.Table]:
     """The candidates as thumbnails verify them."""
     samples = searched(hashes)
+    left_out = _of_searched(spared, samples)
     codes = _codes(hashes, samples, resolved)
     if explain is not None:
         for name in resolved.hash.algorithms:
@@ -103,30 +109,32 @@ def _found(
     thumbnails = tables.fixed_width(hashes["thumbnail"])  # of all samples: those that are searched are not copied
     try:
         if resolved.verify.method == "none":
-            yield from _as_they_stand(codes, samples, None, resolved, limit, threads, progress, counts)
+            yield from _as_they_stand(codes, samples, None, resolved, limit, threads, progress, counts, left_out)
             return
-        views = _views(thumbnails, samples, resolved)
+        views = _views(thumbnails, samples, resolved, left_out)
         inside = framed_candidates(codes, samples, thumbnails, views, resolved, limit=limit, threads=threads)
         counts.framed += len(views.of)
-        standing = _as_they_stand(codes, samples, thumbnails, resolved, limit, threads, progress, counts)
+        standing = _as_they_stand(codes, samples, thumbnails, resolved, limit, threads, progress, counts, left_out)
         yield from merged(standing, inside)
     except LimitError as error:
         raise _too_many(codes, resolved, limit, threads) from error
 
 
-def radius(hashes: pa.Table, resolved: Resolved, *, threads: int, progress: Progress | None = None) -> dict[str, int]:
+def radius(
+    hashes: pa.Table,
+    resolved: Resolved,
+    *,
+    threads: int,
+    progress: Progress | None = None,
+    spared: Spared | None = None,
+) -> dict[str, int]:
     """How far `auto` goes: for each algorithm the largest distance whose candidates fit the budget.
 
     It is at most the one in `resolved`. Candidates are counted in every orientation searched. With `combine: any` each
     algorithm has an equal part of `max_candidates`, with `all`, where a candidate is one of each, the whole of it.
-    Raises `LimitError` where not even equal codes fit.
+    Pairs that `spared` leaves out are not counted. Raises `LimitError` where not even equal codes fit.
     """
-    samples = searched(hashes)
-    codes = _codes(hashes, samples, resolved)
-    if resolved.verify.method != "none":
-        views = _views(tables.fixed_width(hashes["thumbnail"]), samples, resolved)
-        codes = {name: np.concatenate([of, views.codes[name]]) if len(views.of) else of for name, of in codes.items()}
-    fitting = _fitting(codes, resolved, resolved.max_candidates, threads, progress)
+    fitting = fitting_radius(hashes, resolved, threads=threads, progress=progress, spared=spared)
     found = {name: bits for name, bits in fitting.items() if bits is not None}
     if len(found) < len(fitting):
         none = ", ".join(name for name in fitting if name not in found)
@@ -136,6 +144,36 @@ def radius(hashes: pa.Table, resolved: Resolved, *, threads: int, progress: Prog
         )
         raise LimitError(message)
     return found
+
+
+def fitting_radius(
+    hashes: pa.Table,
+    resolved: Resolved,
+    *,
+    threads: int,
+    progress: Progress | None = None,
+    spared: Spared | None = None,
+) -> dict[str, int | None]:
+    """As `radius`; None for an algorithm of which not even equal codes fit."""
+    samples = searched(hashes)
+    left_out = _of_searched(spared, samples)
+    codes = _codes(hashes, samples, resolved)
+    members = {name: of[left_out.members] for name, of in codes.items()}
+    codes = {name: of[~left_out.members] for name, of in codes.items()}
+    if resolved.verify.method != "none":
+        views = _views(tables.fixed_width(hashes["thumbnail"]), samples, resolved, left_out)
+        codes = {name: np.concatenate([of, views.codes[name]]) if len(views.of) else of for name, of in codes.items()}
+    return _fitting(codes, resolved, resolved.max_candidates, threads, progress, members)
+
+
+def equal_codes(hashes: pa.Table, name: str, spared: Spared, at_least: int) -> list[NDArray[np.int64]]:
+    """Searched samples with one code of an algorithm, where so many have it and no crowd has them."""
+    samples = searched(hashes)
+    samples = samples[~spared.members[samples]]
+    codes = pack(tables.fixed_width(hashes[tables.code_column(name)])[samples])
+    _, of_row, sizes = np.unique(codes, axis=0, return_inverse=True, return_counts=True)
+    of_row = of_row.reshape(-1)
+    return [samples[of_row == group] for group in np.flatnonzero(sizes >= at_least).tolist()]
 
 
 def searched(hashes: pa.Table) -> NDArray[np.int64]:
@@ -160,12 +198,15 @@ class _Found:
     distances: dict[str, NDArray[np.uint16]]  # by algorithm, under the transform
 
 
-def _joined(codes: Codes, resolved: Resolved, limit: int, threads: int, progress: Progress | None) -> Iterator[_Found]:
+def _joined(
+    codes: Codes, resolved: Resolved, limit: int, threads: int, progress: Progress | None, spared: Spared
+) -> Iterator[_Found]:
     upright = [codes[name] for name in resolved.hash.algorithms]
     distance = [resolved.search.max_distance[name] for name in resolved.hash.algorithms]
     if not turns(resolved):
-        parts = join_hashes_batches(
+        parts = join_sparing_batches(
             upright,
+            spared,
             max_distance=distance,
             combine=resolved.search.combine,
             limit=limit,
@@ -189,7 +230,9 @@ def _joined(codes: Codes, resolved: Resolved, limit: int, threads: int, progress
         threads=threads,
         progress=progress,
     )
-    yield _Found(found.a, found.b, found.transform, dict(zip(resolved.hash.algorithms, found.distances, strict=True)))
+    wanted = ~spared.leaves_out(found.a, found.b)
+    of_wanted = {name: of[wanted] for name, of in zip(resolved.hash.algorithms, found.distances, strict=True)}
+    yield _Found(found.a[wanted], found.b[wanted], found.transform[wanted], of_wanted)
 
 
 def _codes(hashes: pa.Table, samples: NDArray[np.int64], resolved: Resolved) -> Codes:
@@ -198,9 +241,17 @@ def _codes(hashes: pa.Table, samples: NDArray[np.int64], resolved: Resolved) -> 
 
 
 def _fitting(
-    codes: Codes, resolved: Resolved, budget: int, threads: int, progress: Progress | None = None
+    codes: Codes,
+    resolved: Resolved,
+    budget: int,
+    threads: int,
+    progress: Progress | None = None,
+    members: Codes | None = None,
 ) -> dict[str, int | None]:
-    """For each algorithm the largest distance, up to that in `resolved`, that fits its part of the budget."""
+    """For each algorithm the largest distance, up to that in `resolved`, that fits its part of the budget.
+
+    `members`: codes of pictures that are not searched among each other.
+    """
     names = resolved.hash.algorithms
     share = budget // len(names) if resolved.search.combine == "any" else budget
     found: dict[str, int | None] = {}
@@ -209,7 +260,10 @@ def _fitting(
             codes[name],
             budget=share,
             cap=resolved.search.max_distance[name],
-            also=[codes[tables.code_column(name, turn)] for turn in turns(resolved)],
+            also=[
+                *(codes[tables.code_column(name, turn)] for turn in turns(resolved)),
+                *(_of_members(members, name, resolved) if members is not None else ()),
+            ],
             threads=threads,
         )
         if progress is not None:
@@ -231,10 +285,22 @@ def _too_many(codes: Codes, resolved: Resolved, limit: int, threads: int) -> Lim
     )
 
 
-def _views(thumbnails: NDArray[np.uint8], samples: NDArray[np.int64], resolved: Resolved) -> Views:
-    return within_frames(
-        thumbnails, samples, resolved.hash.algorithms, resolved.hash.bits, ("identity", *turns(resolved))
-    )
+def _of_members(members: Codes, name: str, resolved: Resolved) -> list[NDArray[np.uint64]]:
+    """Codes of members, upright and turned, that the others are joined with."""
+    found = [members[tables.code_column(name, turn)] for turn in ("identity", *turns(resolved))]
+    return [of for of in found if len(of)]
+
+
+def _of_searched(spared: Spared | None, samples: NDArray[np.int64]) -> Spared:
+    return nobody_spared(len(samples)) if spared is None else spared.take(samples)
+
+
+def _views(thumbnails: NDArray[np.uint8], samples: NDArray[np.int64], resolved: Resolved, spared: Spared) -> Views:
+    """Of what is in a frame; members of crowds have none, as they are not compared with each other."""
+    transforms = ("identity", *turns(resolved))
+    rest = np.flatnonzero(~spared.members)
+    found = within_frames(thumbnails, samples[rest], resolved.hash.algorithms, resolved.hash.bits, transforms)
+    return Views(rest[found.of], found.thumbnails, found.codes)
 
 
 def _as_they_stand(
@@ -246,16 +312,57 @@ def _as_they_stand(
     threads: int,
     progress: Progress | None,
     counts: Counts,
+    spared: Spared,
 ) -> Iterator[pa.Table]:
     """Candidates by the codes of `hashes`, in parts; without thumbnails nothing is verified."""
+    structure = None if thumbnails is None else Structure(thumbnails, threads=threads)
+    for part in _joined(codes, resolved, limit, threads, progress, spared):
+        yield _rows(part, codes, samples, thumbnails, structure, resolved, threads, counts)
+
+
+def _rows(
+    part: "_Found",
+    codes: Codes,
+    samples: NDArray[np.int64],
+    thumbnails: NDArray[np.uint8] | None,
+    structure: Structure | None,
+    resolved: Resolved,
+    threads: int,
+    counts: Counts,
+) -> pa.Table:
+    found, similarity = part, pa.nulls(len(part.a), pa.float32())
+    if thumbnails is not None:
+        found, similarity = _verified(part, codes, thumbnails, samples, resolved, threads, counts)
+    arrays = [samples[found.a], samples[found.b], found.transform, *found.distances.values()]
+    n = len(found.a)
     schema = tables.candidates_schema(resolved.hash.algorithms)
-    for part in _joined(codes, resolved, limit, threads, progress):
-        found, similarity = part, pa.nulls(len(part.a), pa.float32())
-        if thumbnails is not None:
-            found, similarity = _verified(part, codes, thumbnails, samples, resolved, threads, counts)
-        arrays = [samples[found.a], samples[found.b], found.transform, *found.distances.values()]
-        n = len(found.a)
-        yield pa.table([*arrays, similarity, np.zeros(n, np.uint8), *tables.not_looked_at(n)], schema=schema)
+    table = pa.table([*arrays, similarity, np.zeros(n, np.uint8), *tables.not_looked_at(n)], schema=schema)
+    if structure is None:
+        return table
+    return tables.with_column(table, "structure", structure.of(samples[found.a], samples[found.b], similarity))
+
+
+def comparer(
+    hashes: pa.Table, resolved: Resolved, *, threads: int, counts: Counts
+) -> Callable[[NDArray[np.int64], NDArray[np.int64]], pa.Table]:
+    """A function from pairs of searched samples, a < b, to rows of `candidates`, upright and without a second look."""
+    samples = searched(hashes)
+    codes = _codes(hashes, samples, resolved)
+    thumbnails = None if resolved.verify.method == "none" else tables.fixed_width(hashes["thumbnail"])
+    structure = None if thumbnails is None else Structure(thumbnails, threads=threads)
+
+    def compare(a: NDArray[np.int64], b: NDArray[np.int64]) -> pa.Table:
+        one, two = np.searchsorted(samples, a), np.searchsorted(samples, b)
+        distances = {name: code_distances(codes[name], codes[name], one, two) for name in resolved.hash.algorithms}
+        pairs = _Found(one, two, np.zeros(len(one), np.uint8), distances)
+        return _rows(pairs, codes, samples, thumbnails, structure, resolved, threads, counts)
+
+    return compare
+
+
+def packed_codes(hashes: pa.Table, samples: NDArray[np.int64], resolved: Resolved) -> list[NDArray[np.uint64]]:
+    """The upright codes of samples, by algorithm."""
+    return [pack(tables.fixed_width(hashes[tables.code_column(n)])[samples]) for n in resolved.hash.algorithms]
 
 
 def _verified(

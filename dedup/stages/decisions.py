@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from dedup import tables
 from dedup.config import Resolved
 from dedup.graph import Graph, Witnesses, best_witnesses, group_witnesses, numbers
-from dedup.policy import unreadable
+from dedup.policy import distinct, unreadable
 from dedup.policy.chains import chains_to
 from dedup.policy.covering import leader_cover
 from dedup.policy.judgements import NOT_JUDGED, Judged
 from dedup.policy.keeping import conflict_cover, conflicting, keep_order
+from dedup.policy.leading import leaders
 from dedup.policy.regrouping import Movable, regrouped
 
 KEPT = "kept"
@@ -26,7 +27,7 @@ GROUP_LEAK = "its group is in a held-out split"
 GROUP_LEAKED = "its group is in train"
 CHAIN = "chained to a held-out split"
 CHAINED = "chained to train"
-DUPLICATE = "duplicate of a kept sample"
+DUPLICATE = distinct.DUPLICATE
 CONFLICT = "another label than a kept sample"
 CONFLICTS = "another label than one of its matches"
 MOVED = "moved to the split of its group"
@@ -75,7 +76,12 @@ class _Decided:
 
 
 def decisions(
-    graph: Graph, hashes: pa.Table, manifest: pa.Table, resolved: Resolved, judged: Judged = NOT_JUDGED
+    graph: Graph,
+    hashes: pa.Table,
+    manifest: pa.Table,
+    resolved: Resolved,
+    judged: Judged = NOT_JUDGED,
+    crowds: pa.Table | None = None,
 ) -> pa.Table:
     """One row per sample, in sample order.
 
@@ -99,7 +105,11 @@ def decisions(
         held_out = np.isin(np.array([*of.names, ""]), resolved.splits.held_out)
         train = of.readable & ~held_out[done.split]
     _drop_conflicts(done, graph, of, train, resolved)
-    _drop_duplicates(done, graph, of, train, (hashes, manifest, resolved, judged))
+    first = np.array(judged.preferred, dtype=np.int64)
+    if crowds is not None:
+        # Members of a crowd were compared with its leader only, so it is what can stand for them.
+        first = np.concatenate([leaders(crowds), first[~np.isin(first, leaders(crowds))]])
+    _drop_duplicates(done, graph, of, train, (hashes, manifest, resolved, first))
     if resolved.policy.leakage == "drop_from_held_out" and resolved.splits.held_out:
         _drop_leaked(done, graph, of, train, chains=resolved.policy.chains == "drop")
     _name_what_is_kept(done, graph, of)
@@ -160,20 +170,21 @@ def _drop_conflicts(done: _Decided, graph: Graph, of: _Samples, train: Mask, res
 
 
 def _drop_duplicates(
-    done: _Decided, graph: Graph, of: _Samples, train: Mask, by: tuple[pa.Table, pa.Table, Resolved, Judged]
+    done: _Decided, graph: Graph, of: _Samples, train: Mask, by: tuple[pa.Table, pa.Table, Resolved, NDArray[np.int64]]
 ) -> None:
     """What a kept sample of train covers; where duplicates are only reported, what has another label than it."""
-    hashes, manifest, resolved, judged = by
+    hashes, manifest, resolved, preferred = by
     every = resolved.policy.duplicates != "report_only"
     if not every and resolved.policy.label_conflicts != "drop":
         return
     concerned = train & ~done.dropped & graph.matched()
-    preferred = np.array(judged.preferred, dtype=np.int64)
     rule, descending = resolved.policy.duplicates, resolved.policy.keep_order
-    order = keep_order(graph, hashes, manifest, rule, descending, among=concerned, preferred=preferred)
-    cover = (
-        leader_cover(graph, order, concerned) if every else conflict_cover(graph, order.tolist(), concerned, of.label)
-    )
+    order = keep_order(graph.class_of, hashes, manifest, rule, descending, among=concerned, preferred=preferred)
+    if every:
+        matches = distinct.by_row(graph, manifest) if resolved.policy.distinct == "row" else graph
+        cover = leader_cover(matches, order, concerned)
+    else:
+        cover = conflict_cover(graph, order.tolist(), concerned, of.label)
     led = cover.sample != np.arange(graph.n_samples)
     done.drop(led, DUPLICATE if every else CONFLICT, cover)
 

@@ -7,16 +7,22 @@ import pyarrow.compute as pc
 from dedup import tables
 from dedup.graph import Graph, quality_order
 from dedup.policy.covering import leader_cover
+from dedup.policy.leading import first_held_out, in_front, leaders
 
 
-def groups(graph: Graph, hashes: pa.Table, manifest: pa.Table, held_out: tuple[str, ...]) -> pa.Table:
+def groups(
+    graph: Graph, hashes: pa.Table, manifest: pa.Table, held_out: tuple[str, ...], crowds: pa.Table | None = None
+) -> pa.Table:
     """Groups of two samples or more, numbered from 0 by their keeper's sample; the keeper is each group's first row.
 
-    Held-out samples come first as keepers, because they are what stays; then the better picture.
+    Held-out samples come first as keepers, because they are what stays; then those that stand for a
+    crowd, then the better picture.
     """
     is_held_out = pc.is_in(manifest["split"], pa.array(held_out, pa.string())).to_numpy()
     matched = graph.matched()
     by_quality = quality_order(hashes, graph.class_of, matched)
+    if crowds is not None and len(crowds):
+        by_quality = in_front(by_quality, np.union1d(leaders(crowds), first_held_out(crowds, held_out)))
     order = by_quality[np.argsort(~is_held_out[by_quality], kind="stable")]
     cover = leader_cover(graph, order, matched)
     size = np.bincount(cover.sample[cover.sample >= 0], minlength=graph.n_samples)

@@ -21,10 +21,11 @@ def manifest(
     *,
     groups: Sequence[str | None] | None = None,
     keep_by: Sequence[str | None] | None = None,
+    distinct: Sequence[str | None] | None = None,
 ) -> tuple[pa.Table, NDArray[np.int64]]:
     """The manifest of a source's rows, and for each sample the row where it stands in the source.
 
-    `groups` and `keep_by` are further columns, in the order of the rows.
+    `groups`, `keep_by` and `distinct` are further columns, in the order of the rows.
 
     The table depends on the set of rows, not on their order. `name` stands in messages. Raises `SourceError` when two
     rows have one id.
@@ -52,7 +53,9 @@ def manifest(
     samples = pa.array(np.arange(len(ordered), dtype=np.int64))
     further = [
         pa.nulls(len(ordered), pa.string()) if texts is None else pa.array(texts, pa.string()).take(row_of_sample)
-        for texts in (groups, keep_by)
+        for texts in (groups, keep_by, distinct)
     ]
-    columns = [samples, *(ordered[column] for column in ("id", "split", "label", "uri")), *further]
+    # Tools and file systems differ in the Unicode form that they write: a label is one label in either.
+    labels = pc.utf8_normalize(ordered["label"], "NFC")
+    columns = [samples, ordered["id"], ordered["split"], labels, ordered["uri"], *further]
     return pa.table(columns, schema=tables.MANIFEST), row_of_sample

@@ -9,11 +9,10 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from dedup import graph, tables
-from dedup.config import AUTO_MIN_SIMILARITY, Resolved
-from dedup.policy.acceptance import accepted
-from dedup.policy.doubts import MAX_SURE_OF_SIGNS
+from dedup.config import Resolved
+from dedup.policy.acceptance import Evidence, accepts, false_probability
+from dedup.policy.doubts import DOUBT
 from dedup.policy.judgements import NOT_JUDGED, Judged, Pair
-from dedup.verify.kept_signs import DOUBT
 
 VERIFIED: Final = "verified"
 """Column of `pairs` beside those that are always there, where a bank took part: second_look, thumbnails or signs."""
@@ -33,7 +32,7 @@ def pairs(
     duplicates are left out; those judged to be some are there, of kind `listed` where the thresholds do not say so.
     """
     first_of = graph.representatives(hashes["pixel_digest"])
-    near = pa.concat_tables(_accepted(part, resolved) for part in candidates)
+    near = pa.concat_tables(part.filter(pa.array(accepts(part, resolved))) for part in candidates)
     near, n_near = _judged(_best_views(near), hashes, first_of, resolved, judged)
     members, first = _identical(first_of)
     n_listed, n_same = len(near) - n_near, len(members)
@@ -52,6 +51,7 @@ def pairs(
         for name in resolved.hash.algorithms
     }
     similarity = np.concatenate([near["similarity"].to_numpy(), np.ones(n_same, np.float32)]).astype(np.float32)
+    doubt = _doubt(near, n_near, n_same, resolved)
     named = manifest.select(["id", "split", "label"])
     of_a, of_b = named.take(pa.array(a)), named.take(pa.array(b))
     conflict = pc.not_equal(of_a["label"], of_b["label"]).fill_null(False)  # noqa: FBT003
@@ -68,6 +68,7 @@ def pairs(
         "transform": transforms,
         **distances,
         "similarity": pa.array(similarity, mask=np.isnan(similarity)),
+        "false_probability": pa.array(doubt, mask=np.isnan(doubt)),
         "unframed": pa.array(tables.UNFRAMED, pa.string()).take(pa.array(views)),
         "close_similarity": pa.chunked_array([*near["close_similarity"].chunks, pa.nulls(n_same, pa.float32())]),
         "colour_differs": pa.chunked_array([*near["colour_differs"].chunks, pa.nulls(n_same, pa.bool_())]),
@@ -80,47 +81,6 @@ def pairs(
     return table.take(pa.array(np.lexsort((b, a)))).combine_chunks()
 
 
-def _first_frames_only(hashes: pa.Table, a: NDArray[np.int64], b: NDArray[np.int64], n_near: int) -> NDArray[np.bool_]:
-    """Whether only the first frames of a pair were compared: identical pictures, behind `n_near`, agree in all."""
-    n_frames = hashes["n_frames"].fill_null(1).to_numpy()
-
-    return np.asarray((np.maximum(n_frames[a], n_frames[b]) > 1) & (np.arange(len(a)) < n_near))
-
-
-def _accepted(candidates: pa.Table, resolved: Resolved) -> pa.Table:
-    """Candidates within the distances and of at least the similarities asked for."""
-    within = [
-        pc.less_equal(candidates[tables.distance_column(name)], pa.scalar(distance, pa.uint16()))
-        for name, distance in resolved.search.max_distance.items()
-    ]
-    keep = within[0]
-    for other in within[1:]:
-        keep = pc.or_(keep, other) if resolved.search.combine == "any" else pc.and_(keep, other)
-    similar = accepted(
-        candidates["similarity"].to_numpy(),
-        candidates["close_similarity"].to_numpy(),
-        candidates["unframed"].to_numpy(),
-        resolved.acceptance.min_similarity,
-        resolved.acceptance.min_close_similarity,
-        resolved.acceptance.min_thumbnail_similarity,
-    )
-    if DOUBT in candidates.column_names:
-        doubt = candidates[DOUBT].to_numpy()
-        similar = np.where(np.isnan(doubt), similar, _by_signs(candidates["similarity"].to_numpy(), doubt, resolved))
-    return candidates.filter(pc.and_(keep, pa.array(similar)))
-
-
-def _by_signs(similarity: NDArray[np.float32], doubt: NDArray[np.float32], resolved: Resolved) -> NDArray[np.bool_]:
-    """Which candidates that only signs speak for are pairs: by the user's own limit, else the sure ones.
-
-    What they say with more doubt is never dropped and never fails a gate: it stays in `candidates`.
-    """
-    own = resolved.acceptance.min_similarity
-    if own is not None and own != AUTO_MIN_SIMILARITY:
-        return np.asarray(similarity >= np.float32(own))
-    return np.asarray(doubt <= np.float32(MAX_SURE_OF_SIGNS))
-
-
 def _verified(near: pa.Table, n_same: int) -> pa.ChunkedArray:
     """By what each pair was verified: null for identical pictures, those that a person lists, and bare thresholds."""
     looked = near["close_similarity"].is_valid()
@@ -128,6 +88,25 @@ def _verified(near: pa.Table, n_same: int) -> pa.ChunkedArray:
     alone = pc.if_else(by_signs, "signs", pc.if_else(near["similarity"].is_valid(), "thumbnails", None))
     words = pc.if_else(looked, "second_look", alone).cast(pa.string())
     return pa.chunked_array([*words.chunks, pa.nulls(n_same, pa.string())], pa.string())
+
+
+def _doubt(near: pa.Table, n_near: int, n_same: int, resolved: Resolved) -> NDArray[np.float32]:
+    """Of near pairs by the rule; 0 of those that a person lists, behind them, and of identical pictures."""
+    if resolved.verify.method == "none":
+        by_rule = np.full(n_near, np.nan, np.float32)
+    else:
+        by_rule = false_probability(Evidence.of(near.slice(0, n_near)))
+        if DOUBT in near.column_names:
+            by_signs = near[DOUBT].slice(0, n_near).to_numpy()
+            by_rule = np.where(np.isnan(by_signs), by_rule, by_signs).astype(np.float32)
+    return np.concatenate([by_rule, np.zeros(len(near) - n_near + n_same, np.float32)])
+
+
+def _first_frames_only(hashes: pa.Table, a: NDArray[np.int64], b: NDArray[np.int64], n_near: int) -> NDArray[np.bool_]:
+    """Whether only the first frames of a pair were compared: identical pictures, behind `n_near`, agree in all."""
+    n_frames = hashes["n_frames"].fill_null(1).to_numpy()
+
+    return np.asarray((np.maximum(n_frames[a], n_frames[b]) > 1) & (np.arange(len(a)) < n_near))
 
 
 def _best_views(near: pa.Table) -> pa.Table:

@@ -10,7 +10,10 @@ from numpy.typing import NDArray
 
 SCHEMA_VERSION: Final = 1
 
-NAMES: Final = ("manifest", "hashes", "candidates", "pairs", "groups", "leakage", "chains", "decisions")
+NAMES: Final = (
+    *("manifest", "hashes", "crowds", "candidates", "pairs"),
+    *("groups", "leakage", "chains", "decisions", "uncompared"),
+)
 
 BROKEN: Final = ("undecodable", "truncated")
 """Statuses of files that are images by their first bytes and cannot be decoded by anyone."""
@@ -69,6 +72,7 @@ MANIFEST: Final = pa.schema(
         pa.field("uri", pa.string()),
         pa.field("group", pa.string()),
         pa.field("keep_by", pa.string()),
+        pa.field("distinct", pa.string()),
     ]
 )
 
@@ -115,6 +119,7 @@ def candidates_schema(algorithms: Sequence[str]) -> pa.Schema:
             *(pa.field(distance_column(name), pa.uint16(), nullable=False) for name in algorithms),
             pa.field("similarity", pa.float32()),
             pa.field("unframed", pa.uint8(), nullable=False),
+            pa.field("structure", pa.float32()),
             pa.field("close_similarity", pa.float32()),
             pa.field("colour_differs", pa.bool_()),
         ]
@@ -122,8 +127,14 @@ def candidates_schema(algorithms: Sequence[str]) -> pa.Schema:
 
 
 def not_looked_at(n: int) -> list[pa.Array]:
-    """The last columns of `candidates` before the second look: null, n times."""
-    return [pa.nulls(n, pa.float32()), pa.nulls(n, pa.bool_())]
+    """The last columns of `candidates` before structure is measured and a second look is taken: null, n times."""
+    return [pa.nulls(n, pa.float32()), pa.nulls(n, pa.float32()), pa.nulls(n, pa.bool_())]
+
+
+def with_column(table: pa.Table, name: str, values: NDArray[np.float32]) -> pa.Table:
+    """The table with other values in a column; NaN becomes null."""
+    at = table.schema.get_field_index(name)
+    return table.set_column(at, table.schema.field(at), pa.array(values, mask=np.isnan(values)))
 
 
 def pairs_schema(algorithms: Sequence[str]) -> pa.Schema:
@@ -142,6 +153,7 @@ def pairs_schema(algorithms: Sequence[str]) -> pa.Schema:
             pa.field("transform", pa.string(), nullable=False),
             *(pa.field(distance_column(name), pa.uint16(), nullable=False) for name in algorithms),
             pa.field("similarity", pa.float32()),
+            pa.field("false_probability", pa.float32()),
             pa.field("unframed", pa.string()),
             pa.field("close_similarity", pa.float32()),
             pa.field("colour_differs", pa.bool_()),
@@ -150,6 +162,37 @@ def pairs_schema(algorithms: Sequence[str]) -> pa.Schema:
         ]
     )
 
+
+ROLES: Final = ("leader", "member", "rejected", "left_out")
+"""In a crowd: who leads it, whom the leader accepts, and whom it rejects.
+
+What is rejected is compared with everything but the members, of whom it meets those that decide about it; where that
+would be too much, it is `left_out` of the comparisons with the other rejected ones too.
+"""
+
+CROWDS: Final = pa.schema(
+    [
+        pa.field("crowd", pa.int64(), nullable=False),
+        pa.field("sample", pa.int64(), nullable=False),
+        pa.field("id", pa.string(), nullable=False),
+        pa.field("split", pa.string()),
+        pa.field("leader", pa.int64(), nullable=False),
+        pa.field("leader_id", pa.string(), nullable=False),
+        pa.field("role", pa.string(), nullable=False),
+        pa.field("similarity", pa.float32()),
+    ]
+)
+
+UNCOMPARED: Final = pa.schema(
+    [
+        pa.field("sample", pa.int64(), nullable=False),
+        pa.field("id", pa.string(), nullable=False),
+        pa.field("split", pa.string()),
+        pa.field("crowd", pa.int64(), nullable=False),
+        pa.field("held_out", pa.int64(), nullable=False),
+        pa.field("train", pa.int64(), nullable=False),
+    ]
+)
 
 GROUPS: Final = pa.schema(
     [

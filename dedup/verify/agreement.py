@@ -8,7 +8,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from dedup.compiled import compiled, compiled_rounded
+from dedup.compiled import compiled_rounded, inner, inner_rounded
+from dedup.verify.features import total
 
 _BLOCKS: Final = 8  # on a side
 _LEFT_OUT: Final = 8  # of 64 blocks: a stamp or a caption is no other picture
@@ -16,7 +17,7 @@ _LOWER: Final = 0.3  # of the structure
 _NOTHING: Final = 1e-9
 
 
-@compiled_rounded
+@inner_rounded
 def fourth_roots(grey: Any, noise: Any, out: Any) -> None:
     """Gradients between the pixels, lengths replaced by their fourth roots; `out`, (2, n, n), is one shorter.
 
@@ -35,7 +36,7 @@ def fourth_roots(grey: Any, noise: Any, out: Any) -> None:
             out[1, y, x] = below * factor
 
 
-@compiled_rounded
+@inner_rounded
 def softened(grey: Any, share: float, work: Any, out: Any) -> None:
     """A little blur: each pixel gives `share` to each neighbour, along rows and then along columns."""
     n = grey.shape[0]
@@ -49,16 +50,17 @@ def softened(grey: Any, share: float, work: Any, out: Any) -> None:
             out[y, x] = rest * work[y, x] + part * (work[max(y - 1, 0), x] + work[min(y + 1, n - 1), x])
 
 
-@compiled_rounded
+@inner_rounded
 def without_rim(inside: Any) -> None:
     """The two outermost pixels are out: there, what is inside a frame is mixed with the frame."""
     n = inside.shape[0]
     for x in range(n):
-        for k in (0, 1, n - 2, n - 1):
+        for k in range(2):
             inside[k, x] = inside[x, k] = np.float32(0.0)
+            inside[n - 1 - k, x] = inside[x, n - 1 - k] = np.float32(0.0)
 
 
-@compiled_rounded
+@inner_rounded
 def _weights(t: Any, out: Any) -> None:
     """Of four neighbours for a place t after the second: Catmull-Rom (Keys 1981)."""
     half = np.float32(0.5)
@@ -107,14 +109,15 @@ def grey_laid_over(grey: Any, by: Any, out: Any, inside: Any, wider: Any) -> Non
             out[y, x] = total
 
 
-@compiled_rounded
+@inner_rounded
 def agreement(one: Any, two: Any, inside: Any) -> Any:
     """Mean of three correlations: of all, of all but the worst eighth of the blocks, of the block below which 30 % lie.
 
     `inside` is that of the pixels: a gradient counts where all four of its pixels are inside.
     """
     n = one.shape[1]
-    product, energy, other = np.zeros(_BLOCKS**2), np.zeros(_BLOCKS**2), np.zeros(_BLOCKS**2)
+    sums = np.zeros((3, _BLOCKS**2))
+    product, energy, other = sums[0], sums[1], sums[2]
     for y in range(n):
         first = (y * _BLOCKS // n) * _BLOCKS
         for column in range(_BLOCKS):
@@ -127,7 +130,7 @@ def agreement(one: Any, two: Any, inside: Any) -> Any:
             product[first + column] += p
             energy[first + column] += e
             other[first + column] += o
-    whole = product.sum() / np.sqrt(energy.sum() * other.sum() + _NOTHING)
+    whole = total(product) / np.sqrt(total(energy) * total(other) + _NOTHING)
     if whole <= 0.0:
         return 0.0
     lower = _lower_block(product, energy, other)
@@ -135,7 +138,7 @@ def agreement(one: Any, two: Any, inside: Any) -> Any:
     return (whole + most + max(lower, 0.0)) / 3
 
 
-@compiled_rounded
+@inner_rounded
 def agreement_softened(
     pictures: Any, sharp: Any, amounts: Any, noise: Any, inside: Any, work: Any, softer: Any, out: Any
 ) -> Any:
@@ -145,35 +148,46 @@ def agreement_softened(
     picture, `out` as its fourth roots.
     """
     best = 0.0
-    for amount in amounts:
+    for trial in range(len(amounts)):
         for k in range(2):
-            softened(pictures[k], amount, work, softer)
+            softened(pictures[k], amounts[trial], work, softer)
             fourth_roots(softer, noise, out)
             best = max(best, agreement(out, sharp[1 - k], inside))
     return best
 
 
-@compiled
+@inner
 def _lower_block(product: Any, energy: Any, other: Any) -> Any:
     """Correlation of the block below which `_LOWER` of the structure lies."""
-    gain = (energy.sum() + _NOTHING) / (other.sum() + _NOTHING)
-    weight = np.sqrt(np.maximum(energy, other * gain))
+    gain = (total(energy) + _NOTHING) / (total(other) + _NOTHING)
     # Blocks with next to no structure in one of the two agree in nothing.
-    least = 0.01 * energy.sum() / _BLOCKS**2 + _NOTHING
-    agree = np.where(np.minimum(energy, other * gain) > least, product / np.sqrt(energy * other + _NOTHING**2), 0.0)
-    missing, lowest = _LOWER * weight.sum(), 0.0
+    least = 0.01 * total(energy) / _BLOCKS**2 + _NOTHING
+    found = np.empty((2, _BLOCKS**2))
+    weight, agree = found[0], found[1]
+    for k in range(_BLOCKS**2):
+        adjusted = other[k] * gain
+        weight[k] = np.sqrt(max(energy[k], adjusted))
+        agree[k] = product[k] / np.sqrt(energy[k] * other[k] + _NOTHING**2) if min(energy[k], adjusted) > least else 0.0
+    missing, lowest = _LOWER * total(weight), 0.0
     while missing > 0.0:
-        worst = np.argmin(agree)
+        worst = 0
+        for k in range(1, _BLOCKS**2):
+            if agree[k] < agree[worst]:
+                worst = k
         lowest, agree[worst] = agree[worst], np.inf
         missing -= weight[worst]
     return lowest
 
 
-@compiled
+@inner
 def _without_worst(product: Any, energy: Any, other: Any) -> Any:
     """Correlation without the blocks that differ most, one after the other; the arrays are used up."""
     for _ in range(_LEFT_OUT):
-        gain = np.sqrt((energy.sum() + _NOTHING) / (other.sum() + _NOTHING))
-        worst = np.argmax(energy + gain * gain * other - 2 * gain * product)
+        gain = np.sqrt((total(energy) + _NOTHING) / (total(other) + _NOTHING))
+        worst, most = 0, -np.inf
+        for k in range(_BLOCKS**2):
+            away = energy[k] + gain * gain * other[k] - 2 * gain * product[k]
+            if away > most:
+                worst, most = k, away
         product[worst] = energy[worst] = other[worst] = 0.0
-    return product.sum() / np.sqrt((energy.sum() + _NOTHING) * (other.sum() + _NOTHING))
+    return total(product) / np.sqrt((total(energy) + _NOTHING) * (total(other) + _NOTHING))

@@ -6,12 +6,14 @@ all that it is compared with. A map is six numbers: the matrix row by row, then 
 picture; it takes places of the first picture to the second.
 """
 
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from dedup.compiled import compiled_rounded
+from dedup.compiled import inner_rounded
 from dedup.verify.features import put
+from dedup.verify.matrices import inverted
 
 _MIN_SCALE: Final = 0.78
 _MAX_SCALE: Final = 1.28
@@ -19,7 +21,30 @@ _MAX_SHEAR: Final = 0.08  # 4.6 degrees as a rotation
 _MAX_SHIFT: Final = 0.25
 
 
-@compiled_rounded
+class Room(NamedTuple):
+    """What an alignment of gradients of n × n works in, made by NumPy."""
+
+    laid: NDArray[np.float32]  # (2, n, n): the second picture at the places of the first
+    inside: NDArray[np.float32]  # (n, n)
+    sums: NDArray[np.float64]  # (3,)
+    step: NDArray[np.float64]  # (6,)
+    trial: NDArray[np.float64]  # (6,)
+
+
+def room(n: int) -> Room:
+    """For gradients of n × n."""
+    laid, inside = np.empty((2, n, n), np.float32), np.empty((n, n), np.float32)
+    return Room(laid, inside, np.zeros(3), np.zeros(6), np.zeros(6))
+
+
+@inner_rounded
+def unmoved(by: Any) -> None:
+    """The map that leaves everything in its place."""
+    for k in range(6):
+        by[k] = 1.0 if k == 0 or k == 3 else 0.0
+
+
+@inner_rounded
 def prepared(one: Any, descent: Any, inverse: Any) -> None:
     """What a step needs of the first picture.
 
@@ -43,8 +68,8 @@ def prepared(one: Any, descent: Any, inverse: Any) -> None:
                 descent[3, c, y, x] = along * v
                 descent[4, c, y, x] = across
                 descent[5, c, y, x] = along
-    hessian = np.zeros((6, 6))
-    flat = descent.reshape(6, -1)
+    hessian = np.empty((6, 6))
+    flat = descent.reshape(6, 2 * n * n)
     for i in range(6):
         for j in range(i, 6):
             total = np.float32(0.0)
@@ -58,12 +83,10 @@ def prepared(one: Any, descent: Any, inverse: Any) -> None:
         hessian[i, i] = 1.02 * hessian[i, i] + 0.002 * trace
     hessian[1, 1] += 0.02 * trace
     hessian[2, 2] += 0.02 * trace
-    inverted = np.linalg.inv(hessian)
-    for i in range(6):
-        put(inverted[i], inverse[i])
+    inverted(hessian, inverse)
 
 
-@compiled_rounded
+@inner_rounded
 def laid_over(picture: Any, by: Any, out: Any, inside: Any) -> None:
     """The second picture's gradients at the places of the first; `inside`, 0.0 or 1.0, says where it has any."""
     n = picture.shape[1]
@@ -89,7 +112,7 @@ def laid_over(picture: Any, by: Any, out: Any, inside: Any) -> None:
                 out[c, y, x] = weight * (above + fy * (below - above))
 
 
-@compiled_rounded
+@inner_rounded
 def correlation(one: Any, two: Any, inside: Any, sums: Any) -> Any:
     """Correlation where both are; `sums`: product, energy of the first, energy of the second."""
     n = one.shape[1]
@@ -105,7 +128,7 @@ def correlation(one: Any, two: Any, inside: Any, sums: Any) -> Any:
     return product / np.sqrt(energy * other + np.float32(1e-9))
 
 
-@compiled_rounded
+@inner_rounded
 def _step(one: Any, laid: Any, inside: Any, gain: Any, descent: Any, inverse: Any, out: Any) -> None:
     """The Gauss-Newton step on gain · laid - one, in the first picture's own places."""
     n = one.shape[1]
@@ -126,7 +149,7 @@ def _step(one: Any, laid: Any, inside: Any, gain: Any, descent: Any, inverse: An
         out[i] = row[0] * s0 + row[1] * s1 + row[2] * s2 + row[3] * s3 + row[4] * s4 + row[5] * s5
 
 
-@compiled_rounded
+@inner_rounded
 def _composed(by: Any, step: Any) -> None:
     """`by` after the inverse of the step, kept to what an edited copy may be."""
     a, b, c, d = 1.0 + step[0], step[1], step[2], 1.0 + step[3]
@@ -142,13 +165,13 @@ def _composed(by: Any, step: Any) -> None:
     by[3] = min(max(yx * b + yy * d, _MIN_SCALE), _MAX_SCALE)
 
 
-@compiled_rounded
+@inner_rounded
 def refined(one: Any, descent: Any, inverse: Any, two: Any, by: Any, n_steps: int, enough: Any, work: Any) -> Any:
     """Improves the map `by` in at most `n_steps` steps; returns the best correlation, which `by` then gives.
 
     Ends before where a step gains less than `enough`.
     """
-    laid, inside, sums, step, trial = work
+    laid, inside, sums, step, trial = work.laid, work.inside, work.sums, work.step, work.trial
     put(by, trial)
     laid_over(two, trial, laid, inside)
     best = correlation(one, laid, inside, sums)
@@ -168,10 +191,10 @@ def refined(one: Any, descent: Any, inverse: Any, two: Any, by: Any, n_steps: in
     return best
 
 
-@compiled_rounded
+@inner_rounded
 def best_start(one: Any, two: Any, starts: Any, least: Any, by: Any, work: Any) -> Any:
     """The best correlation under one of the maps `starts`, which `by` then is, if it is more than `least`."""
-    laid, inside, sums = work[0], work[1], work[2]
+    laid, inside, sums = work.laid, work.inside, work.sums
     best = least
     for k in range(len(starts)):
         laid_over(two, starts[k], laid, inside)

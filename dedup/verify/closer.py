@@ -15,7 +15,8 @@ from PIL import Image
 from dedup.compiled import compiled_rounded, is_kept
 from dedup.decoding.orientation import turned_channels
 from dedup.verify.agreement import agreement, agreement_softened, fourth_roots, grey_laid_over
-from dedup.verify.alignment import best_start, correlation, prepared, refined
+from dedup.verify.alignment import best_start, correlation, prepared, refined, unmoved
+from dedup.verify.alignment import room as room_to_align
 from dedup.verify.contradiction import RIM, contradiction
 from dedup.verify.features import NOISE, blurred, gradients, halved, oriented, put
 from dedup.verify.similarity import INVERSES, STARTS, comes_after
@@ -34,70 +35,166 @@ _DECIMALS: Final = 4
 _MIN_CHROMA: Final = 10.0  # levels of 256; JPEG and crops stay below 4
 
 
+class _Level:
+    """One of the sizes at which two pictures are aligned, of n × n pixels; gradients are a pixel smaller."""
+
+    def __init__(self, n: int) -> None:
+        self.one, self.two, self.work, self.smooth = np.empty((4, n, n), np.float32)
+        self.left, self.right = np.empty((2, 2, n - 1, n - 1), np.float32)  # gradients of the first and of the second
+        self.descent = np.empty((6, 2, n - 1, n - 1), np.float32)
+        self.everywhere = np.ones((n - 1, n - 1), np.float32)
+        self.room = room_to_align(n - 1)
+
+
+class _Comparison:
+    """Two pictures at 128 pixels and what comparing them needs, made by NumPy and used for one pair after the other.
+
+    The steps are kernels of their own, called from here: one kernel of all of them would be compiled three times as
+    long, and a call costs some microseconds of a pair's milliseconds.
+    """
+
+    def __init__(self) -> None:
+        n, half = CLOSE_SIDE, CLOSE_SIDE // 2
+        self.pictures = np.empty((2, n, n), np.uint8)
+        self.levels = [_Level(n >> k) for k in range(4)]
+        self.inverse = np.empty((6, 6))
+        self.by, self.trial = np.empty(6), np.empty(6)  # maps
+        self.laid, self.inside = np.empty((2, n, n), np.float32)  # the second picture at the places of the first
+        self.wider = np.empty((n + 3, n + 3), np.float32)
+        self.blurs = np.empty((2, n, n), np.float32)
+        self.halves = np.empty((2, half, half), np.float32)
+        self.within, self.work, self.softer = np.empty((3, half, half), np.float32)
+        self.sharp = np.empty((2, 2, half - 1, half - 1), np.float32)
+        self.out = np.empty((2, half - 1, half - 1), np.float32)
+
+    def similarity(self, one: Any, two: Any, turn: int, *, has_rim: bool) -> float:
+        """Of two pictures, uint8, (128, 128), whichever is named first; below 0 where they contradict each other."""
+        if comes_after(one, two):
+            one, two, turn = two, one, INVERSES[turn]
+        self.pictures[0] = one
+        oriented(two, turn, self.pictures[1])
+        rim = 1.0 / RIM if has_rim else 0.0
+        found = self._laid_over(self.pictures[0], self.pictures[1], rim)
+        if found < _DOUBTFUL:  # a crop that is enlarged fixes more of the map than one that is shrunk
+            found = max(found, self._laid_over(self.pictures[1], self.pictures[0], rim))
+        return found
+
+    def _laid_over(self, one: Any, two: Any, rim: float) -> float:
+        """Agreement without what is contradicted, of pictures aligned from 16 to 128 pixels."""
+        whole, half, quarter, last = self.levels
+        _pyramid(one, whole.one, half.one, quarter.one, last.one)
+        _pyramid(two, whole.two, half.two, quarter.two, last.two)
+        self.by[:] = 1, 0, 0, 1, 0, 0
+        for level in (last, quarter, half, whole):
+            starts = STARTS if level is last else STARTS[:0]
+            self._align(level, starts)
+        grey_laid_over(whole.two, self.by, self.laid, self.inside, self.wider)
+        return self._agreement_of_halves(half.one, rim) - _CONTRADICTED * self._contradiction(whole, rim)
+
+    def _align(self, level: _Level, starts: NDArray[np.float64]) -> None:
+        _aligned(
+            level.one,
+            level.two,
+            starts,
+            level.work,
+            level.smooth,
+            level.left,
+            level.right,
+            level.descent,
+            level.everywhere,
+            level.room,
+            self.inverse,
+            self.by,
+            self.trial,
+        )
+
+    def _agreement_of_halves(self, half: NDArray[np.float32], rim: float) -> float:
+        agreed = _agreement_of_halves(
+            half,
+            self.laid,
+            self.inside,
+            rim,
+            _SOFTER,
+            self.halves,
+            self.within,
+            self.sharp,
+            self.work,
+            self.softer,
+            self.out,
+        )
+        return float(agreed)
+
+    def _contradiction(self, whole: _Level, rim: float) -> float:
+        blurs = self.blurs
+        return float(_contradiction(whole.one, self.laid, self.inside, int(_BLOCKS * rim), whole.work, blurs))
+
+
 @compiled_rounded
-def _pyramid(grey: Any) -> Any:
+def _pyramid(grey: Any, whole: Any, half: Any, quarter: Any, last: Any) -> None:
     """The picture at 128, 64, 32 and 16 pixels."""
-    levels = [grey.astype(np.float32)]
-    for k in range(3):
-        half = levels[k].shape[0] // 2
-        smaller = np.empty((half, half), np.float32)
-        halved(levels[k], smaller)
-        levels.append(smaller)
-    return levels
+    put(grey.reshape(-1), whole.reshape(-1))
+    halved(whole, half)
+    halved(half, quarter)
+    halved(quarter, last)
 
 
 @compiled_rounded
-def _gradients_of(grey: Any) -> Any:
-    work, smooth = np.empty(grey.shape, np.float32), np.empty(grey.shape, np.float32)
-    blurred(grey, work, smooth)
-    out = np.empty((2, grey.shape[0] - 1, grey.shape[0] - 1), np.float32)
-    gradients(smooth, NOISE, out)
-    return out
+def _aligned(
+    one: Any,
+    two: Any,
+    starts: Any,
+    work: Any,
+    smooth: Any,
+    left: Any,
+    right: Any,
+    descent: Any,
+    everywhere: Any,
+    room: Any,
+    inverse: Any,
+    by: Any,
+    trial: Any,
+) -> None:
+    """Improve the map `by` at one of the sizes, from where it is, and from the best of `starts`, if there are any."""
+    blurred(one, work, smooth)
+    gradients(smooth, NOISE, left)
+    blurred(two, work, smooth)
+    gradients(smooth, NOISE, right)
+    prepared(left, descent, inverse)
+    best = -1.0
+    for attempt in range(2):
+        put(by, trial)
+        if attempt == 1 and len(starts) > 0:
+            best_start(left, right, starts, -1.0, trial, room)
+        elif attempt == 1:
+            # A stamp can pull the small pictures astray, so it is asked again whether they agree as they lie.
+            if correlation(left, right, everywhere, room.sums) <= best:
+                break
+            unmoved(trial)
+        found = refined(left, descent, inverse, right, trial, np.int64(_STEPS), _GAIN, room)
+        if found > best:
+            best = found
+            put(trial, by)
 
 
 @compiled_rounded
-def _close(one: Any, two: Any, starts: Any, has_rim: Any) -> Any:
-    """Agreement without what is contradicted, of pictures aligned from 16 to 128 pixels."""
-    ones, twos = _pyramid(one), _pyramid(two)
-    by, trial = np.zeros(6), np.zeros(6)
-    by[0] = by[3] = 1.0
-    for k in range(3, -1, -1):
-        left, right = _gradients_of(ones[k]), _gradients_of(twos[k])
-        n = left.shape[1]
-        descent, inverse = np.empty((6, 2, n, n), np.float32), np.empty((6, 6))
-        prepared(left, descent, inverse)
-        room = (np.empty((2, n, n), np.float32), np.empty((n, n), np.float32), np.zeros(3), np.zeros(6), np.zeros(6))
-        best = -1.0
-        for attempt in range(2):
-            put(by, trial)
-            if attempt == 1 and k == 3:
-                best_start(left, right, starts, -1.0, trial, room)
-            elif attempt == 1:
-                # A stamp can pull the small pictures astray, so it is asked again whether they agree as they lie.
-                if correlation(left, right, np.ones((n, n), np.float32), room[2]) <= best:
-                    break
-                trial[:] = 0.0
-                trial[0] = trial[3] = 1.0
-            found = refined(left, descent, inverse, right, trial, _STEPS, _GAIN, room)
-            if found > best:
-                best = found
-                put(trial, by)
-    n = ones[0].shape[0]
-    laid, inside = np.empty((n, n), np.float32), np.empty((n, n), np.float32)
-    grey_laid_over(twos[0], by, laid, inside, np.empty((n + 3, n + 3), np.float32))
-    rim = 1.0 / RIM if has_rim else 0.0
-    agrees = _agreement_of_halves(ones[1], laid, inside, rim)
-    return agrees - _CONTRADICTED * _contradiction(ones[0], laid, inside, rim)
-
-
-@compiled_rounded
-def _agreement_of_halves(half: Any, laid: Any, inside: Any, rim: Any) -> Any:
+def _agreement_of_halves(
+    half: Any,
+    laid: Any,
+    inside: Any,
+    rim: Any,
+    amounts: Any,
+    pictures: Any,
+    within: Any,
+    sharp: Any,
+    work: Any,
+    softer: Any,
+    out: Any,
+) -> Any:
     """Agreement at 64 pixels, the sharper picture softened as far as the other one is.
 
     At 128, dither and the noise of a JPEG are as strong as the detail of a picture.
     """
     n = half.shape[0]
-    pictures, within = np.empty((2, n, n), np.float32), np.empty((n, n), np.float32)
     put(half.reshape(-1), pictures[0].reshape(-1))
     halved(laid, pictures[1])
     halved(inside, within)
@@ -105,44 +202,28 @@ def _agreement_of_halves(half: Any, laid: Any, inside: Any, rim: Any) -> Any:
         for x in range(n):
             at_rim = min(y, x, n - 1 - y, n - 1 - x) < n * rim
             within[y, x] = np.float32(1.0) if within[y, x] > np.float32(0.99) and not at_rim else np.float32(0.0)
-    sharp, out = np.empty((2, 2, n - 1, n - 1), np.float32), np.empty((2, n - 1, n - 1), np.float32)
     for k in range(2):
         fourth_roots(pictures[k], _NOISE, sharp[k])
-    work, softer = np.empty((n, n), np.float32), np.empty((n, n), np.float32)
     best = agreement(sharp[0], sharp[1], within)
-    return max(best, agreement_softened(pictures, sharp, _SOFTER, _NOISE, within, work, softer, out))
+    return max(best, agreement_softened(pictures, sharp, amounts, _NOISE, within, work, softer, out))
 
 
 @compiled_rounded
-def _contradiction(one: Any, laid: Any, inside: Any, rim: Any) -> Any:
-    work, first, second = (
-        np.empty(one.shape, np.float32),
-        np.empty(one.shape, np.float32),
-        np.empty(one.shape, np.float32),
-    )
-    blurred(one, work, first)
-    blurred(laid, work, second)
-    return contradiction(first, second, inside, _BLOCKS, int(_BLOCKS * rim))
+def _contradiction(one: Any, laid: Any, inside: Any, rim: Any, work: Any, blurs: Any) -> Any:
+    blurred(one, work, blurs[0])
+    blurred(laid, work, blurs[1])
+    return contradiction(blurs[0], blurs[1], inside, np.int64(_BLOCKS), rim)
 
 
-@compiled_rounded
-def _compare(greys: Any, a: Any, b: Any, turns: Any, rims: Any, inverse: Any, starts: Any, out: Any) -> None:
-    pictures = np.empty((2, greys.shape[1], greys.shape[2]), np.uint8)
+def _compare(greys: Any, a: Any, b: Any, turns: Any, rims: Any, out: Any) -> None:
+    comparison = _Comparison()
     for k in range(len(a)):
-        one, two, turn = a[k], b[k], turns[k]
-        if comes_after(greys[one], greys[two]):
-            one, two, turn = two, one, inverse[turn]
-        put(greys[one].reshape(-1), pictures[0].reshape(-1))
-        oriented(greys[two], turn, pictures[1])
-        out[k] = -1.0
-        for way in range(2):
-            if out[k] < _DOUBTFUL:  # a crop that is enlarged fixes more of the map than one that is shrunk
-                out[k] = max(out[k], _close(pictures[way], pictures[1 - way], starts, rims[k]))
+        out[k] = comparison.similarity(greys[a[k]], greys[b[k]], turns[k], has_rim=bool(rims[k]))
 
 
 def is_compiled() -> bool:
     """Whether a process here finds the kernels compiled."""
-    return is_kept(_compare)
+    return is_kept(_agreement_of_halves) and is_kept(_aligned) and is_kept(_contradiction)
 
 
 def close_similarities(
@@ -163,10 +244,7 @@ def close_similarities(
     left_out = np.ones(len(a), bool) if rims is None else rims
     with ThreadPoolExecutor(threads) as pool:
         parts = [slice(start, start + _PAIRS_PER_TASK) for start in range(0, len(a), _PAIRS_PER_TASK)]
-        tasks = [
-            pool.submit(_compare, greys, a[p], b[p], transforms[p], left_out[p], INVERSES, STARTS, out[p])
-            for p in parts
-        ]
+        tasks = [pool.submit(_compare, greys, a[p], b[p], transforms[p], left_out[p], out[p]) for p in parts]
         for task in tasks:
             task.result()
     return np.round(np.clip(out, 0.0, 1.0), _DECIMALS).astype(np.float32)

@@ -8,20 +8,32 @@ from typing import Any, Final
 
 import numpy as np
 
-from dedup.compiled import compiled, compiled_rounded
+from dedup.compiled import compiled, inner, inner_rounded
 
 NOISE: Final = 2.0
 """Grey levels: shorter gradients of a picture that is to be aligned are noise and count less."""
 
 
-@compiled
+@inner
 def put(values: Any, out: Any) -> None:
     """Copy a row. `out[:] = values` makes numba compile, for seconds, the words for shapes that do not fit."""
     for k in range(len(out)):
         out[k] = values[k]
 
 
-@compiled_rounded
+@inner
+def total(values: Any) -> Any:
+    """Sum of a row, from front to back: its last digit must not depend on how a processor adds.
+
+    numba's own `values.sum()` gives the same, and takes a second to compile.
+    """
+    found = 0.0
+    for k in range(len(values)):
+        found += values[k]
+    return found
+
+
+@inner_rounded
 def blurred(grey: Any, work: Any, out: Any) -> None:
     """3 × 3 binomial filter, edges repeated; `work` is as large as `out`."""
     n = grey.shape[0]
@@ -36,7 +48,7 @@ def blurred(grey: Any, work: Any, out: Any) -> None:
             out[y, x] = np.float32(0.25) * (work[up, x] + np.float32(2.0) * work[y, x] + work[down, x])
 
 
-@compiled_rounded
+@inner_rounded
 def halved(grey: Any, out: Any) -> None:
     """Means of 2 × 2 pixels."""
     for y in range(out.shape[0]):
@@ -46,7 +58,7 @@ def halved(grey: Any, out: Any) -> None:
             )
 
 
-@compiled_rounded
+@inner_rounded
 def gradients(grey: Any, noise: Any, out: Any) -> None:
     """Gradients between the pixels; `out`, (2, n, n), is one shorter than `grey` on both sides.
 
@@ -72,8 +84,8 @@ def oriented(grey: Any, transform: int, out: Any) -> None:
     for y in range(last + 1):
         for x in range(last + 1):
             row, column = (x, y) if transform >= 4 else (y, x)
-            if transform in (2, 3, 6, 7):
+            if transform == 2 or transform == 3 or transform == 6 or transform == 7:
                 row = last - row
-            if transform in (1, 3, 5, 6):
+            if transform == 1 or transform == 3 or transform == 5 or transform == 6:
                 column = last - column
             out[y, x] = grey[row, column]

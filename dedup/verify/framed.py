@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from dedup import tables
 from dedup.config import Resolved
 from dedup.search import join_hashes_batches
+from dedup.verify.determinacy import Structure
 from dedup.verify.similarity import INVERSES, verified
 from dedup.verify.views import Views
 
@@ -102,7 +103,25 @@ def _verified(
     found = verified(
         thumbnails, one, two, rows["transform"].to_numpy(), others=views.thumbnails, threads=threads
     ).similarity
-    return rows.set_column(rows.schema.get_field_index("similarity"), rows.schema.field("similarity"), pa.array(found))
+    small = (thumbnails.reshape(-1, tables.THUMBNAIL_SIDE**2), views.thumbnails.reshape(-1, tables.THUMBNAIL_SIDE**2))
+    cells = _structure(*small, one, two, found, threads)
+    return tables.with_column(tables.with_column(rows, "similarity", found), "structure", cells)
+
+
+def _structure(
+    thumbnails: NDArray[np.uint8],
+    inside: NDArray[np.uint8],
+    one: NDArray[np.int64],
+    two: NDArray[np.int64],
+    similarity: NDArray[np.float32],
+    threads: int,
+) -> NDArray[np.float32]:
+    """Structure of pairs of which the second or both are places behind the thumbnails; only these are copied."""
+    used, places = np.unique(np.concatenate([one, two]), return_inverse=True)
+    n = len(thumbnails)
+    standing = thumbnails[used[used < n]]
+    of_used = Structure(np.concatenate([standing, inside[used[used >= n] - n]]), threads=threads)
+    return of_used.of(places[: len(one)], places[len(one) :], similarity)
 
 
 def _keys(rows: pa.Table) -> NDArray[np.uint64]:

@@ -9,7 +9,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from dedup.compiled import compiled
+from dedup.compiled import compiled, inner
+from dedup.verify.features import put
 
 _TOLERANCE: Final = 12.0  # grey levels: what a JPEG or a resize leaves of one colour
 _OUTLIERS: Final = 3  # pixels of a line of 32
@@ -18,7 +19,7 @@ _EDGE: Final = 0.4  # of the inner line
 _WIDEST: Final = 8  # pixels, a quarter of the side
 
 
-@compiled
+@inner
 def _line(grey: Any, side: int, k: int, out: Any) -> None:
     """The line k pixels from a side: top, bottom, left or right."""
     last = grey.shape[0] - 1
@@ -33,7 +34,7 @@ def _line(grey: Any, side: int, k: int, out: Any) -> None:
             out[x] = grey[x, last - k]
 
 
-@compiled
+@inner
 def _plain(line: Any, colour: float) -> bool:
     outliers = 0
     for x in range(len(line)):
@@ -42,15 +43,28 @@ def _plain(line: Any, colour: float) -> bool:
     return outliers <= _OUTLIERS
 
 
-@compiled
+@inner
+def _median(line: Any, work: Any) -> Any:
+    """The mean of the two in the middle; `work` has room for them sorted. `np.median` takes two seconds to compile."""
+    n = len(line)
+    for k in range(n):
+        place = k
+        while place > 0 and work[place - 1] > line[k]:
+            work[place] = work[place - 1]
+            place -= 1
+        work[place] = line[k]
+    return (work[(n - 1) // 2] + work[n // 2]) / 2
+
+
+@inner
 def _width(grey: Any, side: int, lines: Any) -> Any:
     """Pixels of the bar along a side, 0 where there is none, and its colour. The last pixel may be partly picture."""
     n = grey.shape[0]
-    _line(grey, side, 0, lines[0])
-    colour = np.median(lines[0])
+    _line(grey, side, np.int64(0), lines[0])
+    colour = _median(lines[0], lines[1])
     if not _plain(lines[0], colour):
         return 0.0, colour
-    k = 1
+    k = np.int64(1)
     while k <= _WIDEST:
         _line(grey, side, k, lines[0])
         if not _plain(lines[0], colour):
@@ -71,22 +85,22 @@ def _width(grey: Any, side: int, lines: Any) -> Any:
     return k + 1.0 - min(max(common / energy, 0.0), 1.0), colour
 
 
-@compiled
+@inner
 def _frame(grey: Any, lines: Any, widths: Any, colours: Any) -> bool:
     """Whether there is a frame; `widths`: pixels at the top, bottom, left and right."""
     for side in range(4):
         widths[side], colours[side] = _width(grey, side, lines)
-    for first in (0, 2):
+    for first in range(0, 4, 2):
         if widths[first] == 0.0 or widths[first + 1] == 0.0 or abs(colours[first] - colours[first + 1]) > _TOLERANCE:
             widths[first] = widths[first + 1] = -widths[first] - widths[first + 1]
     if widths[0] <= 0.0 and widths[2] <= 0.0:
         return False
-    for first in (0, 2):
+    for first in range(0, 4, 2):
         if widths[first] > 0.0:
             continue
         # The other two sides belong to the frame if they have its colour, even where the picture's edge has it too.
         width = (widths[2 - first] + widths[3 - first]) / 2
-        for side in (first, first + 1):
+        for side in range(first, first + 2):
             belongs = abs(colours[side] - colours[2 - first]) <= _TOLERANCE
             for k in range(int(width) if belongs else 0):
                 _line(grey, side, k, lines[0])
@@ -95,7 +109,7 @@ def _frame(grey: Any, lines: Any, widths: Any, colours: Any) -> bool:
     return True
 
 
-@compiled
+@inner
 def _cubic(at: Any, first: float, step: float, index: Any, weight: Any) -> None:
     """Weights of four neighbours for places first, first + step, …: Catmull-Rom (Keys 1981)."""
     for x in range(len(index)):
@@ -109,7 +123,7 @@ def _cubic(at: Any, first: float, step: float, index: Any, weight: Any) -> None:
         weight[x, 3] = (t - 1.0) * t * t / 2
 
 
-@compiled
+@inner
 def _cut(grey: Any, widths: Any, out: Any) -> None:
     """What is within the frame, as large as the whole was."""
     n = grey.shape[0]
@@ -139,7 +153,7 @@ def _frames(thumbnails: Any, which: Any, widths: Any) -> Any:
     lines, of_one, colours = np.empty((2, thumbnails.shape[1])), np.empty(4), np.empty(4)
     for k in range(len(which)):
         if _frame(thumbnails[which[k]], lines, of_one, colours):
-            widths[k] = of_one
+            put(of_one, widths[k])
             n_found += 1
     return n_found
 

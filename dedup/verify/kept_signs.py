@@ -8,13 +8,11 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from dedup import tables
-from dedup.policy.doubts import false_probability
+from dedup.policy.doubts import DOUBT, false_probability
 from dedup.tables.entries import SMALL_SIDE
 from dedup.verify.signs import agreement, evidence, shared
 
 COLUMN: Final = "signs"
-DOUBT: Final = "signs_false_probability"
-"""Column of `candidates` beside those that are always there: of pairs that only signs speak for."""
 
 
 @dataclass(frozen=True, slots=True)

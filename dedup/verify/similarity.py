@@ -7,12 +7,12 @@ which it was left, which is far below what makes a pair.
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dedup.compiled import compiled, compiled_rounded, is_kept
+from dedup.compiled import compiled, compiled_rounded, inner, inner_rounded, is_kept
 from dedup.decoding.orientation import INVERSE
 from dedup.tables import THUMBNAIL_SIDE
 from dedup.verify.agreement import (
@@ -23,7 +23,8 @@ from dedup.verify.agreement import (
     softened,
     without_rim,
 )
-from dedup.verify.alignment import best_start, correlation, prepared, refined
+from dedup.verify.alignment import Room, best_start, correlation, prepared, refined, unmoved
+from dedup.verify.alignment import room as room_to_align
 from dedup.verify.contradiction import RIM, contradiction
 from dedup.verify.determinacy import determined, worth
 from dedup.verify.features import NOISE, blurred, gradients, halved, oriented, put
@@ -91,47 +92,97 @@ def _ordered(thumbnails: Any, others: Any, a: Any, b: Any, turns: Any, inverse: 
             out[0, k], out[1, k], turned[k] = a[k], b[k], turns[k]
 
 
-@compiled_rounded
-def _room(n: int) -> Any:
-    """What an alignment needs: the picture laid over, where it is, sums, a step and a map."""
-    return (np.empty((2, n, n), np.float32), np.empty((n, n), np.float32), np.zeros(3), np.zeros(6), np.zeros(6))
+class _Scale(NamedTuple):
+    """One of the two sizes at which pictures are aligned: what is kept of them, both ways round."""
+
+    gradients: NDArray[np.float32]  # (2, 2, n, n): of the first and of the second
+    descent: NDArray[np.float32]  # (2, 6, 2, n, n): what `prepared` finds, of the first and of the second
+    inverse: NDArray[np.float64]  # (2, 6, 6)
+    everywhere: NDArray[np.float32]  # (n, n): ones
+    room: Room
+
+    @classmethod
+    def of(cls, n: int) -> "_Scale":
+        """For gradients of n × n."""
+        pictures, descent = np.empty((2, 2, n, n), np.float32), np.empty((2, 6, 2, n, n), np.float32)
+        return cls(pictures, descent, np.empty((2, 6, 6)), np.ones((n, n), np.float32), room_to_align(n))
 
 
-@compiled_rounded
-def _room_of_two(n: int) -> Any:
-    """What a comparison needs: two pictures laid over each other, softened, their fourth roots, and what is inside."""
-    laid, soft = np.empty((2, n, n), np.float32), np.empty((2, n, n), np.float32)
-    sharp = np.empty((2, 2, n - 1, n - 1), np.float32)
-    inside, work, softer = np.empty((n, n), np.float32), np.empty((n, n), np.float32), np.empty((n, n), np.float32)
-    wider, out = np.empty((n + 3, n + 3), np.float32), np.empty((2, n - 1, n - 1), np.float32)
-    return laid, soft, sharp, inside, work, softer, wider, out
+class _Comparison(NamedTuple):
+    """What the comparison of two aligned pictures works in."""
+
+    laid: NDArray[np.float32]  # (2, n, n): over each other
+    soft: NDArray[np.float32]  # (2, n, n): softened
+    sharp: NDArray[np.float32]  # (2, 2, n - 1, n - 1): fourth roots of their gradients
+    inside: NDArray[np.float32]  # (n, n)
+    work: NDArray[np.float32]  # (n, n)
+    softer: NDArray[np.float32]  # (n, n)
+    wider: NDArray[np.float32]  # (n + 3, n + 3)
+    out: NDArray[np.float32]  # (2, n - 1, n - 1)
+
+    @classmethod
+    def of(cls, n: int) -> "_Comparison":
+        """For pictures of n × n."""
+        inside, work, softer = (np.empty((n, n), np.float32) for _ in range(3))
+        sharp, wider = np.empty((2, 2, n - 1, n - 1), np.float32), np.empty((n + 3, n + 3), np.float32)
+        laid, soft = np.empty((2, n, n), np.float32), np.empty((2, n, n), np.float32)
+        out = np.empty((2, n - 1, n - 1), np.float32)
+        return cls(laid, soft, sharp, inside, work, softer, wider, out)
 
 
-@compiled_rounded
-def _agreeing(one: Any, two: Any, by: Any, views: Any, most: Any, room: Any) -> Any:
+class _Workspace(NamedTuple):
+    """What `_compare` works in, made by NumPy: kernels that allocate take twice as long to compile."""
+
+    pictures: NDArray[np.uint8]  # (2, n, n): the second turned
+    upright: NDArray[np.uint8]  # (n, n): the second, not turned
+    work: NDArray[np.float32]  # (n, n)
+    smooth: NDArray[np.float32]  # (n, n)
+    half: NDArray[np.float32]  # (n / 2, n / 2)
+    coarse: _Scale
+    fine: _Scale
+    comparison: _Comparison
+    by: NDArray[np.float64]  # (6,): a map
+    trial: NDArray[np.float64]  # (6,)
+    views: NDArray[np.bool_]  # (2,): which of them is the inside of a frame
+
+    @classmethod
+    def of(cls, n: int) -> "_Workspace":
+        """For pictures of n × n."""
+        pictures, upright = np.empty((2, n, n), np.uint8), np.empty((n, n), np.uint8)
+        work, smooth, half = (np.empty((side, side), np.float32) for side in (n, n, n // 2))
+        coarse, fine = _Scale.of(n // 2 - 1), _Scale.of(n - 1)
+        by, trial, views = np.zeros(6), np.zeros(6), np.zeros(2, np.bool_)
+        return cls(pictures, upright, work, smooth, half, coarse, fine, _Comparison.of(n), by, trial, views)
+
+
+@inner_rounded
+def _agreeing(one: Any, two: Any, by: Any, views: Any, way: Any, most: Any, room: Any) -> Any:
     """How well two thumbnails agree under a map, less what they contradict each other in.
 
-    `views`: which of them is the inside of a frame. `most`: what their agreement is worth.
+    `views`: which of them is the inside of a frame; the other way round where `way` is 1. `most`: what their agreement
+    is worth.
     """
-    laid, soft, sharp, inside, work, softer, wider, out = room
+    laid, soft, sharp, inside = room.laid, room.soft, room.sharp, room.inside
     put(one.reshape(-1), laid[0].reshape(-1))
-    grey_laid_over(two, by, laid[1], inside, wider)
+    grey_laid_over(two, by, laid[1], inside, room.wider)
     framed = views[0] or views[1]
     if framed:
         without_rim(inside)
     for k in range(2):
-        share = _OF_VIEW if views[k] else (_OF_WHOLE if framed else _SOFT)
-        softened(laid[k], share, work, soft[k])
+        share = _OF_VIEW if views[k ^ way] else (_OF_WHOLE if framed else _SOFT)
+        softened(laid[k], share, room.work, soft[k])
         fourth_roots(soft[k], _NOISE, sharp[k])
     found = agreement(sharp[0], sharp[1], inside)
     if found < _WORTH_IT:
         return found
     if _NEARLY[0] <= found < _NEARLY[1] and not framed:
-        found = max(found, agreement_softened(laid, sharp, _SOFTER, _NOISE, inside, work, softer, out))
-    return found * most - _CONTRADICTED * contradiction(soft[0], soft[1], inside, _BLOCKS, _BLOCKS // RIM)
+        found = max(found, agreement_softened(laid, sharp, _SOFTER, _NOISE, inside, room.work, room.softer, room.out))
+    return found * most - _CONTRADICTED * contradiction(
+        soft[0], soft[1], inside, np.int64(_BLOCKS), np.int64(_BLOCKS // RIM)
+    )
 
 
-@compiled_rounded
+@inner_rounded
 def _refined(one: Any, two: Any, descent: Any, inverse: Any, by: Any, trial: Any, over_all: Any, room: Any) -> None:
     """Improve a map at 32 × 32, or find another one."""
     best = -1.0
@@ -139,23 +190,21 @@ def _refined(one: Any, two: Any, descent: Any, inverse: Any, by: Any, trial: Any
         put(by, trial)
         if attempt == 1:
             # A stamp can pull the small pictures astray, so it is asked again whether they agree as they lie.
-            if correlation(one, two, over_all, room[2]) <= best:
+            if correlation(one, two, over_all, room.sums) <= best:
                 return
-            trial[:] = 0.0
-            trial[0] = trial[3] = 1.0
-        best = refined(one, descent, inverse, two, trial, _FINE_STEPS, _FINE_GAIN, room)
+            unmoved(trial)
+        best = refined(one, descent, inverse, two, trial, np.int64(_FINE_STEPS), _FINE_GAIN, room)
         put(trial, by)
 
 
-@compiled_rounded
+@inner_rounded
 def _begun(one: Any, two: Any, descent: Any, inverse: Any, starts: Any, by: Any, trial: Any, room: Any) -> Any:
     """The better of two maps at 16 × 16: from where the pictures lie, and from the best other scale.
 
     Returns their correlation, and whether they agreed so far that both were tried, or one was enough.
     """
     best = -1.0
-    by[:] = 0.0
-    by[0] = by[3] = 1.0
+    unmoved(by)
     put(by, trial)
     for attempt in range(2):
         if attempt == 1:
@@ -172,23 +221,30 @@ def _begun(one: Any, two: Any, descent: Any, inverse: Any, starts: Any, by: Any,
     return best, True
 
 
+@inner
+def _ask_worth(picture: Any, place: Any, worths: Any) -> None:
+    """What an agreement of a picture is worth, worked out when it is first asked for."""
+    if worths[place] < 0.0:
+        worths[place] = worth(picture)
+
+
 @compiled_rounded
 def _compare(
-    thumbnails: Any, others: Any, one: Any, two: Any, turns: Any, starts: Any, worths: Any, out: Any, counts: Any
+    thumbnails: Any,
+    others: Any,
+    one: Any,
+    two: Any,
+    turns: Any,
+    starts: Any,
+    worths: Any,
+    space: Any,
+    out: Any,
+    counts: Any,
 ) -> None:
     """Similarities of pairs, fastest where those with the same first picture follow each other."""
-    n_thumbnails, n = len(thumbnails), thumbnails.shape[1]
-    h = n // 2
-    pictures, upright = np.empty((2, n, n), np.uint8), np.empty((n, n), np.uint8)
-    work, smooth = np.empty((n, n), np.float32), np.empty((n, n), np.float32)
-    half = np.empty((h, h), np.float32)
-    coarse, fine = np.empty((2, 2, h - 1, h - 1), np.float32), np.empty((2, 2, n - 1, n - 1), np.float32)
-    coarse_descent, coarse_inverse = np.empty((2, 6, 2, h - 1, h - 1), np.float32), np.empty((2, 6, 6))
-    fine_descent, fine_inverse = np.empty((2, 6, 2, n - 1, n - 1), np.float32), np.empty((2, 6, 6))
-    coarse_room, fine_room = _room(h - 1), _room(n - 1)
-    room = _room_of_two(n)
-    everywhere, over_all = np.ones((h - 1, h - 1), np.float32), np.ones((n - 1, n - 1), np.float32)
-    by, trial, views = np.zeros(6), np.zeros(6), np.zeros(2, np.bool_)
+    n_thumbnails = len(thumbnails)
+    pictures, upright, work, smooth, half = space.pictures, space.upright, space.work, space.smooth, space.half
+    coarse, fine, by, trial, views = space.coarse, space.fine, space.by, space.trial, space.views
     before = coarse_of = fine_of = np.int64(-1)
     for k in range(len(one)):
         a, b = one[k], two[k]
@@ -196,9 +252,9 @@ def _compare(
             first = thumbnails[a] if a < n_thumbnails else others[a - n_thumbnails]
             put(first.reshape(-1), pictures[0].reshape(-1))
             blurred(pictures[0], work, smooth)
-            gradients(smooth, NOISE, fine[0])
+            gradients(smooth, NOISE, fine.gradients[0])
             halved(smooth, half)
-            gradients(half, NOISE, coarse[0])
+            gradients(half, NOISE, coarse.gradients[0])
             before = a
         second = thumbnails[b] if b < n_thumbnails else others[b - n_thumbnails]
         put(second.reshape(-1), upright.reshape(-1))
@@ -207,8 +263,8 @@ def _compare(
             oriented(upright, turns[k], pictures[1])
         blurred(pictures[1], work, smooth)
         halved(smooth, half)
-        gradients(half, NOISE, coarse[1])
-        out[k] = correlation(coarse[0], coarse[1], everywhere, coarse_room[2])
+        gradients(half, NOISE, coarse.gradients[1])
+        out[k] = correlation(coarse.gradients[0], coarse.gradients[1], coarse.everywhere, coarse.room.sums)
         if out[k] < _MIN_LYING:
             continue
         counts[0] += 1
@@ -218,28 +274,49 @@ def _compare(
             if way == 1 and (aligned < _ALIGNED or out[k] >= _DOUBTFUL):
                 break
             if way == 1 or coarse_of != a:
-                prepared(coarse[way], coarse_descent[way], coarse_inverse[way])
+                prepared(coarse.gradients[way], coarse.descent[way], coarse.inverse[way])
                 coarse_of = a
-            descent, inverse = coarse_descent[way], coarse_inverse[way]
-            found, started = _begun(coarse[way], coarse[1 - way], descent, inverse, starts, by, trial, coarse_room)
+            found, started = _begun(
+                coarse.gradients[way],
+                coarse.gradients[1 - way],
+                coarse.descent[way],
+                coarse.inverse[way],
+                starts,
+                by,
+                trial,
+                coarse.room,
+            )
             if way == 0:
                 out[k] = aligned = found
                 counts[1] += started
                 if not started or found < _MIN_COARSE:
                     break
                 counts[2] += 1
-                gradients(smooth, NOISE, fine[1])
+                gradients(smooth, NOISE, fine.gradients[1])
                 views[0], views[1] = a >= n_thumbnails, b >= n_thumbnails
-                for place, picture in ((a, pictures[0]), (b, upright)):
-                    if worths[place] < 0.0:
-                        worths[place] = worth(picture)
+                _ask_worth(pictures[0], a, worths)
+                _ask_worth(upright, b, worths)
                 most = determined(pictures[0], pictures[1], worths[a], worths[b])
             if way == 1 or fine_of != a:
-                prepared(fine[way], fine_descent[way], fine_inverse[way])
+                prepared(fine.gradients[way], fine.descent[way], fine.inverse[way])
                 fine_of = a
-            _refined(fine[way], fine[1 - way], fine_descent[way], fine_inverse[way], by, trial, over_all, fine_room)
-            similarity = _agreeing(pictures[way], pictures[1 - way], by, (views[way], views[1 - way]), most, room)
+            _refined(
+                fine.gradients[way],
+                fine.gradients[1 - way],
+                fine.descent[way],
+                fine.inverse[way],
+                by,
+                trial,
+                fine.everywhere,
+                fine.room,
+            )
+            similarity = _agreeing(pictures[way], pictures[1 - way], by, views, way, most, space.comparison)
             out[k] = max(out[k], similarity) if way == 1 else similarity
+
+
+def _compared(small: Any, more: Any, one: Any, two: Any, turns: Any, worths: Any, out: Any, counts: Any) -> None:
+    """`_compare` in a workspace of its own."""
+    _compare(small, more, one, two, turns, STARTS, worths, _Workspace.of(THUMBNAIL_SIDE), out, counts)
 
 
 def is_compiled() -> bool:
@@ -274,7 +351,7 @@ def verified(
     worths = np.full(len(small) + len(more), -1.0)  # of pictures that nobody asked for; all threads find the same
     with ThreadPoolExecutor(threads) as pool:
         tasks = [
-            pool.submit(_compare, small, more, one[at], two[at], turns[at], STARTS, worths, out[at], counts[k])
+            pool.submit(_compared, small, more, one[at], two[at], turns[at], worths, out[at], counts[k])
             for k, at in enumerate(places)
         ]
         for task in tasks:

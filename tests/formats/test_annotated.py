@@ -121,11 +121,11 @@ def test_crossing(tmp_path: Path, make: Any, output: str) -> None:
 
 
 def test_labels_of_coco(tmp_path: Path) -> None:
-    """The label is the set of categories, or what label_column names; an image without annotations has none."""
+    """The label is the set of categories, or what label_column names; an image without annotations is background."""
     source = made.opened(**coco(tmp_path / "in", made.rows()))
     named = made.opened(**coco(tmp_path / "in", made.rows()), label_column="license", id_column="file_name")
 
-    assert {None, 'ca"t, dog'} == {*source.rows["label"].to_pylist()}
+    assert {None, "(background)", 'ca"t, dog'} == {*source.rows["label"].to_pylist()}
     assert 3 == source.rows["label"].null_count
     assert {"1"} == {*named.rows["label"].to_pylist()}
     assert "a0.png" in named.rows["id"].to_pylist()
@@ -212,8 +212,10 @@ WRONG_COCO = [
 @pytest.mark.parametrize(("changes", "expected"), WRONG_COCO)
 def test_wrong_coco(tmp_path: Path, changes: dict[str, Any], expected: str) -> None:
     """What cannot be meant is refused, naming the file and the entry."""
-    assert expected in refusal(small(tmp_path / "in", **changes))
-    assert "in" in refusal(tmp_path / "in")
+    said = refusal(small(tmp_path / "in", **changes), source="coco")
+
+    assert expected in said
+    assert str(tmp_path / "in") in said
 
 
 def test_broken_json(tmp_path: Path) -> None:
@@ -301,7 +303,7 @@ def test_an_emptied_split_stays(tmp_path: Path) -> None:
     assert [] == list((tmp_path / "out/images/train").iterdir())
     assert (tmp_path / "out/images/test/b0.jpg").is_symlink()
     assert not (tmp_path / "out/labels/test/b0.txt").exists()
-    assert None in source.rows["label"].to_pylist()
+    assert "(background)" in source.rows["label"].to_pylist()
 
 
 @pytest.mark.parametrize("form", ["coco", "yolo"])

@@ -92,6 +92,11 @@ def broken_rows(of: Made) -> None:
     of.file("cut.parquet", b"PAR1")
 
 
+def json_of_another_kind(of: Made) -> None:
+    loose(of)
+    of.file("annotations/all.json", '{"images": "none", "file_name": 1}')
+
+
 def label_files(of: Made) -> None:
     of.images("1.png", "2.png")
     for k in (1, 2):
@@ -106,6 +111,7 @@ def label_files(of: Made) -> None:
         (renamed_archive, "imagefolder", ["backup.tar"]),
         (broken_tar, "imagefolder", ["part.tar"]),
         (broken_rows, "imagefolder", ["cut.parquet"]),
+        (json_of_another_kind, "imagefolder", ["annotations/all.json"]),
     ],
 )
 def test_by_products_do_not_decide(tmp_path: Path, make: Callable[[Made], None], form: str, left: list[str]) -> None:

@@ -225,6 +225,21 @@ def test_slices_in_memory(tmp_path: Path, split: str, name: str, n_rows: int) ->
     assert {name: n_rows} == {split: len(rows) for split, rows in clean.items()}
 
 
+def test_a_list_of_slices(tmp_path: Path) -> None:
+    """`load_dataset(split=["train[:50%]", "test"])` gives a list: each is the split that it is of."""
+    of = Made(tmp_path / "in")
+    of.rows("train.parquet", 4)
+    of.rows("test.parquet", 2)
+    features = datasets.Features({"image": datasets.Image()})
+    where = {"features": features, "cache_dir": str(tmp_path / "cache")}
+    parts = datasets.load_dataset(str(of.root), split=["train[:50%]", "test"], **where)
+    clean, _ = dedup.deduplicate(parts, workers=0)
+
+    assert {"train": 2, "test": 2} == {split: len(rows) for split, rows in clean.items()}
+    with pytest.raises(SourceError, match="Two of the datasets are of the split 'train'"):
+        dedup.audit([parts[0], parts[0]], workers=0)
+
+
 # --- one picture in several rows --------------------------------------------------------------------------------------
 
 

@@ -74,6 +74,20 @@ def test_the_same_labels_below_make_splits(tmp_path: Path) -> None:
     assert {"train", "unseen"} == {split for split, _ in splits_of(tmp_path, names).values()}
 
 
+def test_labels_below_train_alone_make_it_a_split(tmp_path: Path) -> None:
+    """Train with folders of labels beside a folder of mere images is a split, and so is that: it has no labels."""
+    got = splits_of(tmp_path, ["train/cat/1.png", "train/dog/2.png", "unlabeled/3.png"])
+
+    assert [("train", "cat"), ("train", "dog"), ("unlabeled", None)] == [*got.values()]
+
+
+def test_held_out_names_without_train_decide_nothing(tmp_path: Path) -> None:
+    """Test and validation beside other folders leave open what train is: it could be any of them, or none."""
+    got = splits_of(tmp_path, ["test/1.png", "validation/2.png", "weather/3.png"])
+
+    assert {None} == {split for split, _ in got.values()}
+
+
 def test_few_images_in_splits_decide_nothing(tmp_path: Path) -> None:
     """A class tree in a corner of which lie folders called train and test is no set of splits; it says so."""
     names = ["a/train/1.png", "a/test/2.png", *(f"b/{k}/3.png" for k in "xyz")]

@@ -109,3 +109,14 @@ def test_darknet_is_filtered_with_its_lists(tmp_path: Path) -> None:
     assert "./obj/1.jpg\n" == (tmp_path / "out/train.txt").read_text()
     assert "cat\ndog\n" == (tmp_path / "out/obj.names").read_text()
     assert "backup = x/" in (tmp_path / "out/obj.data").read_text()
+
+
+def test_lists_written_on_windows(tmp_path: Path) -> None:
+    """Backslashes in a list of images are read as slashes."""
+    made = Made(tmp_path)
+    darknet(made)
+    made.file("train.txt", "data\\obj\\1.jpg\r\n.\\obj\\2.jpg\r\n")
+
+    assert ["obj/1.jpg", "obj/2.jpg", "obj/3.jpg"] == sorted(
+        open_source(DatasetConfig(path=str(tmp_path))).rows["id"].to_pylist()
+    )

@@ -1,0 +1,51 @@
+"""Labels as texts: a set of labels is the same in any order."""
+
+import ast
+import json
+from collections.abc import Sequence
+from typing import Any, Final
+
+from dedup.formats.source import as_text
+
+BACKGROUND: Final = "(background)"
+"""The label of an image that annotators looked at and found nothing in: no label at all is something else."""
+
+_BRACKETS: Final = ("[", "(", "{")
+
+
+def label_text(value: Any) -> str | None:
+    """A value as a label: a list of different names or numbers is a set, sorted and joined by commas.
+
+    A list in which a value occurs twice is no set (it may have a place for each class), and stays as it is.
+
+    >>> label_text(["dog", "cat"]), label_text('["cat", "dog"]'), label_text([0, 1, 1]), label_text("a b")
+    ('cat, dog', 'cat, dog', '[0, 1, 1]', 'a b')
+    """
+    if isinstance(value, str) and value.startswith(_BRACKETS):
+        found = _parsed(value)
+        value = value if found is None else found
+    if isinstance(value, list | tuple | set | frozenset):
+        names = list(value)
+        is_set = all(isinstance(name, str | int) and not isinstance(name, bool) for name in names)
+        if is_set and len(set(map(str, names))) == len(names):
+            value = joined([str(name) for name in names])
+
+    return as_text(value)
+
+
+def joined(names: Sequence[str]) -> str | None:
+    """Several labels as one text; null for none."""
+    return as_text(", ".join(sorted(set(names))))
+
+
+def _parsed(text: str) -> Any:
+    """The list that a text stands for, written as JSON or Python does; None for any other text."""
+    for parse in (json.loads, ast.literal_eval):
+        try:
+            found = parse(text)
+        except (ValueError, SyntaxError, RecursionError, MemoryError):
+            continue
+        if isinstance(found, list | tuple | set):
+            return found
+
+    return None

@@ -1,0 +1,200 @@
+"""The search of a run: crowds, how far `auto` goes, candidates, and a second look at the similar ones."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, replace
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from dedup import graph, tables
+from dedup.clock import Clock
+from dedup.policy.acceptance import accepts
+from dedup.policy.doubts import DOUBT
+from dedup.policy.keeping import keep_order
+from dedup.runs.result import Run, search_threads, specs_of
+from dedup.search import Progress
+from dedup.stages.candidates import (
+    Counts,
+    candidates,
+    comparer,
+    equal_codes,
+    fitting_radius,
+    packed_codes,
+    radius,
+    searched,
+)
+from dedup.stages.crowds import Codes, Comparisons, Found, Sides, crowds, near_distances, table, with_closed
+from dedup.stages.hashes import drift
+from dedup.verify.framed import merged
+from dedup.verify.kept_signs import KeptSigns
+from dedup.verify.second_look import Looks, See, TwoBars, looked, looking
+
+_TOO_MANY_EQUAL: Final = 256
+"""Pictures with one code from which on they are not compared with each other, where nothing else fits the budget.
+
+Of fewer there are 32,640 pairs, so that 300 such groups fit the default budget.
+"""
+
+
+def search(result: Run, clock: Clock, explain: Callable[[str], None] | None) -> Run:
+    """Store `crowds` and `candidates`, with what a second look finds of the similar ones."""
+    counts, looks = Counts(), Looks()
+    n = len(result.manifest)
+    with _second_look(result) as see:
+        searching = _Searching(result, see, counts, looks, search_threads(result.config))
+        with clock.stage("crowds") as done:
+            found = searching.crowds(clock.advance)
+            done(n)
+        if result.config.search.max_distance == "auto":
+            with clock.stage("radius") as done:
+                found = searching.radius(found, clock.advance)
+                done(n)
+        searching.widen(drift(result.opened()))
+        result = replace(result, resolved=searching.resolved)
+        with clock.stage("candidates") as done:
+            result.store.put("crowds", table(found, result.manifest), specs_of(result))
+            parts = searching.candidates(found, clock.advance, explain)
+            result.store.put_parts("candidates", parts, specs_of(result))
+            result.store.release("thumbnail")  # most of what is in memory
+            done(n)
+
+    measured: dict[str, Any] = {}
+    if result.resolved.verify.method != "none":
+        measured["verification"] = counts.to_dict()
+    if result.resolved.verify.second_look:
+        measured["second_look"] = asdict(looks)
+    return replace(result, info={**result.info, **measured})
+
+
+@contextmanager
+def _second_look(result: Run) -> Iterator[See | None]:
+    with ExitStack() as stack:
+        looks = result.resolved.verify.second_look
+        yield stack.enter_context(looking(result.opened(), result.row_of_sample, result.config)) if looks else None
+
+
+class _Searching:
+    """The parts of a search, which share what they compare with and what they count."""
+
+    def __init__(self, result: Run, see: See | None, counts: Counts, looks: Looks, threads: int) -> None:
+        self._result, self._see, self._threads = result, see, threads
+        self._counts, self._looks = counts, looks
+        self._hashes = result.store["hashes"]
+        self.resolved = result.resolved
+        self._thumbnails = tables.fixed_width(self._hashes["thumbnail"])
+        self._compared: Comparisons | None = None
+        self._kept = KeptSigns.of(self._hashes) if self.resolved.verify.method != "none" else None
+
+    def crowds(self, progress: Progress) -> Found:
+        """The crowds within the distances of `resolved`, or the largest that `auto` may come to."""
+        resolved, n = self.resolved, len(self._hashes)
+        class_of = graph.representatives(self._hashes["pixel_digest"])
+        self._sides = _sides(class_of, self._result.manifest, resolved.splits.held_out)
+        self._order = _order(self._result, class_of)
+        self._compared = Comparisons(self._comparer(), lambda rows: accepts(rows, resolved), 0, progress)
+        schema = tables.candidates_schema(resolved.hash.algorithms)
+        schema = schema if self._kept is None else schema.append(pa.field(DOUBT, pa.float32()))
+        return crowds(
+            self._codes(), self._sides, self._order, self._compared, schema, n_samples=n, threads=self._threads
+        )
+
+    def radius(self, found: Found, progress: Progress) -> Found:
+        """Set how far `auto` goes; pictures with one code that are too many for it become crowds."""
+        resolved = self.resolved
+        fitting = fitting_radius(self._hashes, resolved, threads=self._threads, spared=found.spared)
+        for name, bits in fitting.items():
+            if bits is None:
+                groups = equal_codes(self._hashes, name, found.spared, _TOO_MANY_EQUAL)
+                found = self._closed(found, groups)
+        distances = radius(self._hashes, resolved, threads=self._threads, progress=progress, spared=found.spared)
+        self.resolved = resolved.but(max_distance=distances)
+        if near_distances(self.resolved) != near_distances(resolved):
+            return self.crowds(progress)  # their members are farther apart than is searched
+        return found
+
+    def widen(self, bits: int) -> None:
+        """Search so many bits further: to make up for banks that other decoders made."""
+        most, distances = self.resolved.hash.bits, self.resolved.search.max_distance
+        if bits:
+            wider = {name: min(distance + bits, most) for name, distance in distances.items()}
+            self.resolved = self.resolved.but(max_distance=wider)
+
+    def candidates(self, found: Found, progress: Progress, explain: Callable[[str], None] | None) -> Iterator[pa.Table]:
+        """All rows of `candidates`, in order, those that crowds were made from among them."""
+        bars = TwoBars(progress)
+        parts = candidates(
+            self._hashes,
+            self.resolved,
+            limit=self._result.config.search.max_candidates,
+            threads=self._threads,
+            progress=progress if self._see is None else bars.searched,
+            explain=explain,
+            counts=self._counts,
+            spared=found.spared,
+        )
+        if self._see is not None:
+            parts = self._looked(parts, bars.looked)
+        if len(found.rows) == 0:
+            return parts
+        return _with_schema(merged(parts, found.rows), found.rows.schema)
+
+    def _looked(self, parts: Iterator[pa.Table], progress: Progress | None) -> Iterator[pa.Table]:
+        if self._see is None:
+            return parts
+        return looked(parts, self._see, self._thumbnails, self._looks, threads=self._threads, progress=progress)
+
+    def _comparer(self) -> Callable[[NDArray[np.int64], NDArray[np.int64]], pa.Table]:
+        compare = comparer(self._hashes, self.resolved, threads=self._threads, counts=self._counts)
+        kept = self._kept
+
+        def compared(a: NDArray[np.int64], b: NDArray[np.int64]) -> pa.Table:
+            rows = compare(a, b) if kept is None else kept.compared(compare(a, b), self._thumbnails)
+            return next(iter(self._looked(iter([rows]), None)))
+
+        return compared
+
+    def _codes(self) -> Codes:
+        samples, resolved = searched(self._hashes), self.resolved
+        return Codes(samples, packed_codes(self._hashes, samples, resolved), near_distances(resolved))
+
+    def _closed(self, found: Found, groups: list[NDArray[np.int64]]) -> Found:
+        if self._compared is None or not groups:
+            return found
+        return with_closed(found, groups, self._codes(), self._sides, self._order, self._compared)
+
+
+def _with_schema(parts: Iterator[pa.Table], schema: pa.Schema) -> Iterator[pa.Table]:
+    """The parts, of which there is at least one."""
+    yield schema.empty_table()
+    yield from parts
+
+
+def _sides(class_of: NDArray[np.int64], manifest: pa.Table, held_out: tuple[str, ...]) -> Sides:
+    def of_classes(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        inside = np.zeros(len(mask), bool)
+        inside[class_of[mask]] = True
+        return inside
+
+    splits = manifest["split"]
+    inside = {name: pc.equal(splits, name).fill_null(False).to_numpy() for name in held_out}  # noqa: FBT003
+    train = ~np.any([*inside.values(), np.zeros(len(class_of), bool)], axis=0)
+    label = graph.numbers(manifest["label"])
+    return Sides(of_classes(train), {name: of_classes(mask) for name, mask in inside.items()}, label)
+
+
+def _order(result: Run, class_of: NDArray[np.int64]) -> NDArray[np.int64]:
+    """All samples, the best one to keep first."""
+    resolved = result.resolved
+    return keep_order(
+        class_of,
+        result.store["hashes"],
+        result.manifest,
+        resolved.policy.duplicates,
+        resolved.policy.keep_order,
+        among=np.ones(len(class_of), bool),
+        preferred=np.array(result.judged.preferred, np.int64),
+    )
