@@ -4,13 +4,14 @@ Mostly a reference: is my data clean of this benchmark? Alone it is searched for
 own entries. It cannot be written.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NoReturn, Protocol, runtime_checkable
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from blake3 import blake3
 from numpy.typing import NDArray
 
 from dedup.config import DatasetConfig
@@ -21,6 +22,7 @@ from dedup.formats.further import NOTHING, Further
 from dedup.formats.source import NO_MOVES, ROWS, Moves
 from dedup.hashers.drift import widened_by
 from dedup.hashers.setup import Setup
+from dedup.tables import DIGEST_BYTES
 from dedup.tables.entries import DATABASE, PORTABLE, read_database, read_portable
 
 SIGNS: Final = "signs"
@@ -79,6 +81,7 @@ class Bank(Opened):
             raise ConfigError(message)
         n = len(self._entries)
         known = {name: self._entries[name] for name in self._entries.column_names}
+        known["file_digest"] = self._digests(known)
         known |= {"sample": pa.array(np.arange(n)), "status": pa.array(["ok"] * n, pa.string())}
         schema = setup.schema()
         columns = [
@@ -88,6 +91,20 @@ class Bank(Opened):
         small = table["thumbnail"].is_valid().combine_chunks()
         signs = pc.if_else(small, pa.scalar(None, known[SIGNS].type), known[SIGNS])
         return table.append_column(SIGNS, signs)
+
+    def _digests(self, known: Mapping[str, Any]) -> pa.Array:
+        """Digests of the files, or of the entries themselves: by them a certificate knows them again."""
+        n = len(self._entries)
+        own = known["file_digest"].to_pylist() if "file_digest" in known else [None] * n
+        columns = [known[name].to_pylist() for name in (*self._info.spec.algorithms, SIGNS)]
+        ids = known["id"].to_pylist()
+        return pa.array(
+            [
+                digest or blake3(b"".join((entry.encode(), b"\0", *parts))).digest()
+                for digest, entry, *parts in zip(own, ids, *columns, strict=True)
+            ],
+            pa.binary(DIGEST_BYTES),
+        )
 
     def drift(self) -> int:
         """Measured on the canary pictures; a warning says so."""

@@ -51,6 +51,17 @@ def test_leaks_into_a_bank_are_found_with_its_entries_as_witnesses(
     assert set(leaks) == dropped
 
 
+def test_splits_are_written_and_certified_against_a_bank(data: Path, benchmark: Path, tmp_path: Path) -> None:
+    sources = [{"path": str(data)}, {"path": str(benchmark), "reference": True}]
+    out = tmp_path / "out"
+
+    run = dedup.run({"dataset": {"sources": sources}, "output": {"dir": str(out)}, "engine": {"workers": 0}})
+
+    kept = sorted(path.name for path in (out / "splits").rglob("*.*g") if path.suffix in {".png", ".jpg"})
+    assert ["0.png", "1.png", "3.png", "5.png"] == kept
+    assert (True, 16) == (run.summary["certificate"]["clean"], run.summary["certificate"]["samples"])
+
+
 def test_the_same_leaks_are_found_as_with_the_pictures_of_the_benchmark(
     data: Path, benchmark: Path, tmp_path: Path
 ) -> None:
