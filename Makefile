@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
-.PHONY: help demo test test-dvc check lint types imports bench bench-peers bench-hashing clean
+.PHONY: help demo test test-dvc test-wheel check check-extras lint types imports soak bench bench-peers bench-hashing clean
 
 help: ## print the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -38,7 +38,22 @@ types: $(STAMP) ## static types
 imports: $(STAMP) ## the layers: imports run downwards only
 	$(BIN)/lint-imports
 
-check: lint types imports test ## everything that CI runs
+check: lint types imports test ## what CI runs first: rules, types, layers, tests
+
+# Further targets that need an environment or services of their own are added here, each with what it needs.
+check-extras: test-wheel ## what CI runs after that
+
+test-wheel: ## the wheel, installed where the source tree cannot be imported
+	PYTHON=$(PYTHON) tools/test_wheel.sh $(VENV)-wheel
+
+LOG ?= soak.log
+ROUNDS ?= 5
+soak: $(STAMP) ## hours of fuzzing and kills, all that it says in LOG; not a part of CI
+	for round in $$(seq $(ROUNDS)); do \
+	  $(BIN)/python -m benchmarks.fuzz files --seed $$round --log $(LOG) || exit 1; \
+	  $(BIN)/python -m benchmarks.fuzz runs --seed $$round --log $(LOG) || exit 1; \
+	  $(BIN)/python -m benchmarks.fuzz kills --seed $$round --log $(LOG) || exit 1; \
+	done
 
 bench: $(STAMP) ## the search against other tools, about ten minutes
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group bench
@@ -54,4 +69,4 @@ bench-hashing: $(STAMP) ## the hashes against the decoder and other tools, about
 	$(BIN)/python -m benchmarks.hashing
 
 clean: ## delete the environment, the demo and caches
-	rm -rf $(VENV) $(VENV)-dvc $(VENV)-peers demo build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) $(VENV)-dvc $(VENV)-peers $(VENV)-wheel demo build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

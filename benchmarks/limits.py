@@ -62,8 +62,8 @@ def found(part: Measured, sweep: Sweep, limits: Limits) -> Found:
     return Found(float(recall[: len(EASY)].mean()), float(recall[len(EASY) :].mean()), float(precision))
 
 
-def verdicts() -> dict[tuple[str, Pair], str]:
-    with VERDICTS.open(encoding="utf-8", newline="") as file:
+def verdicts(path: Path = VERDICTS) -> dict[tuple[str, Pair], str]:
+    with path.open(encoding="utf-8", newline="") as file:
         return {(row["dataset"], frozenset((row["a"], row["b"]))): row["verdict"] for row in csv.DictReader(file)}
 
 

@@ -13,9 +13,10 @@ from dedup import pipeline
 from dedup.calibration import calibrate as calibration
 from dedup.calibration.table import Calibration
 from dedup.config import ALGORITHMS, BITS, PDQ_BITS, Config, HashConfig, build, keys, load
-from dedup.decoding.pictures import normalise
+from dedup.decoding.pictures import Unreadable, normalised
 from dedup.errors import ConfigError, SourceError
 from dedup.formats import read_bytes
+from dedup.formats.source import encoded
 from dedup.hashers.families import MODES, picture_codes
 from dedup.hashers.measure import measure
 from dedup.hashers.setup import Setup
@@ -147,17 +148,40 @@ def _codes(images: Sequence[Any], start: int, setup: Setup) -> NDArray[np.uint8]
     """Codes of some images; `start` is the place of the first among all, for messages."""
     (algorithm,) = setup.algorithms
     codes = np.empty((len(images), setup.bits // 8), dtype=np.uint8)
+    names = [_image_name(image, start + k) for k, image in enumerate(images)]
     decoded = [k for k, image in enumerate(images) if isinstance(image, Image.Image)]
-    pictures = [normalise(images[k], setup.background) for k in decoded]
+    pictures = [_normalised(images[k], names[k], setup.background) for k in decoded]
     codes[decoded] = picture_codes(pictures, algorithm, setup.bits, setup.mode)
     stored = [k for k, image in enumerate(images) if not isinstance(image, Image.Image)]
-    contents = [images[k] if isinstance(images[k], bytes) else read_bytes(bytes(Path(images[k])), None) for k in stored]
-    columns = measure(contents, setup)
+    columns = measure([_content(images[k]) for k in stored], setup)
     for k, status, detail in zip(stored, columns["status"].to_pylist(), columns["detail"].to_pylist(), strict=True):
         if status != "ok":
-            name = f"images[{start + k}]" if isinstance(images[k], bytes) else repr(str(images[k]))
-            message = f"{name}: {status}: {detail}."
+            message = f"{names[k]}: {status}: {detail}."
             raise SourceError(message)
     if stored:
         codes[stored] = [np.frombuffer(code, np.uint8) for code in columns[algorithm].to_pylist()]
     return codes
+
+
+def _image_name(image: Any, place: int) -> str:
+    """What an image is called in messages. Raises `ConfigError` for what is not an image in any of the three forms."""
+    if isinstance(image, str | Path):
+        return repr(str(image))
+    if isinstance(image, bytes | bytearray | memoryview | Image.Image):
+        return f"images[{place}]"
+    remedy = " PIL.Image.fromarray makes an image of an array." if isinstance(image, np.ndarray) else ""
+    message = f"images[{place}]: got {type(image).__name__}; give a path, the bytes of a file, or a PIL image.{remedy}"
+    raise ConfigError(message)
+
+
+def _content(image: Any) -> bytes | Unreadable:
+    """The stored bytes of a path or of what holds bytes."""
+    return read_bytes(encoded(str(image)), None) if isinstance(image, str | Path) else bytes(image)
+
+
+def _normalised(image: Image.Image, name: str, background: str) -> Image.Image:
+    found = normalised(image, background)
+    if isinstance(found, Unreadable):
+        message = f"{name}: {found.status}: {found.detail}."
+        raise SourceError(message)
+    return found

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from dedup.config import (
     ALGORITHMS,
-    AUTO_CAP_PER_64_BITS,
     PDQ_BITS,
+    TOTAL,
     HashConfig,
     VerifyConfig,
     acceptance_limits,
@@ -71,6 +71,7 @@ class Comparison:
     turned_similarity: float
     turned_close_similarity: float | None
     max_distance: int  # the default, in bits: what a run with defaults searches
+    max_total_distance: int  # of its algorithms together; 0 where only equal codes are so near
 
     @property
     def kind(self) -> str | None:
@@ -125,8 +126,9 @@ class Comparison:
         return self._near(self.turned_distances) and _accepted(turned)
 
     def _near(self, distances: dict[str, int]) -> bool:
-        within = min(distances[name] for name in HashConfig().algorithms) <= self.max_distance
-        return within and min(self.a.information, self.b.information) >= MIN_INFORMATION
+        nearest = [distances[name] for name in HashConfig().algorithms]
+        near = min(nearest) <= self.max_distance or sum(nearest) <= self.max_total_distance
+        return near and min(self.a.information, self.b.information) >= MIN_INFORMATION
 
     def verdict(self) -> str:
         """The kind in a sentence, with the reason."""
@@ -155,9 +157,10 @@ class Comparison:
                 f"seen closely they are {self.close_similarity:.3f}: false probability {_doubt(self._evidence)}."
             )
         nearest = {name: self.distances[name] for name in HashConfig().algorithms}
-        if min(nearest.values()) > self.max_distance:
+        if not self._near(self.distances):
             listed = ", ".join(f"{name} {bits}" for name, bits in nearest.items())
-            return f"No pair: further apart than {self.max_distance} bits ({listed})."
+            together = f", or {self.max_total_distance} together" if self.max_total_distance else ""
+            return f"No pair: further apart than {self.max_distance} bits{together} ({listed})."
         least = _default_limits().min_similarity
         if self.similarity < least:
             return f"No pair: similarity {self.similarity:.3f} < {least}."
@@ -194,6 +197,7 @@ def compare(a: str | Path | bytes, b: str | Path | bytes, *, bits: int = 64) -> 
     pictures = [_decoded(content, settings) for content in contents]
     views = [close_view(picture.image) for picture in pictures if picture is not None]
     closer = (views[0], views[1]) if len(views) == 2 else None
+    default = resolve(build({"hash": {"bits": bits}}), []).search.max_distance
     unframed, unframed_similarity, unframed_structure = _without_frames(table, bits)
     return Comparison(
         a=_side(names[0], contents[0], of_a, small[0]),
@@ -220,7 +224,8 @@ def compare(a: str | Path | bytes, b: str | Path | bytes, *, bits: int = 64) -> 
         },
         turned_similarity=float(alike[best]),
         turned_close_similarity=look(*closer, float(alike[best]), transform=best) if closer else None,
-        max_distance=AUTO_CAP_PER_64_BITS * bits // 64,
+        max_distance=default[settings.algorithms[0]],
+        max_total_distance=default.get(TOTAL, 0),
     )
 
 

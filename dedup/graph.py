@@ -63,6 +63,7 @@ class Graph:
     near_start: NDArray[np.int64]  # where a sample's near pairs start in the three arrays; length n + 1
     distance: NDArray[np.uint16]  # of each row of pairs: the smallest of the algorithms' distances, bits
     similarity: NDArray[np.float32]  # of each row of pairs; NaN where nothing was verified
+    n_better: NDArray[np.int64]  # sample, if it is a representative → near pairs in which the other picture is better
 
     @property
     def n_samples(self) -> int:
@@ -100,7 +101,15 @@ def from_pairs(pairs: pa.Table, n_samples: int) -> Graph:
         near_start=np.searchsorted(sources[order], np.arange(n_samples + 1)).astype(np.int64),
         distance=distances.min(axis=0).astype(np.uint16),
         similarity=similarity.astype(np.float32),
+        n_better=_n_better(pairs, n_samples),
     )
+
+
+def _n_better(pairs: pa.Table, n_samples: int) -> NDArray[np.int64]:
+    """How often each sample is the worse picture of a pair."""
+    worse = [pairs[side].filter(pc.equal(pairs["better"], other)) for side, other in (("a", "b"), ("b", "a"))]
+
+    return np.bincount(np.concatenate([side.to_numpy() for side in worse]), minlength=n_samples)
 
 
 def matches_one_of(graph: Graph, candidates: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -161,9 +170,15 @@ def _two_lowest(graph: Graph, candidates: NDArray[np.bool_]) -> tuple[NDArray[np
 
 
 def quality_order(
-    hashes: pa.Table, class_of: NDArray[np.int64], among: NDArray[np.bool_] | None = None
+    hashes: pa.Table,
+    class_of: NDArray[np.int64],
+    among: NDArray[np.bool_] | None = None,
+    n_better: NDArray[np.int64] | None = None,
 ) -> NDArray[np.int64]:
-    """Samples from the best to the worst picture: more pixels, less compression, lower sample; all, or those `among`.
+    """Samples from the best to the worst picture; all, or those `among`.
+
+    First those of which fewer matches are better pictures (`n_better`, of representatives), then more pixels, less
+    compression, lower sample.
 
     Identical pictures are equally compressed, whatever their files say: the highest known value of the class counts, so
     that a JPEG saved again as PNG gains nothing. Unknown compression ranks last.
@@ -176,7 +191,8 @@ def quality_order(
     np.maximum.at(worst, class_of[members], own[members])
     compression = worst[class_of[samples]]
     compression[compression < 0] = np.inf
-    return samples[np.lexsort((samples, compression, -math.prod(sizes)))].astype(np.int64)
+    beaten = np.zeros(len(samples), np.int64) if n_better is None else n_better[class_of[samples]]
+    return samples[np.lexsort((samples, compression, -math.prod(sizes), beaten))].astype(np.int64)
 
 
 def components(n: int, a: NDArray[np.int64], b: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -11,6 +11,11 @@ def is_file(path: str | Path) -> bool:
     return os.path.isfile(path)  # noqa: PTH113
 
 
+def exists(path: str | Path) -> bool:
+    """Whether there is something at a path; `Path.exists` raises for names that no file can have."""
+    return os.path.exists(path)  # noqa: PTH110
+
+
 def make_folder(folder: Path) -> None:
     """Make a folder and those above it, however many. `Path.mkdir` calls itself for each of them."""
     missing = []

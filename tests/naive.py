@@ -155,6 +155,7 @@ class World:
                 "structure": pa.nulls(len(rows), pa.float32()),
                 "close_similarity": pa.nulls(len(rows), pa.float32()),
                 "colour_differs": pa.nulls(len(rows), pa.bool_()),
+                "better": pa.nulls(len(rows), pa.int8()),
             }
         )
 

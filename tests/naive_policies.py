@@ -87,6 +87,7 @@ def decide(world: World, held_out: Sequence[str], policy: Policy) -> list[Decisi
     """What is decided under every policy but `regroup`, in the words of `Decision`."""
     readable = world.readable()
     outside = {i for i in readable if world.samples[i].split in held_out}
+    held_out_samples = [i for i in range(len(world)) if world.samples[i].split in held_out]
     train = readable - outside
     decided: dict[int, Decision] = {}
 
@@ -102,7 +103,7 @@ def decide(world: World, held_out: Sequence[str], policy: Policy) -> list[Decisi
         for i in sorted(train):
             if (witness := best(world, i, outside)) is not None:
                 drop(i, "leak", witness)
-            elif group := [j for j in sorted(outside) if same_group(world, i, j)]:
+            elif group := [j for j in held_out_samples if same_group(world, i, j)]:
                 drop(i, "group leak", group[0])
         if policy.chains == "drop":
             for i in sorted(train - decided.keys()):

@@ -5,10 +5,11 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from dedup.config import LIMITS, build, resolve
-from dedup.errors import ConfigError
+from dedup.errors import ConfigError, RunError
 from dedup.policy.acceptance import Evidence, Limits, accepted, false_probability
 
 NOT_LOOKED = float("nan")
@@ -145,3 +146,11 @@ def test_a_limit_that_is_no_probability_is_refused(value: object) -> None:
     """The message names the key and what is allowed."""
     with pytest.raises(ConfigError, match=r"max_false_probability.*from 0 to 1"):
         build({"verify": {"max_false_probability": value}})
+
+
+def test_candidates_of_an_older_version_are_refused() -> None:
+    """Without the evidence nothing is accepted in silence; the message says what to do."""
+    old = pa.table({"similarity": [0.9], "close_similarity": [None], "unframed": [0]})
+
+    with pytest.raises(RunError, match=r"no column 'structure'.*Run it again"):
+        Evidence.of(old)

@@ -27,6 +27,7 @@ def matches(n: int, edges: Edges, class_of: Sequence[int]) -> graph.Graph:
         near_start=np.searchsorted(a, np.arange(n + 1)).astype(np.int64),
         distance=np.arange(len(rows), dtype=np.uint16),
         similarity=np.linspace(0, 1, len(rows), dtype=np.float32),
+        n_better=np.zeros(n, np.int64),
     )
 
 

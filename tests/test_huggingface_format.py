@@ -288,7 +288,7 @@ def test_a_column_of_bytes(tmp_path: Path, kind: pa.DataType) -> None:
 
     assert [encoded(0), encoded(2)] == [got[0], got[2]]
     assert isinstance(got[1], Unreadable)
-    assert got[1].status == "missing"
+    assert got[1].status == "absent"
     written = pq.read_table(tmp_path / "out/data/train-00000-of-00001.parquet")
     assert table.filter(pa.array([True, False, True])).equals(written.cast(table.schema))
 
@@ -442,7 +442,7 @@ def with_files(root: Path) -> tuple[Dataset, NDArray[np.bool_]]:
 
 @pytest.mark.parametrize("form", ["memory", "saved"])
 def test_images_stored_as_paths(tmp_path: Path, form: str) -> None:
-    """A path is read as a file, a missing file and a null are missing samples, and the output holds the bytes."""
+    """A path is read as a file, a missing file is missing and a null absent, and the output holds the bytes."""
     made, keep = with_files(tmp_path)
     if form == "saved":
         made = made.select([0, 2])  # the library embeds files when it saves, so none can be missing
@@ -455,7 +455,7 @@ def test_images_stored_as_paths(tmp_path: Path, form: str) -> None:
     assert encoded(0) == got[0]
     for reason in got[1:]:
         assert isinstance(reason, Unreadable)
-        assert reason.status == "missing"
+        assert reason.status in {"missing", "absent"}
     written = pq.read_table(tmp_path / "out/data/train-00000-of-00001.parquet").to_pylist()
     assert {"bytes": encoded(0), "path": "a.jpg"} == written[0]["image"]
     assert list(made["x"]) == [row["x"] for row in written]

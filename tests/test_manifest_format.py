@@ -259,7 +259,7 @@ def test_bytes_in_parquet(tmp_path: Path, column: str, size: int) -> None:
 
     assert data == got[:7]
     assert isinstance(got[7], Unreadable)
-    assert got[7].status == "missing"
+    assert got[7].status == "absent"
     assert [f"train/{row}" for row in range(8)] == opened.rows["id"].to_pylist()
     (batch,) = opened.payload_of([6, 0, 3])
     assert [data[6], data[0], data[3]] == batch["data"].to_pylist()
@@ -275,7 +275,7 @@ def test_bytes_win_over_paths(tmp_path: Path) -> None:
 
 @every_form
 def test_files_that_cannot_be_read(tmp_path: Path, suffix: str) -> None:
-    """A directory, a missing file, a null and an impossible name are missing samples; an empty file is empty."""
+    """A directory, a file that is not there and an impossible name are missing, a null is absent."""
     pictures.save(pictures.photo(1), tmp_path / "a.png")
     (tmp_path / "folder.png").mkdir()
     (tmp_path / "empty.png").write_bytes(b"")
@@ -285,9 +285,9 @@ def test_files_that_cannot_be_read(tmp_path: Path, suffix: str) -> None:
 
     assert (tmp_path / "a.png").read_bytes() == got[0]
     assert b"" == got[6]
-    for reason in got[1:6]:
+    for reason, status in zip(got[1:6], ["missing"] * 4 + ["absent"], strict=True):
         assert isinstance(reason, Unreadable)
-        assert reason.status == "missing"
+        assert reason.status == status
         assert reason.detail
     assert isinstance(got[1], Unreadable)
     assert "directory" in got[1].detail

@@ -181,6 +181,43 @@ def test_groups_leak(scans: Path, tmp_path: Path) -> None:
     assert left.summary["certificate"]["clean"] is False
 
 
+@pytest.fixture
+def unseen(tmp_path: Path) -> Path:
+    """Of groups g and h a picture on one side cannot be read, of k one on both."""
+    rows = [
+        ("train", "g", True), ("test", "g", False),
+        ("train", "h", False), ("test", "h", True),
+        ("train", "k", False), ("test", "k", False),
+        *((split, f"{split}{i}", True) for split in ("train", "test") for i in range(4)),
+    ]  # fmt: skip
+    lines = ["path,split,patient"]
+    for number, (split, group, readable) in enumerate(rows):
+        path = tmp_path / "photos" / f"{number}.png"
+        pictures.save(pictures.photo(number), path)
+        if not readable:
+            path.write_bytes(path.read_bytes()[:200])
+        lines.append(f"photos/{number}.png,{split},{group}")
+    (tmp_path / "unseen.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return tmp_path / "unseen.csv"
+
+
+@pytest.mark.parametrize("unreadable", ["drop", "drop_from_train", "keep"])
+@pytest.mark.parametrize("leakage", ["drop_from_train", "drop_from_held_out", "regroup", "report_only"])
+def test_groups_of_pictures_that_cannot_be_read(unseen: Path, tmp_path: Path, leakage: str, unreadable: str) -> None:
+    """A group counts where its picture is written, whoever can read it; the certificate counts what is there."""
+    policy = {"leakage": leakage, "unreadable": unreadable, **({"max_moved": 1.0} if leakage == "regroup" else {})}
+    result = ran({"path": str(unseen), "group_column": "patient"}, tmp_path / "run", policy, splits="manifest")
+    with (tmp_path / "run/splits/unseen.csv").open(encoding="utf-8", newline="") as file:
+        there = [(row["split"], row["patient"]) for row in csv.DictReader(file)]
+    both = {group for split, group in there if split == "train"} & {g for split, g in there if split == "test"}
+
+    assert len(both) == result.summary["certificate"]["groups_in_train_and_held_out"]
+    if leakage != "report_only":
+        assert set() == both
+    if unreadable == "drop":
+        assert {"g", "h"} == {group for _, group in there} & {"g", "h", "k"}
+
+
 def splits_of(run: Run) -> dict[str, int]:
     rows = run.decisions.to_pylist()
     now = [row["new_split"] or row["split"] for row in rows if row["action"] in {"keep", "move"}]

@@ -17,6 +17,7 @@ from dedup.config import build
 from dedup.decoding.contents import PAYLOAD
 from dedup.runs.result import Run
 from dedup.verify import second_look
+from dedup.verify.preference import quality
 from dedup.verify.second_look import Looks, TwoBars, looked
 from tests import pictures
 
@@ -122,6 +123,7 @@ class TestColour:
             schema=tables.candidates_schema(["dhash"]),
         )
         grey = pictures.photo(1).convert("L").resize((128, 128)).tobytes()
+        seen_quality = quality(pictures.photo(1)).to_bytes()
 
         def see(samples: Any) -> Any:
             assert list(samples) == [0, 1, 2]
@@ -130,6 +132,7 @@ class TestColour:
                 "side": pa.array([128, None, 128], pa.int32()),
                 "grey": pa.array([grey, None, grey], pa.binary()),
                 "chroma": pa.array([bytes(512), None, bytes(512)], pa.binary()),
+                "quality": pa.array([seen_quality, None, seen_quality], pa.binary()),
             }
             yield pa.record_batch(columns)
 

@@ -336,11 +336,11 @@ class TestLeakage:
 
 
 def test_resolved_distances_decide_not_the_default() -> None:
-    """Before the codes are there `auto` is its cap, 16 of 64 bits, and one number counts for all."""
+    """Before the codes are there `auto` is its caps, alone and in total, and one number counts for all."""
     auto = resolve(build({}), ["train"])
     eight = resolve(build({"search": {"max_distance": 8}}), ["train"])
 
-    assert {"dhash": 16, "phash": 16} == auto.search.max_distance
+    assert {"dhash": 14, "phash": 14, "total": 41} == auto.search.max_distance
     assert {"dhash": 8, "phash": 8} == eight.search.max_distance
     assert auto.but(max_distance=eight.search.max_distance) == eight
 

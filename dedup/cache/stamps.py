@@ -14,9 +14,10 @@ steps of two seconds."""
 
 
 def file_stamp(path: bytes) -> tuple[bytes, int]:
-    """What stands for a regular file's place, size, time of change and inode, and its bytes; empty where it is none.
+    """What stands for a regular file's place, size, times of change and inode, and its bytes; empty where it is none.
 
-    Empty as well for a file that was just changed.
+    Empty as well for a file that was just changed. The time of the last change of the inode, which no program can set,
+    counts for files with one name only: links to a file that a run makes or deletes change it too.
     """
     try:
         status = os.stat(path)  # noqa: PTH116  # the name is bytes
@@ -24,9 +25,10 @@ def file_stamp(path: bytes) -> tuple[bytes, int]:
         return b"", 0
     if not stat.S_ISREG(status.st_mode):
         return b"", 0
-    if time.time_ns() - status.st_mtime_ns < _SETTLED_NS:
+    if time.time_ns() - status.st_mtime_ns < _SETTLED_NS:  # also where the clock was set back since
         return b"", status.st_size
-    text = b"%d %d %d " % (status.st_size, status.st_mtime_ns, status.st_ino)
+    of_inode = status.st_ctime_ns if status.st_nlink == 1 else 0
+    text = b"%d %d %d %d " % (status.st_size, status.st_mtime_ns, of_inode, status.st_ino)
     return text + _absolute(path), status.st_size
 
 

@@ -89,11 +89,12 @@ def calibrate(run: Run) -> Calibration:
     pictures = _searched(run, samples)
     found = _found(pictures)
     decoys = {name: _decoys(pictures, name) for name in DECOYS[run.resolved.search.orientations]}
-    alone, both = calibrated(len(samples), found, decoys, run.resolved.search.max_distance)
+    max_distance = dict(zip(run.resolved.hash.algorithms, pictures.distances, strict=True))
+    alone, both = calibrated(len(samples), found, decoys, max_distance)
     return Calibration(
         pictures=len(samples),
         bits=run.resolved.hash.bits,
-        max_distance=dict(run.resolved.search.max_distance),
+        max_distance=max_distance,
         orientations=run.resolved.search.orientations,
         min_similarity=max(pictures.limits.min_similarity, pictures.limits.min_thumbnail_similarity),
         max_false_probability=pictures.limits.max_false_probability,

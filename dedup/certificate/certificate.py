@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 from dedup import graph
 from dedup.certificate.readback import KnownBytes, Samples, by_split, measured_of, n_changed, numbers_of, read_back
 from dedup.certificate.search import Searched, SecondSearch
-from dedup.config import LIMITS, Resolved
+from dedup.config import LIMITS, TOTAL, Resolved
 from dedup.errors import SourceError
 from dedup.formats import Source
 from dedup.hashers.setup import Setup
@@ -59,7 +59,8 @@ def certificate(
     if changed := n_changed(by_split(written.rows["split"], back.samples), wanted, in_order=in_order):
         message = (
             f"{changed:,} of {sum(map(len, wanted.values())):,} samples to be written are not what was hashed: "
-            f"the dataset has changed since. Run it again."
+            f"the dataset has changed since. Run it again; if that says the same, files have other bytes but their old "
+            f"size and time: set cache.trust: content, which reads them all."
         )
         raise SourceError(message)
     del written, digests, wanted  # what it takes to search again comes on top of what is left
@@ -110,12 +111,10 @@ def certificate(
     }
 
 
-def groups_across(
-    groups: pa.ChunkedArray, splits: pa.ChunkedArray, readable: pa.ChunkedArray, held_out: tuple[str, ...]
-) -> int:
-    """How many groups have readable samples in train and in a held-out split."""
+def groups_across(groups: pa.ChunkedArray, splits: pa.ChunkedArray, held_out: tuple[str, ...]) -> int:
+    """How many groups have samples in train and in a held-out split, whether anybody can read them or not."""
     outside = pc.is_in(splits, pa.array(held_out, pa.string()))
-    sides = [pc.unique(groups.filter(pc.and_(readable, side))).drop_null() for side in (outside, pc.invert(outside))]
+    sides = [pc.unique(groups.filter(side)).drop_null() for side in (outside, pc.invert(outside))]
     return pc.sum(pc.is_in(sides[0], sides[1])).as_py() or 0
 
 
@@ -134,7 +133,8 @@ def _first(table: pa.Table) -> list[Mapping[str, Any]]:
 
 def _statement(resolved: Resolved, n_leaks: int, n_groups: int, n_uncompared: int) -> str:
     distances = ", ".join(
-        f"{name} ≤ {bits} of {resolved.hash.bits} bits" for name, bits in resolved.search.max_distance.items()
+        f"{name} ≤ {bits} of {resolved.hash.bits * (len(resolved.hash.algorithms) if name == TOTAL else 1)} bits"
+        for name, bits in resolved.search.max_distance.items()
     )
     verified = _limits(resolved)
     settings = (

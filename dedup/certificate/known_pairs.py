@@ -9,7 +9,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from dedup.config import AcceptanceSpec
 from dedup.memory import give_back
+from dedup.policy.acceptance import MUST_AGREE, colours_differ
 
 _Kind = TypeVar("_Kind", bound=np.generic)
 
@@ -30,7 +32,7 @@ class Verified:
     framed: pa.Table  # candidates without a frame
 
     @classmethod
-    def of(cls, candidates: Iterator[pa.Table], wanted: _Wanted, min_similarity: float | None) -> "Verified":
+    def of(cls, candidates: Iterator[pa.Table], wanted: _Wanted, limits: AcceptanceSpec) -> "Verified":
         """From the parts of the table, one at least; of those between samples that can be asked for."""
         keys, rejected, framed = [], [], []
         values: dict[str, list[NDArray[np.float32]]] = {name: [] for name in _KEPT}
@@ -40,7 +42,11 @@ class Verified:
             framed.append(part.filter(pc.invert(as_they_stand)))
             standing = part.filter(as_they_stand)
             own, found = _keys(standing["a"].to_numpy(), standing["b"].to_numpy()), standing["similarity"].to_numpy()
-            below = np.zeros(len(own), bool) if min_similarity is None else found < np.float32(min_similarity)
+            below = np.zeros(len(own), bool)
+            if limits.min_similarity is not None:
+                below = found < np.float32(limits.min_similarity)
+            if limits.colour == MUST_AGREE:
+                below |= colours_differ(standing)
             rejected.append(own[below])
             keys.append(own[~below])
             for name, parts in values.items():

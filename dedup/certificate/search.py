@@ -14,7 +14,7 @@ from dedup.config import Resolved
 from dedup.errors import InternalError
 from dedup.memory import give_back
 from dedup.policy.leading import numbers_by_sample
-from dedup.search import distances, join_hashes_batches, pack
+from dedup.search import distances, join_hashes_batches, pack, with_total
 from dedup.search.sparing import Spared, nobody_spared
 from dedup.stages.candidates import candidates, searched, turns
 from dedup.verify import similarities
@@ -105,7 +105,7 @@ class SecondSearch:
         def wanted(a: NDArray[np.int64], b: NDArray[np.int64]) -> NDArray[np.bool_]:
             return np.asarray(written[a] & written[b] & (every | ((inside[a] | inside[b]) == some)))
 
-        found = Verified.of(self._known.candidates(), wanted, self._resolved.acceptance.min_similarity)
+        found = Verified.of(self._known.candidates(), wanted, self._resolved.acceptance)
         give_back()
         return found
 
@@ -157,10 +157,15 @@ class SecondSearch:
         if len(left) == 0 or (right is not None and len(right) == 0):
             return
         columns = [tables.fixed_width(self._measured[name]) for name in names]
+        of_left = [pack(column[left]) for column in columns]
+        of_right = None if right is None else [pack(column[right]) for column in columns]
+        of_left, distance = with_total(of_left, names, resolved.search.max_distance)
+        if of_right is not None:
+            of_right, _ = with_total(of_right, names, resolved.search.max_distance)
         for part in join_hashes_batches(
-            [pack(column[left]) for column in columns],
-            None if right is None else [pack(column[right]) for column in columns],
-            max_distance=[resolved.search.max_distance[name] for name in names],
+            of_left,
+            of_right,
+            max_distance=distance,
             combine=resolved.search.combine,
             limit=self._limit,
             threads=self._threads,
@@ -169,7 +174,7 @@ class SecondSearch:
             one, two = left[part.a], (left if right is None else right)[part.b]
             a, b = np.minimum(one, two), np.maximum(one, two)
             wanted = ~self._spared.leaves_out(a, b)
-            yield self._rows(a[wanted], b[wanted], [of[wanted] for of in part.distances])
+            yield self._rows(a[wanted], b[wanted], [of[wanted] for of in part.distances[: len(names)]])
 
     def _rows(self, a: NDArray[np.int64], b: NDArray[np.int64], distances: Sequence[NDArray[np.uint16]]) -> pa.Table:
         """Rows of `candidates` for pairs of written samples, without what is not similar enough to be a pair."""

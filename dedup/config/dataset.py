@@ -41,6 +41,7 @@ class SourceConfig(Section):
     ] = "auto"
     split_folders: dict[str, str] = Field(default_factory=dict)
     image_folder: str | None = None
+    companions: Annotated[tuple[str, ...], BeforeValidator(as_names)] = ()
     path_column: str | None = None
     bytes_column: str | None = None
     image_column: str | None = None

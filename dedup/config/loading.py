@@ -35,7 +35,7 @@ def load(path: Path, overrides: Sequence[str] = (), options: Mapping[str, Any] |
     except RecursionError as error:
         message = f"{path}: not a config: it is nested too deeply."
         raise ConfigError(message) from error
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:
         message = f"{path}: not valid YAML: {' '.join(str(error).split())}."
         raise ConfigError(message) from error
     if settings is None:
@@ -130,7 +130,7 @@ def _override(nested: dict[str, Any], override: str) -> str | None:
         value = read_yaml(text)
     except RecursionError:
         return f"--set {key.strip()}: the value is nested too deeply."
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:
         return f"--set {override!r}: the value is not valid YAML: {' '.join(str(error).split())}."
     _set(nested, key.strip(), value)
     return None

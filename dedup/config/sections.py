@@ -12,6 +12,8 @@ ALGORITHMS: Final = ("ahash", "phash", "dhash", "whash", "pdq")
 BITS: Final = (64, 256, 1024)
 LISTS: Final = ("allow_list", "deny_list", "prefer_list")
 PDQ_BITS: Final = 256
+TOTAL: Final = "total"
+"""In `search.max_distance`, beside the algorithms: the distances of all of them added up."""
 
 
 class HashConfig(Section):
@@ -56,6 +58,17 @@ class VerifyConfig(Section):
     second_look: bool = True
     min_close_similarity: Annotated[Literal["auto"] | float, BeforeValidator(as_similarity)] = "auto"
     min_thumbnail_similarity: Annotated[Literal["auto"] | float, BeforeValidator(as_similarity)] = "auto"
+    colour: Annotated[Literal["ignore", "must_agree"], one_of("verify.colour", "ignore", "must_agree")] = "ignore"
+
+    @check(mode="after")
+    def _colours_are_seen(self) -> Self:
+        if self.colour == "must_agree" and (self.method == "none" or not self.second_look):
+            message = (
+                "verify.colour: must_agree needs verify.method: pixels and verify.second_look: true. Thumbnails are "
+                "grey, so colours are known only of pictures that are decoded again"
+            )
+            raise ValueError(message)
+        return self
 
 
 class PolicyConfig(Section):
@@ -147,12 +160,16 @@ def distance_problem(hashes: HashConfig, search: SearchConfig) -> str | None:
     """What is wrong between the distances and the codes, if anything."""
     distance = search.max_distance
     if isinstance(distance, dict):
-        if set(distance) != set(hashes.algorithms):
+        if set(distance) - {TOTAL} != set(hashes.algorithms):
             return (
                 f"search.max_distance: names {', '.join(sorted(distance))}, hash.algorithms "
-                f"{', '.join(sorted(hashes.algorithms))}; give one number for each algorithm"
+                f"{', '.join(sorted(hashes.algorithms))}; give one number for each algorithm, and {TOTAL!r} if you "
+                "like for all of them together"
             )
-        largest = max(distance.values())
+        if distance.get(TOTAL, 0) > hashes.bits * len(hashes.algorithms):
+            together = hashes.bits * len(hashes.algorithms)
+            return f"search.max_distance.{TOTAL}: got {distance[TOTAL]}; all codes together have only {together} bits"
+        largest = max(bits for name, bits in distance.items() if name != TOTAL)
     else:
         largest = 0 if distance == "auto" else distance
     if largest > hashes.bits:

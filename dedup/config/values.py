@@ -46,16 +46,20 @@ def as_max_distance(value: object) -> object:
     return value
 
 
+def _is_between_0_and_1(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
+
+
 def as_share(value: object) -> object:
     """A share in [0, 1], or None."""
-    if value is not None and (type(value) not in (int, float) or not 0 <= float(value) <= 1):  # type: ignore[arg-type]
+    if value is not None and not _is_between_0_and_1(value):
         raise ValueError(f"got {value!r}; give a share from 0 to 1, or null")  # noqa: EM102
     return value
 
 
 def as_similarity(value: object) -> object:
     """A similarity in [0, 1], or `auto`."""
-    if value != "auto" and (type(value) not in (int, float) or not 0 <= float(value) <= 1):  # type: ignore[arg-type]
+    if value != "auto" and not _is_between_0_and_1(value):
         raise ValueError(f"got {value!r}; give a number from 0 to 1, or 'auto'")  # noqa: EM102
     return value
 

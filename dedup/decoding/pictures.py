@@ -56,6 +56,9 @@ _DECODER_ERRORS: Final = (
 _ORIENTATION_TAG: Final = 0x0112
 
 
+_NO_PIXELS: Final = "it has no pixels"
+
+
 @dataclass(frozen=True, slots=True)
 class Picture:
     """A decoded picture, upright, 8 bits, mode L or RGB."""
@@ -115,6 +118,8 @@ def _opened(data: bytes, max_pixels: int, background: str) -> Picture | Unreadab
         try:
             with Image.open(BytesIO(data), formats=_known_formats()) as opened:
                 size = opened.size
+                if 0 in size:
+                    return Unreadable("undecodable", _NO_PIXELS, opened.format, *size)
                 is_large = size[0] * size[1] > max_pixels
                 if is_large and not _scaled_down(opened, max_pixels):
                     return _too_large(*size, max_pixels, opened.format)
@@ -146,6 +151,16 @@ def _scaled_down(opened: Image.Image, max_pixels: int) -> bool:
 def normalise(image: Image.Image, background: str = "#ffffff") -> Image.Image:
     """A decoded PIL image as a run would see it: upright, 8 bits, mode L or RGB."""
     return _eight_bit(_upright(image), background)[0]
+
+
+def normalised(image: Image.Image, background: str = "#ffffff") -> Image.Image | Unreadable:
+    """A PIL image as a run would see it, or why it cannot be: it may be opened and not decoded yet."""
+    if 0 in image.size:
+        return Unreadable("undecodable", _NO_PIXELS, image.format, *image.size)
+    try:
+        return normalise(image, background)
+    except _DECODER_ERRORS as error:
+        return _undecodable(error, b"", image)
 
 
 def orientation_of(data: bytes) -> int | None:
@@ -271,7 +286,7 @@ def _eight_bit(image: Image.Image, background: str) -> tuple[Image.Image, bytes]
     """The normalised picture and the digest of its pixels."""
     if image.mode.startswith(("I", "F")):
         return _scaled(image)
-    if image.mode in {"LA", "La", "PA", "RGBA", "RGBa"} or image.has_transparency_data:
+    if _may_be_transparent(image):
         rgba = image.convert("RGBA")
         low, _ = rgba.getchannel("A").getextrema()
         if low == 255:
@@ -289,6 +304,12 @@ def _eight_bit(image: Image.Image, background: str) -> tuple[Image.Image, bytes]
     if pixels.ndim == 3 and (pixels[..., :1] == pixels[..., 1:]).all():
         pixels = pixels[..., 0]  # grey stored as colour is the same picture
     return image, pixel_digest(pixels)
+
+
+def _may_be_transparent(image: Image.Image) -> bool:
+    if image.mode == "P" and image.palette is None:  # Pillow reads such PNGs, and has no answer for them
+        return "transparency" in image.info
+    return image.mode in {"LA", "La", "PA", "RGBA", "RGBa"} or image.has_transparency_data
 
 
 def _scaled(image: Image.Image) -> tuple[Image.Image, bytes]:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dedup.config import DatasetConfig, NamedSource
@@ -17,6 +16,7 @@ from dedup.formats.banks import is_bank
 from dedup.formats.columns import distinct_of, groups_of, values_of
 from dedup.formats.crossing import check_movable, check_writable, push_splits, write_splits
 from dedup.formats.detection import is_image_struct
+from dedup.formats.footers import PARQUET_ERRORS
 from dedup.formats.forms import ALL, FORMS, Form, detected
 from dedup.formats.listing import Listing, account_for, listed
 from dedup.formats.manifest import Manifest, lists_files
@@ -185,7 +185,7 @@ def _form_of(path: Path, listing: Listing | None) -> str:
     if suffix == ".parquet":
         try:
             schema = pq.read_schema(path)
-        except (pa.ArrowInvalid, OSError) as error:
+        except PARQUET_ERRORS as error:
             message = f"{path}: cannot be read as Parquet: {because(error)}. Get the file again."
             raise SourceError(message) from error
         return "huggingface" if any(is_image_struct(field.type) for field in schema) else "manifest"

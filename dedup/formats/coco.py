@@ -141,11 +141,17 @@ class Coco(Files):
         for annotations in self._annotations:
             for row in sorted({*annotations.row_of_image.values()} - moves.keys()):
                 original = Path(os.fsdecode(self._files[row]))
-                there[row] = keep[row] and put_once(original, self._target(original, annotations.base, folder), files)
+                target = self._target(original, annotations.base, folder)
+                there[row] = keep[row] and put_once(original, target, files)
+                if there[row]:
+                    self._sidecars.put(original, target, files)
         moved = self._moved(moves)
         for row, one in moved.items():
             original = Path(os.fsdecode(self._files[row]))
-            there[row] = keep[row] and put_once(original, self._target(one.place, one.base, folder), files)
+            target = self._target(one.place, one.base, folder)
+            there[row] = keep[row] and put_once(original, target, files)
+            if there[row]:
+                self._sidecars.put(original, target, files)
         carried: dict[Path, list[Carried]] = {}
         for annotations in self._annotations:
             leaving = {i: moved[row] for i, row in annotations.row_of_image.items() if row in moved and there[row]}

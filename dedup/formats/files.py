@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from dedup.decoding.contents import PAYLOAD
 from dedup.errors import SourceError
 from dedup.formats.account import Opened
+from dedup.formats.companions import Sidecars
 from dedup.formats.further import NOTHING, Further
 from dedup.formats.source import NO_MOVES, Moves, encoded, moved_rows, no_column, place
 from dedup.paths import is_file
@@ -31,6 +32,7 @@ class Files(Opened):
         self.root = root
         self.rows = rows
         self._files = files
+        self._sidecars = Sidecars()
 
     def payload_of(self, rows: Sequence[int]) -> Iterator[pa.RecordBatch]:
         """One PAYLOAD batch of the named rows."""

@@ -64,7 +64,7 @@ _FORMS: Final = (
         "imagefolder",
         imagefolder.ImageFolder,
         detection.of_files,
-        ("image_column", *_COLUMNS, "splits", "top_folders", "split_folders"),
+        ("image_column", *_COLUMNS, "splits", "top_folders", "split_folders", "companions"),
         is_folder=True,
         write=imagefolder.write_samples,
         ordered=False,  # a folder is read in the order of its names

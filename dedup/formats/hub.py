@@ -22,6 +22,7 @@ from dedup.errors import ConfigError, DedupError, SourceError, because
 from dedup.files import inside
 from dedup.formats.detection import has_images
 from dedup.formats.features import features_of
+from dedup.formats.footers import PARQUET_ERRORS
 from dedup.formats.huggingface import HuggingFace
 from dedup.formats.places import protocol
 from dedup.formats.stored import (
@@ -374,7 +375,7 @@ def _castable(one: pa.DataType, two: pa.DataType) -> bool:
 def _opened(file: str, read: Any, what: str) -> Any:
     try:
         return read(file)
-    except (pa.ArrowInvalid, OSError) as error:
+    except PARQUET_ERRORS as error:
         message = f"{file}: cannot be read as {what}: {because(error)}. Get the file again."
         raise SourceError(message) from error
 

@@ -18,6 +18,8 @@ from dedup.decoding.contents import PAYLOAD
 from dedup.errors import ConfigError, SourceError
 from dedup.formats import moving
 from dedup.formats.account import Opened
+from dedup.formats.companions import Sidecars, parallel, stem_of
+from dedup.formats.companions import beside as sidecars_beside
 from dedup.formats.files import not_movable
 from dedup.formats.further import NOTHING, Further, Row, as_json, united, written_names
 from dedup.formats.labels import label_text
@@ -65,7 +67,10 @@ class ImageFolder(Opened):
         listing = listing or listed(root)
         places = [parts for parts in listing.others if parts[-1] in NAMES]
         self._metadata = list(read_metadata(root, places, config.image_column))
-        files = self._with_named(listing.images)
+        self._sidecars = Sidecars()
+        self._parallel = parallel(listing.images, listing.others, config.companions)
+        self._others = listing.others
+        files = self._with_named([parts for parts in listing.images if parts not in self._parallel.images])
         self._shards = {parts[0].removesuffix(_STATS) for parts in listing.others if parts[-1].endswith(_STATS)}
         self._layout = layout_of(files, config.top_folders, config.split_folders)
         self.has_splits = bool(self._layout.splits)
@@ -80,6 +85,8 @@ class ImageFolder(Opened):
         ids = [name or uri for name, uri in zip(columns.ids, uris, strict=True)]
         self.rows = pa.table([ids, columns.splits, columns.labels, uris], schema=ROWS)
         self.understood = told_in_a_line(self._layout, self._files, columns.labels)
+        if self._parallel.folders:
+            self.understood += f"; {', '.join(map(repr, self._parallel.folders))} go with the images of the same names"
         if self._layout.doubt and not any(columns.splits):
             self.doubts = [self._layout.doubt]
 
@@ -107,7 +114,9 @@ class ImageFolder(Opened):
     def _read(self) -> set[Parts]:
         """Everything below the root that is part of the dataset: samples, what goes with them, and metadata."""
         beside = {p for metadata in self._metadata for column in metadata.companions.values() for p in column}
-        return {*self._files, *beside, *(metadata.parts for metadata in self._metadata)}
+        own = {*self._files, *beside, *(metadata.parts for metadata in self._metadata)}
+        parallel = {p for image in self._files for p in self._parallel.of_image.get(image, ())}
+        return own | parallel | sidecars_beside(self._files, self._others)
 
     def _no_images(self) -> SourceError:
         found = ", ".join(f"{n} {reason.replace('_', ' ')}" for reason, n in self.skipped.items())
@@ -183,7 +192,11 @@ class ImageFolder(Opened):
         there = keep.copy()
         targets = self._targets(moves) if self.has_splits else {}
         for row in np.flatnonzero(keep):
-            there[row] = place(self._path(row), folder.joinpath(*targets.get(int(row), self._files[row])), files)
+            parts, target = self._files[row], targets.get(int(row), self._files[row])
+            there[row] = place(self._path(row), folder.joinpath(*target), files)
+            if there[row]:
+                self._sidecars.put(self._path(row), folder.joinpath(*target), files)
+                self._put_parallel(parts, target, folder, files)
         present = {self._files[row] for row in np.flatnonzero(there)}
         moved = {
             self._files[row]: moving.Move(targets.get(row, self._files[row]), split) for row, split in moves.items()
@@ -194,6 +207,15 @@ class ImageFolder(Opened):
                 if not os.path.lexists(folder.joinpath(*target)):
                     place(self._encoded(original), folder.joinpath(*target), files)
         return there
+
+    def _put_parallel(self, parts: Parts, target: Parts, folder: Path, files: str) -> None:
+        """Put what goes with an image and lies in a parallel folder; where the image is moved, it is moved alike."""
+        for other in self._parallel.of_image.get(parts, ()):
+            to = [new if new != old else own for own, old, new in zip(other, parts, target, strict=True)]
+            suffix = other[-1][len(stem_of(parts[-1])) :]
+            place_at = folder.joinpath(*to[:-1], stem_of(target[-1]) + suffix)
+            if not os.path.lexists(place_at):
+                place(self._encoded(other), place_at, files)
 
     @property
     def _split_column(self) -> str:

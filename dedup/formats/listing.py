@@ -42,6 +42,9 @@ _TELLING: Final = frozenset({
 """File names, in lower case, that say what a file is. All others are opened, as downloads and caches have none."""
 
 
+_WITH_FILES: Final = frozenset({"manifest", "coco", "yolo"})
+"""Forms that write what lies beside an image and has its stem."""
+
 _ARCHIVES: Final = (".zip", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst", ".7z", ".rar")
 
 
@@ -105,7 +108,10 @@ def account_for(source: "Source", listing: Listing | None) -> None:
     source.understood = source.understood or in_a_line(source.rows)
     if listing is None or source.not_read is not EVERYTHING_READ:
         return
+    from dedup.formats.companions import beside  # which knows names of metadata, and these the listing
+
     own = {*names_of(source.own_files(), listing.root)}
+    own |= beside(own & {*listing.images}, listing.others) if source.form in _WITH_FILES else set()
     source.not_read = not_read(listing, own, {})
 
 

@@ -16,6 +16,7 @@ from dedup.decoding.contents import PAYLOAD
 from dedup.errors import ConfigError, SourceError
 from dedup.formats.account import Opened, in_a_line
 from dedup.formats.boxes import boxes_of
+from dedup.formats.companions import Sidecars
 from dedup.formats.further import Further, as_cell, written_names
 from dedup.formats.labels import label_text
 from dedup.formats.places import as_spelled, beside, content, is_url, local, protocol
@@ -171,9 +172,12 @@ class Manifest(Opened):
             moved = {k: moved[row] for k, row in enumerate(self._boxes.sample_of.tolist()) if row in moved}
         self._records.write(target, kept_records, changes, {self._split_column: moved} if self._split_column else {})
         inside = {self._paths[row] for row in np.flatnonzero(keep)} - outside - {None, ""}
+        sidecars = Sidecars()
         for path in sorted(filter(None, inside)):
             if not os.path.lexists(folder / path):
-                place(os.fsencode(self._absolute(path)), folder / path, files)
+                original = os.fsencode(self._absolute(path))
+                if place(original, folder / path, files):
+                    sidecars.put(original, folder / path, files)
         return keep
 
     def written(self, folder: Path) -> DatasetConfig:

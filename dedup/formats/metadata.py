@@ -67,6 +67,8 @@ class Metadata:
     def _inside(self, row: int, text: str | None) -> Parts:
         """The named file as a path below the root; a name that leads elsewhere is refused."""
         path = os.path.normpath(self._with_slashes(text)) if text else ""
+        if text and os.path.isabs(path) and not os.path.isabs(text):  # noqa: PTH117
+            path = os.path.normpath(text)  # the backslash at its start is that of an odd name, not of a folder
         if not text or os.path.isabs(path) or path.startswith("..") or "://" in text:  # noqa: PTH117
             message = (
                 f"{self.name}, row {row}: file_name is {text!r}. Give the path of a file below the folder of "

@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from dedup.errors import SourceError, because
+from dedup.formats.footers import PARQUET_ERRORS, reading
 from dedup.formats.further import Further, inferred, of_schema
 from dedup.formats.nested import MAX_DEPTH, parsed
 from dedup.formats.places import is_url, local, opened
@@ -30,6 +31,8 @@ SUFFIXES: Final = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
 
 _LONGEST_CELL: Final = 2**31 - 1
 """Characters. Python's own limit of 131,072 is shorter than some captions; this is the most that it takes."""
+
+_ROWS_AT_ONCE: Final = 1024
 
 Record = dict[str, Any]
 """One row, by column."""
@@ -191,17 +194,24 @@ class _Columns:
     """Rows of a Parquet file. The column with bytes stays on disk until it is asked for."""
 
     def __init__(self, path: str) -> None:
+        self._name = path
         self._file = pq.ParquetFile(opened(path)) if is_url(path) else pq.ParquetFile(path, memory_map=True)
         self.names: list[str] = self._file.schema_arrow.names
         self.n_rows: int = self._file.metadata.num_rows
         self._group_starts = np.cumsum(
             [0, *(self._file.metadata.row_group(g).num_rows for g in range(self._file.num_row_groups))]
         )
+        if self._group_starts[-1] != self.n_rows:
+            self._refuse_count(int(self._group_starts[-1]))
         self._loaded: tuple[int, str, Any] | None = None
 
     def texts(self, column: str) -> list[str | None]:
         """A column as strings; null and empty are None."""
-        return [as_text(value) for value in self._file.read(columns=[column])[column].to_pylist()]
+        with reading(self._name):
+            found = [as_text(value) for value in self._file.read(columns=[column])[column].to_pylist()]
+        if len(found) != self.n_rows:
+            self._refuse_count(len(found))
+        return found
 
     def is_binary(self, column: str) -> bool:
         """Whether a column can hold encoded images."""
@@ -214,13 +224,15 @@ class _Columns:
         for row in rows:
             group = int(np.searchsorted(self._group_starts, row, side="right")) - 1
             if self._loaded is None or self._loaded[:2] != (group, column):
-                self._loaded = (group, column, self._file.read_row_group(group, columns=[column])[column])
+                with reading(self._name):
+                    self._loaded = (group, column, self._file.read_row_group(group, columns=[column])[column])
             found.append(self._loaded[2][row - int(self._group_starts[group])].as_py())
         return found
 
     def picked(self, rows: Sequence[int], values: Values = NO_VALUES) -> list[Record]:
         """The named rows as they are, with new values."""
-        table = self._file.read()
+        with reading(self._name):
+            table = self._file.read()
         for column, new in values.items():
             table = _with_values(table, column, new, 0)
         picked: list[Record] = table.take(pa.array(rows, pa.int64())).to_pylist()
@@ -230,8 +242,10 @@ class _Columns:
         """The types are those of the file."""
 
         def rows() -> Iterator[Mapping[str, Any]]:
-            for batch in self._file.iter_batches(1024, columns=plain):
-                yield from batch.to_pylist()
+            for batch in self._batches(plain):
+                with reading(self._name):
+                    rows = batch.to_pylist()
+                yield from rows
 
         found = of_schema(pa.schema([self._file.schema_arrow.field(column) for column in columns]), rows)
         plain = found.schema.names
@@ -248,7 +262,7 @@ class _Columns:
         """Write the kept rows, a batch at a time, with the file's own schema, and more."""
         start = 0
         with pq.ParquetWriter(path, self._file.schema_arrow) as writer:
-            for batch in self._file.iter_batches(1024):
+            for batch in self._batches(None):
                 table = pa.Table.from_batches([batch], self._file.schema_arrow)
                 for column, new in values.items():
                     table = _with_values(table, column, new, start)
@@ -263,6 +277,14 @@ class _Columns:
                     writer.write_table(table)
             if more:
                 writer.write_table(pa.Table.from_pylist(list(more), self._file.schema_arrow))
+
+    def _batches(self, columns: Sequence[str] | None) -> Iterator[pa.RecordBatch]:
+        with reading(self._name):
+            yield from self._file.iter_batches(_ROWS_AT_ONCE, columns=columns)
+
+    def _refuse_count(self, n_rows: int) -> None:
+        message = f"{self._name}: its footer states {self.n_rows:,} rows, and there are {n_rows:,}. Get the file again."
+        raise SourceError(message)
 
 
 @contextmanager
@@ -311,7 +333,7 @@ def first_record(path: Path, columns: Sequence[str]) -> Record:
             else:
                 with _long_cells():
                     record = next(csv.DictReader(lines, delimiter="\t" if path.suffix.lower() == ".tsv" else ","), None)
-    except (pa.ArrowInvalid, OSError, ValueError, csv.Error):
+    except (*PARQUET_ERRORS, csv.Error):
         return {}
     return {column: record[column] for column in columns if column in record} if isinstance(record, dict) else {}
 
@@ -333,7 +355,7 @@ def open_records(path: str) -> Records:
     except FileNotFoundError as error:
         message = f"{path}: there is no such file. Check the name."
         raise SourceError(message) from error
-    except (pa.ArrowInvalid, OSError) as error:
+    except PARQUET_ERRORS as error:
         message = f"{path}: cannot be read: {because(error.__cause__ or error)}."
         raise SourceError(message) from error
     message = f"{path}: a manifest ends in {', '.join(SUFFIXES)}."

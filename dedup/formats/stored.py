@@ -14,7 +14,8 @@ from datasets import Dataset, DatasetInfo, Features, IterableDataset
 from datasets.table import table_cast
 from numpy.typing import NDArray
 
-from dedup.errors import SourceError, because
+from dedup.errors import SourceError
+from dedup.formats.footers import PARQUET_ERRORS, broken, refuse_fatal
 from dedup.formats.places import is_url, opened
 from dedup.formats.references import of_mapped, of_parquet
 
@@ -99,6 +100,7 @@ class ParquetFiles:
 
     def places(self, column: str, size: int) -> Iterator[pa.RecordBatch | pa.Table]:
         """Places in row groups that are small enough to be read whole by whoever gets the task."""
+        refuse_fatal([file for file in self.files if not is_url(file)])
         for group, low, high, first in self._chosen():
             name, number = group
             n_bytes = None if is_url(name) else self._read(name, lambda file, g=number: _bytes_of(file, g, column))
@@ -180,8 +182,8 @@ class ParquetFiles:
 
         try:
             yield from self._read(group[0], read)
-        except (pa.ArrowInvalid, OSError) as error:
-            raise _broken(group[0], error) from error
+        except PARQUET_ERRORS as error:
+            raise broken(group[0], error) from error
 
     @cached_property
     def _last_group(self) -> dict[tuple[tuple[str, int], str], pa.ChunkedArray]:
@@ -199,8 +201,8 @@ class ParquetFiles:
                 self._last.clear()
                 self._last[name] = parquet_file(name)
             return read(self._last[name])
-        except (pa.ArrowInvalid, OSError) as error:
-            raise _broken(name, error) from error
+        except PARQUET_ERRORS as error:
+            raise broken(name, error) from error
 
 
 @dataclass(frozen=True)
@@ -306,7 +308,3 @@ def _bytes_of(file: pq.ParquetFile, group: int, column: str) -> int | None:
             whole = statistics is not None and statistics.has_null_count and statistics.null_count == 0
             return int(chunk.total_uncompressed_size) if whole else None
     return None
-
-
-def _broken(name: str, error: Exception) -> SourceError:
-    return SourceError(f"{name}: cannot be read as Parquet: {because(error)}. Get the file again.")

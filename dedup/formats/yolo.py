@@ -28,7 +28,7 @@ from dedup.formats.source import (
     printable_names,
 )
 from dedup.formats.yolo_files import NAMES, names_files, nearest, read_description, write_description
-from dedup.paths import files_below, make_folder
+from dedup.paths import exists, files_below, make_folder
 
 logger = logging.getLogger(__name__)
 
@@ -116,6 +116,7 @@ class Yolo(Files):
                 written[listing.path].append(folder / inner)
                 if labels.is_file():
                     put_once(labels, folder / _label_file(self.root / inner).relative_to(self.root), files)
+                self._sidecars.put(image, folder / inner, files)
         named: dict[str, list[str]] = {}
         for listing in self._listings:
             inner = listing.path.relative_to(self.root)
@@ -244,7 +245,7 @@ def _places(value: Any, root: Path, name: str, key: str) -> list[Path]:
         path = _below(root, text)
         if path is None and text.startswith("../"):  # as Roboflow writes it
             path = _below(root, text.removeprefix("../"))
-        if path is None or not path.exists():
+        if path is None or not exists(path):
             message = f"{name}: {key}: {text!r} does not exist below {str(root)!r}. Set 'path' in it, or put it there."
             raise SourceError(message)
         places.append(path)

@@ -27,7 +27,7 @@ def read_description(path: Path) -> dict[str, Any]:
     except RecursionError as error:
         message = f"{path}: cannot be read as YAML: it is nested too deeply."
         raise SourceError(message) from error
-    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
+    except (yaml.YAMLError, ValueError, OSError) as error:
         message = f"{path}: cannot be read as YAML: {because(error)}."
         raise SourceError(message) from error
     if not isinstance(content, dict):

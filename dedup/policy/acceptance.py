@@ -14,9 +14,13 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from dedup import tables
-from dedup.config import LIMITS, Resolved
+from dedup.config import LIMITS, TOTAL, Resolved
+from dedup.errors import RunError
 from dedup.policy.doubts import DOUBT, MAX_SURE_OF_SIGNS
 from dedup.tables import BOTH
+
+MUST_AGREE: Final = "must_agree"
+"""In `verify.colour`: pictures that were seen to differ in colour are no pair."""
 
 _KEEPS_FINITE: Final = 0.02
 """Added to what is missing to 1, so that its logarithm is finite: JPEG noise alone leaves about as much."""
@@ -37,7 +41,7 @@ class _Weights:
 _RANGES: Final = ((40.0, 120.0), (120.0, 170.0), (170.0, 200.0))
 """Of cells, in each of which structure has a weight of its own: beyond 40 and 200 nothing was learned."""
 
-_BY_THUMBNAILS: Final = _Weights(23.3, 3.9, 0.0, (-1.45, -2.55, -5.5))
+_BY_THUMBNAILS: Final = _Weights(20.65, 4.07, 0.0, (-1.17, -3.73, -2.93))
 _BY_CLOSER_LOOK: Final = _Weights(9.45, 2.6, 1.6, ())
 
 
@@ -54,6 +58,12 @@ class Evidence:
     def of(cls, candidates: Any) -> "Evidence":
         """From a table with the columns of `candidates`."""
         names = ("similarity", "structure", "close_similarity", "unframed")
+        if missing := [name for name in names if name not in candidates.column_names]:
+            message = (
+                f"The table candidates has no column {missing[0]!r}: it was made by an older version, which accepted "
+                "pairs by other evidence. Run it again."
+            )
+            raise RunError(message)
         return cls(*(candidates[name].to_numpy() for name in names))
 
     @classmethod
@@ -131,20 +141,37 @@ def _missing(similarity: NDArray[np.float32]) -> NDArray[np.float64]:
 
 def accepts(candidates: pa.Table, resolved: Resolved) -> NDArray[np.bool_]:
     """For each row of `candidates` whether it is within the distances and keeps the limits asked for."""
-    within = [
-        pc.less_equal(candidates[tables.distance_column(name)], pa.scalar(distance, pa.uint16()))
-        for name, distance in resolved.search.max_distance.items()
-    ]
-    keep = within[0]
-    for other in within[1:]:
-        keep = pc.or_(keep, other) if resolved.search.combine == "any" else pc.and_(keep, other)
+    distances = {name: candidates[tables.distance_column(name)].to_numpy() for name in resolved.hash.algorithms}
+    near = within(distances, resolved.search.max_distance, resolved.search.combine)
     limits = Limits.of(resolved.settings())
     similar = accepted(Evidence.of(candidates), limits)
     if DOUBT in candidates.column_names and limits is not None:
         doubt = candidates[DOUBT].to_numpy()
         by_signs = _sure_by_signs(candidates["similarity"].to_numpy(), doubt, limits)
         similar = np.where(np.isnan(doubt), similar, by_signs)
-    return np.asarray(keep.to_numpy() & similar)
+    found = near & similar
+    if resolved.acceptance.colour == MUST_AGREE:
+        found &= ~colours_differ(candidates)
+    return np.asarray(found)
+
+
+def colours_differ(candidates: pa.Table) -> NDArray[np.bool_]:
+    """For each row of `candidates` whether its pictures were seen to differ in colour."""
+    seen = pc.fill_null(candidates["colour_differs"], False)  # noqa: FBT003
+    return np.asarray(seen.to_numpy())
+
+
+def within(
+    distances: Mapping[str, NDArray[np.uint16]], max_distance: Mapping[str, int], combine: str
+) -> NDArray[np.bool_]:
+    """For each pair whether its distances, by algorithm, are within those of any (or of all), inclusive.
+
+    `TOTAL` in `max_distance` is the sum over the algorithms.
+    """
+    known: dict[str, NDArray[Any]] = dict(distances)
+    known[TOTAL] = np.sum([of.astype(np.int64) for of in distances.values()], axis=0)
+    near = [known[name] <= bits for name, bits in max_distance.items()]
+    return np.asarray(np.logical_or.reduce(near) if combine == "any" else np.logical_and.reduce(near))
 
 
 def _sure_by_signs(similarity: NDArray[np.float32], doubt: NDArray[np.float32], limits: Limits) -> NDArray[np.bool_]:

@@ -99,6 +99,7 @@ def by_row(graph: Graph, manifest: pa.Table) -> Graph:
         near_start=np.searchsorted(a[order], np.arange(n + 1)).astype(np.int64),
         distance=graph.distance,
         similarity=graph.similarity,
+        n_better=graph.n_better[graph.class_of],  # of every sample, as any of them may be a representative here
     )
 
 

@@ -7,6 +7,7 @@ What a person says of two samples holds for the pictures that they show, so for 
 import csv
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,9 @@ import pyarrow as pa
 from dedup import tables
 from dedup.config import Config
 from dedup.errors import ConfigError
+
+_GUARD: Final = re.compile(r"^'(?='*[=+\-@\t\r])")
+"""What the report puts before an id that a spreadsheet would run as a formula."""
 
 _SHOWN: Final = 10  # problems of one sort that are named
 
@@ -144,7 +148,7 @@ def _read(key: str, path: str | None, columns: tuple[str, ...], problems: list[s
                 return []
             for row, record in enumerate(rows, start=1):
                 where = f"policy.{key}: {path}, row {row}"
-                ids = tuple(sorted(record[column] or "" for column in columns))
+                ids = tuple(sorted(_GUARD.sub("", record[column] or "") for column in columns))
                 if "" in ids:
                     found.append(f"{where}: {columns[0] if len(columns) == 1 else 'id_a or id_b'} is empty.")
                 elif len(set(ids)) < len(columns):

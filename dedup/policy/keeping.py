@@ -1,6 +1,7 @@
 """Which of several copies is kept, and what copies with different labels do to each other."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
+from decimal import Decimal
 
 import numpy as np
 import pyarrow as pa
@@ -20,16 +21,18 @@ def keep_order(
     *,
     among: NDArray[np.bool_],
     preferred: Samples | None = None,
+    n_better: Samples | None = None,
 ) -> Samples:
     """The samples `among` others, the one to be kept first in front: of the list, then by the rule, then by quality.
 
     `class_of`: of each sample the lowest one with the same pixels. `preferred`: samples in front of all others.
+    `n_better`: how many matches of a representative are better pictures, where that is known.
     """
     n = len(class_of)
     if rule == "keep_first":
         ranked = np.flatnonzero(among)
     else:
-        ranked = quality_order(hashes, class_of, among)
+        ranked = quality_order(hashes, class_of, among, n_better)
         if rule == "keep_by":
             values = _as_numbers(manifest["keep_by"])
             ranked = ranked[np.argsort((values if order == "ascending" else -values)[ranked], kind="stable")]
@@ -41,13 +44,26 @@ def keep_order(
 
 
 def _as_numbers(column: pa.ChunkedArray) -> NDArray[np.float64]:
-    """The values as numbers, or their places in alphabetical order unless all are numbers; NaN, the last, for none."""
+    """The places of the values in their order, which is alphabetical unless all are numbers; NaN, the last, for none.
+
+    Numbers are compared digit by digit: as floats, neighbours above 2**53 are the same.
+    """
     texts = column.to_pylist()
+    given = {text for text in texts if text is not None}
+    worth = {text: value for text in given if not (value := Decimal(text)).is_nan()} if _are_numbers(given) else None
+    if worth is None:
+        place = {text: i for i, text in enumerate(sorted(given))}
+    else:
+        values = {value: i for i, value in enumerate(sorted(set(worth.values())))}
+        place = {text: values[value] for text, value in worth.items()}
+    return np.array([place.get(text, np.nan) for text in texts], dtype=np.float64)
+
+
+def _are_numbers(texts: Set[str]) -> bool:
     try:
-        return np.array([np.nan if text is None else float(text) for text in texts], dtype=np.float64)
+        return all(float(text) is not None for text in texts)
     except ValueError:
-        place = {text: i for i, text in enumerate(sorted({text for text in texts if text is not None}))}
-        return np.array([np.nan if text is None else place[text] for text in texts], dtype=np.float64)
+        return False
 
 
 def conflicting(graph: Graph, label: Samples, candidates: NDArray[np.bool_]) -> Witnesses:

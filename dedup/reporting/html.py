@@ -27,7 +27,7 @@ from dedup import tables
 from dedup.config import HashConfig
 from dedup.decoding.pictures import Unreadable, open_picture
 from dedup.formats import read_bytes
-from dedup.policy.acceptance import Evidence, Limits, accepted
+from dedup.policy.acceptance import MUST_AGREE, Evidence, Limits, accepted, within
 from dedup.reporting.dataset import NOTHING, in_a_line, recorded
 from dedup.reporting.leaks import worst
 from dedup.reporting.listing import Listing, pair_facts
@@ -223,9 +223,11 @@ def _most_similar(candidates: pa.Table, accepted: NDArray[np.int64], n_samples: 
 
 def _within(candidate: Mapping[str, Any], resolved: Mapping[str, Any]) -> bool:
     """Whether a candidate keeps all thresholds, so that only a list can have rejected it."""
-    near = [candidate[tables.distance_column(name)] <= limit for name, limit in resolved["max_distance"].items()]
+    distances = {name: np.array([candidate[tables.distance_column(name)]]) for name in resolved["algorithms"]}
+    if resolved.get("colour") == MUST_AGREE and candidate["colour_differs"]:
+        return False
+    near_enough = within(distances, resolved["max_distance"], resolved["combine"])[0]
     evidence = _evidence(candidate)
-    near_enough = any(near) if resolved["combine"] == "any" else all(near)
     return bool(near_enough and accepted(evidence, Limits.of(resolved))[0])
 
 
@@ -239,8 +241,8 @@ def _same_scene(candidate: Mapping[str, Any], resolved: Mapping[str, Any]) -> bo
 
 
 def _evidence(candidate: Mapping[str, Any]) -> Evidence:
-    columns = ("similarity", "structure", "close_similarity", "unframed")
-    return Evidence.of_one(*(candidate[name] for name in columns))
+    similarity, close, view = (candidate[name] for name in ("similarity", "close_similarity", "unframed"))
+    return Evidence.of_one(similarity, candidate.get("structure"), close, view)  # an older run has no structure
 
 
 def _chains(stored: Mapping[str, pa.Table]) -> list[dict[str, Any]]:

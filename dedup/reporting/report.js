@@ -103,10 +103,16 @@
 
   const quoted = (text) => (/[",\r\n]|^\s|\s$/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
 
+  // A spreadsheet runs what begins like this as a formula, so an apostrophe is put before it; readers take it away.
+  const guarded = (text) => (/^'*[=+\-@\t\r]/.test(text) ? "'" + text : text);
+  const unguarded = (text) => (/^'+[=+\-@\t\r]/.test(text) ? text.slice(1) : text);
+
   function save(verdict) {
     const rows = [...marks.values()].filter((one) => one.verdict === verdict).map((one) => [one.a, one.b, one.note]);
     rows.sort((one, other) => (one.join("\n") < other.join("\n") ? -1 : 1));
-    const text = [["id_a", "id_b", "note"], ...rows].map((row) => row.map(quoted).join(",") + "\n").join("");
+    const text = [["id_a", "id_b", "note"], ...rows]
+      .map((row) => row.map(guarded).map(quoted).join(",") + "\n")
+      .join("");
     const link = document.createElement("a");
     link.href = URL.createObjectURL(new Blob([text], { type: "text/csv" }));
     link.download = files[verdict];
@@ -135,8 +141,8 @@
       return;
     }
     for (const row of rows) {
-      const [a, b] = [row[atA], row[atB]];
-      if (a && b) marks.set(keyOf(a, b), { a, b, verdict, note: row[atNote] ?? "" });
+      const [a, b, note] = [row[atA], row[atB], row[atNote] ?? ""].map((text) => unguarded(text ?? ""));
+      if (a && b) marks.set(keyOf(a, b), { a, b, verdict, note });
     }
     find("said").textContent = `${rows.length} rows of ${file.name} were added.`;
     remember();

@@ -13,6 +13,7 @@ from dedup import tables
 from dedup.config import Resolved
 from dedup.graph import Graph, group_witnesses, matches_one_of, numbers
 from dedup.policy import distinct
+from dedup.policy.acceptance import MUST_AGREE
 from dedup.policy.unreadable import emptied
 from dedup.tables import MANY_WITHOUT_INFORMATION, MIN_INFORMATION
 from dedup.versions import DEDUP_VERSION
@@ -20,6 +21,7 @@ from dedup.versions import DEDUP_VERSION
 NO_SPLIT: Final = "(no split)"
 """What samples without a split are counted under, unless a split is called so: see `key_of_no_split`."""
 
+MANY_RECOLOURED: Final = 3  # pairs of other colours under other labels: fewer may be wrong labels
 MAX_LABEL_PAIRS: Final = 100  # pairs of labels in conflict that are listed
 MAX_SHIFTED: Final = 10  # labels of a split that are listed after regrouping
 
@@ -86,6 +88,7 @@ def summary(
         "held_out_images_in_another_held_out_split": _between_held_out(graph, in_split, resolved.splits.held_out),
         "resolved": resolved.settings(),
         "warnings": [
+            *_of_colours(pairs, resolved),
             *_warnings(in_split, unsplit, manifest, n_no_information, statuses["ok"], resolved),
             *not_decoded(hashes),
             *emptied(hashes, manifest, resolved),
@@ -93,6 +96,24 @@ def summary(
             *_of_uncompared(uncompared),
         ],
     }
+
+
+def _of_colours(pairs: pa.Table, resolved: Resolved) -> list[str]:
+    """What to know of pairs whose colours differ, or whose colours nobody compared."""
+    near = pairs.filter(pc.equal(pairs["kind"], "near"))
+    if resolved.acceptance.colour == MUST_AGREE:
+        unseen = near["colour_differs"].null_count
+        said = f"The colours of {unseen:,} near pairs were not compared: one was seen without its frame, or not again."
+        return [said] if unseen else []
+    both = pc.and_(near["colour_differs"], near["label_conflict"])
+    n_both = pc.sum(both).as_py() or 0
+    if n_both < MANY_RECOLOURED:
+        return []
+    said = (
+        f"{n_both:,} pairs differ in colour and in their labels. If colour makes another picture here, as of flags or "
+        f"lights, set verify.colour: must_agree."
+    )
+    return [said]
 
 
 def _mean(column: pa.ChunkedArray) -> float | None:

@@ -117,7 +117,6 @@ def _certified(
     from dedup.certificate.search import Searched
 
     config = result.config
-    hashes = result.store["hashes"]
     sample_of_row = np.argsort(result.row_of_sample)[there]
     rows = pa.array(sample_of_row)
     splits = pc.coalesce(result.decisions["new_split"], result.manifest["split"]).take(rows)
@@ -138,7 +137,6 @@ def _certified(
         n_groups=groups_across(
             result.manifest["group"].take(rows),
             splits,
-            pc.equal(hashes["status"].take(rows), "ok"),
             result.resolved.splits.held_out,
         ),
         uncompared=result.store["uncompared"],

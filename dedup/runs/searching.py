@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from dedup import graph, tables
 from dedup.clock import Clock
-from dedup.policy.acceptance import accepts
+from dedup.config import TOTAL
+from dedup.policy.acceptance import MUST_AGREE, accepts
 from dedup.policy.doubts import DOUBT
 from dedup.policy.keeping import keep_order
 from dedup.runs.result import Run, search_threads, specs_of
@@ -95,7 +96,9 @@ class _Searching:
         class_of = graph.representatives(self._hashes["pixel_digest"])
         self._sides = _sides(class_of, self._result.manifest, resolved.splits.held_out)
         self._order = _order(self._result, class_of)
-        self._compared = Comparisons(self._comparer(), lambda rows: accepts(rows, resolved), 0, progress)
+        # Whoever asks for equal colours gets no crowds: their members are compared by thumbnails, which are grey.
+        grey_will_do = resolved.acceptance.colour != MUST_AGREE
+        self._compared = Comparisons(self._comparer(), lambda rows: accepts(rows, resolved) & grey_will_do, 0, progress)
         schema = tables.candidates_schema(resolved.hash.algorithms)
         schema = schema if self._kept is None else schema.append(pa.field(DOUBT, pa.float32()))
         return crowds(
@@ -120,7 +123,11 @@ class _Searching:
         """Search so many bits further: to make up for banks that other decoders made."""
         most, distances = self.resolved.hash.bits, self.resolved.search.max_distance
         if bits:
-            wider = {name: min(distance + bits, most) for name, distance in distances.items()}
+            n = len(self.resolved.hash.algorithms)
+            times = {name: n if name == TOTAL else 1 for name in distances}
+            wider = {
+                name: min(distance + bits * times[name], most * times[name]) for name, distance in distances.items()
+            }
             self.resolved = self.resolved.but(max_distance=wider)
 
     def candidates(self, found: Found, progress: Progress, explain: Callable[[str], None] | None) -> Iterator[pa.Table]:

@@ -10,6 +10,7 @@ from dedup.search.matches import MAX_PAIRS, Matches, distances, find_pairs, join
 from dedup.search.orientations import OrientedMatches, join_orientations
 from dedup.search.planner import FINDERS
 from dedup.search.plans import Band, Plan
+from dedup.search.summed import with_total
 from dedup.search.tiles import Tile, pairs_of, tiles, united
 
 __all__ = [
@@ -37,4 +38,5 @@ __all__ = [
     "plan",
     "tiles",
     "united",
+    "with_total",
 ]

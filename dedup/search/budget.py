@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Sequence
+from operator import index
 from typing import Final
 
 import numpy as np
@@ -39,6 +40,7 @@ def largest_distance_within(
         for one in (other, *also):
             check(codes, one, cap)
             joins.append(collapsed(codes, one, crew))
+    budget, cap = index(budget), index(cap)
     equal = sum(_equal(sides) for sides in joins)
     if equal > budget:
         return None

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from operator import index
 
 import numpy as np
 from numpy.typing import NDArray
@@ -92,6 +93,7 @@ def _keys(
 ) -> Keys:
     bounds = checked(codes, others, max_distance, combine)
     check_limit(limit)
+    limit = index(limit)
     check_finder(finder)
     sink = PairSink(limit)
     joined(codes, others, bounds, combine, limit, crew, sink, finder, early=limit)
@@ -135,7 +137,7 @@ def checked(
         if len(rows) > 1:
             message = f"All hashes must be of the same rows; their codes have {rows} rows."
             raise ConfigError(message)
-    return bounds
+    return list(map(index, bounds))
 
 
 def joined(

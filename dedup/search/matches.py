@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from operator import index
 
 import numpy as np
 import pyarrow as pa
@@ -45,6 +46,7 @@ def plan(
 ) -> Plan:
     """How `join` would search these codes, with the pairs to expect; `str()` of it is for people."""
     check(codes, other, max_distance)
+    max_distance = index(max_distance)  # NumPy's integers of 8 bits overflow in what is reckoned with it
     check_finder(finder)
     with Crew(threads) as crew:
         left, right = collapsed(codes, other, crew)
@@ -145,6 +147,7 @@ def _found(
     """All pairs of rows, in order."""
     check(codes, other, max_distance)
     check_limit(limit)
+    max_distance, limit = index(max_distance), index(limit)
     check_finder(finder)
     if plan is not None:
         check_exact(plan, 64 * codes.shape[1], max_distance)

@@ -13,6 +13,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import lcm
+from operator import index
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,6 +65,7 @@ def join_orientations(
     """
     bounds = checked(upright, None, max_distance, combine)
     check_limit(limit)
+    limit = index(limit)
     check_finder(finder)
     transforms = _transforms(upright, oriented, bounds, combine)
     best = _Best(np.empty(0, np.uint64), np.empty(0, np.uint8), np.empty((len(upright), 0), np.uint16))

@@ -5,25 +5,28 @@ exactly, as it does with any other hash; a pair that is a little too far away in
 together.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+
+from dedup.config import TOTAL
 
 Codes = NDArray[np.uint64]
 
 
 def with_total(
-    codes: Sequence[Codes], max_distance: Sequence[int], max_total_distance: int | None
+    codes: Sequence[Codes], names: Sequence[str], max_distance: Mapping[str, int]
 ) -> tuple[list[Codes], list[int]]:
-    """The hashes with their distances and, where a total is given, all of them together as one more hash.
+    """The hashes and their distances and, where `max_distance` has a total, all of them together as the last one.
 
-    `codes`: arrays (n, words) of the same rows, one for each hash. Joined with `any`, a pair needs one of the distances
-    or the total; with `all` every one of them and the total.
+    `codes`: arrays (n, words) of the same rows, one for each of `names`. Joined with `any`, a pair needs one of the
+    distances or the total; with `all` every one of them and the total.
     """
-    if max_total_distance is None:
-        return list(codes), list(max_distance)
-    return [*codes, together(codes)], [*max_distance, max_total_distance]
+    distances = [max_distance[name] for name in names]
+    if TOTAL not in max_distance:
+        return list(codes), distances
+    return [*codes, together(codes)], [*distances, max_distance[TOTAL]]
 
 
 def together(codes: Sequence[Codes]) -> Codes:

@@ -11,11 +11,13 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from dedup import graph, tables
-from dedup.config import Resolved
+from dedup.config import AUTO_CAP_PER_64_BITS, TOTAL, Resolved
 from dedup.errors import LimitError
+from dedup.policy.acceptance import within
 from dedup.search import Progress, join_orientations, largest_distance_within, pack, plan
 from dedup.search import distances as code_distances
 from dedup.search.sparing import Spared, join_sparing_batches, nobody_spared
+from dedup.search.summed import together, with_total
 from dedup.tables import MIN_INFORMATION
 from dedup.verify import Verified, verified
 from dedup.verify.determinacy import Structure
@@ -24,6 +26,10 @@ from dedup.verify.kept_signs import KeptSigns
 from dedup.verify.views import Views, within_frames
 
 Codes = Mapping[str, NDArray[np.uint64]]  # by column of `hashes`: the codes of the samples that are searched
+
+
+MAX_SUMMED = 200_000
+"""Pictures among which `auto` searches by the total as well: so far away only brute force finds pairs, in seconds."""
 
 
 @dataclass(slots=True)
@@ -201,8 +207,8 @@ class _Found:
 def _joined(
     codes: Codes, resolved: Resolved, limit: int, threads: int, progress: Progress | None, spared: Spared
 ) -> Iterator[_Found]:
-    upright = [codes[name] for name in resolved.hash.algorithms]
-    distance = [resolved.search.max_distance[name] for name in resolved.hash.algorithms]
+    names = resolved.hash.algorithms
+    upright, distance = with_total([codes[name] for name in names], names, resolved.search.max_distance)
     if not turns(resolved):
         parts = join_sparing_batches(
             upright,
@@ -214,13 +220,16 @@ def _joined(
             progress=progress,
         )
         for part in parts:
-            distances = dict(zip(resolved.hash.algorithms, part.distances, strict=True))
+            distances = dict(zip(names, part.distances, strict=False))  # the total, if any, is the last
             yield _Found(part.a, part.b, np.zeros(len(part), dtype=np.uint8), distances)
         return
-    oriented = [
-        {tables.TRANSFORMS.index(turn): codes[tables.code_column(name, turn)] for turn in turns(resolved)}
-        for name in resolved.hash.algorithms
-    ]
+    by_turn = {
+        tables.TRANSFORMS.index(turn): with_total(
+            [codes[tables.code_column(name, turn)] for name in names], names, resolved.search.max_distance
+        )[0]
+        for turn in turns(resolved)
+    }
+    oriented = [{turn: of_turn[place] for turn, of_turn in by_turn.items()} for place in range(len(upright))]
     found = join_orientations(
         upright,
         oriented,
@@ -231,7 +240,7 @@ def _joined(
         progress=progress,
     )
     wanted = ~spared.leaves_out(found.a, found.b)
-    of_wanted = {name: of[wanted] for name, of in zip(resolved.hash.algorithms, found.distances, strict=True)}
+    of_wanted = {name: of[wanted] for name, of in zip(names, found.distances, strict=False)}
     yield _Found(found.a[wanted], found.b[wanted], found.transform[wanted], of_wanted)
 
 
@@ -252,14 +261,17 @@ def _fitting(
 
     `members`: codes of pictures that are not searched among each other.
     """
-    names = resolved.hash.algorithms
-    share = budget // len(names) if resolved.search.combine == "any" else budget
+    caps = _caps(resolved, len(next(iter(codes.values()))))
+    if TOTAL in caps:
+        codes = {**codes, **_together(codes, resolved)}
+        members = None if members is None else {**members, **_together(members, resolved)}
+    share = budget // len(caps) if resolved.search.combine == "any" else budget
     found: dict[str, int | None] = {}
-    for done, name in enumerate(names):
+    for done, (name, cap) in enumerate(caps.items()):
         found[name] = largest_distance_within(
             codes[name],
             budget=share,
-            cap=resolved.search.max_distance[name],
+            cap=cap,
             also=[
                 *(codes[tables.code_column(name, turn)] for turn in turns(resolved)),
                 *(_of_members(members, name, resolved) if members is not None else ()),
@@ -267,8 +279,29 @@ def _fitting(
             threads=threads,
         )
         if progress is not None:
-            progress((done + 1) / len(names))
+            progress((done + 1) / len(caps))
+    if found.get(TOTAL, 0) is None:  # more equal codes than fit: then each algorithm has too many, too
+        del found[TOTAL]
     return found
+
+
+def _caps(resolved: Resolved, n_pictures: int) -> dict[str, int]:
+    """How far `auto` may go, by algorithm; in total only among so many pictures."""
+    names, widest = resolved.hash.algorithms, resolved.search.max_distance
+    if TOTAL not in widest or len(names) == 1:
+        return {name: widest[name] for name in names}
+    if n_pictures <= MAX_SUMMED:
+        return {name: widest[name] for name in (*names, TOTAL)}
+    return dict.fromkeys(names, AUTO_CAP_PER_64_BITS * resolved.hash.bits // 64)
+
+
+def _together(codes: Codes, resolved: Resolved) -> dict[str, NDArray[np.uint64]]:
+    """The codes of all algorithms side by side, upright and turned, under the names that an algorithm would have."""
+    names = resolved.hash.algorithms
+    return {
+        tables.code_column(TOTAL, turn): together([codes[tables.code_column(name, turn)] for name in names])
+        for turn in ("identity", *turns(resolved))
+    }
 
 
 def _too_many(codes: Codes, resolved: Resolved, limit: int, threads: int) -> LimitError:
@@ -388,8 +421,7 @@ def _verified(
         return found, similarity
     a, b = found.a[again], found.b[again]
     upright = {name: code_distances(codes[name], codes[name], a, b) for name in resolved.hash.algorithms}
-    within = np.array([upright[name] <= resolved.search.max_distance[name] for name in resolved.hash.algorithms])
-    both = within.any(axis=0) if resolved.search.combine == "any" else within.all(axis=0)
+    both = within(upright, resolved.search.max_distance, resolved.search.combine)
     again, a, b = again[both], a[both], b[both]
     standing = verified(thumbnails, samples[a], samples[b], threads=threads).similarity
     better = standing >= similarity[again]

@@ -43,7 +43,8 @@ class _Samples:
     is_reference: Mask
     readable: Mask
     absent: Mask  # there is no image, and nothing is wrong with that
-    status: pa.ChunkedArray
+    stays_unreadable: Mask  # cannot be read, and is written as the policy says
+    why: pa.Array  # why an unreadable sample is written or not; null for readable ones
     label: NDArray[np.int64]
     group: NDArray[np.int64]
     split: NDArray[np.int64]  # place in `names`
@@ -97,7 +98,8 @@ def decisions(
     train = of.readable & ~of.is_held_out
     stays = of.is_held_out if resolved.policy.leakage == "drop_from_train" else of.is_reference
     if resolved.policy.leakage != "report_only":
-        _drop_leaks(done, graph, of, train, stays=stays)
+        outside = of.is_reference if resolved.policy.leakage == "drop_from_held_out" else of.is_held_out
+        _drop_leaks(done, graph, of, train, stays=stays, outside=outside)
     if resolved.policy.chains == "drop":
         done.drop(train, CHAIN, _ends(graph, stays & of.readable))
     if resolved.policy.leakage == "regroup" and resolved.splits.held_out:
@@ -125,12 +127,16 @@ def kept(decisions: pa.Table) -> Mask:
 def _samples(manifest: pa.Table, hashes: pa.Table, resolved: Resolved) -> _Samples:
     splits = manifest["split"]
     names = tuple(sorted(filter(None, splits.unique().to_pylist())))
+    is_held_out = pc.is_in(splits, pa.array(resolved.splits.held_out, pa.string())).to_numpy()
+    is_reference = pc.is_in(splits, pa.array(resolved.splits.references, pa.string())).to_numpy()
+    why = unreadable.reasons(hashes["status"], is_held_out, is_reference, resolved.policy.unreadable)
     return _Samples(
-        is_held_out=pc.is_in(splits, pa.array(resolved.splits.held_out, pa.string())).to_numpy(),
-        is_reference=pc.is_in(splits, pa.array(resolved.splits.references, pa.string())).to_numpy(),
+        is_held_out=is_held_out,
+        is_reference=is_reference,
         readable=pc.equal(hashes["status"], "ok").to_numpy(),
         absent=pc.equal(hashes["status"], tables.ABSENT).to_numpy(),
-        status=hashes["status"],
+        stays_unreadable=pc.is_in(why, pa.array(unreadable.STAY)).to_numpy(zero_copy_only=False),
+        why=why,
         label=numbers(manifest["label"]),
         group=numbers(manifest["group"]),
         split=pc.index_in(splits, pa.array(names, pa.string())).fill_null(-1).to_numpy().astype(np.int64),
@@ -138,18 +144,30 @@ def _samples(manifest: pa.Table, hashes: pa.Table, resolved: Resolved) -> _Sampl
     )
 
 
-def _drop_leaks(done: _Decided, graph: Graph, of: _Samples, train: Mask, *, stays: Mask) -> None:
-    """Train samples that match what stays, or are of its groups."""
+def _drop_leaks(done: _Decided, graph: Graph, of: _Samples, train: Mask, *, stays: Mask, outside: Mask) -> None:
+    """Train samples that match what stays, or are of its groups.
+
+    What cannot be read counts for its group where it is written, as nothing moves it: on both sides, `outside` is the
+    other one.
+    """
+    unseen_train = of.stays_unreadable & ~of.is_held_out & ~of.is_reference
+    ends = (stays & of.readable) | (outside & of.stays_unreadable)
+    written = outside & (of.readable | of.stays_unreadable)
+
     done.drop(train, LEAK, best_witnesses(graph, stays))
-    done.drop(train, GROUP_LEAK, _unmeasured(group_witnesses(of.group, stays & of.readable)))
+    done.drop(train, GROUP_LEAK, _unmeasured(group_witnesses(of.group, ends)))
+    done.drop(unseen_train, GROUP_LEAK, _unmeasured(group_witnesses(of.group, written)))
 
 
 def _drop_leaked(done: _Decided, graph: Graph, of: _Samples, train: Mask, *, chains: bool) -> None:
     """Held-out samples that match what was kept in train, are of its groups or, with `chains`, lead to it."""
     own = of.readable & of.is_held_out & ~of.is_reference
     kept = train & ~done.dropped
+    unseen = of.stays_unreadable & ~done.dropped
     done.drop(own, LEAKED, best_witnesses(graph, kept))
-    done.drop(own, GROUP_LEAKED, _unmeasured(group_witnesses(of.group, kept)))
+    of_train = (kept | unseen) & ~of.is_held_out
+    unseen_own = unseen & of.is_held_out & ~of.is_reference
+    done.drop(own | unseen_own, GROUP_LEAKED, _unmeasured(group_witnesses(of.group, of_train)))
     if chains:
         done.drop(own, CHAINED, _ends(graph, kept))
 
@@ -179,7 +197,16 @@ def _drop_duplicates(
         return
     concerned = train & ~done.dropped & graph.matched()
     rule, descending = resolved.policy.duplicates, resolved.policy.keep_order
-    order = keep_order(graph.class_of, hashes, manifest, rule, descending, among=concerned, preferred=preferred)
+    order = keep_order(
+        graph.class_of,
+        hashes,
+        manifest,
+        rule,
+        descending,
+        among=concerned,
+        preferred=preferred,
+        n_better=graph.n_better,
+    )
     if every:
         matches = distinct.by_row(graph, manifest) if resolved.policy.distinct == "row" else graph
         cover = leader_cover(matches, order, concerned)
@@ -268,9 +295,9 @@ def _table(manifest: pa.Table, graph: Graph, of: _Samples, done: _Decided, resol
         reasons.append(drop.reason)
         because(drop.samples, drop.witnesses)
     action[~of.readable] = tables.ACTIONS.index("unreadable")
-    action[of.absent] = tables.ACTIONS.index("keep")
+    action[of.absent & ~done.dropped] = tables.ACTIONS.index("keep")
     said = pa.array(reasons, pa.string()).take(pa.array(reason))
-    why = unreadable.reasons(of.status, of.is_held_out, of.is_reference, resolved.policy.unreadable)
+    why = pc.if_else(pa.array(done.dropped), None, of.why)
     columns = [
         manifest["sample"],
         manifest["id"],
@@ -281,7 +308,7 @@ def _table(manifest: pa.Table, graph: Graph, of: _Samples, done: _Decided, resol
         manifest["split"].take(_places(witness)),
         pa.array(distance, mask=~measured),
         pa.array(similarity, mask=~measured | np.isnan(similarity)),
-        pa.array((of.readable & ~done.dropped)[witness], mask=witness < 0),
+        pa.array(((of.readable | of.stays_unreadable) & ~done.dropped)[witness], mask=witness < 0),
         manifest["id"].take(_places(done.contradicted)),
         pa.array(of.names, pa.string()).take(pa.array(done.split, mask=~moved)),
     ]

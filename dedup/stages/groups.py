@@ -20,7 +20,7 @@ def groups(
     """
     is_held_out = pc.is_in(manifest["split"], pa.array(held_out, pa.string())).to_numpy()
     matched = graph.matched()
-    by_quality = quality_order(hashes, graph.class_of, matched)
+    by_quality = quality_order(hashes, graph.class_of, matched, graph.n_better)
     if crowds is not None and len(crowds):
         by_quality = in_front(by_quality, np.union1d(leaders(crowds), first_held_out(crowds, held_out)))
     order = by_quality[np.argsort(~is_held_out[by_quality], kind="stable")]

@@ -72,6 +72,7 @@ def pairs(
         "unframed": pa.array(tables.UNFRAMED, pa.string()).take(pa.array(views)),
         "close_similarity": pa.chunked_array([*near["close_similarity"].chunks, pa.nulls(n_same, pa.float32())]),
         "colour_differs": pa.chunked_array([*near["colour_differs"].chunks, pa.nulls(n_same, pa.bool_())]),
+        "better": pa.chunked_array([_names_of_better(near["better"]), pa.nulls(n_same, pa.string())]),
         "first_frames_only": _first_frames_only(hashes, a, b, n_near + n_listed),
         "label_conflict": conflict,
     }
@@ -88,6 +89,13 @@ def _verified(near: pa.Table, n_same: int) -> pa.ChunkedArray:
     alone = pc.if_else(by_signs, "signs", pc.if_else(near["similarity"].is_valid(), "thumbnails", None))
     words = pc.if_else(looked, "second_look", alone).cast(pa.string())
     return pa.chunked_array([*words.chunks, pa.nulls(n_same, pa.string())], pa.string())
+
+
+def _names_of_better(better: pa.ChunkedArray) -> pa.Array:
+    """`a` for 1, `b` for -1, null where neither is the better picture or nobody has looked."""
+    number = better.combine_chunks().fill_null(0)
+
+    return pa.array(["b", None, "a"], pa.string()).take(pc.add(number.cast(pa.int64()), 1))
 
 
 def _doubt(near: pa.Table, n_near: int, n_same: int, resolved: Resolved) -> NDArray[np.float32]:

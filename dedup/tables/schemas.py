@@ -122,13 +122,14 @@ def candidates_schema(algorithms: Sequence[str]) -> pa.Schema:
             pa.field("structure", pa.float32()),
             pa.field("close_similarity", pa.float32()),
             pa.field("colour_differs", pa.bool_()),
+            pa.field("better", pa.int8()),
         ]
     )
 
 
 def not_looked_at(n: int) -> list[pa.Array]:
     """The last columns of `candidates` before structure is measured and a second look is taken: null, n times."""
-    return [pa.nulls(n, pa.float32()), pa.nulls(n, pa.float32()), pa.nulls(n, pa.bool_())]
+    return [pa.nulls(n, pa.float32()), pa.nulls(n, pa.float32()), pa.nulls(n, pa.bool_()), pa.nulls(n, pa.int8())]
 
 
 def with_column(table: pa.Table, name: str, values: NDArray[np.float32]) -> pa.Table:
@@ -157,6 +158,7 @@ def pairs_schema(algorithms: Sequence[str]) -> pa.Schema:
             pa.field("unframed", pa.string()),
             pa.field("close_similarity", pa.float32()),
             pa.field("colour_differs", pa.bool_()),
+            pa.field("better", pa.string()),
             pa.field("first_frames_only", pa.bool_(), nullable=False),
             pa.field("label_conflict", pa.bool_(), nullable=False),
         ]

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from dedup import tables
 from dedup.config import Resolved
-from dedup.search import join_hashes_batches
+from dedup.search import join_hashes_batches, with_total
 from dedup.verify.determinacy import Structure
 from dedup.verify.similarity import INVERSES, verified
 from dedup.verify.views import Views
@@ -32,11 +32,13 @@ def framed_candidates(
     for turn in ("identity", *tables.ORIENTATIONS[resolved.search.orientations]) if len(views.of) else ():
         left = [views.codes[tables.code_column(name, turn)] for name in resolved.hash.algorithms]
         right = [np.concatenate([codes[name], views.codes[name]]) for name in resolved.hash.algorithms]
-        distance = [resolved.search.max_distance[name] for name in resolved.hash.algorithms]
+        left, distance = with_total(left, resolved.hash.algorithms, resolved.search.max_distance)
+        right, _ = with_total(right, resolved.hash.algorithms, resolved.search.max_distance)
         for found in join_hashes_batches(
             left, right, max_distance=distance, combine=resolved.search.combine, limit=limit, threads=threads
         ):
-            part = _rows(found.a, found.b, found.distances, tables.TRANSFORMS.index(turn), samples, views, resolved)
+            distances = found.distances[: len(resolved.hash.algorithms)]
+            part = _rows(found.a, found.b, distances, tables.TRANSFORMS.index(turn), samples, views, resolved)
             parts.append(part)
     schema = tables.candidates_schema(resolved.hash.algorithms)
     rows = _nearest(pa.concat_tables([schema.empty_table(), *parts]), resolved)

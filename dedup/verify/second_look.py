@@ -21,6 +21,7 @@ from dedup.search import Progress
 from dedup.tables import BOTH, FIRST, SECOND, THUMBNAIL_SIDE
 from dedup.verify.closer import CLOSE_SIDE, COLOUR_SIDE, CloseView, close_similarities, close_view, colours_differ
 from dedup.verify.frames import frame_widths, without_frames
+from dedup.verify.preference import Quality, better, quality
 
 WORK: Final = "dedup.verify.second_look"
 LOOK_FROM: Final = 0.8
@@ -37,7 +38,15 @@ _GIVEN_AT_ONCE: Final = 256  # pictures that are seen already, of a batch
 _KEPT: Final = 8_192  # pictures, 17 KB each
 _FEW: Final = 64  # pictures that no process is started for
 _PAIRS_AT_ONCE: Final = 8_192  # with 17 KB for each of their pictures: 280 MB at most, beside those that are kept
-_SEEN: Final = pa.schema([("row", pa.int64()), ("side", pa.int32()), ("grey", pa.binary()), ("chroma", pa.binary())])
+_SEEN: Final = pa.schema(
+    [
+        ("row", pa.int64()),
+        ("side", pa.int32()),
+        ("grey", pa.binary()),
+        ("chroma", pa.binary()),
+        ("quality", pa.binary()),
+    ]
+)
 
 See = Callable[[Sequence[int]], Iterator[pa.RecordBatch]]
 """What is seen of the named samples, in the order given; `side` is null where there is no picture any more.
@@ -133,7 +142,7 @@ def looked(
     threads: int,
     progress: Progress | None = None,
 ) -> Iterator[pa.Table]:
-    """The parts of `candidates` with `close_similarity` and `colour_differs` where a second look was taken.
+    """The parts of `candidates` with `close_similarity`, `colour_differs` and `better` where a second look was taken.
 
     `thumbnails`: of all samples, shape (n, 32 × 32). Of pictures without their frames the colours are not compared.
     `progress` is told the share of each part.
@@ -143,14 +152,18 @@ def looked(
         allowed = rows[: MAX_LOOKS - looks.pairs]
         looks.left_out += len(rows) - len(allowed)
         close, colour = np.full(len(part), np.nan, np.float32), np.full(len(part), -1, np.int8)
+        better_of = np.zeros(len(part), np.int8)
         for begin in range(0, len(allowed), _PAIRS_AT_ONCE):
             some = allowed[begin : begin + _PAIRS_AT_ONCE]
-            close[some], colour[some] = _look(part.take(pa.array(some)), see, thumbnails, looks, threads)
+            close[some], colour[some], better_of[some] = _look(
+                part.take(pa.array(some)), see, thumbnails, looks, threads
+            )
             if progress is not None:
                 progress((begin + len(some)) / len(allowed))
         columns = {
             "close_similarity": pa.array(close, mask=np.isnan(close)),
             "colour_differs": pa.array(colour == 1, mask=colour < 0),
+            "better": pa.array(better_of, mask=np.isnan(close)),
         }
         for name, column in columns.items():
             at = part.schema.get_field_index(name)
@@ -162,15 +175,17 @@ def looked(
 
 def _look(
     pairs: pa.Table, see: See, thumbnails: NDArray[np.uint8], looks: Looks, threads: int
-) -> tuple[NDArray[np.float32], NDArray[np.int8]]:
+) -> tuple[NDArray[np.float32], NDArray[np.int8], NDArray[np.int8]]:
+    """Of each pair the similarity, whether the colours differ (-1: unknown), and which picture is better."""
     a, b, transforms, views = (pairs[name].to_numpy() for name in ("a", "b", "transform", "unframed"))
     samples = np.unique(np.concatenate([a, b]))
     framed = np.searchsorted(samples, np.unique(np.concatenate([a[views != 0], b[views != 0]])))
     side = np.zeros(len(samples), np.int32)
     greys = np.zeros((len(samples) + len(framed), CLOSE_SIDE, CLOSE_SIDE), np.uint8)  # no memory until it is filled
     chroma = np.zeros((len(samples), COLOUR_SIDE, COLOUR_SIDE, 2), np.uint8)
-    _fill(see(samples.tolist()), side, greys, chroma)
+    qualities = _fill(see(samples.tolist()), side, greys, chroma)
     one, two = np.searchsorted(samples, a), np.searchsorted(samples, b)
+    places = one, two
     colour = np.full(len(pairs), -1, np.int8)
     for k in np.flatnonzero((side[one] > 0) & (side[two] > 0) & (views == 0)):
         colour[k] = colours_differ(chroma[one[k]], chroma[two[k]], transforms[k])
@@ -187,24 +202,36 @@ def _look(
     rims = views[large] != BOTH  # what is inside two frames begins behind them
     found = close_similarities(greys, one[large], two[large], transforms[large], rims=rims, threads=threads)
     close[large] = _with_thumbnails(found, similarity[large], smaller[large])
+    preferred = np.zeros(len(pairs), np.int8)
+    for place in large.tolist():
+        left, right = (qualities[int(inside_of[place])] for inside_of in places)
+        if left is not None and right is not None:
+            seen = greys[one[place]], greys[two[place]]
+            preferred[place] = better(left, right, seen, int(transforms[place]), int(views[place]))
     looks.pairs += len(pairs)
     looks.compared += len(large)
     looks.pictures += len(samples)
-    return close, colour
+    return close, colour, preferred
 
 
 def _fill(
     seen: Iterator[pa.RecordBatch], side: NDArray[np.int32], greys: NDArray[np.uint8], chroma: NDArray[np.uint8]
-) -> None:
-    """Put what is seen in its place, batch by batch, so that it is not in memory twice; zeros stay where nothing is."""
-    place = 0
+) -> list[Quality | None]:
+    """Put what is seen in its place, batch by batch, so that it is not in memory twice; zeros stay where nothing is.
+
+    Returns the quality of each picture.
+    """
+    place, qualities = 0, []
     for batch in seen:
         side[place : place + len(batch)] = batch["side"].fill_null(0).to_numpy()
         for column, room in (("grey", greys), ("chroma", chroma)):
             for k, value in enumerate(batch[column].to_pylist(), place):
                 if value is not None:
                     room[k] = np.frombuffer(value, np.uint8).reshape(room.shape[1:])
+        qualities += [None if value is None else Quality.from_bytes(value) for value in batch["quality"].to_pylist()]
         place += len(batch)
+
+    return qualities
 
 
 def _unframed(greys: NDArray[np.uint8], thumbnails: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -261,11 +288,11 @@ def _seen(batch: pa.RecordBatch, setup: Mapping[str, Any]) -> pa.RecordBatch:
         data = read_bytes(path, stored)
         picture = data if isinstance(data, Unreadable) else open_picture(data, **setup)
         if isinstance(picture, Unreadable):
-            rows.append((row, None, None, None))
+            rows.append((row, None, None, None, None))
             continue
         view = close_view(picture.image)
         grey = view.grey.tobytes() if view.side >= _MIN_SIDE else None
-        rows.append((row, view.side, grey, view.chroma.tobytes()))
+        rows.append((row, view.side, grey, view.chroma.tobytes(), quality(picture.image).to_bytes()))
     return _batch(rows)
 
 

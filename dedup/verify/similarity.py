@@ -28,6 +28,7 @@ from dedup.verify.alignment import room as room_to_align
 from dedup.verify.contradiction import RIM, contradiction
 from dedup.verify.determinacy import determined, worth
 from dedup.verify.features import NOISE, blurred, gradients, halved, oriented, put
+from dedup.verify.rims import without_rims
 
 _PAIRS_PER_TASK: Final = 8_192
 _DECIMALS: Final = 4  # more would only show the rounding of different processors
@@ -52,6 +53,7 @@ _SOFTER: Final = np.array([0.2, 0.28])  # tried for each of two whole pictures: 
 _NEARLY: Final = (0.8, 0.97)  # agreements between which that is tried
 _WORTH_IT: Final = 0.7  # agreement from which it is asked what it is worth
 _BLOCKS: Final = 8  # on a side, in which contradictions are looked for
+_WITH_RIM: Final = (np.float32(0.6), np.float32(0.97))  # similarities between which thin rims are taken away, too
 _CONTRADICTED: Final = 4.0  # what a share of structure in which pictures contradict each other costs
 
 _SCALES: Final = ((0.89, 0.89), (1.12, 1.12), (0.89, 1.0), (1.0, 0.89), (1.12, 1.0), (1.0, 1.12))
@@ -340,8 +342,48 @@ def verified(
     """
     small = np.ascontiguousarray(thumbnails).reshape(-1, THUMBNAIL_SIDE, THUMBNAIL_SIDE)
     more = np.empty((0, THUMBNAIL_SIDE, THUMBNAIL_SIDE), np.uint8) if others is None else np.ascontiguousarray(others)
-    pairs, turns = np.empty((2, len(a)), np.int64), np.empty(len(a), np.uint8)
     asked = np.zeros(len(a), np.uint8) if transforms is None else transforms
+    found = _verified(small, more, a, b, asked, threads)
+
+    doubtful = np.flatnonzero((found.similarity >= _WITH_RIM[0]) & (found.similarity < _WITH_RIM[1]))
+    if len(doubtful):
+        rows, again = _without_rims(small, more, a[doubtful], b[doubtful], asked[doubtful], threads)
+        rows = doubtful[rows]
+        found.similarity[rows] = np.maximum(found.similarity[rows], again)
+    return found
+
+
+def _without_rims(
+    small: NDArray[np.uint8],
+    more: NDArray[np.uint8],
+    a: NDArray[np.int64],
+    b: NDArray[np.int64],
+    turns: NDArray[np.uint8],
+    threads: int,
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Which of these pairs have a thumbnail with a thin rim, and how similar they are without it.
+
+    Only thumbnails of the pairs are copied; those behind `small` stay behind it, as they are compared differently.
+    """
+    used, places = np.unique(np.concatenate([a, b]), return_inverse=True)
+    n_standing = int(np.searchsorted(used, len(small)))
+    standing, of_standing = without_rims(small[used[:n_standing]])
+    inside, of_inside = without_rims(more[used[n_standing:] - len(small)])
+    has_rim = np.concatenate([of_standing, of_inside])
+    one, two = places[: len(a)], places[len(a) :]
+    rows = np.flatnonzero(has_rim[one] | has_rim[two])
+    return rows, _verified(standing, inside, one[rows], two[rows], turns[rows], threads).similarity
+
+
+def _verified(
+    small: NDArray[np.uint8],
+    more: NDArray[np.uint8],
+    a: NDArray[np.int64],
+    b: NDArray[np.int64],
+    asked: NDArray[np.uint8],
+    threads: int,
+) -> Verified:
+    pairs, turns = np.empty((2, len(a)), np.int64), np.empty(len(a), np.uint8)
     _ordered(small, more, a, b, asked, INVERSES, pairs, turns)
     order = np.argsort(pairs[0], kind="stable")
     one, two, turns = pairs[0][order], pairs[1][order], turns[order]

@@ -143,7 +143,7 @@ def test_images_that_are_null(tmp_path: Path) -> None:
     write_splits(source, made.everything(source), tmp_path / "out", "same", "copy")
     (file,) = (tmp_path / "out/data").glob("*")
 
-    assert ["missing", "ok", "missing"] == run.hashes["status"].to_pylist()
+    assert ["absent", "ok", "absent"] == run.hashes["status"].to_pylist()
     assert [0, 1, 2] == pq.read_table(file)["n"].to_pylist()
 
 

@@ -1,0 +1,147 @@
+"""Which of two copies is the better picture: more detail, not more pixels."""
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw, ImageFilter
+
+import dedup
+from dedup import pipeline, tables
+from dedup.verify.closer import close_view
+from dedup.verify.preference import Quality, better, quality
+from tests import pictures
+
+
+def scene(seed: int, size: tuple[int, int] = (480, 360)) -> Image.Image:
+    """A picture with detail at every scale, as photos have: octaves of noise, each as strong as the next."""
+    random = np.random.default_rng(seed)
+    total = np.zeros((size[1], size[0], 3))
+    cells = 2
+    while cells < max(size):
+        noise = random.normal(0, 1, (cells, cells, 3))
+        layers = [
+            Image.fromarray(noise[..., k].astype(np.float32)).resize(size, Image.Resampling.BICUBIC) for k in range(3)
+        ]
+        total += np.stack([np.asarray(layer) for layer in layers], axis=-1)
+        cells *= 2
+    return Image.fromarray((128 + 22 * total).clip(0, 255).astype(np.uint8))
+
+
+def stored(image: Image.Image, quality: int = 95) -> Image.Image:
+    """After a way through a JPEG."""
+    sink = io.BytesIO()
+    image.save(sink, "JPEG", quality=quality)
+    opened = Image.open(sink)
+    opened.load()
+    return opened
+
+
+def stamped(image: Image.Image) -> Image.Image:
+    """With a box and letters of light lines."""
+    marked = image.copy()
+    draw = ImageDraw.Draw(marked)
+    for line in range(8):
+        draw.line([(60 + 14 * line, 80), (60 + 14 * line, 130)], fill="white", width=5)
+    draw.rectangle([40, 60, 200, 150], outline="white", width=4)
+    return marked
+
+
+def bordered(image: Image.Image) -> Image.Image:
+    """In a black frame."""
+    frame = Image.new("RGB", (image.width + 50, image.height + 50))
+    frame.paste(image, (25, 25))
+    return frame
+
+
+EDITS: dict[str, Callable[[Image.Image], Image.Image]] = {
+    "blurred enlargement": lambda i: i.resize((i.width // 3, i.height // 3)).resize((2 * i.width, 2 * i.height)),
+    "enlargement": lambda i: i.resize((2 * i.width, 2 * i.height), Image.Resampling.BICUBIC),
+    "half size": lambda i: i.resize((i.width // 2, i.height // 2)),
+    "grey": lambda i: i.convert("L"),
+    "stamp": stamped,
+    "frame": bordered,
+    "sharpened": lambda i: i.filter(ImageFilter.UnsharpMask(2, 100, 2)),
+    "blurred": lambda i: i.filter(ImageFilter.GaussianBlur(2)),
+}
+
+
+def compared(one: Image.Image, two: Image.Image, transform: int = 0) -> int:
+    """What `better` says of two pictures."""
+    greys = close_view(one).grey, close_view(two).grey
+    return better(quality(one), quality(two), greys, transform, 0)
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("edit", EDITS)
+def test_the_original_is_the_better_one(edit: str, seed: int) -> None:
+    """Whichever of the two comes first."""
+    original = pictures.photo(seed, (480, 360)) if edit == "stamp" else scene(seed)
+    copy = stored(EDITS[edit](original))
+
+    assert 1 == compared(original, copy)
+    assert -1 == compared(copy, original)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_nothing_speaks_for_either(seed: int) -> None:
+    """A copy that was only saved again is no better and no worse."""
+    assert 0 == compared(scene(seed), stored(scene(seed)))
+
+
+@pytest.mark.parametrize("number", range(8))
+def test_a_turned_copy(number: int) -> None:
+    """A stamp is found in a copy that lies in another orientation; `transform` turns the second."""
+    plain = pictures.photo(5, (480, 480))
+    original = stamped(plain)
+    undo = {5: 7, 7: 5}.get(number, number)
+    method = {
+        "mirror": Image.Transpose.FLIP_LEFT_RIGHT,
+        "flip": Image.Transpose.FLIP_TOP_BOTTOM,
+        "rotate180": Image.Transpose.ROTATE_180,
+        "transpose": Image.Transpose.TRANSPOSE,
+        "rotate90": Image.Transpose.ROTATE_90,
+        "transverse": Image.Transpose.TRANSVERSE,
+        "rotate270": Image.Transpose.ROTATE_270,
+    }.get(tables.TRANSFORMS[undo])
+    turned = plain if method is None else plain.transpose(method)
+
+    assert -1 == compared(original, turned, number)
+
+
+def test_the_way_from_a_worker() -> None:
+    """Nothing is lost."""
+    one = quality(scene(1))
+    two = Quality.from_bytes(one.to_bytes())
+
+    assert (one.side, one.energy.tolist()) == (two.side, two.energy.tolist())
+    assert (*one.slopes, one.colour) == pytest.approx((*two.slopes, two.colour), rel=1e-6)
+
+
+@pytest.mark.parametrize("edit", ["blurred enlargement", "half size", "grey", "frame", "sharpened"])
+def test_a_run_keeps_the_original(tmp_path: Path, edit: str) -> None:
+    """Under names that put the copy first; `pairs` names the better one, and `decide` knows it without the pictures."""
+    for seed in range(3):
+        scene(seed).save(tmp_path / f"{seed}b.jpg", quality=90)
+        stored(EDITS[edit](scene(seed))).save(tmp_path / f"{seed}a.jpg", quality=95)
+    config = {
+        "dataset": {"path": str(tmp_path)},
+        "output": {"dir": str(tmp_path.parent / f"{tmp_path.name} out"), "splits": "none"},
+        "engine": {"workers": 0},
+    }
+    run = dedup.run(config)
+    kept = run.decisions["id"].filter(pa_equal(run, "keep")).to_pylist()
+    decided = pipeline.decide(Path(config["output"]["dir"]), ["policy.duplicates=keep_first"])  # type: ignore[index]
+
+    assert ["0b.jpg", "1b.jpg", "2b.jpg"] == kept
+    assert ["b"] * 3 == run.pairs["better"].to_pylist()
+    assert ["0a.jpg", "1a.jpg", "2a.jpg"] == decided.decisions["id"].filter(pa_equal(decided, "keep")).to_pylist()
+
+
+def pa_equal(run: dedup.Run, action: str) -> object:
+    """Which samples have this action."""
+    import pyarrow.compute as pc
+
+    return pc.equal(run.decisions["action"], action)
