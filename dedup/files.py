@@ -178,12 +178,13 @@ class _Partial:
 
 
 @contextmanager
-def appearing(path: Path) -> Iterator[Path]:
+def appearing(path: Path, workplace: Path | None = None) -> Iterator[Path]:
     """A place to write a file to, which gets its name at the end, or is deleted when that fails.
 
-    The place has a random name beside the file, so that no file of anybody is written into or deleted.
+    The place has a random name beside the file, or in a `workplace` on the same disk, so that no file of anybody is
+    written into or deleted.
     """
-    partial = path.with_name(f".{path.name}.{uuid4().hex[:8]}.partial")
+    partial = (workplace or path.parent) / f".{path.name}.{uuid4().hex[:8]}.partial"
     try:
         yield partial
         partial.replace(path)
@@ -192,15 +193,15 @@ def appearing(path: Path) -> Iterator[Path]:
         raise
 
 
-def write_text(path: Path, text: str) -> None:
+def write_text(path: Path, text: str, workplace: Path | None = None) -> None:
     """Write a text file, whole or not at all."""
-    with appearing(path) as partial:
+    with appearing(path, workplace) as partial:
         partial.write_text(text, encoding="utf-8", newline="")
 
 
-def write_json(path: Path, content: Mapping[str, Any]) -> None:
+def write_json(path: Path, content: Mapping[str, Any], workplace: Path | None = None) -> None:
     """Write a JSON file for people and machines, whole or not at all."""
-    write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+    write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n", workplace)
 
 
 def read_json(path: Path) -> dict[str, Any]:

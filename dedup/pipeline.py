@@ -14,6 +14,7 @@ from dedup.config import Config, resolve
 from dedup.engines import Engine, Limits, choose
 from dedup.errors import ConfigError, LimitError, SourceError
 from dedup.formats import check_movable, check_writable, open_source, parts_of
+from dedup.formats.outside import tell_outside
 from dedup.hashers.setup import Setup
 from dedup.memory import peak_memory
 from dedup.policy import distinct
@@ -116,7 +117,8 @@ def _opened(
         check_writable(source, config.output.splits)
         if resolved.policy.leakage == "regroup":
             check_movable(source, config.output.splits)
-    refuse_push(config.output, source)
+    refuse_push(config, source)
+    tell_outside(source, config.dataset)
 
     info = run_info(config, source_info(config, source), table, lists.digests())
     place = None
@@ -196,6 +198,7 @@ def decide(
             if result.config.output.splits != "none":
                 refuse_emptied(result.store["hashes"], result.manifest, result.resolved)
                 result = reopen(result)
+                refuse_push(result.config, result.opened())
                 if result.resolved.policy.leakage == "regroup":
                     check_movable(result.opened(), result.config.output.splits)
             done(len(result.manifest))

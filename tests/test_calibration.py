@@ -199,7 +199,7 @@ def test_a_chain_is_one_component_and_no_group() -> None:
 def test_nothing_is_deleted_by_component(word: str) -> None:
     """Whoever asks for it is told why not."""
     with pytest.raises(ConfigError, match=r"policy.duplicates: .* is refused: components chain: a like b and b like c"):
-        dedup.audit("anywhere", duplicates=word)
+        dedup.audit("anywhere", policy={"duplicates": word})
 
 
 # --- from pictures to the table ---------------------------------------------------------------------------------------
@@ -312,7 +312,7 @@ def test_other_decoys_where_orientations_are_searched(tmp_path: Path, orientatio
     root = dataset(tmp_path / "photos", 110, 3)
     for seed in range(50, 58):
         pictures.save(ImageOps.flip(pictures.photo(seed)), root / f"flipped{seed}.png")
-    got = dedup.calibrate(root, orientations=orientations, workers=0)
+    got = dedup.calibrate(root, search={"orientations": orientations}, workers=0)
 
     assert decoys == set(got.taken_out) == set(got.alone["dhash"][0].chance)
     assert got.taken_out["flip"] == 8

@@ -17,6 +17,9 @@ from dedup.config import DatasetConfig
 from dedup.formats import open_source, payloads
 from tests import listing, pictures
 
+BROKEN = b"\x89PNG\r\n\x1a\nbroken"
+"""A file that begins as an image does, and is none."""
+
 
 def ran(root: Path, **options: Any) -> dedup.Run:
     """An audit of a folder, in this process."""
@@ -54,7 +57,7 @@ def test_1_equality_of_sums_and_wrapping_mse(tmp_path: Path) -> None:
 
 def test_2_unreadable_files_are_one_set_of_duplicates(tmp_path: Path) -> None:
     """Broken files with the same bytes, empty files and missing files are never pairs (cleanvision)."""
-    folder(tmp_path, {"train/a.png": b"broken", "test/b.png": b"broken", "train/c.png": b"", "test/d.png": b""})
+    folder(tmp_path, {"train/a.png": BROKEN, "test/b.png": BROKEN, "train/c.png": b"", "test/d.png": b""})
     (tmp_path / "rows.csv").write_text(
         "path,split\n"
         + "".join(f"{p},{p.split('/')[0]}\n" for p in ("train/a.png", "test/b.png", "train/c.png", "test/d.png"))
@@ -176,7 +179,7 @@ class Test6:
 
     def test_unreadable_files_vanish(self, tmp_path: Path) -> None:
         """A file that cannot be read is a row with its status in hashes and decisions."""
-        run = ran(folder(tmp_path, {"train/a.png": pictures.photo(1), "train/b.png": b"broken"}))
+        run = ran(folder(tmp_path, {"train/a.png": pictures.photo(1), "train/b.png": BROKEN}))
 
         assert ["ok", "undecodable"] == run.hashes["status"].to_pylist()
         assert ["keep", "unreadable"] == run.decisions["action"].to_pylist()

@@ -72,7 +72,7 @@ class TestHuggingFace:
         run = dedup.run(settings(tmp_path / "data" / "test.parquet", tmp_path / "run", policy={"unreadable": "keep"}))
         written = pq.read_table(next((tmp_path / "run/splits/data").glob("*.parquet")))
 
-        assert run.hashes["status"].to_pylist() == ["ok", "missing"]
+        assert run.hashes["status"].to_pylist() == ["ok", "outside"]
         assert b"the key" not in [row["image"]["bytes"] for row in written.to_pylist()]
 
     @pytest.mark.parametrize("path", ["hf://datasets/org/name/x.parquet", "https://localhost/x.parquet"])
@@ -123,13 +123,14 @@ class TestFolders:
     def test_a_row_called_readme(self, tmp_path: Path) -> None:
         """The card of the written splits takes no sample's place and writes into nobody's file."""
         pictures.folder(tmp_path, ["a.png"])
+        mine = pictures.encoded(pictures.photo(9))
         for name in ("README.md", ".README.md.partial"):
-            (tmp_path / name).write_text("mine")
+            (tmp_path / name).write_bytes(mine)
         (tmp_path / "m.csv").write_text("path\na.png\nREADME.md\n.README.md.partial\n")
-        dedup.run(settings(tmp_path / "m.csv", tmp_path / "run", policy={"unreadable": "keep"}))
+        dedup.run(settings(tmp_path / "m.csv", tmp_path / "run", policy={"duplicates": "report_only"}))
 
-        assert [(tmp_path / name).read_text() for name in ("README.md", ".README.md.partial")] == ["mine", "mine"]
-        assert (tmp_path / "run/splits/README.md").read_text() == "mine"
+        assert [(tmp_path / name).read_bytes() for name in ("README.md", ".README.md.partial")] == [mine, mine]
+        assert (tmp_path / "run/splits/README.md").read_bytes() == mine
         assert "Cleaned dataset" in (tmp_path / "run/splits/README.dedup.md").read_text()
 
     @pytest.mark.parametrize("files", ["hardlink", "copy", "symlink"])
@@ -219,7 +220,7 @@ class TestSettings:
     def test_sections_are_dicts(self, tmp_path: Path) -> None:
         """A section that is given as a word is a clear error in Python, too."""
         with pytest.raises(ConfigError, match="hash: got 'phash'; a section is a dict"):
-            dedup.audit(tmp_path, hash="phash", bits=64)
+            dedup.audit(tmp_path, hash="phash", bits=64)  # type: ignore[arg-type]
 
     def test_like_takes_the_columns_along(self, tmp_path: Path) -> None:
         """The written splits of a run that needed `image_column` are audited with it."""
@@ -254,14 +255,14 @@ class TestSettings:
 def test_a_file_that_kills_its_decoder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A held-out file that ends its process has a status, stays, and is not decoded again for the certificate."""
     pictures.folder(tmp_path / "data", ["train/1.png", "test/2.png"])
-    (tmp_path / "data/test/kill.png").write_bytes(b"KILL")
+    (tmp_path / "data/test/kill.png").write_bytes(b"\xff\xd8\xffKILL")
     (tmp_path / "sitecustomize.py").write_text(
         "import os, sys\n"
         "if 'dedup.engines.worker' in sys.orig_argv:\n"
         "    import dedup.decoding.pictures as images\n"
         "    real = images.open_picture\n"
         "    def open_picture(data, **limits):\n"
-        "        return os._exit(9) if data == b'KILL' else real(data, **limits)\n"
+        "        return os._exit(9) if data == b'\\xff\\xd8\\xffKILL' else real(data, **limits)\n"
         "    images.open_picture = open_picture\n"
     )
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
@@ -273,7 +274,7 @@ def test_a_file_that_kills_its_decoder(tmp_path: Path, monkeypatch: pytest.Monke
     assert found["test/kill.png"]["status"] == "undecodable"
     assert "died" in found["test/kill.png"]["detail"]
     assert {found[name]["status"] for name in ("train/1.png", "test/2.png")} == {"ok"}
-    assert (tmp_path / "run/splits/test/kill.png").read_bytes() == b"KILL"
+    assert (tmp_path / "run/splits/test/kill.png").read_bytes() == b"\xff\xd8\xffKILL"
     assert run.summary["certificate"]["clean"]
 
 

@@ -15,6 +15,7 @@ from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
 from datasets import Image as ImageFeature
 from numpy.typing import NDArray
 
+import dedup
 from dedup.config import DatasetConfig
 from dedup.decoding.pictures import Unreadable
 from dedup.errors import ConfigError, SourceError
@@ -485,3 +486,21 @@ def test_nothing_is_written_outside_the_output(tmp_path: Path, splits: DatasetDi
 
     assert before == {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
     assert {"out", "parquet"} == set(os.listdir(tmp_path))  # noqa: PTH208
+
+
+@pytest.mark.parametrize(
+    ("feature", "value", "words"),
+    [
+        (datasets.Value("string"), "a.jpg", "cast_column('image', datasets.Image())"),
+        (datasets.Sequence(datasets.Image()), [], "give each image a row of its own"),
+    ],
+)
+def test_columns_that_are_no_images_yet(feature: Any, value: Any, words: str) -> None:
+    """Paths and lists are refused with a way to images, named or not; URLs with a word on why."""
+    made = datasets.Dataset.from_dict({"image": [value]}, features=datasets.Features({"image": feature}))
+    for column in (None, "image"):
+        with pytest.raises(ConfigError) as raised:
+            dedup.audit(made, workers=0, image_column=column)
+
+        assert words in str(raised.value)
+        assert isinstance(value, list) or "URLs are not fetched" in str(raised.value)

@@ -286,7 +286,7 @@ class TestRareKinds:
         found = opened(np.random.default_rng(0).bytes(4000))
 
         assert isinstance(found, Unreadable)
-        assert ("undecodable", "it is no image of a known format") == (found.status, found.detail)
+        assert ("not_image", "it does not begin as any image does") == (found.status, found.detail)
 
 
 def _big_endian() -> bytes:

@@ -278,8 +278,10 @@ def test_a_bar_never_goes_back_and_ends_full(monkeypatch: pytest.MonkeyPatch) ->
 
     def see(samples: Any) -> Any:
         n = len(samples)
-        nothing = [pa.nulls(n, kind) for kind in (pa.int32(), pa.binary(), pa.binary())]
-        yield pa.record_batch([pa.array(samples, pa.int64()), *nothing], names=["row", "side", "grey", "chroma"])
+        nothing = [pa.nulls(n, kind) for kind in (pa.int32(), pa.binary(), pa.binary(), pa.binary())]
+        yield pa.record_batch(
+            [pa.array(samples, pa.int64()), *nothing], names=["row", "side", "grey", "chroma", "quality"]
+        )
 
     thumbnails = np.zeros((3, 1024), np.uint8)
     list(looked(parts(), see, thumbnails, Looks(), threads=1, progress=bars.looked))

@@ -52,6 +52,7 @@ class SourceConfig(Section):
     group_column: str | None = None
     group_pattern: Annotated[str, AfterValidator(as_pattern)] | None = None
     default_split: str | None = None
+    allow_outside: StrictBool = True
 
     @check(mode="after")
     def _splits_fit_together(self) -> Self:

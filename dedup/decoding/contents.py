@@ -28,8 +28,14 @@ REFERENCES: Final = pa.schema(
     ]
 )
 
+REFUSED: Final = b""
+"""In place of a path that must not be read, as it leads out of a dataset. No file has this name, and null is none."""
+
 COLUMN: Final = b"dedup.column"
 """In a batch's metadata: the column of a Parquet file. Without it, references are ranges of bytes."""
+
+
+_OUTSIDE: Final = Unreadable("outside", "it is outside the dataset, and must not be read from there")
 
 
 def are_references(batch: pa.RecordBatch) -> bool:
@@ -59,6 +65,9 @@ class Reader:
         for path, group, at, size in zip(*(batch[c].to_pylist() for c in ("path", "group", "at", "size")), strict=True):
             if path is None:
                 yield Unreadable("absent", "the row has neither bytes nor a path")
+                continue
+            if path == REFUSED:
+                yield _OUTSIDE
                 continue
             try:
                 found = read(path, group, at, size, column)
@@ -99,6 +108,8 @@ def read_bytes(path: bytes | None, data: bytes | None) -> bytes | Unreadable:
         return data
     if path is None:
         return Unreadable("absent", "the row has neither bytes nor a path")
+    if path == REFUSED:
+        return _OUTSIDE
     try:
         status = os.stat(path)  # noqa: PTH116  # before it is opened: a named pipe would wait for a writer
         if stat.S_ISDIR(status.st_mode):

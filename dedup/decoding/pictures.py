@@ -30,7 +30,7 @@ from dedup.decoding import jpeg
 from dedup.decoding.depth import eight_bit
 from dedup.decoding.frames import digest_of_rest, n_frames
 from dedup.decoding.orientation import PILLOW_NAMES, TURN_OF_EXIF
-from dedup.decoding.refusals import form_of, rare, refusal
+from dedup.decoding.refusals import NOT_IMAGE, form_of, rare, refusal, shows_image
 from dedup.decoding.repairs import repaired
 from dedup.tables import BROKEN
 
@@ -98,6 +98,9 @@ def open_picture(data: bytes, *, max_pixels: int, background: str = "#ffffff") -
     if not data:
         return Unreadable("truncated", "the file is empty")
     found = _opened(data, max_pixels, background)
+    if isinstance(found, Unreadable) and not shows_image(data):
+        # Pillow takes what it finds plausible for TGA; only a picture that it decodes shows that it is one.
+        return Unreadable(NOT_IMAGE, refusal(data)[1])
     if isinstance(found, Picture) or found.status not in BROKEN:
         return found
     for repair in repaired(data):

@@ -15,8 +15,7 @@ _NOT_DECODED: Final = (
     ("JPEG-LS", rb"\xff\xd8\xff\xf7"),
     ("JPEG 2000", rb"\0\0\0\x0cjP  \r\n|\xff\x4f\xff\x51"),
     ("AVIF", rb"....ftypavi[fs]"),
-    ("PostScript", rb"%!PS"),
-    ("PDF", rb"%PDF"),
+    ("PostScript", rb"%!PS-Adobe-[\d.]+ EPSF"),  # a picture; other PostScript, and PDF, are documents
     ("SVG", rb"\s*<svg|\s*<\?xml.{0,4000}<svg"),
     ("DICOM", rb".{128}DICM"),
     ("FITS", rb"SIMPLE  ="),
@@ -34,18 +33,34 @@ _NOT_DECODED: Final = (
 """Forms of images that are known by their first bytes and not decoded, unless an extra or a plugin is installed."""
 
 _DECODED: Final = (
-    ("JPEG", rb"\xff\xd8"),
-    ("PNG", rb"\x89PNG"),
+    ("JPEG", rb"\xff\xd8|\xff\Z"),
+    ("PNG", rb"\x89PNG|\x89(P|PN)?\Z"),
     ("GIF", rb"GIF8"),
     ("WEBP", rb"RIFF....WEBP"),
-    ("BMP", rb"BM"),
+    ("BMP", rb"BM.{4}\0{4}.{4}[\x0c\x10\x28\x34\x38\x40\x6c\x7c]\0{3}|BM.{0,15}\Z"),
     ("TIFF", rb"II[*+]\0|MM\0[*+]"),
     ("QOI", rb"qoif"),
     ("PSD", rb"8BPS\0\x01"),
+    ("ICO", rb"\0\0\x01\0[^\0]\0"),
+    ("ICNS", rb"icns"),
+    ("DDS", rb"DDS \x7c\0\0\0"),
+    ("PPM", rb"P[1-7fF]\s"),
+    ("PCX", rb"\x0a[\0\x02\x03\x05]\x01[\x01\x02\x04\x08]"),
+    ("SGI", rb"\x01\xda[\0\x01][\x01\x02]"),
+    ("SUN", rb"\x59\xa6\x6a\x95"),
+    ("MSP", rb"DanM|LinS"),
+    ("XBM", rb"\s*#define \w+_width \d+"),
+    ("XPM", rb"\s*/\* XPM \*/"),
 )
-"""Forms that are decoded, so that a file that begins so and is refused is broken, or of a rare kind."""
+"""Forms that are decoded, so that a file that begins so and is refused is broken, or of a rare kind.
 
-_LONGEST: Final = 4096  # bytes that tell a form: SVG may have comments before its first element
+TGA has nothing at its beginning that tells it: such a file is an image where it can be decoded.
+"""
+
+NOT_IMAGE: Final = "not_image"
+"""Status of what its first bytes do not show to be an image: whatever it is, it is carried nowhere."""
+
+LONGEST: Final = 4096  # bytes that tell a form: SVG may have comments before its first element
 
 _PATTERNS: Final = tuple(
     (name, re.compile(pattern, re.DOTALL), is_decoded)
@@ -59,16 +74,21 @@ _RARE_FRAMES: Final = frozenset({0xC3, 0xC5, 0xC6, 0xC7, 0xCB, 0xCD, 0xCE, 0xCF}
 
 def form_of(data: bytes) -> tuple[str, bool] | None:
     """The form of image that the first bytes tell of, and whether it is one that is decoded; None for anything else."""
-    head = data[:_LONGEST]
+    head = data[:LONGEST]
 
     return next(((name, is_decoded) for name, pattern, is_decoded in _PATTERNS if pattern.match(head)), None)
+
+
+def shows_image(data: bytes) -> bool:
+    """Whether the first bytes are those of an image, whether or not it can be decoded."""
+    return form_of(data) is not None
 
 
 def refusal(data: bytes) -> tuple[str, str, str | None]:
     """Status, detail and form of a file that no decoder takes for its own."""
     found = form_of(data)
     if found is None:
-        return "undecodable", "it is no image of a known format", None
+        return NOT_IMAGE, "it does not begin as any image does", None
 
     name, is_decoded = found
     if not is_decoded:

@@ -110,7 +110,9 @@ class Coco(Files):
         labels = [image.label() for image in self._images]
         if config.label_column:
             labels = self.texts(config.label_column)
-        super().__init__(root, [encoded(str(file)) for _, file in samples], pa.table([ids, splits, labels, uris], ROWS))
+        files = [encoded(str(file)) for _, file in samples]
+        rows = pa.table([ids, splits, labels, uris], ROWS)
+        super().__init__(root, files, rows, allow_outside=config.allow_outside)
 
     def own_files(self) -> Iterator[Path]:
         """The images and the annotation files."""

@@ -4,6 +4,7 @@ A parallel folder of images (masks, depth) is one only by its name, or because `
 stems alone say nothing, as the folders of classes, of splits and of stereo cameras share theirs.
 """
 
+import logging
 import os
 import re
 from collections import defaultdict
@@ -14,7 +15,10 @@ from typing import Final
 
 from dedup.decoding.pictures import FILE_SUFFIXES
 from dedup.formats.metadata import NAMES
-from dedup.formats.source import encoded, place
+from dedup.formats.outside import is_image_file, leading_out
+from dedup.formats.source import encoded, place, printable
+
+logger = logging.getLogger(__name__)
 
 Parts = tuple[str, ...]
 
@@ -59,9 +63,15 @@ def is_sidecar(name: str) -> bool:
 
 
 class Sidecars:
-    """Files beside images that have their stems, found folder by folder."""
+    """Files beside images that have their stems, found folder by folder.
 
-    def __init__(self) -> None:
+    What is not an image by its first bytes is carried into an output only from inside `root`, links resolved: nothing
+    else tells a caption from a key.
+    """
+
+    def __init__(self, root: Path | None) -> None:
+        self._root = root
+        self._has_warned = False
         self._of_folder: dict[str, dict[str, list[str]]] = {}
 
     def of(self, image: str) -> list[str]:
@@ -77,8 +87,23 @@ class Sidecars:
         image = os.fsdecode(original)
         for name in self.of(image):
             beside = target.with_name(stem_of(target.name) + name[len(stem_of(os.path.basename(image))) :])  # noqa: PTH119
-            if not os.path.lexists(beside):
-                place(encoded(os.path.join(os.path.dirname(image), name)), beside, files)  # noqa: PTH118, PTH120
+            self.carry(encoded(os.path.join(os.path.dirname(image), name)), beside, files)  # noqa: PTH118, PTH120
+
+    def carry(self, original: bytes, target: Path, files: str) -> None:
+        """Put a file that goes with an image at `target`, unless something is there or it may not be carried."""
+        if os.path.lexists(target):
+            return
+
+        is_own = self._root is not None and not leading_out(self._root, [original])[0]
+        if is_own or is_image_file(original):
+            place(original, target, files)
+        elif not self._has_warned and os.path.exists(original):  # noqa: PTH110  # the name is bytes
+            self._has_warned = True
+            logger.warning(
+                "%r goes with an image, is not one itself and lies outside the dataset. It is not written, nor are "
+                "others like it.",
+                printable(os.fsdecode(original)),
+            )
 
 
 def _by_stem(folder: str) -> dict[str, list[str]]:

@@ -74,7 +74,10 @@ def write_splits(
         # A file that is moved among others has its place by its name.
         if isinstance(source, Several) and not source.own(keep).any():
             return Written(DatasetConfig(), there, is_empty=True)
-        return Written(source.written(folder), there, in_order=not moves)
+        written = source.written(folder)
+        if not isinstance(source, Several):  # with symbolic links, what was written leads out of its folder
+            written = written.model_copy(update={"allow_outside": True})
+        return Written(written, there, in_order=not moves)
     if isinstance(source, Several):
         return _write_several(source, keep, folder, splits, files, moves)
     further = source.further()

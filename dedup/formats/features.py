@@ -1,6 +1,6 @@
 """Which columns of a Hugging Face dataset hold images and labels."""
 
-from typing import Any
+from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -20,7 +20,10 @@ def image_column(features: Features, named: str | None, name: str) -> str:
             raise ConfigError(message)
         feature = features[named]
         if not isinstance(feature, Image) and not _is_binary(feature):
-            message = f"{name}: column {named!r} holds no images but {feature!r}. The columns are {known}."
+            message = (
+                f"{name}: column {named!r} holds no images but {feature!r}. The columns are {known}."
+                f"{_way(named, feature)}"
+            )
             raise ConfigError(message)
         return named
     images = [column for column, feature in features.items() if isinstance(feature, Image)]
@@ -29,12 +32,34 @@ def image_column(features: Features, named: str | None, name: str) -> str:
     if len(images) == 1:
         return str(images[0])
     if not images:
+        ways = [_way(column, feature) for column, feature in features.items() if column.lower() in _LIKE_IMAGES]
         message = (
             f"{name}: no image column. It has {known}; name one that holds encoded images as dataset.image_column."
+            f"{next(filter(None, ways), '')}"
         )
     else:
         message = f"{name}: several image columns: {', '.join(map(repr, images))}. Choose one as dataset.image_column."
     raise ConfigError(message)
+
+
+_LIKE_IMAGES: Final = frozenset({
+    "image", "images", "img", "picture", "pictures", "photo", "file", "file_name", "filename", "path", "image_path",
+    "filepath", "file_path", "url", "image_url", "urls",
+})  # fmt: skip
+"""Columns that people have where images should be, in lower case."""
+
+
+def _way(column: str, feature: Any) -> str:
+    """How a column of texts or lists can become one of images, as a sentence; nothing for other columns."""
+    if getattr(feature, "dtype", "") in {"string", "large_string"}:
+        return (
+            f" If {column!r} holds paths of files, dataset.cast_column({column!r}, datasets.Image()) makes images of "
+            f"them; URLs are not fetched, download what they name first (img2dataset does)."
+        )
+    if _items(feature) is not None:
+        return f" {column!r} holds lists: give each image a row of its own, with what belongs to it."
+
+    return ""
 
 
 def label_column(features: Features, named: str | None, name: str) -> str | None:

@@ -15,7 +15,8 @@ from dedup.errors import SourceError
 from dedup.formats.account import Opened
 from dedup.formats.companions import Sidecars
 from dedup.formats.further import NOTHING, Further
-from dedup.formats.source import NO_MOVES, Moves, encoded, moved_rows, no_column, place
+from dedup.formats.outside import Place
+from dedup.formats.source import NO_MOVES, Moves, encoded, moved_rows, no_column, place_kept
 from dedup.paths import is_file
 
 logger = logging.getLogger(__name__)
@@ -28,15 +29,17 @@ class Files(Opened):
 
     name: str
 
-    def __init__(self, root: Path, files: Sequence[bytes], rows: pa.Table) -> None:
+    def __init__(self, root: Path, files: Sequence[bytes], rows: pa.Table, *, allow_outside: bool = True) -> None:
         self.root = root
         self.rows = rows
         self._files = files
-        self._sidecars = Sidecars()
+        self.place = Place(root, files, allowed=allow_outside)
+        self._sidecars = Sidecars(root)
 
     def payload_of(self, rows: Sequence[int]) -> Iterator[pa.RecordBatch]:
         """One PAYLOAD batch of the named rows."""
-        yield pa.record_batch([list(rows), [self._files[row] for row in rows], [None] * len(rows)], schema=PAYLOAD)
+        paths = [self.place.of(row, self._files[row]) for row in rows]
+        yield pa.record_batch([list(rows), paths, [None] * len(rows)], schema=PAYLOAD)
 
     def columns(self) -> Sequence[str]:
         """There are none."""
@@ -61,8 +64,13 @@ class Files(Opened):
 
 
 def put_once(original: bytes | Path, target: Path, files: str) -> bool:
-    """Put a file at `target` unless it is there: one picture may be in two splits. False where there is no file."""
-    return os.path.lexists(target) or place(encoded(os.fsdecode(original)), target, files)
+    """Put the file of a kept picture at `target` unless it is there: one picture may be in two splits.
+
+    Raises `SourceError` where it is gone.
+    """
+    if not os.path.lexists(target):
+        place_kept(encoded(os.fsdecode(original)), target, files)
+    return True
 
 
 def not_movable(name: str, why: str) -> SourceError:

@@ -40,12 +40,12 @@ def image_suffix(head: bytes) -> str | None:
     return next((suffix for pattern, suffix in _PATTERNS if pattern.match(head)), None)
 
 
-def head_of(path: str | bytes) -> bytes:
+def head_of(path: str | bytes, n_bytes: int = N_BYTES) -> bytes:
     """The first bytes of a regular file; nothing of what cannot be read. A named pipe is never waited for."""
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116  # names may be bytes
             return b""
         with open(path, "rb") as file:  # noqa: PTH123
-            return file.read(N_BYTES)
+            return file.read(n_bytes)
     except (OSError, ValueError):
         return b""

@@ -16,7 +16,7 @@ from dedup.formats.source import Sample, Source
 Writer = Callable[[Iterable[Sample], Path, str, pa.Schema], DatasetConfig]
 """Writes samples of any form to a folder; the text is `output.files`, the schema that of further columns."""
 
-ALL: Final = ("path", "source", "group_column", "group_pattern")
+ALL: Final = ("path", "source", "group_column", "group_pattern", "allow_outside")
 """Keys of `dataset` that every form takes."""
 
 

@@ -19,7 +19,7 @@ from datasets import Dataset, DatasetDict, Features, Image
 from numpy.typing import NDArray
 
 from dedup.config import DatasetConfig, normal_split
-from dedup.decoding.contents import PAYLOAD, read_bytes, stored_bytes
+from dedup.decoding.contents import PAYLOAD, REFUSED, read_bytes, stored_bytes
 from dedup.decoding.pictures import Unreadable
 from dedup.errors import ConfigError, SourceError
 from dedup.files import inside
@@ -282,8 +282,8 @@ class HuggingFace(Opened):
             image = value if isinstance(value, dict) else {"bytes": value, "path": None}
             data.append(image["bytes"])
             named = image.get("path") if image["bytes"] is None else None
-            # A path that is refused is not absent: no file is called b"", so the row counts as missing.
-            paths.append(None if named is None else os.fsencode(self._inside(named) or ""))
+            inside_path = None if named is None else self._inside(named)
+            paths.append(None if named is None else REFUSED if inside_path is None else os.fsencode(inside_path))
         return pa.record_batch([list(rows), paths, data], schema=PAYLOAD)
 
     def _inside(self, path: str | None) -> str | None:

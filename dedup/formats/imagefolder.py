@@ -26,6 +26,7 @@ from dedup.formats.labels import label_text
 from dedup.formats.layout import check_names, layout_of, told_in_a_line
 from dedup.formats.listing import OUTSIDE_SPLITS, Listing, archives, listed, not_read
 from dedup.formats.metadata import NAMES, Parts, read_metadata
+from dedup.formats.outside import Place
 from dedup.formats.source import (
     NO_MOVES,
     ROWS,
@@ -36,7 +37,7 @@ from dedup.formats.source import (
     encoded,
     moved_rows,
     no_column,
-    place,
+    place_kept,
     printable,
     printable_names,
     put,
@@ -67,7 +68,7 @@ class ImageFolder(Opened):
         listing = listing or listed(root)
         places = [parts for parts in listing.others if parts[-1] in NAMES]
         self._metadata = list(read_metadata(root, places, config.image_column))
-        self._sidecars = Sidecars()
+        self._sidecars = Sidecars(root)
         self._parallel = parallel(listing.images, listing.others, config.companions)
         self._others = listing.others
         files = self._with_named([parts for parts in listing.images if parts not in self._parallel.images])
@@ -84,6 +85,8 @@ class ImageFolder(Opened):
         uris = printable_names(["/".join(parts) for parts in self._files])
         ids = [name or uri for name, uri in zip(columns.ids, uris, strict=True)]
         self.rows = pa.table([ids, columns.splits, columns.labels, uris], schema=ROWS)
+        paths = [self._encoded(parts) for parts in self._files]
+        self.place = Place(root, paths, allowed=config.allow_outside)
         self.understood = told_in_a_line(self._layout, self._files, columns.labels)
         if self._parallel.folders:
             self.understood += f"; {', '.join(map(repr, self._parallel.folders))} go with the images of the same names"
@@ -125,7 +128,7 @@ class ImageFolder(Opened):
 
     def payload_of(self, rows: Sequence[int]) -> Iterator[pa.RecordBatch]:
         """One PAYLOAD batch of the named rows."""
-        paths = [self._encoded(self._files[row]) for row in rows]
+        paths = [self.place.of(row, self._path(row)) for row in rows]
         yield pa.record_batch([list(rows), paths, [None] * len(paths)], schema=PAYLOAD)
 
     def own_files(self) -> Iterator[Path]:
@@ -187,26 +190,24 @@ class ImageFolder(Opened):
 
         Files that are moved go to the folder of their new split, under another name where theirs is taken, and what
         metadata says of them goes with them. Where metadata says the splits, files stay where they are.
-        A row whose file does not exist is not written: `load_dataset` could not read the folder.
+        What goes with an image is put beside it if it is of this dataset, or an image itself. Raises `SourceError` for
+        a kept file that is gone.
         """
-        there = keep.copy()
         targets = self._targets(moves) if self.has_splits else {}
         for row in np.flatnonzero(keep):
             parts, target = self._files[row], targets.get(int(row), self._files[row])
-            there[row] = place(self._path(row), folder.joinpath(*target), files)
-            if there[row]:
-                self._sidecars.put(self._path(row), folder.joinpath(*target), files)
-                self._put_parallel(parts, target, folder, files)
-        present = {self._files[row] for row in np.flatnonzero(there)}
+            place_kept(self._path(row), folder.joinpath(*target), files)
+            self._sidecars.put(self._path(row), folder.joinpath(*target), files)
+            self._put_parallel(parts, target, folder, files)
+        present = {self._files[row] for row in np.flatnonzero(keep)}
         moved = {
             self._files[row]: moving.Move(targets.get(row, self._files[row]), split) for row, split in moves.items()
         }
         for metadata, rows in moving.rewritten(self._metadata, present, moved, self._split_column):
             metadata.write(folder, rows.keep, rows.values, rows.more)
             for original, target in rows.companions:
-                if not os.path.lexists(folder.joinpath(*target)):
-                    place(self._encoded(original), folder.joinpath(*target), files)
-        return there
+                self._sidecars.carry(self._encoded(original), folder.joinpath(*target), files)
+        return keep.copy()
 
     def _put_parallel(self, parts: Parts, target: Parts, folder: Path, files: str) -> None:
         """Put what goes with an image and lies in a parallel folder; where the image is moved, it is moved alike."""
@@ -214,8 +215,7 @@ class ImageFolder(Opened):
             to = [new if new != old else own for own, old, new in zip(other, parts, target, strict=True)]
             suffix = other[-1][len(stem_of(parts[-1])) :]
             place_at = folder.joinpath(*to[:-1], stem_of(target[-1]) + suffix)
-            if not os.path.lexists(place_at):
-                place(self._encoded(other), place_at, files)
+            self._sidecars.carry(self._encoded(other), place_at, files)
 
     @property
     def _split_column(self) -> str:

@@ -12,13 +12,14 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from dedup.config import DatasetConfig, normal_split
-from dedup.decoding.contents import PAYLOAD
+from dedup.decoding.contents import PAYLOAD, REFUSED
 from dedup.errors import ConfigError, SourceError
 from dedup.formats.account import Opened, in_a_line
 from dedup.formats.boxes import boxes_of
 from dedup.formats.companions import Sidecars
 from dedup.formats.further import Further, as_cell, written_names
 from dedup.formats.labels import label_text
+from dedup.formats.outside import Place
 from dedup.formats.places import as_spelled, beside, content, is_url, local, protocol
 from dedup.formats.records import first_record, open_records
 from dedup.formats.source import (
@@ -28,10 +29,11 @@ from dedup.formats.source import (
     Names,
     Sample,
     check_split_names,
+    encoded,
     moved_rows,
     no_column,
     payloads,
-    place,
+    place_kept,
     put,
     split_named,
 )
@@ -110,6 +112,13 @@ class Manifest(Opened):
         if self._boxes is not None:
             self._paths = [self._paths[record] for record in self._boxes.first]
             self.understood = f"{in_a_line(self.rows)}; {self._boxes.in_a_line(len(rows))}"
+        self.place = Place(self.root, [self._local_file(path) for path in self._paths], allowed=config.allow_outside)
+
+    def _local_file(self, path: str | None) -> bytes | None:
+        """The file of this machine that a path stands for, if it is one."""
+        if not path or (is_url(path) and protocol(path) != "file"):
+            return None
+        return encoded(local(self._absolute(path)))
 
     def payload_of(self, rows: Sequence[int]) -> Iterator[pa.RecordBatch]:
         """One PAYLOAD batch of the named rows."""
@@ -119,10 +128,24 @@ class Manifest(Opened):
             first = rows if self._boxes is None else [self._boxes.first[row] for row in rows]
             data = self._records.binary(self._bytes_column, first)
         for i, path in enumerate(paths):
-            if data[i] is None and path is not None and self._is_fetched(path):
+            if data[i] is None and path is not None and self._is_fetched(path) and not self._is_refused(rows[i]):
                 data[i] = content(path)
-        names = [path and os.fsencode(local(path)) for path in paths]
+        files = [os.fsencode(local(path)) if path else None for path in paths]
+        names = [
+            REFUSED if self._is_refused(row) else self.place.of(row, file)
+            for row, file in zip(rows, files, strict=True)
+        ]
+        data = [None if name == REFUSED else of for name, of in zip(names, data, strict=True)]
         yield pa.record_batch([list(rows), names, data], schema=PAYLOAD)
+
+    def _is_refused(self, row: int) -> bool:
+        """Whether a manifest at a URL names a place that is not below its own: it comes from somebody else."""
+        path = self._paths[row]
+        if self.root is not None or not path:
+            return False
+        if is_url(path):
+            return protocol(path) == "file"
+        return path.startswith(("/", "\\", "~")) or ".." in path.replace("\\", "/").split("/")
 
     def own_files(self) -> Iterator[Path]:
         """The manifest. It is named by itself, so nothing is said of the files around it."""
@@ -172,12 +195,12 @@ class Manifest(Opened):
             moved = {k: moved[row] for k, row in enumerate(self._boxes.sample_of.tolist()) if row in moved}
         self._records.write(target, kept_records, changes, {self._split_column: moved} if self._split_column else {})
         inside = {self._paths[row] for row in np.flatnonzero(keep)} - outside - {None, ""}
-        sidecars = Sidecars()
+        sidecars = Sidecars(self.root)
         for path in sorted(filter(None, inside)):
             if not os.path.lexists(folder / path):
                 original = os.fsencode(self._absolute(path))
-                if place(original, folder / path, files):
-                    sidecars.put(original, folder / path, files)
+                place_kept(original, folder / path, files)
+                sidecars.put(original, folder / path, files)
         return keep
 
     def written(self, folder: Path) -> DatasetConfig:

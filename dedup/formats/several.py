@@ -130,7 +130,7 @@ class Several(Opened):
         for part, target in zip(self.parts, self.targets(folder), strict=True):
             entry = part.config.model_copy(update={"prefix": part.prefix})
             if target is not None:
-                written = part.source.written(target).model_dump(exclude={"sources"})
+                written = part.source.written(target).model_dump(exclude={"sources"}) | {"allow_outside": True}
                 entry = NamedSource(**written, prefix=part.prefix)
             if target is None or target.exists():
                 entries.append(entry)

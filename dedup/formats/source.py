@@ -117,9 +117,13 @@ class Sample:
     more: Mapping[str, Any] = field(default_factory=dict)  # further columns
 
     def content(self) -> bytes | None:
-        """The stored bytes; None where they cannot be read."""
+        """The stored bytes; None for a row without an image. Raises `SourceError` for a file that is gone."""
         found = read_bytes(self.path, self.data)
-        return None if isinstance(found, Unreadable) else found
+        if not isinstance(found, Unreadable):
+            return found
+        if self.path is None:
+            return None
+        raise gone(self.path)
 
     def suffix(self) -> str:
         """The file suffix that fits: that of its own file, else of its first bytes, else of its id, else `.jpg`."""
@@ -197,9 +201,15 @@ _LONGEST_NAME: Final = 60  # characters; four bytes each at the most, below the 
 
 
 def put(sample: Sample, target: Path, files: str) -> bool:
-    """Put a sample's file at `target`, linked or copied as `place` does; False where there is nothing to put."""
+    """Put a sample's file at `target`, linked or copied as `place` does; False for a row without an image.
+
+    Raises `SourceError` for a file that is gone.
+    """
     if sample.data is None:
-        return sample.path is not None and place(sample.path, target, files)
+        if sample.path is None:
+            return False
+        place_kept(sample.path, target, files)
+        return True
     make_folder(target.parent)
     target.write_bytes(sample.data)
     return True
@@ -268,6 +278,25 @@ def split_named(text: str | None, config: SourceConfig, name: str, where: str) -
             f"name. It has {known}. Put the value into one of them, or into a split of its own."
         )
         raise ConfigError(message) from error
+
+
+def gone(path: bytes | str) -> SourceError:
+    """The error for a picture that is kept and cannot be written any more."""
+    name = printable(os.fsdecode(path))
+    return SourceError(
+        f"{name!r} was hashed and is kept, but it is not a file that can be read any more, so nothing is written. "
+        f"Run it again when the dataset is at rest."
+    )
+
+
+def place_kept(original: bytes, target: Path, files: str) -> None:
+    """Put the file of a kept picture at `target`; raises `SourceError` where it is gone since it was hashed."""
+    try:
+        if place(original, target, files):
+            return
+    except (FileNotFoundError, IsADirectoryError) as error:
+        raise gone(original) from error
+    raise gone(original)
 
 
 def place(original: bytes, target: Path, files: str) -> bool:

@@ -34,6 +34,7 @@ class Entry:
     start: int  # of the first header, bytes
     stop: int  # after the last member's padding
     members: tuple[Member, ...]
+    is_refused: bool = False  # its names lead out of the archive, or are links: it is neither read nor written
 
     def member(self, field: str) -> Member | None:
         """The member with that field, or None."""
@@ -43,8 +44,9 @@ class Entry:
 def entries(path: Path) -> Iterator[Entry]:
     """The samples of a shard, in order.
 
-    Raises `SourceError` for a file that is no plain tar, is cut short, or has a member that no dataset has: an absolute
-    path, one with `..`, a link, a device.
+    A sample whose name is absolute, has `..` in it, or is a link is there and refused. Raises `SourceError` for a file
+    that is not a plain tar, is cut short, or has another member that no dataset has: a device, such a name that is not
+    of a sample.
     """
     try:
         with path.open("rb") as file, tarfile.open(fileobj=file, mode="r:") as tar:
@@ -55,46 +57,53 @@ def entries(path: Path) -> Iterator[Entry]:
 
 
 def _entries(path: Path, file: BinaryIO, tar: tarfile.TarFile) -> Iterator[Entry]:
-    key, start, stop = "", 0, 0
+    key, start, stop, is_refused = "", 0, 0, False
     members: list[Member] = []
     while (info := tar.next()) is not None:
         tar.members.clear()  # type: ignore[attr-defined]  # it would keep every header it has read
-        _refuse(path, info)
         folder, _, name = info.name.rpartition("/")
         stem, _, field = name.partition(".")
-        if info.isdir() or not field or not stem:  # so does the webdataset library: such names make no sample
+        is_none = info.isdir() or not field or not stem  # so does the webdataset library: such names make no sample
+        leads_out = _leads_out(info)
+        _refuse(path, info, leads_out if is_none else None)
+        if is_none:
             continue
         of = f"{folder}/{stem}" if folder else stem
         if members and of != key:
-            yield Entry(key, start, info.offset, tuple(members))
-            members = []
+            yield Entry(key, start, info.offset, tuple(members), is_refused)
+            members, is_refused = [], False
+        is_refused = is_refused or leads_out is not None
         if not members:
             key, start = of, info.offset
         elif any(member.field == field.lower() for member in members):
             message = f"{path}: the sample {key!r} has two members {field!r}. Give every sample its own key."
             raise SourceError(message)
-        members.append(Member(field.lower(), info.offset_data, info.size))
-        stop = info.offset_data + -(-info.size // BLOCK) * BLOCK
+        size = 0 if info.issym() or info.islnk() else info.size
+        members.append(Member(field.lower(), info.offset_data, size))
+        stop = info.offset_data + -(-size // BLOCK) * BLOCK
         if stop > os.fstat(file.fileno()).st_size:
             message = f"{path}: the file ends inside the member {info.name!r}. {_remedy(path)}"
             raise SourceError(message)
     _refuse_broken_end(path, file, tar)
     if members:
-        yield Entry(key, start, stop, tuple(members))
+        yield Entry(key, start, stop, tuple(members), is_refused)
 
 
-def _refuse(path: Path, info: tarfile.TarInfo) -> None:
-    wrong = None
+def _leads_out(info: tarfile.TarInfo) -> str | None:
+    """What leads out of the archive in a member, if anything does."""
     if info.name.startswith(("/", "\\")) or (len(info.name) > 1 and info.name[1] == ":"):
-        wrong = "has an absolute path"
-    elif ".." in info.name.replace("\\", "/").split("/"):
-        wrong = "leads out of the archive with '..'"
-    elif info.issym() or info.islnk():
-        wrong = f"is a link, to {info.linkname!r}"
-    elif info.size < 0:  # `tarfile` would go back, and perhaps for ever
+        return "has an absolute path"
+    if ".." in info.name.replace("\\", "/").split("/"):
+        return "leads out of the archive with '..'"
+    return f"is a link, to {info.linkname!r}" if info.issym() or info.islnk() else None
+
+
+def _refuse(path: Path, info: tarfile.TarInfo, leads_out: str | None) -> None:
+    wrong = leads_out
+    if wrong is None and info.size < 0:  # `tarfile` would go back, and perhaps for ever
         wrong = f"has a size of {info.size} bytes"
-    elif not (info.isdir() or info.isreg()) or info.issparse():
-        wrong = "is no regular file"
+    elif wrong is None and (info.issparse() or not (info.isdir() or info.isreg() or info.issym() or info.islnk())):
+        wrong = "is not a regular file"
     if wrong:
         message = (
             f"{path}: the member {info.name!r} {wrong}. Shards of images have plain files only; do not trust this one."

@@ -15,7 +15,9 @@ from dedup.config import DatasetConfig, normal_split
 from dedup.errors import SourceError
 from dedup.formats.detection import Evidence
 from dedup.formats.files import Files, distinct_ids, not_movable, put_once, refuse_missing
+from dedup.formats.first_bytes import head_of
 from dedup.formats.listing import Listing, Parts, listed
+from dedup.formats.outside import is_image_file
 from dedup.formats.source import NO_MOVES, ROWS, Moves, as_text
 from dedup.formats.split_words import Told, told_by
 
@@ -85,7 +87,8 @@ class Voc(Files):
         refuse_missing(dict(zip(images, uris, strict=True)), self.name, remedy)
         labels = [_label(kit, image) for kit, image in zip(self._kit_of, images, strict=True)]
         rows = pa.table([distinct_ids(uris, splits), splits, labels, uris], ROWS)
-        super().__init__(path, [os.fsencode(image) for image in images], rows)
+        files = [os.fsencode(image) for image in images]
+        super().__init__(path, files, rows, allow_outside=config.allow_outside)
 
     def own_files(self) -> Iterator[Path]:
         """The images, what goes with them, and the lists."""
@@ -109,7 +112,7 @@ class Voc(Files):
             there[row] = keep[row] and put_once(image, folder / image.relative_to(self.root), files)
             if there[row]:
                 kept[kit.folder].setdefault(splits[row], set()).add(image.stem)
-                for other in kit.others(image):
+                for other in filter(_is_of_an_image, kit.others(image)):
                     put_once(other, folder / other.relative_to(self.root), files)
         for kit in self._kits:
             for path in sorted((kit.folder / SETS).rglob("*.txt")):
@@ -175,6 +178,17 @@ def _label(kit: _Kit, image: Path) -> str | None:
         if path.suffix.lower() == ".xml" and path.is_file() and path.stat().st_size <= _LONGEST_XML:
             names |= {*_OBJECT.findall(path.read_text(encoding="utf-8", errors="backslashreplace"))}
     return as_text(", ".join(sorted(filter(None, names))))
+
+
+def _is_of_an_image(path: Path) -> bool:
+    """Whether a file is what goes with an image: another image, such as a mask, or its annotations."""
+    if path.suffix.lower() != ".xml":
+        return is_image_file(str(path))
+    head = head_of(str(path), _HEAD_OF_XML).lstrip(b"\xef\xbb\xbf \t\r\n")
+    return head.startswith(b"<") and b"<annotation" in head
+
+
+_HEAD_OF_XML: Final = 4096  # bytes in which the annotations of an image begin, behind comments
 
 
 def _write_list(original: Path, target: Path, kept: Mapping[str, set[str]]) -> None:

@@ -16,7 +16,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from dedup.config import DatasetConfig, normal_split
-from dedup.decoding.contents import PAYLOAD
+from dedup.decoding.contents import PAYLOAD, REFUSED
 from dedup.decoding.pictures import FILE_SUFFIXES
 from dedup.errors import ConfigError, SourceError
 from dedup.formats.account import Opened
@@ -69,6 +69,7 @@ class WebDataset(Opened):
         self._config = config
         self._shards = _shards(path)
         self._shard, self._start, self._stop, self._offset, self._size = (array("q") for _ in range(5))
+        self._is_refused = array("b")
         self._columns: set[str] = set()
         ids: list[str] = []
         labels: list[str | None] = []
@@ -109,7 +110,10 @@ class WebDataset(Opened):
         for start in range(0, len(self._shard), size):
             rows = range(start, min(start + size, len(self._shard)))
             sizes = self._size[start : rows.stop]
-            paths = [names[self._shard[row]] if self._size[row] >= 0 else None for row in rows]
+            paths = [
+                REFUSED if self._is_refused[row] else names[self._shard[row]] if self._size[row] >= 0 else None
+                for row in rows
+            ]
             yield of_ranges(list(rows), paths, list(self._offset[start : rows.stop]), list(sizes))
 
     def payload_of(self, rows: Sequence[int]) -> Iterator[pa.RecordBatch]:
@@ -128,7 +132,9 @@ class WebDataset(Opened):
         finally:
             if file is not None:
                 file.close()
-        yield pa.record_batch([list(rows), [None] * len(data), data], schema=PAYLOAD)
+        refused = [REFUSED if self._is_refused[row] else None for row in rows]
+        data = [of if name is None else None for of, name in zip(data, refused, strict=True)]
+        yield pa.record_batch([list(rows), refused, data], schema=PAYLOAD)
 
     def own_files(self) -> Iterator[Path]:
         """The shards."""
@@ -237,6 +243,7 @@ class WebDataset(Opened):
         self._stop.append(entry.stop)
         self._offset.append(image.offset if image else -1)
         self._size.append(image.size if image else -1)
+        self._is_refused.append(entry.is_refused)
 
 
 class _Said:

@@ -28,7 +28,7 @@ from dedup.formats.source import (
     printable_names,
 )
 from dedup.formats.yolo_files import NAMES, names_files, nearest, read_description, write_description
-from dedup.paths import exists, files_below, make_folder
+from dedup.paths import exists, files_below, is_file, make_folder
 
 logger = logging.getLogger(__name__)
 
@@ -93,7 +93,8 @@ class Yolo(Files):
             for split, label in zip(splits, labels, strict=True)
         ]
         rows = pa.table([distinct_ids(uris, splits), splits, labels, uris], ROWS)
-        super().__init__(root, [encoded(str(image)) for _, image in row_of], rows)
+        files = [encoded(str(image)) for _, image in row_of]
+        super().__init__(root, files, rows, allow_outside=config.allow_outside)
 
     def check_movable(self) -> None:
         """Images go from folder to folder or from list to list."""
@@ -114,7 +115,7 @@ class Yolo(Files):
             labels = _label_file(image)
             if there[row]:
                 written[listing.path].append(folder / inner)
-                if labels.is_file():
+                if _label_lines(labels) is not None:
                     put_once(labels, folder / _label_file(self.root / inner).relative_to(self.root), files)
                 self._sidecars.put(image, folder / inner, files)
         named: dict[str, list[str]] = {}
@@ -134,7 +135,7 @@ class Yolo(Files):
         """The images, their label files, the lists of images and what names the splits."""
         images = [Path(os.fsdecode(file)) for file in self._files]
         yield from images
-        yield from (labels for image in images if (labels := _label_file(image)).is_file())
+        yield from (labels for image in images if is_file(labels := _label_file(image)))
         yield from (listing.path for listing in self._listings if listing.is_list)
         yield self._yaml
         yield from names_files(self._yaml, self._content)
@@ -147,7 +148,7 @@ class Yolo(Files):
 
     def _moved(self, moves: Moves) -> Iterator[_Place]:
         """Moved rows, each once, under other names where theirs are taken: `1.jpg` and `1.png` share their labels."""
-        taken = {inner.with_suffix("") for _, _, _, inner in self._staying(moves)}
+        taken = {inner.with_suffix("") for _, _, _, inner in self._staying(moves) if inner.name}
         at = {row: (listing, image) for listing in reversed(self._listings) for image, row in listing.lines.items()}
         for row, split in sorted(moves.items()):
             listing, image = at[row]
@@ -189,7 +190,7 @@ def _n_named(content: Mapping[str, Any], root: Path, listing: Listing) -> int:
             place = _below(root, text) or _below(root, text.removeprefix("../"))
             if place is not None and place.is_dir() and place.is_relative_to(listing.root):
                 folders.append(place.relative_to(listing.root).parts)
-            elif place is not None and place.is_file():
+            elif place is not None and is_file(place):
                 n += len(place.read_bytes().splitlines())
     return n + (below(listing, folders) if folders else 0)
 
@@ -298,12 +299,31 @@ def _class_names(content: Mapping[str, Any], name: str) -> dict[str, str]:
 
 def _label(path: Path, names: Mapping[str, str]) -> str | None:
     """What a label file says can be seen: the first number of each line is a class."""
-    try:
-        lines = path.read_text(encoding="utf-8", errors="backslashreplace").splitlines()
-    except (OSError, ValueError):  # an image without labels shows nothing that is named
+    lines = _label_lines(path)
+    if lines is None:  # an image without labels shows nothing that is named
         return None
     classes = {line.split()[0] for line in lines if line.strip()}
     return joined([names.get(number, number) for number in classes])
+
+
+def _label_lines(path: Path) -> list[str] | None:
+    """The lines of a label file; None for one that is not there, or that holds anything but numbers.
+
+    Whatever else lies where labels should be, a link to a key perhaps, is neither read into a label nor carried along.
+    """
+    try:
+        if not path.is_file():
+            return None
+        lines = path.read_bytes()[:_LONGEST_LABELS].decode("ascii").splitlines()
+        for line in lines:
+            for number in line.split():
+                float(number)
+    except (OSError, ValueError):
+        return None
+    return lines
+
+
+_LONGEST_LABELS: Final = 100_000_000  # bytes, more than the labels of any picture
 
 
 def _write_list(path: Path, images: Sequence[Path]) -> None:

@@ -8,6 +8,7 @@ import yaml
 
 from dedup.config import read_yaml
 from dedup.errors import SourceError, because
+from dedup.paths import exists, is_file
 
 NAMES: Final = ("data.yaml", "data.yml")
 """Names that say by themselves that a folder is a YOLO dataset."""
@@ -48,7 +49,7 @@ def _of_darknet(path: Path) -> dict[str, Any]:
             content[key] = nearest(path.parent, content[key])
     if isinstance(content.get("names"), str):
         names = path.parent / content["names"]
-        if names.is_file():
+        if is_file(names):
             lines = names.read_text(encoding="utf-8", errors="backslashreplace").splitlines()
             content |= {"names": [line.strip() for line in lines if line.strip()], _NAMES_FILE: content["names"]}
         else:
@@ -63,7 +64,7 @@ _NAMES_FILE: Final = "names file"
 def nearest(folder: Path, text: str) -> str:
     """The path as it is, or without what Darknet puts before it, whichever there is."""
     for start in ("", *_OTHER_ROOTS):
-        if text.startswith(start) and (folder / text.removeprefix(start)).exists():
+        if text.startswith(start) and exists(folder / text.removeprefix(start)):
             return text.removeprefix(start)
     return text
 

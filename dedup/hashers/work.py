@@ -16,6 +16,7 @@ from dedup.cache import known_rows
 from dedup.cache.segments import Rows
 from dedup.decoding.contents import Reader
 from dedup.decoding.pictures import Unreadable, file_digest
+from dedup.decoding.refusals import NOT_IMAGE, shows_image
 from dedup.hashers.setup import Setup
 
 WORK: Final = "dedup.hashers.work"
@@ -42,8 +43,14 @@ def lost(setup: Mapping[str, Any], batch: pa.RecordBatch, reason: str) -> pa.Rec
     of = Setup.from_dict(setup["hash"])
     rows = []
     for row, content in zip(batch["row"].to_pylist(), Reader().contents(batch), strict=True):
-        digest = None if isinstance(content, Unreadable) else file_digest(content)
-        rows.append({"sample": row, "status": "undecodable", "detail": reason, "file_digest": digest, FRESH: False})
+        if isinstance(content, Unreadable):
+            found, digest = content, None
+        else:
+            status = "undecodable" if shows_image(content) else NOT_IMAGE
+            found, digest = Unreadable(status, reason), file_digest(content)
+        rows.append(
+            {"sample": row, "status": found.status, "detail": found.detail, "file_digest": digest, FRESH: False}
+        )
     return pa.RecordBatch.from_pylist(rows, schema=result_schema(of))
 
 

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from dedup.config import LISTS, Config, Resolved
 from dedup.formats import Source, parts_of
+from dedup.formats.outside import n_outside
 from dedup.hashers.setup import Setup
 from dedup.reporting.dataset import not_read
 from dedup.tables import storage
@@ -66,6 +67,7 @@ def source_info(config: Config, source: Source) -> dict[str, Any]:
         "understood": source.understood,
         "doubts": list(source.doubts),
         "not_read": not_read(source.not_read),
+        "outside": n_outside(source),
     }
 
 
@@ -79,7 +81,10 @@ def run_info(
 ) -> dict[str, Any]:
     """What `run.json` says before the work begins; `known` is the fingerprint of the manifest, if it is known."""
     settings = config.model_dump(mode="json")
-    for of_one in (settings["dataset"], *settings["dataset"]["sources"]):
+    sections = (config.dataset, *config.dataset.sources)
+    for section, of_one in zip(sections, (settings["dataset"], *settings["dataset"]["sources"]), strict=True):
+        if "allow_outside" not in section.model_fields_set:
+            del of_one["allow_outside"]  # an upload asks whether somebody has set it
         for key in ("path", "image_folder"):
             if of_one[key] is not None and "://" not in of_one[key]:
                 of_one[key] = str(Path(of_one[key]).expanduser().absolute())

@@ -49,7 +49,7 @@ class Staged:
 
         Raises `RunError` where something else is in its way.
         """
-        files.write_json(self.folder / RUN, info)
+        files.write_json(self.folder / RUN, info, workplace=self.home / files.OWN)
         if not self.is_first:
             switching.begin(self.home, owner_of(self.home))
             switching.complete(self.home)
@@ -78,7 +78,7 @@ def staged(
             place = Staged(folder, not _is_finished(folder))
             _make_room(place)
             if place.is_first:
-                files.write_json(folder / RUN, info)
+                files.write_json(folder / RUN, info, workplace=folder / files.OWN)
         except OSError as error:
             message = f"The output folder {str(folder)!r} cannot be written: {error.strerror}."
             raise RunError(message) from error
@@ -86,8 +86,10 @@ def staged(
         try:
             yield place
         finally:
-            if not place.is_first and not (folder / files.OWN / switching.JOURNAL).exists():
-                files.remove(place.folder, owner_of(folder))
+            owner = files.marked(folder, KIND)
+            if owner is not None and not (folder / files.OWN / switching.JOURNAL).exists():
+                files.remove(folder / files.OWN / switching.NEXT, owner)
+                files.remove(folder / files.OWN / SPLITS, owner)
 
 
 def owner_of(folder: Path) -> files.Marked:

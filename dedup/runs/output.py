@@ -12,9 +12,10 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from dedup import files
-from dedup.config import OutputConfig
+from dedup.config import Config, OutputConfig
 from dedup.errors import ConfigError, RunError, SourceError
 from dedup.formats import Source, open_source, push_splits, write_splits
+from dedup.formats.outside import refuse_push_of_outside
 from dedup.hashers.setup import Setup
 from dedup.memory import give_back
 from dedup.reporting import html
@@ -84,12 +85,15 @@ def _with(result: Run, certificate: Mapping[str, Any] | None) -> Run:
     return replace(result, summary=result.summary | {"certificate": certificate})
 
 
-def refuse_push(output: OutputConfig, source: Source) -> None:
-    """Refuse an upload that could not be made, before the work begins."""
+def refuse_push(config: Config, source: Source) -> None:
+    """Refuse an upload that could not be made, or that nobody has asked for, before the work begins."""
+    output = config.output
     form = source.form if output.splits == "same" else output.splits
     if output.push_to_hub is not None and (form not in {"parquet", "huggingface"} or output.dir is None):
         message = "output.push_to_hub: only Parquet splits are pushed. Set output.splits=parquet and output.dir."
         raise ConfigError(message)
+    if output.push_to_hub is not None:
+        refuse_push_of_outside(source, config.dataset)
 
 
 def push(result: Run) -> None:

@@ -32,7 +32,11 @@ def like(run_folder: Path, form: str) -> dict[str, Any]:
         info = folder.finished(run_folder)
         resolved = folder.read_json(run_folder / folder.SUMMARY)["resolved"]
     settings = {section: dict(info["config"][section]) for section in ("hash", "search", "verify", "policy")}
-    settings["dataset"] = {key: info["config"]["dataset"][key] for key in keys_of(form, info["source"]["form"])}
+    settings["dataset"] = {
+        key: info["config"]["dataset"][key]
+        for key in keys_of(form, info["source"]["form"])
+        if key in info["config"]["dataset"]
+    }
     # What was said of samples and columns of that dataset says nothing of another one.
     settings["policy"] |= dict.fromkeys((*LISTS, "keep_by"))
     if settings["policy"]["duplicates"] == "keep_by":

@@ -59,8 +59,8 @@ def complete(folder: Path) -> None:
             (own / NEXT / RUN).replace(folder / RUN)
         files.remove(own / JOURNAL, owner)
 
-    for left in (OLD, NEXT):
-        files.remove(own / left, owner)
+    for left in (own / OLD, own / NEXT, *own.glob(".*.partial")):
+        files.remove(left, owner)
 
 
 def settle(folder: Path) -> None:
@@ -95,7 +95,7 @@ def _say_switching(folder: Path) -> None:
         return
     info = files.read_json(path)
     if info.get("state") != SWITCHING and (folder / files.OWN / NEXT / RUN).exists():
-        files.write_json(path, info | {"state": SWITCHING})
+        files.write_json(path, info | {"state": SWITCHING}, workplace=folder / files.OWN)
 
 
 def _proof(path: Path) -> str | None:

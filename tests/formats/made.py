@@ -43,7 +43,7 @@ def rows() -> list[Row]:
     made.append(Row("copy.jpg", "train", "dog", copy))
     made.append(Row("b0.jpg", "test", "dog", leak))
     made += [Row(f"b{seed}.png", "test", "cat", pictures.encoded(pictures.photo(seed))) for seed in (11, 12)]
-    made.append(Row("broken.png", "test", "cat", b"no picture at all"))
+    made.append(Row("broken.png", "test", "cat", b"\x89PNG\r\n\x1a\n no picture at all"))
     made.append(Row("c0.png", "validation", "cat", pictures.encoded(pictures.photo(21))))
     return sorted(made, key=lambda row: (row.split, row.label, row.name))
 
