@@ -3,6 +3,7 @@
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -134,7 +135,7 @@ def drifted(path: Path, flips: int) -> None:
 def test_a_bank_of_other_decoders_is_searched_further_and_says_so(
     data: Path, benchmark: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    exact = {"search": {"max_distance": 6}, "workers": 0}
+    exact: Any = {"search": {"max_distance": 6}, "workers": 0}
     expected = dedup.audit(data, against=benchmark, **exact).leakage["id"].to_pylist()
     drifted(benchmark, 3)
 
