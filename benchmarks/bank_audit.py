@@ -15,6 +15,7 @@ from dedup.config import DatasetConfig, build, resolve
 from dedup.formats.banks import Bank
 from dedup.hashers.setup import Setup
 from dedup.stages.candidates import candidates
+from dedup.verify.kept_signs import by_signs
 
 
 def made(n: int, setup: Setup) -> pa.Table:
@@ -47,7 +48,8 @@ def main() -> None:
     bank = Bank(path, DatasetConfig()).hashes(setup)
     numbered = bank.set_column(0, bank.schema.field(0), pa.array(np.arange(n, n + len(bank))))
     resolved = resolve(config, []).but(max_distance={"dhash": 10, "phash": 10})
-    found = sum(map(len, candidates(pa.concat_tables([mine, numbered]), resolved, limit=10**8, threads=2)))
+    hashes = pa.concat_tables([mine, numbered])
+    found = sum(map(len, by_signs(candidates(hashes, resolved, limit=10**8, threads=2), hashes, "pixels")))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
     print(f"{time.perf_counter() - begin:.1f} {peak:.2f} {found}")
 

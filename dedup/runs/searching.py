@@ -31,7 +31,7 @@ from dedup.stages.candidates import (
 from dedup.stages.crowds import Codes, Comparisons, Found, Sides, crowds, near_distances, table, with_closed
 from dedup.stages.hashes import drift
 from dedup.verify.framed import merged
-from dedup.verify.kept_signs import KeptSigns
+from dedup.verify.kept_signs import KeptSigns, by_signs
 from dedup.verify.second_look import Looks, PairsBar, See, looked, looking
 
 _TOO_MANY_EQUAL: Final = 256
@@ -152,6 +152,7 @@ class _Searching:
             counts=self._counts,
             spared=found.spared,
         )
+        parts = by_signs(parts, self._hashes, self.resolved.verify.method)
         if self._see is not None:
             parts = self._looked(parts, bar.looked)
         if len(found.rows) == 0:

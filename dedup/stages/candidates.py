@@ -22,7 +22,6 @@ from dedup.tables import MIN_INFORMATION
 from dedup.verify import Verified, verified
 from dedup.verify.determinacy import Structure
 from dedup.verify.framed import framed_candidates, merged
-from dedup.verify.kept_signs import KeptSigns
 from dedup.verify.views import Views, within_frames
 
 _ROWS_AT_ONCE: Final = 65_536  # pairs compared between two reports of progress: a few seconds
@@ -86,28 +85,6 @@ def candidates(
     searched: their codes are decided by noise. `explain` is told how each algorithm's codes will be searched. `spared`:
     of all samples, the pairs inside crowds that are left out. Raises `LimitError` for more than `limit` pairs.
     """
-    counts = Counts() if counts is None else counts
-    parts = _found_by_thumbnails(hashes, resolved, limit, threads, progress, explain, counts, spared)
-    kept = KeptSigns.of(hashes)
-    if kept is None or resolved.verify.method == "none":
-        yield from parts
-        return
-    thumbnails = tables.fixed_width(hashes["thumbnail"])
-    for part in parts:
-        yield kept.compared(part, thumbnails)
-
-
-def _found_by_thumbnails(
-    hashes: pa.Table,
-    resolved: Resolved,
-    limit: int,
-    threads: int,
-    progress: Progress | None,
-    explain: Callable[[str], None] | None,
-    counts: Counts,
-    spared: Spared | None,
-) -> Iterator[pa.Table]:
-    """The candidates as thumbnails verify them."""
     samples = searched(hashes)
     left_out = _of_searched(spared, samples)
     codes = _codes(hashes, samples, resolved)
@@ -119,6 +96,7 @@ def _found_by_thumbnails(
             explain(f"The same again for {len(turns(resolved))} more orientations.")
     yield tables.candidates_schema(resolved.hash.algorithms).empty_table()
     thumbnails = tables.fixed_width(hashes["thumbnail"])  # of all samples: those that are searched are not copied
+    counts = Counts() if counts is None else counts
     try:
         if resolved.verify.method == "none":
             yield from _as_they_stand(

@@ -1,5 +1,6 @@
 """Candidates of which one side has no thumbnail but signs: the entries of a bank."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, Self
 
@@ -59,3 +60,14 @@ class KeptSigns:
         if self.has[sample]:
             return shared(self.signs[sample], self.signs[kept]), None
         return agreement(thumbnails[sample], self.signs[kept]), evidence(thumbnails[sample])
+
+
+def by_signs(parts: Iterator[pa.Table], hashes: pa.Table, method: str) -> Iterator[pa.Table]:
+    """Candidates in parts, those that have signs on one side compared by them; as they are where no bank took part."""
+    kept = KeptSigns.of(hashes) if method != "none" else None
+    if kept is None:
+        yield from parts
+        return
+    thumbnails = tables.fixed_width(hashes["thumbnail"])
+    for part in parts:
+        yield kept.compared(part, thumbnails)
