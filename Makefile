@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
-.PHONY: help demo test test-dvc test-wheel check check-extras lint types imports soak bench bench-peers bench-hashing clean
+.PHONY: help demo test test-dvc test-parts test-wheel check check-extras lint types imports soak bench bench-peers bench-hashing clean
 
 help: ## print the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -27,6 +27,10 @@ test-dvc: $(STAMP) ## the DVC pipeline of docs/pipelines.md, with DVC in an envi
 	$(VENV)-dvc/bin/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
 	$(VENV)-dvc/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[dvc]' pytest hypothesis
 	$(VENV)-dvc/bin/python -m pytest -q -p no:cacheprovider -m dvc tests/test_pipelines.py
+
+test-parts: $(STAMP) ## the search of parts, with OpenCV
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[parts]'
+	$(BIN)/python -m pytest -q -p no:cacheprovider tests/parts
 
 lint: $(STAMP) ## format and lint rules
 	$(BIN)/ruff format --check .

@@ -1,10 +1,27 @@
-"""dedup: exact and near-duplicates and train/test leakage in image datasets."""
+"""dedup: exact and near-duplicates and train/test leakage in image datasets.
+
+    run = dedup.audit("photos")            what is wrong with a dataset: a path, or an object in memory
+    run.summary, run.leakage, run.pairs    what was found, as a dict and as Arrow tables
+    clean = run.filter(dataset)            the rows that stay, in the form in which they were given
+
+    clean, run = dedup.deduplicate(splits) a DatasetDict without duplicates and leaks
+    run = dedup.run("my.yaml")             the whole stage of a config: splits, certificate, report
+    run = dedup.load("runs/photos")        a finished run from its folder
+    run = dedup.decide(run, min_similarity=0.95), dedup.report(run), dedup.gate(run, max_leakage=0)
+
+    dedup.calibrate(dataset)               what each distance would let in on this data
+    dedup.compare("a.jpg", "b.jpg")        one pair explained
+    dedup.hash_images(images, algorithm="phash"), dedup.find_pairs(codes, max_distance=10)
+
+Options are the settings of the config by their own names: `dedup.audit("photos", max_distance=8, workers=2)`.
+Bad data is a row with a status; a bad request is a `dedup.DedupError`.
+"""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from dedup.api import audit, calibrate, deduplicate, hash_images, run
+    from dedup.api import audit, calibrate, decide, deduplicate, hash_images, load, report, run
     from dedup.bank import Bank, BankPolicy
     from dedup.calibration.table import Calibration
     from dedup.comparison import Comparison, compare
@@ -16,6 +33,7 @@ if TYPE_CHECKING:
         InternalError,
         LimitError,
         MissingExtraError,
+        OptionError,
         RunError,
         SourceError,
         TableError,
@@ -37,6 +55,7 @@ __all__ = [
     "InternalError",
     "LimitError",
     "MissingExtraError",
+    "OptionError",
     "Run",
     "RunError",
     "SourceError",
@@ -45,15 +64,20 @@ __all__ = [
     "audit",
     "calibrate",
     "compare",
+    "decide",
     "deduplicate",
     "find_pairs",
     "gate",
     "hash_images",
+    "load",
+    "report",
     "run",
 ]
 
 _HOME = {
-    **dict.fromkeys(("audit", "calibrate", "deduplicate", "hash_images", "run"), "dedup.api"),
+    **dict.fromkeys(
+        ("audit", "calibrate", "decide", "deduplicate", "hash_images", "load", "report", "run"), "dedup.api"
+    ),
     **dict.fromkeys(("Comparison", "compare"), "dedup.comparison"),
     **dict.fromkeys(("Bank", "BankPolicy"), "dedup.bank"),
     "Calibration": "dedup.calibration.table",
@@ -71,3 +95,8 @@ def __getattr__(name: str) -> Any:
         message = f"module 'dedup' has no attribute {name!r}"
         raise AttributeError(message)
     return getattr(import_module(_HOME.get(name, "dedup.errors")), name)
+
+
+def __dir__() -> list[str]:
+    """The public names, for completion."""
+    return [*__all__, "__doc__", "__file__", "__name__", "__path__"]

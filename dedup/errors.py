@@ -2,6 +2,7 @@
 
     DedupError
     ├── ConfigError       the request is wrong: settings, options, arguments
+    │   └── OptionError       a keyword is none that the function has; a TypeError, too
     ├── SourceError       the dataset cannot be read or written as asked
     ├── RunError          the run folder cannot be used as asked
     ├── TableError        a stored table is of another kind, version or spec
@@ -31,6 +32,10 @@ class ConfigError(DedupError):
     def __init__(self, *problems: str) -> None:
         self.problems = problems
         super().__init__("\n".join(problems))
+
+
+class OptionError(ConfigError, TypeError):
+    """A keyword argument is not one that the function has, as Python itself would say."""
 
 
 class SourceError(DedupError):

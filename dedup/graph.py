@@ -6,7 +6,9 @@ samples match when they are of one class or of two connected ones. Everything he
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import pyarrow as pa
@@ -81,12 +83,17 @@ class Graph:
         return np.asarray((shared | connected)[self.class_of])
 
 
-def from_pairs(pairs: pa.Table, n_samples: int) -> Graph:
-    """The graph of a table of pairs."""
+NEAR: Final = ("near", "listed")
+"""Kinds of pairs whose pictures are the same picture."""
+
+
+def from_pairs(pairs: pa.Table, n_samples: int, near_kinds: Sequence[str] = NEAR) -> Graph:
+    """The graph of a table of pairs; those of other kinds than `near_kinds` and identical ones are left out."""
     a, b = pairs["a"].to_numpy(), pairs["b"].to_numpy()
-    near = pc.is_in(pairs["kind"], pa.array(["near", "listed"])).to_numpy()
+    near = pc.is_in(pairs["kind"], pa.array(near_kinds)).to_numpy()
+    identical = pc.is_in(pairs["kind"], pa.array(["bytes", "pixels"])).to_numpy()
     class_of = np.arange(n_samples, dtype=np.int64)
-    class_of[b[~near]] = a[~near]
+    class_of[b[identical]] = a[identical]
     rows = np.flatnonzero(near)
     sources, targets = np.concatenate([a[rows], b[rows]]), np.concatenate([b[rows], a[rows]])
     order = np.lexsort((targets, sources))

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any, Final
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from dedup import files, graph, tables
 from dedup.clock import Clock, Observer, Silent
-from dedup.config import Config, resolve
+from dedup.config import Config, Resolved, resolve
 from dedup.engines import Engine, made
 from dedup.errors import ConfigError, LimitError, SourceError
 from dedup.formats import check_movable, check_writable, open_source, parts_of
@@ -18,6 +19,7 @@ from dedup.formats.outside import tell_outside
 from dedup.hashers.setup import Setup
 from dedup.memory import peak_memory
 from dedup.policy import distinct
+from dedup.policy.crops import overlaps, with_crops
 from dedup.policy.judgements import Lists, judge, places, read_lists
 from dedup.policy.unreadable import refuse_emptied
 from dedup.reporting.components import components
@@ -71,14 +73,14 @@ def run(
                     with clock.stage("kernels"):
                         kernels(clock.count)
 
-        return _judged(result, lists, place, engine, clock, explain)
+        return _judged(result, lists, engine, place, clock, explain)
 
 
 def _judged(
     result: Run,
     lists: Lists,
-    place: Staged | None,
     engine: Engine,
+    place: Staged | None,
     clock: Clock,
     explain: Callable[[str], None] | None,
 ) -> Run:
@@ -96,6 +98,10 @@ def _judged(
     tell_skipped(result.store["hashes"])
 
     result = search(result, engine, clock, explain)
+    if result.resolved.parts.parts == "on":
+        from dedup.runs.parting import find_parts  # OpenCV, which only this needs
+
+        result = find_parts(result, engine, clock)
 
     with _undone_if_refused(result):
         concluded = _concluded(result, clock)
@@ -192,13 +198,14 @@ def decide(
         in_place = output is None or (output.exists() and output.samefile(run_folder))
         held.enter_context(folder.reading(run_folder))
         info = folder.finished(run_folder)
+        stored = _STORED + (_OF_PARTS if info["config"]["search"].get("parts") == "on" else ())
         if in_place:
             held.pop_all().close()  # nobody but us writes to it from here on
             place = held.enter_context(folder.staged(run_folder, info["fingerprints"], info, overwrite=True))
-            folder.refuse_without_space(run_folder, but=[f"{name}.parquet" for name in _STORED])
+            folder.refuse_without_space(run_folder, but=[f"{name}.parquet" for name in stored])
 
         with clock.stage("manifest") as done:
-            result = load(run_folder, overrides, _STORED)
+            result = load(run_folder, overrides, [name for name in stored if name != "parts"])
             refuse_what_was_not_searched(result, run_folder)
             if result.config.output.splits != "none":
                 refuse_emptied(result.store["hashes"], result.manifest, result.resolved)
@@ -215,8 +222,8 @@ def decide(
             place = held.enter_context(
                 folder.staged(target, result.info["fingerprints"], result.info, overwrite=overwrite)
             )
-        for name in (*_STORED, folder.NOT_READ):
-            if name in _STORED or (run_folder / f"{name}.parquet").exists():  # runs of older versions have no list
+        for name in (*stored, folder.NOT_READ):
+            if name in stored or (run_folder / f"{name}.parquet").exists():  # runs of older versions have no list
                 (storage.link if in_place else storage.copy)(run_folder, place.folder, name)
         result = replace(result, store=Store(place.folder, result.tables, place.home))
         if result.changed:
@@ -227,6 +234,9 @@ def decide(
 
 _STORED: Final = ("manifest", "hashes", "crowds", "candidates")
 """Tables that `decide` reads and does not make again."""
+
+_OF_PARTS: Final = ("parts", "placements")
+"""Those of a run that searched parts; of the first only the certificate has need."""
 
 
 def report(run_folder: Path, *, observer: Observer | None = None) -> Run:
@@ -248,19 +258,23 @@ def _concluded(result: Run, clock: Clock) -> tuple[dict[str, pa.Table], dict[str
     found: dict[str, pa.Table] = {}
     with clock.stage("pairs") as done:
         found["pairs"] = pairs(result.candidate_parts(), hashed, listed, resolved, judged)
+        if resolved.parts.parts == "on":
+            placed = result.store["placements"]
+            found["pairs"] = with_crops(found["pairs"], placed, hashed, listed, resolved)
+            found["overlaps"] = overlaps(placed, found["pairs"], listed, resolved)
         done(n)
-    matches = graph.from_pairs(found["pairs"], n)
+    matches, leaking = _graphs(found["pairs"], n, resolved)
     with clock.stage("groups") as done:
         found["groups"] = groups(matches, hashed, listed, resolved.splits.held_out, crowds)
         done(n)
     with clock.stage("leakage") as done:
-        found["leakage"] = leakage(matches, found["pairs"], hashed, listed, resolved.splits.held_out)
+        found["leakage"] = leakage(leaking, found["pairs"], hashed, listed, resolved.splits.held_out)
         done(n)
     with clock.stage("chains") as done:
         found["chains"] = chains(matches, listed, resolved.splits.held_out)
         done(n)
     with clock.stage("decisions") as done:
-        found["decisions"] = decisions(matches, hashed, listed, resolved, judged, crowds)
+        found["decisions"] = decisions(matches, hashed, listed, resolved, judged, crowds, leaking)
         done(n)
     with clock.stage("uncompared") as done:
         parts = result.candidate_parts() if len(crowds) else iter(())
@@ -273,7 +287,7 @@ def _concluded(result: Run, clock: Clock) -> tuple[dict[str, pa.Table], dict[str
         found["leakage"],
         found["chains"],
         found["decisions"],
-        matches,
+        leaking,
         resolved,
         crowds=crowds,
         uncompared=found["uncompared"],
@@ -285,6 +299,16 @@ def _concluded(result: Run, clock: Clock) -> tuple[dict[str, pa.Table], dict[str
         said["recordings"] = recordings(listed, found["pairs"], parts, resolved.splits.held_out)
     said["components"] = components(found["pairs"], found["groups"], n)
     return found, said
+
+
+def _graphs(found: pa.Table, n: int, resolved: Resolved) -> tuple[graph.Graph, graph.Graph]:
+    """The matches that make duplicates, and those that are leaks across splits."""
+    matches = graph.from_pairs(found, n)
+    if not pc.any(pc.equal(found["kind"], "crop")).as_py():
+        return matches, matches
+
+    with_all = graph.from_pairs(found, n, (*graph.NEAR, "crop"))
+    return (with_all if resolved.parts.crops == "duplicate" else matches), with_all
 
 
 def _finish(

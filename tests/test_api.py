@@ -180,7 +180,7 @@ class TestAudit:
     def test_unknown_options(self, folder: tuple[Path, naive.Truth]) -> None:
         """All unknown options are named at once, each with the nearest known one."""
         with pytest.raises(dedup.ConfigError) as caught:
-            dedup.audit(folder[0], max_distence=3, heldout=["test"], serach={})
+            dedup.audit(folder[0], max_distence=3, heldout=["test"], serach={})  # type: ignore[call-arg]
 
         assert len(caught.value.problems) == 3
         assert "max_distence: unknown option. Did you mean 'max_distance'?" in caught.value.problems

@@ -199,7 +199,7 @@ def test_a_chain_is_one_component_and_no_group() -> None:
 def test_nothing_is_deleted_by_component(word: str) -> None:
     """Whoever asks for it is told why not."""
     with pytest.raises(ConfigError, match=r"policy.duplicates: .* is refused: components chain: a like b and b like c"):
-        dedup.audit("anywhere", duplicates=word)
+        dedup.audit("anywhere", policy={"duplicates": word})
 
 
 # --- from pictures to the table ---------------------------------------------------------------------------------------
@@ -280,9 +280,9 @@ def expected_rows(run: dedup.Run, limit: int) -> dict[tuple[str, int], tuple[int
 def test_the_table_equals_a_double_loop(made: dedup.Run) -> None:
     """Pairs, flipped decoys and confirmed pairs of every distance are those that comparing all with all gives."""
     got = dedup.calibrate(made)
-    expected = expected_rows(made, 16)
+    expected = expected_rows(made, 14)
 
-    assert {16} == set(got.max_distance.values())
+    assert {14} == set(got.max_distance.values())
     assert expected == {
         (name, row.distances[name]): (row.pairs, row.chance["flip"], row.confirmed)
         for name, rows in got.alone.items()
@@ -312,7 +312,7 @@ def test_other_decoys_where_orientations_are_searched(tmp_path: Path, orientatio
     root = dataset(tmp_path / "photos", 110, 3)
     for seed in range(50, 58):
         pictures.save(ImageOps.flip(pictures.photo(seed)), root / f"flipped{seed}.png")
-    got = dedup.calibrate(root, orientations=orientations, workers=0)
+    got = dedup.calibrate(root, search={"orientations": orientations}, workers=0)
 
     assert decoys == set(got.taken_out) == set(got.alone["dhash"][0].chance)
     assert got.taken_out["flip"] == 8
@@ -337,7 +337,7 @@ def test_the_command_on_a_run(made: dedup.Run) -> None:
     assert "phash, 64 bits" in out
     assert "half-turn" in out
     stored = json.loads((made.dir / folder.CALIBRATION).read_text())
-    assert stored["alone"]["dhash"][16]["pairs"] == dedup.calibrate(made).alone["dhash"][16].pairs
+    assert stored["alone"]["dhash"][14]["pairs"] == dedup.calibrate(made).alone["dhash"][14].pairs
     drawing = ET.fromstring((made.dir / folder.CALIBRATION_PLOT).read_text())
     assert 8 == sum(element.tag.endswith("polyline") for element in drawing.iter())
 

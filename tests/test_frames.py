@@ -114,7 +114,7 @@ def test_a_run_marks_the_pair(tmp_path: Path, form: str, mode: str) -> None:
     files = {"a": [1, 2], "b": [1, 3], "c": [1, 2], "still": [9]}
     for name, seeds in files.items():
         (tmp_path / f"{name}.{SUFFIX[form]}").write_bytes(animation(seeds, form))
-    pairs = dedup.audit(str(tmp_path), workers=0, mode=mode).pairs.to_pylist()
+    pairs = dedup.audit(str(tmp_path), workers=0, hash={"mode": mode}).pairs.to_pylist()
     found = {(row["id_a"][0], row["id_b"][0]): (row["kind"], row["first_frames_only"]) for row in pairs}
 
     assert {("a", "b"): ("near", True), ("a", "c"): ("bytes", False)} == found

@@ -220,7 +220,7 @@ class TestSettings:
     def test_sections_are_dicts(self, tmp_path: Path) -> None:
         """A section that is given as a word is a clear error in Python, too."""
         with pytest.raises(ConfigError, match="hash: got 'phash'; a section is a dict"):
-            dedup.audit(tmp_path, hash="phash", bits=64)
+            dedup.audit(tmp_path, hash="phash", bits=64)  # type: ignore[arg-type]
 
     def test_like_takes_the_columns_along(self, tmp_path: Path) -> None:
         """The written splits of a run that needed `image_column` are audited with it."""

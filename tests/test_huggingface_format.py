@@ -498,9 +498,9 @@ def test_nothing_is_written_outside_the_output(tmp_path: Path, splits: DatasetDi
 def test_columns_that_are_no_images_yet(feature: Any, value: Any, words: str) -> None:
     """Paths and lists are refused with a way to images, named or not; URLs with a word on why."""
     made = datasets.Dataset.from_dict({"image": [value]}, features=datasets.Features({"image": feature}))
-    for options in ({}, {"image_column": "image"}):
+    for column in (None, "image"):
         with pytest.raises(ConfigError) as raised:
-            dedup.audit(made, workers=0, **options)
+            dedup.audit(made, workers=0, image_column=column)
 
         assert words in str(raised.value)
         assert isinstance(value, list) or "URLs are not fetched" in str(raised.value)

@@ -26,6 +26,8 @@ _NOT_NEEDED: Final = {
     "file_digest",  # which sample of the run a row is says the same
 }  # of hashes
 
+_OF_CROPS: Final = ["id_a", "split_a", "id_b", "split_b", "similarity"]
+
 LISTED: Final = 20  # pairs named in the certificate; all of them are in the tables of an audit of the output
 
 
@@ -38,6 +40,7 @@ def certificate(
     judged: Judged = NOT_JUDGED,
     *,
     n_groups: int = 0,
+    crops: pa.Table | None = None,
     uncompared: pa.Table | None = None,
     limit: int,
     threads: int,
@@ -47,7 +50,8 @@ def certificate(
 
     `open_written` opens them; they are let go of when they are read. Every byte is read again. `expected` has, by
     split, the samples of the run that the written rows must be, in their order (any, without `in_order`).
-    `uncompared`: the table of that name.
+    `uncompared`: the table of that name. `crops`: rows of `pairs` between train and a held-out split that a second
+    search of parts found.
     Pairs within train are searched only where something leaks, since only then can they lead to a held-out sample.
     Raises `SourceError` when anything else was written than what was hashed: then the dataset has changed meanwhile.
     """
@@ -93,9 +97,11 @@ def certificate(
         )
     between = _between_held_out(found, held_out)
     readable = pc.equal(measured["status"], "ok").to_numpy()
+    n_crops = 0 if crops is None else len(crops)
+    of_parts = {} if crops is None else {"crops": n_crops, "crops_first": _first(crops.select(_OF_CROPS))}
     return {
-        "clean": len(leaks) == 0 and n_groups == 0,
-        "statement": _statement(resolved, len(leaks), n_groups, 0 if uncompared is None else len(uncompared)),
+        "clean": len(leaks) + n_crops + n_groups == 0,
+        "statement": _statement(resolved, len(leaks) + n_crops, n_groups, 0 if uncompared is None else len(uncompared)),
         "samples": len(table),
         "readable": int(readable.sum()),
         "readable_in": {"train": int((readable & ~inside).sum()), "held_out": int((readable & inside).sum())},
@@ -104,6 +110,7 @@ def certificate(
         "uncompared": 0 if uncompared is None else len(uncompared),
         "uncompared_first": [] if uncompared is None else _first(uncompared),
         "chained_train_images": chained,
+        **of_parts,
         "groups_in_train_and_held_out": n_groups,
         "held_out_pairs": len(between),
         "held_out_first": _first(between.select(["id_a", "split_a", "id_b", "split_b", "similarity"])),

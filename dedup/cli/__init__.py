@@ -7,6 +7,8 @@ import typer
 from dedup.cli.banks import banks
 from dedup.cli.caches import caches
 from dedup.cli.commands import audit, calibrate, compare, decide, demo, gate, report, run
+from dedup.cli.examples import epilog
+from dedup.cli.making import clean, init, split, warm
 from dedup.cli.options import command
 from dedup.cli.terminal import out
 from dedup.versions import DEDUP_VERSION
@@ -23,8 +25,8 @@ app = typer.Typer(
     "or gate.certified is not met · 4 more is unreadable than gate.max_unreadable (3 if both) · 130 Ctrl-C. "
     "With 3 and 4 everything is written.",
 )
-for function in (run, audit, compare, decide, gate, calibrate, report, demo):
-    app.command()(command(function))
+for function in (run, audit, clean, split, compare, decide, gate, calibrate, report, init, warm, demo):
+    app.command(epilog=epilog(function.__name__))(command(function))
 app.add_typer(caches, name="cache")
 app.add_typer(banks, name="bank")
 

@@ -25,7 +25,9 @@ Set = Annotated[
     typer.Option("--set", metavar="KEY=VALUE", help="Override one setting, e.g. search.max_distance=8. Repeatable."),
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", metavar="", help="Replace another run in the output folder.")]
-Workers = Annotated[int | None, typer.Option("--workers", min=0, help="Processes that hash; one per core by default.")]
+Workers = Annotated[
+    int | None, typer.Option("--workers", metavar="N", min=0, help="Processes that hash; one per core by default.")
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", metavar="", help="Print errors only.")]
 
 

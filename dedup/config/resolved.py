@@ -84,6 +84,14 @@ class AcceptanceSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class PartsSpec:
+    """Whether parts of pictures are searched, and what a crop is then."""
+
+    parts: str = "off"
+    crops: str = "leak"
+
+
+@dataclass(frozen=True, slots=True)
 class SplitSpec:
     """Which splits are kept clean."""
 
@@ -119,6 +127,7 @@ class Resolved:
     acceptance: AcceptanceSpec
     splits: SplitSpec
     policy: PolicySpec
+    parts: PartsSpec
     max_candidates: int  # the budget that `auto` fills, and the limit of a search; decides no table
     group_column: str | None = None
     lists: dict[str, str] = field(default_factory=dict)  # digest of each list that people made
@@ -157,6 +166,7 @@ _PARTS: Final = {
     "acceptance": AcceptanceSpec,
     "splits": SplitSpec,
     "policy": PolicySpec,
+    "parts": PartsSpec,
 }
 _PART_OF: Final = {part_field.name: part for part, spec in _PARTS.items() for part_field in fields(spec)}
 
@@ -196,6 +206,7 @@ def resolve(config: Config, splits: Iterable[str | None]) -> Resolved:
             unreadable=config.policy.unreadable,
             distinct=config.policy.distinct,
         ),
+        parts=PartsSpec(config.search.parts, config.policy.crops),
         max_candidates=config.search.max_candidates,
         group_column=config.dataset.group_column,
     )

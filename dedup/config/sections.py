@@ -6,7 +6,17 @@ from pydantic import AfterValidator, BeforeValidator, Field, StrictBool, StrictF
 from pydantic import model_validator as check
 
 from dedup.config.dataset import DatasetConfig
-from dedup.config.values import Count, Section, Share, as_max_distance, as_names, as_similarity, distinct, one_of
+from dedup.config.values import (
+    Count,
+    Section,
+    Share,
+    as_max_distance,
+    as_names,
+    as_similarity,
+    as_switch,
+    distinct,
+    one_of,
+)
 
 ALGORITHMS: Final = ("ahash", "phash", "dhash", "whash", "pdq")
 BITS: Final = (64, 256, 1024)
@@ -47,6 +57,7 @@ class SearchConfig(Section):
         Literal["upright", "mirrored", "all"], one_of("search.orientations", "upright", "mirrored", "all")
     ] = "upright"
     max_candidates: Count = 10_000_000
+    parts: Annotated[Literal["off", "on"], one_of("search.parts", "off", "on"), BeforeValidator(as_switch)] = "off"
 
 
 class VerifyConfig(Section):
@@ -94,6 +105,10 @@ class PolicyConfig(Section):
     ] = "descending"
     distinct: Annotated[Literal["auto", "image", "row"], one_of("policy.distinct", "auto", "image", "row")] = "auto"
     distinct_columns: Annotated[tuple[str, ...], BeforeValidator(as_names)] = ()
+    crops: Annotated[
+        Literal["leak", "duplicate", "report"],
+        one_of("policy.crops", "leak", "duplicate", "report"),
+    ] = "leak"
     prefer_list: str | None = None
     allow_list: str | None = None
     deny_list: str | None = None

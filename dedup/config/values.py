@@ -99,3 +99,11 @@ class Section(BaseModel):
     """Base of the sections."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def as_switch(value: object) -> object:
+    """YAML reads a bare `on` or `off` as true or false."""
+    if isinstance(value, bool):
+        return "on" if value else "off"
+
+    return value

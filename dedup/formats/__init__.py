@@ -20,6 +20,7 @@ from dedup.formats.forms import ALL, FORMS, Form, detected
 from dedup.formats.listing import Listing, account_for, listed
 from dedup.formats.manifest import Manifest, lists_files
 from dedup.formats.places import is_url, local, protocol
+from dedup.formats.pool import Pool
 from dedup.formats.records import SUFFIXES
 from dedup.formats.several import Part, Several
 from dedup.formats.source import NO_MOVES, ROWS, Moves, Source, payloads
@@ -52,6 +53,8 @@ __all__ = [
 
 def open_source(config: DatasetConfig, dataset: Any = None) -> Source:
     """The dataset that the config names, or the `datasets` object given."""
+    if isinstance(dataset, Pool):
+        return dataset
     if dataset is not None:
         from dedup.formats.hub import in_memory  # `datasets` takes a second to import
 
@@ -84,6 +87,13 @@ def open_source(config: DatasetConfig, dataset: Any = None) -> Source:
     source = form.open(path, config, listing)
     account_for(source, listing)
     return source
+
+
+def described(path: str) -> dict[str, Any]:
+    """What a dataset is, for a config that is to fit it: its form, its splits, and how its layout was understood."""
+    source = open_source(DatasetConfig(path=path))
+    splits = sorted(filter(None, source.rows["split"].unique().to_pylist()), key=lambda name: (name != "train", name))
+    return {"form": source.form, "splits": splits, "understood": source.understood}
 
 
 def parts_of(source: Source) -> Sequence[Source]:

@@ -29,6 +29,8 @@ NOTHING: Final = Further(pa.schema([]), lambda: repeat({}))
 
 def inferred(names: Sequence[str], rows: Callable[[], Iterator[Row]]) -> Further:
     """Columns whose types are told by their values, as JSON has no schema. Values of several types become texts."""
+    odd = [name for name in names if name and as_text(name) != name]  # no other form can hold such a name
+    names = [name for name in names if name not in odd]
     types: dict[str, pa.DataType] = {}
     every = rows()
     while some := list(islice(every, _ROWS_AT_ONCE)):
@@ -36,7 +38,7 @@ def inferred(names: Sequence[str], rows: Callable[[], Iterator[Row]]) -> Further
             values = [row.get(name) for row in some]
             types[name] = _common(types.get(name, pa.null()), _type_of(values))
     fields = [(name, pa.string() if pa.types.is_null(types.get(name, pa.null())) else types[name]) for name in names]
-    return _as_declared(pa.schema(fields), rows)
+    return _as_declared(pa.schema(fields), rows, [as_text(name) or name for name in odd])
 
 
 def of_schema(

@@ -10,12 +10,20 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from dedup.hashers import compat, fast, pdq
+from dedup.hashers import fast, pdq
 
 Family = Callable[[Sequence[Image.Image], str, int], NDArray[np.uint8]]
 """(pictures of mode L or RGB, algorithm, bits) → uint8, shape (n, bits // 8)."""
 
-MODES: Final[Mapping[str, Family]] = {"fast": fast.codes, "compat": compat.codes}
+
+def _compat(images: Sequence[Image.Image], algorithm: str, bits: int) -> NDArray[np.uint8]:
+    """ImageHash's own codes, of which only this mode has a use: it brings SciPy and PyWavelets."""
+    from dedup.hashers import compat
+
+    return compat.codes(images, algorithm, bits)
+
+
+MODES: Final[Mapping[str, Family]] = {"fast": fast.codes, "compat": _compat}
 """Family by `hash.mode`."""
 
 

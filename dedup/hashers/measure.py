@@ -8,7 +8,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from dedup.decoding.pictures import Unreadable, file_digest, open_picture, turned
-from dedup.hashers import compat, fast, pdq, resampling, thumbnail
+from dedup.hashers import fast, pdq, resampling, thumbnail
 from dedup.hashers.compression import compression
 from dedup.hashers.luma import Luma, luma_of, open_luma
 from dedup.hashers.resampling import Plane
@@ -146,6 +146,8 @@ def _of_lumas(planes: Sequence[Plane], setup: Setup) -> Mapping[str, NDArray[Any
 
 
 def _compat(content: bytes | Unreadable, setup: Setup) -> Row:
+    from dedup.hashers import compat  # ImageHash, SciPy and PyWavelets, of which other modes have no use
+
     if isinstance(content, Unreadable):
         return unreadable_row(content)
     digest = file_digest(content)

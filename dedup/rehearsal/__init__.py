@@ -93,6 +93,22 @@ def _wait(rehearsals: Sequence[_Rehearsal], total: int, tell: Compiled) -> None:
         logger.debug("Not everything was compiled ahead; the rest is compiled when it is needed.")
 
 
+def missing_of_all(config: Config) -> list[str]:
+    """As `missing`, with the kernels of hashing, which a run compiles itself."""
+    from dedup.hashers import cells
+
+    return [*([] if is_kept(cells._means) else [HASHING]), *missing(config)]
+
+
+def unkept() -> str | None:
+    """Why nothing that is compiled could be kept, if so: numba found no folder that it may write to."""
+    from dedup.search import kernels
+
+    if kept_kernels(kernels):
+        return None
+    return "warm: no folder can be written to keep kernels in. Name one with the variable NUMBA_CACHE_DIR."
+
+
 def missing(config: Config) -> list[str]:
     """The parts of which a process here would not find the kernels."""
     from dedup.search import kernels

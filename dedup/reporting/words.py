@@ -7,6 +7,7 @@ KINDS: Final = {
     "bytes": "same file",
     "pixels": "same pixels",
     "near": "near",
+    "crop": "crop",
     "listed": "listed as duplicates",
     "group": "same group",
 }

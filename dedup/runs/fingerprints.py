@@ -32,7 +32,9 @@ def specs(config: Config, resolved: Resolved) -> dict[str, dict[str, Any]]:
         "verify": asdict(resolved.verify),
     }
     judged = {name: digest for name, digest in resolved.lists.items() if name != "prefer_list"}
-    of_pairs = {**of_candidates, "acceptance": asdict(resolved.acceptance), "lists": judged}
+    of_parts = {**of_candidates, "parts": resolved.parts.parts}
+    crops = {"parts": asdict(resolved.parts)} if resolved.parts.parts == "on" else {}
+    of_pairs = {**of_candidates, **crops, "acceptance": asdict(resolved.acceptance), "lists": judged}
     of_matches = {**of_pairs, "splits": asdict(resolved.splits)}
     of_decisions = {**of_matches, "lists": resolved.lists, "policy": asdict(resolved.policy)}
 
@@ -45,6 +47,9 @@ def specs(config: Config, resolved: Resolved) -> dict[str, dict[str, Any]]:
         "hashes": of_candidates["hash"],
         "crowds": of_decisions,
         "candidates": of_candidates,
+        "parts": of_parts,
+        "placements": of_parts,
+        "overlaps": of_pairs,
         "pairs": of_pairs,
         "groups": of_matches,
         "leakage": of_matches,

@@ -25,7 +25,7 @@ NOT_READ: Final = "not_read"
 """The table of files that are not part of the dataset."""
 SPLITS: Final = "splits"
 
-_FILES: Final = (SUMMARY, REPORT, *(f"{name}.parquet" for name in (*tables.NAMES, NOT_READ)))
+_FILES: Final = (SUMMARY, REPORT, *(f"{name}.parquet" for name in (*tables.NAMES, *tables.NAMES_OF_PARTS, NOT_READ)))
 """What a run writes beside `run.json` and the splits."""
 
 _TRIES: Final = 20  # to read a run while others replace it; each waits until the others are done

@@ -144,11 +144,22 @@ def _certified(
             splits,
             result.resolved.splits.held_out,
         ),
+        crops=_crops(result, sample_of_row, splits),
         uncompared=result.store["uncompared"],
         limit=config.search.max_candidates,
         threads=search_threads(config),
         in_order=in_order,
     )
+
+
+def _crops(result: Run, samples: NDArray[np.int64], splits: pa.ChunkedArray) -> pa.Table | None:
+    """The crops that a second search of parts finds; None where parts are not searched."""
+    if result.resolved.parts.parts == "off":
+        return None
+
+    from dedup.runs.parting import crops_left  # it brings OpenCV
+
+    return crops_left(result, samples, splits)
 
 
 def write_report(result: Run, engine: Engine, *, open_dataset: bool = True) -> None:

@@ -15,6 +15,7 @@ from dedup.errors import RunError
 from dedup.formats import Moves, Source
 from dedup.memory import usable_cores
 from dedup.policy.judgements import NOT_JUDGED, Judged
+from dedup.runs.filtering import filtered
 from dedup.runs.fingerprints import specs
 from dedup.runs.storing import Store
 from dedup.stages.decisions import kept
@@ -128,6 +129,17 @@ class Run:
             message = "The dataset of this run was not opened."
             raise RunError(message)
         return self.source
+
+    def filter(self, dataset: Any) -> Any:
+        """The rows of `dataset` that this run keeps, in the form in which they are given.
+
+        `dataset` is what was audited: a `datasets` object, a dict of them, a DataFrame, an Arrow table or a list.
+        Raises `RunError` for another number of rows, and where rows would have to move to another split.
+        """
+        if self.moves():
+            message = "filter: this run moves samples to other splits (policy.leakage: regroup); use run.splits()."
+            raise RunError(message)
+        return filtered(dataset, self.keep())
 
     def splits(self) -> Any:
         """The dataset without what was dropped, as a `datasets.DatasetDict`."""

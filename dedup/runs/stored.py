@@ -186,6 +186,8 @@ def refuse_what_was_not_searched(result: Run, run_folder: Path) -> None:
     stored, asked = storage.stored_spec(run_folder, "candidates"), specs(result.config, result.resolved)["candidates"]
     refuse_other_hashes(stored, asked)
     problems = []
+    if result.resolved.parts.parts == "on" and not (run_folder / "placements.parquet").exists():
+        problems.append("search.parts: parts were not searched.")
     searched = stored["search"]
     if searched["orientations"] != "upright" and asked["search"] != searched:
         # One transform is stored for a pair, the best one under the settings of that search.

@@ -83,15 +83,18 @@ def decisions(
     resolved: Resolved,
     judged: Judged = NOT_JUDGED,
     crowds: pa.Table | None = None,
+    leaking: Graph | None = None,
 ) -> pa.Table:
     """One row per sample, in sample order.
 
     From pairs, not from groups: first what leaks goes or is moved, then labels in conflict, then a leader cover over
     what remains in train, by the rule that says what to keep. When leaks go from the held-out splits they go last, so
     that a witness is a sample that is kept; only where `drop_all` leaves none it is one that goes as well. Reference
-    sets are never altered: what matches them goes, unless leaks are only reported. Raises `LimitError` where `regroup`
+    sets are never altered: what matches them goes, unless leaks are only reported. `leaking`: the matches that are
+    leaks across splits, where they are more than those that make duplicates. Raises `LimitError` where `regroup`
     would move too much.
     """
+    leaking = graph if leaking is None else leaking
     of = _samples(manifest, hashes, resolved)
     nobody = np.full(graph.n_samples, -1, dtype=np.int64)
     done = _Decided(np.zeros(graph.n_samples, dtype=bool), of.split.copy(), nobody)
@@ -99,7 +102,7 @@ def decisions(
     stays = of.is_held_out if resolved.policy.leakage == "drop_from_train" else of.is_reference
     if resolved.policy.leakage != "report_only":
         outside = of.is_reference if resolved.policy.leakage == "drop_from_held_out" else of.is_held_out
-        _drop_leaks(done, graph, of, train, stays=stays, outside=outside)
+        _drop_leaks(done, leaking, of, train, stays=stays, outside=outside)
     if resolved.policy.chains == "drop":
         done.drop(train, CHAIN, _ends(graph, stays & of.readable))
     if resolved.policy.leakage == "regroup" and resolved.splits.held_out:
@@ -113,7 +116,7 @@ def decisions(
         first = np.concatenate([leaders(crowds), first[~np.isin(first, leaders(crowds))]])
     _drop_duplicates(done, graph, of, train, (hashes, manifest, resolved, first))
     if resolved.policy.leakage == "drop_from_held_out" and resolved.splits.held_out:
-        _drop_leaked(done, graph, of, train, chains=resolved.policy.chains == "drop")
+        _drop_leaked(done, leaking, of, train, chains=resolved.policy.chains == "drop")
     _name_what_is_kept(done, graph, of)
     return _table(manifest, graph, of, done, resolved)
 

@@ -15,6 +15,9 @@ NAMES: Final = (
     *("groups", "leakage", "chains", "decisions", "uncompared"),
 )
 
+NAMES_OF_PARTS: Final = ("parts", "placements", "overlaps")
+"""Tables of a run with `search.parts`, besides the others."""
+
 BROKEN: Final = ("undecodable", "truncated")
 """Statuses of files that are images by their first bytes and cannot be decoded by anyone."""
 
@@ -28,7 +31,7 @@ NOT_THERE: Final = ("missing", "not_image", "outside")
 """Statuses of what is never written: no file, a file that is not an image, a file outside the dataset."""
 
 STATUSES: Final = ("ok", *BROKEN, *NOT_DECODED, ABSENT, *NOT_THERE)
-KINDS: Final = ("bytes", "pixels", "near", "listed")
+KINDS: Final = ("bytes", "pixels", "near", "listed", "crop")
 ACTIONS: Final = ("keep", "move", "drop", "unreadable")
 
 TRANSFORMS: Final = (
@@ -284,3 +287,57 @@ def algorithms_of(table: pa.Table) -> tuple[str, ...]:
     """The algorithms whose distances a candidates or pairs table holds, in column order."""
     prefix = distance_column("")
     return tuple(name.removeprefix(prefix) for name in table.column_names if name.startswith(prefix))
+
+
+PARTS: Final = pa.schema(
+    [
+        pa.field("sample", pa.int64(), nullable=False),
+        pa.field("n_points", pa.int32(), nullable=False),
+        pa.field("descriptors", pa.binary(), nullable=False),
+        pa.field("places", pa.binary(), nullable=False),
+        pa.field("n_mirrored", pa.int32(), nullable=False),  # of the mirrored picture; 0 if not asked
+        pa.field("mirrored_descriptors", pa.binary(), nullable=False),
+        pa.field("mirrored_places", pa.binary(), nullable=False),
+    ]
+)
+
+BOX: Final = pa.list_(pa.field("element", pa.int32(), nullable=False), 4)
+"""Left, top, right and bottom of a region, in pixels of the upright picture."""
+
+PLACEMENTS: Final = pa.schema(
+    [
+        pa.field("a", pa.int64(), nullable=False),
+        pa.field("b", pa.int64(), nullable=False),
+        pa.field("transform", pa.uint8(), nullable=False),  # the nearest of the eight orientations
+        pa.field("matches", pa.int32(), nullable=False),
+        pa.field("share_a", pa.float32(), nullable=False),  # of the area that is in the overlap
+        pa.field("share_b", pa.float32(), nullable=False),
+        pa.field("box_a", BOX, nullable=False),
+        pa.field("box_b", BOX, nullable=False),
+        pa.field("similarity", pa.float32()),  # null: a picture could not be decoded again
+        pa.field("structure", pa.float32()),
+        pa.field("close_similarity", pa.float32()),
+    ]
+)
+
+OVERLAPS: Final = pa.schema(
+    [
+        pa.field("a", pa.int64(), nullable=False),
+        pa.field("b", pa.int64(), nullable=False),
+        pa.field("id_a", pa.string(), nullable=False),
+        pa.field("id_b", pa.string(), nullable=False),
+        pa.field("split_a", pa.string()),
+        pa.field("split_b", pa.string()),
+        pa.field("label_a", pa.string()),
+        pa.field("label_b", pa.string()),
+        pa.field("kind", pa.string(), nullable=False),  # crop, overlap or overlay
+        pa.field("transform", pa.string(), nullable=False),
+        pa.field("share_a", pa.float32(), nullable=False),
+        pa.field("share_b", pa.float32(), nullable=False),
+        pa.field("box_a", BOX, nullable=False),
+        pa.field("box_b", BOX, nullable=False),
+        pa.field("similarity", pa.float32()),
+        pa.field("close_similarity", pa.float32()),
+        pa.field("false_probability", pa.float32()),
+    ]
+)

@@ -102,11 +102,8 @@ def test_forms_give_the_same_pairs(tmp_path: Path) -> None:
     """The same pictures in all forms give the same pairs, with the same distances and similarities."""
     found = {}
     for form, maker in made.MAKERS.items():
-        result = dedup.audit(
-            maker(tmp_path / form, made.rows())["path"],
-            workers=0,
-            **({"id_column": "name"} if form in {"saved", "parquet", "arrow", "webdataset"} else {}),
-        )
+        id_column = "name" if form in {"saved", "parquet", "arrow", "webdataset"} else None
+        result = dedup.audit(maker(tmp_path / form, made.rows())["path"], workers=0, id_column=id_column)
         table = result.pairs.to_pylist()
         found[form] = sorted(
             (

@@ -123,6 +123,15 @@ def test_nested_values_in_a_jsonl(tmp_path: Path, splits: str) -> None:
     check(written(tmp_path, {"path": str(path)}, splits=splits), 4, set())
 
 
+def test_an_odd_key_in_a_jsonl(tmp_path: Path) -> None:
+    """A key that is half a surrogate pair names no column in another form; its row is written without it."""
+    rows = ordinary(tmp_path / "data")
+    rows[0]["\ud800"] = 1
+    path = made.table(tmp_path / "data" / "m.jsonl", rows)
+
+    check(written(tmp_path, {"path": str(path)}, splits="parquet"), 4, set())
+
+
 def test_a_long_cell_in_a_csv(tmp_path: Path) -> None:
     """A caption of 300,000 characters is longer than Python's own limit for cells."""
     rows = ordinary(tmp_path / "data")

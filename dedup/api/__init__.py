@@ -1,56 +1,71 @@
 """The Python functions: settings as keywords, datasets as paths or objects."""
 
-import difflib
+import json
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from dedup import pipeline
+from dedup import pipeline, tables
+from dedup.api.inputs import as_dataset
+from dedup.api.options import Options
+from dedup.api.progress import observer
+from dedup.api.settings import options_to_settings, takes_options
 from dedup.calibration import calibrate as calibration
 from dedup.calibration.table import Calibration
-from dedup.config import ALGORITHMS, BITS, PDQ_BITS, Config, HashConfig, build, keys, load
+from dedup.config import ALGORITHMS, BITS, PDQ_BITS, Config, HashConfig, build
+from dedup.config import load as read_config
 from dedup.decoding.pictures import Unreadable, normalised
-from dedup.errors import ConfigError, SourceError
+from dedup.errors import ConfigError, RunError, SourceError
 from dedup.formats import read_bytes
 from dedup.formats.source import encoded
 from dedup.hashers.families import MODES, picture_codes
 from dedup.hashers.measure import measure
 from dedup.hashers.setup import Setup
-from dedup.runs import folder
+from dedup.memory import usable_cores
+from dedup.runs import folder, stored
 from dedup.runs.result import Run
 
-_BATCH = 256  # pictures measured at once: what is small is measured together
+_BATCH = 64  # pictures measured at once: what is small is measured together, and each core gets a part
 
 
-def run(config: Config | Mapping[str, Any] | str | Path, *, overwrite: bool = False) -> Run:
+def run(
+    config: Config | Mapping[str, Any] | str | Path, *, overwrite: bool = False, progress: bool | None = None
+) -> Run:
     """Run the whole stage: hash, search, verify, decide, write the splits and the report.
 
     `config`: a YAML file, its content as nested dicts, or a `Config`. Without `output.dir` nothing is written and the
-    result stays in memory.
+    result stays in memory. `progress`: a bar; None means one in a notebook or on a terminal.
     """
     if isinstance(config, str | Path):
-        config = load(Path(config))
+        config = read_config(Path(config))
     elif not isinstance(config, Config):
         config = build(config)
-    return pipeline.run(config, overwrite=overwrite)
+    return pipeline.run(config, overwrite=overwrite, observer=observer(progress))
 
 
-def audit(dataset: Any, **options: Any) -> Run:
+@takes_options
+def audit(dataset: Any, **options: Unpack[Options]) -> Run:
     """What is wrong with this dataset? Writes no splits.
 
-    `dataset`: a path, a `datasets.DatasetDict` or a `datasets.Dataset`; or a list of paths, of which the first is
-    checked and the others are reference sets. `options` are settings of the config by their
-    own names (`max_distance=8`, `held_out=["test"]`) or by section (`search={"max_distance": 8}`); with `dir` the
-    tables and the report are written there.
+    `dataset`: a path; a `datasets.DatasetDict`, `Dataset` or `IterableDataset`, or a dict of them by split; a DataFrame
+    or an Arrow table with a column of images or of paths; a list of pictures (paths, bytes, PIL); a torchvision
+    `ImageFolder`. Of a list of folders the first is checked and the others are reference sets.
+
+    `options` are settings of the config by their own names (`max_distance=8`, `held_out=["test"]`, `num_proc=2`) or by
+    section (`search={"max_distance": 8}`); with `dir` the tables and the report are written there. `progress`: a bar;
+    None means one in a notebook or on a terminal.
     """
     return _run(dataset, {**options, "splits": "none"})
 
 
-def deduplicate(dataset: Any, **options: Any) -> tuple[Any, Run]:
+@takes_options
+def deduplicate(dataset: Any, **options: Unpack[Options]) -> tuple[Any, Run]:
     """The dataset without duplicates and leaks, always as a `datasets.DatasetDict`, and the run that says why.
 
     Rows are selected, never re-encoded. `dataset` and `options` as for `audit`.
@@ -59,7 +74,8 @@ def deduplicate(dataset: Any, **options: Any) -> tuple[Any, Run]:
     return result.splits(), result
 
 
-def calibrate(dataset: Any, **options: Any) -> Calibration:
+@takes_options
+def calibrate(dataset: Any, **options: Unpack[Options]) -> Calibration:
     """What each distance would let in on this data: pairs, expected chance pairs, confirmed pairs.
 
     `dataset`: a finished `Run`, the folder of one, or a dataset with `options` as for `audit`. Raises `RunError` for
@@ -94,49 +110,70 @@ def hash_images(images: Sequence[Any], *, algorithm: str, bits: int = 64, mode: 
         raise ConfigError(*problems)
     settings = HashConfig()
     setup = Setup((algorithm,), bits, mode, settings.background, settings.max_pixels)
-    codes = np.empty((len(images), bits // 8), dtype=np.uint8)
-    for start in range(0, len(images), _BATCH):
-        codes[start : start + _BATCH] = _codes(images[start : start + _BATCH], start, setup)
-    return codes
+    starts = range(0, len(images), _BATCH)
+    with ThreadPoolExecutor(usable_cores()) as pool:  # decoders and kernels give up the interpreter's lock
+        parts = list(pool.map(lambda start: _codes(images[start : start + _BATCH], start, setup), starts))
+    return np.concatenate([np.empty((0, bits // 8), dtype=np.uint8), *parts])
 
 
-def options_to_settings(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Keyword options as the nested settings of a config.
+def load(run_folder: str | Path) -> Run:
+    """A finished run from its folder, as `audit` and `run` returned it.
 
-    >>> options_to_settings({"max_distance": 8, "hash": {"bits": 256}})
-    {'search': {'max_distance': 8}, 'hash': {'bits': 256}}
+    Its dataset is not opened. Raises `RunError` for a folder that holds no finished run.
     """
-    section_of = {key.partition(".")[2]: key.partition(".")[0] for key in keys()}
-    settings: dict[str, Any] = {}
-    problems = []
-    for name, value in options.items():
-        if name in Config.model_fields and isinstance(value, Mapping):
-            settings[name] = {**settings.get(name, {}), **value}
-        elif name in Config.model_fields:
-            problems.append(
-                f"{name}: got {value!r}; a section is a dict of settings, e.g. search={{'max_distance': 8}}."
-            )
-        elif name in section_of:
-            settings.setdefault(section_of[name], {})[name] = value
-        else:
-            near = difflib.get_close_matches(name, [*section_of, *Config.model_fields], n=1)
-            problems.append(f"{name}: unknown option.{f' Did you mean {near[0]!r}?' if near else ''}")
-    if problems:
-        raise ConfigError(*problems)
-    return settings
+    result = stored.load(Path(run_folder), (), tables.NAMES)
+    return replace(result, summary=folder.read_json(Path(run_folder) / folder.SUMMARY))
+
+
+@takes_options
+def decide(run: Run | str | Path, **options: Unpack[Options]) -> Run:
+    """New thresholds, within what was searched, or another policy, without pixels and without a search.
+
+    `run`: a finished run, or the folder of one. The result takes its place, or goes to another folder with `dir`.
+    """
+    call, settings = _call_and_settings(options)
+    place = settings.get("output", {}).pop("dir", None)
+    overrides = [
+        f"{section}.{key}={json.dumps(value)}" for section, of in settings.items() for key, value in of.items()
+    ]
+    return pipeline.decide(_folder_of(run, "decide"), overrides, output=None if place is None else Path(place), **call)
+
+
+def report(run: Run | str | Path) -> Path:
+    """Write the HTML report of a finished run again; returns where it is."""
+    place = _folder_of(run, "report")
+    pipeline.report(place)
+    return place / folder.REPORT
+
+
+def _folder_of(run: Run | str | Path, what: str) -> Path:
+    place = run.dir if isinstance(run, Run) else Path(run)
+    if place is None:
+        message = f"{what}: this run is in memory only. Give it a folder when it is made: audit(dataset, dir='runs/x')."
+        raise RunError(message)
+    return place
+
+
+def _call_and_settings(options: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What the pipeline is called with, and the nested settings of the config."""
+    given = dict(options)
+    call = {"overwrite": bool(given.pop("overwrite", False)), "observer": observer(given.pop("progress", None))}
+    return call, options_to_settings(given)
 
 
 def _run(dataset: Any, options: Mapping[str, Any]) -> Run:
-    overwrite = bool(options.get("overwrite", False))
-    settings = options_to_settings({name: value for name, value in options.items() if name != "overwrite"})
+    call, settings = _call_and_settings(options)
     if isinstance(dataset, str | Path):
         settings.setdefault("dataset", {})["path"] = str(dataset)
-        return pipeline.run(build(settings), overwrite=overwrite)
-    if isinstance(dataset, list | tuple) and dataset and all(isinstance(path, str | Path) for path in dataset):
+        return pipeline.run(build(settings), **call)
+
+    held = as_dataset(dataset, settings)
+    if held is dataset and isinstance(dataset, list | tuple) and all(isinstance(path, str | Path) for path in dataset):
         sources = [{"path": str(path), "reference": at > 0} for at, path in enumerate(dataset)]
         settings.setdefault("dataset", {})["sources"] = sources
-        return pipeline.run(build(settings), overwrite=overwrite)
-    return pipeline.run(build(settings), dataset, overwrite=overwrite)
+        return pipeline.run(build(settings), **call)
+
+    return pipeline.run(build(settings), held, **call)
 
 
 def _codes(images: Sequence[Any], start: int, setup: Setup) -> NDArray[np.uint8]:

@@ -1,0 +1,1 @@
+"""Parts of pictures; they need OpenCV, the extra `parts`."""
