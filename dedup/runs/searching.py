@@ -1,7 +1,7 @@
 """The search of a run: crowds, how far `auto` goes, candidates, and a second look at the similar ones."""
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from typing import Any, Final
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from dedup import graph, tables
 from dedup.clock import Clock, Foretold
 from dedup.config import TOTAL
+from dedup.engines import Engine
 from dedup.policy.acceptance import MUST_AGREE, accepts
 from dedup.policy.doubts import DOUBT
 from dedup.policy.keeping import keep_order
@@ -47,11 +48,11 @@ _ADVICE: Final = (
 )
 
 
-def search(result: Run, clock: Clock, explain: Callable[[str], None] | None) -> Run:
+def search(result: Run, engine: Engine, clock: Clock, explain: Callable[[str], None] | None) -> Run:
     """Store `crowds` and `candidates`, with what a second look finds of the similar ones."""
     counts, looks = Counts(), Looks()
     n = len(result.manifest)
-    with _second_look(result) as see:
+    with _second_look(result, engine) as see:
         searching = _Searching(result, see, counts, looks, search_threads(result.config))
         with clock.stage("crowds") as done:
             found = searching.crowds(clock.advance)
@@ -78,10 +79,12 @@ def search(result: Run, clock: Clock, explain: Callable[[str], None] | None) -> 
 
 
 @contextmanager
-def _second_look(result: Run) -> Iterator[See | None]:
-    with ExitStack() as stack:
-        looks = result.resolved.verify.second_look
-        yield stack.enter_context(looking(result.opened(), result.row_of_sample, result.config)) if looks else None
+def _second_look(result: Run, engine: Engine) -> Iterator[See | None]:
+    if not result.resolved.verify.second_look:
+        yield None
+        return
+    with looking(result.opened(), result.row_of_sample, result.config, engine) as see:
+        yield see
 
 
 class _Searching:
