@@ -280,9 +280,9 @@ def expected_rows(run: dedup.Run, limit: int) -> dict[tuple[str, int], tuple[int
 def test_the_table_equals_a_double_loop(made: dedup.Run) -> None:
     """Pairs, flipped decoys and confirmed pairs of every distance are those that comparing all with all gives."""
     got = dedup.calibrate(made)
-    expected = expected_rows(made, 16)
+    expected = expected_rows(made, 14)
 
-    assert {16} == set(got.max_distance.values())
+    assert {14} == set(got.max_distance.values())
     assert expected == {
         (name, row.distances[name]): (row.pairs, row.chance["flip"], row.confirmed)
         for name, rows in got.alone.items()
@@ -337,7 +337,7 @@ def test_the_command_on_a_run(made: dedup.Run) -> None:
     assert "phash, 64 bits" in out
     assert "half-turn" in out
     stored = json.loads((made.dir / folder.CALIBRATION).read_text())
-    assert stored["alone"]["dhash"][16]["pairs"] == dedup.calibrate(made).alone["dhash"][16].pairs
+    assert stored["alone"]["dhash"][14]["pairs"] == dedup.calibrate(made).alone["dhash"][14].pairs
     drawing = ET.fromstring((made.dir / folder.CALIBRATION_PLOT).read_text())
     assert 8 == sum(element.tag.endswith("polyline") for element in drawing.iter())
 

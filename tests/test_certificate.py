@@ -62,7 +62,7 @@ def test_a_clean_output_is_certified(dataset: Path, tmp_path: Path) -> None:
 
     assert certificate["clean"] is True
     assert certificate["statement"].startswith("No pair between train and a held-out split is left")
-    assert "dhash ≤ 16 of 64 bits" in certificate["statement"]
+    assert "dhash ≤ 14 of 64 bits" in certificate["statement"]
     assert certificate["samples"] == 11
     assert certificate["readable"] == 10
     assert certificate["train_held_out_pairs"] == 0

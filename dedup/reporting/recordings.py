@@ -33,6 +33,10 @@ MIN_CONTRAST: Final = 2.0
 """How many times more of the neighbours than of pictures half a series apart must show the same scene. Portraits and
 X-rays look alike whatever their numbers are."""
 
+MIN_SIMILARITY_OF_ALL: Final = 0.5
+"""Thumbnails that count over all series together. One such pair may be chance, hundreds of neighbours in a row are not:
+it is what is left when a camera moves on by several metres."""
+
 _Z: Final = 1.96
 """Standard deviations of a 95 % confidence interval. It keeps a few lucky pairs of a short series from counting."""
 
@@ -78,13 +82,11 @@ def recordings(
         return None
 
     similar = _Similar(len(ids), pairs, candidates)
-    shared = [(series, similar.evidence(series.samples)) for series in found]
-    all_are = _is_recording([evidence for _, evidence in shared], MIN_SHARE_OF_ALL)
-    recorded = [
-        series
-        for series, evidence in shared
-        if (all_are or _is_recording([evidence], MIN_SHARE)) and similar.any_across(series.samples, held)
-    ]
+    recorded = [series for series in found if similar.is_recording([series], MIN_SIMILARITY, MIN_SHARE)]
+    limit = MIN_SIMILARITY
+    if similar.is_recording(found, MIN_SIMILARITY_OF_ALL, MIN_SHARE_OF_ALL):
+        recorded, limit = found, MIN_SIMILARITY_OF_ALL
+    recorded = [series for series in recorded if similar.any_across(series.samples, held, limit)]
     if not recorded:
         return None
 
@@ -168,29 +170,35 @@ class _Similar:
         self._first[same["b"].to_numpy()] = same["a"].to_numpy()
         # Duplicates of duplicates count: of thousands of frames alike each is compared with one of them only.
         self._copies_of = components(n, pairs["a"].to_numpy(), pairs["b"].to_numpy())
-        keys = [np.empty(0, np.int64)]
+        limits = (MIN_SIMILARITY, MIN_SIMILARITY_OF_ALL)
+        keys: dict[float, list[NDArray[np.int64]]] = {limit: [np.empty(0, np.int64)] for limit in limits}
         for part in candidates:
-            near = part.filter(pc.greater_equal(part["similarity"], MIN_SIMILARITY))
-            keys.append(near["a"].to_numpy() * n + near["b"].to_numpy())
-        self._keys = np.unique(np.concatenate(keys))
+            for limit in limits:
+                near = part.filter(pc.greater_equal(part["similarity"], limit))
+                keys[limit].append(near["a"].to_numpy() * n + near["b"].to_numpy())
+        self._keys = {limit: np.unique(np.concatenate(found)) for limit, found in keys.items()}
 
-    def evidence(self, samples: NDArray[np.int64]) -> _Evidence:
+    def is_recording(self, series: Sequence[_Series], limit: float, min_share: float) -> bool:
+        """Whether these series, taken together, are of recordings; `limit` is the similarity that counts."""
+        return _is_recording([self._evidence(one.samples, limit) for one in series], min_share)
+
+    def any_across(self, samples: NDArray[np.int64], held: NDArray[np.bool_], limit: float) -> bool:
+        """Whether one sample of train and the next one that is held out look alike, or the other way round."""
+        across = held[samples[:-1]] != held[samples[1:]]
+        return bool((self._alike(samples[:-1], samples[1:], limit) & across).any())
+
+    def _evidence(self, samples: NDArray[np.int64], limit: float) -> _Evidence:
         """What neighbours of a series are to each other, and pictures half of it apart."""
         half = max(2, len(samples) // 2)
         return _Evidence(
-            self._alike(samples[:-1], samples[1:]),
-            self._alike(samples[:-half], samples[half:]),
+            self._alike(samples[:-1], samples[1:], limit),
+            self._alike(samples[:-half], samples[half:], limit),
             self._copies_of[samples[:-1]] == self._copies_of[samples[1:]],
         )
 
-    def any_across(self, samples: NDArray[np.int64], held: NDArray[np.bool_]) -> bool:
-        """Whether one sample of train and the next one that is held out look alike, or the other way round."""
-        across = held[samples[:-1]] != held[samples[1:]]
-        return bool((self._alike(samples[:-1], samples[1:]) & across).any())
-
-    def _alike(self, one: NDArray[np.int64], two: NDArray[np.int64]) -> NDArray[np.bool_]:
+    def _alike(self, one: NDArray[np.int64], two: NDArray[np.int64], limit: float) -> NDArray[np.bool_]:
         a, b = self._first[one], self._first[two]
-        near = np.isin(np.minimum(a, b) * self._n + np.maximum(a, b), self._keys)
+        near = np.isin(np.minimum(a, b) * self._n + np.maximum(a, b), self._keys[limit])
         return np.asarray(near | (self._copies_of[one] == self._copies_of[two]))
 
 

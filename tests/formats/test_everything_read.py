@@ -55,7 +55,7 @@ def files_below(root: Path) -> set[str]:
 @settings(max_examples=150, deadline=None)
 @given(st.lists(paths, min_size=1, max_size=14, unique=True))
 def test_every_file_is_accounted_for(names: list[str]) -> None:
-    """In a random mixed folder what is read and what is listed as not read add up to what lies there."""
+    """In a random mixed folder samples with their companions, metadata and what is listed add up to what is there."""
     with TemporaryDirectory() as folder:
         root = Path(folder) / "set"
         root.mkdir()
@@ -75,8 +75,12 @@ def test_every_file_is_accounted_for(names: list[str]) -> None:
         hidden = {name for name in below if any(name == path or name.startswith(path + "/") for path in listed)}
         samples = {uri for uri in source.rows["uri"].to_pylist() if uri in below}
 
-        assert below == own | hidden
+        stems = {Path(name).stem for name in samples}
+        companions = {name for name in below - own - hidden if Path(name).stem in stems}
+
+        assert below == own | hidden | companions
         assert set() == own & hidden
+        assert not companions or source.form in {"imagefolder", "coco", "yolo", "voc"}
         assert samples <= own
         assert sum(source.skipped.values()) == len(listed)
         if source.form == "imagefolder":
