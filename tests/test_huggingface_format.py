@@ -317,7 +317,7 @@ def test_a_column_of_paths(tmp_path: Path, *, folder: bool) -> None:
     loaded = datasets.load_dataset(str(tmp_path / "out"), cache_dir=str(tmp_path / "cache"))["train"]
 
     assert [encoded(0), encoded(2)] == [got[0], got[2]]
-    assert ["absent", "missing", "absent"] == [got[row].status for row in (1, 3, 4) if isinstance(got[row], Unreadable)]
+    assert ["absent", "missing", "absent"] == [one.status for one in got if isinstance(one, Unreadable)]
     assert ["x", "picture"] == written.column_names
     assert [encoded(0), None, encoded(2)] == [value and value["bytes"] for value in written["picture"].to_pylist()]
     assert (24, 18) == loaded[0]["picture"].size
