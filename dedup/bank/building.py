@@ -17,7 +17,7 @@ from dedup.bank.picture import setup_of
 from dedup.bank.store import INSERT, Store, delete
 from dedup.bank.thumbnails import packed
 from dedup.config import Config, build
-from dedup.engines import Limits, choose
+from dedup.engines import made
 from dedup.errors import BankConflictError, BankError, ConfigError
 from dedup.formats import Source, open_source
 from dedup.formats.references import tasks
@@ -98,9 +98,8 @@ def of_run(run_folder: Path) -> Iterator[Part]:
 
 def of_source(source: Source, spec: BankSpec, config: Config) -> Iterator[Part]:
     """The pictures of a dataset, measured by workers, in parts."""
-    limits = Limits(config.engine.timeout, config.engine.memory)
-    engine = choose(config.engine.workers, None, limits)
-    n, workers = len(source.rows), getattr(engine, "workers", 1)
+    engine = made(config.engine)
+    n, workers = len(source.rows), engine.workers
     size = max(1, min(_ROWS_A_TASK, n // (_TASKS_A_WORKER * workers)))
     rows = source.rows.select(["id", "label", "uri"])
     cut = (batch.slice(at, size) for batch in tasks(source, size) for at in range(0, len(batch), size))

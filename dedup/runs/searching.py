@@ -1,7 +1,7 @@
 """The search of a run: crowds, how far `auto` goes, candidates, and a second look at the similar ones."""
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from typing import Any, Final
 
@@ -11,7 +11,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from dedup import graph, tables
-from dedup.clock import Clock
+from dedup.clock import Clock, Foretold
+from dedup.engines import Engine
 from dedup.policy.acceptance import MUST_AGREE, accepts
 from dedup.policy.keeping import keep_order
 from dedup.runs.result import Run, search_threads, specs_of
@@ -28,7 +29,7 @@ from dedup.stages.candidates import (
 )
 from dedup.stages.crowds import Codes, Comparisons, Found, Sides, crowds, near_distances, table, with_closed
 from dedup.verify.framed import merged
-from dedup.verify.second_look import Looks, See, TwoBars, looked, looking
+from dedup.verify.second_look import Looks, PairsBar, See, looked, looking
 
 _TOO_MANY_EQUAL: Final = 256
 """Pictures with one code from which on they are not compared with each other, where nothing else fits the budget.
@@ -37,11 +38,17 @@ Of fewer there are 32,640 pairs, so that 300 such groups fit the default budget.
 """
 
 
-def search(result: Run, clock: Clock, explain: Callable[[str], None] | None) -> Run:
+_ADVICE: Final = (
+    "verify.second_look=false is faster, and so is a lower search.max_distance; both find less. "
+    "A run that is stopped keeps what was hashed."
+)
+
+
+def search(result: Run, engine: Engine, clock: Clock, explain: Callable[[str], None] | None) -> Run:
     """Store `crowds` and `candidates`, with what a second look finds of the similar ones."""
     counts, looks = Counts(), Looks()
     n = len(result.manifest)
-    with _second_look(result) as see:
+    with _second_look(result, engine) as see:
         searching = _Searching(result, see, counts, looks, search_threads(result.config))
         with clock.stage("crowds") as done:
             found = searching.crowds(clock.advance)
@@ -67,10 +74,12 @@ def search(result: Run, clock: Clock, explain: Callable[[str], None] | None) -> 
 
 
 @contextmanager
-def _second_look(result: Run) -> Iterator[See | None]:
-    with ExitStack() as stack:
-        looks = result.resolved.verify.second_look
-        yield stack.enter_context(looking(result.opened(), result.row_of_sample, result.config)) if looks else None
+def _second_look(result: Run, engine: Engine) -> Iterator[See | None]:
+    if not result.resolved.verify.second_look:
+        yield None
+        return
+    with looking(result.opened(), result.row_of_sample, result.config, engine) as see:
+        yield see
 
 
 class _Searching:
@@ -92,7 +101,9 @@ class _Searching:
         self._order = _order(self._result, class_of)
         # Whoever asks for equal colours gets no crowds: their members are compared by thumbnails, which are grey.
         grey_will_do = resolved.acceptance.colour != MUST_AGREE
-        self._compared = Comparisons(self._comparer(), lambda rows: accepts(rows, resolved) & grey_will_do, 0, progress)
+        self._compared = Comparisons(
+            self._comparer(), lambda rows: accepts(rows, resolved) & grey_will_do, 0, Foretold(progress, _ADVICE)
+        )
         schema = tables.candidates_schema(resolved.hash.algorithms)
         return crowds(
             self._codes(), self._sides, self._order, self._compared, schema, n_samples=n, threads=self._threads
@@ -114,19 +125,20 @@ class _Searching:
 
     def candidates(self, found: Found, progress: Progress, explain: Callable[[str], None] | None) -> Iterator[pa.Table]:
         """All rows of `candidates`, in order, those that crowds were made from among them."""
-        bars = TwoBars(progress)
+        bar = PairsBar(Foretold(progress, _ADVICE), looks=self._see is not None)
         parts = candidates(
             self._hashes,
             self.resolved,
             limit=self._result.config.search.max_candidates,
             threads=self._threads,
-            progress=progress if self._see is None else bars.searched,
+            progress=bar.joined,
+            compared=bar.compared,
             explain=explain,
             counts=self._counts,
             spared=found.spared,
         )
         if self._see is not None:
-            parts = self._looked(parts, bars.looked)
+            parts = self._looked(parts, bar.looked)
         if len(found.rows) == 0:
             return parts
         return _with_schema(merged(parts, found.rows), found.rows.schema)

@@ -18,7 +18,8 @@ from dedup.cache import Environment, Room, default_folder, file_stamp, prune, st
 from dedup.cache.segments import matrix
 from dedup.cache.stamps import STAMP_BYTES
 from dedup.config import CacheConfig
-from dedup.decoding.contents import are_references, place
+from dedup.decoding.contents import PAYLOAD, Reader, are_references, place
+from dedup.decoding.pictures import Unreadable
 from dedup.engines import Engine
 from dedup.errors import RunError, SourceError
 from dedup.formats import Source
@@ -124,7 +125,7 @@ def hashed(
     through = _Pass(source, row_of_sample, setup, engine, kept, advance)
     known = None if kept.room is None else kept.room.folder
     try:
-        for part in engine.run(WORK, work(setup, known), through.tasks()):
+        for part in engine.unordered(WORK, work(setup, known), through.sent()):
             through.take(part)
         return through.gathered.table()
     finally:
@@ -179,7 +180,8 @@ class _Pass:
         self._advance = advance
         self._n = len(row_of_sample)
         self._n_done = 0
-        self._n_tasks = _TASKS_PER_WORKER * getattr(engine, "workers", 1)  # at least
+        self._n_tasks = _TASKS_PER_WORKER * engine.workers  # at least
+        self._reaches = engine.reaches
         self._stamps = np.zeros((self._n if kept.room is not None else 0, STAMP_BYTES), np.uint8)  # by row
         self._stamped = np.zeros(len(self._stamps), bool)
         self._keeping = True
@@ -216,6 +218,10 @@ class _Pass:
             where = self._kept.room.folder if self._kept.room is not None else ""
             logger.warning("%s cannot be written (%s): what is hashed is not kept.", where, error.strerror or error)
 
+    def sent(self) -> Iterator[pa.RecordBatch]:
+        """The tasks as the engine gets them: with their bytes, where its work does not find the files."""
+        return self.tasks() if self._reaches else map(_with_bytes, self.tasks())
+
     def tasks(self) -> Iterator[pa.RecordBatch]:
         """Tasks of the rows that must be read, of the right size."""
         for batch in tasks(self._source, ROWS_AT_ONCE):
@@ -248,6 +254,15 @@ class _Pass:
         self._put(rows.add_column(0, "sample", batch["row"].take(pa.array(here))))
         rest = np.delete(np.arange(len(batch)), here)
         return batch.take(pa.array(rest)), [stamps[k] for k in rest.tolist()], sizes[rest]
+
+
+def _with_bytes(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """A task with the bytes that it is about; what cannot be read keeps the name of its file."""
+    contents = [None if isinstance(of, Unreadable) else of for of in Reader().contents(batch)]
+    paths = [
+        path if content is None else None for path, content in zip(batch["path"].to_pylist(), contents, strict=True)
+    ]
+    return pa.record_batch([batch["row"], paths, contents], schema=PAYLOAD)
 
 
 def _sizes(batch: pa.RecordBatch) -> NDArray[np.int64]:
