@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from dedup.config import Config
 from dedup.decoding.pictures import Unreadable, open_picture
-from dedup.engines import choose
+from dedup.engines import Engine
 from dedup.formats import Source, read_bytes
 from dedup.search import Progress
 from dedup.tables import BOTH, FIRST, SECOND, THUMBNAIL_SIDE
@@ -36,7 +36,6 @@ _RIM: Final = 0.5  # pixels of the thumbnail, where what is inside is mixed with
 _READ_AT_ONCE: Final = 16  # pictures of a batch
 _GIVEN_AT_ONCE: Final = 256  # pictures that are seen already, of a batch
 _KEPT: Final = 8_192  # pictures, 17 KB each
-_FEW: Final = 64  # pictures that no process is started for
 _OF_JOIN: Final = 0.02  # of the bar: the join takes a second where the rest takes minutes
 _OF_THUMBNAILS: Final = 0.3  # of a pair, where there is a second look: most pairs have none, but it costs 20 times more
 _PAIRS_AT_ONCE: Final = 8_192  # with 17 KB for each of their pictures: 280 MB at most, beside those that are kept
@@ -68,7 +67,7 @@ class Looks:
 
 
 @contextmanager
-def looking(source: Source, row_of_sample: NDArray[np.int64], config: Config) -> Iterator[See]:
+def looking(source: Source, row_of_sample: NDArray[np.int64], config: Config, engine: Engine) -> Iterator[See]:
     """What is seen of the samples of an opened source; processes that decode are kept as long."""
     setup = {"max_pixels": config.hash.max_pixels, "background": config.hash.background}
 
@@ -82,9 +81,7 @@ def looking(source: Source, row_of_sample: NDArray[np.int64], config: Config) ->
         rows = [int(row_of_sample[sample]) for sample in samples]
         again = {row: kept.pop(row) for row in rows if row in kept}
         new = [row for row in rows if row not in again]
-        seen = (
-            of for batch in (several if len(new) > _FEW else alone).run(WORK, setup, read(new)) for of in _rows(batch)
-        )
+        seen = (of for batch in engine.run(WORK, setup, read(new)) for of in _rows(batch))
         for begin in range(0, len(rows), _GIVEN_AT_ONCE):
             given = [again.pop(row) if row in again else next(seen) for row in rows[begin : begin + _GIVEN_AT_ONCE]]
             yield _batch(given)
@@ -94,8 +91,7 @@ def looking(source: Source, row_of_sample: NDArray[np.int64], config: Config) ->
         for _ in seen:  # there is none, but only when it is asked does the engine know
             pass
 
-    several, alone = choose(config.engine.workers, None), choose(0, None)
-    with several.kept():
+    with engine.kept():
         yield see
 
 
