@@ -8,14 +8,14 @@ import filecmp
 import os
 import shutil
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from dedup.errors import SourceError
 from dedup.formats.source import Sample, encoded, gone, printable
 from dedup.paths import make_folder
 
 
-def new_file(path: Path, mode: str = "w", **options: Any) -> IO[Any]:
+def new_file(path: Path, mode: str = "w", **options: Any) -> Any:
     """Open a file that is not there yet, as `Path.open` does; raises `SourceError` where the name is taken."""
     try:
         return path.open(mode.replace("w", "x"), **options)
@@ -103,8 +103,8 @@ def put_once(original: bytes | Path, target: Path, files: str) -> bool:
 
 
 def _is_copy(original: bytes, target: Path) -> bool:
-    files = [original, os.fsencode(target)]
-    return all(map(os.path.isfile, files)) and filecmp.cmp(*files, shallow=False)
+    there = os.fsencode(target)
+    return os.path.isfile(original) and os.path.isfile(there) and filecmp.cmp(original, there, shallow=False)  # noqa: PTH113  # the names are bytes
 
 
 def _linked(original: bytes, target: Path) -> bool:
