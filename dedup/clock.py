@@ -4,11 +4,17 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from dedup.memory import give_back
 
 logger = logging.getLogger(__name__)
+
+_MEASURED_SECONDS: Final = 5.0
+"""Of a stage before it is foretold how long it takes: less would be the start of processes."""
+
+_LONG_SECONDS: Final = 120.0
+"""From which on a stage is foretold."""
 
 
 class Observer(Protocol):
@@ -41,6 +47,31 @@ class Silent:
 
     def end(self) -> None:
         """The stage is done."""
+
+
+class Foretold:
+    """Hands on the share of a stage that is done, and warns once where the whole will take minutes."""
+
+    def __init__(self, progress: Callable[[float], None], advice: str) -> None:
+        self._progress, self._advice = progress, advice
+        self._began = time.perf_counter()
+        self._asked = False
+
+    def begin(self) -> None:
+        """What is measured begins now."""
+        self._began, self._asked = time.perf_counter(), False
+
+    def __call__(self, share: float) -> None:
+        """Share of the stage that is done, in [0, 1]."""
+        self._progress(share)
+        seconds = time.perf_counter() - self._began
+        if self._asked or share <= 0 or seconds < _MEASURED_SECONDS:
+            return
+
+        self._asked = True
+        if seconds / share > _LONG_SECONDS:
+            minutes = round(seconds / share / 60)
+            logger.warning("This will take about %d minutes. %s", minutes, self._advice)
 
 
 class Clock:

@@ -25,6 +25,7 @@ from dedup.formats import read_bytes
 from dedup.hashers.measure import measure
 from dedup.hashers.setup import Setup
 from dedup.policy.acceptance import Evidence, Limits, accepted, false_probability
+from dedup.reporting import shown
 from dedup.stages.candidates import candidates
 from dedup.tables import BOTH, MIN_INFORMATION, THUMBNAIL_SIDE, TRANSFORMS, UNFRAMED, code_column
 from dedup.verify import similarities
@@ -129,6 +130,21 @@ class Comparison:
         nearest = [distances[name] for name in HashConfig().algorithms]
         near = min(nearest) <= self.max_distance or sum(nearest) <= self.max_total_distance
         return near and min(self.a.information, self.b.information) >= MIN_INFORMATION
+
+    def _repr_html_(self) -> str:
+        """For notebooks: the verdict, the two as they are compared, and where they differ."""
+        one, two = self.a.thumbnail, self.b.thumbnail
+        uris = [shown.uri(shown.enlarged(grey)) for grey in (one, two, shown.difference(one, two))]
+        sides = [(side.name, side.n_bytes, f"{side.width} × {side.height}", side.format) for side in (self.a, self.b)]
+        numbers = [("similarity", round(self.similarity, 4)), ("close similarity", self.close_similarity)]
+        numbers += [("false probability", self.false_probability)]
+        numbers += [(f"{name}, bits of {self.bits} that differ", bits) for name, bits in self.distances.items()]
+        return (
+            shown.paragraph(self.verdict())
+            + shown.pictures([(uris, "both at 32 × 32, and their difference")])
+            + shown.table(["picture", "bytes", "pixels", "format"], sides)
+            + shown.table(["measure", "value"], numbers)
+        )
 
     def verdict(self) -> str:
         """The kind in a sentence, with the reason."""

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from dedup import files, graph, tables
 from dedup.clock import Clock, Observer, Silent
 from dedup.config import Config, Resolved, resolve
-from dedup.engines import Engine, Limits, choose
+from dedup.engines import Engine, made
 from dedup.errors import ConfigError, LimitError, SourceError
 from dedup.formats import check_movable, check_writable, open_source, parts_of
 from dedup.formats.outside import tell_outside
@@ -61,7 +61,7 @@ def run(
 
     clock = Clock(observer or Silent())
     lists = read_lists(config)
-    engine = choose(config.engine.workers, None, Limits(config.engine.timeout, config.engine.memory))
+    engine = made(config.engine)
     with ExitStack() as held:
         with ahead(engine, config.cache):
             from dedup.rehearsal import rehearsed
@@ -97,7 +97,7 @@ def _judged(
     result = replace(result, judged=judged, resolved=result.resolved.but(distinct=how))
     tell_skipped(result.store["hashes"])
 
-    result = search(result, clock, explain)
+    result = search(result, engine, clock, explain)
     if result.resolved.parts.parts == "on":
         from dedup.runs.parting import find_parts  # OpenCV, which only this needs
 
@@ -105,7 +105,7 @@ def _judged(
 
     with _undone_if_refused(result):
         concluded = _concluded(result, clock)
-    return _finish(result, *concluded, place, clock)
+    return _finish(result, *concluded, place, engine, clock)
 
 
 def _opened(
@@ -229,7 +229,7 @@ def decide(
         if result.changed:
             result.store.put("manifest", result.manifest, specs_of(result))
         result.info["config"]["output"]["dir"] = str(place.home)
-        return _finish(result, *concluded, place, clock)
+        return _finish(result, *concluded, place, made(result.config.engine), clock)
 
 
 _STORED: Final = ("manifest", "hashes", "crowds", "candidates")
@@ -246,7 +246,7 @@ def report(run_folder: Path, *, observer: Observer | None = None) -> Run:
         result = load(run_folder, (), tables.NAMES)
         result = replace(result, summary=folder.read_json(run_folder / folder.SUMMARY))
         with folder.adding(run_folder, (folder.REPORT,)), clock.stage("report") as done:
-            write_report(result)
+            write_report(result, made(result.config.engine))
             done(len(result.manifest))
     return result
 
@@ -312,7 +312,12 @@ def _graphs(found: pa.Table, n: int, resolved: Resolved) -> tuple[graph.Graph, g
 
 
 def _finish(
-    result: Run, found: Mapping[str, pa.Table], said: dict[str, Any], place: Staged | None, clock: Clock
+    result: Run,
+    found: Mapping[str, pa.Table],
+    said: dict[str, Any],
+    place: Staged | None,
+    engine: Engine,
+    clock: Clock,
 ) -> Run:
     """Store what was concluded, write the splits and the report, and put all of it in its place."""
     result = replace(result, summary=said | {"certificate": None})
@@ -324,7 +329,7 @@ def _finish(
         if place is not None and result.config.output.report:
             with clock.stage("report") as done:
                 # `decide` opens the dataset to write it, not for the pictures of the page.
-                write_report(result, open_dataset=False)
+                write_report(result, engine, open_dataset=False)
                 done(len(result.manifest))
 
     ended = {"state": "finished", "stages": clock.stages, "peak_memory_bytes": peak_memory()}

@@ -54,6 +54,8 @@ def _misbehave(what: str, number: int) -> None:
         raise ZeroDivisionError(message)
     if what == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
+    if what == "hang a while":
+        time.sleep(1)
     if what == "exit":
         os._exit(7)
     if what == "system exit":

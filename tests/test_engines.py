@@ -6,13 +6,16 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
 
-from dedup.engines import Engine, InlineEngine, Limits, ProcessEngine, choose
+import dedup
+from dedup.config import build
+from dedup.engines import Engine, InlineEngine, Limits, ProcessEngine, choose, made
 from dedup.errors import InternalError
 from dedup.memory import usable_cores
 from tests import pictures
@@ -71,6 +74,23 @@ def test_results_in_the_order_of_the_tasks(engine: Engine) -> None:
     got = numbers_of(engine.run(WORK, {"do": "wait"}, batches(9)))
 
     assert doubled(9) == got
+
+
+@every_engine
+def test_results_as_they_come(engine: Engine) -> None:
+    """Without an order there are the same results, each once."""
+    got = numbers_of(engine.unordered(WORK, {"do": "wait"}, batches(9)))
+
+    assert sorted(doubled(9)) == sorted(got)
+
+
+@with_processes
+def test_nobody_waits_for_a_slow_batch(engine: Engine) -> None:
+    """With two workers, what comes after a batch that takes long is there before it."""
+    got = numbers_of(engine.unordered(WORK, {"do": "hang a while", "at": 0}, batches(6)))
+
+    assert sorted(doubled(6)) == sorted(got)
+    assert engine.workers == 1 or got[0] != doubled(1)[0]
 
 
 @every_engine
@@ -276,7 +296,7 @@ def test_started_ahead(engine: Engine, work: str) -> None:
     with pytest.raises(OSError, match="no picture"), engine.ahead(work):
         raise OSError("no picture")
 
-    assert getattr(engine, "workers", 0) == len(started)
+    assert (engine.workers if isinstance(engine, ProcessEngine) else 0) == len(started)
     assert numbers_of(InlineEngine().run(WORK, {}, batches(4))) == got == again
     assert set() == children() - before
 
@@ -298,7 +318,7 @@ def test_kept_processes(engine: Engine) -> None:
         alive = children() - before
     apart = workers_of({})
 
-    assert len(alive) == 2 * engine.workers  # type: ignore[attr-defined]
+    assert len(alive) == 2 * engine.workers
     assert second <= {str(pid) for pid in alive}
     assert first | second <= {str(pid) for pid in alive}
     assert not other & (first | second)
@@ -328,21 +348,50 @@ def test_numba_loads_without_linear_algebra() -> None:
 
 def test_choice_of_engine() -> None:
     """No workers run here; else there is a process even for a single batch, so that a decoder cannot kill the run."""
-    assert isinstance(choose(0, 100), InlineEngine)
-    assert isinstance(choose(None, 0), InlineEngine)
-    assert isinstance(choose(0, None), InlineEngine)
-    for workers, n_batches, expected in (
-        (1, 100, 1),
-        (None, 1, 1),
-        (3, 100, 3),
-        (8, 2, 2),
-        (8, None, 8),
-        (None, 10_000, usable_cores()),
-    ):
-        engine = choose(workers, n_batches)
+    assert isinstance(choose(0), InlineEngine)
+    for workers, expected in ((1, 1), (3, 3), (8, 8), (None, usable_cores())):
+        engine = choose(workers)
         assert isinstance(engine, ProcessEngine)
         assert expected == engine.workers
     assert 1 <= usable_cores() <= (os.cpu_count() or 1)
+
+
+def test_limits_of_the_config() -> None:
+    """The engine of a config has its limits, whoever it is handed to."""
+    engine = made(build({"engine": {"workers": 2, "timeout": 7, "memory": 1_000}}).engine)
+
+    assert isinstance(engine, ProcessEngine)
+    assert Limits(7, 1_000) == engine.limits
+
+
+class Recording(InlineEngine):
+    """Runs everything here, notes what, and does as if it were on another machine."""
+
+    reaches = False
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[str, bool]] = []
+
+    def run(self, work: str, setup: Mapping[str, Any], batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """The results, and for each batch the work and whether the batch names files."""
+        for batch in batches:
+            self.seen.append((work, batch["path"].null_count < len(batch)))
+            yield from super().run(work, setup, iter([batch]))
+
+
+def test_one_engine_decodes_everything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hashing, the second look and the report go through the engine that is made of the config, and no other."""
+    for name, split in (("1", "train"), ("2", "test")):
+        pictures.save(pictures.photo(5, (400, 300)), tmp_path / f"data/{split}/{name}.jpg", quality=70 + int(name))
+    engine = Recording()
+    monkeypatch.setattr("dedup.pipeline.made", lambda config: engine)
+    settings = {"dataset": {"path": str(tmp_path / "data")}, "output": {"dir": str(tmp_path / "run")}}
+    run = dedup.run({**settings, "cache": {"folder": None}})
+    works = {work for work, _ in engine.seen}
+
+    assert run.summary["samples"]["readable"] == 2
+    assert {"dedup.hashers.work", "dedup.verify.second_look", "dedup.reporting.pictures"} == works
+    assert not any(names_files for work, names_files in engine.seen if work == "dedup.hashers.work")
 
 
 # --- scripts ----------------------------------------------------------------------------------------------------------

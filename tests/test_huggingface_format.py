@@ -294,6 +294,83 @@ def test_a_column_of_bytes(tmp_path: Path, kind: pa.DataType) -> None:
     assert table.filter(pa.array([True, False, True])).equals(written.cast(table.schema))
 
 
+# --- columns of paths -------------------------------------------------------------------------------------------------
+
+
+def with_paths(folder: Path, texts: Sequence[str | None]) -> Path:
+    """A dataset folder with pictures below `p`, and a Parquet file that names pictures as texts."""
+    (folder / "p").mkdir(parents=True)
+    for seed in range(3):
+        (folder / f"p/{seed}.jpg").write_bytes(encoded(seed))
+    pq.write_table(pa.table({"x": range(len(texts)), "picture": pa.array(texts, pa.string())}), folder / "rows.parquet")
+    return folder
+
+
+@pytest.mark.parametrize("folder", [True, False], ids=["folder", "file"])
+def test_a_column_of_paths(tmp_path: Path, *, folder: bool) -> None:
+    """Paths as texts are read if the column is named, and written as images that `load_dataset` decodes."""
+    root = with_paths(tmp_path / "in", ["p/0.jpg", None, "p/2.jpg", "p/gone.jpg", ""])
+    opened = source(root if folder else root / "rows.parquet", source="huggingface", image_column="picture")
+    got = stored(opened)
+    opened.write(np.array([True, True, True, False, False]), tmp_path / "out", "copy")
+    written = pq.read_table(tmp_path / "out/data/train-00000-of-00001.parquet")
+    loaded = datasets.load_dataset(str(tmp_path / "out"), cache_dir=str(tmp_path / "cache"))["train"]
+
+    assert [encoded(0), encoded(2)] == [got[0], got[2]]
+    assert ["absent", "missing", "absent"] == [one.status for one in got if isinstance(one, Unreadable)]
+    assert ["x", "picture"] == written.column_names
+    assert [encoded(0), None, encoded(2)] == [value and value["bytes"] for value in written["picture"].to_pylist()]
+    assert (24, 18) == loaded[0]["picture"].size
+    if folder:
+        assert ["p/1.jpg"] == opened.not_read["path"].to_pylist()
+
+
+def test_paths_in_memory_come_back_as_images(tmp_path: Path) -> None:
+    """Rows that `save_to_disk` wrote name files below their folder; the filtered dataset has them as images."""
+    with_paths(tmp_path / "in", ["p/0.jpg"])
+    Dataset.from_dict({"picture": ["p/2.jpg", "p/0.jpg"], "y": [1, 2]}).save_to_disk(tmp_path / "in")
+    opened: Any = source(tmp_path / "in", image_column="picture")
+    got = opened.dataset_dict(np.array([False, True]))["train"]
+
+    assert ["picture", "y"] == got.column_names
+    assert (24, 18) == got[0]["picture"].size
+    assert [encoded(2), encoded(0)] == stored(opened)
+
+
+def test_paths_that_lead_out_of_the_folder(tmp_path: Path) -> None:
+    """They are not read: rows that came from elsewhere must not name files of this machine."""
+    root = with_paths(tmp_path / "in", ["p/0.jpg", "../secret.jpg", str(tmp_path / "secret.jpg")])
+    (tmp_path / "secret.jpg").write_bytes(encoded(7))
+    got = stored(source(root, source="huggingface", image_column="picture"))
+
+    assert encoded(0) == got[0]
+    assert ["outside", "outside"] == [one.status for one in got[1:] if isinstance(one, Unreadable)]
+
+
+@pytest.mark.parametrize(
+    ("texts", "said"),
+    [
+        (["p/0.jpg", "https://example.org/1.jpg"], ("holds URLs", "'https://example.org/1.jpg'", "not fetched")),
+        (["a cat", "a dog"], ("'picture' holds no images", "none names a file below", "'x' (Value)")),
+        (["../secret.jpg"], ("'picture' holds no images", "none names a file below")),
+    ],
+)
+def test_texts_that_are_no_paths(tmp_path: Path, texts: list[str], said: tuple[str, ...]) -> None:
+    """URLs and texts of another kind are refused, with what they are."""
+    root = with_paths(tmp_path / "in", texts)
+    (tmp_path / "secret.jpg").write_bytes(encoded(7))
+    message = refusal(root, source="huggingface", image_column="picture")
+
+    assert [] == [part for part in said if part not in message]
+
+
+def test_a_column_of_paths_is_offered(tmp_path: Path) -> None:
+    """Where no column has images, one with the name of paths is offered with the setting that reads it."""
+    message = refusal(with_paths(tmp_path / "in", ["p/0.jpg"]), source="huggingface")
+
+    assert "dataset.image_column: picture reads them" in message
+
+
 # --- refused ----------------------------------------------------------------------------------------------------------
 
 
@@ -489,18 +566,18 @@ def test_nothing_is_written_outside_the_output(tmp_path: Path, splits: DatasetDi
 
 
 @pytest.mark.parametrize(
-    ("feature", "value", "words"),
+    ("feature", "value", "words", "words_if_named"),
     [
-        (datasets.Value("string"), "a.jpg", "cast_column('image', datasets.Image())"),
-        (datasets.Sequence(datasets.Image()), [], "give each image a row of its own"),
+        (datasets.Value("string"), "a.jpg", "cast_column('image', datasets.Image())", "none names a file"),
+        (datasets.Sequence(datasets.Image()), [], *["give each image a row of its own"] * 2),
     ],
 )
-def test_columns_that_are_no_images_yet(feature: Any, value: Any, words: str) -> None:
-    """Paths and lists are refused with a way to images, named or not; URLs with a word on why."""
+def test_columns_that_are_no_images_yet(feature: Any, value: Any, words: str, words_if_named: str) -> None:
+    """Lists are refused with a way to images, named or not; so are paths, named only where there is no file."""
     made = datasets.Dataset.from_dict({"image": [value]}, features=datasets.Features({"image": feature}))
-    for column in (None, "image"):
+    for column, expected in ((None, words), ("image", words_if_named)):
         with pytest.raises(ConfigError) as raised:
             dedup.audit(made, workers=0, image_column=column)
 
-        assert words in str(raised.value)
-        assert isinstance(value, list) or "URLs are not fetched" in str(raised.value)
+        assert expected in str(raised.value)
+        assert column or isinstance(value, list) or "URLs are not fetched" in str(raised.value)

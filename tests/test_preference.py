@@ -145,3 +145,9 @@ def pa_equal(run: dedup.Run, action: str) -> object:
     import pyarrow.compute as pc
 
     return pc.equal(run.decisions["action"], action)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 2), (1, 7), (8, 8)])
+def test_a_picture_of_a_few_pixels_has_a_quality(size: tuple[int, int]) -> None:
+    """The smallest pictures of a dataset are seen closely as well, and end no run."""
+    assert quality(Image.new("RGB", size, (9, 90, 200))).to_bytes()

@@ -18,7 +18,7 @@ from dedup.decoding.contents import PAYLOAD
 from dedup.runs.result import Run
 from dedup.verify import second_look
 from dedup.verify.preference import quality
-from dedup.verify.second_look import Looks, TwoBars, looked
+from dedup.verify.second_look import Looks, PairsBar, looked
 from tests import pictures
 
 
@@ -265,12 +265,13 @@ def test_a_bar_never_goes_back_and_ends_full(monkeypatch: pytest.MonkeyPatch) ->
     """While candidates come in parts, one of which has nothing to look at."""
     monkeypatch.setattr(second_look, "_PAIRS_AT_ONCE", 1)
     told: list[float] = []
-    bars = TwoBars(told.append)
+    bar = PairsBar(told.append, looks=True)
     no = np.zeros(2, np.uint8)
 
     def parts() -> Iterator[pa.Table]:
-        for share, similarity in ((0.25, 0.9), (0.5, 0.1), (1.0, 0.9)):
-            bars.searched(share)
+        bar.joined(0.5)
+        for n, similarity in ((2, 0.9), (4, 0.1), (6, 0.9)):
+            bar.compared(n, 6)
             yield pa.table(
                 [[0, 0], [1, 2], no, [0, 0], pa.array([similarity] * 2, pa.float32()), no, *tables.not_looked_at(2)],
                 schema=tables.candidates_schema(["dhash"]),
@@ -284,6 +285,9 @@ def test_a_bar_never_goes_back_and_ends_full(monkeypatch: pytest.MonkeyPatch) ->
         )
 
     thumbnails = np.zeros((3, 1024), np.uint8)
-    list(looked(parts(), see, thumbnails, Looks(), threads=1, progress=bars.looked))
+    list(looked(parts(), see, thumbnails, Looks(), threads=1, progress=bar.looked))
 
-    assert told == [0.125, 0.1875, 0.25, 0.375, 0.5, 0.75, 0.875, 1.0]
+    assert told == sorted(told)
+    done = [(0, 0), (2, 0), (2, 1), (2, 2), (4, 2), (4, 4), (6, 4), (6, 5), (6, 6)]
+    expected = [0.02 + 0.98 * (0.3 * compared + 0.7 * looked_at) / 6 for compared, looked_at in done[1:]]
+    assert told == pytest.approx([0.01, *expected])

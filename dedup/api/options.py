@@ -30,6 +30,7 @@ class Options(TypedDict, total=False):
     colour: Literal["ignore", "must_agree"]
     combine: Literal["any", "all"]
     companions: str | Sequence[str]
+    crops: Literal["leak", "duplicate", "report"]
     data_files: str | Sequence[str]
     default_split: str | None
     deny_list: str | None
@@ -67,6 +68,7 @@ class Options(TypedDict, total=False):
     mode: Literal["fast", "compat"]
     name: str | None
     orientations: Literal["upright", "mirrored", "all"]
+    parts: Literal["off", "on"]
     path: str | None
     path_column: str | None
     prefer_list: str | None

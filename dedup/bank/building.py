@@ -13,20 +13,20 @@ from numpy.typing import NDArray
 
 from dedup import tables
 from dedup.bank.database import now, scalar
-from dedup.bank.picture import setup_of
 from dedup.bank.store import INSERT, Store, delete
-from dedup.bank.thumbnails import packed
 from dedup.config import Config, build
-from dedup.engines import Limits, choose
+from dedup.engines import made
 from dedup.errors import BankConflictError, BankError, ConfigError
 from dedup.formats import Source, open_source
 from dedup.formats.references import tasks
+from dedup.hashers.drift import setup_of
 from dedup.hashers.setup import Setup
 from dedup.hashers.work import WORK, work
 from dedup.runs import folder
 from dedup.stages.hashes import refuse_other
 from dedup.tables import storage
 from dedup.tables.entries import SMALL_SIDE, BankInfo, BankSpec
+from dedup.tables.thumbnails import packed
 from dedup.verify.signs import signs_of
 from dedup.verify.views import within_frames
 
@@ -98,9 +98,8 @@ def of_run(run_folder: Path) -> Iterator[Part]:
 
 def of_source(source: Source, spec: BankSpec, config: Config) -> Iterator[Part]:
     """The pictures of a dataset, measured by workers, in parts."""
-    limits = Limits(config.engine.timeout, config.engine.memory)
-    engine = choose(config.engine.workers, None, limits)
-    n, workers = len(source.rows), getattr(engine, "workers", 1)
+    engine = made(config.engine)
+    n, workers = len(source.rows), engine.workers
     size = max(1, min(_ROWS_A_TASK, n // (_TASKS_A_WORKER * workers)))
     rows = source.rows.select(["id", "label", "uri"])
     cut = (batch.slice(at, size) for batch in tasks(source, size) for at in range(0, len(batch), size))

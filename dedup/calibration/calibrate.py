@@ -13,6 +13,7 @@ from typing import Final
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -64,7 +65,7 @@ class _Searched:
 
 def of_folder(run_folder: Path) -> Calibration:
     """The calibration of a finished run."""
-    return calibrate(load(run_folder, (), ("manifest", "hashes"), thumbnails=True))
+    return calibrate(load(run_folder, (), ("manifest", "hashes", "crowds"), thumbnails=True))
 
 
 def write(calibration: Calibration, run_folder: Path) -> None:
@@ -77,12 +78,16 @@ def write(calibration: Calibration, run_folder: Path) -> None:
 def calibrate(run: Run) -> Calibration:
     """What each distance up to that of the run would let in.
 
+    Of a crowd of look-alikes the leader takes part: members say nothing of chance, and their pairs are k².
+
     Raises `RunError` for fewer than `MIN_PICTURES` pictures that carry information.
     """
-    samples = searched(run.hashes)
+    members = run.crowds["sample"].filter(pc.is_in(run.crowds["role"], pa.array(["member", "left_out"])))
+    samples = np.setdiff1d(searched(run.hashes), members.to_numpy())
     if len(samples) < MIN_PICTURES:
         message = (
-            f"Calibration needs at least {MIN_PICTURES} different pictures that are not blank, flat or bare gradients; "
+            f"Calibration needs at least {MIN_PICTURES} different pictures that are not blank, flat, bare "
+            f"gradients or members of a crowd; "
             f"of {len(run.hashes):,} samples {len(samples):,} are. With fewer, no share of chance pairs can be told."
         )
         raise RunError(message)

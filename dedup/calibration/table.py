@@ -14,6 +14,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from dedup.reporting import shown
+
 MIN_PICTURES: Final = 100
 """With fewer the table would be nonsense: of 4,950 pairs a chance rate below 0.06 % shows none (the rule of three)."""
 
@@ -64,6 +66,24 @@ class Calibration:
     taken_out: Mapping[str, int]  # by decoy: hits that verification confirms, and that are not counted as chance
     alone: Mapping[str, tuple[Row, ...]]  # by algorithm: one row for each distance
     both: tuple[Row, ...]  # for every two algorithms one row for each two distances
+
+    def _repr_html_(self) -> str:
+        """For notebooks: what each distance of each algorithm lets in."""
+        names = ["distance, bits", "pairs", "chance pairs, expected", "chance share, at most", "confirmed"]
+        parts = [shown.paragraph(f"{self.pictures:,} pictures, codes of {self.bits} bits.")]
+        for name, rows in self.alone.items():
+            listed = [
+                (
+                    row.distances[name],
+                    row.pairs,
+                    round(max(row.chance.values(), default=0.0), 1),
+                    f"{100 * row.chance_bound:.1f} %",
+                    row.confirmed,
+                )
+                for row in rows
+            ]
+            parts += [shown.paragraph(name), shown.table(names, listed)]
+        return "".join(parts)
 
 
 def calibrated(

@@ -1,5 +1,7 @@
 """The command line: arguments → config → pipeline. Only this package prints and picks exit codes."""
 
+import os
+import sys
 from typing import Annotated
 
 import typer
@@ -9,7 +11,7 @@ from dedup.cli.caches import caches
 from dedup.cli.commands import audit, calibrate, compare, decide, demo, gate, report, run
 from dedup.cli.examples import epilog
 from dedup.cli.making import clean, init, split, warm
-from dedup.cli.options import command
+from dedup.cli.options import INTERRUPTED, command
 from dedup.cli.terminal import out
 from dedup.versions import DEDUP_VERSION
 
@@ -42,4 +44,12 @@ def _version(
 
 def main() -> None:
     """Entry point of the `dedup` command."""
-    app()
+    try:
+        app()
+    except SystemExit as ended:
+        if ended.code == INTERRUPTED:
+            # All is closed and removed by now; taking the compiled kernels down would take a second more.
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(INTERRUPTED)
+        raise

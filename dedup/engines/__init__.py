@@ -10,7 +10,7 @@ Work is a module, named by its import path, with two functions:
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pyarrow as pa
 
@@ -18,13 +18,24 @@ from dedup.engines.inline import InlineEngine
 from dedup.engines.processes import NO_LIMITS, Limits, ProcessEngine
 from dedup.memory import usable_cores
 
-__all__ = ["Engine", "InlineEngine", "Limits", "ProcessEngine", "Transform", "choose", "cores"]
+if TYPE_CHECKING:
+    from dedup.config.sections import EngineConfig  # a worker needs none, and it takes a tenth of a second
+
+__all__ = ["Engine", "InlineEngine", "Limits", "ProcessEngine", "Transform", "choose", "made"]
 
 Transform = Callable[[pa.RecordBatch], pa.RecordBatch]
 
 
 class Engine(Protocol):
-    """Runs work over batches."""
+    """Runs work over batches. One is made for a run, and handed to whoever has pictures to decode."""
+
+    @property
+    def workers(self) -> int:
+        """How many batches are worked on at a time."""
+
+    @property
+    def reaches(self) -> bool:
+        """Whether work finds the files of this machine: else batches hold the bytes that they are about."""
 
     def ahead(self, work: str) -> AbstractContextManager[None]:
         """Make ready for the work that will be run inside, while other things are done."""
@@ -35,12 +46,18 @@ class Engine(Protocol):
     def run(self, work: str, setup: Mapping[str, Any], batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """Results of the batches, one each, in their order; at most a few batches are in flight."""
 
+    def unordered(
+        self, work: str, setup: Mapping[str, Any], batches: Iterable[pa.RecordBatch]
+    ) -> Iterator[pa.RecordBatch]:
+        """The same results, each as soon as it is there: nobody waits for a slow batch in front of others."""
 
-def choose(workers: int | None, n_batches: int | None, limits: Limits = NO_LIMITS) -> Engine:
-    """The engine for so many batches (None: it is not known): `workers` processes (None: one per core), or this process
-    for 0.
-    """
+
+def made(config: "EngineConfig") -> Engine:
+    """The engine that a config asks for, with its limits of time and memory: they hold for all that it decodes."""
+    return choose(config.workers, Limits(config.timeout, config.memory))
+
+
+def choose(workers: int | None, limits: Limits = NO_LIMITS) -> Engine:
+    """`workers` processes (None: one per core), or this process, without limits, for 0."""
     wanted = usable_cores() if workers is None else workers
-    if n_batches is not None:
-        wanted = min(wanted, n_batches)
     return ProcessEngine(wanted, limits) if wanted else InlineEngine()

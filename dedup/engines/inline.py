@@ -15,6 +15,9 @@ from dedup.errors import InternalError
 class InlineEngine:
     """Runs every batch where it is asked to."""
 
+    workers: int = 1
+    reaches: bool = True
+
     def ahead(self, work: str) -> AbstractContextManager[None]:
         """There is nothing to make ready."""
         return nullcontext()
@@ -28,6 +31,12 @@ class InlineEngine:
         transform = _as_our_bug(work, lambda: import_module(work).start(setup))
         for batch in batches:
             yield _as_our_bug(work, partial(transform, batch))
+
+    def unordered(
+        self, work: str, setup: Mapping[str, Any], batches: Iterable[pa.RecordBatch]
+    ) -> Iterator[pa.RecordBatch]:
+        """The same, as one batch is done after the other."""
+        return self.run(work, setup, batches)
 
 
 def _as_our_bug(work: str, call: Callable[[], Any]) -> Any:

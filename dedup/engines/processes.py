@@ -8,9 +8,8 @@ only the row that does it again is given up.
 import json
 import signal
 import subprocess
-from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib import import_module
@@ -50,6 +49,8 @@ NO_LIMITS: Final = Limits()
 class ProcessEngine:
     """Runs batches on `workers` processes."""
 
+    reaches: bool = True  # its processes are on this machine
+
     def __init__(self, workers: int, limits: Limits = NO_LIMITS) -> None:
         self.workers = workers
         self.limits = limits
@@ -84,6 +85,17 @@ class ProcessEngine:
 
     def run(self, work: str, setup: Mapping[str, Any], batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """Results of the batches, in their order; at most two per worker are in flight."""
+        return self._results(work, setup, batches, lambda asked: asked[0])
+
+    def unordered(
+        self, work: str, setup: Mapping[str, Any], batches: Iterable[pa.RecordBatch]
+    ) -> Iterator[pa.RecordBatch]:
+        """Results of the batches, each when it is there; at most two per worker are in flight."""
+        return self._results(work, setup, batches, _first_done)
+
+    def _results(
+        self, work: str, setup: Mapping[str, Any], batches: Iterable[pa.RecordBatch], pick: "_Pick"
+    ) -> Iterator[pa.RecordBatch]:
         idle: SimpleQueue[_Worker] = SimpleQueue()
         staff = [worker for worker in self._waiting if worker.fits(work, setup)]
         self._waiting = [worker for worker in self._waiting if worker not in staff]
@@ -99,15 +111,21 @@ class ProcessEngine:
             finally:
                 idle.put(worker)
 
-        asked: deque[Future[pa.RecordBatch]] = deque()
+        asked: list[Future[pa.RecordBatch]] = []
+
+        def next_one() -> pa.RecordBatch:
+            future = pick(asked)
+            asked.remove(future)
+            return future.result()
+
         pool = ThreadPoolExecutor(self.workers)
         try:
             for batch in batches:
                 asked.append(pool.submit(one, batch))
                 if len(asked) >= _IN_FLIGHT_PER_WORKER * self.workers:
-                    yield asked.popleft().result()
+                    yield next_one()
             while asked:
-                yield asked.popleft().result()
+                yield next_one()
             if self._keeps:
                 self._waiting += staff
                 staff = []
@@ -117,6 +135,15 @@ class ProcessEngine:
             pool.shutdown(wait=True, cancel_futures=True)
             for worker in staff:
                 worker.stop()  # a thread may have been about to start its process
+
+
+_Pick = Callable[[Sequence[Future[pa.RecordBatch]]], Future[pa.RecordBatch]]
+"""Which of the batches that are asked for is waited for next."""
+
+
+def _first_done(asked: Sequence[Future[pa.RecordBatch]]) -> Future[pa.RecordBatch]:
+    done = wait(asked, return_when=FIRST_COMPLETED).done
+    return next(future for future in asked if future in done)
 
 
 class _Died(Exception):  # noqa: N818  # it never leaves this file

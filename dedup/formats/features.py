@@ -12,14 +12,17 @@ from dedup.formats.labels import joined, label_text
 
 
 def image_column(features: Features, named: str | None, name: str) -> str:
-    """The column with the images: the named one, or the only one. `name` stands in messages."""
+    """The column with the images: the named one, or the only one. `name` stands in messages.
+
+    A column of texts is one only if it is named: `dedup.formats.named_files` looks whether it names files.
+    """
     known = ", ".join(f"{column!r} ({type(feature).__name__})" for column, feature in features.items())
     if named is not None:
         if named not in features:
             message = f"{name}: no column {named!r} (dataset.image_column). It has {known}."
             raise ConfigError(message)
         feature = features[named]
-        if not isinstance(feature, Image) and not _is_binary(feature):
+        if not isinstance(feature, Image) and not _is_binary(feature) and not is_text(feature):
             message = (
                 f"{name}: column {named!r} holds no images but {feature!r}. The columns are {known}."
                 f"{_way(named, feature)}"
@@ -51,10 +54,11 @@ _LIKE_IMAGES: Final = frozenset({
 
 def _way(column: str, feature: Any) -> str:
     """How a column of texts or lists can become one of images, as a sentence; nothing for other columns."""
-    if getattr(feature, "dtype", "") in {"string", "large_string"}:
+    if is_text(feature):
         return (
-            f" If {column!r} holds paths of files, dataset.cast_column({column!r}, datasets.Image()) makes images of "
-            f"them; URLs are not fetched, download what they name first (img2dataset does)."
+            f" If {column!r} holds paths of files in the dataset's folder, dataset.image_column: {column} reads them, "
+            f"as dataset.cast_column({column!r}, datasets.Image()) would; URLs are not fetched, download what they "
+            f"name first (img2dataset does)."
         )
     if _items(feature) is not None:
         return f" {column!r} holds lists: give each image a row of its own, with what belongs to it."
@@ -107,6 +111,11 @@ def texts(column: pa.ChunkedArray, feature: Any = None) -> pa.ChunkedArray:
     if pa.types.is_integer(kind) or pa.types.is_string(kind) or pa.types.is_large_string(kind):
         return column.cast(pa.string())
     return pa.chunked_array([[label(value, feature) for value in column.to_pylist()]], pa.string())
+
+
+def is_text(feature: Any) -> bool:
+    """Whether a column holds texts."""
+    return getattr(feature, "dtype", "") in {"string", "large_string"}
 
 
 def _is_binary(feature: Any) -> bool:

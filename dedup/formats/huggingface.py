@@ -26,6 +26,7 @@ from dedup.files import inside
 from dedup.formats.account import Opened
 from dedup.formats.features import image_column, label, label_column, texts
 from dedup.formats.further import Further, Row, of_schema
+from dedup.formats.named_files import files_of, with_images
 from dedup.formats.shards import Shards, check_split_name
 from dedup.formats.source import NO_MOVES, ROWS, Moves, check_split_names, no_column, split_named
 from dedup.formats.split_words import USUAL
@@ -65,7 +66,8 @@ class HuggingFace(Opened):
             if self._image not in split.features:
                 message = f"{name}: split {split.raw_name!r} has no column {self._image!r} as the others do."
                 raise SourceError(message)
-        self.rows = pa.concat_tables([self._rows(split, config) for split in splits])
+        self._splits = with_images(splits, self._image, name, root)
+        self.rows = pa.concat_tables([self._rows(split, config) for split in self._splits])
         self._split_column = config.split_column or self._column_of_splits()
         if self._split_column is not None:
             raw = self.texts(self._split_column)
@@ -120,8 +122,10 @@ class HuggingFace(Opened):
         yield self._payload(rows, images)
 
     def own_files(self) -> Iterator[Path]:
-        """The files that hold the rows, and the card."""
+        """The files that hold the rows, those that they name as texts, and the card."""
         yield from self.files
+        if self.root is not None:
+            yield from files_of(self._splits, self._image, self.root)
         if self.root is not None and (self.root / "README.md").is_file():
             yield self.root / "README.md"
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from dedup.config import GateConfig
 from dedup.gating import junit, markdown
-from dedup.reporting import leaks
+from dedup.reporting import leaks, shown
 
 WORST: Final = 5  # leaks that a closed gate names
 
@@ -55,6 +55,12 @@ class Verdict:
     def judged_nothing(self) -> tuple[Check, ...]:
         """The checks that a limit asks for, had nothing to judge and were let pass by `gate.allow_nothing`."""
         return tuple(check for check in self.checks if check.over_nothing and check.state == "not judged")
+
+    def _repr_html_(self) -> str:
+        """For notebooks: whether the gate is open, and each check."""
+        said = f"{self.title}: the gate is {'open' if self.passed else 'closed'}."
+        rows = [(check.name, check.state, check.message) for check in self.checks]
+        return shown.paragraph(said) + shown.table(["check", "state", "found"], rows)
 
     def failed(self) -> tuple[Check, ...]:
         """The checks that failed."""

@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib import resources
-from io import BytesIO
 from typing import Any, Final
 
 import numpy as np
@@ -25,12 +24,12 @@ from PIL import Image
 
 from dedup import tables
 from dedup.config import HashConfig
-from dedup.decoding.pictures import Unreadable, open_picture
-from dedup.formats import read_bytes
+from dedup.engines import Engine, InlineEngine
 from dedup.policy.acceptance import MUST_AGREE, Evidence, Limits, accepted, within
 from dedup.reporting.dataset import NOTHING, in_a_line, recorded
 from dedup.reporting.leaks import worst
 from dedup.reporting.listing import Listing, pair_facts
+from dedup.reporting.pictures import WORK, jpeg
 from dedup.reporting.words import gone_with_every_match, shifted
 
 ReadSamples = Callable[[Sequence[int]], Iterator[pa.RecordBatch]]
@@ -47,7 +46,6 @@ MAX_SPLITS: Final = 30  # rows of the tables by split
 MAX_PICTURE_BYTES: Final = 13_000_000  # 17 MB as base64: the page stays below 20 MB
 ALLOWED: Final = "no duplicates by policy.allow_list"
 SAME_SCENE: Final = "the same scene, not the same picture"
-_SIDE: Final = 224  # pixels
 _READ_AT_ONCE: Final = 32
 _MAX_BARS: Final = 40
 _SIMILARITY_STEPS: Final = 20
@@ -94,11 +92,12 @@ def render(
     title: str,
     read: ReadSamples,
     settings: HashConfig | None = None,
+    engine: Engine | None = None,
     thumbnails: Callable[[Sequence[int]], Sequence[bytes | None]] | None = None,
     written: bool = True,
     opened: bool = True,
 ) -> str:
-    """The page's text; `settings` say how its pictures are decoded.
+    """The page's text; `settings` say how its pictures are decoded, `engine` where; by default in this process.
 
     `candidates` gives that table's parts, one at least; `thumbnails` gives those of some samples where the table of
     hashes was read without them. `written`: whether the kept samples are written, or would only be;
@@ -116,7 +115,12 @@ def render(
     listing = Listing(stored["manifest"], stored["hashes"])
     with ThreadPoolExecutor(1) as reader:  # the files are large, and are read while the list is made
         pictures = reader.submit(
-            _pictures, list(wanted), read, thumbnails or _thumbnails_of(stored["hashes"]), settings
+            _pictures,
+            list(wanted),
+            read,
+            thumbnails or _thumbnails_of(stored["hashes"]),
+            settings,
+            engine or InlineEngine(),
         )
         places = {
             name: _places(gallery, listing, "in a group" if name == "groups" else "") for name, gallery in cases.items()
@@ -302,19 +306,24 @@ def _pictures(
     read: ReadSamples,
     thumbnails: Callable[[Sequence[int]], Sequence[bytes | None]],
     settings: HashConfig,
+    engine: Engine,
 ) -> dict[int, bytes]:
     """A small JPEG of each sample, from the dataset or, where it cannot be had there, from the thumbnail."""
-    found: dict[int, bytes] = {}
-    for start in range(0, len(samples), _READ_AT_ONCE):
-        some = samples[start : start + _READ_AT_ONCE]
-        for sample, picture in zip(some, _decoded(read(some), settings), strict=False):  # none, if it is gone
-            if picture is not None:
-                found[sample] = _jpeg(picture)
+    batches = (
+        batch
+        for start in range(0, len(samples), _READ_AT_ONCE)
+        for batch in read(samples[start : start + _READ_AT_ONCE])
+    )
+    setup = {"max_pixels": settings.max_pixels, "background": settings.background}
+    shown = (data for part in engine.run(WORK, setup, batches) for data in part["jpeg"].to_pylist())
+    # There are none if the dataset is gone.
+    found = {sample: data for sample, data in zip(samples, shown, strict=False) if data is not None}
+
     others = [sample for sample in samples if sample not in found]
     if others:  # picking some reads the whole column
         for sample, stored in zip(others, thumbnails(others), strict=True):
             if stored:
-                found[sample] = _jpeg(Image.frombytes("L", (tables.THUMBNAIL_SIDE,) * 2, stored))
+                found[sample] = jpeg(Image.frombytes("L", (tables.THUMBNAIL_SIDE,) * 2, stored))
     return found
 
 
@@ -331,26 +340,6 @@ def _album(wanted: Mapping[int, int], pictures: Mapping[int, bytes]) -> dict[int
             budget -= cost
             album[sample] = "data:image/jpeg;base64," + base64.b64encode(pictures[sample]).decode()
     return album
-
-
-def _decoded(batches: Iterator[pa.RecordBatch], settings: HashConfig) -> Iterator[Image.Image | None]:
-    for batch in batches:
-        for path, stored in zip(batch["path"].to_pylist(), batch["data"].to_pylist(), strict=True):
-            data = read_bytes(path, stored)
-            picture = (
-                data
-                if isinstance(data, Unreadable)
-                else open_picture(data, max_pixels=settings.max_pixels, background=settings.background)
-            )
-            yield None if isinstance(picture, Unreadable) else picture.image
-
-
-def _jpeg(image: Image.Image) -> bytes:
-    small = image.copy()
-    small.thumbnail((_SIDE, _SIDE))
-    sink = BytesIO()
-    small.save(sink, "JPEG", quality=80)
-    return sink.getvalue()
 
 
 def _histograms(stored: Mapping[str, pa.Table], candidates: Iterator[pa.Table]) -> dict[str, list[Bar]]:

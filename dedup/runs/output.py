@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from dedup import files
 from dedup.config import Config, OutputConfig
+from dedup.engines import Engine
 from dedup.errors import ConfigError, RunError, SourceError
 from dedup.formats import Source, open_source, push_splits, write_splits
 from dedup.formats.outside import refuse_push_of_outside
@@ -161,7 +162,7 @@ def _crops(result: Run, samples: NDArray[np.int64], splits: pa.ChunkedArray) -> 
     return crops_left(result, samples, splits)
 
 
-def write_report(result: Run, *, open_dataset: bool = True) -> None:
+def write_report(result: Run, engine: Engine, *, open_dataset: bool = True) -> None:
     """The HTML page; its pictures come from the dataset, or from the stored thumbnails where that is gone.
 
     A dataset that is not open is opened only if `open_dataset` is set.
@@ -189,6 +190,7 @@ def write_report(result: Run, *, open_dataset: bool = True) -> None:
         title=result.info["source"]["name"],
         read=read,
         settings=result.config.hash,
+        engine=engine,
         thumbnails=None if result.store.has_thumbnails() else result.store.thumbnails(),
         written=result.config.output.splits != "none",
         opened=source is not None,

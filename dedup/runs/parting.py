@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from dedup import graph
 from dedup.clock import Clock
-from dedup.engines import Engine, Limits, choose
+from dedup.engines import Engine, made
 from dedup.formats.references import tasks
 from dedup.hashers import grey_work, parts_work
 from dedup.policy.crops import with_crops
@@ -56,8 +56,7 @@ def crops_left(result: Run, samples: NDArray[np.int64], splits: pa.ChunkedArray)
     if resolved.parts.parts == "off" or resolved.parts.crops == "report":
         return result.pairs.slice(0, 0)
 
-    limits = Limits(result.config.engine.timeout, result.config.engine.memory)
-    engine = choose(result.config.engine.workers, None, limits)
+    engine = made(result.config.engine)
     setup = _setup(result)
     parts_of_all = pa.concat_tables(result.store.parts("parts"))
     searched = _searched(result, parts_of_all)

@@ -3,22 +3,28 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
+from PIL import Image
 
 from dedup.config import Config, Resolved
+from dedup.decoding.pictures import Unreadable, open_picture
 from dedup.errors import RunError
-from dedup.formats import Moves, Source
+from dedup.formats import Moves, Source, read_bytes
 from dedup.memory import usable_cores
 from dedup.policy.judgements import NOT_JUDGED, Judged
+from dedup.reporting import shown
+from dedup.reporting.listing import pair_facts
 from dedup.runs.filtering import filtered
 from dedup.runs.fingerprints import specs
 from dedup.runs.storing import Store
 from dedup.stages.decisions import kept
+
+N_SHOWN: Final = 8  # pairs in a notebook
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -46,6 +52,40 @@ class Run:
             f", {found['leaking']:,} of {split} leak" for split, found in self.summary.get("leakage", {}).items()
         )
         return f"<dedup.Run of {name!r}: {counts}{leaks}{where}>"
+
+    def _repr_html_(self) -> str:
+        """For notebooks: what is wrong, the splits, and the pairs that are most in doubt, as pictures."""
+        if not self.summary:
+            return shown.paragraph(repr(self))
+        asked = list(shown.doubtful(self.pairs.to_pylist(), N_SHOWN))
+        seen = dict(self._pictures(sorted({row[side] for row in asked for side in ("a", "b")})))
+        cases = [
+            (
+                [shown.uri(seen.get(row["a"])), shown.uri(seen.get(row["b"]))],
+                f"{row['id_a']} / {row['id_b']}: {pair_facts(row)}",
+            )
+            for row in asked
+        ]
+        heading = shown.paragraph("The near pairs that are most in doubt:") if cases else ""
+        return (
+            shown.paragraph(shown.sentence(self.summary)) + shown.counts(self.summary) + heading + shown.pictures(cases)
+        )
+
+    def _pictures(self, samples: list[int]) -> Iterator[tuple[int, Image.Image]]:
+        """The pictures of some samples that can still be read."""
+        if self.source is None or not samples:
+            return
+        settings = self.config.hash
+        contents = (
+            read_bytes(path, stored)
+            for batch in self.source.payload_of([int(self.row_of_sample[sample]) for sample in samples])
+            for path, stored in zip(batch["path"].to_pylist(), batch["data"].to_pylist(), strict=True)
+        )
+        for sample, content in zip(samples, contents, strict=True):
+            if not isinstance(content, Unreadable):
+                picture = open_picture(content, max_pixels=settings.max_pixels, background=settings.background)
+                if not isinstance(picture, Unreadable):
+                    yield sample, picture.image
 
     @property
     def dir(self) -> Path | None:

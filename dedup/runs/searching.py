@@ -1,7 +1,7 @@
 """The search of a run: crowds, how far `auto` goes, candidates, and a second look at the similar ones."""
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from typing import Any, Final
 
@@ -11,8 +11,11 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from dedup import graph, tables
-from dedup.clock import Clock
+from dedup.clock import Clock, Foretold
+from dedup.config import TOTAL
+from dedup.engines import Engine
 from dedup.policy.acceptance import MUST_AGREE, accepts
+from dedup.policy.doubts import DOUBT
 from dedup.policy.keeping import keep_order
 from dedup.runs.result import Run, search_threads, specs_of
 from dedup.search import Progress
@@ -27,8 +30,10 @@ from dedup.stages.candidates import (
     searched,
 )
 from dedup.stages.crowds import Codes, Comparisons, Found, Sides, crowds, near_distances, table, with_closed
+from dedup.stages.hashes import drift
 from dedup.verify.framed import merged
-from dedup.verify.second_look import Looks, See, TwoBars, looked, looking
+from dedup.verify.kept_signs import KeptSigns, by_signs
+from dedup.verify.second_look import Looks, PairsBar, See, looked, looking
 
 _TOO_MANY_EQUAL: Final = 256
 """Pictures with one code from which on they are not compared with each other, where nothing else fits the budget.
@@ -37,11 +42,17 @@ Of fewer there are 32,640 pairs, so that 300 such groups fit the default budget.
 """
 
 
-def search(result: Run, clock: Clock, explain: Callable[[str], None] | None) -> Run:
+_ADVICE: Final = (
+    "verify.second_look=false is faster, and so is a lower search.max_distance; both find less. "
+    "A run that is stopped keeps what was hashed."
+)
+
+
+def search(result: Run, engine: Engine, clock: Clock, explain: Callable[[str], None] | None) -> Run:
     """Store `crowds` and `candidates`, with what a second look finds of the similar ones."""
     counts, looks = Counts(), Looks()
     n = len(result.manifest)
-    with _second_look(result) as see:
+    with _second_look(result, engine) as see:
         searching = _Searching(result, see, counts, looks, search_threads(result.config))
         with clock.stage("crowds") as done:
             found = searching.crowds(clock.advance)
@@ -50,6 +61,7 @@ def search(result: Run, clock: Clock, explain: Callable[[str], None] | None) -> 
             with clock.stage("radius") as done:
                 found = searching.radius(found, clock.advance)
                 done(n)
+        searching.widen(drift(result.opened()))
         result = replace(result, resolved=searching.resolved)
         with clock.stage("candidates") as done:
             result.store.put("crowds", table(found, result.manifest), specs_of(result))
@@ -67,10 +79,12 @@ def search(result: Run, clock: Clock, explain: Callable[[str], None] | None) -> 
 
 
 @contextmanager
-def _second_look(result: Run) -> Iterator[See | None]:
-    with ExitStack() as stack:
-        looks = result.resolved.verify.second_look
-        yield stack.enter_context(looking(result.opened(), result.row_of_sample, result.config)) if looks else None
+def _second_look(result: Run, engine: Engine) -> Iterator[See | None]:
+    if not result.resolved.verify.second_look:
+        yield None
+        return
+    with looking(result.opened(), result.row_of_sample, result.config, engine) as see:
+        yield see
 
 
 class _Searching:
@@ -83,6 +97,7 @@ class _Searching:
         self.resolved = result.resolved
         self._thumbnails = tables.fixed_width(self._hashes["thumbnail"])
         self._compared: Comparisons | None = None
+        self._kept = KeptSigns.of(self._hashes) if self.resolved.verify.method != "none" else None
 
     def crowds(self, progress: Progress) -> Found:
         """The crowds within the distances of `resolved`, or the largest that `auto` may come to."""
@@ -92,8 +107,11 @@ class _Searching:
         self._order = _order(self._result, class_of)
         # Whoever asks for equal colours gets no crowds: their members are compared by thumbnails, which are grey.
         grey_will_do = resolved.acceptance.colour != MUST_AGREE
-        self._compared = Comparisons(self._comparer(), lambda rows: accepts(rows, resolved) & grey_will_do, 0, progress)
+        self._compared = Comparisons(
+            self._comparer(), lambda rows: accepts(rows, resolved) & grey_will_do, 0, Foretold(progress, _ADVICE)
+        )
         schema = tables.candidates_schema(resolved.hash.algorithms)
+        schema = schema if self._kept is None else schema.append(pa.field(DOUBT, pa.float32()))
         return crowds(
             self._codes(), self._sides, self._order, self._compared, schema, n_samples=n, threads=self._threads
         )
@@ -112,21 +130,34 @@ class _Searching:
             return self.crowds(progress)  # their members are farther apart than is searched
         return found
 
+    def widen(self, bits: int) -> None:
+        """Search so many bits further: to make up for banks that other decoders made."""
+        most, distances = self.resolved.hash.bits, self.resolved.search.max_distance
+        if bits:
+            n = len(self.resolved.hash.algorithms)
+            times = {name: n if name == TOTAL else 1 for name in distances}
+            wider = {
+                name: min(distance + bits * times[name], most * times[name]) for name, distance in distances.items()
+            }
+            self.resolved = self.resolved.but(max_distance=wider)
+
     def candidates(self, found: Found, progress: Progress, explain: Callable[[str], None] | None) -> Iterator[pa.Table]:
         """All rows of `candidates`, in order, those that crowds were made from among them."""
-        bars = TwoBars(progress)
+        bar = PairsBar(Foretold(progress, _ADVICE), looks=self._see is not None)
         parts = candidates(
             self._hashes,
             self.resolved,
             limit=self._result.config.search.max_candidates,
             threads=self._threads,
-            progress=progress if self._see is None else bars.searched,
+            progress=bar.joined,
+            compared=bar.compared,
             explain=explain,
             counts=self._counts,
             spared=found.spared,
         )
+        parts = by_signs(parts, self._hashes, self.resolved.verify.method)
         if self._see is not None:
-            parts = self._looked(parts, bars.looked)
+            parts = self._looked(parts, bar.looked)
         if len(found.rows) == 0:
             return parts
         return _with_schema(merged(parts, found.rows), found.rows.schema)
@@ -138,9 +169,11 @@ class _Searching:
 
     def _comparer(self) -> Callable[[NDArray[np.int64], NDArray[np.int64]], pa.Table]:
         compare = comparer(self._hashes, self.resolved, threads=self._threads, counts=self._counts)
+        kept = self._kept
 
         def compared(a: NDArray[np.int64], b: NDArray[np.int64]) -> pa.Table:
-            return next(iter(self._looked(iter([compare(a, b)]), None)))
+            rows = compare(a, b) if kept is None else kept.compared(compare(a, b), self._thumbnails)
+            return next(iter(self._looked(iter([rows]), None)))
 
         return compared
 

@@ -1,7 +1,7 @@
 """Several hashes of the same rows joined at once."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import index
 
 import numpy as np
@@ -31,6 +31,7 @@ class CombinedMatches:
     a: NDArray[np.int64]  # row of the first side
     b: NDArray[np.int64]  # row of the second side; in a self-join a < b
     distances: tuple[NDArray[np.uint16], ...]  # bits that differ, for each hash in the order given
+    total: int = 0  # pairs of all parts, where these are one of several
 
     def __len__(self) -> int:
         return len(self.a)
@@ -79,7 +80,7 @@ def join_hashes_batches(
         crew.finish()
         for begin in range(0, len(keys), batch_rows):
             part = keys[begin : begin + batch_rows]
-            yield _matches(codes, codes if others is None else others, part, crew)
+            yield replace(_matches(codes, codes if others is None else others, part, crew), total=len(keys))
 
 
 def _keys(

@@ -120,7 +120,7 @@ def join_sparing_batches(
     for begin in range(0, len(keys), BATCH_ROWS):
         part = keys[begin : begin + BATCH_ROWS]
         a, b = (part >> np.uint64(32)).astype(np.int64), (part & _LOW).astype(np.int64)
-        yield CombinedMatches(a, b, tuple(distances_of(one, one, part) for one in codes))
+        yield CombinedMatches(a, b, tuple(distances_of(one, one, part) for one in codes), len(keys))
 
 
 class _Renamed:

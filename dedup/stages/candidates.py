@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from time import perf_counter
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -23,6 +23,11 @@ from dedup.verify import Verified, verified
 from dedup.verify.determinacy import Structure
 from dedup.verify.framed import framed_candidates, merged
 from dedup.verify.views import Views, within_frames
+
+_ROWS_AT_ONCE: Final = 65_536  # pairs compared between two reports of progress: a few seconds
+
+Compared = Callable[[int, int], None]
+"""Is called with the number of pairs whose thumbnails are compared, and of all."""
 
 Codes = Mapping[str, NDArray[np.uint64]]  # by column of `hashes`: the codes of the samples that are searched
 
@@ -70,6 +75,7 @@ def candidates(
     explain: Callable[[str], None] | None = None,
     counts: Counts | None = None,
     spared: Spared | None = None,
+    compared: Compared | None = None,
 ) -> Iterator[pa.Table]:
     """Every pair of representatives within the distance of any (or of all) of the algorithms, in parts, in order.
 
@@ -93,12 +99,16 @@ def candidates(
     counts = Counts() if counts is None else counts
     try:
         if resolved.verify.method == "none":
-            yield from _as_they_stand(codes, samples, None, resolved, limit, threads, progress, counts, left_out)
+            yield from _as_they_stand(
+                codes, samples, None, resolved, limit, threads, progress, counts, left_out, compared
+            )
             return
         views = _views(thumbnails, samples, resolved, left_out)
         inside = framed_candidates(codes, samples, thumbnails, views, resolved, limit=limit, threads=threads)
         counts.framed += len(views.of)
-        standing = _as_they_stand(codes, samples, thumbnails, resolved, limit, threads, progress, counts, left_out)
+        standing = _as_they_stand(
+            codes, samples, thumbnails, resolved, limit, threads, progress, counts, left_out, compared
+        )
         yield from merged(standing, inside)
     except LimitError as error:
         raise _too_many(codes, resolved, limit, threads) from error
@@ -180,6 +190,7 @@ class _Found:
     b: NDArray[np.int64]
     transform: NDArray[np.uint8]  # places in `tables.TRANSFORMS`
     distances: dict[str, NDArray[np.uint16]]  # by algorithm, under the transform
+    total: int = 0  # pairs of all parts
 
 
 def _joined(
@@ -199,7 +210,7 @@ def _joined(
         )
         for part in parts:
             distances = dict(zip(names, part.distances, strict=False))  # the total, if any, is the last
-            yield _Found(part.a, part.b, np.zeros(len(part), dtype=np.uint8), distances)
+            yield _Found(part.a, part.b, np.zeros(len(part), dtype=np.uint8), distances, part.total)
         return
     by_turn = {
         tables.TRANSFORMS.index(turn): with_total(
@@ -219,7 +230,7 @@ def _joined(
     )
     wanted = ~spared.leaves_out(found.a, found.b)
     of_wanted = {name: of[wanted] for name, of in zip(names, found.distances, strict=False)}
-    yield _Found(found.a[wanted], found.b[wanted], found.transform[wanted], of_wanted)
+    yield _Found(found.a[wanted], found.b[wanted], found.transform[wanted], of_wanted, int(wanted.sum()))
 
 
 def _codes(hashes: pa.Table, samples: NDArray[np.int64], resolved: Resolved) -> Codes:
@@ -324,11 +335,21 @@ def _as_they_stand(
     progress: Progress | None,
     counts: Counts,
     spared: Spared,
+    compared: Compared | None,
 ) -> Iterator[pa.Table]:
     """Candidates by the codes of `hashes`, in parts; without thumbnails nothing is verified."""
     structure = None if thumbnails is None else Structure(thumbnails, threads=threads)
+    done = 0
     for part in _joined(codes, resolved, limit, threads, progress, spared):
-        yield _rows(part, codes, samples, thumbnails, structure, resolved, threads, counts)
+        before = done
+        done += len(part.a)
+
+        def within_part(n: int, before: int = before, total: int = part.total) -> None:
+            if compared is not None:
+                compared(before + n, total)
+
+        yield _rows(part, codes, samples, thumbnails, structure, resolved, threads, counts, within_part)
+        within_part(len(part.a))
 
 
 def _rows(
@@ -340,10 +361,11 @@ def _rows(
     resolved: Resolved,
     threads: int,
     counts: Counts,
+    compared: Callable[[int], None] | None = None,
 ) -> pa.Table:
     found, similarity = part, pa.nulls(len(part.a), pa.float32())
     if thumbnails is not None:
-        found, similarity = _verified(part, codes, thumbnails, samples, resolved, threads, counts)
+        found, similarity = _verified(part, codes, thumbnails, samples, resolved, threads, counts, compared)
     arrays = [samples[found.a], samples[found.b], found.transform, *found.distances.values()]
     n = len(found.a)
     schema = tables.candidates_schema(resolved.hash.algorithms)
@@ -384,16 +406,22 @@ def _verified(
     resolved: Resolved,
     threads: int,
     counts: Counts,
+    compared: Callable[[int], None] | None,
 ) -> tuple[_Found, NDArray[np.float32]]:
     """Similarities, and the pairs with the transform under which they are most similar.
 
     The join gives the transform of the smallest distance. In pictures that are nearly symmetrical it can be the wrong
     one, so what is within the distance as it stands is also compared as it stands.
     """
-    began = perf_counter()
-    seen = verified(thumbnails, samples[found.a], samples[found.b], found.transform, threads=threads)
-    counts.add(seen, perf_counter() - began)
-    similarity = seen.similarity
+    similarity = np.empty(len(found.a), np.float32)
+    for begin in range(0, len(found.a), _ROWS_AT_ONCE):
+        at = slice(begin, begin + _ROWS_AT_ONCE)
+        began = perf_counter()
+        seen = verified(thumbnails, samples[found.a[at]], samples[found.b[at]], found.transform[at], threads=threads)
+        counts.add(seen, perf_counter() - began)
+        similarity[at] = seen.similarity
+        if compared is not None:
+            compared(begin + len(seen.similarity))
     again = np.flatnonzero(found.transform != 0)
     if len(again) == 0:
         return found, similarity

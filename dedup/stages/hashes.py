@@ -18,14 +18,17 @@ from dedup.cache import Environment, Room, default_folder, file_stamp, prune, st
 from dedup.cache.segments import matrix
 from dedup.cache.stamps import STAMP_BYTES
 from dedup.config import CacheConfig
-from dedup.decoding.contents import are_references, place
+from dedup.decoding.contents import PAYLOAD, Reader, are_references, place
+from dedup.decoding.pictures import Unreadable
 from dedup.engines import Engine
 from dedup.errors import RunError, SourceError
-from dedup.formats import Source
+from dedup.formats import Source, parts_of
+from dedup.formats.banks import SIGNS, Measured
 from dedup.formats.references import tasks
 from dedup.hashers.setup import Setup
 from dedup.hashers.work import FRESH, WORK, work
 from dedup.tables import ABSENT, MANY_WITHOUT_INFORMATION, MIN_INFORMATION
+from dedup.tables.entries import SIGNS_BYTES
 from dedup.tables.gathering import Gathered
 from dedup.versions import VERSIONS
 
@@ -123,12 +126,43 @@ def hashed(
     """The table `hashes`. What is measured is kept every few seconds, so that a run that is killed loses no more."""
     through = _Pass(source, row_of_sample, setup, engine, kept, advance)
     known = None if kept.room is None else kept.room.folder
+    through.put_measured()
     try:
-        for part in engine.run(WORK, work(setup, known), through.tasks()):
+        for part in engine.unordered(WORK, work(setup, known), through.sent()):
             through.take(part)
-        return through.gathered.table()
+        table = through.gathered.table()
     finally:
         through.keep()
+    return _with_signs(table, source, row_of_sample, setup)
+
+
+def _with_signs(table: pa.Table, source: Source, row_of_sample: NDArray[np.int64], setup: Setup) -> pa.Table:
+    """The table with the column of signs, where a bank is among the datasets."""
+    parts = list(_measured_parts(source))
+    if not parts:
+        return table
+    n = len(row_of_sample)
+    sample_of_row = np.empty(n, np.int64)
+    sample_of_row[row_of_sample] = np.arange(n)
+    signs = np.full(n, None, object)
+    for start, part in parts:
+        kept = part.hashes(setup)[SIGNS].to_pylist()
+        signs[sample_of_row[start : start + len(kept)]] = kept
+    return table.append_column(SIGNS, pa.array(signs.tolist(), pa.binary(SIGNS_BYTES)))
+
+
+def _measured_parts(source: Source) -> Iterator[tuple[int, Measured]]:
+    """The datasets whose samples were measured before, each with its first row."""
+    start = 0
+    for part in parts_of(source):
+        if isinstance(part, Measured):
+            yield start, part
+        start += len(part.rows)
+
+
+def drift(source: Source) -> int:
+    """Bits by which codes of the banks among the datasets may differ from those made here."""
+    return max((part.drift() for _, part in _measured_parts(source)), default=0)
 
 
 def refuse_absent(hashes: pa.Table, manifest: pa.Table, name: str) -> None:
@@ -175,11 +209,13 @@ class _Pass:
     ) -> None:
         self.gathered = Gathered(setup.schema(), row_of_sample, kept.scratch)
         self._source = source
+        self._setup = setup
         self._kept = kept
         self._advance = advance
         self._n = len(row_of_sample)
         self._n_done = 0
-        self._n_tasks = _TASKS_PER_WORKER * getattr(engine, "workers", 1)  # at least
+        self._n_tasks = _TASKS_PER_WORKER * engine.workers  # at least
+        self._reaches = engine.reaches
         self._stamps = np.zeros((self._n if kept.room is not None else 0, STAMP_BYTES), np.uint8)  # by row
         self._stamped = np.zeros(len(self._stamps), bool)
         self._keeping = True
@@ -216,6 +252,16 @@ class _Pass:
             where = self._kept.room.folder if self._kept.room is not None else ""
             logger.warning("%s cannot be written (%s): what is hashed is not kept.", where, error.strerror or error)
 
+    def put_measured(self) -> None:
+        """Take the rows of banks as they are."""
+        for start, part in _measured_parts(self._source):
+            rows = part.hashes(self._setup).drop_columns([SIGNS])
+            self._put(rows.set_column(0, rows.schema.field(0), pc.add(rows["sample"], start)))
+
+    def sent(self) -> Iterator[pa.RecordBatch]:
+        """The tasks as the engine gets them: with their bytes, where its work does not find the files."""
+        return self.tasks() if self._reaches else map(_with_bytes, self.tasks())
+
     def tasks(self) -> Iterator[pa.RecordBatch]:
         """Tasks of the rows that must be read, of the right size."""
         for batch in tasks(self._source, ROWS_AT_ONCE):
@@ -248,6 +294,15 @@ class _Pass:
         self._put(rows.add_column(0, "sample", batch["row"].take(pa.array(here))))
         rest = np.delete(np.arange(len(batch)), here)
         return batch.take(pa.array(rest)), [stamps[k] for k in rest.tolist()], sizes[rest]
+
+
+def _with_bytes(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """A task with the bytes that it is about; what cannot be read keeps the name of its file."""
+    contents = [None if isinstance(of, Unreadable) else of for of in Reader().contents(batch)]
+    paths = [
+        path if content is None else None for path, content in zip(batch["path"].to_pylist(), contents, strict=True)
+    ]
+    return pa.record_batch([batch["row"], paths, contents], schema=PAYLOAD)
 
 
 def _sizes(batch: pa.RecordBatch) -> NDArray[np.int64]:

@@ -4,7 +4,6 @@ Two frames of a burst, a stereo pair or two products of one catalogue agree at 3
 the detail. The pictures are aligned from coarse to fine and then compared as thumbnails are.
 """
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -14,6 +13,7 @@ from PIL import Image
 
 from dedup.compiled import compiled_rounded, is_kept
 from dedup.decoding.orientation import turned_channels
+from dedup.search.crew import Crew
 from dedup.verify.agreement import agreement, agreement_softened, fourth_roots, grey_laid_over
 from dedup.verify.alignment import best_start, correlation, prepared, refined, unmoved
 from dedup.verify.alignment import room as room_to_align
@@ -28,9 +28,23 @@ _SOFTER: Final = np.array([0.08, 0.16])  # tried for each of the two: one may be
 _BLOCKS: Final = 16  # on a side, in which contradictions are looked for
 _CONTRADICTED: Final = 4.0  # what a share of structure in which pictures contradict each other costs
 _DOUBTFUL: Final = 0.95  # a lower similarity makes that the first picture is laid over the second one, too
+_HOPELESS: Final = 0.5
+"""Agreement at 64 pixels, less what is contradicted, below which 128 pixels are not compared.
+
+Of 1,346 edited photos, 436 copies of drawings, 1,873 pairs of diagrams and 1,527 of stars none that
+reaches 0.87 at the end has less than 0.62 here, the better way round.
+"""
+
+_LOST: Final = 0.6
+"""A similarity one way round below which the other way round is not compared, unless it began better by `_BETTER`.
+
+Of the same pairs those that the other way round brought to 0.87 had at least 0.73, or began better by 0.38.
+"""
+
+_BETTER: Final = 0.1
 _STEPS: Final = 5  # at each size
 _GAIN: Final = 0.0005  # a step that gains less is the last of its size
-_PAIRS_PER_TASK: Final = 32
+_PAIRS_PER_TASK: Final = 16  # what Ctrl-C waits for: some hundredths of a second
 _DECIMALS: Final = 4
 _MIN_CHROMA: Final = 10.0  # levels of 256; JPEG and crops stay below 4
 
@@ -66,6 +80,9 @@ class _Comparison:
         self.within, self.work, self.softer = np.empty((3, half, half), np.float32)
         self.sharp = np.empty((2, 2, half - 1, half - 1), np.float32)
         self.out = np.empty((2, half - 1, half - 1), np.float32)
+        self.small_laid, self.small_inside = np.empty((2, half, half), np.float32)
+        self.small_wider = np.empty((half + 3, half + 3), np.float32)
+        self.small_blurs = np.empty((2, half, half), np.float32)
 
     def similarity(self, one: Any, two: Any, turn: int, *, has_rim: bool) -> float:
         """Of two pictures, uint8, (128, 128), whichever is named first; below 0 where they contradict each other."""
@@ -74,22 +91,53 @@ class _Comparison:
         self.pictures[0] = one
         oriented(two, turn, self.pictures[1])
         rim = 1.0 / RIM if has_rim else 0.0
-        found = self._laid_over(self.pictures[0], self.pictures[1], rim)
-        if found < _DOUBTFUL:  # a crop that is enlarged fixes more of the map than one that is shrunk
-            found = max(found, self._laid_over(self.pictures[1], self.pictures[0], rim))
-        return found
+        return self._either_way(self.pictures[0], self.pictures[1], rim)
 
-    def _laid_over(self, one: Any, two: Any, rim: float) -> float:
-        """Agreement without what is contradicted, of pictures aligned from 16 to 128 pixels."""
+    def _either_way(self, one: Any, two: Any, rim: float) -> float:
+        """Each laid over the other, as a crop that is enlarged fixes more of the map than one that is shrunk.
+
+        What does not agree at 64 pixels, either way, is left at what it has there.
+        """
+        begun = self._begun(one, two, rim)
+        found = self._ended(rim) if begun >= _HOPELESS else None
+        if found is not None and found >= _DOUBTFUL:
+            return found
+
+        begun_back = self._begun(two, one, rim)
+        if found is None:
+            return self._ended(rim) if begun_back >= _HOPELESS else max(begun, begun_back)
+        if begun_back < _HOPELESS or (found < _LOST and begun_back < begun + _BETTER):
+            return found
+        return max(found, self._ended(rim))
+
+    def _begun(self, one: Any, two: Any, rim: float) -> float:
+        """Align the second picture to the first from 16 to 64 pixels; agreement without what is contradicted there."""
         whole, half, quarter, last = self.levels
         _pyramid(one, whole.one, half.one, quarter.one, last.one)
         _pyramid(two, whole.two, half.two, quarter.two, last.two)
         self.by[:] = 1, 0, 0, 1, 0, 0
-        for level in (last, quarter, half, whole):
+        for level in (last, quarter, half):
             starts = STARTS if level is last else STARTS[:0]
             self._align(level, starts)
+        grey_laid_over(half.two, self.by, self.small_laid, self.small_inside, self.small_wider)
+        self.halves[1], self.within[:] = self.small_laid, self.small_inside
+        agrees = self._agreement_at_64(half.one, rim)
+        if agrees < _HOPELESS:
+            return agrees
+        contradicted = _contradiction(
+            half.one, self.small_laid, self.small_inside, int(_BLOCKS * rim), half.work, self.small_blurs
+        )
+        return agrees - _CONTRADICTED * float(contradicted)
+
+    def _ended(self, rim: float) -> float:
+        """Align the two that were begun last at 128 pixels; agreement without what is contradicted."""
+        whole, half = self.levels[0], self.levels[1]
+        self._align(whole, STARTS[:0])
         grey_laid_over(whole.two, self.by, self.laid, self.inside, self.wider)
-        return self._agreement_of_halves(half.one, rim) - _CONTRADICTED * self._contradiction(whole, rim)
+        _halved(self.laid, self.inside, self.halves[1], self.within)
+        agrees = self._agreement_at_64(half.one, rim)
+        contradicted = _contradiction(whole.one, self.laid, self.inside, int(_BLOCKS * rim), whole.work, self.blurs)
+        return agrees - _CONTRADICTED * float(contradicted)
 
     def _align(self, level: _Level, starts: NDArray[np.float64]) -> None:
         _aligned(
@@ -108,25 +156,11 @@ class _Comparison:
             self.trial,
         )
 
-    def _agreement_of_halves(self, half: NDArray[np.float32], rim: float) -> float:
-        agreed = _agreement_of_halves(
-            half,
-            self.laid,
-            self.inside,
-            rim,
-            _SOFTER,
-            self.halves,
-            self.within,
-            self.sharp,
-            self.work,
-            self.softer,
-            self.out,
-        )
+    def _agreement_at_64(self, half: NDArray[np.float32], rim: float) -> float:
+        """Of the first picture with the second of `halves`, where that is `within`."""
+        self.halves[0] = half
+        agreed = _agreement_at_64(rim, _SOFTER, self.halves, self.within, self.sharp, self.work, self.softer, self.out)
         return float(agreed)
-
-    def _contradiction(self, whole: _Level, rim: float) -> float:
-        blurs = self.blurs
-        return float(_contradiction(whole.one, self.laid, self.inside, int(_BLOCKS * rim), whole.work, blurs))
 
 
 @compiled_rounded
@@ -177,27 +211,21 @@ def _aligned(
 
 
 @compiled_rounded
-def _agreement_of_halves(
-    half: Any,
-    laid: Any,
-    inside: Any,
-    rim: Any,
-    amounts: Any,
-    pictures: Any,
-    within: Any,
-    sharp: Any,
-    work: Any,
-    softer: Any,
-    out: Any,
+def _halved(laid: Any, inside: Any, half: Any, within: Any) -> None:
+    """A picture that was laid over at 128 pixels, and where it is, at 64."""
+    halved(laid, half)
+    halved(inside, within)
+
+
+@compiled_rounded
+def _agreement_at_64(
+    rim: Any, amounts: Any, pictures: Any, within: Any, sharp: Any, work: Any, softer: Any, out: Any
 ) -> Any:
-    """Agreement at 64 pixels, the sharper picture softened as far as the other one is.
+    """Agreement of two pictures at 64 pixels, the sharper one softened as far as the other one is.
 
     At 128, dither and the noise of a JPEG are as strong as the detail of a picture.
     """
-    n = half.shape[0]
-    put(half.reshape(-1), pictures[0].reshape(-1))
-    halved(laid, pictures[1])
-    halved(inside, within)
+    n = within.shape[0]
     for y in range(n):
         for x in range(n):
             at_rim = min(y, x, n - 1 - y, n - 1 - x) < n * rim
@@ -223,7 +251,7 @@ def _compare(greys: Any, a: Any, b: Any, turns: Any, rims: Any, out: Any) -> Non
 
 def is_compiled() -> bool:
     """Whether a process here finds the kernels compiled."""
-    return is_kept(_agreement_of_halves) and is_kept(_aligned) and is_kept(_contradiction)
+    return is_kept(_agreement_at_64) and is_kept(_aligned) and is_kept(_contradiction)
 
 
 def close_similarities(
@@ -242,11 +270,9 @@ def close_similarities(
     """
     out = np.zeros(len(a), np.float64)
     left_out = np.ones(len(a), bool) if rims is None else rims
-    with ThreadPoolExecutor(threads) as pool:
-        parts = [slice(start, start + _PAIRS_PER_TASK) for start in range(0, len(a), _PAIRS_PER_TASK)]
-        tasks = [pool.submit(_compare, greys, a[p], b[p], transforms[p], left_out[p], out[p]) for p in parts]
-        for task in tasks:
-            task.result()
+    parts = [slice(start, start + _PAIRS_PER_TASK) for start in range(0, len(a), _PAIRS_PER_TASK)]
+    with Crew(threads) as crew:
+        crew.run(_compare, [(greys, a[p], b[p], transforms[p], left_out[p], out[p]) for p in parts])
     return np.round(np.clip(out, 0.0, 1.0), _DECIMALS).astype(np.float32)
 
 

@@ -10,12 +10,12 @@ from typing import Any, Final
 import numpy as np
 
 from dedup.compiled import inner, inner_rounded
-from dedup.verify.features import gradients, put, total
+from dedup.verify.features import gradients, total
 
 _NOISE: Final = 4.0  # grey levels: shorter gradients are noise and count less
 _AGREES: Final = 0.6  # correlation in a block from which it contradicts nothing,
 _DIFFERS: Final = 0.2  # and below which all of it does
-_SHIFT: Final = 1  # pixels that a block may be off
+_PLACES, _MIDDLE = 9, 4  # a block may be a pixel off, in each direction; as it lies
 RIM: Final = 16  # of the side, in which nothing counts: a thin line round a picture, or where one of them was cut
 _STAMP: Final = (3, 6)  # sixteenths of the side: a stamp in a corner hides what was there,
 _STRIP: Final = 2  # and so does a line of text along a side
@@ -23,37 +23,81 @@ _NOTHING: Final = 1e-6
 
 
 @inner_rounded
-def _block(one: Any, two: Any, inside: Any, box: Any, down: Any, right: Any, sums: Any) -> Any:
-    """Correlation in a block, the second picture read so far away; `sums`: energy of the first, of the second."""
+def _counted(one: Any, inside: Any, there: Any) -> None:
+    """Where gradients between the pixels count, 1.0 or 0.0; the first picture's are 0 where they do not."""
     n = one.shape[1]
-    product = energy = other = np.float32(0.0)
-    for y in range(box[0], box[1]):
-        j = min(max(y + down, 0), n - 1)
-        for x in range(box[2], box[3]):
-            there = inside[y, x] * inside[y + 1, x] * inside[y, x + 1] * inside[y + 1, x + 1]
-            i = min(max(x + right, 0), n - 1)
+    for y in range(n):
+        for x in range(n):
+            there[y, x] = inside[y, x] * inside[y + 1, x] * inside[y, x + 1] * inside[y + 1, x + 1]
             for c in range(2):
-                first, second = there * one[c, y, x], there * two[c, j, i]
-                product += first * second
-                energy += first * first
-                other += second * second
-    sums[0], sums[1] = energy, other
-    return product / np.sqrt(energy * other + np.float32(_NOTHING))
+                one[c, y, x] *= there[y, x]
 
 
 @inner_rounded
-def _best_of_block(one: Any, two: Any, inside: Any, box: Any, sums: Any, trial: Any) -> Any:
-    """The best correlation within a block under a small shift; none is tried where it agrees as it lies."""
-    best = _block(one, two, inside, box, np.int64(0), np.int64(0), sums)
-    if best >= _AGREES:
-        return best
-    for down in range(-_SHIFT, _SHIFT + 1):
-        for right in range(-_SHIFT, _SHIFT + 1):
-            found = _block(one, two, inside, box, down, right, trial)
-            if found > best:
-                best = found
-                put(trial, sums)
-    return best
+def _with_edges(picture: Any, out: Any) -> None:
+    """The picture with its edges repeated, a pixel on each side."""
+    n = picture.shape[1]
+    for c in range(2):
+        for y in range(n + 2):
+            line = min(max(y - 1, 0), n - 1)
+            out[c, y, 0] = picture[c, line, 0]
+            out[c, y, n + 1] = picture[c, line, n - 1]
+            for x in range(n):
+                out[c, y, x + 1] = picture[c, line, x]
+
+
+@inner_rounded
+def _sums_of_row(one: Any, two: Any, there: Any, first_row: Any, last_row: Any, shift: Any, columns: Any) -> None:
+    """For each column of a row of blocks the product, the energy of the first picture and of the second one.
+
+    `two` has its edges repeated, a pixel on each side; it is read at one of the nine places, 4: as it lies. All columns
+    at once, so that a processor adds several at a time. `columns`: (3, n).
+    """
+    n = one.shape[1]
+    down, right = shift // 3, shift % 3
+    for k in range(3):
+        for x in range(n):
+            columns[k, x] = np.float32(0.0)
+    for y in range(first_row, last_row):
+        for c in range(2):
+            for x in range(n):
+                first, second = one[c, y, x], there[y, x] * two[c, y + down, x + right]
+                columns[0, x] += first * second
+                columns[1, x] += first * first
+                columns[2, x] += second * second
+
+
+@inner_rounded
+def _row_of_blocks(one: Any, two: Any, there: Any, row: Any, best: Any, energies: Any, columns: Any) -> None:
+    """The best correlation in each block of a row under a small shift, and the energies of both pictures there.
+
+    No shift is tried where all blocks agree as they lie, and none counts in a block that does.
+    """
+    n, n_blocks = one.shape[1], best.shape[0]
+    first_row, last_row = row * n // n_blocks, (row + 1) * n // n_blocks
+    lowest = 1.0
+    for attempt in range(_PLACES):
+        if attempt == 1 and lowest >= _AGREES:
+            return
+        # As it lies first, then the places around in their order.
+        shift = _MIDDLE if attempt == 0 else (attempt - 1 if attempt <= _MIDDLE else attempt)
+        _sums_of_row(one, two, there, first_row, last_row, shift, columns)
+        for column in range(n_blocks):
+            if attempt > 0 and energies[2, column] == 0.0:
+                continue
+            product = energy = other = np.float32(0.0)
+            for x in range(column * n // n_blocks, (column + 1) * n // n_blocks):
+                product += columns[0, x]
+                energy += columns[1, x]
+                other += columns[2, x]
+            found = product / np.sqrt(energy * other + np.float32(_NOTHING))
+            if attempt == 0:
+                energies[2, column] = 0.0 if found >= _AGREES else 1.0
+                lowest = min(lowest, found)
+            if attempt == 0 or found > best[column]:
+                best[column] = found
+                energies[0, column] = energy
+                energies[1, column] = other
 
 
 @inner
@@ -97,19 +141,21 @@ def contradiction(one: Any, two: Any, inside: Any, n_blocks: Any, rim: Any) -> A
     left, right = np.empty((2, n, n), np.float32), np.empty((2, n, n), np.float32)
     gradients(one, _NOISE, left)
     gradients(two, _NOISE, right)
-    alone, box, numbers = np.zeros((2, n_blocks, n_blocks)), np.zeros(4, np.int64), np.zeros((3, 2))
-    totals, sums, trial = numbers[0], numbers[1], numbers[2]
+    there, columns = np.empty((n, n), np.float32), np.empty((3, n), np.float32)
+    wider = np.empty((2, n + 2, n + 2), np.float32)
+    _counted(left, inside, there)
+    _with_edges(right, wider)
+    alone, energies = np.zeros((2, n_blocks, n_blocks)), np.zeros((4, n_blocks))
+    best, totals = energies[3], np.zeros(2)
     totals[0] = totals[1] = _NOTHING
     for row in range(n_blocks):
-        box[0], box[1] = row * n // n_blocks, (row + 1) * n // n_blocks
+        _row_of_blocks(left, wider, there, row, best, energies, columns)
         for column in range(n_blocks):
-            box[2], box[3] = column * n // n_blocks, (column + 1) * n // n_blocks
-            agrees = _best_of_block(left, right, inside, box, sums, trial)
-            differs = min(max((_AGREES - agrees) / (_AGREES - _DIFFERS), 0.0), 1.0)
+            differs = min(max((_AGREES - best[column]) / (_AGREES - _DIFFERS), 0.0), 1.0)
             at_rim = min(row, column, n_blocks - 1 - row, n_blocks - 1 - column) < rim
             for k in range(2):
-                totals[k] += sums[k]
-                alone[k, row, column] = 0.0 if at_rim else differs * sums[k]
+                totals[k] += energies[k, column]
+                alone[k, row, column] = 0.0 if at_rim else differs * energies[k, column]
     for k in range(2):
         for row in range(n_blocks):
             for column in range(n_blocks):

@@ -88,7 +88,8 @@ def quality(image: Image.Image) -> Quality:
 def _energy(grey: Image.Image) -> NDArray[np.float32]:
     """Root mean square of each band in each block, of the picture squeezed to squares."""
     energy = np.zeros((BLOCKS, BLOCKS, len(SIDES)), np.float32)
-    used = [side for side in SIDES if side // 2 < max(grey.size)]
+    # Of a picture of a few pixels the coarsest band: it has some, if none of detail.
+    used = [side for side in SIDES if side // 2 < max(grey.size)] or list(SIDES[:1])
     level = grey.resize((used[-1], used[-1]), Image.Resampling.BICUBIC)
     for place in range(len(used) - 1, -1, -1):
         band, level = _band(level)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from dedup.config import Config
 from dedup.decoding.pictures import Unreadable, open_picture
-from dedup.engines import choose
+from dedup.engines import Engine
 from dedup.formats import Source, read_bytes
 from dedup.search import Progress
 from dedup.tables import BOTH, FIRST, SECOND, THUMBNAIL_SIDE
@@ -36,7 +36,8 @@ _RIM: Final = 0.5  # pixels of the thumbnail, where what is inside is mixed with
 _READ_AT_ONCE: Final = 16  # pictures of a batch
 _GIVEN_AT_ONCE: Final = 256  # pictures that are seen already, of a batch
 _KEPT: Final = 8_192  # pictures, 17 KB each
-_FEW: Final = 64  # pictures that no process is started for
+_OF_JOIN: Final = 0.02  # of the bar: the join takes a second where the rest takes minutes
+_OF_THUMBNAILS: Final = 0.3  # of a pair, where there is a second look: most pairs have none, but it costs 20 times more
 _PAIRS_AT_ONCE: Final = 8_192  # with 17 KB for each of their pictures: 280 MB at most, beside those that are kept
 _SEEN: Final = pa.schema(
     [
@@ -66,7 +67,7 @@ class Looks:
 
 
 @contextmanager
-def looking(source: Source, row_of_sample: NDArray[np.int64], config: Config) -> Iterator[See]:
+def looking(source: Source, row_of_sample: NDArray[np.int64], config: Config, engine: Engine) -> Iterator[See]:
     """What is seen of the samples of an opened source; processes that decode are kept as long."""
     setup = {"max_pixels": config.hash.max_pixels, "background": config.hash.background}
 
@@ -80,9 +81,7 @@ def looking(source: Source, row_of_sample: NDArray[np.int64], config: Config) ->
         rows = [int(row_of_sample[sample]) for sample in samples]
         again = {row: kept.pop(row) for row in rows if row in kept}
         new = [row for row in rows if row not in again]
-        seen = (
-            of for batch in (several if len(new) > _FEW else alone).run(WORK, setup, read(new)) for of in _rows(batch)
-        )
+        seen = (of for batch in engine.run(WORK, setup, read(new)) for of in _rows(batch))
         for begin in range(0, len(rows), _GIVEN_AT_ONCE):
             given = [again.pop(row) if row in again else next(seen) for row in rows[begin : begin + _GIVEN_AT_ONCE]]
             yield _batch(given)
@@ -92,8 +91,7 @@ def looking(source: Source, row_of_sample: NDArray[np.int64], config: Config) ->
         for _ in seen:  # there is none, but only when it is asked does the engine know
             pass
 
-    several, alone = choose(config.engine.workers, None), choose(0, None)
-    with several.kept():
+    with engine.kept():
         yield see
 
 
@@ -108,29 +106,37 @@ def lost(setup: Mapping[str, Any], batch: pa.RecordBatch, reason: str) -> pa.Rec
     return pa.record_batch([batch["row"], *(pa.nulls(n, field.type) for field in list(_SEEN)[1:])], schema=_SEEN)
 
 
-class TwoBars:
-    """The share of a stage of which a search is one half and the looks at what it yields are the other.
+class PairsBar:
+    """The share of a stage by the pairs that are done: joined, compared by thumbnails, looked at a second time.
 
-    Candidates come in parts, so the looks are as far as the search was when it yielded the last part.
+    A pair counts in part when its thumbnails are compared and in full when it was looked at, or need not be.
     """
 
-    def __init__(self, progress: Progress) -> None:
-        self._progress, self._searched, self._behind, self._part = progress, 0.0, 0.0, 0.0
+    def __init__(self, progress: Progress, *, looks: bool) -> None:
+        self._progress = progress
+        self._of_thumbnails = _OF_THUMBNAILS if looks else 1.0
+        self._total = self._compared = self._before = 0
+        self._looked = 0.0
 
-    def searched(self, share: float) -> None:
-        """Share of the search, in [0, 1]."""
-        self._searched = share
+    def joined(self, share: float) -> None:
+        """Share of the join, in [0, 1]."""
+        self._progress(_OF_JOIN * share)
+
+    def compared(self, n_pairs: int, n_total: int) -> None:
+        """So many pairs of so many were compared by their thumbnails."""
+        self._compared, self._total = n_pairs, n_total
         self._tell()
 
     def looked(self, share: float) -> None:
-        """Share of the pairs of the last part; 1 once it is through."""
-        self._part = share
+        """Share of the second looks among the pairs compared last; 1 once all are done."""
+        self._looked = self._before + share * (self._compared - self._before)
         if share >= 1:
-            self._behind, self._part = self._searched, 0.0
+            self._before = self._compared
         self._tell()
 
     def _tell(self) -> None:
-        self._progress((self._searched + self._behind + (self._searched - self._behind) * self._part) / 2)
+        done = self._of_thumbnails * self._compared + (1 - self._of_thumbnails) * self._looked
+        self._progress(_OF_JOIN + (1 - _OF_JOIN) * done / max(self._total, 1))
 
 
 def looked(

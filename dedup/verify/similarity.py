@@ -5,7 +5,6 @@ from other scales; only what still agrees is aligned and compared at 32 × 32. E
 which it was left, which is far below what makes a pair.
 """
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 
 from dedup.compiled import compiled, compiled_rounded, inner, inner_rounded, is_kept
 from dedup.decoding.orientation import INVERSE
+from dedup.search.crew import Crew
 from dedup.tables import THUMBNAIL_SIDE
 from dedup.verify.agreement import (
     agreement,
@@ -30,7 +30,7 @@ from dedup.verify.determinacy import determined, worth
 from dedup.verify.features import NOISE, blurred, gradients, halved, oriented, put
 from dedup.verify.rims import without_rims
 
-_PAIRS_PER_TASK: Final = 8_192
+_PAIRS_PER_TASK: Final = 512  # what Ctrl-C waits for: a tenth of a second where all are aligned
 _DECIMALS: Final = 4  # more would only show the rounding of different processors
 
 _MIN_LYING: Final = 0.1  # correlation at 16 × 16 as they lie, below which nothing is aligned
@@ -391,13 +391,9 @@ def _verified(
     places = [slice(start, start + _PAIRS_PER_TASK) for start in range(0, len(a), _PAIRS_PER_TASK)]
     counts = np.zeros((max(len(places), 1), 3), np.int64)
     worths = np.full(len(small) + len(more), -1.0)  # of pictures that nobody asked for; all threads find the same
-    with ThreadPoolExecutor(threads) as pool:
-        tasks = [
-            pool.submit(_compared, small, more, one[at], two[at], turns[at], worths, out[at], counts[k])
-            for k, at in enumerate(places)
-        ]
-        for task in tasks:
-            task.result()
+    with Crew(threads) as crew:
+        tasks = [(small, more, one[at], two[at], turns[at], worths, out[at], counts[k]) for k, at in enumerate(places)]
+        crew.run(_compared, tasks)
     similarity = np.empty(len(a), np.float32)
     similarity[order] = np.round(np.clip(out, 0.0, 1.0), _DECIMALS)
     return Verified(similarity, *counts.sum(axis=0).tolist())
