@@ -16,19 +16,6 @@ IDS = [
     *("=1+1", "+cmd|' /C calc'!A0", "-2", "@SUM(A1)", "\tx", "\rx"),
     *("'=1", "''=1", "'plain'", "plain", "a,b", '=say "hi"'),
 ]
-    "=1+1",
-    "+cmd|' /C calc'!A0",
-    "-2",
-    "@SUM(A1)",
-    "\tx",
-    "\rx",
-    "'=1",
-    "''=1",
-    "'plain'",
-    "plain",
-    "a,b",
-    '=say "hi"',
-]
 STEPS = """
 const rows = JSON.parse(require("fs").readFileSync(0, "utf8"));
 const text = rows.map((row) => row.map(guarded).map(quoted).join(",") + "\\n").join("");
