@@ -246,7 +246,7 @@ def test_what_is_pushed_of_unreadable_samples(tmp_path: Path) -> None:
     pushed = {row["id"]: row["image"] for shard in shards for row in pq.read_table(shard).to_pylist()}
     everything = b"".join(path.read_bytes() for path in (tmp_path / "hub/main").rglob("*") if path.is_file())
     sides = ("train", "test")
-    expected = {f"{side} {name}": data for side in sides for name, data in contents.items()}
+    expected: dict[str, bytes | None] = {f"{side} {name}": data for side in sides for name, data in contents.items()}
     expected |= {f"{side} absent": None for side in sides}
     expected |= {str(k): (root / f"{k}.png").read_bytes() for k in (1, 2, 3)}
 
