@@ -151,3 +151,53 @@ def pa_equal(run: dedup.Run, action: str) -> object:
 def test_a_picture_of_a_few_pixels_has_a_quality(size: tuple[int, int]) -> None:
     """The smallest pictures of a dataset are seen closely as well, and end no run."""
     assert quality(Image.new("RGB", size, (9, 90, 200))).to_bytes()
+
+
+def looks(energy: np.ndarray, slopes: tuple[float, float] = (0.0, 0.0)) -> Quality:
+    """What is seen of a picture of 480 pixels whose blocks have this energy in three bands."""
+    bands = np.zeros((8, 8, 5), np.float32)
+    bands[..., :3] = energy[..., None]
+    return Quality(480, bands, slopes, 20.0)
+
+
+def greys(seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Two equal pictures at 128 × 128."""
+    random = np.random.default_rng(seed)
+    cells = np.repeat(np.repeat(random.integers(60, 180, (16, 16)), 8, axis=0), 8, axis=1)
+    plain = (cells + random.integers(0, 20, (128, 128))).astype(np.uint8)
+    return plain, plain.copy()
+
+
+def blocks(seed: int) -> np.ndarray:
+    """Energies of 8 × 8 blocks, in grey levels."""
+    return np.random.default_rng(seed).uniform(4, 12, (8, 8))
+
+
+@pytest.mark.parametrize("slope", [0.0, -0.2])
+def test_detail_in_one_block_is_a_stamp(slope: float) -> None:
+    """Letters on white change no mean, large ones look like blur; that all other blocks stay the same tells them."""
+    stamp = blocks(1)
+    stamp[5, 2] *= 1.5
+    plain, stamped = looks(blocks(1)), looks(stamp, (slope, slope))
+
+    assert 1 == better(plain, stamped, greys(1), 0, 0)
+    assert -1 == better(stamped, plain, greys(1), 0, 0)
+
+
+def test_a_stamp_over_detail_is_not_told() -> None:
+    """Blocks that gain and lose alike say nothing; nor does what is spread over all of them, as JPEG's loss is."""
+    both, spread = blocks(2), blocks(2) * 2 ** np.random.default_rng(3).normal(0, 0.15, (8, 8))
+    both[1, 1], both[6, 6] = both[1, 1] * 1.5, both[6, 6] / 1.5
+
+    assert 0 == better(looks(blocks(2)), looks(both), greys(2), 0, 0)
+    assert 0 == better(looks(blocks(2)), looks(spread), greys(2), 0, 0)
+
+
+def test_blur_is_no_stamp() -> None:
+    """Where all blocks changed it was a filter, though the means of a few cells differ as under a stamp."""
+    sharp, soft = greys(4)
+    sharp[40:56, 40:72] = np.random.default_rng(5).choice([0, 255], (16, 32), p=[0.3, 0.7])
+    blurred = looks(blocks(4) / 4, (-1.2, -0.9))
+
+    assert 1 == better(looks(blocks(4)), blurred, (sharp, soft), 0, 0)
+    assert -1 == better(blurred, looks(blocks(4)), (soft, sharp), 0, 0)
