@@ -308,6 +308,7 @@ def test_a_name_with_a_null_character(tmp_path: Path) -> None:
 @every_form
 def test_hostile_texts_survive(tmp_path: Path, suffix: str) -> None:
     """Ids, labels and further columns with separators, quotes, line ends and emoji are read and written unchanged."""
+    pictures.folder(tmp_path / "in", ["a.png"])
     records = [{"path": "a.png", "id": f"{text}{k}", "label": text, "note": text} for k, text in enumerate(HOSTILE)]
     path = written(tmp_path / "in" / f"m.{suffix}", records)
     opened = source(path)
@@ -368,10 +369,13 @@ def test_absolute_paths_inside_have_relative_ids(tmp_path: Path, suffix: str) ->
 
 
 def test_files_named_twice_are_placed_once(tmp_path: Path) -> None:
-    """Two rows may name one file; a missing file is no obstacle to writing the others."""
+    """Two rows may name one file; one that is kept and gone ends the writing."""
     root = pictures.folder(tmp_path / "in", ["a.png"])
     records = [{"path": "a.png", "id": "1"}, {"path": "a.png", "id": "2"}, {"path": "gone.png", "id": "3"}]
-    source(written(root / "m.csv", records)).write(np.ones(3, bool), tmp_path / "out", "hardlink")
+    opened = source(written(root / "m.csv", records))
+    opened.write(np.array([True, True, False]), tmp_path / "out", "hardlink")
+    with pytest.raises(SourceError, match=r"gone\.png.*not a file"):
+        opened.write(np.ones(3, bool), tmp_path / "again", "hardlink")
 
     assert ["a.png", "m.csv"] == sorted(entry.name for entry in (tmp_path / "out").iterdir())
 
@@ -382,7 +386,7 @@ def test_json_values_are_kept(tmp_path: Path) -> None:
         {"path": "a.png", "box": [1, 2.5, None], "more": {"x": {"y": "é"}}, "big": 2**70, "flag": True, "none": None},
         {"path": "b.png"},
     ]
-    path = written(tmp_path / "in/m.jsonl", records)
+    path = written(pictures.folder(tmp_path / "in", ["a.png", "b.png"]) / "m.jsonl", records)
     source(path).write(np.array([True, True]), tmp_path / "out", "copy")
 
     assert records == records_of(tmp_path / "out/m.jsonl")
@@ -390,6 +394,7 @@ def test_json_values_are_kept(tmp_path: Path) -> None:
 
 def test_half_characters_in_json_are_kept(tmp_path: Path) -> None:
     r"""JSON may escape half of a surrogate pair (`\ud83e`), as cut texts do; in a further column it does no harm."""
+    pictures.folder(tmp_path, ["a.png"])
     (tmp_path / "m.jsonl").write_text('{"path": "a.png", "caption": "cut \\ud83e"}\n', encoding="utf-8")
     source(tmp_path / "m.jsonl").write(np.array([True]), tmp_path / "out", "copy")
 

@@ -17,11 +17,12 @@ from dedup.config import DatasetConfig, normal_split
 from dedup.errors import ConfigError, SourceError, because
 from dedup.formats.carrying import Carried, Ids, united
 from dedup.formats.detection import Evidence, documents
-from dedup.formats.files import Files, beside, distinct_ids, not_movable, put_once, refuse_missing
+from dedup.formats.files import Files, beside, distinct_ids, not_movable, refuse_missing
 from dedup.formats.labels import BACKGROUND, joined
 from dedup.formats.listing import Listing, listed
 from dedup.formats.nested import MAX_DEPTH, parsed
 from dedup.formats.places import as_spelled
+from dedup.formats.placing import new_file, put_once
 from dedup.formats.source import (
     NO_MOVES,
     ROWS,
@@ -172,7 +173,7 @@ class Coco(Files):
                 more.put_into(content)
             target = folder / annotations.path.relative_to(self.root)
             make_folder(target.parent)
-            with target.open("w", encoding="utf-8") as out:
+            with new_file(target, encoding="utf-8") as out:
                 json.dump(content, out)
         return there
 

@@ -16,7 +16,8 @@ from typing import Final
 from dedup.decoding.pictures import FILE_SUFFIXES
 from dedup.formats.metadata import NAMES
 from dedup.formats.outside import is_image_file, leading_out
-from dedup.formats.source import encoded, place, printable
+from dedup.formats.placing import place
+from dedup.formats.source import encoded, printable
 
 logger = logging.getLogger(__name__)
 

@@ -16,7 +16,7 @@ from dedup.formats.account import Opened
 from dedup.formats.companions import Sidecars
 from dedup.formats.further import NOTHING, Further
 from dedup.formats.outside import Place
-from dedup.formats.source import NO_MOVES, Moves, encoded, moved_rows, no_column, place_kept
+from dedup.formats.source import NO_MOVES, Moves, moved_rows, no_column
 from dedup.paths import is_file
 
 logger = logging.getLogger(__name__)
@@ -61,16 +61,6 @@ class Files(Opened):
         from dedup.formats.huggingface import files_as_dataset_dict  # `datasets` takes a second to import
 
         return files_as_dataset_dict(moved_rows(self.rows, moves), [os.fsdecode(path) for path in self._files], keep)
-
-
-def put_once(original: bytes | Path, target: Path, files: str) -> bool:
-    """Put the file of a kept picture at `target` unless it is there: one picture may be in two splits.
-
-    Raises `SourceError` where it is gone.
-    """
-    if not os.path.lexists(target):
-        place_kept(encoded(os.fsdecode(original)), target, files)
-    return True
 
 
 def not_movable(name: str, why: str) -> SourceError:

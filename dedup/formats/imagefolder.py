@@ -27,6 +27,7 @@ from dedup.formats.layout import check_names, layout_of, told_in_a_line
 from dedup.formats.listing import OUTSIDE_SPLITS, Listing, archives, listed, not_read
 from dedup.formats.metadata import NAMES, Parts, read_metadata
 from dedup.formats.outside import Place
+from dedup.formats.placing import new_file, place_kept, put
 from dedup.formats.source import (
     NO_MOVES,
     ROWS,
@@ -37,10 +38,8 @@ from dedup.formats.source import (
     encoded,
     moved_rows,
     no_column,
-    place_kept,
     printable,
     printable_names,
-    put,
     safe,
     split_named,
 )
@@ -356,7 +355,7 @@ def write_samples(samples: Iterable[Sample], folder: Path, files: str, further: 
             if above not in metadata:
                 make_folder(folder.joinpath(*above))
                 path = folder.joinpath(*above, "metadata.jsonl")
-                metadata[above] = stack.enter_context(path.open("w", encoding="utf-8"))
+                metadata[above] = stack.enter_context(new_file(path, encoding="utf-8"))
             put(sample, folder.joinpath(*parts), files)
             row = {"file_name": "/".join(parts[len(above) :]), "id": sample.id, "label": sample.label}
             row |= {"split": sample.split} if sample.split is not None else {}

@@ -21,6 +21,7 @@ from dedup.formats.further import Further, as_cell, written_names
 from dedup.formats.labels import label_text
 from dedup.formats.outside import Place
 from dedup.formats.places import as_spelled, beside, content, is_url, local, protocol
+from dedup.formats.placing import new_file, put, put_once
 from dedup.formats.records import first_record, open_records
 from dedup.formats.source import (
     NO_MOVES,
@@ -33,8 +34,6 @@ from dedup.formats.source import (
     moved_rows,
     no_column,
     payloads,
-    place_kept,
-    put,
     split_named,
 )
 from dedup.paths import is_file, make_folder
@@ -197,10 +196,9 @@ class Manifest(Opened):
         inside = {self._paths[row] for row in np.flatnonzero(keep)} - outside - {None, ""}
         sidecars = Sidecars(self.root)
         for path in sorted(filter(None, inside)):
-            if not os.path.lexists(folder / path):
-                original = os.fsencode(self._absolute(path))
-                place_kept(original, folder / path, files)
-                sidecars.put(original, folder / path, files)
+            original = os.fsencode(self._absolute(path))
+            put_once(original, folder / path, files)
+            sidecars.put(original, folder / path, files)
         return keep
 
     def written(self, folder: Path) -> DatasetConfig:
@@ -331,7 +329,7 @@ def write_samples(samples: Iterable[Sample], folder: Path, files: str, further: 
     path = folder / WRITTEN
     names = Names()
     others = written_names(further.names, {"path", "id", "label", "split"})
-    with path.open("w", encoding="utf-8", newline="") as file:
+    with new_file(path, encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         header: list[str] | None = None
         for sample in samples:

@@ -22,6 +22,7 @@ from dedup.formats.footers import PARQUET_ERRORS, reading
 from dedup.formats.further import Further, inferred, of_schema
 from dedup.formats.nested import MAX_DEPTH, parsed
 from dedup.formats.places import is_url, local, opened
+from dedup.formats.placing import new_file, refuse_taken
 from dedup.formats.source import as_text
 
 logger = logging.getLogger(__name__)
@@ -117,7 +118,7 @@ class _Texts(ABC):
         more: Sequence[Record] = (),
     ) -> None:
         """Write the kept records and more."""
-        with path.open("w", encoding="utf-8", newline="") as file:
+        with new_file(path, encoding="utf-8", newline="") as file:
             self._put(chain(self._changed(keep, changes, values), more), file)
 
     @abstractmethod
@@ -261,6 +262,7 @@ class _Columns:
     ) -> None:
         """Write the kept rows, a batch at a time, with the file's own schema, and more."""
         start = 0
+        refuse_taken(path)
         with pq.ParquetWriter(path, self._file.schema_arrow) as writer:
             for batch in self._batches(None):
                 table = pa.Table.from_batches([batch], self._file.schema_arrow)

@@ -14,6 +14,7 @@ from datasets import Features, Image, Value
 from dedup.config import DatasetConfig
 from dedup.errors import SourceError
 from dedup.formats.further import written_names
+from dedup.formats.placing import refuse_taken
 from dedup.formats.source import Sample
 
 _BYTES_PER_FILE: Final = 500_000_000  # what the Hub takes for its Parquet shards
@@ -46,7 +47,9 @@ class Shards:
             self._writer.close()
         if error is None:
             for k, path in enumerate(self._paths):
-                path.replace(self._folder / f"{self._split}-{k:05d}-of-{len(self._paths):05d}.parquet")
+                target = self._folder / f"{self._split}-{k:05d}-of-{len(self._paths):05d}.parquet"
+                refuse_taken(target)
+                path.replace(target)
 
     def write(self, table: pa.Table) -> None:
         """Append rows."""
@@ -57,6 +60,7 @@ class Shards:
                 self._writer.close()
             self._written = 0
             self._paths.append(self._folder / f"{self._split}-{len(self._paths):05d}.partial")
+            refuse_taken(self._paths[-1])
             self._writer = pq.ParquetWriter(self._paths[-1], self._schema)
         self._written += table.nbytes
         self._writer.write_table(table.cast(self._schema))

@@ -2,7 +2,7 @@
 
 import os
 import re
-import shutil
+import unicodedata
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
@@ -20,7 +20,6 @@ from dedup.decoding.contents import read_bytes
 from dedup.decoding.pictures import FILE_SUFFIXES, Unreadable
 from dedup.errors import ConfigError, SourceError
 from dedup.formats.first_bytes import N_BYTES, head_of, image_suffix
-from dedup.paths import make_folder
 
 if TYPE_CHECKING:
     from dedup.formats.further import Further, Row
@@ -186,10 +185,15 @@ class Names:
         last = re.split(r"[/\\]", sample.id)[-1]
         stem, suffix = os.path.splitext(last)  # noqa: PTH122
         stem = safe(stem if suffix.lower() in FILE_SUFFIXES else last) or "image"
-        while (key := "/".join((*above, stem)).lower()) in self._given:
+        while (key := _folded("/".join((*above, stem)))) in self._given:
             stem = f"{stem}-{sample.row}"
         self._given.add(key)
         return (*above, stem + sample.suffix())
+
+
+def _folded(name: str) -> str:
+    """What names have in common that some disk takes for one."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
 def safe(text: str) -> str:
@@ -198,21 +202,6 @@ def safe(text: str) -> str:
 
 
 _LONGEST_NAME: Final = 60  # characters; four bytes each at the most, below the 255 that file systems allow
-
-
-def put(sample: Sample, target: Path, files: str) -> bool:
-    """Put a sample's file at `target`, linked or copied as `place` does; False for a row without an image.
-
-    Raises `SourceError` for a file that is gone.
-    """
-    if sample.data is None:
-        if sample.path is None:
-            return False
-        place_kept(sample.path, target, files)
-        return True
-    make_folder(target.parent)
-    target.write_bytes(sample.data)
-    return True
 
 
 def as_text(value: Any) -> str | None:
@@ -287,34 +276,3 @@ def gone(path: bytes | str) -> SourceError:
         f"{name!r} was hashed and is kept, but it is not a file that can be read any more, so nothing is written. "
         f"Run it again when the dataset is at rest."
     )
-
-
-def place_kept(original: bytes, target: Path, files: str) -> None:
-    """Put the file of a kept picture at `target`; raises `SourceError` where it is gone since it was hashed."""
-    try:
-        if place(original, target, files):
-            return
-    except (FileNotFoundError, IsADirectoryError) as error:
-        raise gone(original) from error
-    raise gone(original)
-
-
-def place(original: bytes, target: Path, files: str) -> bool:
-    """Put a file at `target`: a hard link (a copy where links are impossible), a copy, or a symbolic link.
-
-    False where there is no regular file: a kept sample may be one that could not be read.
-    """
-    if not os.path.isfile(original):  # noqa: PTH113  # the name is bytes
-        return False
-    make_folder(target.parent)
-    if files == "symlink":
-        os.symlink(os.path.abspath(original), os.fsencode(target))  # noqa: PTH100, PTH211  # the name is bytes
-        return True
-    if files == "hardlink":
-        try:
-            os.link(os.path.realpath(original), os.fsencode(target))
-        except OSError:  # another file system, or one without links
-            shutil.copy2(original, os.fsencode(target))
-        return True
-    shutil.copy2(original, os.fsencode(target))
-    return True

@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 from dedup.config import DatasetConfig, normal_split
 from dedup.errors import SourceError
 from dedup.formats.detection import Evidence
-from dedup.formats.files import Files, distinct_ids, not_movable, put_once, refuse_missing
+from dedup.formats.files import Files, distinct_ids, not_movable, refuse_missing
 from dedup.formats.first_bytes import head_of
 from dedup.formats.listing import Listing, Parts, listed
 from dedup.formats.outside import is_image_file
+from dedup.formats.placing import put_once, write_new
 from dedup.formats.source import NO_MOVES, ROWS, Moves, as_text
 from dedup.formats.split_words import Told, told_by
 
@@ -199,4 +200,4 @@ def _write_list(original: Path, target: Path, kept: Mapping[str, set[str]]) -> N
     lines = original.read_bytes().decode("utf-8", "surrogateescape").splitlines(keepends=True)
     there = [line for line in lines if (words := line.split()) and words[0] in names]
     target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_bytes("".join(there).encode("utf-8", "surrogateescape"))
+    write_new(target, "".join(there).encode("utf-8", "surrogateescape"))

@@ -24,6 +24,7 @@ from dedup.formats.further import Further, Row, as_json, inferred, written_names
 from dedup.formats.labels import label_text
 from dedup.formats.layout import check_names, layout_of
 from dedup.formats.nested import MAX_DEPTH, parsed
+from dedup.formats.placing import new_file
 from dedup.formats.references import of_ranges
 from dedup.formats.source import (
     NO_MOVES,
@@ -197,7 +198,7 @@ class WebDataset(Opened):
             target = folder / shard.relative_to(self.root)
             make_folder(target.parent)
             rows = np.flatnonzero(of_shard == number)
-            with shard.open("rb") as source, target.open("wb") as out:
+            with shard.open("rb") as source, new_file(target, "wb") as out:
                 if len(rows):
                     _copy(source, out, 0, self._start[int(rows[0])])  # headers that hold for the whole shard
                 stay = [row for row in rows[keep[rows]].tolist() if row not in moves]
@@ -207,7 +208,7 @@ class WebDataset(Opened):
             for split in sorted({moves[row] for row in rows.tolist() if row in moves}):
                 target = folder / self._shard_of_moved(split, number).relative_to(self.root)
                 make_folder(target.parent)
-                with shard.open("rb") as source, target.open("wb") as out:
+                with shard.open("rb") as source, new_file(target, "wb") as out:
                     _copy(source, out, 0, self._start[int(rows[0])])
                     for row in rows[keep[rows]].tolist():
                         if moves.get(row) == split:
@@ -338,7 +339,7 @@ class _Shards:
         data = sample.content()
         if self._tar is None or self._n_samples >= _SAMPLES_PER_SHARD or self._n_bytes >= _BYTES_PER_SHARD:
             self.close()
-            self._tar = tarfile.TarFile(f"{self._name}-{self._n_shards:06d}.tar", "w", format=tarfile.PAX_FORMAT)
+            self._tar = tarfile.TarFile(f"{self._name}-{self._n_shards:06d}.tar", "x", format=tarfile.PAX_FORMAT)
             self._n_shards, self._n_samples, self._n_bytes = self._n_shards + 1, 0, 0
         said = {"id": sample.id, "label": sample.label, "split": sample.split}
         said |= {name: as_json(sample.more.get(column)) for column, name in self._others.items()}

@@ -15,10 +15,11 @@ from dedup.config import DatasetConfig, normal_split
 from dedup.decoding.pictures import FILE_SUFFIXES
 from dedup.errors import ConfigError, SourceError
 from dedup.formats.detection import Evidence, below
-from dedup.formats.files import Files, beside, distinct_ids, not_movable, put_once, refuse_missing
+from dedup.formats.files import Files, beside, distinct_ids, not_movable, refuse_missing
 from dedup.formats.labels import BACKGROUND, joined
 from dedup.formats.listing import Listing, listed
 from dedup.formats.places import as_spelled
+from dedup.formats.placing import put_once, write_new
 from dedup.formats.source import (
     NO_MOVES,
     ROWS,
@@ -330,4 +331,4 @@ def _write_list(path: Path, images: Sequence[Path]) -> None:
     make_folder(path.parent)
     lines = [os.path.relpath(image, path.parent) for image in images]
     lines = [f"./{line}\n" if not line.startswith("..") else f"{line}\n" for line in lines]
-    path.write_bytes(os.fsencode("".join(lines)))
+    write_new(path, os.fsencode("".join(lines)))

@@ -8,6 +8,7 @@ import yaml
 
 from dedup.config import read_yaml
 from dedup.errors import SourceError, because
+from dedup.formats.placing import write_new
 from dedup.paths import exists, is_file
 
 NAMES: Final = ("data.yaml", "data.yml")
@@ -80,13 +81,13 @@ def write_description(folder: Path, original: Path, root: Path, content: Mapping
     if original.suffix != _DARKNET:
         text = yaml.safe_dump(dict(content), sort_keys=False, allow_unicode=True)
         name = original.name if original.parent == root else NAMES[0]
-        (folder / name).write_text(text, encoding="utf-8")
+        write_new(folder / name, text)
         return
     names = content.get("names") or []
     values = {key: value for key, value in content.items() if key != _NAMES_FILE}
     if _NAMES_FILE in content:
         values["names"] = content[_NAMES_FILE]
         (folder / content[_NAMES_FILE]).parent.mkdir(parents=True, exist_ok=True)
-        (folder / content[_NAMES_FILE]).write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
+        write_new(folder / content[_NAMES_FILE], "".join(f"{name}\n" for name in names))
     lines = [f"{key} = {value}\n" for key, value in values.items()]
-    (folder / original.name).write_text("".join(lines), encoding="utf-8")
+    write_new(folder / original.name, "".join(lines))

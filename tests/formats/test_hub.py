@@ -16,6 +16,7 @@ from dedup.config import DatasetConfig
 from dedup.decoding.pictures import file_digest
 from dedup.errors import ConfigError, SourceError
 from dedup.formats import open_source
+from tests import pictures
 from tests.formats import hub, made
 
 URL = "hf://datasets/org/name"
@@ -212,6 +213,46 @@ def test_pushing(tmp_path: Path) -> None:
     assert written == {
         p.relative_to(tmp_path / "hub/main"): p.read_bytes() for p in (tmp_path / "hub/main").rglob("*.*")
     }
+
+
+def test_what_is_pushed_of_unreadable_samples(tmp_path: Path) -> None:
+    """Broken files whose first bytes are an image's and pictures too large go up, rows without an image as null; what
+    is no image, lies outside or is missing never does, and no shard or card on the Hub has its bytes."""
+    (tmp_path / "hub/main").mkdir(parents=True)
+    root = pictures.folder(tmp_path / "in", ["1.png", "2.png", "3.png"])
+    key = b"-----BEGIN OPENSSH PRIVATE KEY-----" + bytes(range(256))
+    whole = pictures.encoded(pictures.photo(7), "JPEG")
+    private = pictures.encoded(pictures.photo(8))
+    large = pictures.encoded(pictures.photo(9, (1200, 900)))
+    (tmp_path / "private.png").write_bytes(private)
+    contents = {"broken.png": b"\x89PNG\r\n\x1a\n" + bytes(90), "cut.jpg": whole[: len(whole) // 2], "large.png": large}
+    for name, data in {**contents, "key.png": key}.items():
+        (root / name).write_bytes(data)
+    named = ["broken.png", "cut.jpg", "large.png", "key.png", "gone.png", str(tmp_path / "private.png"), ""]
+    rows = [("1", "1.png", "train"), ("2", "2.png", "train"), ("3", "3.png", "test")]
+    rows += [(f"{split} {Path(path).name or 'absent'}", path, split) for split in ("train", "test") for path in named]
+    (root / "m.csv").write_text("".join(",".join(row) + "\n" for row in [("id", "path", "split"), *rows]))
+    settings = {
+        "dataset": {"path": str(root / "m.csv"), "id_column": "id", "allow_outside": False},
+        "hash": {"max_pixels": 1_000_000},
+        "policy": {"unreadable": "keep", "duplicates": "report_only", "leakage": "report_only"},
+        "output": {"dir": "run", "splits": "parquet", "report": False, "push_to_hub": "org/name"},
+    }
+    (tmp_path / "c.yaml").write_text(json.dumps(settings), encoding="utf-8")
+    with hub.serving(tmp_path / "hub") as served:
+        done = dedup(served, tmp_path, "run", "c.yaml")
+    assert done.returncode == 0, done.stderr
+    shards = sorted((tmp_path / "hub/main").rglob("*.parquet"))
+    pushed = {row["id"]: row["image"] for shard in shards for row in pq.read_table(shard).to_pylist()}
+    everything = b"".join(path.read_bytes() for path in (tmp_path / "hub/main").rglob("*") if path.is_file())
+    sides = ("train", "test")
+    expected: dict[str, bytes | None] = {f"{side} {name}": data for side in sides for name, data in contents.items()}
+    expected |= {f"{side} absent": None for side in sides}
+    expected |= {str(k): (root / f"{k}.png").read_bytes() for k in (1, 2, 3)}
+
+    assert expected == {name: image and image["bytes"] for name, image in pushed.items()}
+    assert key not in everything
+    assert private not in everything
 
 
 WRONG: list[tuple[dict[str, Any], str]] = [
