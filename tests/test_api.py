@@ -321,7 +321,7 @@ class TestHashImages:
         with pytest.raises(dedup.ConfigError) as caught:
             dedup.hash_images([], algorithm="hash", bits=63, mode="quick")
         assert len(caught.value.problems) == 3
-        with pytest.raises(dedup.SourceError, match=r"images\[1\]: undecodable"):
+        with pytest.raises(dedup.SourceError, match=r"images\[1\]: not_image"):
             dedup.hash_images([pictures.encoded(pictures.photo(1)), b"nothing"], algorithm="dhash")
         with pytest.raises(dedup.SourceError, match=r"nowhere\.png.*missing"):
             dedup.hash_images([tmp_path / "nowhere.png"], algorithm="dhash")

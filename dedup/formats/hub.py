@@ -238,8 +238,10 @@ def _builder_of_folder(folder: Path, config: DatasetConfig) -> Any:
     try:
         return datasets.load_dataset_builder(str(folder), config.name, data_files=data_files)
     except (zipfile.BadZipFile, *_UNREADABLE):
-        # It looks into archives to tell what kind of dataset this is, which is known here.
-        if config.name is not None or data_files is not None:
+        # It looks into archives to tell what kind of dataset this is, which is known here. Where a
+        # README names the files, what is wrong may be the README.
+        is_described = (folder / "README.md").exists()
+        if is_described or config.name is not None or data_files is not None:
             raise
         return datasets.load_dataset_builder("parquet", data_dir=str(folder))
 

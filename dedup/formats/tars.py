@@ -61,7 +61,9 @@ def _entries(path: Path, file: BinaryIO, tar: tarfile.TarFile) -> Iterator[Entry
     members: list[Member] = []
     while (info := tar.next()) is not None:
         tar.members.clear()  # type: ignore[attr-defined]  # it would keep every header it has read
-        folder, _, name = info.name.rpartition("/")
+        # A name of Windows that leads out is a sample's, which is refused by itself.
+        named = info.name if _leads_out(info) is None else info.name.replace("\\", "/")
+        folder, _, name = named.rpartition("/")
         stem, _, field = name.partition(".")
         is_none = info.isdir() or not field or not stem  # so does the webdataset library: such names make no sample
         leads_out = _leads_out(info)

@@ -184,4 +184,4 @@ def test_the_table_of_forms() -> None:
     known = {*DatasetConfig.model_fields}
 
     assert all(name == form.name and {*form.takes} <= known for name, form in FORMS.items())
-    assert {*FORMS} == {"imagefolder", "manifest", "huggingface", "webdataset", "coco", "yolo", "voc"}
+    assert {*FORMS} == {"imagefolder", "manifest", "huggingface", "webdataset", "coco", "yolo", "voc", "bank"}

@@ -395,4 +395,4 @@ def test_pictures_are_found_in_arrow_files(tmp_path: Path, settings: dict[str, A
     expected = [row and blake3(row["bytes"]).digest() for row in (*train[kept], *of["test"])]
 
     assert sorted(map(str, expected)) == sorted(map(str, found.values()))
-    assert ["missing"] == [status for status in run.hashes["status"].to_pylist() if status != "ok"]
+    assert ["absent"] == [status for status in run.hashes["status"].to_pylist() if status != "ok"]
