@@ -319,7 +319,7 @@ class TestDecide:
             [],
             ["search.max_distance=4"],
             ["search.max_distance={dhash: 2, phash: 8}"],
-            ["search.combine=all"],
+            ["search.combine=all", "search.max_distance=14"],
             ["verify.min_similarity=0.97"],
             ["verify.min_similarity=0.0"],
             ["policy.held_out=[test]"],
@@ -357,7 +357,7 @@ class TestDecide:
         """Without an output folder the result takes the place of the old one, and can be decided on again."""
         ran(planted.dataset, tmp_path / "run")
         pipeline.decide(tmp_path / "run", ["search.max_distance=2"])
-        result = pipeline.decide(tmp_path / "run", ["search.max_distance=16"])
+        result = pipeline.decide(tmp_path / "run", ["search.max_distance={dhash: 14, phash: 14, total: 41}"])
 
         assert planted.result.pairs.equals(result.pairs, check_metadata=True)
         assert stored(planted.run, RESULTS) == stored(tmp_path / "run", RESULTS)
@@ -365,8 +365,8 @@ class TestDecide:
     @pytest.mark.parametrize(
         ("override", "said"),
         [
-            ("search.max_distance=17", "searched up to 16 bits, not to 17"),
-            ("search.max_distance={dhash: 1, phash: 20}", "phash was searched up to 16 bits, not to 20"),
+            ("search.max_distance=17", "searched up to 14 bits, not to 17"),
+            ("search.max_distance={dhash: 1, phash: 20}", "phash was searched up to 14 bits, not to 20"),
             ("hash.algorithms=[ahash]", "hash.algorithms"),
             ("hash.bits=256", "hash.bits"),
             ("hash.max_pixels=50", "hash.max_pixels"),
@@ -523,7 +523,7 @@ class TestSplits:
 
         assert "20 samples" in text
         assert "10 kept, 6 dropped, 4 unreadable" in text
-        assert '"dhash": 16' in text
+        assert '"dhash": 14' in text
         assert "No pair between train and a held-out split is left" in text
 
     def test_a_manifest(self, planted: Planted, tmp_path: Path) -> None:
