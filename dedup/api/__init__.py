@@ -50,7 +50,7 @@ def run(
 
 
 @takes_options
-def audit(dataset: Any, **options: Unpack[Options]) -> Run:
+def audit(dataset: Any, *, against: str | Path | Sequence[str | Path] = (), **options: Unpack[Options]) -> Run:
     """What is wrong with this dataset? Writes no splits.
 
     `dataset`: a path; a `datasets.DatasetDict`, `Dataset` or `IterableDataset`, or a dict of them by split; a DataFrame
@@ -59,9 +59,11 @@ def audit(dataset: Any, **options: Unpack[Options]) -> Run:
 
     `options` are settings of the config by their own names (`max_distance=8`, `held_out=["test"]`, `num_proc=2`) or by
     section (`search={"max_distance": 8}`); with `dir` the tables and the report are written there. `progress`: a bar;
-    None means one in a notebook or on a terminal.
+    None means one in a notebook or on a terminal. `against`: a path, or several, of banks
+    or other reference sets: is the dataset clean of them?
     """
-    return _run(dataset, {**options, "splits": "none"})
+    references = [against] if isinstance(against, str | Path) else list(against)
+    return _run(dataset, {**options, "splits": "none"}, references)
 
 
 @takes_options
@@ -161,8 +163,16 @@ def _call_and_settings(options: Mapping[str, Any]) -> tuple[dict[str, Any], dict
     return call, options_to_settings(given)
 
 
-def _run(dataset: Any, options: Mapping[str, Any]) -> Run:
+def _run(dataset: Any, options: Mapping[str, Any], against: Sequence[str | Path] = ()) -> Run:
     call, settings = _call_and_settings(options)
+    if against:
+        own = list(dataset) if isinstance(dataset, list | tuple) else [dataset]
+        if not all(isinstance(path, str | Path) for path in own):
+            message = f"audit(against=…) needs a dataset named by its path, not a {type(own[0]).__name__}."
+            raise ConfigError(message)
+        named = [{"path": str(path), "reference": at > 0} for at, path in enumerate([*own, *against])]
+        settings.setdefault("dataset", {})["sources"] = named
+        return pipeline.run(build(settings), **call)
     if isinstance(dataset, str | Path):
         settings.setdefault("dataset", {})["path"] = str(dataset)
         return pipeline.run(build(settings), **call)

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final, Self
 
-from dedup.bank.probabilities import MAX_FALSE_PROBABILITY, MAX_SURE_OF_SIGNS, REVIEW_FALSE_PROBABILITY
 from dedup.errors import ConfigError
+from dedup.policy.doubts import MAX_FALSE_PROBABILITY, MAX_SURE_OF_SIGNS, REVIEW_FALSE_PROBABILITY
 
 APPROVED: Final = "approved"
 REJECTED: Final = "rejected"

@@ -14,13 +14,14 @@ from dedup.bank.checking import answer, checked
 from dedup.bank.database import now, scalar
 from dedup.bank.deliveries import Outbox
 from dedup.bank.entries import Entry, entry_of, some_entries
-from dedup.bank.identity import canary_codes_of, canary_of, refuse_other_canary
+from dedup.bank.identity import canary_of, refuse_other_canary
 from dedup.bank.keys import Keys
 from dedup.bank.maintenance import Verified, libraries
 from dedup.bank.picture import Data, MeasuredPicture, measured, of_table
 from dedup.bank.store import MAX_TAIL_ROWS, Store, delete, insert, taken
 from dedup.bank.submissions import SubmissionRequest
 from dedup.errors import BankConflictError, BankError, SourceError
+from dedup.hashers.drift import canary_codes_of
 from dedup.tables.entries import DATABASE, PORTABLE, BankInfo, BankSpec, default_distance
 
 DEFAULT_TIMEOUT: Final = 30.0

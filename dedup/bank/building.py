@@ -13,20 +13,20 @@ from numpy.typing import NDArray
 
 from dedup import tables
 from dedup.bank.database import now, scalar
-from dedup.bank.picture import setup_of
 from dedup.bank.store import INSERT, Store, delete
-from dedup.bank.thumbnails import packed
 from dedup.config import Config, build
 from dedup.engines import made
 from dedup.errors import BankConflictError, BankError, ConfigError
 from dedup.formats import Source, open_source
 from dedup.formats.references import tasks
+from dedup.hashers.drift import setup_of
 from dedup.hashers.setup import Setup
 from dedup.hashers.work import WORK, work
 from dedup.runs import folder
 from dedup.stages.hashes import refuse_other
 from dedup.tables import storage
 from dedup.tables.entries import SMALL_SIDE, BankInfo, BankSpec
+from dedup.tables.thumbnails import packed
 from dedup.verify.signs import signs_of
 from dedup.verify.views import within_frames
 

@@ -14,11 +14,11 @@ import numpy as np
 from dedup import files
 from dedup.bank import segments
 from dedup.bank.database import connect, scalar, translated
-from dedup.bank.probabilities import thresholds
 from dedup.bank.segments import Rows, Segment, merged
 from dedup.bank.snapshot import SEARCH_FOLDER, Snapshot, rows_of
 from dedup.bank.store import Store
 from dedup.errors import BankBusyError, BankError
+from dedup.policy.doubts import thresholds
 from dedup.tables.entries import DATABASE
 from dedup.versions import VERSIONS
 

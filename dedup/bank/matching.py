@@ -10,13 +10,16 @@ from numpy.typing import NDArray
 
 from dedup.bank.answers import Match
 from dedup.bank.picture import MeasuredPicture
-from dedup.bank.probabilities import false_probability
 from dedup.bank.segments import Segment
-from dedup.bank.thumbnails import unpacked
+from dedup.policy.acceptance import Evidence
+from dedup.policy.acceptance import false_probability as doubt_of
+from dedup.policy.doubts import false_probability
 from dedup.search.codes import permuted
 from dedup.tables import THUMBNAIL_SIDE
 from dedup.tables.entries import SMALL_SIDE, BankSpec
+from dedup.tables.thumbnails import unpacked
 from dedup.verify import similarities
+from dedup.verify.determinacy import Structure
 from dedup.verify.signs import agreement, evidence, shared
 
 MAX_VERIFIED: Final = 10_000
@@ -156,12 +159,13 @@ def near_matches(
         if entry is None:  # removed meanwhile
             continue
         similar, verified = float(similarity[row]), "signs"
-        if row in by_thumbnail:
-            similar, verified = by_thumbnail[row], "thumbnails"
         small = picture.is_small or min(entry["width"] or 0, entry["height"] or 0) < SMALL_SIDE
-        table = "shared_signs" if verified == "signs" and views[0].thumbnail is None else verified
-        counted = by_view[bool(found.asked_inside[row])]
-        probability = false_probability(similar, table, small=small, evidence=counted)
+        if row in by_thumbnail:
+            (similar, probability), verified = by_thumbnail[row], "thumbnails"
+        else:
+            table = "shared_signs" if views[0].thumbnail is None else verified
+            counted = by_view[bool(found.asked_inside[row])]
+            probability = false_probability(similar, table, small=small, evidence=counted)
         if probability <= least:
             matches.append(_match(entry, found, row, spec, similar, probability, verified))
     return matches
@@ -172,8 +176,8 @@ def _by_thumbnails(
     rows: NDArray[np.int64],
     views: Sequence[View],
     details: Mapping[int, sqlite3.Row],
-) -> dict[int, float]:
-    """Similarity, by row, of candidates whose entries keep a thumbnail, where the asked one has one too."""
+) -> dict[int, tuple[float, float]]:
+    """(similarity, false probability) by row, where entry and asked picture both have a thumbnail."""
     grey = {view.inside: view.thumbnail for view in views if view.thumbnail is not None}
     kept = [
         row
@@ -188,8 +192,12 @@ def _by_thumbnails(
     asked = [grey[bool(found.asked_inside[row])] for row in kept]
     theirs = [unpacked(details[int(found.n[row])]["thumbnail"]) for row in kept]
     a = np.arange(len(kept))
-    alike = similarities(np.stack([*asked, *theirs]), a, a + len(kept))
-    return {row: float(similar) for row, similar in zip(kept, alike, strict=True)}
+    small = np.stack([*asked, *theirs])
+    alike = similarities(small, a, a + len(kept))
+    structure = Structure(small).of(a, a + len(kept), alike)
+    views_ = np.zeros(len(kept), np.uint8)
+    doubt = doubt_of(Evidence(alike, structure, np.full(len(kept), np.nan, np.float32), views_))
+    return {row: (float(alike[k]), float(doubt[k])) for k, row in enumerate(kept)}
 
 
 def _match(

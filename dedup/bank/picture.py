@@ -19,9 +19,9 @@ from dedup.decoding.contents import read_bytes
 from dedup.decoding.pictures import Unreadable, normalise, pixel_digest
 from dedup.errors import ConfigError, because
 from dedup.hashers import thumbnail as thumbnails
+from dedup.hashers.drift import setup_of
 from dedup.hashers.families import picture_codes
 from dedup.hashers.measure import measure
-from dedup.hashers.setup import Setup
 from dedup.tables import MIN_INFORMATION, THUMBNAIL_SIDE
 from dedup.tables.entries import SIGNS_BYTES, SMALL_SIDE, BankSpec
 from dedup.verify.signs import signs_of
@@ -139,11 +139,6 @@ class MeasuredPicture:
             )
             raise ConfigError(message)
         return made
-
-
-def setup_of(spec: BankSpec) -> Setup:
-    """What a worker must know to measure for this bank."""
-    return Setup(spec.algorithms, spec.bits, spec.mode, spec.background, spec.max_pixels)
 
 
 def measured(items: Sequence[Data], spec: BankSpec) -> list[MeasuredPicture]:

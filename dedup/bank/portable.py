@@ -15,9 +15,9 @@ import pyarrow.parquet as pq
 
 from dedup import files
 from dedup.bank.database import SCHEMA, now
-from dedup.bank.identity import widened_by
 from dedup.bank.store import INSERT, Store
 from dedup.errors import BankError
+from dedup.hashers.drift import widened_by
 from dedup.tables.entries import METADATA, PORTABLE, BankSpec, default_distance, portable_schema, read_portable
 
 _ROWS_AT_ONCE: Final = 100_000

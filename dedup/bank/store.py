@@ -11,9 +11,9 @@ from dedup.bank import database
 from dedup.bank.database import now, scalar, translated
 from dedup.bank.picture import Inside, MeasuredPicture
 from dedup.bank.snapshot import Snapshot, refreshed
-from dedup.bank.thumbnails import packed
 from dedup.errors import BankError
 from dedup.tables.entries import BankInfo, BankSpec
+from dedup.tables.thumbnails import packed
 
 MAX_TAIL_ROWS: Final = 50_000
 """Rows in memory from which on a writer puts them into a search file: 8 ms to read at opening."""

@@ -55,6 +55,10 @@ def audit(
     like: Annotated[
         Path | None, typer.Option(metavar="RUN", help="Use the resolved settings of this finished run.")
     ] = None,
+    against: Annotated[
+        list[str] | None,
+        typer.Option(metavar="BANK", help="A bank or another reference set: is SOURCE clean of it? Repeatable."),
+    ] = None,
     form: Annotated[
         str | None,
         typer.Option(
@@ -77,7 +81,7 @@ def audit(
     if like is not None:
         settings = stored.like(like, form or formats.detect(Path(source[0])))
     first = {**settings.get("dataset", {}), "path": source[0], **({"source": form} if form else {})}
-    references = [{"path": path, "reference": True} for path in source[1:]]
+    references = [{"path": path, "reference": True} for path in [*source[1:], *(against or [])]]
     settings["dataset"] = {"sources": [first, *references]} if references else first
     settings["gate"] = {"max_leakage": limits.max_leakage, "max_unreadable": limits.max_unreadable}
     settings["gate"] |= {"allow_nothing": True} if limits.allow_nothing else {}
@@ -159,6 +163,10 @@ def calibrate(
     max_fdr: Annotated[
         float | None,
         typer.Option("--max-fdr", help="Pick bare thresholds with at most this share of false pairs, e.g. 0.01."),
+    ] = None,
+    against: Annotated[
+        list[str] | None,
+        typer.Option(metavar="BANK", help="A bank or another reference set: is SOURCE clean of it? Repeatable."),
     ] = None,
     form: Annotated[
         str | None,

@@ -15,8 +15,19 @@ class SourceConfig(Section):
     """Where the samples of one dataset come from."""
 
     source: Annotated[
-        Literal["auto", "imagefolder", "manifest", "huggingface", "webdataset", "coco", "yolo", "voc"],
-        one_of("dataset.source", "auto", "imagefolder", "manifest", "huggingface", "webdataset", "coco", "yolo", "voc"),
+        Literal["auto", "imagefolder", "manifest", "huggingface", "webdataset", "coco", "yolo", "voc", "bank"],
+        one_of(
+            "dataset.source",
+            "auto",
+            "imagefolder",
+            "manifest",
+            "huggingface",
+            "webdataset",
+            "coco",
+            "yolo",
+            "voc",
+            "bank",
+        ),
     ] = "auto"
     path: str | None = None
     name: str | None = None

@@ -12,6 +12,7 @@ from dedup.config import DatasetConfig, NamedSource
 from dedup.decoding.contents import PAYLOAD, read_bytes
 from dedup.decoding.pictures import FILE_SUFFIXES
 from dedup.errors import ConfigError, SourceError, because
+from dedup.formats.banks import is_bank
 from dedup.formats.columns import distinct_of, groups_of, values_of
 from dedup.formats.crossing import check_movable, check_writable, push_splits, write_splits
 from dedup.formats.detection import is_image_struct
@@ -75,7 +76,7 @@ def open_source(config: DatasetConfig, dataset: Any = None) -> Source:
         hint = " A dataset on the Hub is written hf://datasets/org/name." if _REPOSITORY.fullmatch(config.path) else ""
         message = f"dataset.path: {config.path!r} does not exist.{hint}"
         raise ConfigError(message)
-    listing = listed(path) if path.is_dir() else None
+    listing = listed(path) if path.is_dir() and not is_bank(path) else None
     name = config.source if config.source != "auto" else _form_of(path, listing)
     form = FORMS[name]
     _refuse_unused(config, name)
@@ -184,6 +185,8 @@ def detect(path: Path) -> str:
 
 
 def _form_of(path: Path, listing: Listing | None) -> str:
+    if is_bank(path):
+        return "bank"
     if listing is not None:
         return detected(listing)
     suffix = path.suffix.lower()

@@ -8,7 +8,7 @@ from typing import Any, Final
 import pyarrow as pa
 
 from dedup.config import DatasetConfig
-from dedup.formats import coco, detection, imagefolder, manifest, voc, webdataset, yolo
+from dedup.formats import banks, coco, detection, imagefolder, manifest, voc, webdataset, yolo
 from dedup.formats.detection import Evidence
 from dedup.formats.listing import Listing
 from dedup.formats.source import Sample, Source
@@ -102,6 +102,7 @@ _FORMS: Final = (
     ),
     Form("yolo", _without_listing(yolo.Yolo), yolo.evidence, ()),
     Form("voc", voc.Voc, voc.evidence, (), is_folder=True),
+    Form("bank", _without_listing(banks.Bank), _nothing, ("default_split",)),
 )
 
 FORMS: Final[Mapping[str, Form]] = {form.name: form for form in _FORMS}

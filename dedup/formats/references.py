@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dedup.decoding.contents import COLUMN, REFERENCES, stored_bytes
+from dedup.formats.banks import Measured
 from dedup.formats.several import Several
 from dedup.formats.source import Source, payloads
 
@@ -33,6 +34,8 @@ def tasks(source: Source, size: int) -> Iterator[pa.RecordBatch]:
             for batch in tasks(part.source, size):
                 yield batch.set_column(0, batch.schema.field(0), pc.add(batch["row"], start))
             start += len(part.source.rows)
+    elif isinstance(source, Measured):
+        return
     elif isinstance(source, Referring):
         yield from source.references(size)
     else:

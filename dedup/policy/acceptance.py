@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from dedup import tables
 from dedup.config import LIMITS, TOTAL, Resolved
 from dedup.errors import RunError
+from dedup.policy.doubts import DOUBT, MAX_SURE_OF_SIGNS
 from dedup.tables import BOTH
 
 MUST_AGREE: Final = "must_agree"
@@ -142,7 +143,13 @@ def accepts(candidates: pa.Table, resolved: Resolved) -> NDArray[np.bool_]:
     """For each row of `candidates` whether it is within the distances and keeps the limits asked for."""
     distances = {name: candidates[tables.distance_column(name)].to_numpy() for name in resolved.hash.algorithms}
     near = within(distances, resolved.search.max_distance, resolved.search.combine)
-    found = near & accepted(Evidence.of(candidates), Limits.of(resolved.settings()))
+    limits = Limits.of(resolved.settings())
+    similar = accepted(Evidence.of(candidates), limits)
+    if DOUBT in candidates.column_names and limits is not None:
+        doubt = candidates[DOUBT].to_numpy()
+        by_signs = _sure_by_signs(candidates["similarity"].to_numpy(), doubt, limits)
+        similar = np.where(np.isnan(doubt), similar, by_signs)
+    found = near & similar
     if resolved.acceptance.colour == MUST_AGREE:
         found &= ~colours_differ(candidates)
     return np.asarray(found)
@@ -165,3 +172,13 @@ def within(
     known[TOTAL] = np.sum([of.astype(np.int64) for of in distances.values()], axis=0)
     near = [known[name] <= bits for name, bits in max_distance.items()]
     return np.asarray(np.logical_or.reduce(near) if combine == "any" else np.logical_and.reduce(near))
+
+
+def _sure_by_signs(similarity: NDArray[np.float32], doubt: NDArray[np.float32], limits: Limits) -> NDArray[np.bool_]:
+    """Which candidates that only signs speak for are pairs: by plain limits of the user's own, else the sure ones.
+
+    What they say with more doubt is never dropped and never fails a gate: it stays in `candidates`.
+    """
+    if limits.max_false_probability >= 1:
+        return np.asarray(similarity >= np.float32(limits.min_similarity))
+    return np.asarray(doubt <= np.float32(min(limits.max_false_probability, MAX_SURE_OF_SIGNS)))

@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 
 from dedup import graph, tables
 from dedup.clock import Clock, Foretold
+from dedup.config import TOTAL
 from dedup.engines import Engine
 from dedup.policy.acceptance import MUST_AGREE, accepts
+from dedup.policy.doubts import DOUBT
 from dedup.policy.keeping import keep_order
 from dedup.runs.result import Run, search_threads, specs_of
 from dedup.search import Progress
@@ -28,7 +30,9 @@ from dedup.stages.candidates import (
     searched,
 )
 from dedup.stages.crowds import Codes, Comparisons, Found, Sides, crowds, near_distances, table, with_closed
+from dedup.stages.hashes import drift
 from dedup.verify.framed import merged
+from dedup.verify.kept_signs import KeptSigns, by_signs
 from dedup.verify.second_look import Looks, PairsBar, See, looked, looking
 
 _TOO_MANY_EQUAL: Final = 256
@@ -57,6 +61,7 @@ def search(result: Run, engine: Engine, clock: Clock, explain: Callable[[str], N
             with clock.stage("radius") as done:
                 found = searching.radius(found, clock.advance)
                 done(n)
+        searching.widen(drift(result.opened()))
         result = replace(result, resolved=searching.resolved)
         with clock.stage("candidates") as done:
             result.store.put("crowds", table(found, result.manifest), specs_of(result))
@@ -92,6 +97,7 @@ class _Searching:
         self.resolved = result.resolved
         self._thumbnails = tables.fixed_width(self._hashes["thumbnail"])
         self._compared: Comparisons | None = None
+        self._kept = KeptSigns.of(self._hashes) if self.resolved.verify.method != "none" else None
 
     def crowds(self, progress: Progress) -> Found:
         """The crowds within the distances of `resolved`, or the largest that `auto` may come to."""
@@ -105,6 +111,7 @@ class _Searching:
             self._comparer(), lambda rows: accepts(rows, resolved) & grey_will_do, 0, Foretold(progress, _ADVICE)
         )
         schema = tables.candidates_schema(resolved.hash.algorithms)
+        schema = schema if self._kept is None else schema.append(pa.field(DOUBT, pa.float32()))
         return crowds(
             self._codes(), self._sides, self._order, self._compared, schema, n_samples=n, threads=self._threads
         )
@@ -123,6 +130,17 @@ class _Searching:
             return self.crowds(progress)  # their members are farther apart than is searched
         return found
 
+    def widen(self, bits: int) -> None:
+        """Search so many bits further: to make up for banks that other decoders made."""
+        most, distances = self.resolved.hash.bits, self.resolved.search.max_distance
+        if bits:
+            n = len(self.resolved.hash.algorithms)
+            times = {name: n if name == TOTAL else 1 for name in distances}
+            wider = {
+                name: min(distance + bits * times[name], most * times[name]) for name, distance in distances.items()
+            }
+            self.resolved = self.resolved.but(max_distance=wider)
+
     def candidates(self, found: Found, progress: Progress, explain: Callable[[str], None] | None) -> Iterator[pa.Table]:
         """All rows of `candidates`, in order, those that crowds were made from among them."""
         bar = PairsBar(Foretold(progress, _ADVICE), looks=self._see is not None)
@@ -137,6 +155,7 @@ class _Searching:
             counts=self._counts,
             spared=found.spared,
         )
+        parts = by_signs(parts, self._hashes, self.resolved.verify.method)
         if self._see is not None:
             parts = self._looked(parts, bar.looked)
         if len(found.rows) == 0:
@@ -150,9 +169,11 @@ class _Searching:
 
     def _comparer(self) -> Callable[[NDArray[np.int64], NDArray[np.int64]], pa.Table]:
         compare = comparer(self._hashes, self.resolved, threads=self._threads, counts=self._counts)
+        kept = self._kept
 
         def compared(a: NDArray[np.int64], b: NDArray[np.int64]) -> pa.Table:
-            return next(iter(self._looked(iter([compare(a, b)]), None)))
+            rows = compare(a, b) if kept is None else kept.compared(compare(a, b), self._thumbnails)
+            return next(iter(self._looked(iter([rows]), None)))
 
         return compared
 

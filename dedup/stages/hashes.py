@@ -22,11 +22,13 @@ from dedup.decoding.contents import PAYLOAD, Reader, are_references, place
 from dedup.decoding.pictures import Unreadable
 from dedup.engines import Engine
 from dedup.errors import RunError, SourceError
-from dedup.formats import Source
+from dedup.formats import Source, parts_of
+from dedup.formats.banks import SIGNS, Measured
 from dedup.formats.references import tasks
 from dedup.hashers.setup import Setup
 from dedup.hashers.work import FRESH, WORK, work
 from dedup.tables import ABSENT, MANY_WITHOUT_INFORMATION, MIN_INFORMATION
+from dedup.tables.entries import SIGNS_BYTES
 from dedup.tables.gathering import Gathered
 from dedup.versions import VERSIONS
 
@@ -124,12 +126,43 @@ def hashed(
     """The table `hashes`. What is measured is kept every few seconds, so that a run that is killed loses no more."""
     through = _Pass(source, row_of_sample, setup, engine, kept, advance)
     known = None if kept.room is None else kept.room.folder
+    through.put_measured()
     try:
         for part in engine.unordered(WORK, work(setup, known), through.sent()):
             through.take(part)
-        return through.gathered.table()
+        table = through.gathered.table()
     finally:
         through.keep()
+    return _with_signs(table, source, row_of_sample, setup)
+
+
+def _with_signs(table: pa.Table, source: Source, row_of_sample: NDArray[np.int64], setup: Setup) -> pa.Table:
+    """The table with the column of signs, where a bank is among the datasets."""
+    parts = list(_measured_parts(source))
+    if not parts:
+        return table
+    n = len(row_of_sample)
+    sample_of_row = np.empty(n, np.int64)
+    sample_of_row[row_of_sample] = np.arange(n)
+    signs = np.full(n, None, object)
+    for start, part in parts:
+        kept = part.hashes(setup)[SIGNS].to_pylist()
+        signs[sample_of_row[start : start + len(kept)]] = kept
+    return table.append_column(SIGNS, pa.array(signs.tolist(), pa.binary(SIGNS_BYTES)))
+
+
+def _measured_parts(source: Source) -> Iterator[tuple[int, Measured]]:
+    """The datasets whose samples were measured before, each with its first row."""
+    start = 0
+    for part in parts_of(source):
+        if isinstance(part, Measured):
+            yield start, part
+        start += len(part.rows)
+
+
+def drift(source: Source) -> int:
+    """Bits by which codes of the banks among the datasets may differ from those made here."""
+    return max((part.drift() for _, part in _measured_parts(source)), default=0)
 
 
 def refuse_absent(hashes: pa.Table, manifest: pa.Table, name: str) -> None:
@@ -176,6 +209,7 @@ class _Pass:
     ) -> None:
         self.gathered = Gathered(setup.schema(), row_of_sample, kept.scratch)
         self._source = source
+        self._setup = setup
         self._kept = kept
         self._advance = advance
         self._n = len(row_of_sample)
@@ -217,6 +251,12 @@ class _Pass:
             self._keeping = False
             where = self._kept.room.folder if self._kept.room is not None else ""
             logger.warning("%s cannot be written (%s): what is hashed is not kept.", where, error.strerror or error)
+
+    def put_measured(self) -> None:
+        """Take the rows of banks as they are."""
+        for start, part in _measured_parts(self._source):
+            rows = part.hashes(self._setup).drop_columns([SIGNS])
+            self._put(rows.set_column(0, rows.schema.field(0), pc.add(rows["sample"], start)))
 
     def sent(self) -> Iterator[pa.RecordBatch]:
         """The tasks as the engine gets them: with their bytes, where its work does not find the files."""

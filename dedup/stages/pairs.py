@@ -1,6 +1,7 @@
 """pairs: the accepted candidates, and every member of a class of identical pictures with its representative."""
 
 from collections.abc import Iterable
+from typing import Final
 
 import numpy as np
 import pyarrow as pa
@@ -10,7 +11,11 @@ from numpy.typing import NDArray
 from dedup import graph, tables
 from dedup.config import Resolved
 from dedup.policy.acceptance import Evidence, accepts, false_probability
+from dedup.policy.doubts import DOUBT
 from dedup.policy.judgements import NOT_JUDGED, Judged, Pair
+
+VERIFIED: Final = "verified"
+"""Column of `pairs` beside those that are always there, where a bank took part: second_look, thumbnails or signs."""
 
 
 def pairs(
@@ -72,7 +77,18 @@ def pairs(
         "label_conflict": conflict,
     }
     table = pa.table(list(columns.values()), schema=tables.pairs_schema(resolved.hash.algorithms))
+    if DOUBT in near.column_names:
+        table = table.append_column(VERIFIED, _verified(near, n_same))
     return table.take(pa.array(np.lexsort((b, a)))).combine_chunks()
+
+
+def _verified(near: pa.Table, n_same: int) -> pa.ChunkedArray:
+    """By what each pair was verified: null for identical pictures, those that a person lists, and bare thresholds."""
+    looked = near["close_similarity"].is_valid()
+    by_signs = near[DOUBT].is_valid()
+    alone = pc.if_else(by_signs, "signs", pc.if_else(near["similarity"].is_valid(), "thumbnails", None))
+    words = pc.if_else(looked, "second_look", alone).cast(pa.string())
+    return pa.chunked_array([*words.chunks, pa.nulls(n_same, pa.string())], pa.string())
 
 
 def _names_of_better(better: pa.ChunkedArray) -> pa.Array:
@@ -88,6 +104,9 @@ def _doubt(near: pa.Table, n_near: int, n_same: int, resolved: Resolved) -> NDAr
         by_rule = np.full(n_near, np.nan, np.float32)
     else:
         by_rule = false_probability(Evidence.of(near.slice(0, n_near)))
+        if DOUBT in near.column_names:
+            by_signs = near[DOUBT].slice(0, n_near).to_numpy()
+            by_rule = np.where(np.isnan(by_signs), by_rule, by_signs).astype(np.float32)
     return np.concatenate([by_rule, np.zeros(len(near) - n_near + n_same, np.float32)])
 
 
@@ -127,6 +146,7 @@ def _judged(
     distances = [_distances(hashes[name].take(a), hashes[name].take(b)) for name in resolved.hash.algorithms]
     columns = [a, b, pa.array([0] * len(listed), pa.uint8()), *distances, pa.nulls(len(listed), pa.float32())]
     columns += [pa.array([0] * len(listed), pa.uint8()), *tables.not_looked_at(len(listed))]
+    columns += [pa.nulls(len(listed), field.type) for field in near.schema if field.name == DOUBT]
     return pa.concat_tables([near, pa.table(columns, schema=near.schema)]), len(near)
 
 

@@ -5,8 +5,10 @@ Both are read here as one Arrow table, so that a bank can be a reference of a ru
 """
 
 import json
+import sqlite3
 from base64 import b64decode, b64encode
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final, Self
@@ -15,7 +17,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dedup.errors import BankError, because
-from dedup.tables.schemas import DIGEST_BYTES
+from dedup.tables.schemas import DIGEST_BYTES, THUMBNAIL_SIDE
+from dedup.tables.thumbnails import unpacked
 
 DATABASE: Final = "bank.sqlite"
 """The file in a bank's folder that holds the truth; everything else there can be made again."""
@@ -119,6 +122,51 @@ class BankInfo:
             licence=values["licence"],
             format=values["format"],
         )
+
+
+def read_database(folder: Path) -> tuple[BankInfo, pa.Table]:
+    """The entries of a bank of one's own, sorted by id: the columns of a portable one, label, uri and thumbnail.
+
+    A small entry's thumbnail is unpacked to 32 × 32 grey levels. Raises `BankError`.
+    """
+    path = folder / DATABASE
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+            connection.execute("BEGIN")
+            (text,) = connection.execute("SELECT value FROM meta WHERE key = 'info'").fetchone()
+            info = BankInfo.from_json(text, repr(str(folder)))
+            rows = connection.execute(_ENTRIES).fetchall()
+    except (sqlite3.Error, TypeError, ValueError, KeyError) as error:
+        message = f"{path}: cannot be read as a bank: {because(error)}. 'dedup bank verify {folder}' says what is left."
+        raise BankError(message) from error
+    width = info.spec.bits // 8
+    columns = dict(zip(_READ, zip(*rows, strict=True) if rows else [()] * len(_READ), strict=True))
+    codes = columns.pop("codes")
+    arrays: dict[str, pa.Array] = {
+        name: pa.array(columns[name], kind) for name, kind in _READ.items() if name != "codes"
+    }
+    for k, name in enumerate(info.spec.algorithms):
+        arrays[name] = pa.array([code[k * width : (k + 1) * width] for code in codes], pa.binary(width))
+    small = [None if kept is None else unpacked(kept).tobytes() for kept in columns["thumbnail"]]
+    arrays["thumbnail"] = pa.array(small, pa.binary(THUMBNAIL_SIDE * THUMBNAIL_SIDE))
+    return info, pa.table(arrays)
+
+
+_READ: Final = {
+    "id": pa.string(),
+    "label": pa.string(),
+    "uri": pa.string(),
+    "width": pa.int32(),
+    "height": pa.int32(),
+    "format": pa.string(),
+    "file_digest": pa.binary(DIGEST_BYTES),
+    "pixel_digest": pa.binary(DIGEST_BYTES),
+    "information": pa.float32(),
+    "signs": pa.binary(SIGNS_BYTES),
+    "thumbnail": pa.binary(),
+    "codes": pa.binary(),
+}
+_ENTRIES: Final = f"SELECT {', '.join(_READ)} FROM entry ORDER BY id"  # names of our own
 
 
 def portable_schema(spec: BankSpec, *, digests: bool) -> pa.Schema:

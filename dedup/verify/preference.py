@@ -147,6 +147,7 @@ def better(
         return -framed
     is_scaled = max(one.side, two.side) > _SAME_SIZE * min(one.side, two.side)
     stamps = [0 if view else -_stamp(first, second, factor) for factor in (_STANDS_OUT, _CONTRADICTED)]
+    verdicts: Sequence[int]
     if is_scaled:
         verdicts = [_scaled(one, two, transform), stamps[1]]
     else:

@@ -5,7 +5,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from dedup.tables import THUMBNAIL_SIDE
+from dedup.tables.schemas import THUMBNAIL_SIDE
 
 _STEP: Final = 17  # 0, 17, … 255: sixteen levels
 

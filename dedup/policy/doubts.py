@@ -10,14 +10,19 @@ from typing import Final
 
 import numpy as np
 
+from dedup.config import AUTO_MAX_FALSE_PROBABILITY
+
 RULE: Final = 1
 """Version of the rules: with the same one two banks say the same of a pair."""
 
-MAX_FALSE_PROBABILITY: Final = 0.1
+MAX_FALSE_PROBABILITY: Final = AUTO_MAX_FALSE_PROBABILITY
 """A match up to it is taken for the same picture: what a run accepts by default."""
 
 REVIEW_FALSE_PROBABILITY: Final = 0.5
 """A match up to it is worth a person's look: as likely the same picture as not."""
+
+DOUBT: Final = "signs_false_probability"
+"""Column of `candidates` beside those that are always there: of pairs that only signs speak for."""
 
 MAX_SURE_OF_SIGNS: Final = 0.01
 """What signs alone say above it is never decided without a person, and never fails a gate."""
@@ -43,10 +48,9 @@ _RULES: Final = {
     ("signs", True): _Rule(10.2, 5.4),
     ("shared_signs", False): _Rule(7.6, 7.0),
     ("shared_signs", True): _Rule(9.4, 15.0),
-    ("thumbnails", False): _Rule(8.0, 5.5),
-    ("thumbnails", True): _Rule(8.0, 5.5),
 }
-"""By what verified, and whether one of the two pictures is small. `shared_signs`: neither side is there in full."""
+"""By what verified, and whether one of the two pictures is small. `shared_signs`: neither side is there in full.
+Thumbnails and the second look have the rule of `policy.acceptance`, the same as in a run."""
 
 
 def false_probability(similarity: float, verified: str, *, small: bool, evidence: float | None = None) -> float:
