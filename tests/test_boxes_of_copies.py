@@ -29,7 +29,8 @@ def coco(root: Path, boxes: dict[str, list[tuple[float, ...]]], images: dict[str
     """One file of annotations. A picture of another size has its boxes in its own pixels."""
     (root / "train").mkdir(parents=True)
     (root / "annotations").mkdir()
-    listed, drawn = [], []
+    listed: list[dict[str, Any]] = []
+    drawn: list[dict[str, Any]] = []
     for number, (name, image) in enumerate(images.items()):
         image.save(root / f"train/{name}.png")
         size = {"width": image.width, "height": image.height}
