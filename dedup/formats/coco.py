@@ -5,7 +5,7 @@ import logging
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -33,6 +33,7 @@ from dedup.formats.source import (
     printable_names,
 )
 from dedup.paths import is_file, make_folder
+from dedup.tables.drawn import Box, boxes_as_text
 
 logger = logging.getLogger(__name__)
 
@@ -109,6 +110,7 @@ class Coco(Files):
                 )
                 raise SourceError(message)
         labels = [image.label() for image in self._images]
+        self.boxes = [image.drawn() for image in self._images]
         if config.label_column:
             labels = self.texts(config.label_column)
         files = [encoded(str(file)) for _, file in samples]
@@ -240,11 +242,17 @@ class _Image:
     row: int
     categories: set[str]
     said: dict[str, Any]
+    boxes: list[Box | None] = field(default_factory=list)  # None: an annotation without one that can be compared
     is_annotated: bool = False  # a file that lists it has annotations, of this image or of others
 
     def label(self) -> str | None:
         """The names of what is seen."""
         return joined([*self.categories]) or (BACKGROUND if self.is_annotated else None)
+
+    def drawn(self) -> str | None:
+        """Its boxes; None where nobody has looked, or an annotation has no box."""
+        boxes = [box for box in self.boxes if box is not None]
+        return boxes_as_text(boxes) if self.is_annotated and len(boxes) == len(self.boxes) else None
 
 
 def annotation_files(folder: Path, listing: Listing | None = None) -> list[Path]:
@@ -294,9 +302,10 @@ def _read(
         key = split, _inside(base, said["file_name"], file)
         image_of[said["id"]] = samples.setdefault(key, _Image(len(samples), set(), {}))
         image_of[said["id"]].said.update(said)
-    for name, image in _categories_of(content, file):
+    for name, image, box in _categories_of(content, file):
         if image in image_of:
             image_of[image].categories.add(name)
+            image_of[image].boxes.append(_relative(name, box, image_of[image].said))
     if content.get("annotations"):  # else nobody has looked, as in a test set without its truth
         for image in image_of.values():
             image.is_annotated = True
@@ -354,8 +363,18 @@ def _content(path: Path) -> dict[str, Any]:
     return content  # type: ignore[no-any-return]  # json says Any
 
 
-def _categories_of(content: Mapping[str, Any], path: Path) -> Iterator[tuple[str, Any]]:
-    """Category names and the ids of the images they are seen in."""
+def _relative(name: str, box: Any, image: Mapping[str, Any]) -> Box | None:
+    """A box in pixels as parts of the image's sides; None where either is missing or makes no sense."""
+    try:
+        left, top, width, height = map(float, box)
+        across, down = float(image["width"]), float(image["height"])
+        return name, left / across, top / down, (left + width) / across, (top + height) / down
+    except (KeyError, TypeError, ValueError, OverflowError, ZeroDivisionError):
+        return None
+
+
+def _categories_of(content: Mapping[str, Any], path: Path) -> Iterator[tuple[str, Any, Any]]:
+    """Category names, the ids of the images they are seen in, and the boxes."""
     names = {c.get("id"): str(c.get("name")) for c in content.get("categories", ()) if isinstance(c, dict)}
     listed = {image["id"] for image in content["images"]}
     strangers = []
@@ -367,7 +386,7 @@ def _categories_of(content: Mapping[str, Any], path: Path) -> Iterator[tuple[str
         if image not in listed:
             strangers.append(image)
         if isinstance(category := one.get("category_id"), int | str):
-            yield names.get(category, str(category)), image
+            yield names.get(category, str(category)), image, one.get("bbox")
     if strangers:
         logger.warning(
             "%s: %s annotations are of images that it does not list, the first of image %r. They are not written.",

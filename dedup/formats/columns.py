@@ -9,6 +9,7 @@ from dedup.config import SourceConfig
 from dedup.errors import ConfigError, SourceError
 from dedup.formats.several import Several
 from dedup.formats.source import Source
+from dedup.tables.drawn import BOXES
 
 ANNOTATIONS: Final = frozenset({
     "question", "questions", "query", "instruction", "prompt", "answer", "answers", "response", "output", "caption",
@@ -85,8 +86,8 @@ def _refuse_nulls(groups: Sequence[str | None], source: Source, column: str) -> 
 def distinct_of(source: Source, named: Sequence[str]) -> list[str | None] | None:
     """What each row says of its image, in the order of the source's rows: `column=digest` of the named columns.
 
-    With none named, of the columns that are annotations by their name; None where there is none. Raises `ConfigError`
-    for a named column that is not there.
+    With none named, of the columns that are annotations by their name, else the boxes where annotations draw some; None
+    where there is neither. Raises `ConfigError` for a named column that is not there.
     """
     if isinstance(source, Several):
         return _distinct_of_several(source, named)
@@ -96,11 +97,20 @@ def distinct_of(source: Source, named: Sequence[str]) -> list[str | None] | None
         message = f"policy.distinct_columns: {source.name} has no column {unknown[0]!r}. It has {known}."
         raise ConfigError(message)
     if not columns:
-        return None
+        return _boxes_of(source)
 
     texts = [source.texts(column) for column in columns]
 
     return [" ".join(map(_said, columns, row)) for row in zip(*texts, strict=True)]
+
+
+def _boxes_of(source: Source) -> list[str | None] | None:
+    """`boxes=` and all boxes of each row whose annotations draw some."""
+    boxes: Sequence[str | None] | None = getattr(source, BOXES, None)
+    if boxes is None:
+        return None
+
+    return [f"{BOXES}={drawn}" if drawn is not None else None for drawn in boxes]
 
 
 def _said(column: str, text: str | None) -> str:

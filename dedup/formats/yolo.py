@@ -30,6 +30,7 @@ from dedup.formats.source import (
 )
 from dedup.formats.yolo_files import NAMES, names_files, nearest, read_description, write_description
 from dedup.paths import exists, files_below, is_file, make_folder
+from dedup.tables.drawn import Box, boxes_as_text
 
 logger = logging.getLogger(__name__)
 
@@ -87,7 +88,9 @@ class Yolo(Files):
         refuse_missing({i: uri for (_, i), uri in zip(row_of, uris, strict=True)}, self.name, remedy)
         names = _class_names(self._content, self.name)
         splits = [split for split, _ in row_of]
-        labels = [_label(_label_file(image), names) for _, image in row_of]
+        said = [_said(_label_file(image), names) for _, image in row_of]
+        labels = [label for label, _ in said]
+        self.boxes = [boxes for _, boxes in said]
         annotated = {split for split, label in zip(splits, labels, strict=True) if label is not None}
         labels = [
             BACKGROUND if label is None and split in annotated else label
@@ -298,13 +301,25 @@ def _class_names(content: Mapping[str, Any], name: str) -> dict[str, str]:
     return {str(number): str(text) for number, text in pairs}
 
 
-def _label(path: Path, names: Mapping[str, str]) -> str | None:
-    """What a label file says can be seen: the first number of each line is a class."""
+def _said(path: Path, names: Mapping[str, str]) -> tuple[str | None, str | None]:
+    """The label and the boxes of a label file; the first number of each line is a class."""
     lines = _label_lines(path)
     if lines is None:  # an image without labels shows nothing that is named
-        return None
-    classes = {line.split()[0] for line in lines if line.strip()}
-    return joined([names.get(number, number) for number in classes])
+        return None, None
+
+    rows = [line.split() for line in lines if line.strip()]
+    label = joined([names.get(number, number) for number in {row[0] for row in rows}])
+    if any(len(row) != _N_OF_BOX for row in rows):  # outlines and poses are not compared
+        return label, None
+
+    return label, boxes_as_text(_edges(names.get(row[0], row[0]), *map(float, row[1:])) for row in rows)
+
+
+_N_OF_BOX: Final = 5  # numbers in the line of a box: class, centre, size
+
+
+def _edges(name: str, x: float, y: float, width: float, height: float) -> Box:
+    return name, x - width / 2, y - height / 2, x + width / 2, y + height / 2
 
 
 def _label_lines(path: Path) -> list[str] | None:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from dedup.config import Resolved
 from dedup.graph import Graph, numbers, representatives
+from dedup.tables.drawn import BOXES
 
 DUPLICATE: Final = "duplicate of a kept sample"
 """The reason of a sample that goes because of one that is kept."""
@@ -61,11 +62,13 @@ def _columns(manifest: pa.Table, rows: NDArray[np.int64], places: NDArray[np.int
 
 
 def rule(resolved: Resolved, manifest: pa.Table, hashes: pa.Table) -> str:
-    """What `policy.distinct: auto` resolves to, or what is set."""
+    """What `policy.distinct: auto` resolves to, or what is set. Other boxes alone do not make another sample."""
     if resolved.policy.distinct != "auto":
         return resolved.policy.distinct
 
-    return "row" if differing(manifest, hashes).share > AUTO_MIN_SHARE else "image"
+    found = differing(manifest, hashes)
+
+    return "row" if found.share > AUTO_MIN_SHARE and found.columns != (BOXES,) else "image"
 
 
 def by_row(graph: Graph, manifest: pa.Table) -> Graph:
@@ -106,7 +109,7 @@ def by_row(graph: Graph, manifest: pa.Table) -> Graph:
 def warnings(manifest: pa.Table, hashes: pa.Table, decisions: pa.Table, resolved: Resolved) -> list[str]:
     """What the rule does about such rows, where there are any."""
     found = differing(manifest, hashes)
-    if found.n_rows == 0:
+    if found.n_rows == 0 or (found.columns == (BOXES,) and resolved.policy.distinct != "row"):
         return []
 
     columns = ", ".join(map(repr, found.columns))

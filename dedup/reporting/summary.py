@@ -14,6 +14,7 @@ from dedup.config import Resolved
 from dedup.graph import Graph, group_witnesses, matches_one_of, numbers
 from dedup.policy import distinct
 from dedup.policy.acceptance import MUST_AGREE
+from dedup.policy.drawn_otherwise import drawn_otherwise
 from dedup.policy.unreadable import emptied
 from dedup.tables import MANY_WITHOUT_INFORMATION, MIN_INFORMATION
 from dedup.versions import DEDUP_VERSION
@@ -50,6 +51,7 @@ def summary(
     groups = _groups(manifest, hashes, in_split, resolved)
     by_group = pc.equal(leakage["kind"], "group")
     n_chained_held_out = pc.sum(pc.is_in(chains["split"], pa.array(resolved.splits.held_out, pa.string()))).as_py() or 0
+    drawn = drawn_otherwise(pairs, manifest)
     return {
         "schema_version": tables.SCHEMA_VERSION,
         "dedup_version": DEDUP_VERSION,
@@ -72,6 +74,7 @@ def summary(
             "by_kind": {kind: pc.sum(pc.equal(pairs["kind"], kind)).as_py() or 0 for kind in tables.KINDS},
             "images": int(graph.matched().sum()),
             "label_conflicts": pc.sum(pairs["label_conflict"]).as_py() or 0,
+            "box_conflicts": drawn.n_pairs,
             "expected_false_share": _mean(pairs["false_probability"]),
         },
         "crowds": _crowds(crowds),
@@ -93,6 +96,7 @@ def summary(
             *not_decoded(hashes),
             *emptied(hashes, manifest, resolved),
             *distinct.warnings(manifest, hashes, decisions, resolved),
+            *drawn.warnings(),
             *_of_uncompared(uncompared),
         ],
     }
