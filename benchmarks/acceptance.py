@@ -1,14 +1,16 @@
-"""The rule of acceptance, fitted on all datasets but one and scored on the one that was left out, for each in turn.
+"""The rule of acceptance, fitted on all datasets but one and scored on the one that was left out,
+for each in turn.
 
     python -m benchmarks.acceptance FOLDER... [--cifar FOLDER] [--work FOLDER]
 
-Each FOLDER is a dataset as for `benchmarks.limits`; its scoring half is used, at both sizes. --cifar holds
-train.parquet, test.parquet and pairs.csv (test_index, train_index, verdict); further verdicts are in `acceptance.csv`
-beside this file.
+Each FOLDER is a dataset as for `benchmarks.limits`; its scoring half is used, at both sizes.
+--cifar holds train.parquet, test.parquet and pairs.csv (test_index, train_index, verdict); further
+verdicts are in `acceptance.csv` beside this file.
 
-The form of the rule was written down before it was scored: docs/decisions/0014-acceptance-by-evidence.md. Printed
-are, for each dataset left out, recall, precision and wrong pairs at limits of the false probability; how often pairs
-were wrong in bins of it; and the weights fitted on everything, which those that are shipped round
+The form of the rule was written down before it was scored:
+docs/decisions/0014-acceptance-by-evidence.md. Printed are, for each dataset left out, recall,
+precision and wrong pairs at limits of the false probability; how often pairs were wrong in bins of
+it; and the weights fitted on everything, which those that are shipped round
 (`dedup.policy.acceptance`).
 """
 
@@ -74,22 +76,32 @@ class Score:
 
 
 def thumbnails_of(views: Views) -> Values:
-    """Columns of the rule for thumbnails alone: constant, what is missing, structure within each range."""
+    """Columns of the rule for thumbnails alone: constant, what is missing, structure within each
+    range.
+    """
     within = [np.clip(np.nan_to_num(views.structure), low, high) / 100 for low, high in RANGES]
     return np.stack([np.ones(len(views.similarity)), _missing(views.similarity), *within], axis=1)
 
 
 def closely(views: Views) -> Values:
-    """Columns of the rule for the closer look: constant, what is missing there, what is missing to the thumbnails."""
-    return np.stack([np.ones(len(views.close)), _missing(views.close), _missing(views.similarity)], axis=1)
+    """Columns of the rule for the closer look: constant, what is missing there, what is missing to
+    the thumbnails.
+    """
+    return np.stack(
+        [np.ones(len(views.close)), _missing(views.close), _missing(views.similarity)], axis=1
+    )
 
 
 def _missing(similarity: Values) -> Values:
     return np.asarray(np.log(1.02 - similarity.astype(np.float64)))
 
 
-def fitted(parts: Sequence[Views], columns: Columns, *, looked: bool, signs: Sequence[int]) -> Values:
-    """Weights by logistic regression; every dataset counts the same, and no weight has another sign than it may."""
+def fitted(
+    parts: Sequence[Views], columns: Columns, *, looked: bool, signs: Sequence[int]
+) -> Values:
+    """Weights by logistic regression; every dataset counts the same, and no weight has another sign
+    than it may.
+    """
     rows, wrong, weights = [], [], []
     for views in parts:
         chosen = _best_rows(views, looked=looked)
@@ -125,7 +137,9 @@ def _best_rows(views: Views, *, looked: bool) -> Values:
 
 def doubts(views: Views, alone: Values, close: Values) -> Values:
     """False probability of each pair: of its least doubtful view."""
-    by_thumbnails, by_look = (1 / (1 + np.exp(-columns(views) @ b)) for columns, b in _rules(alone, close))
+    by_thumbnails, by_look = (
+        1 / (1 + np.exp(-columns(views) @ b)) for columns, b in _rules(alone, close)
+    )
     of_looked = np.where(views.unframed == BOTH, np.maximum(by_thumbnails, by_look), by_look)
     of_rows = np.where(np.isnan(views.close), by_thumbnails, of_looked)
     of_rows = np.where(views.similarity < np.float32(LEAST_SIMILARITY), 1.0, of_rows)
@@ -142,8 +156,15 @@ def scored(views: Views, doubt: Values, limit: float) -> Score:
     """Recall is the mean of both groups of edits, or the share of the listed pairs."""
     accepted = doubt <= limit
     n_right, n_wrong = (int((accepted & (views.label == label)).sum()) for label in (RIGHT, WRONG))
-    hits = np.bincount(views.edit[accepted & (views.edit >= 0)], minlength=len(EDITS)) / views.n_expected
-    listed = hits[0] if views.edit.max(initial=-1) == 0 else (hits[: len(EASY)].mean() + hits[len(EASY) :].mean()) / 2
+    hits = (
+        np.bincount(views.edit[accepted & (views.edit >= 0)], minlength=len(EDITS))
+        / views.n_expected
+    )
+    listed = (
+        hits[0]
+        if views.edit.max(initial=-1) == 0
+        else (hits[: len(EASY)].mean() + hits[len(EASY) :].mean()) / 2
+    )
     return Score(float(listed), n_right / max(n_right + n_wrong, 1), n_wrong)
 
 
@@ -192,7 +213,10 @@ def _judged(folder: Path) -> dict[tuple[int, int], tuple[str, str]]:
 def _with_indices(run: Any, folder: Path) -> pa.Table:
     """Candidates of test with train that may be pairs, with the indices that pairs.csv has."""
     ids = [name.split("/") for name in run.manifest["id"].to_pylist()]
-    stored = {split: pq.read_table(folder / f"{split}.parquet", columns=["index"]) for split in ("test", "train")}
+    stored = {
+        split: pq.read_table(folder / f"{split}.parquet", columns=["index"])
+        for split in ("test", "train")
+    }
     index = np.array([stored[split]["index"][int(row)].as_py() for split, row in ids])
     in_test = np.array([split == "test" for split, _ in ids])
     table = run.candidates
@@ -201,7 +225,9 @@ def _with_indices(run: Any, folder: Path) -> pa.Table:
     rows = np.flatnonzero(similar & (in_test[a] != in_test[b]))
     a, b, table = a[rows], b[rows], table.take(pa.array(rows))
     test, train = np.where(in_test[a], index[a], index[b]), np.where(in_test[a], index[b], index[a])
-    return table.append_column("test_index", pa.array(test)).append_column("train_index", pa.array(train))
+    return table.append_column("test_index", pa.array(test)).append_column(
+        "train_index", pa.array(train)
+    )
 
 
 def show(sets: dict[str, list[Views]]) -> None:
@@ -216,15 +242,22 @@ def show(sets: dict[str, list[Views]]) -> None:
     for left, parts in found.items():
         for size, (views, doubt) in enumerate(parts):
             scores = [scored(views, doubt, limit) for limit in LIMITS]
-            cells = [f"{100 * s.recall:5.1f} / {100 * s.precision:6.2f} ({s.n_wrong})" for s in scores]
+            cells = [
+                f"{100 * s.recall:5.1f} / {100 * s.precision:6.2f} ({s.n_wrong})" for s in scores
+            ]
             print(f"{left:20}{size:4}" + "".join(f"{cell:>22}" for cell in cells))
     for limit in LIMITS:
         every = [scored(views, doubt, limit) for parts in found.values() for views, doubt in parts]
-        recall, precision = (100 * np.mean([getattr(s, name) for s in every]) for name in ("recall", "precision"))
+        recall, precision = (
+            100 * np.mean([getattr(s, name) for s in every]) for name in ("recall", "precision")
+        )
         least = 100 * min(s.precision for s in every)
         print(f"{limit}: mean recall {recall:.2f}, precision {precision:.2f}, least {least:.2f}")
     show_bins(found)
-    print("fitted on all:", *(np.round(b, 2).tolist() for b in both([v for parts in sets.values() for v in parts])))
+    print(
+        "fitted on all:",
+        *(np.round(b, 2).tolist() for b in both([v for parts in sets.values() for v in parts])),
+    )
 
 
 def both(parts: Sequence[Views]) -> tuple[Values, Values]:
@@ -243,12 +276,16 @@ def show_bins(found: dict[str, list[tuple[Views, Values]]]) -> None:
         cells = []
         for low, high in pairwise(BINS):
             here = (doubt > low) & (doubt <= high) & (label != OPEN)
-            cells.append(f"{int((label[here] == WRONG).sum())} of {here.sum()} ({doubt[here].sum():.1f})")
+            cells.append(
+                f"{int((label[here] == WRONG).sum())} of {here.sum()} ({doubt[here].sum():.1f})"
+            )
         print(f"{left:20}" + "".join(f"{cell:>22}" for cell in cells))
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("folders", type=Path, nargs="+")
     parser.add_argument("--cifar", type=Path, help="the folder with five classes of CIFAR-10")
     parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir(), "dedup-limits"))
@@ -256,7 +293,9 @@ def main() -> None:
     options.work.mkdir(parents=True, exist_ok=True)
     by_eye, sets = verdicts() | verdicts(COUPLES), dict[str, list[Views]]()
     for folder in options.folders:
-        judged = {pair: verdict for (dataset, pair), verdict in by_eye.items() if dataset == folder.name}
+        judged = {
+            pair: verdict for (dataset, pair), verdict in by_eye.items() if dataset == folder.name
+        }
         if known := quality.listed(folder):
             judged |= quality.verdicts() | dict.fromkeys(known, "same")
         right = frozenset(pair for pair, verdict in judged.items() if verdict != "different")

@@ -1,12 +1,12 @@
 """The bank: what a query, a check, an add and a kill cost, against other tools, in one run.
 
-    python -m benchmarks.bank                       every row (about half an hour; 10**8 codes need 6 GB)
-    python -m benchmarks.bank --rows query check    only these
-    python -m benchmarks.bank --size 1e6            at most so many codes or entries
+    python -m benchmarks.bank                       every row (about half an hour; 10**8 codes need
+    6 GB) python -m benchmarks.bank --rows query check    only these python -m benchmarks.bank
+    --size 1e6            at most so many codes or entries
 
-Rows: query, peers, check, open, adds, build, seen, race, kills, portable, signs, outlines. Each runs in a
-process of its own. What is missing is said to be missing. Seconds are wall time of one process; run it
-on an idle machine.
+Rows: query, peers, check, open, adds, build, seen, race, kills, portable, signs, outlines. Each
+runs in a process of its own. What is missing is said to be missing. Seconds are wall time of one
+process; run it on an idle machine.
 """
 
 import argparse
@@ -66,7 +66,14 @@ def query(size: int) -> None:
         for radius in (16, 12, 8):
             median, worst = milliseconds(partial(_near, index, asked, radius), _QUERIES)
             goal = goals.get((n, radius), "")
-            say(f"{n:,}", radius, f"{median:.3f}", f"{worst:.2f}", f"{index.n_bytes / 1e9:.2f}", goal)
+            say(
+                f"{n:,}",
+                radius,
+                f"{median:.3f}",
+                f"{worst:.2f}",
+                f"{index.n_bytes / 1e9:.2f}",
+                goal,
+            )
 
 
 def _near(index: Index, asked: NDArray[np.uint64], radius: int, k: int) -> object:
@@ -97,7 +104,13 @@ def _faiss(packed: Any, questions: Any, ours: float) -> None:
     flat = faiss.IndexBinaryFlat(64)
     flat.add(packed)
     median, _ = milliseconds(lambda k: flat.range_search(questions[k : k + 1], 17), 40)
-    say("faiss IndexBinaryFlat.range_search", f"{len(packed):,}", f"{median:.2f}", f"{median / ours:.1f} x", 1)
+    say(
+        "faiss IndexBinaryFlat.range_search",
+        f"{len(packed):,}",
+        f"{median:.2f}",
+        f"{median / ours:.1f} x",
+        1,
+    )
 
 
 def _usearch(packed: Any, questions: Any, codes: Any, asked: Any) -> None:
@@ -109,7 +122,9 @@ def _usearch(packed: Any, questions: Any, codes: Any, asked: Any) -> None:
         return
     index = Index.build(codes)
     ours, _ = milliseconds(lambda k: index.near(asked[k], 16), _QUERIES)
-    median, _ = milliseconds(lambda k: search(packed, questions[k], 10, "hamming", exact=True, threads=1), 10)
+    median, _ = milliseconds(
+        lambda k: search(packed, questions[k], 10, "hamming", exact=True, threads=1), 10
+    )
     say("usearch exact, k = 10", f"{len(packed):,}", f"{median:.1f}", f"{median / ours:.0f} x", 1)
     few = packed[:100_000]
     graph = Graph(ndim=64, metric="hamming", dtype="b1")
@@ -138,7 +153,13 @@ def _postgres(codes: Any, asked: Any) -> None:
     except (OSError, subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
         say("PostgreSQL bit_count", f"could not be run: {error}")
         return
-    say("PostgreSQL bit_count(code # q) <= 16", f"{len(codes):,}", f"{taken:.0f}", f"{taken / ours:.0f} x", 1)
+    say(
+        "PostgreSQL bit_count(code # q) <= 16",
+        f"{len(codes):,}",
+        f"{taken:.0f}",
+        f"{taken / ours:.0f} x",
+        1,
+    )
     say("pgvector HNSW", vector)
 
 
@@ -150,13 +171,29 @@ def _asked_postgres(binaries: Path, codes: Any, asked: Any) -> tuple[float, str]
 
         def run(*command: str, given: str | None = None) -> str:
             done = subprocess.run(
-                [*user, *command], input=given, capture_output=True, text=True, check=True, cwd=place, timeout=240
+                [*user, *command],
+                input=given,
+                capture_output=True,
+                text=True,
+                check=True,
+                cwd=place,
+                timeout=240,
             )
             return done.stdout
 
         run(str(binaries / "initdb"), "-D", str(place / "data"), "-A", "trust")
         options = f"-k {place} -c listen_addresses='' -c max_parallel_workers_per_gather=0"
-        run(str(binaries / "pg_ctl"), "-D", str(place / "data"), "-o", options, "-l", str(place / "log"), "-w", "start")
+        run(
+            str(binaries / "pg_ctl"),
+            "-D",
+            str(place / "data"),
+            "-o",
+            options,
+            "-l",
+            str(place / "log"),
+            "-w",
+            "start",
+        )
         try:
             psql = ["psql", "-h", str(place), "-d", "postgres", "-At"]
             rows = "\n".join(np.binary_repr(int(code), 64) for code in codes[:, 0])
@@ -166,8 +203,12 @@ def _asked_postgres(binaries: Path, codes: Any, asked: Any) -> tuple[float, str]
             statement = f"SELECT count(*) FROM t WHERE bit_count(code # B'{question}') <= 16"
             lines = run(*psql, given="\\timing on\n" + f"{statement};\n" * 5).splitlines()
             times = [float(line.split()[1]) for line in lines if line.startswith("Time:")]
-            known = run(*psql, "-c", "SELECT count(*) FROM pg_available_extensions WHERE name = 'vector'").strip()
-            return float(np.median(times)), "installed, not measured" if known != "0" else "not installed"
+            known = run(
+                *psql, "-c", "SELECT count(*) FROM pg_available_extensions WHERE name = 'vector'"
+            ).strip()
+            return float(np.median(times)), (
+                "installed, not measured" if known != "0" else "not installed"
+            )
         finally:
             run(str(binaries / "pg_ctl"), "-D", str(place / "data"), "-m", "immediate", "stop")
 
@@ -234,7 +275,14 @@ def check(size: int) -> None:
     with Bank(large_bank(WORK, n), read_only=True) as bank:
         median, worst = milliseconds(lambda k: bank.check(asked[k]), len(asked))
         kb = sum(map(len, asked)) / len(asked) / 1e3
-        say("check of a JPEG of 500 x 375", f"{kb:.0f} KB", f"{n:,} entries", "median ms", "p99 ms", "goal")
+        say(
+            "check of a JPEG of 500 x 375",
+            f"{kb:.0f} KB",
+            f"{n:,} entries",
+            "median ms",
+            "p99 ms",
+            "goal",
+        )
         say("", "", "", f"{median:.2f}", f"{worst:.2f}", "5 and 15")
 
 
@@ -244,19 +292,19 @@ def open_(size: int) -> None:
     path, (asked,) = large_bank(WORK, n), pictures(1)
     (WORK / "asked.jpg").write_bytes(asked)
     script = (
-        "import sys, time\n"
-        "from dedup.bank import Bank\n"
-        "Bank(sys.argv[1], read_only=True).check(sys.argv[2])\n"
-        "begin = time.perf_counter()\n"
-        "bank = Bank(sys.argv[1], read_only=True)\n"
-        "with bank._store.read() as connection: bank._store.snapshot(connection)\n"
-        "opened = time.perf_counter() - begin\n"
-        "for _ in range(200): bank.check(sys.argv[2])\n"
-        "kept = [int(l.split()[1]) for l in open('/proc/self/status') if l.startswith('RssAnon')][0]\n"
-        "print(f'{opened * 1e3:.1f} {kept / 1e3:.0f}')\n"
+        "import sys, time\nfrom dedup.bank import Bank\nBank(sys.argv[1],"
+        " read_only=True).check(sys.argv[2])\nbegin = time.perf_counter()\nbank = Bank(sys.argv[1],"
+        " read_only=True)\nwith bank._store.read() as connection:"
+        " bank._store.snapshot(connection)\nopened = time.perf_counter() - begin\nfor _ in"
+        " range(200): bank.check(sys.argv[2])\nkept = [int(l.split()[1]) for l in"
+        " open('/proc/self/status') if l.startswith('RssAnon')][0]\nprint(f'{opened * 1e3:.1f}"
+        " {kept / 1e3:.0f}')\n"
     )
     out = subprocess.run(
-        [sys.executable, "-c", script, str(path), str(WORK / "asked.jpg")], capture_output=True, text=True, check=True
+        [sys.executable, "-c", script, str(path), str(WORK / "asked.jpg")],
+        capture_output=True,
+        text=True,
+        check=True,
     ).stdout.split()
     say("open", f"{n:,} entries", f"{out[0]} ms", "goal 20 ms")
     say("memory of a process that checks, mapped files apart", f"{out[1]} MB", "goal 200 MB")
@@ -279,7 +327,11 @@ def adds(size: int) -> None:
                     for k, picture in enumerate(some[start : start + group]):
                         bank.add(picture, f"{group}/{start + k}")
             rate = len(some) / (time.perf_counter() - begin)
-            say(f"durable adds, groups of {group}", f"{rate:,.0f} a second", "goal 2,000" if group == 32 else "")
+            say(
+                f"durable adds, groups of {group}",
+                f"{rate:,.0f} a second",
+                "goal 2,000" if group == 32 else "",
+            )
 
 
 def build(size: int) -> None:
@@ -300,7 +352,12 @@ def build(size: int) -> None:
                 pass
         seconds.append(time.perf_counter() - begin)
     hashing, building_ = min(seconds[0::2]), min(seconds[1::2])
-    say("bulk build", f"{hashing / building_:.1%} of the speed of hashing", "goal 85 %", f"{building_:.1f} s")
+    say(
+        "bulk build",
+        f"{hashing / building_:.1%} of the speed of hashing",
+        "goal 85 %",
+        f"{building_:.1f} s",
+    )
 
 
 def seen(size: int) -> None:
@@ -334,10 +391,17 @@ def seen(size: int) -> None:
             for reader in readers:
                 assert_pipe(reader.stdin).write(f"{number}\n")
                 assert_pipe(reader.stdin).flush()
-            missed += sum(assert_pipe(reader.stdout).readline().strip() != "1" for reader in readers)
+            missed += sum(
+                assert_pipe(reader.stdout).readline().strip() != "1" for reader in readers
+            )
     for reader in readers:
         reader.communicate()
-    say("added, then asked of two other processes", f"{rounds:,} rounds", f"{missed} missed", "goal 0")
+    say(
+        "added, then asked of two other processes",
+        f"{rounds:,} rounds",
+        f"{missed} missed",
+        "goal 0",
+    )
 
 
 def assert_pipe(pipe: Any) -> Any:
@@ -357,9 +421,18 @@ def race(size: int) -> None:
     n, rounds = (64, 20) if size >= 10**6 else (8, 10)
     shutil.rmtree(WORK / "race.bank", ignore_errors=True)
     Bank.create(WORK / "race.bank").close()
-    command = [sys.executable, "-m", "tests.bank.one_process", "submit", str(WORK / "race.bank"), str(rounds)]
+    command = [
+        sys.executable,
+        "-m",
+        "tests.bank.one_process",
+        "submit",
+        str(WORK / "race.bank"),
+        str(rounds),
+    ]
     processes = [
-        subprocess.Popen([*command, f"p{k}"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        subprocess.Popen(
+            [*command, f"p{k}"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
         for k in range(n)
     ]
     for process in processes:
@@ -368,10 +441,17 @@ def race(size: int) -> None:
     for process in processes:
         assert_pipe(process.stdin).write(f"{start}\n")
         assert_pipe(process.stdin).flush()
-    lines = [line.split() for process in processes for line in process.communicate()[0].splitlines()]
+    lines = [
+        line.split() for process in processes for line in process.communicate()[0].splitlines()
+    ]
     approved = Counter(number for number, verdict in lines if verdict == "approved")
     wrong = sum(approved[str(number)] != 1 for number in range(rounds))
-    say(f"{n} equal pictures at once, {n} processes", f"{rounds} rounds", f"{wrong} with other than one", "goal 0")
+    say(
+        f"{n} equal pictures at once, {n} processes",
+        f"{rounds} rounds",
+        f"{wrong} with other than one",
+        "goal 0",
+    )
 
 
 def kills(size: int) -> None:
@@ -388,7 +468,9 @@ def kills(size: int) -> None:
     known: set[str] = set()
     for kill in range(n):
         command = [sys.executable, "-m", "tests.bank.one_process", "work", str(path)]
-        process = subprocess.Popen([*command, str(10**6 * (kill + 1)), str(target)], stdout=subprocess.PIPE, text=True)
+        process = subprocess.Popen(
+            [*command, str(10**6 * (kill + 1)), str(target)], stdout=subprocess.PIPE, text=True
+        )
         known.add(assert_pipe(process.stdout).readline().strip())
         time.sleep(rng.uniform(0, 0.15))
         process.kill()
@@ -400,7 +482,13 @@ def kills(size: int) -> None:
         lost += len(known - ids)
         extra = len(ids - known)
         torn += target.exists() and len(read_portable(target)[1]) > len(ids)
-    say(f"{n} kills", f"{acknowledged:,} acknowledged", f"{lost} lost", f"{broken} not whole", f"{torn} torn exports")
+    say(
+        f"{n} kills",
+        f"{acknowledged:,} acknowledged",
+        f"{lost} lost",
+        f"{broken} not whole",
+        f"{torn} torn exports",
+    )
     say("", f"{extra} committed and not yet acknowledged (at most one for each kill)")
 
 
@@ -412,10 +500,20 @@ def portable(size: int) -> None:
     target = WORK / "portable.bank.parquet"
     with Bank(large_bank(WORK, n), read_only=True) as bank:
         bank.export(target, overwrite=True)
-    say("portable bank", f"{n:,} entries", f"{target.stat().st_size / n:.1f} bytes an entry", "goal 100")
+    say(
+        "portable bank",
+        f"{n:,} entries",
+        f"{target.stat().st_size / n:.1f} bytes an entry",
+        "goal 100",
+    )
     command = [sys.executable, "-m", "benchmarks.bank_audit", str(target), str(own)]
     out = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
-    say(f"audit of {own:,} hashed pictures against {n:,}", f"{out[0]} s", f"{out[1]} GB at the peak", "goal 60 s, 1 GB")
+    say(
+        f"audit of {own:,} hashed pictures against {n:,}",
+        f"{out[0]} s",
+        f"{out[1]} GB at the peak",
+        "goal 60 s, 1 GB",
+    )
 
 
 def signs(size: int) -> None:
@@ -452,7 +550,9 @@ WORK = Path(tempfile.gettempdir()) / "dedup-bank-benchmark"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rows", nargs="*", choices=ROWS, default=list(ROWS))
     parser.add_argument("--size", type=float, default=1e8)
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
@@ -463,7 +563,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
             ROWS[name](int(asked.size))
             continue
         print(f"\n{name}: {(ROWS[name].__doc__ or '').strip()}", flush=True)
-        command = [sys.executable, "-m", "benchmarks.bank", "--inside", "--size", str(asked.size), "--rows", name]
+        command = [
+            sys.executable,
+            "-m",
+            "benchmarks.bank",
+            "--inside",
+            "--size",
+            str(asked.size),
+            "--rows",
+            name,
+        ]
         done = subprocess.run(command, check=False)
         if done.returncode:
             print(f"{name} failed", flush=True)

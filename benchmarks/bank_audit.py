@@ -1,4 +1,5 @@
-"""The audit of hashed pictures against a portable bank, in a process of its own: `… FILE.bank.parquet PICTURES`.
+"""The audit of hashed pictures against a portable bank, in a process of its own: `…
+FILE.bank.parquet PICTURES`.
 
 Prints seconds, peak memory in GB, and candidates.
 """
@@ -23,7 +24,9 @@ def made(n: int, setup: Setup) -> pa.Table:
     rng = np.random.default_rng(0)
 
     def binary(width: int) -> pa.Array:
-        return pa.FixedSizeBinaryArray.from_buffers(pa.binary(width), n, [None, pa.py_buffer(rng.bytes(width * n))])
+        return pa.FixedSizeBinaryArray.from_buffers(
+            pa.binary(width), n, [None, pa.py_buffer(rng.bytes(width * n))]
+        )
 
     known = {
         "sample": pa.array(np.arange(n)),
@@ -35,8 +38,13 @@ def made(n: int, setup: Setup) -> pa.Table:
         "thumbnail": binary(1024),
         **{name: binary(8) for name in setup.algorithms},
     }
-    columns = [known[f.name].cast(f.type) if f.name in known else pa.nulls(n, f.type) for f in setup.schema()]
-    return pa.table(columns, schema=setup.schema()).append_column("signs", pa.nulls(n, pa.binary(68)))
+    columns = [
+        known[f.name].cast(f.type) if f.name in known else pa.nulls(n, f.type)
+        for f in setup.schema()
+    ]
+    return pa.table(columns, schema=setup.schema()).append_column(
+        "signs", pa.nulls(n, pa.binary(68))
+    )
 
 
 def main() -> None:
@@ -49,7 +57,9 @@ def main() -> None:
     numbered = bank.set_column(0, bank.schema.field(0), pa.array(np.arange(n, n + len(bank))))
     resolved = resolve(config, []).but(max_distance={"dhash": 10, "phash": 10})
     hashes = pa.concat_tables([mine, numbered])
-    found = sum(map(len, by_signs(candidates(hashes, resolved, limit=10**8, threads=2), hashes, "pixels")))
+    found = sum(
+        map(len, by_signs(candidates(hashes, resolved, limit=10**8, threads=2), hashes, "pixels"))
+    )
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
     print(f"{time.perf_counter() - begin:.1f} {peak:.2f} {found}")
 

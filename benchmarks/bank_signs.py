@@ -1,7 +1,9 @@
-"""Verification by signs, measured: against thumbnails, on edited photos and on judged pairs of CIFAR-10.
+"""Verification by signs, measured: against thumbnails, on edited photos and on judged pairs of
+CIFAR-10.
 
-`python -m benchmarks.bank --rows signs` prints the table, and the weights that `dedup.policy.doubts` was
-given: chosen on photos and test pictures of even numbers, scored on the others.
+`python -m benchmarks.bank --rows signs` prints the table, and the weights that
+`dedup.policy.doubts` was given: chosen on photos and test pictures of even numbers, scored on the
+others.
 """
 
 import csv
@@ -53,17 +55,26 @@ class Pairs:
 
 def measured(contents: Sequence[bytes]) -> Side:
     """Codes and thumbnails of encoded pictures."""
-    parts = [pa.table(measure(contents[k : k + 256], setup_of(BankSpec()))) for k in range(0, len(contents), 256)]
+    parts = [
+        pa.table(measure(contents[k : k + 256], setup_of(BankSpec())))
+        for k in range(0, len(contents), 256)
+    ]
     table = pa.concat_tables(parts).combine_chunks()
     codes = tuple(pack(fixed_width(table[name])) for name in ("dhash", "phash"))
     return Side((codes[0], codes[1]), fixed_width(table["thumbnail"]).reshape(-1, 32, 32))
 
 
 def compared(asked: Side, kept: Side, a: Any, b: Any, *, small: bool) -> tuple[Any, Any, Any]:
-    """Similarity by thumbnails, by signs, and the false probability of the latter; `a` ascending."""
+    """Similarity by thumbnails, by signs, and the false probability of the latter; `a`
+    ascending.
+    """
     both = np.concatenate([asked.thumbnails, kept.thumbnails])
     by_thumbnails = similarities(both, a, b + len(asked.thumbnails), threads=2)
-    signs, by_signs, doubt = signs_of(kept.thumbnails), np.empty(len(a), np.float32), np.empty(len(a))
+    signs, by_signs, doubt = (
+        signs_of(kept.thumbnails),
+        np.empty(len(a), np.float32),
+        np.empty(len(a)),
+    )
     starts = np.searchsorted(a, np.arange(len(asked.thumbnails) + 1))
     for k, (start, stop) in enumerate(pairwise(starts.tolist())):
         if start == stop:
@@ -71,7 +82,9 @@ def compared(asked: Side, kept: Side, a: Any, b: Any, *, small: bool) -> tuple[A
         by_signs[start:stop] = np.clip(agreement(asked.thumbnails[k], signs[b[start:stop]]), 0, 1)
         counted = evidence(asked.thumbnails[k])
         for row in range(start, stop):
-            doubt[row] = false_probability(float(by_signs[row]), "signs", small=small, evidence=counted)
+            doubt[row] = false_probability(
+                float(by_signs[row]), "signs", small=small, evidence=counted
+            )
     return by_thumbnails, by_signs, doubt
 
 
@@ -93,7 +106,9 @@ def photos(data: Path, n: int) -> tuple[Pairs, int]:
     alike = _alike(kept)
     a, b = found.a, found.b
     same = of[a] == b
-    unsure = np.array([(min(x, y), max(x, y)) in alike for x, y in zip(of[a].tolist(), b.tolist(), strict=True)])
+    unsure = np.array(
+        [(min(x, y), max(x, y)) in alike for x, y in zip(of[a].tolist(), b.tolist(), strict=True)]
+    )
     by_thumbnails, by_signs, doubt = compared(asked, kept, a, b, small=False)
     return Pairs(of[a], same, ~same & ~unsure, by_thumbnails, by_signs, doubt), len(copies)
 
@@ -106,17 +121,29 @@ def _alike(kept: Side) -> set[tuple[int, int]]:
 
 
 def cifar(data: Path) -> Pairs:
-    """Test pictures of CIFAR-10 against train pictures; known are the judged pairs, and strangers by thumbnails."""
-    test, train = (pq.read_table(data / "cifar10" / f"{name}.parquet") for name in ("test", "train"))
-    asked, kept = (measured([image["bytes"] for image in table["image"].to_pylist()]) for table in (test, train))
+    """Test pictures of CIFAR-10 against train pictures; known are the judged pairs, and strangers
+    by thumbnails.
+    """
+    test, train = (
+        pq.read_table(data / "cifar10" / f"{name}.parquet") for name in ("test", "train")
+    )
+    asked, kept = (
+        measured([image["bytes"] for image in table["image"].to_pylist()])
+        for table in (test, train)
+    )
     with (data / "cifar10" / "pairs.csv").open(encoding="utf-8") as file:
-        judged = {(int(r["test_index"]), int(r["train_index"])): r["verdict"] for r in csv.DictReader(file)}
+        judged = {
+            (int(r["test_index"]), int(r["train_index"])): r["verdict"]
+            for r in csv.DictReader(file)
+        }
     found = join_hashes(asked.codes, kept.codes, max_distance=_RADIUS)
     first, second = test["index"].to_numpy()[found.a], train["index"].to_numpy()[found.b]
     said = np.array([judged.get((int(x), int(y)), "") for x, y in zip(first, second, strict=True)])
     by_thumbnails, by_signs, doubt = compared(asked, kept, found.a, found.b, small=True)
     different = np.isin(said, ["similar", "different"]) | ((said == "") & (by_thumbnails < 0.75))
-    return Pairs(found.a, np.isin(said, ["near", "same"]), different, by_thumbnails, by_signs, doubt)
+    return Pairs(
+        found.a, np.isin(said, ["near", "same"]), different, by_thumbnails, by_signs, doubt
+    )
 
 
 def rows(data: Path, n: int) -> Iterator[tuple[object, ...]]:
@@ -136,7 +163,14 @@ def rows(data: Path, n: int) -> Iterator[tuple[object, ...]]:
             ("signs", "false probability <= 0.01 (decided)", pairs.doubt <= 0.01),
         ):
             recall = (accepted & pairs.same & half).sum() / n_same
-            yield (name, by, limit, f"{recall:.3f}", int((accepted & pairs.different & half).sum()), n_different)
+            yield (
+                name,
+                by,
+                limit,
+                f"{recall:.3f}",
+                int((accepted & pairs.different & half).sum()),
+                n_different,
+            )
         yield from _at_equal_precision(name, pairs, half)
     yield (f"of {n_copies:,} copies", f"{int(edited.same.sum()):,} are candidates")
 
@@ -158,8 +192,12 @@ def reconstructed(data: Path, target: Path) -> str:
     for k, thumbnail in enumerate(side.thumbnails):
         outline = from_signs(signs_of(thumbnail[None])[0])
         small = Image.fromarray(thumbnail).resize((17, 17), Image.Resampling.BOX)
-        for column, picture in enumerate((Image.fromarray(thumbnail), small, Image.fromarray(outline))):
-            sheet.paste(picture.resize((128, 128), Image.Resampling.NEAREST), (136 * column, 136 * k))
+        for column, picture in enumerate(
+            (Image.fromarray(thumbnail), small, Image.fromarray(outline))
+        ):
+            sheet.paste(
+                picture.resize((128, 128), Image.Resampling.NEAREST), (136 * column, 136 * k)
+            )
     sheet.save(target)
     return str(target)
 

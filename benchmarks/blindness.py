@@ -1,9 +1,10 @@
-"""What each algorithm is blind to: distances between photos and their edited copies, in mode `fast`.
+"""What each algorithm is blind to: distances between photos and their edited copies, in mode
+`fast`.
 
     python -m benchmarks.blindness [--photos DIR] [--n 200]
 
-For each edit the mean and the 99th percentile, in bits: of 64, and of 256 for PDQ. The first row is between
-different photos.
+For each edit the mean and the 99th percentile, in bits: of 64, and of 256 for PDQ. The first row is
+between different photos.
 """
 
 import argparse
@@ -24,18 +25,28 @@ ALGORITHMS: Final = {"ahash": 64, "dhash": 64, "phash": 64, "whash": 64, "pdq": 
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--photos", type=Path, default=Path("../shared/data/caltech101/images"))
     parser.add_argument("--n", type=int, default=200)
     options = parser.parse_args()
     files = sorted(options.photos.rglob("*.jpg"))
     if not files:
         sys.exit(f"no photos in {options.photos}: name a folder of JPEGs with --photos")
-    chosen = [files[k] for k in np.linspace(0, len(files) - 1, min(options.n, len(files))).astype(int)]
+    chosen = [
+        files[k] for k in np.linspace(0, len(files) - 1, min(options.n, len(files))).astype(int)
+    ]
     images = [Image.open(path).convert("RGB") for path in chosen]
     originals = codes([path.read_bytes() for path in chosen])
     print("| edit | " + " | ".join(ALGORITHMS) + " |\n|---" + "|---" * len(ALGORITHMS) + "|")
-    print(row("another photo", originals, {name: np.roll(of, 1, axis=0) for name, of in originals.items()}))
+    print(
+        row(
+            "another photo",
+            originals,
+            {name: np.roll(of, 1, axis=0) for name, of in originals.items()},
+        )
+    )
     for name, edit in EDITS.items():
         print(row(name, originals, codes([edit(image) for image in images])), flush=True)
 
@@ -45,7 +56,9 @@ def codes(contents: list[bytes]) -> dict[str, NDArray[np.uint8]]:
     found = {}
     for name, bits in ALGORITHMS.items():
         columns = measure(contents, Setup((name,), bits, "fast", "#ffffff", 100_000_000))
-        found[name] = np.frombuffer(b"".join(columns[name].to_pylist()), np.uint8).reshape(len(contents), -1)
+        found[name] = np.frombuffer(b"".join(columns[name].to_pylist()), np.uint8).reshape(
+            len(contents), -1
+        )
     return found
 
 
@@ -81,7 +94,9 @@ def watermarked(image: Image.Image) -> Image.Image:
     """White text over a third of the width, half transparent, in the lower right."""
     layer = Image.new("L", image.size)
     size = max(image.width // 9, 8)
-    ImageDraw.Draw(layer).text((image.width * 0.6, image.height - 1.5 * size), "© dedup", fill=128, font_size=size)
+    ImageDraw.Draw(layer).text(
+        (image.width * 0.6, image.height - 1.5 * size), "© dedup", fill=128, font_size=size
+    )
     return Image.composite(Image.new("RGB", image.size, "white"), image, layer)
 
 

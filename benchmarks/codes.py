@@ -9,7 +9,9 @@ from PIL import Image, ImageStat, UnidentifiedImageError
 
 Codes = NDArray[np.uint64]
 
-_LEAST_CONTRAST = 8  # grey levels; sky and white borders have one hash, and the row would time their 10⁸ pairs
+_LEAST_CONTRAST = (
+    8  # grey levels; sky and white borders have one hash, and the row would time their 10⁸ pairs
+)
 
 
 def uniform(n: int, words: int = 1, seed: int = 1) -> Codes:
@@ -21,11 +23,14 @@ def uniform(n: int, words: int = 1, seed: int = 1) -> Codes:
     return codes
 
 
-def photos(folder: Path, n: int, *, keep: bool, most_pictures: int = 4000, tiles: int = 6) -> tuple[Codes, int]:
-    """dHashes of a folder's pictures and of their tiles, and n rows of them with 8 to 12 random flips.
+def photos(
+    folder: Path, n: int, *, keep: bool, most_pictures: int = 4000, tiles: int = 6
+) -> tuple[Codes, int]:
+    """dHashes of a folder's pictures and of their tiles, and n rows of them with 8 to 12 random
+    flips.
 
-    `keep`: the hashed codes come first as they are, with the near pairs among them. Tiles of one shade are
-    left out. Returns the codes and how many of them were hashed.
+    `keep`: the hashed codes come first as they are, with the near pairs among them. Tiles of one
+    shade are left out. Returns the codes and how many of them were hashed.
     """
     import imagehash
 
@@ -36,10 +41,22 @@ def photos(folder: Path, n: int, *, keep: bool, most_pictures: int = 4000, tiles
             with warnings.catch_warnings(), Image.open(path) as picture:
                 warnings.simplefilter("ignore")
                 grey = picture.convert("L")
-        except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        except (
+            UnidentifiedImageError,
+            OSError,
+            ValueError,
+            SyntaxError,
+            Image.DecompressionBombError,
+        ):
             continue  # the folder holds broken files on purpose
-        parts = [part for part in _parts(grey, tiles) if ImageStat.Stat(part).stddev[0] >= _LEAST_CONTRAST]
-        hashed += [np.packbits(imagehash.dhash(part).hash.ravel()).view(np.uint64) for part in parts]
+        parts = [
+            part
+            for part in _parts(grey, tiles)
+            if ImageStat.Stat(part).stddev[0] >= _LEAST_CONTRAST
+        ]
+        hashed += [
+            np.packbits(imagehash.dhash(part).hash.ravel()).view(np.uint64) for part in parts
+        ]
     base = np.array(hashed, np.uint64).reshape(-1, 1)
     rng = np.random.default_rng(0)
     codes = base[rng.integers(0, len(base), n)]
@@ -62,4 +79,6 @@ def flips(rng: np.random.Generator, n: int) -> NDArray[np.uint64]:
     """For each row 8 to 12 different bits out of 64."""
     order = np.argpartition(rng.random((n, 64), np.float32), 12, axis=1)[:, :12].astype(np.uint64)
     used = np.arange(12) < rng.integers(8, 13, n)[:, None]
-    return np.asarray(np.bitwise_or.reduce(np.where(used, np.uint64(1) << order, np.uint64(0)), axis=1))
+    return np.asarray(
+        np.bitwise_or.reduce(np.where(used, np.uint64(1) << order, np.uint64(0)), axis=1)
+    )

@@ -2,11 +2,13 @@
 
     python -m benchmarks.crowds WORK [--clipart DIR] [--diagrams DIR] [--part NAME]…
 
-Parts: `frames` (k = 500 … 8,000), `static`, `recompressed`, `flat`, `clipart`, `diagrams`, `full` (against all pairs),
-`interrupt`. Seconds of the clock and of the processors are both printed, as the machine may be busy.
+Parts: `frames` (k = 500 … 8,000), `static`, `recompressed`, `flat`, `clipart`, `diagrams`, `full`
+(against all pairs), `interrupt`. Seconds of the clock and of the processors are both printed, as
+the machine may be busy.
 
-WORK is a folder for the datasets and the runs; a dataset that was made before is used again. `--clipart` and
-`--diagrams` are unpacked packages of Debian 12 (`dpkg-deb -x`): `openclipart-png` and `opencv-doc`.
+WORK is a folder for the datasets and the runs; a dataset that was made before is used again.
+`--clipart` and `--diagrams` are unpacked packages of Debian 12 (`dpkg-deb -x`): `openclipart-png`
+and `opencv-doc`.
 """
 
 import argparse
@@ -41,7 +43,9 @@ COPIED_BY: Final = (
     "crop of 5 % on each side",
 )
 N_DRAWINGS: Final = 4_598
-MAX_DRAWING_BYTES: Final = 60_000  # larger ones are posters of up to 200 megapixels, which take minutes to shrink
+MAX_DRAWING_BYTES: Final = (
+    60_000  # larger ones are posters of up to 200 megapixels, which take minutes to shrink
+)
 COPIES_EVERY: Final = 10  # one clip-art picture in ten has a planted copy
 
 
@@ -66,8 +70,12 @@ def flat_pictures(work: Path, n_pictures: int) -> Path:
 
 
 def clip_art(work: Path, package: Path) -> Path:
-    """Drawings of `openclipart-png`, spread over the package; one in ten has an edited copy in the test split."""
-    small = sorted(path for path in package.rglob("*.png") if path.stat().st_size < MAX_DRAWING_BYTES)
+    """Drawings of `openclipart-png`, spread over the package; one in ten has an edited copy in the
+    test split.
+    """
+    small = sorted(
+        path for path in package.rglob("*.png") if path.stat().st_size < MAX_DRAWING_BYTES
+    )
     chosen = [small[k * len(small) // N_DRAWINGS] for k in range(N_DRAWINGS)]
     jobs = [(k, path, k % COPIES_EVERY == 0) for k, path in enumerate(chosen)]
     return _made(work / "clipart", _drawing, jobs)
@@ -86,7 +94,9 @@ def class_diagrams(work: Path, package: Path) -> Path:
 def scene(seed: int, size: tuple[int, int] = SCENE_SIZE) -> Image.Image:
     """A drawn scene that no other seed has: soft colours and sharp boxes."""
     rng = np.random.default_rng(seed)
-    soft = Image.fromarray(rng.integers(0, 256, (9, 9, 3), np.uint8)).resize(size, Image.Resampling.BICUBIC)
+    soft = Image.fromarray(rng.integers(0, 256, (9, 9, 3), np.uint8)).resize(
+        size, Image.Resampling.BICUBIC
+    )
     for _ in range(12):
         x, y = rng.integers(0, size[0] - 40), rng.integers(0, size[1] - 40)
         wide, high = rng.integers(12, 60, 2)
@@ -101,7 +111,9 @@ def _split(k: int) -> str:
 
 def _frame(folder: Path, k: int) -> None:
     rng = np.random.default_rng([1, k])
-    levels = np.asarray(scene(1), np.float32) + rng.normal(0, NOISE_LEVELS, (SCENE_SIZE[1], SCENE_SIZE[0], 3))
+    levels = np.asarray(scene(1), np.float32) + rng.normal(
+        0, NOISE_LEVELS, (SCENE_SIZE[1], SCENE_SIZE[0], 3)
+    )
     frame = Image.fromarray(levels.clip(0, 255).astype(np.uint8))
     frame.save(folder / _split(k) / f"{k:06d}.jpg", quality=90)
 
@@ -116,7 +128,9 @@ def _recompressed(folder: Path, k: int) -> None:
     rng = np.random.default_rng([2, k])
     scale, quality = rng.uniform(0.5, 1.0), int(rng.integers(30, 96))
     size = (round(SCENE_SIZE[0] * scale), round(SCENE_SIZE[1] * scale))
-    scene(3).resize(size, Image.Resampling.LANCZOS).save(folder / _split(k) / f"{k:06d}.jpg", quality=quality)
+    scene(3).resize(size, Image.Resampling.LANCZOS).save(
+        folder / _split(k) / f"{k:06d}.jpg", quality=quality
+    )
 
 
 def _flat(folder: Path, k: int) -> None:
@@ -160,7 +174,17 @@ def audited(data: Path, out: Path) -> dict[str, Any]:
     """What a run in a process of its own needed and found."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     began = time.perf_counter()
-    command = [sys.executable, "-m", "dedup", "audit", str(data), "-o", str(out), "--overwrite", "--quiet"]
+    command = [
+        sys.executable,
+        "-m",
+        "dedup",
+        "audit",
+        str(data),
+        "-o",
+        str(out),
+        "--overwrite",
+        "--quiet",
+    ]
     subprocess.run(command, check=True)
     seconds = time.perf_counter() - began
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -187,7 +211,8 @@ def planted_found(out: Path) -> tuple[int, int]:
     run = load(out, (), ("manifest", "hashes", "pairs"))
     ids = [Path(name).stem for name in run.manifest["id"].to_pylist() if "@copy" in name]
     exact = {
-        frozenset((a, b)) for a, b in zip(run.pairs["id_a"].to_pylist(), run.pairs["id_b"].to_pylist(), strict=True)
+        frozenset((a, b))
+        for a, b in zip(run.pairs["id_a"].to_pylist(), run.pairs["id_b"].to_pylist(), strict=True)
     }
     stems = {frozenset(Path(one).stem for one in pair) for pair in exact}
     found = [name for name in ids if frozenset((name, name.split("@")[0])) in stems]
@@ -195,7 +220,9 @@ def planted_found(out: Path) -> tuple[int, int]:
 
 
 def against_all_pairs(work: Path, n_frames: int) -> Mapping[str, int]:
-    """What a run without crowds drops, and what of it a run with crowds neither drops nor lists; thumbnails alone."""
+    """What a run without crowds drops, and what of it a run with crowds neither drops nor lists;
+    thumbnails alone.
+    """
     data = still_frames(work, n_frames)
     with_crowds = _in_memory(data)
     before = crowding.MIN_CROWD
@@ -236,7 +263,11 @@ def interrupted(data: Path, out: Path, after: str, moments: Sequence[float]) -> 
     for moment in moments:
         command = [sys.executable, "-m", "dedup", "audit", str(data), "-o", str(out), "--overwrite"]
         process = subprocess.Popen(
-            command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, start_new_session=True
+            command,
+            stderr=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            text=True,
+            start_new_session=True,
         )
         if process.stderr is not None:
             next((line for line in process.stderr if f"{after}:" in line), None)
@@ -250,7 +281,9 @@ def interrupted(data: Path, out: Path, after: str, moments: Sequence[float]) -> 
 
 def main() -> None:
     """Print what is asked for, one line each."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("work", type=Path)
     parser.add_argument("--clipart", type=Path)
     parser.add_argument("--diagrams", type=Path)
@@ -258,7 +291,16 @@ def main() -> None:
     asked = parser.parse_args()
     work: Path = asked.work
     work.mkdir(parents=True, exist_ok=True)
-    parts = asked.part or ["frames", "static", "recompressed", "flat", "clipart", "diagrams", "full", "interrupt"]
+    parts = asked.part or [
+        "frames",
+        "static",
+        "recompressed",
+        "flat",
+        "clipart",
+        "diagrams",
+        "full",
+        "interrupt",
+    ]
 
     made: dict[str, Callable[[], list[Path]]] = {
         "frames": lambda: [still_frames(work, n) for n in (500, 1000, 2000, 4000, 8000)],
@@ -278,10 +320,15 @@ def main() -> None:
             print(json.dumps(against_all_pairs(work, n_frames)), flush=True)
     if "interrupt" in parts:
         moments = [0.3 + 0.7 * k for k in range(10)]
-        print("Ctrl-C in crowds", interrupted(still_frames(work, 2000), work / "stopped", "hashes", moments))
+        print(
+            "Ctrl-C in crowds",
+            interrupted(still_frames(work, 2000), work / "stopped", "hashes", moments),
+        )
         if asked.diagrams:
             diagrams = class_diagrams(work, asked.diagrams)
-            print("Ctrl-C in candidates", interrupted(diagrams, work / "stopped", "radius", moments))
+            print(
+                "Ctrl-C in candidates", interrupted(diagrams, work / "stopped", "radius", moments)
+            )
 
 
 if __name__ == "__main__":

@@ -54,7 +54,10 @@ def small_pictures(originals: Sequence[Path], n: int, work: Path) -> Path:
     if not path.exists():
         image = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
         schema = pa.schema([("image", image), ("label", pa.int64())])
-        with ProcessPoolExecutor(2) as pool, pq.ParquetWriter(path.with_suffix(".partial"), schema) as writer:
+        with (
+            ProcessPoolExecutor(2) as pool,
+            pq.ParquetWriter(path.with_suffix(".partial"), schema) as writer,
+        ):
             for start in range(0, n, 50_000):
                 rows = range(start, min(start + 50_000, n))
                 encoded = list(pool.map(partial(_small, originals), rows, chunksize=1000))
@@ -77,11 +80,18 @@ def _small(originals: Sequence[Path], k: int) -> bytes:
     change = rng.integers(-40, 41, (4, 4, 3)).repeat(8, 0).repeat(8, 1)
     pixels = _reduced[at][y : y + 32, x : x + 32].astype(np.int16) + change
     buffer = BytesIO()
-    Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(buffer, "JPEG" if k % 2 else "PNG", compress_level=1)
+    Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(
+        buffer, "JPEG" if k % 2 else "PNG", compress_level=1
+    )
     return buffer.getvalue()
 
 
-def _folder(folder: Path, make: Callable[[Sequence[Path], Path, int], None], originals: Sequence[Path], n: int) -> Path:
+def _folder(
+    folder: Path,
+    make: Callable[[Sequence[Path], Path, int], None],
+    originals: Sequence[Path],
+    n: int,
+) -> Path:
     if not folder.exists():
         folder.mkdir()
         with ProcessPoolExecutor(2) as pool:

@@ -1,9 +1,10 @@
 """How long `dedup decide` takes: `python -m benchmarks.decide --samples 1000000 --pairs 100000`.
 
-Stored tables are made up: random codes and thumbnails, near pairs between random samples, a tenth of the samples held
-out, one in fifty identical to another one; a second run has groups of ten and of ninety, some of them in both splits,
-and a column to keep by. Each time is that of a whole process, start-up and report included; in brackets the seconds
-that its threads were busy. The target is 5 seconds for 10⁶ samples and 10⁵ pairs.
+Stored tables are made up: random codes and thumbnails, near pairs between random samples, a tenth
+of the samples held out, one in fifty identical to another one; a second run has groups of ten and
+of ninety, some of them in both splits, and a column to keep by. Each time is that of a whole
+process, start-up and report included; in brackets the seconds that its threads were busy. The
+target is 5 seconds for 10⁶ samples and 10⁵ pairs.
 """
 
 import argparse
@@ -30,7 +31,10 @@ from dedup.tables import storage
 def stored_run(target: Path, n: int, n_pairs: int, *, grouped: bool = False, seed: int = 1) -> None:
     """Write a finished run with n samples and n_pairs candidates, all of which are accepted."""
     random = np.random.default_rng(seed)
-    settings: dict[str, Any] = {"dataset": {"path": str(target / "nowhere")}, "search": {"max_distance": 12}}
+    settings: dict[str, Any] = {
+        "dataset": {"path": str(target / "nowhere")},
+        "search": {"max_distance": 12},
+    }
     if grouped:
         settings["dataset"]["group_column"] = "scene"
         settings["policy"] = {"duplicates": "keep_by", "keep_by": "score"}
@@ -41,14 +45,19 @@ def stored_run(target: Path, n: int, n_pairs: int, *, grouped: bool = False, see
     nothing = pa.nulls(n, pa.string())
     more = [nothing, nothing]
     if grouped:
-        ten = np.char.add(np.where(random.random(n) < 0.01 / 10, "train", split), (np.arange(n) // 100).astype(str))
+        ten = np.char.add(
+            np.where(random.random(n) < 0.01 / 10, "train", split),
+            (np.arange(n) // 100).astype(str),
+        )
         more = [ten, random.integers(0, 1000, n).astype(str)]
     manifest = pa.table([np.arange(n), texts, split, label, texts, *more], schema=tables.MANIFEST)
     picture = np.arange(n)
     copies = random.choice(n, n // 50, replace=False)
     picture[copies] = random.integers(0, n, len(copies))
     digests = pa.FixedSizeBinaryArray.from_buffers(
-        pa.binary(32), n, [None, pa.py_buffer(np.repeat(picture[:, None], 4, axis=1).astype(np.int64).tobytes())]
+        pa.binary(32),
+        n,
+        [None, pa.py_buffer(np.repeat(picture[:, None], 4, axis=1).astype(np.int64).tobytes())],
     )
 
     def noise(width: int) -> pa.Array:
@@ -83,23 +92,44 @@ def stored_run(target: Path, n: int, n_pairs: int, *, grouped: bool = False, see
     drawn = drawn[np.sort(random.permutation(len(drawn))[:n_pairs])]
     bits = random.integers(0, 12, (2, len(drawn))).astype(np.uint16)
     similarity = (0.9 + 0.1 * random.random(len(drawn))).astype(np.float32)
-    columns = [drawn[:, 0], drawn[:, 1], np.zeros(len(drawn), np.uint8), bits[0], bits[1], similarity]
+    columns = [
+        drawn[:, 0],
+        drawn[:, 1],
+        np.zeros(len(drawn), np.uint8),
+        bits[0],
+        bits[1],
+        similarity,
+    ]
     columns += [np.zeros(len(drawn), np.uint8), *tables.not_looked_at(len(drawn))]
     candidates = pa.table(columns, schema=tables.candidates_schema(["dhash", "phash"]))
     spec = specs(config, resolve(config, ["train", "test"]))
-    files.mark(target, folder.KIND, dict.fromkeys([folder.RUN, *(f"{name}.parquet" for name in tables.NAMES)]))
+    files.mark(
+        target,
+        folder.KIND,
+        dict.fromkeys([folder.RUN, *(f"{name}.parquet" for name in tables.NAMES)]),
+    )
     for name, table in (("manifest", manifest), ("hashes", hashes), ("candidates", candidates)):
         storage.write(table, target, name, spec[name])
     source = {"form": "manifest", "name": "made up", "names": [], "in_memory": False, "skipped": {}}
-    files.write_json(target / folder.RUN, run_info(config, source, manifest) | {"state": "finished"})
+    files.write_json(
+        target / folder.RUN, run_info(config, source, manifest) | {"state": "finished"}
+    )
 
 
 def lists_of(target: Path, n: int) -> list[str]:
-    """Overrides for a hundred allowed pairs, a hundred others denied, and a thousand preferred samples."""
-    candidates = pq.read_table(target / "plain" / "candidates.parquet", columns=["a", "b"]).slice(0, 100).to_pylist()
+    """Overrides for a hundred allowed pairs, a hundred others denied, and a thousand preferred
+    samples.
+    """
+    candidates = (
+        pq.read_table(target / "plain" / "candidates.parquet", columns=["a", "b"])
+        .slice(0, 100)
+        .to_pylist()
+    )
     texts = {
-        "allow_list": "id_a,id_b\n" + "".join(f"photos/{of['a']:09},photos/{of['b']:09}\n" for of in candidates),
-        "deny_list": "id_a,id_b\n" + "".join(f"photos/{k:09},photos/{n - 1 - k:09}\n" for k in range(100)),
+        "allow_list": "id_a,id_b\n"
+        + "".join(f"photos/{of['a']:09},photos/{of['b']:09}\n" for of in candidates),
+        "deny_list": "id_a,id_b\n"
+        + "".join(f"photos/{k:09},photos/{n - 1 - k:09}\n" for k in range(100)),
         "prefer_list": "id\n" + "".join(f"photos/{k:09}\n" for k in range(1, n, max(1, n // 1000))),
     }
     for name, text in texts.items():
@@ -108,7 +138,9 @@ def lists_of(target: Path, n: int) -> list[str]:
 
 
 def main() -> None:
-    """Make the tables, decide under several policies, print the seconds of each whole process and of its stages."""
+    """Make the tables, decide under several policies, print the seconds of each whole process and
+    of its stages.
+    """
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--samples", type=int, default=1_000_000)
     parser.add_argument("--pairs", type=int, default=100_000)
@@ -123,9 +155,19 @@ def main() -> None:
         for name, *overrides in (
             ["plain", "verify.min_similarity=0.9"],
             ["plain", "policy.chains=drop", "policy.label_conflicts=drop_all"],
-            ["plain", "policy.leakage=drop_from_held_out", "policy.chains=report", "policy.label_conflicts=report"],
+            [
+                "plain",
+                "policy.leakage=drop_from_held_out",
+                "policy.chains=report",
+                "policy.label_conflicts=report",
+            ],
             ["plain", "policy.leakage=report_only", "policy.duplicates=keep_first"],
-            ["plain", "policy.leakage=regroup", "policy.max_moved=1.0", "policy.duplicates=keep_best"],
+            [
+                "plain",
+                "policy.leakage=regroup",
+                "policy.max_moved=1.0",
+                "policy.duplicates=keep_best",
+            ],
             ["plain", "policy.leakage=drop_from_train", "policy.label_conflicts=drop", *lists],
             ["grouped", "policy.leakage=drop_from_train"],
             ["grouped", "policy.leakage=regroup", "policy.max_moved=1.0"],
@@ -136,11 +178,20 @@ def main() -> None:
             for _ in range(asked.times):
                 before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
                 subprocess.run(command, check=True)
-                wall, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
+                wall, after = (
+                    time.perf_counter() - start,
+                    resource.getrusage(resource.RUSAGE_CHILDREN),
+                )
                 busy = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
                 taken.append(f"{wall:.2f} ({busy:.2f})")
-            print(f"{', '.join(taken)} s  {name}: {' '.join(overrides).replace(str(target), '…')}", flush=True)
-            stages = {of["stage"]: of["seconds"] for of in folder.read_json(target / name / folder.RUN)["stages"]}
+            print(
+                f"{', '.join(taken)} s  {name}: {' '.join(overrides).replace(str(target), '…')}",
+                flush=True,
+            )
+            stages = {
+                of["stage"]: of["seconds"]
+                for of in folder.read_json(target / name / folder.RUN)["stages"]
+            }
             print("   " + json.dumps(stages))
 
 

@@ -1,4 +1,6 @@
-"""Edited copies of a picture, as encoded bytes: what happens to pictures on their way into a dataset."""
+"""Edited copies of a picture, as encoded bytes: what happens to pictures on their way into a
+dataset.
+"""
 
 import hashlib
 from collections.abc import Callable
@@ -14,7 +16,9 @@ Edit = Callable[[Image.Image, int], bytes]
 
 
 def number_of(name: str) -> int:
-    """A number for a name, the same in every process; its lowest bit says to which half the photo belongs."""
+    """A number for a name, the same in every process; its lowest bit says to which half the photo
+    belongs.
+    """
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "little")
 
 
@@ -64,7 +68,9 @@ def _grey(image: Image.Image, _: int) -> bytes:
 def _crop(image: Image.Image, _: int, *, share: float) -> bytes:
     x, y = image.width * share, image.height * share
     size = (round(image.width - 2 * x), round(image.height - 2 * y))
-    return encoded(image.resize(size, Image.Resampling.BICUBIC, box=(x, y, image.width - x, image.height - y)))
+    return encoded(
+        image.resize(size, Image.Resampling.BICUBIC, box=(x, y, image.width - x, image.height - y))
+    )
 
 
 def _border(image: Image.Image, number: int, *, share: float) -> bytes:

@@ -1,12 +1,14 @@
-"""Filter a Parquet dataset of a million rows: seconds after the decisions, and memory stage by stage.
+"""Filter a Parquet dataset of a million rows: seconds after the decisions, and memory stage by
+stage.
 
     python -m benchmarks.filter_rows [--rows 1000000] [--parts run decide write] [--folder DIR]
 
-The dataset is made first. Each part is a process of its own: `run` is a default run, from the pixels to the certificate
-and the report; `decide` does all that comes after the search again, from the stored tables; `write` opens the dataset
-and writes the kept rows, no more. What comes after the decisions is to take no more than 60 s and 1 GB (954 MiB), the
-certificate included; and no stage is to need more than 1 GB beyond the tables that are held then. `peak` is what is
-resident at the most, pages of libraries and of mapped files included, `its own` what is left without these. With
+The dataset is made first. Each part is a process of its own: `run` is a default run, from the
+pixels to the certificate and the report; `decide` does all that comes after the search again, from
+the stored tables; `write` opens the dataset and writes the kept rows, no more. What comes after the
+decisions is to take no more than 60 s and 1 GB (954 MiB), the certificate included; and no stage is
+to need more than 1 GB beyond the tables that are held then. `peak` is what is resident at the most,
+pages of libraries and of mapped files included, `its own` what is left without these. With
 `--folder` the dataset and the run stay and are not made again.
 """
 
@@ -36,15 +38,16 @@ ROWS_PER_FILE = 50_000
 SIDE = 16  # pixels: about 800 bytes a picture
 SHARE_OF_COPIES = 0.2
 HEADER = bytes.fromhex(
-    "424d36030000000000003600000028000000100000001000000001001800000000000003000000000000000000000000000000000000"
+    "424d360300000000000036000000280000001000000010000000010018000000000000030000000000000000000000"
+    "00000000000000"
 )
 
 
 def make(folder: Path, n_rows: int) -> None:
     """Random pictures as BMP, four fifths of them train.
 
-    A fifth of the rows are copies of the row before, half of these with other pixels, a little brighter; every
-    hundredth test picture is one of train.
+    A fifth of the rows are copies of the row before, half of these with other pixels, a little
+    brighter; every hundredth test picture is one of train.
     """
     random = np.random.default_rng(5)
     per_file = max(1, min(ROWS_PER_FILE, n_rows // 5))
@@ -78,8 +81,8 @@ def make(folder: Path, n_rows: int) -> None:
 class Memory:
     """An observer that notes how much memory each stage needs at its peak, MiB.
 
-    The system keeps the peak of all that is resident, mapped files included. Of what is the process's own it keeps
-    none, so that is asked for fifty times a second.
+    The system keeps the peak of all that is resident, mapped files included. Of what is the
+    process's own it keeps none, so that is asked for fifty times a second.
     """
 
     def __init__(self) -> None:
@@ -106,7 +109,8 @@ class Memory:
         self.peaks[self._stage] = max(peak(), self.peaks.get(self._stage, 0.0))
         self._ask()
         self._stage = stage
-        Path("/proc/self/clear_refs").write_text("5")  # the peak starts again from what is resident now
+        # the peak starts again from what is resident now
+        Path("/proc/self/clear_refs").write_text("5")
 
     def _watch(self) -> None:
         while True:
@@ -114,23 +118,36 @@ class Memory:
             time.sleep(0.02)
 
     def _ask(self) -> None:
-        stage, (_, resident, of_files) = self._stage, Path("/proc/self/statm").read_text().split()[:3]
+        stage, (_, resident, of_files) = (
+            self._stage,
+            Path("/proc/self/statm").read_text().split()[:3],
+        )
         own = (int(resident) - int(of_files)) * resource.getpagesize() / 2**20
         self.own[stage] = max(own, self.own.get(stage, 0.0))
 
 
 def held(result: Run) -> dict[str, float]:
-    """MiB of the tables that a run holds in each stage: thumbnails up to the candidates, which are never held."""
-    sizes = {name: table.nbytes / 2**20 for name, table in result.tables.items() if name != "candidates"}
+    """MiB of the tables that a run holds in each stage: thumbnails up to the candidates, which are
+    never held.
+    """
+    sizes = {
+        name: table.nbytes / 2**20 for name, table in result.tables.items() if name != "candidates"
+    }
     sizes["hashes"] = result.hashes.drop_columns(["thumbnail"]).nbytes / 2**20
     thumbnails = len(result.manifest) * THUMBNAIL_SIDE**2 / 2**20
-    stages, found, so_far = [stage["stage"] for stage in result.info["stages"]], dict[str, float](), 0.0
+    stages, found, so_far = (
+        [stage["stage"] for stage in result.info["stages"]],
+        dict[str, float](),
+        0.0,
+    )
     of_run = "hashes" in stages
     for stage in stages:
         so_far += sizes.pop(stage, 0.0)
         if stage == "manifest" and not of_run:
             so_far += sizes.pop("hashes")
-        found[stage] = so_far + (thumbnails if stage in {"hashes", "kernels", "radius", "candidates"} else 0.0)
+        found[stage] = so_far + (
+            thumbnails if stage in {"hashes", "kernels", "radius", "candidates"} else 0.0
+        )
     return found
 
 
@@ -141,21 +158,33 @@ def tell(result: Run, memory: Memory, seconds: float) -> None:
     print("  stage        seconds    peak MiB   its own   tables   beyond them")
     for stage in result.info["stages"]:
         name = stage["stage"]
-        sizes = (memory.peaks[name], memory.own[name], of_tables[name], memory.peaks[name] - of_tables[name])
-        print(f"  {name:12} {stage['seconds']:7.1f}   " + "".join(f"{size:9,.0f}" for size in sizes))
+        sizes = (
+            memory.peaks[name],
+            memory.own[name],
+            of_tables[name],
+            memory.peaks[name] - of_tables[name],
+        )
+        print(
+            f"  {name:12} {stage['seconds']:7.1f}   " + "".join(f"{size:9,.0f}" for size in sizes)
+        )
         if name in after:
             after[name] = stage["seconds"]
     workers = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
     print(
-        f"  whole process {seconds:6.1f} s   peak {max(memory.peaks.values()):7,.0f} MiB; largest worker {workers:,.0f}"
+        f"  whole process {seconds:6.1f} s   peak {max(memory.peaks.values()):7,.0f} MiB; largest"
+        f" worker {workers:,.0f}"
     )
     beyond = max(memory.peaks[name] - of_tables[name] for name in of_tables)
     print(f"  BEYOND THE TABLES at most {beyond:,.0f} MiB (goal: 954 MiB)")
     peak_after = max(memory.peaks.get(name, 0.0) for name in after)
-    print(f"  AFTER THE DECISIONS {sum(after.values()):.1f} s, peak {peak_after:,.0f} MiB (goal: 60 s, 954 MiB)")
+    print(
+        f"  AFTER THE DECISIONS {sum(after.values()):.1f} s, peak {peak_after:,.0f} MiB (goal: 60"
+        " s, 954 MiB)"
+    )
     candidates = result.info.get("verification", {}).get("candidates")
     print(
-        f"  {len(result.manifest):,} samples, {len(result.pairs):,} pairs", candidates and f"{candidates:,} candidates"
+        f"  {len(result.manifest):,} samples, {len(result.pairs):,} pairs",
+        candidates and f"{candidates:,} candidates",
     )
     print(f"  {result.summary['certificate']['statement']}")
 
@@ -163,7 +192,9 @@ def tell(result: Run, memory: Memory, seconds: float) -> None:
 def run(folder: Path, out: Path) -> None:
     """A default run: nothing is set but the two folders, and that nothing is kept in the cache."""
     memory, began = Memory(), time.perf_counter()
-    config = build({"dataset": {"path": str(folder)}, "output": {"dir": str(out)}, "cache": {"folder": None}})
+    config = build(
+        {"dataset": {"path": str(folder)}, "output": {"dir": str(out)}, "cache": {"folder": None}}
+    )
     result = pipeline.run(config, observer=memory, overwrite=True)
     tell(result, memory, time.perf_counter() - began)
 
@@ -190,16 +221,25 @@ def write(folder: Path, run: Path, out: Path) -> None:
     print(f"opened                  {opened - start:6.1f} s")
     print(f"written                 {filtered - decided:6.1f} s, peak {peak():6,.0f} MiB")
     wanted: dict[str | None, list[int]] = {}
-    for split, row, is_kept in zip(source.rows["split"].to_pylist(), range(len(keep)), keep.tolist(), strict=True):
+    for split, row, is_kept in zip(
+        source.rows["split"].to_pylist(), range(len(keep)), keep.tolist(), strict=True
+    ):
         if is_kept:
             wanted.setdefault(split, []).append(row)
     captions = _captions(sorted(folder.glob("train-*")))
     got = _captions(sorted((out / "data").glob("train-*")))
-    print("train rows and their order as they should be:", [captions[row] for row in wanted["train"]] == got)
+    print(
+        "train rows and their order as they should be:",
+        [captions[row] for row in wanted["train"]] == got,
+    )
 
 
 def _captions(files: list[Path]) -> list[str]:
-    return [caption for file in files for caption in pq.read_table(file, columns=["caption"])["caption"].to_pylist()]
+    return [
+        caption
+        for file in files
+        for caption in pq.read_table(file, columns=["caption"])["caption"].to_pylist()
+    ]
 
 
 def peak() -> float:
@@ -209,11 +249,14 @@ def peak() -> float:
 
 
 PARTS = ("run", "decide", "write")
-AS_THE_COMMAND = {"ARROW_DEFAULT_MEMORY_POOL": "system"}  # what `dedup run` sets before Arrow is imported
+# what `dedup run` sets before Arrow is imported
+AS_THE_COMMAND = {"ARROW_DEFAULT_MEMORY_POOL": "system"}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--folder", type=Path, help="where the dataset and the run go, and stay")
@@ -235,8 +278,18 @@ def main() -> None:
                 make(data, asked.rows)
             for part in asked.parts:
                 print(f"{part}:", flush=True)
-                command = [sys.executable, "-m", "benchmarks.filter_rows", "--folder", str(folder), "--here", part]
-                subprocess.run(command, env=os.environ | (AS_THE_COMMAND if part == "run" else {}), check=True)
+                command = [
+                    sys.executable,
+                    "-m",
+                    "benchmarks.filter_rows",
+                    "--folder",
+                    str(folder),
+                    "--here",
+                    part,
+                ]
+                subprocess.run(
+                    command, env=os.environ | (AS_THE_COMMAND if part == "run" else {}), check=True
+                )
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
-"""What the first run costs: 100 pictures of the demo, nothing compiled, nothing measured; and the second one.
+"""What the first run costs: 100 pictures of the demo, nothing compiled, nothing measured; and the
+second one.
 
     python -m benchmarks.first_run [--before CHECKOUT] [--runs 5]
 
-Each run has folders of its own for numba's cache and for dedup's. Processor seconds are those of the run and all its
-processes; wall seconds depend on what else the machine does.
+Each run has folders of its own for numba's cache and for dedup's. Processor seconds are those of
+the run and all its processes; wall seconds depend on what else the machine does.
 """
 
 import argparse
@@ -40,10 +41,16 @@ def write_pictures(folder: Path) -> None:
     with tempfile.TemporaryDirectory() as whole:
         plants = build_dataset(Path(whole))
         names = dict.fromkeys(
-            name for plant in plants[:: len(plants) // N_PLANTED] for name in (plant.original, plant.copy)
+            name
+            for plant in plants[:: len(plants) // N_PLANTED]
+            for name in (plant.original, plant.copy)
         )
-        others = sorted(file.relative_to(whole).as_posix() for file in Path(whole).rglob("*") if file.is_file())
-        chosen = list(dict.fromkeys([*list(names)[: 2 * N_PLANTED], *others[:: len(others) // N_PICTURES]]))
+        others = sorted(
+            file.relative_to(whole).as_posix() for file in Path(whole).rglob("*") if file.is_file()
+        )
+        chosen = list(
+            dict.fromkeys([*list(names)[: 2 * N_PLANTED], *others[:: len(others) // N_PICTURES]])
+        )
         for name in chosen[:N_PICTURES]:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(Path(whole) / name, folder / name)
@@ -53,14 +60,20 @@ def write_pictures(folder: Path) -> None:
 def environment(checkout: Path) -> Iterator[Mapping[str, str]]:
     """Variables for a process of the package in a checkout that finds nothing of an earlier one."""
     with tempfile.TemporaryDirectory() as empty:
-        own = {"NUMBA_CACHE_DIR": f"{empty}/numba", "XDG_CACHE_HOME": f"{empty}/cache", "PYTHONPATH": str(checkout)}
+        own = {
+            "NUMBA_CACHE_DIR": f"{empty}/numba",
+            "XDG_CACHE_HOME": f"{empty}/cache",
+            "PYTHONPATH": str(checkout),
+        }
         yield os.environ | own
 
 
 def measured(command: list[str], variables: Mapping[str, str]) -> Seconds:
     """Run a command to its end."""
     before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    subprocess.run(command, env=variables, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    subprocess.run(
+        command, env=variables, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     wall, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
     return Seconds(wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
 
@@ -93,18 +106,24 @@ def main() -> None:
             "Python": [sys.executable, "-P", "-c", PYTHON, str(pictures)],
         }
         found: dict[tuple[str, str, str], list[Seconds]] = {}
-        for _ in range(arguments.runs):  # one after the other, so that what else the machine does hits all alike
+        for _ in range(
+            arguments.runs
+        ):  # one after the other, so that what else the machine does hits all alike
             for version, checkout in checkouts.items():
                 for name, command in commands.items():
                     with environment(checkout) as variables:
                         for which in ("first", "second"):
                             shutil.rmtree(f"{work}/run", ignore_errors=True)
-                            found.setdefault((version, name, which), []).append(measured(command, variables))
+                            found.setdefault((version, name, which), []).append(
+                                measured(command, variables)
+                            )
 
     print(f"{N_PICTURES} pictures, {os.cpu_count()} cores, medians of {arguments.runs}")
     print(f"{'':>8} {'':>8} {'run':>7} {'processor s':>12} {'wall s':>8}")
     for (version, name, which), seconds in found.items():
-        processor, wall = (statistics.median(getattr(one, key) for one in seconds) for key in ("processor", "wall"))
+        processor, wall = (
+            statistics.median(getattr(one, key) for one in seconds) for key in ("processor", "wall")
+        )
         print(f"{version:>8} {name:>8} {which:>7} {processor:12.1f} {wall:8.1f}")
 
 

@@ -1,11 +1,13 @@
 """Tries to break dedup: mutated files, whole runs against an oracle, and kills at random moments.
 
-    python -m benchmarks.fuzz files [--kind png]… [--count 10000]     mutated PNG, JPEG, tar, Parquet, YAML, JSON
-    python -m benchmarks.fuzz runs [--count 200]                      whole runs with random settings
-    python -m benchmarks.fuzz kills [--count 50]                      `run` and `decide` ended at random moments
+    python -m benchmarks.fuzz files [--kind png]… [--count 10000]     mutated PNG, JPEG, tar,
+    Parquet, YAML, JSON python -m benchmarks.fuzz runs [--count 200]                      whole runs
+    with random settings python -m benchmarks.fuzz kills [--count 50]                      `run` and
+    `decide` ended at random moments
 
-Each ends with exit code 1 if there was a fault, and prints the number that makes it again (`--first N --count 1`).
-`--log FILE` appends all that is printed to a file. Not part of `make check`; `make soak LOG=FILE` runs all of it.
+Each ends with exit code 1 if there was a fault, and prints the number that makes it again (`--first
+N --count 1`). `--log FILE` appends all that is printed to a file. Not part of `make check`; `make
+soak LOG=FILE` runs all of it.
 """
 
 import argparse
@@ -24,7 +26,9 @@ _BATCH: Final = 500  # files of one process: a crash costs no more
 _SECONDS: Final = 1_800  # of one batch, on a machine that does other things as well
 
 _MEMORY: Final = 1_500_000_000
-"""Bytes that the process of a batch may take. It holds the package and its libraries, some 300 MB."""
+"""Bytes that the process of a batch may take. It holds the package and its libraries, some 300
+MB.
+"""
 
 
 class Printer:
@@ -42,7 +46,9 @@ class Printer:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("what", choices=("files", "runs", "kills"))
     parser.add_argument("--kind", choices=KINDS, action="append", help="of files; all by default")
     parser.add_argument("--first", type=int, default=0)
@@ -54,7 +60,10 @@ def main() -> int:
     say(f"$ python -m benchmarks.fuzz {' '.join(sys.argv[1:])}")
     if options.what == "files":
         kinds = options.kind or KINDS
-        faults = sum(_files(kind, options.first, options.count or 10_000, options.seed, say) for kind in kinds)
+        faults = sum(
+            _files(kind, options.first, options.count or 10_000, options.seed, say)
+            for kind in kinds
+        )
     else:
         module = import_module(f"benchmarks.fuzz_{options.what}")
         fuzz, usual = module.fuzz, {"runs": 200, "kills": 50}[options.what]
@@ -88,16 +97,30 @@ def _files(kind: str, first: int, count: int, seed: int, say: Printer) -> int:
         n_faults += 1
     ends = ", ".join(f"{name} {n:,}" for name, n in sorted(outcomes.items()))
     seconds = time.monotonic() - begin
-    say(f"{kind}: {count:,} files, {n_faults} faults, {seconds:,.0f} s, {peak / 1e6:,.0f} MB at most: {ends}")
+    say(
+        f"{kind}: {count:,} files, {n_faults} faults, {seconds:,.0f} s, {peak / 1e6:,.0f} MB at"
+        f" most: {ends}"
+    )
     return n_faults
 
 
 def _batch(kind: str, first: int, count: int, seed: int, under_way: Path) -> dict[str, Any] | str:
     """What the process of a batch found, or how it ended otherwise."""
-    numbers = ["--first", str(first), "--count", str(count), "--seed", str(seed), "--at", str(under_way)]
+    numbers = [
+        "--first",
+        str(first),
+        "--count",
+        str(count),
+        "--seed",
+        str(seed),
+        "--at",
+        str(under_way),
+    ]
     command = [sys.executable, "-m", "benchmarks.fuzz_files", "--kind", kind, *numbers]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=False)
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=_SECONDS, check=False
+        )
     except subprocess.TimeoutExpired:
         return f"no end after {_SECONDS} s"
     if done.returncode:

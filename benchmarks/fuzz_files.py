@@ -1,7 +1,8 @@
-"""Mutated files, and what may come of each: a row with a status or an error of the package, never anything else.
+"""Mutated files, and what may come of each: a row with a status or an error of the package, never
+anything else.
 
-Run as a process of its own by `benchmarks.fuzz`: a crash costs it one batch. What Pillow itself says of PNG and JPEG is
-asked here without the package, as an oracle.
+Run as a process of its own by `benchmarks.fuzz`: a crash costs it one batch. What Pillow itself
+says of PNG and JPEG is asked here without the package, as an oracle.
 """
 
 import argparse
@@ -38,13 +39,13 @@ from dedup.hashers.setup import Setup
 KINDS: Final = ("png", "jpeg", "tar", "parquet", "yaml", "json")
 
 _MAX_SECONDS: Final = 20
-"""Of work on one file of a few kilobytes, which takes milliseconds; not counting what other processes take meanwhile.
-What waits without working is ended with its batch."""
+"""Of work on one file of a few kilobytes, which takes milliseconds; not counting what other
+processes take meanwhile. What waits without working is ended with its batch."""
 
 _MAX_PIXELS: Final = 4_000_000
 _FARTHEST: Final = 12.0
-"""Grey levels between two thumbnails of one picture, on average: one may come from a JPEG decoded at a fraction of its
-size. Pictures of different files are some 40 apart."""
+"""Grey levels between two thumbnails of one picture, on average: one may come from a JPEG decoded
+at a fraction of its size. Pictures of different files are some 40 apart."""
 
 Case = tuple[str, bytes]  # the name of what is mutated, and the mutated bytes
 
@@ -54,7 +55,9 @@ class Hang(Exception):  # noqa: N818  # it is told as it is named
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--kind", choices=KINDS, required=True)
     parser.add_argument("--first", type=int, default=0, help="number of the first file")
     parser.add_argument("--count", type=int, default=500)
@@ -105,7 +108,9 @@ def _alarm(seconds: int) -> Iterator[None]:
 
 
 def mutated(data: bytes, chance: random.Random) -> bytes:
-    """The bytes with one to six changes: bytes flipped, set, cut out, doubled, moved, or the end cut off."""
+    """The bytes with one to six changes: bytes flipped, set, cut out, doubled, moved, or the end
+    cut off.
+    """
     changed = bytearray(data)
     for _ in range(chance.choice((1, 1, 1, 2, 3, 6))):
         if not changed:
@@ -117,7 +122,9 @@ def mutated(data: bytes, chance: random.Random) -> bytes:
             case 0:
                 changed[at] ^= 1 << chance.randrange(8)
             case 1:
-                changed[at : at + length] = bytes(chance.choice((0, 255, 0x80, chance.randrange(256))) for _ in part)
+                changed[at : at + length] = bytes(
+                    chance.choice((0, 255, 0x80, chance.randrange(256))) for _ in part
+                )
             case 2:
                 del changed[at : at + length]
             case 3:
@@ -162,7 +169,14 @@ def _pngs() -> list[bytes]:
         encoded(small.convert("RGBA"), "PNG"),
         encoded(small.convert("1"), "PNG"),
         encoded(Image.fromarray(np.arange(768, dtype=np.uint16).reshape(24, 32) * 80), "PNG"),
-        encoded(small, "PNG", dpi=(72, 72), icc_profile=b"not one", exif=b"Exif\0\0II*\0\x08\0\0\0\0\0", **info),
+        encoded(
+            small,
+            "PNG",
+            dpi=(72, 72),
+            icc_profile=b"not one",
+            exif=b"Exif\0\0II*\0\x08\0\0\0\0\0",
+            **info,
+        ),
         encoded(small, "PNG", save_all=True, append_images=[photo(3, (32, 24))]),
     ]
 
@@ -177,7 +191,14 @@ def _jpegs() -> list[bytes]:
         encoded(small.convert("L"), "JPEG"),
         encoded(small.convert("CMYK"), "JPEG"),
         encoded(large, "JPEG", quality=60, exif=exif),
-        encoded(small, "JPEG", exif=exif, comment=b"made", icc_profile=b"not one", xmp=b'tiff:Orientation="3"'),
+        encoded(
+            small,
+            "JPEG",
+            exif=exif,
+            comment=b"made",
+            icc_profile=b"not one",
+            xmp=b'tiff:Orientation="3"',
+        ),
         encoded(small, "JPEG", keep_rgb=True),
         encoded(small, "JPEG", subsampling=0, restart_marker_blocks=2),
         encoded(small, "MPO", save_all=True, append_images=[photo(6, (48, 40))]),
@@ -197,7 +218,9 @@ def _right_checksums(data: bytes) -> bytes:
     return bytes(out + data[at:])
 
 
-def _picture(files: list[bytes], *, checksums: bool) -> Callable[[Path], Callable[[random.Random], str]]:
+def _picture(
+    files: list[bytes], *, checksums: bool
+) -> Callable[[Path], Callable[[random.Random], str]]:
     setups = [Setup(("dhash",), 64, mode, "#ffffff", _MAX_PIXELS) for mode in ("fast", "compat")]
 
     def check(chance: random.Random) -> str:
@@ -205,7 +228,10 @@ def _picture(files: list[bytes], *, checksums: bool) -> Callable[[Path], Callabl
         if checksums and chance.random() < 0.6:
             data = _right_checksums(data)
         expected = _by_pillow(data)
-        rows = [{name: column[0].as_py() for name, column in measure([data], setup).items()} for setup in setups]
+        rows = [
+            {name: column[0].as_py() for name, column in measure([data], setup).items()}
+            for setup in setups
+        ]
         outcome = _compared(expected, rows[0], rows[1])
         if outcome.startswith("FAULT pixels") and (luma := _luma_by_pillow(data)) is not None:
             return _compared(luma, rows[0], rows[1])
@@ -215,7 +241,9 @@ def _picture(files: list[bytes], *, checksums: bool) -> Callable[[Path], Callabl
 
 
 def _by_pillow(data: bytes) -> Image.Image | None:
-    """The picture as Pillow decodes it, upright and grey; None where it refuses the file or it is too large."""
+    """The picture as Pillow decodes it, upright and grey; None where it refuses the file or it is
+    too large.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -229,7 +257,9 @@ def _by_pillow(data: bytes) -> Image.Image | None:
                 if upright.mode.startswith(("I", "F")):
                     return upright  # the depth is the package's own affair
                 rgba = upright.convert("RGBA")
-                return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("L")
+                return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert(
+                    "L"
+                )
         except Exception:  # noqa: BLE001  # whatever it is, Pillow refuses
             return None
 
@@ -242,7 +272,9 @@ def _upright(image: Image.Image) -> Image.Image:
 
 
 def _luma_by_pillow(data: bytes) -> Image.Image | None:
-    """A JPEG's own luma as Pillow decodes it: with absurd colours it is not that of the picture in RGB."""
+    """A JPEG's own luma as Pillow decodes it: with absurd colours it is not that of the picture in
+    RGB.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         with Image.open(io.BytesIO(data)) as opened:
@@ -255,9 +287,16 @@ def _luma_by_pillow(data: bytes) -> Image.Image | None:
 
 def _compared(expected: Image.Image | None, fast: dict[str, Any], compat: dict[str, Any]) -> str:
     if fast["status"] != compat["status"] and not (fast["status"] == "ok" and fast["detail"]):
-        return f"FAULT modes: fast {fast['status']} ({fast['detail']}), compat {compat['status']} ({compat['detail']})"
+        return (
+            f"FAULT modes: fast {fast['status']} ({fast['detail']}), compat {compat['status']}"
+            f" ({compat['detail']})"
+        )
     if fast["status"] != "ok":
-        return f"FAULT refused: {fast['detail']}" if _should_be_read(expected, fast) else f"status {fast['status']}"
+        return (
+            f"FAULT refused: {fast['detail']}"
+            if _should_be_read(expected, fast)
+            else f"status {fast['status']}"
+        )
     if expected is None:
         return "ok in spite of Pillow" if fast["detail"] else "FAULT read: Pillow refuses it"
     if expected.size != (fast["width"], fast["height"]):
@@ -285,11 +324,17 @@ def _read_all(path: Path, **settings: Any) -> str:
     n_read = n_missing = 0
     for batch in give(64):
         for content in reader.contents(batch):
-            n_read, n_missing = n_read + isinstance(content, bytes), n_missing + (not isinstance(content, bytes))
+            n_read, n_missing = (
+                n_read + isinstance(content, bytes),
+                n_missing + (not isinstance(content, bytes)),
+            )
     if n_read + n_missing != len(source.rows):
         return f"FAULT rows: {len(source.rows)} rows, {n_read + n_missing} contents"
     further = source.further()
-    pa.Table.from_pylist([row for _, row in zip(range(len(source.rows)), further.rows(), strict=False)], further.schema)
+    pa.Table.from_pylist(
+        [row for _, row in zip(range(len(source.rows)), further.rows(), strict=False)],
+        further.schema,
+    )
     return "read, some missing" if n_missing else "read"
 
 
@@ -299,10 +344,16 @@ def _tar_files() -> list[bytes]:
         out = io.BytesIO()
         with tarfile.open(fileobj=out, mode="w", format=form) as tar:
             for number in range(3):
-                key = f"{'n' * 120 if number == 2 else 'k'}é{number}" if form != tarfile.USTAR_FORMAT else f"k{number}"
+                key = (
+                    f"{'n' * 120 if number == 2 else 'k'}é{number}"
+                    if form != tarfile.USTAR_FORMAT
+                    else f"k{number}"
+                )
                 members = {
                     "png": encoded(photo(number, (8, 8)), "PNG"),
-                    "json": json.dumps({"label": "a", "n": number, "l": [1, [2, {"x": None}]]}).encode(),
+                    "json": (
+                        json.dumps({"label": "a", "n": number, "l": [1, [2, {"x": None}]]}).encode()
+                    ),
                     "txt": b"a caption",
                 }
                 for suffix, data in members.items():
@@ -339,10 +390,20 @@ def _parquet_files() -> list[bytes]:
             "n": list(range(6)),
         }
     )
-    named = pa.table({"path": [f"{k}.png" for k in range(6)], "split": ["train", "test"] * 3, "n": list(range(6))})
+    named = pa.table(
+        {
+            "path": [f"{k}.png" for k in range(6)],
+            "split": ["train", "test"] * 3,
+            "n": list(range(6)),
+        }
+    )
     made = []
     for one in (table, named):
-        for options in ({}, {"compression": "zstd", "row_group_size": 2}, {"compression": "none", "version": "1.0"}):
+        for options in (
+            {},
+            {"compression": "zstd", "row_group_size": 2},
+            {"compression": "none", "version": "1.0"},
+        ):
             sink = io.BytesIO()
             pq.write_table(one, sink, **options)
             made.append(sink.getvalue())
@@ -367,9 +428,41 @@ def _parquet(folder: Path) -> Callable[[random.Random], str]:
 
 
 _ODD: Final = (
-    *("null", "1e999", "9" * 5_000, "[" * 3_000, "{" * 3_000, '"\\ud800"', '"\\u0000"', "NaN", "-0", "true", '""'),
-    *("[]", "{}", '{"a": [[[[1]]]]}', '"../../x"', '"http://[::1"', '"file:///etc/passwd"', "1" + "0" * 400),
-    *("&a [*a]", "*a", "!!python/x y", "0x7fffffffffffffff", "2020-13-45", "? ?", "- - -", "|\n x", "~", "\t", "'"),
+    *(
+        "null",
+        "1e999",
+        "9" * 5_000,
+        "[" * 3_000,
+        "{" * 3_000,
+        '"\\ud800"',
+        '"\\u0000"',
+        "NaN",
+        "-0",
+        "true",
+        '""',
+    ),
+    *(
+        "[]",
+        "{}",
+        '{"a": [[[[1]]]]}',
+        '"../../x"',
+        '"http://[::1"',
+        '"file:///etc/passwd"',
+        "1" + "0" * 400,
+    ),
+    *(
+        "&a [*a]",
+        "*a",
+        "!!python/x y",
+        "0x7fffffffffffffff",
+        "2020-13-45",
+        "? ?",
+        "- - -",
+        "|\n x",
+        "~",
+        "\t",
+        "'",
+    ),
     "\x00",
 )
 """Values that stand in for others, some of them no values at all."""
@@ -389,7 +482,12 @@ def _mutated_text(text: str, chance: random.Random) -> bytes:
             at = chance.randrange(len(text) + 1)
             ends = [end for mark in ",]}\n:" if (end := text.find(mark, at)) >= 0]
             begins = [text.rfind(mark, 0, at) + 1 for mark in ",[{\n:"]
-            text = text[: max(begins)] + " " + chance.choice(_ODD) + text[min(ends, default=len(text)) :]
+            text = (
+                text[: max(begins)]
+                + " "
+                + chance.choice(_ODD)
+                + text[min(ends, default=len(text)) :]
+            )
     return text.encode("utf-8", "surrogatepass")
 
 
@@ -399,11 +497,15 @@ def _yaml(folder: Path) -> Callable[[random.Random], str]:
             path = folder / "yolo/images" / split / f"{number}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(encoded(photo(number, (8, 8)), "PNG"))
-    data = "path: .\ntrain: images/train\nval: [images/test]\nnc: 2\nnames:\n  0: cat\n  1: dog\nnote: {a: [1, 2]}\n"
+    data = (
+        "path: .\ntrain: images/train\nval: [images/test]\nnc: 2\nnames:\n  0: cat\n  1: dog\nnote:"
+        " {a: [1, 2]}\n"
+    )
     config = (
-        "dataset:\n  path: photos\n  sources: []\nhash: {algorithms: [dhash, phash], bits: 64}\n"
-        "search: {max_distance: 8, orientations: all}\npolicy:\n  leakage: drop_from_train\n  held_out: [test]\n"
-        "gate: {max_leakage: 0.0}\noutput: {dir: out, files: copy}\nengine: {workers: 2, timeout: 1.5}\n"
+        "dataset:\n  path: photos\n  sources: []\nhash: {algorithms: [dhash, phash], bits:"
+        " 64}\nsearch: {max_distance: 8, orientations: all}\npolicy:\n  leakage: drop_from_train\n "
+        " held_out: [test]\ngate: {max_leakage: 0.0}\noutput: {dir: out, files: copy}\nengine:"
+        " {workers: 2, timeout: 1.5}\n"
     )
 
     def check(chance: random.Random) -> str:
@@ -423,11 +525,26 @@ def _json(folder: Path) -> Callable[[random.Random], str]:
         for place in ("lines", "meta/train", "coco/images"):
             (folder / place).mkdir(parents=True, exist_ok=True)
             (folder / place / name).write_bytes(encoded(photo(len(name), (8, 8)), "PNG"))
-    rows = [{"path": name, "split": "train", "label": "a", "n": 1.5, "box": [1, {"a": 2}]} for name in names]
-    metadata = [{"file_name": name, "label": "a", "n": k, "l": [k, None]} for k, name in enumerate(names)]
+    rows = [
+        {"path": name, "split": "train", "label": "a", "n": 1.5, "box": [1, {"a": 2}]}
+        for name in names
+    ]
+    metadata = [
+        {"file_name": name, "label": "a", "n": k, "l": [k, None]} for k, name in enumerate(names)
+    ]
     coco = {
-        "images": [{"id": k, "file_name": name, "width": 8, "height": 8} for k, name in enumerate(names)],
-        "annotations": [{"id": 1, "image_id": 2, "category_id": 3, "bbox": [1, 2, 3, 4], "segmentation": [[1, 2]]}],
+        "images": [
+            {"id": k, "file_name": name, "width": 8, "height": 8} for k, name in enumerate(names)
+        ],
+        "annotations": [
+            {
+                "id": 1,
+                "image_id": 2,
+                "category_id": 3,
+                "bbox": [1, 2, 3, 4],
+                "segmentation": [[1, 2]],
+            }
+        ],
         "categories": [{"id": 3, "name": "cat"}],
     }
     (folder / "coco/annotations").mkdir()

@@ -1,4 +1,6 @@
-"""`dedup run` and `dedup decide` ended at random moments: afterwards there is the old run or the new one, whole."""
+"""`dedup run` and `dedup decide` ended at random moments: afterwards there is the old run or the
+new one, whole.
+"""
 
 import os
 import random
@@ -60,19 +62,41 @@ def _dataset(root: Path) -> Path:
 
 
 def _run(data: Path, out: Path) -> list[str]:
-    return [sys.executable, "-m", "dedup", "clean", str(data), "-o", str(out), "--quiet", "--overwrite"]
+    return [
+        sys.executable,
+        "-m",
+        "dedup",
+        "clean",
+        str(data),
+        "-o",
+        str(out),
+        "--quiet",
+        "--overwrite",
+    ]
 
 
 def _decide(out: Path, bits: int) -> list[str]:
-    return [sys.executable, "-m", "dedup", "decide", str(out), "--quiet", "--set", f"search.max_distance={bits}"]
+    return [
+        sys.executable,
+        "-m",
+        "dedup",
+        "decide",
+        str(out),
+        "--quiet",
+        "--set",
+        f"search.max_distance={bits}",
+    ]
 
 
 def _timed(command: Sequence[str]) -> float:
     """Seconds that a whole run of a command takes."""
     begin = time.monotonic()
-    done = subprocess.run(command, capture_output=True, text=True, timeout=_LIMIT_SECONDS, check=False)
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=_LIMIT_SECONDS, check=False
+    )
     if done.returncode:
-        raise RuntimeError(f"{' '.join(command)}: exit code {done.returncode}: {done.stderr}")  # noqa: EM102
+        message = f"{' '.join(command)}: exit code {done.returncode}: {done.stderr}"
+        raise RuntimeError(message)
     return time.monotonic() - begin
 
 
@@ -103,5 +127,7 @@ def _judged(out: Path, states: Any) -> str:
 def _state(out: Path) -> str:
     """What a run decided and wrote: the actions, and the names of the written files."""
     result = dedup.load(out) if hasattr(dedup, "load") else report(out)
-    names = sorted(str(path.relative_to(out)) for path in (out / "splits").rglob("*") if path.is_file())
+    names = sorted(
+        str(path.relative_to(out)) for path in (out / "splits").rglob("*") if path.is_file()
+    )
     return repr((result.decisions["action"].to_pylist(), names))

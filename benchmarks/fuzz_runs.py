@@ -1,11 +1,16 @@
-"""Whole runs with random settings over made-up datasets, and an oracle that knows which pictures were made of which.
+"""Whole runs with random settings over made-up datasets, and an oracle that knows which pictures
+were made of which.
 
-The oracle is set algebra over the samples; of the package it uses nothing. What it demands of every run:
+The oracle is set algebra over the samples; of the package it uses nothing. What it demands of every
+run:
 
-- every sample has one decision, and each rule of the policy has dropped exactly what it should, or what it may;
+- every sample has one decision, and each rule of the policy has dropped exactly what it should, or
+  what it may;
 - a dropped sample names one that it matches and that is kept;
-- what was written are the bytes of what was kept, no more and no less, in their splits where the form says them;
-- the certificate says clean wherever leaks were to be removed; two workers give the same tables as one.
+- what was written are the bytes of what was kept, no more and no less, in their splits where the
+  form says them;
+- the certificate says clean wherever leaks were to be removed; two workers give the same tables as
+  one.
 """
 
 import csv
@@ -70,15 +75,28 @@ class World:
             variants = {"png": png, "same": png, "jpeg": jpeg, "mirrored": mirrored}
             for kind in ("png", *chance.choices(list(variants), k=chance.choice((0, 0, 1, 2, 3)))):
                 reference = references and chance.random() < 0.2
-                self._add(chance, variants[kind], (seed, "png" if kind == "same" else kind), reference=reference)
+                self._add(
+                    chance,
+                    variants[kind],
+                    (seed, "png" if kind == "same" else kind),
+                    reference=reference,
+                )
         for number in range(chance.choice((0, 1, 2))):
             whole = pictures.encoded(pictures.photo(2_000 + number))
-            self._add(chance, whole[: len(whole) // 2], (2_000 + number, "cut"), reference=False, readable=False)
+            self._add(
+                chance,
+                whole[: len(whole) // 2],
+                (2_000 + number, "cut"),
+                reference=False,
+                readable=False,
+            )
         for split, seed in (("train", 3_001), ("test", 3_002)):  # so that neither is empty
             data = pictures.encoded(pictures.photo(seed))
             self._add(chance, data, (seed, "png"), reference=False, split=split)
         if references:
-            self._add(chance, pictures.encoded(pictures.photo(3_003)), (3_003, "png"), reference=True)
+            self._add(
+                chance, pictures.encoded(pictures.photo(3_003)), (3_003, "png"), reference=True
+            )
 
     def _add(
         self,
@@ -90,8 +108,13 @@ class World:
         readable: bool = True,
         split: str | None = None,
     ) -> None:
-        name = f"{'r' if reference else 's'}{len(self.samples):03d}.{'jpg' if picture[1] == 'jpeg' else 'png'}"
-        split = "train" if reference else split or chance.choice(("train", "train", "train", "test", "validation"))
+        kind, suffix = "r" if reference else "s", "jpg" if picture[1] == "jpeg" else "png"
+        name = f"{kind}{len(self.samples):03d}.{suffix}"
+        split = (
+            "train"
+            if reference
+            else split or chance.choice(("train", "train", "train", "test", "validation"))
+        )
         row = made.Row(name, split, chance.choice(("cat", "dog")), data)
         self.samples[name] = Sample(row, picture, readable, reference)
 
@@ -149,14 +172,20 @@ def _one(folder: Path, chance: random.Random, number: int) -> str:
     }
     orientations = chance.choice(("upright", "mirrored", "all"))
     world.turned = orientations != "upright"
-    own = sorted((s.row for s in world.samples.values() if not s.reference), key=lambda row: row.name)
+    own = sorted(
+        (s.row for s in world.samples.values() if not s.reference), key=lambda row: row.name
+    )
     settings = FORMS[form](folder / "data", own)
     if references:
-        named = made.imagefolder(folder / "seen", [s.row for s in world.samples.values() if s.reference])
+        named = made.imagefolder(
+            folder / "seen", [s.row for s in world.samples.values() if s.reference]
+        )
         settings = {"sources": [settings, {**named, "reference": True}]}
     elif form in LISTS_OF and chance.random() < 0.5:
         policy |= _lists(world, folder, chance, LISTS_OF[form])
-    splits = chance.choice(("same", "same", "parquet", "manifest", "imagefolder", "webdataset", "none"))
+    splits = chance.choice(
+        ("same", "same", "parquet", "manifest", "imagefolder", "webdataset", "none")
+    )
     config = {
         "dataset": settings,
         "search": {"orientations": orientations},
@@ -182,10 +211,16 @@ def _one(folder: Path, chance: random.Random, number: int) -> str:
         _check_written(world, result, folder / "out" / "splits", splits, form)
         if number % 10 == 0:
             again = dedup.run(
-                {**config, "engine": {"workers": 0}, "output": {"dir": str(folder / "b"), "splits": "none"}}
+                {
+                    **config,
+                    "engine": {"workers": 0},
+                    "output": {"dir": str(folder / "b"), "splits": "none"},
+                }
             )
             for name in ("pairs", "leakage", "groups"):
-                _demand(result.tables[name].equals(again.tables[name]), f"{name} depends on the workers")
+                _demand(
+                    result.tables[name].equals(again.tables[name]), f"{name} depends on the workers"
+                )
     except AssertionError as error:
         raise AssertionError(f"{about}: {error}") from error  # noqa: EM102
     return "ok"
@@ -195,9 +230,14 @@ def _lists(world: World, folder: Path, chance: random.Random, before: str) -> di
     """Two pictures that a person says are no duplicates, and two that are."""
     of = {sample.picture: name for name, sample in world.samples.items() if sample.readable}
     found = {}
-    near = [(a, b) for a in of for b in of if a < b and a[0] == b[0] and {a[1], b[1]} == {"jpeg", "png"}]
+    near = [
+        (a, b) for a in of for b in of if a < b and a[0] == b[0] and {a[1], b[1]} == {"jpeg", "png"}
+    ]
     far = [(a, b) for a in of for b in of if a[0] < b[0]]
-    for key, pairs, noted in (("allow_list", near, world.apart), ("deny_list", far, world.together)):
+    for key, pairs, noted in (
+        ("allow_list", near, world.apart),
+        ("deny_list", far, world.together),
+    ):
         if pairs:
             a, b = chance.choice(pairs)
             noted.add(frozenset((a, b)))
@@ -214,26 +254,43 @@ def _demand(condition: bool, text: str) -> None:  # noqa: FBT001
 
 def _check(world: World, result: dedup.Run, policy: dict[str, Any]) -> None:
     """Whether the decisions are what the policy says."""
-    rows = {row["id"].rpartition("/")[2].rpartition(":")[2]: row for row in result.decisions.to_pylist()}
+    rows = {
+        row["id"].rpartition("/")[2].rpartition(":")[2]: row for row in result.decisions.to_pylist()
+    }
     _demand(rows.keys() == world.samples.keys(), f"decisions are of {sorted(rows)}")
     action = {name: row["action"] for name, row in rows.items()}
     readable = {name for name, sample in world.samples.items() if sample.readable}
-    _demand({n for n, a in action.items() if a == "unreadable"} == rows.keys() - readable, "what is unreadable")
+    _demand(
+        {n for n, a in action.items() if a == "unreadable"} == rows.keys() - readable,
+        "what is unreadable",
+    )
     kept = {name for name in readable if action[name] in {"keep", "move"}}
     outside = {name for name in readable if world.samples[name].held_out}
     reference = {name for name in readable if world.samples[name].reference}
     train = readable - outside
-    _check_train(world, rows, kept, train, outside if policy["leakage"] == "drop_from_train" else reference, policy)
+    _check_train(
+        world,
+        rows,
+        kept,
+        train,
+        outside if policy["leakage"] == "drop_from_train" else reference,
+        policy,
+    )
     if policy["leakage"] == "drop_from_held_out":
         leaked = {name for name in outside - reference if world.matches(name, kept & train)}
-        _demand(outside - kept == leaked, f"dropped of the held-out {outside - kept}, expected {leaked}")
+        _demand(
+            outside - kept == leaked, f"dropped of the held-out {outside - kept}, expected {leaked}"
+        )
     elif policy["leakage"] != "regroup":
         _demand(outside <= kept, f"dropped of the held-out {outside - kept}")
     if policy["leakage"] == "regroup":
         now = {name: rows[name]["new_split"] or world.samples[name].row.split for name in kept}
         in_train = {name for name in kept if now[name] == "train"}
         moved = {name for name in outside - reference if world.matches(name, in_train)}
-        _demand(outside - kept <= moved, f"dropped of the held-out, and no duplicate: {outside - kept - moved}")
+        _demand(
+            outside - kept <= moved,
+            f"dropped of the held-out, and no duplicate: {outside - kept - moved}",
+        )
         crossing = {
             (a, b)
             for a in kept - reference
@@ -308,7 +365,9 @@ def _written(folder: Path, form: str) -> Counter[tuple[str, bytes]]:
         for path in folder.glob("**/*.tar"):
             with tarfile.open(path) as tar:
                 for member in tar:
-                    if Path(member.name).suffix in SUFFIXES and (content := tar.extractfile(member)):
+                    if Path(member.name).suffix in SUFFIXES and (
+                        content := tar.extractfile(member)
+                    ):
                         found["", content.read()] += 1
     elif form == "manifest":
         for path in folder.glob("*.csv"):

@@ -1,7 +1,9 @@
-"""Both halves of a dataset with edited copies, in two sizes: what verification said of each pair, whatever the limits.
+"""Both halves of a dataset with edited copies, in two sizes: what verification said of each pair,
+whatever the limits.
 
-Of each half up to 240 pictures are taken, at most four of a family, laid on white and shrunk to 400 px, every other one
-of them edited. One run each; what it said is kept as Parquet, and a half that was measured is read again.
+Of each half up to 240 pictures are taken, at most four of a family, laid on white and shrunk to 400
+px, every other one of them edited. One run each; what it said is kept as Parquet, and a half that
+was measured is read again.
 """
 
 import re
@@ -58,10 +60,11 @@ NOW: Final = (AUTO_MIN_SIMILARITY, AUTO_MIN_CLOSE_SIMILARITY, AUTO_MIN_THUMBNAIL
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One half of a dataset at one size: the pairs of its run that count, and what verification said of them.
+    """One half of a dataset at one size: the pairs of its run that count, and what verification
+    said of them.
 
-    A pair of a copy with its original has the place of its edit in `edit`, one of two sources -1. `a` and `b` are names
-    as in `limits.csv`, of photos or of tiles.
+    A pair of a copy with its original has the place of its edit in `edit`, one of two sources -1.
+    `a` and `b` are names as in `limits.csv`, of photos or of tiles.
     """
 
     dataset: str
@@ -69,7 +72,8 @@ class Measured:
     size: str
     n_edited: int
     is_listed: bool  # its known pairs: names say nothing there
-    pairs: pa.Table  # pair, a, b, edit, similarity, structure, close, unframed: a row for each view of a pair
+    # pair, a, b, edit, similarity, structure, close, unframed: a row for each view of a pair
+    pairs: pa.Table
 
 
 def is_listed(folder: Path) -> bool:
@@ -80,9 +84,12 @@ def is_listed(folder: Path) -> bool:
 def pictures(folder: Path) -> dict[str, Path]:
     """The files that may be used, by name below the folder."""
     below = folder / "images" if is_listed(folder) else folder
-    files = sorted(path for path in below.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+    files = sorted(
+        path for path in below.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file()
+    )
     names = {path.relative_to(below).as_posix(): path for path in files}
-    return {name: path for name, path in names.items() if not {SEPARATOR, "+"} & set(name)}  # `make` sets these
+    # `make` sets these
+    return {name: path for name, path in names.items() if not {SEPARATOR, "+"} & set(name)}
 
 
 def flattened(path: Path) -> bytes | None:
@@ -101,12 +108,16 @@ def flattened(path: Path) -> bytes | None:
 
 
 def family(name: str) -> str:
-    """Frames of an animation, and pictures that are numbered, are in one half: the name without its digits."""
+    """Frames of an animation, and pictures that are numbered, are in one half: the name without its
+    digits.
+    """
     return re.sub(r"\d", "", name)
 
 
 def chosen(folder: Path) -> dict[str, list[str]]:
-    """Names of the pictures of each half, at most so many of a family, those of a family in a row."""
+    """Names of the pictures of each half, at most so many of a family, those of a family in a
+    row.
+    """
     names = list(pictures(folder))
     if is_listed(folder):  # photos, and one class to a folder: each is a family of its own
         left = tuned(names)
@@ -123,7 +134,11 @@ def chosen(folder: Path) -> dict[str, list[str]]:
             few = sorted(members, key=number_of)[:PER_FAMILY]
             of[SCORING if number_of(key) % 2 else CHOOSING].append(few)
     return {
-        half: [name for members in sorted(groups, key=lambda names: number_of(names[0])) for name in members]
+        half: [
+            name
+            for members in sorted(groups, key=lambda names: number_of(names[0]))
+            for name in members
+        ]
         for half, groups in of.items()
     }
 
@@ -153,22 +168,31 @@ def kept(work: Path, dataset: str, name: str) -> Path:
 def measured(folder: Path, work: Path) -> Iterable[Measured]:
     """Both halves at both sizes, read again where they are there."""
     parts = [(half, size) for half in (CHOOSING, SCORING) for size in SIZES]
-    paths = {part: work / f"{folder.name}-{part[0]}-{part[1].replace(' ', '')}.parquet" for part in parts}
+    paths = {
+        part: work / f"{folder.name}-{part[0]}-{part[1].replace(' ', '')}.parquet" for part in parts
+    }
     if not all(path.exists() for path in paths.values()):
         used = prepared(folder, work)
         for half, size in parts:
             pairs = run_of(folder, work, used[half], small=size != "full")
-            pq.write_table(pairs.replace_schema_metadata({"n": str(len(used[half][::2]))}), paths[half, size])
+            pq.write_table(
+                pairs.replace_schema_metadata({"n": str(len(used[half][::2]))}), paths[half, size]
+            )
     for (half, size), path in paths.items():
         pairs = pq.read_table(path)
-        yield Measured(folder.name, half, size, int(pairs.schema.metadata[b"n"]), is_listed(folder), pairs)
+        yield Measured(
+            folder.name, half, size, int(pairs.schema.metadata[b"n"]), is_listed(folder), pairs
+        )
 
 
 def run_of(folder: Path, work: Path, names: Sequence[str], *, small: bool) -> pa.Table:
     """The pairs that count, of one run under default settings."""
     edited = frozenset(names[::2])
     with tempfile.TemporaryDirectory() as temporary:
-        jobs = [Job(kept(work, folder.name, name), name, small, name in edited, Path(temporary)) for name in names]
+        jobs = [
+            Job(kept(work, folder.name, name), name, small, name in edited, Path(temporary))
+            for name in names
+        ]
         with ProcessPoolExecutor(2) as pool:
             list(pool.map(make, jobs, chunksize=8))
         run = audited(Path(temporary), dataset={"path": temporary, "top_folders": "labels"})
@@ -179,14 +203,19 @@ def run_of(folder: Path, work: Path, names: Sequence[str], *, small: bool) -> pa
     table = counted(run, first, sources, whats)
     check(run, table, first, sources, whats)
     print(
-        f"{folder.name}, {'32 px' if small else 'full size'}: {len(ids):,} pictures, {len(run.candidates):,} candidates"
+        f"{folder.name}, {'32 px' if small else 'full size'}: {len(ids):,} pictures,"
+        f" {len(run.candidates):,} candidates"
     )
     return table
 
 
 def counted(run: dedup.Run, first: Any, sources: Any, whats: Any) -> pa.Table:
-    """Of the candidates that some limits may accept those that `benchmarks.quality.scored` counts."""
-    candidates = run.candidates.filter(pa.compute.greater_equal(run.candidates["similarity"], LOOK_FROM))
+    """Of the candidates that some limits may accept those that `benchmarks.quality.scored`
+    counts.
+    """
+    candidates = run.candidates.filter(
+        pa.compute.greater_equal(run.candidates["similarity"], LOOK_FROM)
+    )
     members = defaultdict[int, list[int]](list)
     for sample, of in enumerate(first.tolist()):
         members[of].append(sample)
@@ -199,13 +228,21 @@ def counted(run: dedup.Run, first: Any, sources: Any, whats: Any) -> pa.Table:
         for x in members[a]
         for y in members[b]
     ]
-    rows += [(x, y, 1.0, None, 0, ALL_CELLS) for of in members.values() for k, x in enumerate(of) for y in of[k + 1 :]]
+    rows += [
+        (x, y, 1.0, None, 0, ALL_CELLS)
+        for of in members.values()
+        for k, x in enumerate(of)
+        for y in of[k + 1 :]
+    ]
     a, b = (np.array([row[side] for row in rows], np.int64) for side in (0, 1))
     copy, tile = np.char.isdigit(whats), np.char.startswith(whats, FIRST_TILE)
     same = sources[a] == sources[b]
     hit = same & (copy[a] != copy[b]) & ~tile[a] & ~tile[b]
     counts = np.where(same, hit, ~(copy[a] & copy[b]) & (first[a] != first[b]))
-    edits = [int(whats[x] if copy[x] else whats[y]) if h else -1 for x, y, h in zip(a, b, hit, strict=True)]
+    edits = [
+        int(whats[x] if copy[x] else whats[y]) if h else -1
+        for x, y, h in zip(a, b, hit, strict=True)
+    ]
     table = pa.table(
         {
             "pair": a * len(first) + b,
@@ -223,7 +260,9 @@ def counted(run: dedup.Run, first: Any, sources: Any, whats: Any) -> pa.Table:
 
 def check(run: dedup.Run, table: pa.Table, first: Any, sources: Any, whats: Any) -> None:
     """The limits of this version, tried afterwards, accept what the run has accepted."""
-    score = scored(*apart(*of_classes(run.pairs, first), first, sources), sources, whats, frozenset())
+    score = scored(
+        *apart(*of_classes(run.pairs, first), first, sources), sources, whats, frozenset()
+    )
     sweep = Sweep(table, np.zeros(len(table), bool))
     there = sweep.accepted(run.resolved)
     hits, wrong = (
@@ -241,10 +280,16 @@ class Sweep:
     def __init__(self, table: pa.Table, open_or_same: Any) -> None:
         """`open_or_same`: for each row whether its two sources are no false hit."""
         pair = table["pair"].to_numpy()
-        self.starts = np.flatnonzero(np.r_[True, pair[1:] != pair[:-1]]) if len(pair) else np.zeros(0, np.int64)
+        self.starts = (
+            np.flatnonzero(np.r_[True, pair[1:] != pair[:-1]])
+            if len(pair)
+            else np.zeros(0, np.int64)
+        )
         self.edit = table["edit"].to_numpy()[self.starts]
         self.wrong = (self.edit < 0) & ~open_or_same[self.starts]
-        columns = (table[name].to_numpy() for name in ("similarity", "structure", "close", "unframed"))
+        columns = (
+            table[name].to_numpy() for name in ("similarity", "structure", "close", "unframed")
+        )
         self.evidence = Evidence(*columns)
 
     def at(self, limits: Limits) -> Any:

@@ -1,11 +1,14 @@
-"""The stage of hashes beside the decoder alone and beside other tools: one run, same files, same cores, medians.
+"""The stage of hashes beside the decoder alone and beside other tools: one run, same files, same
+cores, medians.
 
-    make bench-hashing                     # or: python -m benchmarks.hashing [--photos DIR] [--rounds 3]
+    make bench-hashing                     # or: python -m benchmarks.hashing [--photos DIR]
+    [--rounds 3]
 
-Photos are those of the folder, scaled up to 1,000 px, and as JPEG of about 15 KB each; small pictures are of 32 px,
-as PNG and as JPEG, in Parquet files with image structs. The stage is the one of `dedup.run`: its own processes, the
-rows sent back and put together as the table, without a cache. Every contender starts warm: a first round is not
-counted. `--peers` names the interpreter of `make bench-peers`, where imagededup is installed.
+Photos are those of the folder, scaled up to 1,000 px, and as JPEG of about 15 KB each; small
+pictures are of 32 px, as PNG and as JPEG, in Parquet files with image structs. The stage is the one
+of `dedup.run`: its own processes, the rows sent back and put together as the table, without a
+cache. Every contender starts warm: a first round is not counted. `--peers` names the interpreter of
+`make bench-peers`, where imagededup is installed.
 """
 
 import argparse
@@ -56,7 +59,9 @@ print(median(rates[1:]))
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--photos", type=Path, default=Path("../shared/data/caltech101/images"))
     parser.add_argument("--n-large", type=int, default=3000)
     parser.add_argument("--n-medium", type=int, default=10_000)
@@ -64,7 +69,9 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--peers", type=Path, default=Path(".venv-peers/bin/python"))
-    parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "dedup-benchmark-hashing")
+    parser.add_argument(
+        "--work", type=Path, default=Path(tempfile.gettempdir()) / "dedup-benchmark-hashing"
+    )
     options = parser.parse_args()
     originals = sorted(options.photos.rglob("*.jpg"))
     if not originals:
@@ -78,7 +85,9 @@ def main() -> None:
 
 
 def photos(pool: ProcessPoolExecutor, name: str, folder: Path, options: argparse.Namespace) -> None:
-    """The rows of one size of photos; the contenders take turns, so that all see the same machine."""
+    """The rows of one size of photos; the contenders take turns, so that all see the same
+    machine.
+    """
     files = sorted(folder.glob("*.jpg"))
     contenders: dict[str, Callable[[], Sample]] = {
         "read and decode": by_pool(pool, _decoded, files, CHUNK),
@@ -87,7 +96,10 @@ def photos(pool: ProcessPoolExecutor, name: str, folder: Path, options: argparse
         "ImageHash dhash+phash": by_pool(pool, _imagehash, files, CHUNK),
     }
     rates = in_turns(contenders, options.rounds)
-    print(f"{name}, {len(files):,} files, mean {np.mean([f.stat().st_size for f in files]) / 1000:.0f} KB")
+    print(
+        f"{name}, {len(files):,} files, mean"
+        f" {np.mean([f.stat().st_size for f in files]) / 1000:.0f} KB"
+    )
     for contender, rate in rates.items():
         print(f"  {contender:24} {rate:10,.0f} a second")
     ours = rates["dhash+phash"]
@@ -117,7 +129,10 @@ def small(pool: ProcessPoolExecutor, form: str, both: Path, options: argparse.Na
     print(f"32 px {form}, {len(files):,} in a Parquet file")
     print(f"  {'decode alone, by a pool':24} {rates['decode alone']:10,.0f} a second")
     print(f"  {'dhash':24} {rates['dhash']:10,.0f} a second", end="")
-    print(f"; decoding, {1e6 * inside:.0f} µs each, is {inside * rates['dhash'] / options.workers:.0%} of it")
+    print(
+        f"; decoding, {1e6 * inside:.0f} µs each, is"
+        f" {inside * rates['dhash'] / options.workers:.0%} of it"
+    )
     said("a second", rates["dhash"], 25_000)
 
 
@@ -129,19 +144,25 @@ def stage(path: Path, algorithms: Sequence[str], workers: int) -> Callable[[], S
 
     def run() -> Sample:
         engine = Steady(workers)
-        hashed(source, rows, setup, engine, Place(None, trust_time=False, scratch=None), lambda _: None)
+        hashed(
+            source, rows, setup, engine, Place(None, trust_time=False, scratch=None), lambda _: None
+        )
         return len(rows) - engine.before, time.perf_counter() - engine.began
 
     return run
 
 
 class Steady(ProcessEngine):
-    """The engine of a run, that notes when every worker has given its first result: they start in about a second."""
+    """The engine of a run, that notes when every worker has given its first result: they start in
+    about a second.
+    """
 
     began = 0.0
     before = 0
 
-    def run(self, work: str, setup: Mapping[str, Any], batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def run(
+        self, work: str, setup: Mapping[str, Any], batches: Iterable[pa.RecordBatch]
+    ) -> Iterator[pa.RecordBatch]:
         """Results of the batches, in their order."""
         for count, part in enumerate(super().run(work, setup, batches)):
             if count < self.workers:
@@ -196,8 +217,18 @@ def imagededup(folder: Path, options: argparse.Namespace) -> float | str:
     """Images a second of its `encode_images`, or why that is not known."""
     if not options.peers.exists():
         return f"no {options.peers}: run `make bench-peers`"
-    command = [str(options.peers), "-W", "ignore", "-c", IMAGEDEDUP + ENCODE, str(folder), str(options.workers)]
-    done = subprocess.run([*command, str(options.rounds)], capture_output=True, text=True, check=False)
+    command = [
+        str(options.peers),
+        "-W",
+        "ignore",
+        "-c",
+        IMAGEDEDUP + ENCODE,
+        str(folder),
+        str(options.workers),
+    ]
+    done = subprocess.run(
+        [*command, str(options.rounds)], capture_output=True, text=True, check=False
+    )
     if done.returncode:
         return (done.stderr.strip().splitlines() or ["no reason given"])[-1]
     return float(done.stdout.split()[-1])

@@ -1,8 +1,10 @@
-"""What hostile files cost: seconds and memory for each of a folder, in a process of its own as a worker is.
+"""What hostile files cost: seconds and memory for each of a folder, in a process of its own as a
+worker is.
 
     python -m benchmarks.hostile [--folder DIR]
 
-Each file is measured alone, in both modes, and the highest memory of the process meanwhile is taken (Linux only).
+Each file is measured alone, in both modes, and the highest memory of the process meanwhile is taken
+(Linux only).
 """
 
 import argparse
@@ -15,7 +17,9 @@ from dedup.hashers.setup import Setup
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--folder", type=Path, default=Path("../shared/data/photos"))
     options = parser.parse_args()
     files = sorted(path for path in options.folder.rglob("*") if path.is_file())
@@ -31,7 +35,10 @@ def main() -> None:
             start = time.perf_counter()
             statuses[measure([data], setup)["status"][0].as_py()] += 1
             cost.append((time.perf_counter() - start, peak(), path.name))
-        print(f"{mode}: {len(files)} files, {dict(statuses)}; the process had {before / 1e6:.0f} MB before")
+        print(
+            f"{mode}: {len(files)} files, {dict(statuses)}; the process had {before / 1e6:.0f} MB"
+            " before"
+        )
         for seconds, n_bytes, name in sorted(cost, reverse=True)[:3]:
             print(f"  slowest: {seconds:.2f} s, {n_bytes / 1e6:.0f} MB, {name}")
         for seconds, n_bytes, name in sorted(cost, key=lambda one: -one[1])[:3]:

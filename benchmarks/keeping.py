@@ -2,9 +2,9 @@
 
     python -m benchmarks.keeping --half scored
 
-The limits of `dedup.verify.preference` were chosen with `--half chosen`. Names are drawn, so that no order of
-ids helps. Every edit but one is saved as JPEG at quality 95, as people save again what they have changed; the
-originals are of lower quality.
+The limits of `dedup.verify.preference` were chosen with `--half chosen`. Names are drawn, so that
+no order of ids helps. Every edit but one is saved as JPEG at quality 95, as people save again what
+they have changed; the originals are of lower quality.
 """
 
 import argparse
@@ -26,10 +26,14 @@ PHOTOS: Final = Path("../shared/data/caltech101/images")
 
 
 def _blurred_enlargement(photo: Image.Image, draw: random.Random) -> Image.Image:
-    """Made from a half to a quarter of the pixels of each side, with 1.5 to 3 times as many as the photo."""
+    """Made from a half to a quarter of the pixels of each side, with 1.5 to 3 times as many as the
+    photo.
+    """
     shrink, enlarge = draw.choice((2, 3, 4)), draw.choice((1.5, 2, 3))
     small = photo.resize((photo.width // shrink, photo.height // shrink))
-    return small.resize((int(photo.width * enlarge), int(photo.height * enlarge)), Image.Resampling.BICUBIC)
+    return small.resize(
+        (int(photo.width * enlarge), int(photo.height * enlarge)), Image.Resampling.BICUBIC
+    )
 
 
 def _half(photo: Image.Image, _: random.Random) -> Image.Image:
@@ -51,7 +55,9 @@ def _watermark(photo: Image.Image, draw: random.Random) -> Image.Image:
 
 def _border(photo: Image.Image, draw: random.Random) -> Image.Image:
     width = max(4, int(min(photo.size) * draw.choice((0.04, 0.08))))
-    bordered = Image.new("RGB", (photo.width + 2 * width, photo.height + 2 * width), draw.choice(("white", "black")))
+    bordered = Image.new(
+        "RGB", (photo.width + 2 * width, photo.height + 2 * width), draw.choice(("white", "black"))
+    )
     bordered.paste(photo, (width, width))
     return bordered
 

@@ -1,11 +1,13 @@
-"""Runs that are killed at random moments, and runs that meet on one folder: what is left is one run, whole.
+"""Runs that are killed at random moments, and runs that meet on one folder: what is left is one
+run, whole.
 
     python -m benchmarks.kills [--pairs 20] [--kills 50] [--seed 1]
 
-A small dataset is run once with each of two configs, undisturbed: only these results may ever be found. Then
-`dedup run --overwrite` and `dedup decide` over a finished run are killed (SIGKILL) at random moments, half of them
-aimed at the end, where the switch is; and pairs of `dedup run` are started on one folder at the same time. After each,
-`dedup gate` must pass over the folder, the run must load in Python, and every file must be that of one of the results.
+A small dataset is run once with each of two configs, undisturbed: only these results may ever be
+found. Then `dedup run --overwrite` and `dedup decide` over a finished run are killed (SIGKILL) at
+random moments, half of them aimed at the end, where the switch is; and pairs of `dedup run` are
+started on one folder at the same time. After each, `dedup gate` must pass over the folder, the run
+must load in Python, and every file must be that of one of the results.
 """
 
 import argparse
@@ -33,12 +35,16 @@ IN_USE: Final = "in use by another run of dedup"
 ANOTHER: Final = "holds a run with another config"
 
 Contents = Mapping[str, bytes]
-"""Every file of a run by its place, but `run.json`, which has times in it, and what marks the folder."""
+"""Every file of a run by its place, but `run.json`, which has times in it, and what marks the
+folder.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Commands:
-    """The two configs as commands over one folder, and what each leaves when nothing disturbs it."""
+    """The two configs as commands over one folder, and what each leaves when nothing disturbs
+    it.
+    """
 
     dataset: Path
     first: Contents
@@ -64,7 +70,9 @@ DECIDED: Final = ("--set", "policy.leakage=report_only")
 
 
 def kills(root: Path, known: Commands, n: int, chance: random.Random, command: str) -> Counter[str]:
-    """Kill `n` commands (`run` or `decide`) over a finished run at random moments; what was found after each."""
+    """Kill `n` commands (`run` or `decide`) over a finished run at random moments; what was found
+    after each.
+    """
     folder = root / f"killed_{command}"
     other = known.second if command == "run" else known.decided
     arguments = (
@@ -95,7 +103,9 @@ def pairs(root: Path, known: Commands, n: int, chance: random.Random) -> Counter
         both = []
         for options in (FIRST, SECOND):
             overwrite = ("--overwrite",) if k % 2 else ()
-            both.append(_start("run", *_config(root, known.dataset), "-o", folder, *overwrite, *options))
+            both.append(
+                _start("run", *_config(root, known.dataset), "-o", folder, *overwrite, *options)
+            )
             time.sleep(chance.uniform(0, 0.3))
         for process in both:
             _, errors = process.communicate()
@@ -109,7 +119,9 @@ def pairs(root: Path, known: Commands, n: int, chance: random.Random) -> Counter
 
 
 def judged(folder: Path, results: Mapping[str, Contents]) -> str:
-    """Which of the results is in the folder, as `dedup gate` and Python see it; what is wrong, if it is none."""
+    """Which of the results is in the folder, as `dedup gate` and Python see it; what is wrong, if
+    it is none.
+    """
     done = _start("gate", folder, "--max-leakage", "1")
     _, errors = done.communicate()
     if done.returncode != 0:
@@ -147,7 +159,8 @@ def _dataset(root: Path, seed: int) -> Path:
 def _config(root: Path, dataset: Path) -> tuple[Path]:
     path = root / "config.yaml"
     text = (
-        f"dataset: {{path: {dataset}}}\noutput: {{report: false, files: copy}}\ncache: {{folder: {root / 'cache'}}}\n"
+        f"dataset: {{path: {dataset}}}\noutput: {{report: false, files: copy}}\ncache: {{folder:"
+        f" {root / 'cache'}}}\n"
     )
     path.write_text(text, encoding="utf-8")
     return (path,)
@@ -190,8 +203,14 @@ def main() -> None:
         root, chance = Path(place), random.Random(asked.seed)
         known = made(root)
         for command in ("run", "decide"):
-            print(f"{asked.kills} kills of {command}: {dict(kills(root, known, asked.kills, chance, command))}")
-        print(f"{asked.pairs} pairs of runs on one folder: {dict(pairs(root, known, asked.pairs, chance))}")
+            print(
+                f"{asked.kills} kills of {command}:"
+                f" {dict(kills(root, known, asked.kills, chance, command))}"
+            )
+        print(
+            f"{asked.pairs} pairs of runs on one folder:"
+            f" {dict(pairs(root, known, asked.pairs, chance))}"
+        )
 
 
 if __name__ == "__main__":

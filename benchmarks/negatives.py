@@ -1,4 +1,6 @@
-"""Pictures that are easily taken for one another and are not the same: no two of one kind may be a pair."""
+"""Pictures that are easily taken for one another and are not the same: no two of one kind may be a
+pair.
+"""
 
 from collections.abc import Callable, Iterator
 from typing import Final
@@ -54,7 +56,9 @@ def chart(random: np.random.Generator) -> Image.Image:
     draw = ImageDraw.Draw(page)
     draw.line((30, 10, 30, 210, 310, 210), fill="black", width=2)
     for k in range(8):
-        draw.rectangle((45 + 33 * k, 210 - int(random.integers(10, 190)), 65 + 33 * k, 210), fill=(40, 90, 180))
+        draw.rectangle(
+            (45 + 33 * k, 210 - int(random.integers(10, 190)), 65 + 33 * k, 210), fill=(40, 90, 180)
+        )
     return page
 
 
@@ -70,7 +74,9 @@ def night_sky(random: np.random.Generator) -> Image.Image:
     sky = np.zeros((200, 300), np.float64)
     for _ in range(150):
         sky[random.integers(200), random.integers(300)] = random.uniform(60, 255)
-    return Image.fromarray((sky + random.uniform(0, 8, sky.shape)).clip(0, 255).astype(np.uint8)).convert("RGB")
+    return Image.fromarray(
+        (sky + random.uniform(0, 8, sky.shape)).clip(0, 255).astype(np.uint8)
+    ).convert("RGB")
 
 
 def silhouette(random: np.random.Generator) -> Image.Image:
@@ -79,7 +85,9 @@ def silhouette(random: np.random.Generator) -> Image.Image:
     image = Image.fromarray(sky.astype(np.uint8)).convert("RGB")
     draw, angles = ImageDraw.Draw(image), np.linspace(0, 2 * np.pi, 12, endpoint=False)
     radius = random.uniform(15, 60, 12)
-    points = [(150 + r * np.cos(t), 110 + r * np.sin(t)) for r, t in zip(radius, angles, strict=True)]
+    points = [
+        (150 + r * np.cos(t), 110 + r * np.sin(t)) for r, t in zip(radius, angles, strict=True)
+    ]
     draw.polygon(points, fill=(20, 20, 20))
     return image
 

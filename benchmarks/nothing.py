@@ -1,4 +1,6 @@
-"""Work that does nothing but read the bytes of its tasks: what is left of the time is their way to the workers."""
+"""Work that does nothing but read the bytes of its tasks: what is left of the time is their way to
+the workers.
+"""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -13,6 +15,7 @@ def start(_setup: Mapping[str, Any]) -> Callable[[pa.RecordBatch], pa.RecordBatc
     reader = Reader()
 
     def sizes(batch: pa.RecordBatch) -> pa.RecordBatch:
-        return pa.record_batch([batch["row"], [len(c) for c in reader.contents(batch)]], names=["row", "size"])  # type: ignore[arg-type]
+        n_bytes = [len(c) for c in reader.contents(batch)]  # type: ignore[arg-type]
+        return pa.record_batch([batch["row"], n_bytes], names=["row", "size"])
 
     return sizes

@@ -1,10 +1,10 @@
 """What the search of parts finds: `python -m benchmarks.parts [--photos FOLDER] [--part …] [-n N]`.
 
-- `known`: the crops and same-source pairs that are listed for the photos, and the other pairs of kind
-  `crop`, to be looked at.
-- `edits`: for n photos, crops to 50 and 25 % of the area, a screenshot of a post, the picture turned by
-  15 and by 90 degrees, and pasted at half width into another one. The settings were chosen on the
-  first 100 photos of the shuffled list; these are others.
+- `known`: the crops and same-source pairs that are listed for the photos, and the other pairs of
+  kind `crop`, to be looked at.
+- `edits`: for n photos, crops to 50 and 25 % of the area, a screenshot of a post, the picture
+  turned by 15 and by 90 degrees, and pasted at half width into another one. The settings were
+  chosen on the first 100 photos of the shuffled list; these are others.
 - `negatives`: the drawings of `benchmarks.negatives`, and pages of text: no pair should be a crop.
 
 Each part is one run with defaults and `search.parts: on`; times are those of the run's own stages.
@@ -53,7 +53,10 @@ def known(photos: Path) -> None:
     run = searched(photos / "images")
     found = {frozenset((row["id_a"], row["id_b"])): row for row in run.pairs.to_pylist()}
 
-    total, hit = Counter(kind_of.values()), Counter(kind_of[pair] for pair in found if pair in kind_of)
+    total, hit = (
+        Counter(kind_of.values()),
+        Counter(kind_of[pair] for pair in found if pair in kind_of),
+    )
     print(f"known pairs of {len(run.manifest):,} photos ({seconds(run)})")
     for kind in ("crop", "same-source", "mirror", "graphic-variant", "unsure"):
         print(f"  {kind:16} {hit[kind]:4} of {total[kind]}")
@@ -97,13 +100,19 @@ WORDS = ("river", "seven", "about", "light", "often", "green", "paper", "round",
 def pasted(image: Image.Image, other: Image.Image, rng: random.Random) -> Image.Image:
     """The picture at half the width of another one, somewhere in it."""
     width = other.width // 2
-    small = image.resize((width, max(1, image.height * width // image.width)), Image.Resampling.LANCZOS)
+    small = image.resize(
+        (width, max(1, image.height * width // image.width)), Image.Resampling.LANCZOS
+    )
     page = other.resize((other.width, max(other.height, small.height + 20)))
-    page.paste(small, (rng.randint(0, page.width - width), rng.randint(0, page.height - small.height)))
+    page.paste(
+        small, (rng.randint(0, page.width - width), rng.randint(0, page.height - small.height))
+    )
     return page
 
 
-def edits_of(image: Image.Image, other: Image.Image, rng: random.Random) -> Iterator[tuple[str, Image.Image]]:
+def edits_of(
+    image: Image.Image, other: Image.Image, rng: random.Random
+) -> Iterator[tuple[str, Image.Image]]:
     """The altered pictures by name."""
     yield "crop to 50 %", cropped(image, 0.5, rng)
     yield "crop to 25 %", cropped(image, 0.25, rng)
@@ -116,7 +125,9 @@ def edits_of(image: Image.Image, other: Image.Image, rng: random.Random) -> Iter
 def edits(photos: Path, n: int) -> None:
     """Altered pictures of photos that the settings were not chosen on."""
     rng = random.Random(SEED)
-    names = sorted(str(path.relative_to(photos / "images")) for path in (photos / "images").rglob("*.jpg"))
+    names = sorted(
+        str(path.relative_to(photos / "images")) for path in (photos / "images").rglob("*.jpg")
+    )
     rng.shuffle(names)
     chosen = names[CHOSEN_ON : CHOSEN_ON + n]
 
@@ -124,7 +135,9 @@ def edits(photos: Path, n: int) -> None:
         folder, edit_of = Path(scratch), {}
         for number, name in enumerate(chosen):
             image = Image.open(photos / "images" / name).convert("RGB")
-            other = Image.open(photos / "images" / rng.choice(names[CHOSEN_ON + n :])).convert("RGB")
+            other = Image.open(photos / "images" / rng.choice(names[CHOSEN_ON + n :])).convert(
+                "RGB"
+            )
             image.save(folder / f"{number:04}.png")
             for edit, altered in edits_of(image, other, rng):
                 path = folder / f"{number:04} {edit.replace('%', 'percent')}.png"
@@ -134,13 +147,19 @@ def edits(photos: Path, n: int) -> None:
 
     rows = [*run.pairs.to_pylist(), *run.tables["overlaps"].to_pylist()]
     found = {frozenset((row["id_a"], row["id_b"])) for row in rows}
-    hit = Counter(edit for name, (original, edit) in edit_of.items() if frozenset((name, original)) in found)
+    hit = Counter(
+        edit for name, (original, edit) in edit_of.items() if frozenset((name, original)) in found
+    )
     print(f"{n} photos, altered: original found, as a pair or an overlap ({seconds(run)})")
     for edit in dict.fromkeys(edit for _, edit in edit_of.values()):
         print(f"  {edit:22} {hit[edit]:4} of {n} ({100 * hit[edit] / n:.1f} %)")
 
-    strangers = [row for row in rows if row["id_a"][:4] != row["id_b"][:4] and row["kind"] == "crop"]
-    print(f"  crops between different photos: {len(strangers)} (the photos hold copies of their own)")
+    strangers = [
+        row for row in rows if row["id_a"][:4] != row["id_b"][:4] and row["kind"] == "crop"
+    ]
+    print(
+        f"  crops between different photos: {len(strangers)} (the photos hold copies of their own)"
+    )
 
 
 def negatives() -> None:

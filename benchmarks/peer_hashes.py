@@ -8,9 +8,11 @@ from typing import Final
 IMAGEDEDUP: Final = """
 import json, sys
 from unittest.mock import MagicMock
-import scipy.fftpack, scipy.stats, sklearn.metrics  # they ask what kind torch is, so before the stand-in
+# They ask what kind torch is, so before the stand-in.
+import scipy.fftpack, scipy.stats, sklearn.metrics
 names = ["torch", "torch.nn", "torch.utils", "torch.utils.data"]
-names += ["torchvision", "torchvision.transforms", "torchvision.models", "torchvision.models.vision_transformer"]
+names += ["torchvision", "torchvision.transforms", "torchvision.models"]
+names += ["torchvision.models.vision_transformer"]
 sys.modules.update({name: MagicMock() for name in names})
 from imagededup.methods import DHash, PHash
 for name in names:

@@ -70,8 +70,8 @@ def faiss_flat(codes: Codes, other: Codes | None, t: int, threads: int) -> Timin
 
 
 def faiss_multihash(codes: Codes, other: Codes | None, t: int, threads: int) -> Timing:
-    """The fastest of the exact settings: `hashes` parts with up to `flips` flips, where hashes * (flips + 1)
-    > t.
+    """The fastest of the exact settings: `hashes` parts with up to `flips` flips, where hashes *
+    (flips + 1) > t.
     """
     try:
         import faiss
@@ -91,7 +91,9 @@ def faiss_multihash(codes: Codes, other: Codes | None, t: int, threads: int) -> 
         index.add(bytes_of(stored))
         found = in_part(partial(_range_search, index, t), queries, 8)
         if best.seconds is None or (found.seconds or 0) < best.seconds:
-            best = Timing(found.seconds, found.measured, f" ({hashes}×{width} bits, {radius} flips)")
+            best = Timing(
+                found.seconds, found.measured, f" ({hashes}×{width} bits, {radius} flips)"
+            )
     return best
 
 
@@ -142,11 +144,15 @@ def _on_all(pool: ThreadPoolExecutor, run: Callable[[object], object], threads: 
 
 
 def counting_rate(threads: int, t: int = 8) -> tuple[float, float]:
-    """Pairs a second of loops over codes in the first-level cache, on all threads, which keep no pairs.
+    """Pairs a second of loops over codes in the first-level cache, on all threads, which keep no
+    pairs.
 
-    The first is a plain loop that counts, as LLVM makes it; the second takes minima as the search does.
+    The first is a plain loop that counts, as LLVM makes it; the second takes minima as the search
+    does.
     """
-    codes = np.random.default_rng(0).integers(0, 2**64, (1, 2048 + kernels.PADDING), dtype=np.uint64)
+    codes = np.random.default_rng(0).integers(
+        0, 2**64, (1, 2048 + kernels.PADDING), dtype=np.uint64
+    )
     rounds = 200
     work: list[Callable[[object], object]] = [
         lambda _: _count(codes[0, :2048], np.uint64(t), rounds),

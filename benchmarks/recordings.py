@@ -1,10 +1,11 @@
-"""How far apart the frames of a recording may be: rendered drives at several steps, and Caltech-101 beside them.
+"""How far apart the frames of a recording may be: rendered drives at several steps, and Caltech-101
+beside them.
 
     python -m benchmarks.recordings [--caltech DIR]
 
-For each step between frames, in metres: how many of six drives of sixteen frames are reported as recordings in several
-splits, when every fourth frame is for test, and how many test frames leak as duplicates. Then the same of Caltech-101,
-whose names are numbered, too.
+For each step between frames, in metres: how many of six drives of sixteen frames are reported as
+recordings in several splits, when every fourth frame is for test, and how many test frames leak as
+duplicates. Then the same of Caltech-101, whose names are numbered, too.
 """
 
 import argparse
@@ -26,11 +27,15 @@ SIZE: Final = (320, 180)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--caltech", type=Path, default=Path("../shared/data/caltech101"))
     options = parser.parse_args()
 
-    print("| frames | recordings found | test frames that are duplicates of train |\n|---|---:|---:|")
+    print(
+        "| frames | recordings found | test frames that are duplicates of train |\n|---|---:|---:|"
+    )
     for step in STEPS:
         with tempfile.TemporaryDirectory() as folder:
             rendered(Path(folder), step)
@@ -54,25 +59,37 @@ def rendered(root: Path, step: float) -> None:
         random = np.random.default_rng(drive)
         colours = [tuple(int(value) for value in random.integers(30, 230, 3)) for _ in range(200)]
         street = [
-            (z + random.normal(0, 1), side * random.uniform(4, 10), random.uniform(1.5, 4), random.uniform(2, 8), k)
+            (
+                z + random.normal(0, 1),
+                side * random.uniform(4, 10),
+                random.uniform(1.5, 4),
+                random.uniform(2, 8),
+                k,
+            )
             for k, z in enumerate(np.arange(4, 60 + N_FRAMES * step, 3.0))
             for side in (-1, 1)
         ]
         for number in range(N_FRAMES):
             frame = view(street, number * step, colours, random)
-            path = root / ("test" if number % 4 == 1 else "train") / f"drive{drive}_{number:05d}.png"
+            path = (
+                root / ("test" if number % 4 == 1 else "train") / f"drive{drive}_{number:05d}.png"
+            )
             path.parent.mkdir(exist_ok=True)
             frame.save(path)
 
 
-def view(street: list[Any], at: float, colours: list[Any], random: np.random.Generator) -> Image.Image:
+def view(
+    street: list[Any], at: float, colours: list[Any], random: np.random.Generator
+) -> Image.Image:
     """The street from a place in it, with noise."""
     width, height = SIZE
     frame = Image.new("RGB", SIZE, colours[0])
     draw = ImageDraw.Draw(frame)
     horizon = 0.45 * height
     draw.rectangle([0, horizon, width, height], fill=colours[1])
-    draw.polygon([(width / 2, horizon), (-0.25 * width, height), (1.25 * width, height)], fill=(90, 90, 95))
+    draw.polygon(
+        [(width / 2, horizon), (-0.25 * width, height), (1.25 * width, height)], fill=(90, 90, 95)
+    )
 
     focal = width / 2
     for z, x, wide, high, number in sorted(street, reverse=True):

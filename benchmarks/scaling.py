@@ -30,11 +30,20 @@ def draw(threads: int, largest: int) -> None:
     """Measures all points, smallest first, and writes the SVG anew after each size."""
     join(sets.uniform(3000), max_distance=4, finder="banded")
     lines = [
-        Line(f"dedup, t = {t}", colour, partial(_ours, t=t, threads=threads), 10**7 if t == 12 else 10**8)
+        Line(
+            f"dedup, t = {t}",
+            colour,
+            partial(_ours, t=t, threads=threads),
+            10**7 if t == 12 else 10**8,
+        )
         for t, colour in COLOURS.items()
     ]
-    lines.append(Line("brute force of dedup, t = 8", "#666666", partial(_brute, threads=threads), 10**6))
-    lines.append(Line("faiss IndexBinaryFlat, t = 8", "#e08214", partial(_flat, threads=threads), 10**6))
+    lines.append(
+        Line("brute force of dedup, t = 8", "#666666", partial(_brute, threads=threads), 10**6)
+    )
+    lines.append(
+        Line("faiss IndexBinaryFlat, t = 8", "#e08214", partial(_flat, threads=threads), 10**6)
+    )
     sizes = [10**k for k in range(4, 9) if 10**k <= largest]
     for n in sizes:
         one = sets.uniform(n)
@@ -50,7 +59,9 @@ def draw(threads: int, largest: int) -> None:
 
 
 def _write(lines: list[Line], sizes: list[int], threads: int) -> None:
-    """Whole lines where the job was run, dashed where a part of it or the square of N says how long."""
+    """Whole lines where the job was run, dashed where a part of it or the square of N says how
+    long.
+    """
     import matplotlib as mpl
 
     mpl.use("svg")
@@ -68,9 +79,18 @@ def _write(lines: list[Line], sizes: list[int], threads: int) -> None:
         if not line.name.startswith("dedup"):
             guessed += [(n, seconds * (n / last) ** 2) for n in sizes if n > last]
         axes.plot(*zip(*whole, strict=True), "o-", color=line.colour, label=line.name, markersize=4)
-        axes.plot(*zip(*guessed, strict=True), "o--", color=line.colour, markersize=3, fillstyle="none")
-    axes.set(xscale="log", yscale="log", xlabel="codes of 64 bits, joined with themselves", ylabel="seconds")
-    axes.set_title(f"All pairs within t bits, {threads} threads (dashed: extrapolated)", fontsize=10)
+        axes.plot(
+            *zip(*guessed, strict=True), "o--", color=line.colour, markersize=3, fillstyle="none"
+        )
+    axes.set(
+        xscale="log",
+        yscale="log",
+        xlabel="codes of 64 bits, joined with themselves",
+        ylabel="seconds",
+    )
+    axes.set_title(
+        f"All pairs within t bits, {threads} threads (dashed: extrapolated)", fontsize=10
+    )
     axes.grid(which="major", alpha=0.3)
     axes.legend(fontsize=8)
     figure.tight_layout()
@@ -80,11 +100,18 @@ def _write(lines: list[Line], sizes: list[int], threads: int) -> None:
 
 def _ours(one: Codes, *, t: int, threads: int) -> Timing:
     repeats = 3 if len(one) < 10**7 else 1
-    return Timing(min(timed(lambda: join(one, max_distance=t, threads=threads, limit=10**9)) for _ in range(repeats)))
+    return Timing(
+        min(
+            timed(lambda: join(one, max_distance=t, threads=threads, limit=10**9))
+            for _ in range(repeats)
+        )
+    )
 
 
 def _brute(one: Codes, *, threads: int) -> Timing:
-    return Timing(timed(lambda: join(one, max_distance=8, threads=threads, finder="brute", limit=10**9)))
+    return Timing(
+        timed(lambda: join(one, max_distance=8, threads=threads, finder="brute", limit=10**9))
+    )
 
 
 def _flat(one: Codes, *, threads: int) -> Timing:

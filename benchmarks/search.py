@@ -5,8 +5,8 @@
     python -m benchmarks.search --jobs a b      only these rows
     python -m benchmarks.search --scaling       seconds against N as docs/search-scaling.svg
 
-Every row runs in a process of its own, so that the peak memory is that of the row. A number with ~ is
-extrapolated from a part of at least a second; what is missing is said to be missing.
+Every row runs in a process of its own, so that the peak memory is that of the row. A number with ~
+is extrapolated from a part of at least a second; what is missing is said to be missing.
 """
 
 import argparse
@@ -51,7 +51,9 @@ JOBS = {
     "1e6-256": Job("10⁶ × 256 bit, t = 31", 10**6, 256, 31, "≤ 3 s"),
     "cross": Job("10⁴ × 10⁶, 64 bit, t = 10", 10**4, 64, 10, "≤ 0.4 s", others=10**6),
     "real": Job("10⁶ real, 64 bit, t = 8, all flipped", 10**6, 64, 8, "≤ 2 × uniform", real=True),
-    "real-kept": Job("the same, hashed ones kept as they are", 10**6, 64, 8, "", real=True, keep=True),
+    "real-kept": Job(
+        "the same, hashed ones kept as they are", 10**6, 64, 8, "", real=True, keep=True
+    ),
 }
 
 
@@ -72,10 +74,21 @@ def measure(job: Job, threads: int, photos: Path) -> dict[str, str]:
     seconds = [timed(run) for _ in range(job.repeats)]
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     ours = median(seconds)
-    cells = {"job": job.title + note, "goal": job.goal, "dedup": short(ours), "peak": f"{memory:.1f} GB"}
+    cells = {
+        "job": job.title + note,
+        "goal": job.goal,
+        "dedup": short(ours),
+        "peak": f"{memory:.1f} GB",
+    }
     chosen = plan(one, two, max_distance=job.max_distance, threads=threads)
-    cells["candidates"] = f"{chosen.candidates:.3g}, {ours * threads / max(1, chosen.candidates) * 1e9:.3f} ns"
-    cells["plan"] = f"{len(chosen.bands)} bands, {short(chosen.seconds)}" if chosen.finder == "banded" else "brute"
+    cells["candidates"] = (
+        f"{chosen.candidates:.3g}, {ours * threads / max(1, chosen.candidates) * 1e9:.3f} ns"
+    )
+    cells["plan"] = (
+        f"{len(chosen.bands)} bands, {short(chosen.seconds)}"
+        if chosen.finder == "banded"
+        else "brute"
+    )
     cells["pairs"] = f"{found:,}" if found else ""
     if job.real:
         same = sets.uniform(job.rows)
@@ -94,7 +107,9 @@ def measure(job: Job, threads: int, photos: Path) -> dict[str, str]:
 
 
 def brute(one: Codes, two: Codes | None, t: int, threads: int) -> Timing:
-    """The brute force of dedup itself; of a self-join only some rows against all, and half of that."""
+    """The brute force of dedup itself; of a self-join only some rows against all, and half of
+    that.
+    """
     stored = one if two is None else two
     most = max(1, min(len(one), 2 * 10**10 // len(stored)))
 
@@ -102,7 +117,9 @@ def brute(one: Codes, two: Codes | None, t: int, threads: int) -> Timing:
         return join(part, stored, max_distance=t, threads=threads, finder="brute", limit=10**9)
 
     if two is None and len(one) <= 10**5:
-        return Timing(timed(lambda: join(one, max_distance=t, threads=threads, finder="brute", limit=10**9)))
+        return Timing(
+            timed(lambda: join(one, max_distance=t, threads=threads, finder="brute", limit=10**9))
+        )
     seconds = timed(lambda: search(one[:most])) * len(one) / most
     return Timing(seconds / (2 if two is None else 1), most / len(one))
 
@@ -118,7 +135,10 @@ PEERS: dict[str, Callable[[Codes, Codes | None, int, int], Timing]] = {
 def brute_rate(threads: int) -> dict[str, str]:
     """Brute force with its hits against a loop that only counts."""
     one = sets.uniform(200_000)
-    run: Callable[[], object] = lambda: join(one, max_distance=8, finder="brute", threads=threads)  # noqa: E731
+
+    def run() -> object:
+        return join(one, max_distance=8, finder="brute", threads=threads)
+
     run()
     ours = len(one) * (len(one) - 1) / 2 / min(timed(run) for _ in range(3))
     plain, minima = peers.counting_rate(threads)
@@ -126,8 +146,8 @@ def brute_rate(threads: int) -> dict[str, str]:
         "job": "brute force, 64 bit, 2·10⁵ codes",
         "goal": "≥ 80 % of a bare counting loop",
         "dedup": (
-            f"{ours / 1e9:.1f} G pairs/s: {ours / plain:.0%} of a counting loop ({plain / 1e9:.1f} G/s), "
-            f"{ours / minima:.0%} of the bare kernel ({minima / 1e9:.1f} G/s)"
+            f"{ours / 1e9:.1f} G pairs/s: {ours / plain:.0%} of a counting loop ({plain / 1e9:.1f}"
+            f" G/s), {ours / minima:.0%} of the bare kernel ({minima / 1e9:.1f} G/s)"
         ),
     }
 
@@ -162,7 +182,9 @@ def first_call() -> dict[str, str]:
     return {
         "job": "first call in a process, 2,000 codes",
         "goal": "a few seconds",
-        "dedup": f"{short(cold)} the first time ever, {short(warm)} later (import {short(importing)})",
+        "dedup": (
+            f"{short(cold)} the first time ever, {short(warm)} later (import {short(importing)})"
+        ),
     }
 
 
@@ -184,7 +206,9 @@ def small(job: Job) -> Job:
 def in_own_process(name: str, arguments: argparse.Namespace) -> dict[str, str]:
     command = [sys.executable, "-m", "benchmarks.search", "--jobs", name, "--as-json"]
     command += ["--threads", str(arguments.threads), "--photos", str(arguments.photos)]
-    done = subprocess.run([*command, *(["--quick"] if arguments.quick else [])], stdout=subprocess.PIPE, check=True)
+    done = subprocess.run(
+        [*command, *(["--quick"] if arguments.quick else [])], stdout=subprocess.PIPE, check=True
+    )
     cells: dict[str, str] = json.loads(done.stdout)
     return cells
 
@@ -199,11 +223,15 @@ def printed(rows: list[dict[str, str]]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="The Hamming join against other tools.")
-    parser.add_argument("--jobs", nargs="*", choices=[*JOBS, "brute", "first-call"], help="only these rows")
+    parser.add_argument(
+        "--jobs", nargs="*", choices=[*JOBS, "brute", "first-call"], help="only these rows"
+    )
     parser.add_argument("--quick", action="store_true", help="a hundredth of the rows")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--photos", type=Path, default=PHOTOS, help="folder of the real pictures")
-    parser.add_argument("--scaling", action="store_true", help="draw docs/search-scaling.svg instead")
+    parser.add_argument(
+        "--scaling", action="store_true", help="draw docs/search-scaling.svg instead"
+    )
     parser.add_argument("--largest", type=int, default=10**8, help="the last N of the drawing")
     parser.add_argument("--as-json", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -218,7 +246,12 @@ def main() -> None:
         for name in names:
             print(f"… {name}", file=sys.stderr, flush=True)
             if name.startswith("real") and not arguments.photos.is_dir():
-                rows.append({"job": JOBS[name].title, "dedup": f"no photos in {arguments.photos}: not measured"})
+                rows.append(
+                    {
+                        "job": JOBS[name].title,
+                        "dedup": f"no photos in {arguments.photos}: not measured",
+                    }
+                )
                 continue
             rows.append(in_own_process(name, arguments))
         printed(rows)

@@ -1,8 +1,8 @@
 """What codes of windows would add to find crops, and cost: python -m benchmarks.windows [FOLDER]
 
-An experiment, not a part of the package. Every picture gets the codes of a fixed set of windows beside its own; windows
-are joined with whole pictures, candidates are verified as always. FOLDER holds `images/` and `pairs.csv` with pairs of
-kind `crop`.
+An experiment, not a part of the package. Every picture gets the codes of a fixed set of windows
+beside its own; windows are joined with whole pictures, candidates are verified as always. FOLDER
+holds `images/` and `pairs.csv` with pairs of kind `crop`.
 """
 
 import argparse
@@ -38,7 +38,12 @@ def windows(width: int, height: int) -> Iterator[tuple[int, int, int, int]]:
         for x in POSITIONS:
             for y in POSITIONS:
                 left, top = x * (1 - scale) * width, y * (1 - scale) * height
-                yield round(left), round(top), round(left + scale * width), round(top + scale * height)
+                yield (
+                    round(left),
+                    round(top),
+                    round(left + scale * width),
+                    round(top + scale * height),
+                )
 
 
 def measured(path: Path) -> tuple[Any, Any]:
@@ -57,7 +62,9 @@ def measured(path: Path) -> tuple[Any, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("folder", type=Path, nargs="?", default=Path("../shared/data/caltech101"))
     folder = parser.parse_args().folder
     paths = sorted((folder / "images").rglob("*.jpg"))
@@ -73,14 +80,19 @@ def main() -> None:
     codes = np.stack([of for of, _ in found])  # pictures, windows, algorithms, bytes
     thumbnails = np.stack([of for _, of in found])
     print(f"{n:,} pictures, {k - 1} windows each: {hashing:.1f} s")
-    print("| distance | windows | candidates | crops among them | join, s | verifying, s | crops found | other pairs |")
+    print(
+        "| distance | windows | candidates | crops among them | join, s | verifying, s | crops"
+        " found | other pairs |"
+    )
     print("|---|---|---|---|---|---|---|---|")
     for distance in (8, 12, 16):
         for inside in (False, True):
             print(row(codes, thumbnails, distance, names, crops, inside=inside), flush=True)
 
 
-def row(codes: Any, thumbnails: Any, distance: int, names: list[str], crops: Any, *, inside: bool) -> str:
+def row(
+    codes: Any, thumbnails: Any, distance: int, names: list[str], crops: Any, *, inside: bool
+) -> str:
     """One row of the table: whole pictures with each other, or with all windows."""
     n, k = codes.shape[:2]
     began = time.perf_counter()
@@ -90,7 +102,11 @@ def row(codes: Any, thumbnails: Any, distance: int, names: list[str], crops: Any
         if inside:
             parts = pack(np.ascontiguousarray(codes[:, :, algorithm].reshape(n * k, -1)))
             found = join(parts, whole, max_distance=distance)
-            pairs |= {(a, b) for a, b in zip(found.a.tolist(), found.b.tolist(), strict=True) if a // k != b}
+            pairs |= {
+                (a, b)
+                for a, b in zip(found.a.tolist(), found.b.tolist(), strict=True)
+                if a // k != b
+            }
         else:
             found = join(whole, max_distance=distance)
             pairs |= {(a * k, b) for a, b in zip(found.a.tolist(), found.b.tolist(), strict=True)}
@@ -101,10 +117,13 @@ def row(codes: Any, thumbnails: Any, distance: int, names: list[str], crops: Any
     alike = similarities(thumbnails.reshape(n * k, -1), window, other * k, threads=2)
     verifying = time.perf_counter() - began
     of = [frozenset((names[a // k], names[b])) for a, b in zip(window, other, strict=True)]
-    near = {pair for pair, similarity in zip(of, alike, strict=True) if similarity >= MIN_SIMILARITY}
+    near = {
+        pair for pair, similarity in zip(of, alike, strict=True) if similarity >= MIN_SIMILARITY
+    }
     return (
-        f"| {distance} | {'yes' if inside else 'no'} | {len(window):,} | {len(crops & set(of))} | {joining:.2f} "
-        f"| {verifying:.2f} | {len(crops & near)} of {len(crops)} | {len(near - crops):,} |"
+        f"| {distance} | {'yes' if inside else 'no'} | {len(window):,} | {len(crops & set(of))} |"
+        f" {joining:.2f} | {verifying:.2f} | {len(crops & near)} of {len(crops)} |"
+        f" {len(near - crops):,} |"
     )
 
 

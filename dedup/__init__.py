@@ -1,7 +1,7 @@
 """dedup: exact and near-duplicates and train/test leakage in image datasets.
 
-    run = dedup.audit("photos")            what is wrong with a dataset: a path, or an object in memory
-    run.summary, run.leakage, run.pairs    what was found, as a dict and as Arrow tables
+    run = dedup.audit("photos")            what is wrong with a dataset: a path, or an object in
+    memory run.summary, run.leakage, run.pairs    what was found, as a dict and as Arrow tables
     clean = run.filter(dataset)            the rows that stay, in the form in which they were given
 
     clean, run = dedup.deduplicate(splits) a DatasetDict without duplicates and leaks
@@ -13,8 +13,8 @@
     dedup.compare("a.jpg", "b.jpg")        one pair explained
     dedup.hash_images(images, algorithm="phash"), dedup.find_pairs(codes, max_distance=10)
 
-Options are the settings of the config by their own names: `dedup.audit("photos", max_distance=8, workers=2)`.
-Bad data is a row with a status; a bad request is a `dedup.DedupError`.
+Options are the settings of the config by their own names: `dedup.audit("photos", max_distance=8,
+workers=2)`. Bad data is a row with a status; a bad request is a `dedup.DedupError`.
 """
 
 from importlib import import_module
@@ -76,7 +76,8 @@ __all__ = [
 
 _HOME = {
     **dict.fromkeys(
-        ("audit", "calibrate", "decide", "deduplicate", "hash_images", "load", "report", "run"), "dedup.api"
+        ("audit", "calibrate", "decide", "deduplicate", "hash_images", "load", "report", "run"),
+        "dedup.api",
     ),
     **dict.fromkeys(("Comparison", "compare"), "dedup.comparison"),
     **dict.fromkeys(("Bank", "BankPolicy"), "dedup.bank"),
@@ -90,7 +91,9 @@ _HOME = {
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name when it is first used: numba and SciPy take a second, `dedup --help` needs neither."""
+    """Import a public name when it is first used: numba and SciPy take a second, `dedup --help`
+    needs neither.
+    """
     if name not in __all__:
         message = f"module 'dedup' has no attribute {name!r}"
         raise AttributeError(message)

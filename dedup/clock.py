@@ -50,7 +50,9 @@ class Silent:
 
 
 class Foretold:
-    """Hands on the share of a stage that is done, and warns once where the whole will take minutes."""
+    """Hands on the share of a stage that is done, and warns once where the whole will take
+    minutes.
+    """
 
     def __init__(self, progress: Callable[[float], None], advice: str) -> None:
         self._progress, self._advice = progress, advice
@@ -99,9 +101,20 @@ class Clock:
         rate = count[0] / seconds if seconds else 0.0
         self._observer.end()
         self.stages.append(
-            {"stage": name, "samples": count[0], "seconds": round(seconds, 3), "per_second": round(rate)}
+            {
+                "stage": name,
+                "samples": count[0],
+                "seconds": round(seconds, 3),
+                "per_second": round(rate),
+            }
         )
         if count[0]:
-            logger.info("%s: %s samples in %.2f s (%s a second)", name, f"{count[0]:,}", seconds, f"{rate:,.0f}")
+            logger.info(
+                "%s: %s samples in %.2f s (%s a second)",
+                name,
+                f"{count[0]:,}",
+                seconds,
+                f"{rate:,.0f}",
+            )
         else:
             logger.info("%s: %.2f s", name, seconds)

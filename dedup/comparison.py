@@ -63,7 +63,8 @@ class Comparison:
     structure: float  # cells of 256 that hold the structure of the thumbnail that has less
     close_similarity: float | None  # 0..1, at 128 pixels; None where a run takes no second look
     colour_differs: bool | None  # None where one of them cannot be decoded in full
-    unframed: str | None  # a, b or both: seen without their frame they are a pair within the distance
+    # a, b or both: seen without their frame they are a pair within the distance
+    unframed: str | None
     unframed_similarity: float  # 0..1, then
     unframed_structure: float  # cells, then
     unframed_close_similarity: float | None  # 0..1, then
@@ -76,16 +77,20 @@ class Comparison:
 
     @property
     def kind(self) -> str | None:
-        """What a run with default settings calls the pair: bytes, pixels, near, or None for no pair."""
+        """What a run with default settings calls the pair: bytes, pixels, near, or None for no
+        pair.
+        """
         if self.same_bytes or self.same_class:
             return "bytes" if self.same_bytes else "pixels"
         return "near" if self._standing or self._without_frame else None
 
     @property
     def false_probability(self) -> float:
-        """The probability that they are not the same picture, as in `pairs` of a run; 0 of identical ones.
+        """The probability that they are not the same picture, as in `pairs` of a run; 0 of
+        identical ones.
 
-        Of the two as they stand, unless only without a frame they are a pair, or a more similar one.
+        Of the two as they stand, unless only without a frame they are a pair, or a more similar
+        one.
         """
         if self.same_bytes or self.same_class:
             return 0.0
@@ -95,7 +100,9 @@ class Comparison:
     @property
     def same_scene(self) -> bool:
         """Whether the closer look is what keeps them from being a pair."""
-        looked = self._near(self.distances) and not self._standing and self.close_similarity is not None
+        looked = (
+            self._near(self.distances) and not self._standing and self.close_similarity is not None
+        )
         return looked and _accepted(Evidence.of_one(self.similarity, self.structure, 1.0, 0))
 
     @property
@@ -105,7 +112,9 @@ class Comparison:
     @property
     def _unframed_evidence(self) -> Evidence:
         view = UNFRAMED.index(self.unframed)
-        return Evidence.of_one(self.unframed_similarity, self.unframed_structure, self.unframed_close_similarity, view)
+        return Evidence.of_one(
+            self.unframed_similarity, self.unframed_structure, self.unframed_close_similarity, view
+        )
 
     @property
     def _standing(self) -> bool:
@@ -123,7 +132,9 @@ class Comparison:
     @property
     def turned_pair(self) -> bool:
         """Whether a run that searches other orientations calls them a pair."""
-        turned = Evidence.of_one(self.turned_similarity, self.structure, self.turned_close_similarity, 0)
+        turned = Evidence.of_one(
+            self.turned_similarity, self.structure, self.turned_close_similarity, 0
+        )
         return self._near(self.turned_distances) and _accepted(turned)
 
     def _near(self, distances: dict[str, int]) -> bool:
@@ -135,10 +146,19 @@ class Comparison:
         """For notebooks: the verdict, the two as they are compared, and where they differ."""
         one, two = self.a.thumbnail, self.b.thumbnail
         uris = [shown.uri(shown.enlarged(grey)) for grey in (one, two, shown.difference(one, two))]
-        sides = [(side.name, side.n_bytes, f"{side.width} × {side.height}", side.format) for side in (self.a, self.b)]
-        numbers = [("similarity", round(self.similarity, 4)), ("close similarity", self.close_similarity)]
+        sides = [
+            (side.name, side.n_bytes, f"{side.width} × {side.height}", side.format)
+            for side in (self.a, self.b)
+        ]
+        numbers = [
+            ("similarity", round(self.similarity, 4)),
+            ("close similarity", self.close_similarity),
+        ]
         numbers += [("false probability", self.false_probability)]
-        numbers += [(f"{name}, bits of {self.bits} that differ", bits) for name, bits in self.distances.items()]
+        numbers += [
+            (f"{name}, bits of {self.bits} that differ", bits)
+            for name, bits in self.distances.items()
+        ]
         return (
             shown.paragraph(self.verdict())
             + shown.pictures([(uris, "both at 32 × 32, and their difference")])
@@ -157,10 +177,14 @@ class Comparison:
             decoded = " Decoded in full, their pixels are the same." if self.same_pixels else ""
             if not self._best_without_frame:
                 return f"Near-duplicates: {_reached(self._evidence)}.{decoded}"
-            whose = {"a": "a without its frame", "b": "b without its frame"}.get(self.unframed or "", "without frames")
+            whose = {"a": "a without its frame", "b": "b without its frame"}.get(
+                self.unframed or "", "without frames"
+            )
             return f"Near-duplicates, {whose}: {_reached(self._unframed_evidence)}."
         if min(self.a.information, self.b.information) < MIN_INFORMATION:
-            return "No pair: one of them is blank, flat or a bare gradient, and their pixels differ."
+            return (
+                "No pair: one of them is blank, flat or a bare gradient, and their pixels differ."
+            )
         if self.turned_pair:
             setting = "mirrored" if self.best_turn == "mirror" else "all"
             return (
@@ -169,8 +193,9 @@ class Comparison:
             )
         if self.same_scene:
             return (
-                f"No pair: the same scene, not the same picture. Their thumbnails are {self.similarity:.3f} similar, "
-                f"seen closely they are {self.close_similarity:.3f}: false probability {_doubt(self._evidence)}."
+                "No pair: the same scene, not the same picture. Their thumbnails are"
+                f" {self.similarity:.3f} similar, seen closely they are"
+                f" {self.close_similarity:.3f}: false probability {_doubt(self._evidence)}."
             )
         nearest = {name: self.distances[name] for name in HashConfig().algorithms}
         if not self._near(self.distances):
@@ -181,8 +206,8 @@ class Comparison:
         if self.similarity < least:
             return f"No pair: similarity {self.similarity:.3f} < {least}."
         return (
-            f"No pair: similarity {self.similarity:.3f}, structure in {self.structure:.0f} of 256 cells: "
-            f"false probability {_doubt(self._evidence)}."
+            f"No pair: similarity {self.similarity:.3f}, structure in {self.structure:.0f} of 256"
+            f" cells: false probability {_doubt(self._evidence)}."
         )
 
 
@@ -205,9 +230,16 @@ def compare(a: str | Path | bytes, b: str | Path | bytes, *, bits: int = 64) -> 
             message = f"{name}: {row['status']}: {row['detail']}."
             raise SourceError(message)
     of_a, of_b = table.to_pylist()
-    small = np.stack([np.frombuffer(row["thumbnail"], np.uint8).reshape(THUMBNAIL_SIDE, -1) for row in (of_a, of_b)])
+    small = np.stack(
+        [
+            np.frombuffer(row["thumbnail"], np.uint8).reshape(THUMBNAIL_SIDE, -1)
+            for row in (of_a, of_b)
+        ]
+    )
     turns = np.arange(len(TRANSFORMS), dtype=np.uint8)
-    alike = similarities(small, np.zeros(len(turns), np.int64), np.ones(len(turns), np.int64), turns)
+    alike = similarities(
+        small, np.zeros(len(turns), np.int64), np.ones(len(turns), np.int64), turns
+    )
     best = 1 + int(np.argmax(alike[1:]))
     similarity = float(alike[0])
     pictures = [_decoded(content, settings) for content in contents]
@@ -221,7 +253,8 @@ def compare(a: str | Path | bytes, b: str | Path | bytes, *, bits: int = 64) -> 
         mode=settings.mode,
         same_bytes=of_a["file_digest"] == of_b["file_digest"],
         same_class=of_a["pixel_digest"] == of_b["pixel_digest"],
-        same_pixels=None not in pictures and len({of.pixel_digest for of in pictures if of is not None}) == 1,
+        same_pixels=None not in pictures
+        and len({of.pixel_digest for of in pictures if of is not None}) == 1,
         distances={name: _distance(of_a[name], of_b[name]) for name in algorithms},
         bits=bits,
         similarity=similarity,
@@ -232,14 +265,19 @@ def compare(a: str | Path | bytes, b: str | Path | bytes, *, bits: int = 64) -> 
         unframed_similarity=unframed_similarity,
         unframed_structure=unframed_structure,
         unframed_close_similarity=(
-            look(*closer, unframed_similarity, views=unframed, thumbnails=small) if closer and unframed else None
+            look(*closer, unframed_similarity, views=unframed, thumbnails=small)
+            if closer and unframed
+            else None
         ),
         best_turn=TRANSFORMS[best],
         turned_distances={
-            name: _distance(of_a[name], of_b[code_column(name, TRANSFORMS[best])]) for name in algorithms
+            name: _distance(of_a[name], of_b[code_column(name, TRANSFORMS[best])])
+            for name in algorithms
         },
         turned_similarity=float(alike[best]),
-        turned_close_similarity=look(*closer, float(alike[best]), transform=best) if closer else None,
+        turned_close_similarity=(
+            look(*closer, float(alike[best]), transform=best) if closer else None
+        ),
         max_distance=default[settings.algorithms[0]],
         max_total_distance=default.get(TOTAL, 0),
     )
@@ -272,7 +310,10 @@ def _reached(evidence: Evidence) -> str:
     close = float(evidence.close[0])
     closely = "" if np.isnan(close) else f", {close:.3f} seen closely"
     cells_of_256 = f"structure in {evidence.structure[0]:.0f} of 256 cells"
-    return f"similarity {evidence.similarity[0]:.3f}{closely}, {cells_of_256}: false probability {_doubt(evidence)}"
+    return (
+        f"similarity {evidence.similarity[0]:.3f}{closely}, {cells_of_256}: false probability"
+        f" {_doubt(evidence)}"
+    )
 
 
 def _without_frames(table: pa.Table, bits: int) -> tuple[int | None, float, float]:
@@ -289,13 +330,19 @@ def _without_frames(table: pa.Table, bits: int) -> tuple[int | None, float, floa
     def by_thumbnails(row: Mapping[str, Any]) -> bool:
         return _accepted(Evidence.of_one(row["similarity"], row["structure"], None, BOTH))
 
-    best = max(rows, key=lambda row: (row["unframed"] != BOTH or by_thumbnails(row), row["similarity"]))
+    best = max(
+        rows, key=lambda row: (row["unframed"] != BOTH or by_thumbnails(row), row["similarity"])
+    )
     return int(best["unframed"]), float(best["similarity"]), float(best["structure"] or 0.0)
 
 
-def _side(name: str, content: bytes | Unreadable, row: Mapping[str, Any], small: NDArray[np.uint8]) -> Side:
+def _side(
+    name: str, content: bytes | Unreadable, row: Mapping[str, Any], small: NDArray[np.uint8]
+) -> Side:
     n_bytes = len(content) if isinstance(content, bytes) else 0
-    return Side(name, n_bytes, row["width"], row["height"], row["format"], row["information"], small)
+    return Side(
+        name, n_bytes, row["width"], row["height"], row["format"], row["information"], small
+    )
 
 
 def _distance(a: bytes, b: bytes) -> int:

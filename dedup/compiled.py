@@ -1,8 +1,10 @@
-"""How compiled loops are made: without the interpreter's lock, kept between processes where a folder allows it.
+"""How compiled loops are made: without the interpreter's lock, kept between processes where a
+folder allows it.
 
-numba keeps what it compiled in `__pycache__` beside the file that holds the kernel or, where that cannot be written, in
-its folder below the user's cache folder (or NUMBA_CACHE_DIR). Where neither can be written, kernels are compiled again
-in every process: a few seconds for a search, most of a minute for a run.
+numba keeps what it compiled in `__pycache__` beside the file that holds the kernel or, where that
+cannot be written, in its folder below the user's cache folder (or NUMBA_CACHE_DIR). Where neither
+can be written, kernels are compiled again in every process: a few seconds for a search, most of a
+minute for a run.
 """
 
 import logging
@@ -30,8 +32,8 @@ _ROUNDED: Final = {"contract", "reassoc", "nsz", "arcp", "nnan", "ninf"}
 def _load_numba_alone() -> None:
     """Load the part of numba that asks for SciPy's linear algebra, without it.
 
-    numba imports a quarter of a second of SciPy to note whether matrices could be multiplied, which no kernel here
-    does. A kernel that does asks again, so others notice nothing.
+    numba imports a quarter of a second of SciPy to note whether matrices could be multiplied, which
+    no kernel here does. A kernel that does asks again, so others notice nothing.
     """
     asked = numba.np.linalg.ensure_blas
     numba.np.linalg.ensure_blas = lambda: None
@@ -46,7 +48,9 @@ if hasattr(numba.np.linalg, "ensure_blas"):
 
 
 class _Teller(event.Listener):  # type: ignore[misc]  # numba has no types
-    """Logs that the first kernels for something are compiled; one that is found in a folder is no event."""
+    """Logs that the first kernels for something are compiled; one that is found in a folder is no
+    event.
+    """
 
     def __init__(self) -> None:
         self._told: set[str] = set()
@@ -57,7 +61,11 @@ class _Teller(event.Listener):  # type: ignore[misc]  # numba has no types
         use = _USES.get(rest.partition(".")[0], "hashing")
         if package == "dedup" and use not in self._told:
             self._told.add(use)
-            logger.info("Kernels for %s are compiled first, as in any first run; later runs here find them.", use)
+            logger.info(
+                "Kernels for %s are compiled first, as in any first run; later runs here find"
+                " them.",
+                use,
+            )
 
     def on_end(self, event: event.Event) -> None:
         """Others follow."""
@@ -67,13 +75,16 @@ event.register("numba:compile", _Teller())
 
 
 def is_kept(kernel: Callable[..., Any]) -> bool:
-    """Whether a process here finds the kernel compiled; also True where there is no folder to keep it in."""
+    """Whether a process here finds the kernel compiled; also True where there is no folder to keep
+    it in.
+    """
     stats = getattr(kernel, "stats", None)  # none where NUMBA_DISABLE_JIT is set
     if stats is None or stats.cache_path is None:
         return True
     cached = _cached(kernel)
     if cached is not None:
-        # The key of each entry: its signature, the processor it was compiled for, and a hash of the kernel.
+        # The key of each entry: its signature, the processor it was compiled for, and a hash of the
+        # kernel.
         here = kernel.targetctx.codegen().magic_tuple()  # type: ignore[attr-defined]
         return any(key[1] == here for key in cached._load_index())
     source = Path(kernel.__code__.co_filename)
@@ -83,8 +94,16 @@ def is_kept(kernel: Callable[..., Any]) -> bool:
 
 def kept_kernels(module: ModuleType) -> list[Callable[..., Any]]:
     """The kernels of a module that are kept between processes."""
-    own = (value for value in vars(module).values() if getattr(value, "__module__", None) == module.__name__)
-    return [value for value in own if getattr(getattr(value, "stats", None), "cache_path", None) is not None]
+    own = (
+        value
+        for value in vars(module).values()
+        if getattr(value, "__module__", None) == module.__name__
+    )
+    return [
+        value
+        for value in own
+        if getattr(getattr(value, "stats", None), "cache_path", None) is not None
+    ]
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -93,17 +112,23 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def compiled_exact(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function as a kernel whose sums are taken in any order: only for whole numbers that their type holds."""
+    """The function as a kernel whose sums are taken in any order: only for whole numbers that their
+    type holds.
+    """
     return _kernel(function, fastmath={"contract", "reassoc", "nsz"})
 
 
 def compiled_rounded(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function as a kernel whose sums are taken in any order, and divisions as products: the caller rounds."""
+    """The function as a kernel whose sums are taken in any order, and divisions as products: the
+    caller rounds.
+    """
     return _kernel(function, fastmath=_ROUNDED)
 
 
 def inner(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function as a kernel that only kernels call: part of those, so that it is neither kept nor wrapped."""
+    """The function as a kernel that only kernels call: part of those, so that it is neither kept
+    nor wrapped.
+    """
     return _inner(function)
 
 
@@ -114,15 +139,21 @@ def inner_rounded(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def _inner(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
     wrapped = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
-    kernel: Callable[..., Any] = njit(nogil=True, error_model="numpy", **wrapped, **options)(function)
+    kernel: Callable[..., Any] = njit(nogil=True, error_model="numpy", **wrapped, **options)(
+        function
+    )
     return kernel
 
 
 def _kernel(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
     try:
-        kernel: Callable[..., Any] = njit(nogil=True, cache=True, error_model="numpy", **options)(function)
+        kernel: Callable[..., Any] = njit(nogil=True, cache=True, error_model="numpy", **options)(
+            function
+        )
     except RuntimeError:  # numba found no folder that it may write to
-        return cast("Callable[..., Any]", njit(nogil=True, error_model="numpy", **options)(function))
+        return cast(
+            "Callable[..., Any]", njit(nogil=True, error_model="numpy", **options)(function)
+        )
     cached = _cached(kernel)
     if cached is not None:
         cached._source_stamp = _sources()
@@ -130,7 +161,9 @@ def _kernel(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
 
 
 def _cached(kernel: Callable[..., Any]) -> Any:
-    """What numba keeps of a kernel, where this version of numba holds it as the one that this was written for does."""
+    """What numba keeps of a kernel, where this version of numba holds it as the one that this was
+    written for does.
+    """
     file = getattr(getattr(kernel, "_cache", None), "_cache_file", None)
     return file if hasattr(file, "_source_stamp") and hasattr(file, "_load_index") else None
 
@@ -139,8 +172,8 @@ def _cached(kernel: Callable[..., Any]) -> Any:
 def _sources() -> bytes:
     """What stands in the files with kernels.
 
-    numba looks at the file of a kernel alone. A kernel contains those that it calls, and they are in other files: after
-    an update, or a change of one of them, what was kept would be an old one.
+    numba looks at the file of a kernel alone. A kernel contains those that it calls, and they are
+    in other files: after an update, or a change of one of them, what was kept would be an old one.
     """
     root = Path(__file__).parent
     digest = sha256()

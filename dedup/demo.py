@@ -1,6 +1,8 @@
-"""The demo: a small dataset of real pictures with planted copies, and a count of which ones a run finds.
+"""The demo: a small dataset of real pictures with planted copies, and a count of which ones a run
+finds.
 
-The pictures are the photos inside the wheels of scikit-image and scikit-learn, whole and in tiles that do not overlap.
+The pictures are the photos inside the wheels of scikit-image and scikit-learn, whole and in tiles
+that do not overlap.
 """
 
 import csv
@@ -28,11 +30,13 @@ SEED: Final = 7
 TILE: Final = 96  # pixels
 COPIES_OF_EACH_SORT: Final = 12
 _SHARES: Final = (("train", 0.7), ("validation", 0.15), ("test", 0.15))
-_FLAT: Final = 10.0  # standard deviation in grey levels: sky, night and black margins make no picture
+_FLAT: Final = (
+    10.0  # standard deviation in grey levels: sky, night and black margins make no picture
+)
 _PHOTOS: Final = (
-    "astronaut.png", "camera.png", "cell.png", "chelsea.png", "clock_motion.png", "coffee.png", "coins.png",
-    "hubble_deep_field.jpg", "ihc.png", "moon.png", "motorcycle_left.png", "page.png", "retina.jpg", "rocket.jpg",
-    "text.png",
+    "astronaut.png", "camera.png", "cell.png", "chelsea.png", "clock_motion.png", "coffee.png",
+    "coins.png", "hubble_deep_field.jpg", "ihc.png", "moon.png", "motorcycle_left.png", "page.png",
+    "retina.jpg", "rocket.jpg", "text.png",
 )  # fmt: skip
 _TEXTURES: Final = ("brick.png", "grass.png", "gravel.png")
 _TILES_OF_A_TEXTURE: Final = 12
@@ -65,11 +69,14 @@ class Score:
     leaks_removed: int  # of these, how many have no train side left in the written splits
 
 
-def run(folder: Path, *, workers: int | None = None, observer: Observer | None = None) -> tuple[Run, list[Score]]:
-    """Build the dataset in `folder/dataset`, run the whole stage over it into `folder/run`, and score it.
+def run(
+    folder: Path, *, workers: int | None = None, observer: Observer | None = None
+) -> tuple[Run, list[Score]]:
+    """Build the dataset in `folder/dataset`, run the whole stage over it into `folder/run`, and
+    score it.
 
-    What an earlier demo made there is replaced. Anything else is refused: a folder may be called `dataset` and not be
-    this demo's.
+    What an earlier demo made there is replaced. Anything else is refused: a folder may be called
+    `dataset` and not be this demo's.
     """
     owner = _claimed(folder)
     unfinished, dataset = folder / files.OWN / "dataset", folder / "dataset"
@@ -78,7 +85,11 @@ def run(folder: Path, *, workers: int | None = None, observer: Observer | None =
     planted = _listing(plants)
 
     files.remove(dataset, owner)
-    made = {dataset.name: files.proof_of(unfinished), PLANTED: files.proof_of_text(planted), "run": None}
+    made = {
+        dataset.name: files.proof_of(unfinished),
+        PLANTED: files.proof_of_text(planted),
+        "run": None,
+    }
     owner = files.mark(folder, KIND, made)
     unfinished.rename(dataset)
     files.write_text(folder / PLANTED, planted)
@@ -96,7 +107,9 @@ def run(folder: Path, *, workers: int | None = None, observer: Observer | None =
 
 
 def _claimed(folder: Path) -> files.Marked:
-    """The demo's folder, marked as such; raises `RunError` where anything in it is not of an earlier demo."""
+    """The demo's folder, marked as such; raises `RunError` where anything in it is not of an
+    earlier demo.
+    """
     if folder.exists() and not folder.is_dir():
         message = f"{str(folder)!r} is a file. Name a new or empty folder for the demo."
         raise RunError(message)
@@ -109,8 +122,8 @@ def _claimed(folder: Path) -> files.Marked:
     )
     if strangers:
         message = (
-            f"The folder {str(folder)!r} holds other files: {strangers[0]!r} was not made by the demo, or was changed "
-            f"since. Name a new or empty one."
+            f"The folder {str(folder)!r} holds other files: {strangers[0]!r} was not made by the"
+            " demo, or was changed since. Name a new or empty one."
         )
         raise RunError(message)
     return files.mark(folder, KIND)
@@ -126,7 +139,9 @@ def _listing(plants: list[Plant]) -> str:
 
 
 def build_dataset(dataset: Path) -> list[Plant]:
-    """Write the pictures as split/label/file and return what was planted. The same bytes at every call."""
+    """Write the pictures as split/label/file and return what was planted. The same bytes at every
+    call.
+    """
     chance = random.Random(SEED)
     pictures = list(_pictures())
     chance.shuffle(pictures)
@@ -143,7 +158,9 @@ def build_dataset(dataset: Path) -> list[Plant]:
 
 
 def score(result: Run, plants: list[Plant]) -> list[Score]:
-    """Count per sort. A copy is found when `pairs` holds the two, or puts both into one class of identical pictures."""
+    """Count per sort. A copy is found when `pairs` holds the two, or puts both into one class of
+    identical pictures.
+    """
     sample_of = {name: sample for sample, name in enumerate(result.manifest["id"].to_pylist())}
     actions = dict(zip(sample_of, result.decisions["action"].to_pylist(), strict=True))
     matches = graph.from_pairs(result.pairs, len(result.manifest))
@@ -153,13 +170,19 @@ def score(result: Run, plants: list[Plant]) -> list[Score]:
         return a == b or any(int(matches.near_b[k]) == b for k in matches.near(a))
 
     def removed(plant: Plant) -> bool:
-        return any(actions[name] == "drop" for name in (plant.original, plant.copy) if name.startswith("train/"))
+        return any(
+            actions[name] == "drop"
+            for name in (plant.original, plant.copy)
+            if name.startswith("train/")
+        )
 
     scores = []
     for sort in dict.fromkeys(plant.sort for plant in plants):
         those = [plant for plant in plants if plant.sort == sort]
         leaks = [plant for plant in those if plant.leaks]
-        scores.append(Score(sort, len(those), sum(map(found, those)), len(leaks), sum(map(removed, leaks))))
+        scores.append(
+            Score(sort, len(those), sum(map(found, those)), len(leaks), sum(map(removed, leaks)))
+        )
     return scores
 
 
@@ -170,7 +193,10 @@ def _photos(names: tuple[str, ...]) -> Iterator[tuple[str, Image.Image]]:
     except ImportError as error:
         message = "The demo's pictures come with an extra: pip install 'dedup-images[demo]'."
         raise MissingExtraError(message) from error
-    folders = [Path(skimage.__file__).parent / "data", Path(sklearn.__file__).parent / "datasets" / "images"]
+    folders = [
+        Path(skimage.__file__).parent / "data",
+        Path(sklearn.__file__).parent / "datasets" / "images",
+    ]
     for name in names:
         path = next((folder / name for folder in folders if (folder / name).exists()), None)
         if path is not None:  # another version of the wheel may hold fewer photos
@@ -187,8 +213,16 @@ def _pictures() -> Iterator[tuple[str, str, Image.Image]]:
         for label, photo in _photos(photos):
             if most == _TILES_OF_A_PHOTO:
                 yield label, label, photo
-            tiles = [tile for tile in _tiles(photo) if float(np.std(np.asarray(tile[1].convert("L")))) > _FLAT]
-            for name, tile in tiles if len(tiles) <= most else [tiles[k * len(tiles) // most] for k in range(most)]:
+            tiles = [
+                tile
+                for tile in _tiles(photo)
+                if float(np.std(np.asarray(tile[1].convert("L")))) > _FLAT
+            ]
+            for name, tile in (
+                tiles
+                if len(tiles) <= most
+                else [tiles[k * len(tiles) // most] for k in range(most)]
+            ):
                 yield label, f"{label}_{name}", tile
 
 
@@ -217,7 +251,9 @@ def _cropped(image: Image.Image) -> Image.Image:
 
 
 def _resized(image: Image.Image) -> Image.Image:
-    return image.resize((round(0.6 * image.width), round(0.6 * image.height)), Image.Resampling.LANCZOS)
+    return image.resize(
+        (round(0.6 * image.width), round(0.6 * image.height)), Image.Resampling.LANCZOS
+    )
 
 
 def _brightened(image: Image.Image) -> Image.Image:
@@ -234,7 +270,9 @@ _EDITS: Final[dict[str, Callable[[Image.Image], Image.Image]]] = {
 
 
 def _plants(dataset: Path, placed: dict[str, list[str]], chance: random.Random) -> Iterator[Plant]:
-    """Copies of each sort: a third within train, a third from train into a held-out split, a third the other way."""
+    """Copies of each sort: a third within train, a third from train into a held-out split, a third
+    the other way.
+    """
     unused = {split: chance.sample(names, len(names)) for split, names in placed.items()}
     labels = sorted({name.split("/")[1] for names in placed.values() for name in names})
     for sort in ("identical bytes", "same pixels, other format", *_EDITS, "under another label"):
@@ -251,7 +289,9 @@ def _plants(dataset: Path, placed: dict[str, list[str]], chance: random.Random) 
             yield Plant(sort, original, _plant(dataset, original, target, sort, labels, chance))
 
 
-def _plant(dataset: Path, original: str, split: str, sort: str, labels: list[str], chance: random.Random) -> str:
+def _plant(
+    dataset: Path, original: str, split: str, sort: str, labels: list[str], chance: random.Random
+) -> str:
     """Write one copy and return its id."""
     data = (dataset / original).read_bytes()
     _, label, name = original.split("/")

@@ -83,7 +83,8 @@ class InternalError(DedupError):
 
 
 def because(error: BaseException) -> str:
-    """What an error of another library says, as the end of a sentence: on one line, without a full stop.
+    """What an error of another library says, as the end of a sentence: on one line, without a full
+    stop.
 
     >>> because(ValueError("No such\\n  column.")), because(ValueError())
     ('No such column', 'ValueError')

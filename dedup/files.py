@@ -1,11 +1,13 @@
-"""Files that appear whole or not at all, and the only place in the package where anything is deleted.
+"""Files that appear whole or not at all, and the only place in the package where anything is
+deleted.
 
 Nothing is deleted because of its name. `remove` asks an `Owner`, which knows what this tool made:
 
-- a `Marked` folder holds `.dedup/marker.json` with a random id, and in it the names of what was made there. A name is
-  written down before the thing appears, and nothing else in the folder is touched;
-- whoever wrote files of a kind that can be recognised by their content, such as the rooms of the cache, has an owner of
-  its own.
+- a `Marked` folder holds `.dedup/marker.json` with a random id, and in it the names of what was
+  made there. A name is written down before the thing appears, and nothing else in the folder is
+  touched;
+- whoever wrote files of a kind that can be recognised by their content, such as the rooms of the
+  cache, has an owner of its own.
 """
 
 import hashlib
@@ -40,7 +42,8 @@ class Marked:
     folder: Path
     kind: str  # what the folder is: "run" or "demo"
     id: str  # random, never another one while the folder is ours
-    made: Mapping[str, str | None]  # names of what was made in it, with their proofs; None: the name is enough
+    # names of what was made in it, with their proofs; None: the name is enough
+    made: Mapping[str, str | None]
 
     def owns(self, path: Path) -> bool:
         """Whether `path` is in the folder under a name that was made here, and is still that thing.
@@ -56,18 +59,25 @@ class Marked:
 
     def strangers(self) -> list[str]:
         """Names of what is in the folder and was not made by this tool, sorted."""
-        return sorted(entry.name for entry in self.folder.iterdir() if entry.name != OWN and not self.owns(entry))
+        return sorted(
+            entry.name
+            for entry in self.folder.iterdir()
+            if entry.name != OWN and not self.owns(entry)
+        )
 
 
 CARDS: Final = ("README.dedup.md", "README.md")
-"""Files of ours in a folder of splits: the folder is known by them again, however many files are beside them."""
+"""Files of ours in a folder of splits: the folder is known by them again, however many files are
+beside them.
+"""
 
 
 def proof_of(path: Path) -> str | None:
     """A digest by which something that was made is known again; None where it is not there.
 
-    Of a file its content; of a folder its card or, without one, the places and sizes of all its files. So a folder that
-    somebody put in the place of ours, or added files to, is not taken for ours.
+    Of a file its content; of a folder its card or, without one, the places and sizes of all its
+    files. So a folder that somebody put in the place of ours, or added files to, is not taken for
+    ours.
     """
     if path.is_file():
         return hashlib.sha256(path.read_bytes()).hexdigest()
@@ -77,7 +87,9 @@ def proof_of(path: Path) -> str | None:
         if (path / name).is_file():
             return hashlib.sha256((path / name).read_bytes()).hexdigest()
     listing = sorted(
-        (os.fsencode(file.relative_to(path)), file.lstat().st_size) for file in path.rglob("*") if not file.is_dir()
+        (os.fsencode(file.relative_to(path)), file.lstat().st_size)
+        for file in path.rglob("*")
+        if not file.is_dir()
     )
     return hashlib.sha256(repr(listing).encode()).hexdigest()
 
@@ -93,14 +105,18 @@ def marked(folder: Path, kind: str) -> Marked | None:
         content = json.loads((folder / OWN / MARKER).read_text(encoding="utf-8"))
         if content["tool"] != "dedup" or content["kind"] != kind:
             return None
-        made = {str(name): None if proof is None else str(proof) for name, proof in content["made"].items()}
+        made = {
+            str(name): None if proof is None else str(proof)
+            for name, proof in content["made"].items()
+        }
         return Marked(folder, kind, str(content["id"]), made)
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return None
 
 
 def mark(folder: Path, kind: str, made: Mapping[str, str | None] | None = None) -> Marked:
-    """Mark a folder as ours, or write down what else was made in it. A folder that is marked keeps its id.
+    """Mark a folder as ours, or write down what else was made in it. A folder that is marked keeps
+    its id.
 
     Whether the folder may be marked is for the caller to know.
     """
@@ -118,26 +134,38 @@ def mark(folder: Path, kind: str, made: Mapping[str, str | None] | None = None) 
 
 
 def unmark(owner: Marked) -> None:
-    """Delete the marker of a folder and whatever was under way in it: the folder is not ours any more."""
+    """Delete the marker of a folder and whatever was under way in it: the folder is not ours any
+    more.
+    """
     remove(owner.folder / OWN, owner)
 
 
 def is_unfinished_mark(path: Path) -> bool:
-    """Whether it is what a process leaves that was ended while it marked a folder: `.dedup` with locks at most."""
+    """Whether it is what a process leaves that was ended while it marked a folder: `.dedup` with
+    locks at most.
+    """
     if path.name != OWN or not path.is_dir() or path.is_symlink():
         return False
-    return all(entry.name.startswith(f".{MARKER}.") or entry.name.endswith("lock") for entry in path.iterdir())
+    return all(
+        entry.name.startswith(f".{MARKER}.") or entry.name.endswith("lock")
+        for entry in path.iterdir()
+    )
 
 
 def remove(path: Path, owner: Owner) -> None:
-    """Delete a file or a folder, if it is there and the owner says that it is ours; else raise `RunError`.
+    """Delete a file or a folder, if it is there and the owner says that it is ours; else raise
+    `RunError`.
 
-    A link is deleted, never what it leads to. This is the only function of the package that deletes.
+    A link is deleted, never what it leads to. This is the only function of the package that
+    deletes.
     """
     if not os.path.lexists(path):
         return
     if not owner.owns(path):
-        message = f"{str(path)!r} was not made by dedup, so it is not deleted. Move it away, or name another folder."
+        message = (
+            f"{str(path)!r} was not made by dedup, so it is not deleted. Move it away, or name"
+            " another folder."
+        )
         raise RunError(message)
     if path.is_dir() and not path.is_symlink():
         _remove_folder(path)
@@ -146,7 +174,9 @@ def remove(path: Path, owner: Owner) -> None:
 
 
 def _remove_folder(folder: Path) -> None:
-    """Delete a folder with all that is in it. `shutil.rmtree` calls itself for each folder in a folder."""
+    """Delete a folder with all that is in it. `shutil.rmtree` calls itself for each folder in a
+    folder.
+    """
     found = [folder]
     for path in found:  # it grows meanwhile: every folder comes behind the one that it is in
         for entry in list(os.scandir(path)):
@@ -181,8 +211,8 @@ class _Partial:
 def appearing(path: Path, workplace: Path | None = None) -> Iterator[Path]:
     """A place to write a file to, which gets its name at the end, or is deleted when that fails.
 
-    The place has a random name beside the file, or in a `workplace` on the same disk, so that no file of anybody is
-    written into or deleted.
+    The place has a random name beside the file, or in a `workplace` on the same disk, so that no
+    file of anybody is written into or deleted.
     """
     partial = (workplace or path.parent) / f".{path.name}.{uuid4().hex[:8]}.partial"
     try:

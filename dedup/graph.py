@@ -1,8 +1,9 @@
 """The matches as a graph, small however many pictures are identical.
 
-Samples with the same decoded pixels form a class. Near pairs connect classes, through their representatives: two
-samples match when they are of one class or of two connected ones. Everything here is linear in samples and pairs, so
-100,000 blank images cost no more than 100,000 different ones.
+Samples with the same decoded pixels form a class. Near pairs connect classes, through their
+representatives: two samples match when they are of one class or of two connected ones. Everything
+here is linear in samples and pairs, so 100,000 blank images cost no more than 100,000 different
+ones.
 """
 
 import math
@@ -19,9 +20,11 @@ from dedup import tables
 
 
 def representatives(digests: pa.ChunkedArray) -> NDArray[np.int64]:
-    """For each row the first row with the same digest; itself where the digest is null, which equals nothing.
+    """For each row the first row with the same digest; itself where the digest is null, which
+    equals nothing.
 
-    Few digests share their first 64 bits, so only those rows are compared whole: four times as fast.
+    Few digests share their first 64 bits, so only those rows are compared whole: four times as
+    fast.
     """
     first_of = np.arange(len(digests), dtype=np.int64)
     known = np.flatnonzero(digests.is_valid().to_numpy())
@@ -45,9 +48,12 @@ def numbers(column: pa.ChunkedArray) -> NDArray[np.int64]:
 
 
 def group_witnesses(group: NDArray[np.int64], candidates: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """For each sample the lowest of the candidates in its group, -1 where there is none; itself, if it is one."""
+    """For each sample the lowest of the candidates in its group, -1 where there is none; itself, if
+    it is one.
+    """
     n = len(group)
-    lowest = np.full(int(group.max(initial=-1)) + 2, n, dtype=np.int64)  # the last place is that of -1
+    # the last place is that of -1
+    lowest = np.full(int(group.max(initial=-1)) + 2, n, dtype=np.int64)
     members = np.flatnonzero(candidates & (group >= 0))
     np.minimum.at(lowest, group[members], members)
     found = lowest[group]
@@ -59,13 +65,17 @@ class Graph:
     """Classes of identical pictures and the near pairs between them."""
 
     class_of: NDArray[np.int64]  # sample → lowest sample of its class
-    near_a: NDArray[np.int64]  # near pairs in both directions, sorted by (a, b): from representative
+    # near pairs in both directions, sorted by (a, b): from representative
+    near_a: NDArray[np.int64]
     near_b: NDArray[np.int64]  # to representative
     near_row: NDArray[np.int64]  # row of the pair in the table of pairs
-    near_start: NDArray[np.int64]  # where a sample's near pairs start in the three arrays; length n + 1
-    distance: NDArray[np.uint16]  # of each row of pairs: the smallest of the algorithms' distances, bits
+    # where a sample's near pairs start in the three arrays; length n + 1
+    near_start: NDArray[np.int64]
+    # of each row of pairs: the smallest of the algorithms' distances, bits
+    distance: NDArray[np.uint16]
     similarity: NDArray[np.float32]  # of each row of pairs; NaN where nothing was verified
-    n_better: NDArray[np.int64]  # sample, if it is a representative → near pairs in which the other picture is better
+    # sample, if it is a representative → near pairs in which the other picture is better
+    n_better: NDArray[np.int64]
 
     @property
     def n_samples(self) -> int:
@@ -88,7 +98,9 @@ NEAR: Final = ("near", "listed")
 
 
 def from_pairs(pairs: pa.Table, n_samples: int, near_kinds: Sequence[str] = NEAR) -> Graph:
-    """The graph of a table of pairs; those of other kinds than `near_kinds` and identical ones are left out."""
+    """The graph of a table of pairs; those of other kinds than `near_kinds` and identical ones are
+    left out.
+    """
     a, b = pairs["a"].to_numpy(), pairs["b"].to_numpy()
     near = pc.is_in(pairs["kind"], pa.array(near_kinds)).to_numpy()
     identical = pc.is_in(pairs["kind"], pa.array(["bytes", "pixels"])).to_numpy()
@@ -98,7 +110,11 @@ def from_pairs(pairs: pa.Table, n_samples: int, near_kinds: Sequence[str] = NEAR
     sources, targets = np.concatenate([a[rows], b[rows]]), np.concatenate([b[rows], a[rows]])
     order = np.lexsort((targets, sources))
     names = [tables.distance_column(name) for name in tables.algorithms_of(pairs)]
-    distances = np.stack([pairs[name].to_numpy() for name in names]) if names else np.zeros((1, len(a)), np.uint16)
+    distances = (
+        np.stack([pairs[name].to_numpy() for name in names])
+        if names
+        else np.zeros((1, len(a)), np.uint16)
+    )
     similarity = pairs["similarity"].to_numpy()
     return Graph(
         class_of=class_of,
@@ -114,13 +130,18 @@ def from_pairs(pairs: pa.Table, n_samples: int, near_kinds: Sequence[str] = NEAR
 
 def _n_better(pairs: pa.Table, n_samples: int) -> NDArray[np.int64]:
     """How often each sample is the worse picture of a pair."""
-    worse = [pairs[side].filter(pc.equal(pairs["better"], other)) for side, other in (("a", "b"), ("b", "a"))]
+    worse = [
+        pairs[side].filter(pc.equal(pairs["better"], other))
+        for side, other in (("a", "b"), ("b", "a"))
+    ]
 
     return np.bincount(np.concatenate([side.to_numpy() for side in worse]), minlength=n_samples)
 
 
 def matches_one_of(graph: Graph, candidates: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Whether each sample matches a candidate other than itself: what `best_witnesses` finds, without finding it."""
+    """Whether each sample matches a candidate other than itself: what `best_witnesses` finds,
+    without finding it.
+    """
     n = graph.n_samples
     members = np.bincount(graph.class_of[candidates], minlength=n)
     near = np.zeros(n, dtype=bool)
@@ -135,17 +156,26 @@ class Witnesses:
     sample: NDArray[np.int64]  # -1: none
     distance: NDArray[np.uint16]  # bits; 0 for identical pictures
     similarity: NDArray[np.float32]  # 1 for identical pictures; NaN where nothing was verified
-    row: NDArray[np.int64]  # of the near pair; -1 for identical pictures and where there is no witness
+    # of the near pair; -1 for identical pictures and where there is no witness
+    row: NDArray[np.int64]
 
 
 def best_witnesses(graph: Graph, candidates: NDArray[np.bool_]) -> Witnesses:
-    """For each sample its best match among `candidates` (but itself): identical, then most similar, nearest, lowest."""
+    """For each sample its best match among `candidates` (but itself): identical, then most similar,
+    nearest, lowest.
+    """
     n = graph.n_samples
     lowest, second = _two_lowest(graph, candidates)
     # Every member of a class has the same near matches, so the best is found once per class.
     usable = np.flatnonzero(lowest[graph.near_b] < n)
-    rows, source, target = graph.near_row[usable], graph.near_a[usable], lowest[graph.near_b[usable]]
-    order = np.lexsort((target, graph.distance[rows], -np.nan_to_num(graph.similarity[rows]), source))
+    rows, source, target = (
+        graph.near_row[usable],
+        graph.near_a[usable],
+        lowest[graph.near_b[usable]],
+    )
+    order = np.lexsort(
+        (target, graph.distance[rows], -np.nan_to_num(graph.similarity[rows]), source)
+    )
     classes, first = np.unique(source[order], return_index=True)
     best_row, best = np.full(n, -1, dtype=np.int64), np.full(n, -1, dtype=np.int64)
     best_row[classes], best[classes] = rows[order][first], target[order][first]
@@ -163,8 +193,12 @@ def best_witnesses(graph: Graph, candidates: NDArray[np.bool_]) -> Witnesses:
     return Witnesses(sample, distance, similarity, row)
 
 
-def _two_lowest(graph: Graph, candidates: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """For each class, at the place of its representative, its two lowest candidates; n where there are none."""
+def _two_lowest(
+    graph: Graph, candidates: NDArray[np.bool_]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """For each class, at the place of its representative, its two lowest candidates; n where there
+    are none.
+    """
     n = graph.n_samples
     members = np.flatnonzero(candidates)
     members = members[np.argsort(graph.class_of[members], kind="stable")]
@@ -184,14 +218,18 @@ def quality_order(
 ) -> NDArray[np.int64]:
     """Samples from the best to the worst picture; all, or those `among`.
 
-    First those of which fewer matches are better pictures (`n_better`, of representatives), then more pixels, less
-    compression, lower sample.
+    First those of which fewer matches are better pictures (`n_better`, of representatives), then
+    more pixels, less compression, lower sample.
 
-    Identical pictures are equally compressed, whatever their files say: the highest known value of the class counts, so
-    that a JPEG saved again as PNG gains nothing. Unknown compression ranks last.
+    Identical pictures are equally compressed, whatever their files say: the highest known value of
+    the class counts, so that a JPEG saved again as PNG gains nothing. Unknown compression ranks
+    last.
     """
     samples = np.arange(len(class_of)) if among is None else np.flatnonzero(among)
-    sizes = (hashes[side].fill_null(0).to_numpy()[samples].astype(np.int64) for side in ("width", "height"))
+    sizes = (
+        hashes[side].fill_null(0).to_numpy()[samples].astype(np.int64)
+        for side in ("width", "height")
+    )
     own = hashes["compression"].fill_null(-1).to_numpy()
     worst = own.astype(np.float64)
     members = np.flatnonzero(class_of != np.arange(len(class_of)))

@@ -1,4 +1,6 @@
-"""`open_picture` under the name that scripts know: bytes to a picture, or why not (`dedup.decoding.pictures`)."""
+"""`open_picture` under the name that scripts know: bytes to a picture, or why not
+(`dedup.decoding.pictures`).
+"""
 
 from dedup.decoding.pictures import Picture, Unreadable, open_picture
 

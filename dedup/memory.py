@@ -6,11 +6,14 @@ import sys
 from typing import Any, Final
 
 _M_MMAP_THRESHOLD: Final = -3  # of glibc's mallopt
-_LARGE: Final = 1 << 20  # bytes of an array: at a smaller bound the system is asked for memory all the time
+# bytes of an array: at a smaller bound the system is asked for memory all the time
+_LARGE: Final = 1 << 20
 
 
 def peak_memory() -> int | None:
-    """Largest resident size of this process so far, in bytes; None where the system does not say."""
+    """Largest resident size of this process so far, in bytes; None where the system does not
+    say.
+    """
     try:
         import resource  # not on Windows
     except ImportError:
@@ -20,12 +23,13 @@ def peak_memory() -> int | None:
 
 
 def keep_no_large_arrays() -> None:
-    """Have every large array of this process go back to the system when it is freed; for good, so for commands only.
+    """Have every large array of this process go back to the system when it is freed; for good, so
+    for commands only.
 
-    Allocators keep what is freed, in pieces between what is still in use, and Arrow's own keeps it for each of its
-    threads: over a million samples a hundred megabytes and more. Which one Arrow uses it asks the environment when it
-    is imported, and only there. Nothing beside hashing and searching, but a fifth more processor time for `decide`,
-    which does without.
+    Allocators keep what is freed, in pieces between what is still in use, and Arrow's own keeps it
+    for each of its threads: over a million samples a hundred megabytes and more. Which one Arrow
+    uses it asks the environment when it is imported, and only there. Nothing beside hashing and
+    searching, but a fifth more processor time for `decide`, which does without.
     """
     mallopt = _of_glibc("mallopt")
     if mallopt is not None:
@@ -36,7 +40,8 @@ def keep_no_large_arrays() -> None:
 def give_back() -> None:
     """Give freed memory back to the system.
 
-    Allocators keep it for the next array. After a stage over a million samples that is a hundred megabytes and more.
+    Allocators keep it for the next array. After a stage over a million samples that is a hundred
+    megabytes and more.
     """
     import pyarrow as pa  # not above: `dedup --help` has no use for it
 

@@ -1,4 +1,6 @@
-"""Files and folders of any name and depth: what `pathlib` raises for, or calls itself too often for."""
+"""Files and folders of any name and depth: what `pathlib` raises for, or calls itself too often
+for.
+"""
 
 import errno
 import os
@@ -8,16 +10,20 @@ from pathlib import Path
 
 def is_file(path: str | Path) -> bool:
     """Whether there is such a file; `Path.is_file` raises for names that no file can have."""
-    return os.path.isfile(path)  # noqa: PTH113
+    return os.path.isfile(path)
 
 
 def exists(path: str | Path) -> bool:
-    """Whether there is something at a path; `Path.exists` raises for names that no file can have."""
-    return os.path.exists(path)  # noqa: PTH110
+    """Whether there is something at a path; `Path.exists` raises for names that no file can
+    have.
+    """
+    return os.path.exists(path)
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder and those above it, however many. `Path.mkdir` calls itself for each of them."""
+    """Make a folder and those above it, however many. `Path.mkdir` calls itself for each of
+    them.
+    """
     missing = []
     while not folder.is_dir():
         missing.append(folder)
@@ -27,7 +33,9 @@ def make_folder(folder: Path) -> None:
 
 
 def files_below(folder: Path) -> Iterator[Path]:
-    """All files in a folder and below it, in no order; what is hidden and folders behind links are left out."""
+    """All files in a folder and below it, in no order; what is hidden and folders behind links are
+    left out.
+    """
     waiting = [str(folder)]
     while waiting:
         try:

@@ -52,9 +52,9 @@ def run(
 ) -> Run:
     """The whole stage: from the dataset to the report.
 
-    `dataset`: a `datasets.DatasetDict` or `Dataset` in place of `config.dataset.path`. Tables, splits and report are
-    written to `config.output.dir`; with none, everything stays in memory. `explain` is told how the codes will be
-    searched.
+    `dataset`: a `datasets.DatasetDict` or `Dataset` in place of `config.dataset.path`. Tables,
+    splits and report are written to `config.output.dir`; with none, everything stays in memory.
+    `explain` is told how the codes will be searched.
     """
     # Not above: they bring numba, and a second that `decide` and `report` have no use for.
     from dedup.stages.hashes import ahead
@@ -111,7 +111,8 @@ def _judged(
 def _opened(
     config: Config, dataset: Any, lists: Lists, clock: Clock, held: ExitStack, *, overwrite: bool
 ) -> tuple[Run, Staged | None]:
-    """The run over a dataset, with its manifest; what cannot be done is refused before hours of hashing.
+    """The run over a dataset, with its manifest; what cannot be done is refused before hours of
+    hashing.
 
     The run's folder stays locked until `held` is closed.
     """
@@ -134,7 +135,9 @@ def _opened(
     info = run_info(config, source_info(config, source), table, lists.digests())
     place = None
     if home is not None:
-        place = held.enter_context(folder.staged(home, info["fingerprints"], info, overwrite=overwrite))
+        place = held.enter_context(
+            folder.staged(home, info["fingerprints"], info, overwrite=overwrite)
+        )
         folder.refuse_without_space(home)
     store = Store() if place is None else Store(place.folder, home=place.home)
     if place is not None:
@@ -164,7 +167,8 @@ def _hashed(result: Run, engine: Engine, clock: Clock) -> Run:
 
 @contextmanager
 def _undone_if_refused(result: Run) -> Iterator[None]:
-    """Leave no half of a run behind when what was asked for cannot be; what was measured is in the cache.
+    """Leave no half of a run behind when what was asked for cannot be; what was measured is in the
+    cache.
 
     Without a cache it stays for the next run.
     """
@@ -184,15 +188,17 @@ def decide(
     observer: Observer | None = None,
     overwrite: bool = False,
 ) -> Run:
-    """New thresholds, within what was searched, or another policy, from the stored tables: no pixels, no search.
+    """New thresholds, within what was searched, or another policy, from the stored tables: no
+    pixels, no search.
 
-    The result takes the place of the old one, or goes to the folder `output`, where another run is replaced only if
-    `overwrite` is set. It equals that of a full run with these
-    settings.
+    The result takes the place of the old one, or goes to the folder `output`, where another run is
+    replaced only if `overwrite` is set. It equals that of a full run with these settings.
     """
     clock = Clock(observer or Silent())
     if any(override.startswith("output.dir=") for override in overrides):
-        message = "--set output.dir: decide writes to the run's own folder, or to another one with -o."
+        message = (
+            "--set output.dir: decide writes to the run's own folder, or to another one with -o."
+        )
         raise ConfigError(message)
     with ExitStack() as held:
         in_place = output is None or (output.exists() and output.samefile(run_folder))
@@ -201,7 +207,9 @@ def decide(
         stored = _STORED + (_OF_PARTS if info["config"]["search"].get("parts") == "on" else ())
         if in_place:
             held.pop_all().close()  # nobody but us writes to it from here on
-            place = held.enter_context(folder.staged(run_folder, info["fingerprints"], info, overwrite=True))
+            place = held.enter_context(
+                folder.staged(run_folder, info["fingerprints"], info, overwrite=True)
+            )
             folder.refuse_without_space(run_folder, but=[f"{name}.parquet" for name in stored])
 
         with clock.stage("manifest") as done:
@@ -223,7 +231,9 @@ def decide(
                 folder.staged(target, result.info["fingerprints"], result.info, overwrite=overwrite)
             )
         for name in (*stored, folder.NOT_READ):
-            if name in stored or (run_folder / f"{name}.parquet").exists():  # runs of older versions have no list
+            if (
+                name in stored or (run_folder / f"{name}.parquet").exists()
+            ):  # runs of older versions have no list
                 (storage.link if in_place else storage.copy)(run_folder, place.folder, name)
         result = replace(result, store=Store(place.folder, result.tables, place.home))
         if result.changed:
@@ -268,7 +278,9 @@ def _concluded(result: Run, clock: Clock) -> tuple[dict[str, pa.Table], dict[str
         found["groups"] = groups(matches, hashed, listed, resolved.splits.held_out, crowds)
         done(n)
     with clock.stage("leakage") as done:
-        found["leakage"] = leakage(leaking, found["pairs"], hashed, listed, resolved.splits.held_out)
+        found["leakage"] = leakage(
+            leaking, found["pairs"], hashed, listed, resolved.splits.held_out
+        )
         done(n)
     with clock.stage("chains") as done:
         found["chains"] = chains(matches, listed, resolved.splits.held_out)
@@ -278,7 +290,9 @@ def _concluded(result: Run, clock: Clock) -> tuple[dict[str, pa.Table], dict[str
         done(n)
     with clock.stage("uncompared") as done:
         parts = result.candidate_parts() if len(crowds) else iter(())
-        found["uncompared"] = uncompared(crowds, parts, matches, found["decisions"], listed, resolved)
+        found["uncompared"] = uncompared(
+            crowds, parts, matches, found["decisions"], listed, resolved
+        )
         done(n)
     said = summary(
         listed,

@@ -1,4 +1,6 @@
-"""Splits of one pool: first by chance and label, then moved so that what belongs together is in one split."""
+"""Splits of one pool: first by chance and label, then moved so that what belongs together is in one
+split.
+"""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -30,7 +32,9 @@ def read_shares(text: str) -> dict[str, float]:
         except ValueError:
             value = -1.0
         if not equals or not name.isidentifier() or not 0 < value < 1:
-            problems.append(f"--to: {part.strip()!r} is not a split and its share, as in train=0.8.")
+            problems.append(
+                f"--to: {part.strip()!r} is not a split and its share, as in train=0.8."
+            )
         elif normal_split(name) in map(normal_split, shares):
             problems.append(f"--to: the split {name!r} is named twice.")
         shares[name] = value
@@ -43,11 +47,14 @@ def read_shares(text: str) -> dict[str, float]:
     return shares
 
 
-def assigned(ids: Sequence[str], labels: Sequence[str | None], shares: Mapping[str, float], seed: int) -> list[str]:
-    """A split for each sample, each label spread as the shares say; which sample goes where follows from its id.
+def assigned(
+    ids: Sequence[str], labels: Sequence[str | None], shares: Mapping[str, float], seed: int
+) -> list[str]:
+    """A split for each sample, each label spread as the shares say; which sample goes where follows
+    from its id.
 
-    Of each label the numbers are rounded so that none is off by more than one, and the rests go on to the next label:
-    ten labels of three samples have some in every split.
+    Of each label the numbers are rounded so that none is off by more than one, and the rests go on
+    to the next label: ten labels of three samples have some in every split.
     """
     members: dict[str | None, list[int]] = defaultdict(list)
     for k in sorted(range(len(ids)), key=lambda k: (_shuffled(ids[k], seed), ids[k])):
@@ -66,7 +73,9 @@ def assigned(ids: Sequence[str], labels: Sequence[str | None], shares: Mapping[s
 
 def _shuffled(sample: str, seed: int) -> bytes:
     """A number at random that only the id and the seed decide."""
-    return blake2b(sample.encode("utf-8", "surrogateescape"), digest_size=8, salt=str(seed).encode()[:16]).digest()
+    return blake2b(
+        sample.encode("utf-8", "surrogateescape"), digest_size=8, salt=str(seed).encode()[:16]
+    ).digest()
 
 
 def run(
@@ -79,7 +88,9 @@ def run(
     observer: Observer | None = None,
     overwrite: bool = False,
 ) -> Run:
-    """Split the dataset at `source`; the splits are in the folder of the run, certified. Raises `SourceError`."""
+    """Split the dataset at `source`; the splits are in the folder of the run, certified. Raises
+    `SourceError`.
+    """
     settings: dict[str, Any] = {
         "dataset": {"path": source},
         "policy": {"leakage": "regroup", "max_moved": 1.0},

@@ -6,18 +6,24 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-settings.register_profile("dedup", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile(
+    "dedup", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.load_profile("dedup")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Where the real photos are."""
-    parser.addoption("--shared-data", default="../shared/data", help="folder with caltech101/ and photos/")
+    parser.addoption(
+        "--shared-data", default="../shared/data", help="folder with caltech101/ and photos/"
+    )
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _no_cache_of_the_user(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Nothing reads or writes the cache of whoever runs the tests: neither fixtures nor the commands they start."""
+    """Nothing reads or writes the cache of whoever runs the tests: neither fixtures nor the
+    commands they start.
+    """
     with pytest.MonkeyPatch.context() as patch:
         _put_cache(patch, tmp_path_factory.mktemp("cache"))
         yield

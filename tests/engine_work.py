@@ -25,7 +25,9 @@ def start(setup: Mapping[str, Any]) -> Callable[[pa.RecordBatch], pa.RecordBatch
         for number in batch["number"].to_pylist():
             if number == setup.get("at", number):
                 _misbehave(setup.get("do", ""), number)
-        return result([2 * number for number in batch["number"].to_pylist()], [str(os.getpid())] * len(batch))
+        return result(
+            [2 * number for number in batch["number"].to_pylist()], [str(os.getpid())] * len(batch)
+        )
 
     return transform
 
@@ -45,7 +47,9 @@ def pandas_is_there() -> bool:
 
 def result(numbers: list[int], notes: list[str]) -> pa.RecordBatch:
     """A batch of results."""
-    return pa.record_batch([pa.array(numbers, pa.int64()), pa.array(notes, pa.string())], names=["number", "note"])
+    return pa.record_batch(
+        [pa.array(numbers, pa.int64()), pa.array(notes, pa.string())], names=["number", "note"]
+    )
 
 
 def _misbehave(what: str, number: int) -> None:

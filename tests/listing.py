@@ -16,4 +16,6 @@ class _Entries(list[os.DirEntry[Any]]):
 
 def backwards(listed: Callable[[Any], Any]) -> Callable[[Any], _Entries]:
     """An `os.scandir` whose entries come in descending order of their names."""
-    return lambda path: _Entries(sorted(listed(path), key=lambda entry: str(entry.name), reverse=True))
+    return lambda path: _Entries(
+        sorted(listed(path), key=lambda entry: str(entry.name), reverse=True)
+    )

@@ -1,4 +1,5 @@
-"""Slow twins of the stages, and data whose truth is known by construction. Nothing here imports the package.
+"""Slow twins of the stages, and data whose truth is known by construction. Nothing here imports the
+package.
 
 An oracle is written to be read: double loops over Python integers, sets, breadth-first search.
 """
@@ -32,7 +33,9 @@ def components(n: int, edges: Iterable[tuple[int, int]]) -> list[set[int]]:
             continue
         component, frontier = {start}, [start]
         while frontier:
-            frontier = [other for node in frontier for other in neighbours[node] if other not in component]
+            frontier = [
+                other for node in frontier for other in neighbours[node] if other not in component
+            ]
             component |= set(frontier)
         found.append(component)
     return found
@@ -70,10 +73,13 @@ class Match:
 
 @dataclass(frozen=True)
 class World:
-    """A dataset of which everything is known: what each sample shows, and which pictures are near to each other."""
+    """A dataset of which everything is known: what each sample shows, and which pictures are near
+    to each other.
+    """
 
     samples: tuple[Sample, ...]
-    near: Mapping[tuple[int, int], tuple[int, int, float | None]]  # (picture, picture) → dhash, phash, similarity
+    # (picture, picture) → dhash, phash, similarity
+    near: Mapping[tuple[int, int], tuple[int, int, float | None]]
     area: Mapping[int, int]  # picture → number of pixels
 
     def __len__(self) -> int:
@@ -102,7 +108,9 @@ class World:
         return tuple(sorted(splits - {"train"})) if "train" in splits else ()
 
     def manifest(self) -> pa.Table:
-        """The manifest of this world. Ids are as long as each other, so that their order is that of the samples."""
+        """The manifest of this world. Ids are as long as each other, so that their order is that of
+        the samples.
+        """
         n = len(self.samples)
         return pa.table(
             {
@@ -126,10 +134,16 @@ class World:
                 "width": None if sample.picture is None else self.area[sample.picture],
                 "height": None if sample.picture is None else 1,
                 "file_digest": f"{sample.picture} {sample.file}".encode().ljust(32),
-                "pixel_digest": None if sample.picture is None else str(sample.picture).encode().ljust(32),
+                "pixel_digest": None
+                if sample.picture is None
+                else str(sample.picture).encode().ljust(32),
                 "compression": None if sample.picture is None else sample.compression,
                 "information": None if sample.picture is None else 50.0,
-                **({} if sample.picture is None else {name: bytes(n_bytes) for name, n_bytes in CODES.items()}),
+                **(
+                    {}
+                    if sample.picture is None
+                    else {name: bytes(n_bytes) for name, n_bytes in CODES.items()}
+                ),
             }
             for i, sample in enumerate(self.samples)
         ]
@@ -177,11 +191,15 @@ def hashes_table(rows: Sequence[Mapping[str, object]]) -> pa.Table:
         **{name: pa.binary(n_bytes) for name, n_bytes in CODES.items()},
         "thumbnail": pa.binary(1024),
     }
-    return pa.table({name: pa.array([row.get(name) for row in rows], kind) for name, kind in kinds.items()})
+    return pa.table(
+        {name: pa.array([row.get(name) for row in rows], kind) for name, kind in kinds.items()}
+    )
 
 
 def pair_rows(world: World) -> list[tuple[int, int, str, tuple[int, int], float | None]]:
-    """(a, b, kind, distances, similarity): classes give k - 1 rows, all other pairs are between lowest samples."""
+    """(a, b, kind, distances, similarity): classes give k - 1 rows, all other pairs are between
+    lowest samples.
+    """
     rows = []
     for i in range(len(world)):
         for j in range(i + 1, len(world)):
@@ -196,8 +214,12 @@ def pair_rows(world: World) -> list[tuple[int, int, str, tuple[int, int], float 
     return rows
 
 
-def leak_rows(world: World, held_out: Sequence[str]) -> list[tuple[int, int, str, int, float | None]]:
-    """(train sample, lowest held-out sample of a picture it matches, kind, distance, similarity), sorted."""
+def leak_rows(
+    world: World, held_out: Sequence[str]
+) -> list[tuple[int, int, str, int, float | None]]:
+    """(train sample, lowest held-out sample of a picture it matches, kind, distance, similarity),
+    sorted.
+    """
     rows = []
     for i, sample in enumerate(world.samples):
         if sample.split in held_out or not held_out:
@@ -220,7 +242,9 @@ def by_quality(world: World) -> list[int]:
         picture = world.samples[i].picture
         if picture is None:
             return (0.0, float("inf"), i)
-        known = [c for j in world.members(picture) if (c := world.samples[j].compression) is not None]
+        known = [
+            c for j in world.members(picture) if (c := world.samples[j].compression) is not None
+        ]
         return (-world.area[picture], max(known) if known else float("inf"), i)
 
     return sorted(range(len(world)), key=key)
@@ -237,8 +261,12 @@ class Decision:
     similarity: float | None = None
 
 
-def decide(world: World, held_out: Sequence[str], leakage: str, duplicates: str, unreadable: str) -> list[Decision]:
-    """DESIGN section 3: first the leaks, then a leader cover by quality over what remains in train."""
+def decide(
+    world: World, held_out: Sequence[str], leakage: str, duplicates: str, unreadable: str
+) -> list[Decision]:
+    """DESIGN section 3: first the leaks, then a leader cover by quality over what remains in
+    train.
+    """
     readable = world.readable()
     outside = {i for i in range(len(world)) if world.samples[i].split in held_out}
     train = readable - outside
@@ -246,7 +274,11 @@ def decide(world: World, held_out: Sequence[str], leakage: str, duplicates: str,
 
     def drop_matches_of(those: set[int], because_of: set[int], why: str) -> None:
         for i in sorted(those):
-            found = [(match.rank(), j, match) for j in because_of if (match := world.match(i, j)) is not None]
+            found = [
+                (match.rank(), j, match)
+                for j in because_of
+                if (match := world.match(i, j)) is not None
+            ]
             if found:
                 _, j, match = min(found, key=lambda one: one[:2])
                 decided[i] = Decision("drop", why, j, match.distance, match.similarity)
@@ -263,7 +295,9 @@ def decide(world: World, held_out: Sequence[str], leakage: str, duplicates: str,
             for i in sorted(open_):
                 match = world.match(i, leader)
                 if match is not None:
-                    decided[i] = Decision("drop", "duplicate", leader, match.distance, match.similarity)
+                    decided[i] = Decision(
+                        "drop", "duplicate", leader, match.distance, match.similarity
+                    )
                     open_.remove(i)
     if leakage == "drop_from_held_out":
         drop_matches_of(readable & outside, train - set(decided), "leaked")
@@ -273,8 +307,12 @@ def decide(world: World, held_out: Sequence[str], leakage: str, duplicates: str,
     return [decided.get(i, Decision("keep", "kept")) for i in range(len(world))]
 
 
-def group_rows(world: World, held_out: Sequence[str]) -> list[tuple[int, int, bool, int | None, float | None]]:
-    """(group, sample, keeper, distance, similarity): leaders by split then quality, the keeper first in its group."""
+def group_rows(
+    world: World, held_out: Sequence[str]
+) -> list[tuple[int, int, bool, int | None, float | None]]:
+    """(group, sample, keeper, distance, similarity): leaders by split then quality, the keeper
+    first in its group.
+    """
     order = sorted(by_quality(world), key=lambda i: world.samples[i].split not in held_out)
     open_ = world.readable()
     led: dict[int, list[int]] = {}
@@ -311,7 +349,9 @@ class Truth:
 
 
 def planted(root: Path) -> Truth:
-    """A folder `split/label/file` with every kind of pair, broken files and blanks, and what a default run finds."""
+    """A folder `split/label/file` with every kind of pair, broken files and blanks, and what a
+    default run finds.
+    """
     photo = {name: pictures.photo(seed) for seed, name in enumerate("abceghi", start=1)}
     lossless = {name: pictures.encoded(image) for name, image in photo.items()}
     smaller = photo["b"].resize((96, 72), Image.Resampling.LANCZOS)
@@ -355,7 +395,8 @@ def planted(root: Path) -> Truth:
         ("train/dog/b.jpg", "train/dog/b_small.jpg", "near"),
         ("test/dog/h.png", "validation/cat/h.jpg", "near"),
     }
-    represented = leaks - {("train/cat/a_again.png", "validation/dog/a.png", "bytes")}  # a class has k - 1 pairs
+    # a class has k - 1 pairs
+    represented = leaks - {("train/cat/a_again.png", "validation/dog/a.png", "bytes")}
     pairs = {(min(a, b), max(a, b), kind) for a, b, kind in represented | within}
     dropped = {train: frozenset({other}) for train, other, _ in leaks}
     dropped["train/cat/e_again.jpg"] = frozenset({"train/cat/e.png"})

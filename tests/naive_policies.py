@@ -1,6 +1,8 @@
-"""Slow twins of the policies: set algebra over the literal pairs of a made-up dataset; nothing imports the package.
+"""Slow twins of the policies: set algebra over the literal pairs of a made-up dataset; nothing
+imports the package.
 
-`tests.naive.decide` is the twin of the plain policies; here are those that look further than one pair.
+`tests.naive.decide` is the twin of the plain policies; here are those that look further than one
+pair.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,7 +27,9 @@ class Policy:
 
 
 def judged(world: World, allowed: set[Pictures], denied: set[Pictures]) -> World:
-    """The world in which people are right: allowed pictures are not near, denied ones are, by the most."""
+    """The world in which people are right: allowed pictures are not near, denied ones are, by the
+    most.
+    """
     near = {pair: facts for pair, facts in world.near.items() if frozenset(pair) not in allowed}
     there = {frozenset(pair) for pair in near}
     for pair in sorted(tuple(sorted(pictures)) for pictures in denied - there):
@@ -34,7 +38,12 @@ def judged(world: World, allowed: set[Pictures], denied: set[Pictures]) -> World
 
 
 def edges(world: World, among: set[int]) -> list[tuple[int, int]]:
-    return [(i, j) for i in sorted(among) for j in sorted(among) if i < j and world.match(i, j) is not None]
+    return [
+        (i, j)
+        for i in sorted(among)
+        for j in sorted(among)
+        if i < j and world.match(i, j) is not None
+    ]
 
 
 def same_group(world: World, i: int, j: int) -> bool:
@@ -54,7 +63,8 @@ def best(world: World, i: int, among: set[int]) -> int | None:
 
 
 def hops(world: World, held_out: Sequence[str], *, to_train: bool = False) -> dict[int, int]:
-    """Pairs on the shortest way from each readable sample to a held-out one over readable samples; none: absent.
+    """Pairs on the shortest way from each readable sample to a held-out one over readable samples;
+    none: absent.
 
     With `to_train` to one that is not held out.
     """
@@ -80,7 +90,10 @@ def keep_order(world: World, policy: Policy) -> list[int]:
             return (value is None, 0.0 if value is None else sign * float(value))
 
         ranked = sorted(ranked, key=worth)
-    return sorted(ranked, key=lambda i: policy.preferred.index(i) if i in policy.preferred else len(policy.preferred))
+    return sorted(
+        ranked,
+        key=lambda i: policy.preferred.index(i) if i in policy.preferred else len(policy.preferred),
+    )
 
 
 def decide(world: World, held_out: Sequence[str], policy: Policy) -> list[Decision]:
@@ -93,7 +106,12 @@ def decide(world: World, held_out: Sequence[str], policy: Policy) -> list[Decisi
 
     def drop(i: int, why: str, witness: int | None) -> None:
         match = None if witness is None else world.match(i, witness)
-        measured = match is not None and why not in {"group leak", "group leaked", "chain", "chained"}
+        measured = match is not None and why not in {
+            "group leak",
+            "group leaked",
+            "chain",
+            "chained",
+        }
         if match is not None and measured:
             decided[i] = Decision("drop", why, witness, match.distance, match.similarity)
         else:
@@ -115,7 +133,9 @@ def decide(world: World, held_out: Sequence[str], policy: Policy) -> list[Decisi
             drop(i, "conflicts", None)
     elif policy.label_conflicts == "drop" and policy.leakage in {"drop_from_train", "report_only"}:
         for i in sorted(train - decided.keys()):
-            if (witness := best(world, i, {j for j in outside if conflict(world, i, j)})) is not None:
+            if (
+                witness := best(world, i, {j for j in outside if conflict(world, i, j)})
+            ) is not None:
                 drop(i, "conflict", witness)
     every = policy.duplicates != "report_only"
     if every or policy.label_conflicts == "drop":
@@ -143,7 +163,9 @@ def decide(world: World, held_out: Sequence[str], policy: Policy) -> list[Decisi
         left_of_it = best(world, i, left) if differing is None else differing
         drop(i, "conflicts", contradictor(world, i) if left_of_it is None else left_of_it)
     for i in set(range(len(world))) - readable:
-        decided[i] = Decision("unreadable", "written" if world.samples[i].split in held_out else "not written")
+        decided[i] = Decision(
+            "unreadable", "written" if world.samples[i].split in held_out else "not written"
+        )
     return [decided.get(i, Decision("keep", "kept")) for i in range(len(world))]
 
 
@@ -159,7 +181,9 @@ def contradictor(world: World, i: int) -> int | None:
 
 
 def straddling(world: World, held_out: Sequence[str]) -> Iterator[set[int]]:
-    """Connected samples, by pairs and by groups, that are in a held-out split and in another one."""
+    """Connected samples, by pairs and by groups, that are in a held-out split and in another
+    one.
+    """
     readable = world.readable()
     groups = [(i, j) for i in readable for j in readable if i < j and same_group(world, i, j)]
     for together in components(len(world), [*edges(world, readable), *groups]):
@@ -168,11 +192,17 @@ def straddling(world: World, held_out: Sequence[str]) -> Iterator[set[int]]:
             yield together & readable
 
 
-def crossing(world: World, split: Mapping[int, str | None], held_out: Sequence[str]) -> list[tuple[int, int]]:
-    """Pairs and groups between a held-out split and another side, for samples that are in these splits now."""
+def crossing(
+    world: World, split: Mapping[int, str | None], held_out: Sequence[str]
+) -> list[tuple[int, int]]:
+    """Pairs and groups between a held-out split and another side, for samples that are in these
+    splits now.
+    """
     return [
         (i, j)
         for i in split
         for j in split
-        if split[i] not in held_out and split[j] in held_out and (world.match(i, j) or same_group(world, i, j))
+        if split[i] not in held_out
+        and split[j] in held_out
+        and (world.match(i, j) or same_group(world, i, j))
     ]

@@ -1,4 +1,6 @@
-"""The types of the keyword options, made from the config's models: `python -m tests.option_types` writes the module."""
+"""The types of the keyword options, made from the config's models: `python -m tests.option_types`
+writes the module.
+"""
 
 import types
 from pathlib import Path
@@ -51,7 +53,10 @@ def written(kind: Any) -> str:
 def module() -> str:
     """The text of the module."""
     models = keys()
-    lines = [f"    {name}: Mapping[str, Any]\n" for name in Config.model_fields if name != "dataset"]  # the argument
+    # the argument
+    lines = [
+        f"    {name}: Mapping[str, Any]\n" for name in Config.model_fields if name != "dataset"
+    ]
     for name, section in sorted(sections().items()):
         field = models[f"{section}.{name}"].model_fields[name]
         metadata = field.rebuild_annotation()

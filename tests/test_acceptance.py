@@ -26,7 +26,8 @@ def evidence(cases: Sequence[tuple[float, float, float, int]]) -> Evidence:
 
 
 def by_hand(similarity: float, close: float, view: int, limits: tuple[float, float, float]) -> bool:
-    """Seen closely, both limits count; else the thumbnails alone must reach the higher one. All are inclusive.
+    """Seen closely, both limits count; else the thumbnails alone must reach the higher one. All are
+    inclusive.
 
     Where both pictures are seen without their frames (view 3), all three count.
     """
@@ -36,11 +37,15 @@ def by_hand(similarity: float, close: float, view: int, limits: tuple[float, flo
     return similarity >= (max(together, alone) if view == 3 else together) and close >= closely
 
 
-@pytest.mark.parametrize("limits", [(0.87, 0.91, 0.94), (0.94, 0.91, 0.87), (0.0, 0.0, 0.0), (0.87, 0.91, 1.0)])
+@pytest.mark.parametrize(
+    "limits", [(0.87, 0.91, 0.94), (0.94, 0.91, 0.87), (0.0, 0.0, 0.0), (0.87, 0.91, 1.0)]
+)
 def test_plain_limits_are_inclusive(limits: tuple[float, float, float]) -> None:
     """A little below, at, and a little above every plain limit, with and without a second look."""
     cases = list(itertools.product(LEVELS, CLOSE, range(4)))
-    found = accepted(evidence([(s, 150.0, c, v) for s, c, v in cases]), Limits(NOTHING_DOUBTED, *limits))
+    found = accepted(
+        evidence([(s, 150.0, c, v) for s, c, v in cases]), Limits(NOTHING_DOUBTED, *limits)
+    )
 
     assert [by_hand(*case, limits) for case in cases] == found.tolist()
 
@@ -77,8 +82,13 @@ def test_more_evidence_never_makes_a_pair_more_doubtful(what: str) -> None:
     known = [case for case in GRID if not math.isnan(case[place])]
     more = 20.0 if what == "structure" else 0.02
     plus = [more if k == place else 0.0 for k in range(3)]
-    raised = [(min(s + plus[0], 1.0), m + plus[1], min(c + plus[2], 1.0), v) for s, m, c, v in known]
-    raised = [(s, m, c if had == had else had, v) for (s, m, c, v), (_, _, had, _) in zip(raised, known, strict=True)]
+    raised = [
+        (min(s + plus[0], 1.0), m + plus[1], min(c + plus[2], 1.0), v) for s, m, c, v in known
+    ]
+    raised = [
+        (s, m, c if had == had else had, v)
+        for (s, m, c, v), (_, _, had, _) in zip(raised, known, strict=True)
+    ]
 
     before, after = false_probability(evidence(known)), false_probability(evidence(raised))
 
@@ -87,7 +97,9 @@ def test_more_evidence_never_makes_a_pair_more_doubtful(what: str) -> None:
 
 def test_unmeasured_structure_counts_as_the_least() -> None:
     """What nobody measured does not speak for a pair."""
-    unknown, none = false_probability(evidence([(0.9, math.nan, math.nan, 0), (0.9, 0.0, math.nan, 0)]))
+    unknown, none = false_probability(
+        evidence([(0.9, math.nan, math.nan, 0), (0.9, 0.0, math.nan, 0)])
+    )
 
     assert unknown == none
 
@@ -129,7 +141,9 @@ def test_the_limit_is_inclusive_and_depends_on_nothing_else() -> None:
     ],
 )
 def test_what_auto_resolves_to(verify: dict[str, object], expected: object) -> None:
-    """Plain limits alone switch the false probability off; alone or with them it is the number that was set."""
+    """Plain limits alone switch the false probability off; alone or with them it is the number that
+    was set.
+    """
     found = resolve(build({"verify": verify}), ["train"])
     limits = tuple(found.settings()[name] for name in LIMITS)
 

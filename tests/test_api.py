@@ -40,7 +40,9 @@ def in_memory(folder: tuple[Path, naive.Truth]) -> datasets.DatasetDict:
         names = [name for name in truth.ids if name.startswith(split)]
         columns = {
             "name": names,
-            "image": [{"bytes": (root / name).read_bytes(), "path": name.split("/")[-1]} for name in names],
+            "image": [
+                {"bytes": (root / name).read_bytes(), "path": name.split("/")[-1]} for name in names
+            ],
             "label": [name.split("/")[1] for name in names],
             "weights": [[float(k)] for k in range(len(names))],
         }
@@ -61,9 +63,20 @@ class TestNames:
         assert sorted(dedup.__all__) == list(dedup.__all__)
         assert all(value is not None for value in names.values())
         code = "import dedup; print(*sorted(n for n in vars(dedup) if n[0] != '_'))"
-        public = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+        public = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        ).stdout.split()
         assert {"TYPE_CHECKING", "Any", "import_module"} >= set(public) - set(dedup.__all__)
-        design = {"run", "audit", "deduplicate", "find_pairs", "hash_images", "compare", "Run", "Comparison"}
+        design = {
+            "run",
+            "audit",
+            "deduplicate",
+            "find_pairs",
+            "hash_images",
+            "compare",
+            "Run",
+            "Comparison",
+        }
         assert design <= set(dedup.__all__)
 
     def test_no_other_name(self) -> None:
@@ -71,14 +84,21 @@ class TestNames:
         with pytest.raises(AttributeError, match="find_dupes"):
             dedup.find_dupes  # noqa: B018
 
-    @pytest.mark.parametrize("code", ["import dedup", "import dedup.cli", "from dedup import *; dedup = 1"])
+    @pytest.mark.parametrize(
+        "code", ["import dedup", "import dedup.cli", "from dedup import *; dedup = 1"]
+    )
     def test_a_light_import(self, code: str) -> None:
         """`import dedup` and the help of the command line wait for none of the heavy libraries."""
         heavy = "numba scipy datasets torch pandas"
         if "*" in code:
-            code, heavy = "import dedup; dedup.ConfigError; dedup.Config", "numba scipy datasets torch pandas pyarrow"
+            code, heavy = (
+                "import dedup; dedup.ConfigError; dedup.Config",
+                "numba scipy datasets torch pandas pyarrow",
+            )
         check = f"{code}\nimport sys\nprint(*[m for m in {heavy.split()} if m in sys.modules])"
-        done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            [sys.executable, "-c", check], capture_output=True, text=True, check=True
+        )
 
         assert done.stdout.split() == []
 
@@ -91,10 +111,14 @@ class TestNames:
 
 
 class TestRun:
-    def test_a_mapping_a_file_or_a_config(self, folder: tuple[Path, naive.Truth], tmp_path: Path) -> None:
+    def test_a_mapping_a_file_or_a_config(
+        self, folder: tuple[Path, naive.Truth], tmp_path: Path
+    ) -> None:
         """The three ways to give a config are one."""
         settings = {"dataset": {"path": str(folder[0])}, "engine": {"workers": 0}}
-        (tmp_path / "config.yaml").write_text(f"dataset: {{path: '{folder[0]}'}}\nengine: {{workers: 0}}\n")
+        (tmp_path / "config.yaml").write_text(
+            f"dataset: {{path: '{folder[0]}'}}\nengine: {{workers: 0}}\n"
+        )
         runs = [
             dedup.run(settings),
             dedup.run(tmp_path / "config.yaml"),
@@ -133,7 +157,9 @@ class TestRun:
         assert rows.keys() == truth.kept | {"test/bad/three.jpg"}
         assert rows["train/dog/g.png"]["label"] == "dog"
         image = rows["train/dog/g.png"]["image"]
-        assert (image["bytes"] or Path(image["path"]).read_bytes()) == (root / "train/dog/g.png").read_bytes()
+        assert (image["bytes"] or Path(image["path"]).read_bytes()) == (
+            root / "train/dog/g.png"
+        ).read_bytes()
 
 
 class TestAudit:
@@ -146,11 +172,20 @@ class TestAudit:
         assert not (tmp_path / "run/splits").exists()
         assert result.summary["certificate"] is None
 
-    def test_a_dataset_dict(self, in_memory: datasets.DatasetDict, folder: tuple[Path, naive.Truth]) -> None:
+    def test_a_dataset_dict(
+        self, in_memory: datasets.DatasetDict, folder: tuple[Path, naive.Truth]
+    ) -> None:
         """A DatasetDict in memory has ids `split/row` and the same leaks as the folder."""
         result = dedup.audit(in_memory, workers=0)
-        names = {f"{split}/{row}": name for split, part in in_memory.items() for row, name in enumerate(part["name"])}
-        leaks = {(names[row["id"]], names[row["witness_id"]], row["kind"]) for row in result.leakage.to_pylist()}
+        names = {
+            f"{split}/{row}": name
+            for split, part in in_memory.items()
+            for row, name in enumerate(part["name"])
+        }
+        leaks = {
+            (names[row["id"]], names[row["witness_id"]], row["kind"])
+            for row in result.leakage.to_pylist()
+        }
 
         assert set(folder[1].leaks) == leaks
 
@@ -170,7 +205,10 @@ class TestAudit:
         """Options go by their own name or by section."""
         flat = dedup.audit(folder[0], workers=0, max_distance=3, held_out=["test"])
         nested = dedup.audit(
-            folder[0], engine={"workers": 0}, search={"max_distance": 3}, policy={"held_out": ["test"]}
+            folder[0],
+            engine={"workers": 0},
+            search={"max_distance": 3},
+            policy={"held_out": ["test"]},
         )
 
         assert flat.resolved == nested.resolved
@@ -179,8 +217,10 @@ class TestAudit:
 
     def test_unknown_options(self, folder: tuple[Path, naive.Truth]) -> None:
         """All unknown options are named at once, each with the nearest known one."""
+        wrong = {"max_distence": 3, "heldout": ["test"], "serach": {}}
+
         with pytest.raises(dedup.ConfigError) as caught:
-            dedup.audit(folder[0], max_distence=3, heldout=["test"], serach={})  # type: ignore[call-arg]
+            dedup.audit(folder[0], **wrong)  # type: ignore[arg-type]
 
         assert len(caught.value.problems) == 3
         assert "max_distence: unknown option. Did you mean 'max_distance'?" in caught.value.problems
@@ -194,8 +234,12 @@ class TestAudit:
 
 
 class TestDeduplicate:
-    def test_rows_are_selected(self, in_memory: datasets.DatasetDict, folder: tuple[Path, naive.Truth]) -> None:
-        """Kept rows are those of the input: bytes, columns, features, order and split names as they were."""
+    def test_rows_are_selected(
+        self, in_memory: datasets.DatasetDict, folder: tuple[Path, naive.Truth]
+    ) -> None:
+        """Kept rows are those of the input: bytes, columns, features, order and split names as they
+        were.
+        """
         clean, run = dedup.deduplicate(in_memory, workers=0)
         kept = folder[1].kept | {"test/bad/three.jpg"}
 
@@ -209,7 +253,9 @@ class TestDeduplicate:
         """Held-out splits have every row they had."""
         clean, _ = dedup.deduplicate(in_memory, workers=0)
 
-        assert all(stored(in_memory[split]) == stored(clean[split]) for split in ("validation", "test"))
+        assert all(
+            stored(in_memory[split]) == stored(clean[split]) for split in ("validation", "test")
+        )
 
     def test_the_input_is_untouched(self, in_memory: datasets.DatasetDict) -> None:
         """The DatasetDict that was given keeps its rows."""
@@ -236,14 +282,18 @@ class TestDeduplicate:
     def test_to_a_folder(self, in_memory: datasets.DatasetDict, tmp_path: Path) -> None:
         """With `dir` the splits are written as Parquet beside the tables."""
         clean, _ = dedup.deduplicate(in_memory, workers=0, dir=str(tmp_path / "run"), report=False)
-        loaded = datasets.load_dataset(str(tmp_path / "run/splits"), cache_dir=str(tmp_path / "cache"))
+        loaded = datasets.load_dataset(
+            str(tmp_path / "run/splits"), cache_dir=str(tmp_path / "cache")
+        )
         for split, part in clean.items():
             assert stored(part) == stored(loaded[split])
 
     def test_a_split_that_becomes_empty(self, in_memory: datasets.DatasetDict) -> None:
         """When every train row leaks, train is there, with its features and no rows."""
         train = in_memory["train"].select(range(2))
-        made = datasets.DatasetDict({"train": train, "test": datasets.concatenate_datasets([train, in_memory["test"]])})
+        made = datasets.DatasetDict(
+            {"train": train, "test": datasets.concatenate_datasets([train, in_memory["test"]])}
+        )
         names = train["name"]
         clean, _ = dedup.deduplicate(made, workers=0, unreadable="drop")
 
@@ -275,7 +325,9 @@ class TestFindPairs:
             ]
             assert expected == cross.to_pylist()
 
-    @pytest.mark.parametrize("bad", [np.zeros((2, 7), np.uint8), np.zeros(8, np.uint8), np.zeros((2, 8), np.int64)])
+    @pytest.mark.parametrize(
+        "bad", [np.zeros((2, 7), np.uint8), np.zeros(8, np.uint8), np.zeros((2, 8), np.int64)]
+    )
     def test_codes_of_another_form(self, bad: NDArray[Any]) -> None:
         """Codes must be uint8 rows of whole words."""
         with pytest.raises(dedup.ConfigError, match="codes must be"):
@@ -298,7 +350,9 @@ class TestHashImages:
         """A path, its bytes and the opened image have ImageHash's own code."""
         path = pictures.save(pictures.photo(4), tmp_path / "a.png")
         image = Image.open(path)
-        codes = dedup.hash_images([path, str(path), path.read_bytes(), image], algorithm=algorithm, mode="compat")
+        codes = dedup.hash_images(
+            [path, str(path), path.read_bytes(), image], algorithm=algorithm, mode="compat"
+        )
         expected = str(function(Image.open(path)))
 
         assert codes.shape == (4, 8)
@@ -309,7 +363,10 @@ class TestHashImages:
         """64, 256 and 1024 bits; none for no pictures."""
         image = pictures.photo(4)
 
-        assert [dedup.hash_images([image], algorithm="dhash", bits=bits).shape for bits in (64, 256, 1024)] == [
+        assert [
+            dedup.hash_images([image], algorithm="dhash", bits=bits).shape
+            for bits in (64, 256, 1024)
+        ] == [
             (1, 8),
             (1, 32),
             (1, 128),
@@ -317,7 +374,9 @@ class TestHashImages:
         assert dedup.hash_images([], algorithm="dhash").shape == (0, 8)
 
     def test_mistakes(self, tmp_path: Path) -> None:
-        """All wrong arguments at once; a picture that cannot be read is named by its place or path."""
+        """All wrong arguments at once; a picture that cannot be read is named by its place or
+        path.
+        """
         with pytest.raises(dedup.ConfigError) as caught:
             dedup.hash_images([], algorithm="hash", bits=63, mode="quick")
         assert len(caught.value.problems) == 3
@@ -348,7 +407,10 @@ class TestCompare:
         with (tmp_path / "b.jpg").open("wb") as file:
             file.write(b)
         for name, function in expected.items():
-            assert function(Image.open(a)) - function(Image.open(tmp_path / "b.jpg")) == found.distances[name]
+            assert (
+                function(Image.open(a)) - function(Image.open(tmp_path / "b.jpg"))
+                == found.distances[name]
+            )
 
     def test_different_pictures(self) -> None:
         """Two different photos are no pair."""

@@ -13,19 +13,26 @@ from tests import pictures
 CAR, WIDER, SHIFTED = (10, 10, 40, 30), (10, 10, 90, 30), (10.4, 10, 40, 30)
 
 
-def yolo(root: Path, boxes: dict[str, list[tuple[float, ...]]], images: dict[str, Image.Image]) -> Path:
+def yolo(
+    root: Path, boxes: dict[str, list[tuple[float, ...]]], images: dict[str, Image.Image]
+) -> Path:
     """One split with one class."""
     for name, image in images.items():
         (root / "images/train").mkdir(parents=True, exist_ok=True)
         (root / "labels/train").mkdir(parents=True, exist_ok=True)
         image.save(root / f"images/train/{name}.png")
-        lines = [f"0 {(x + w / 2) / 160} {(y + h / 2) / 120} {w / 160} {h / 120}" for x, y, w, h in boxes[name]]
+        lines = [
+            f"0 {(x + w / 2) / 160} {(y + h / 2) / 120} {w / 160} {h / 120}"
+            for x, y, w, h in boxes[name]
+        ]
         (root / f"labels/train/{name}.txt").write_text("\n".join(lines))
     (root / "data.yaml").write_text("train: images/train\nnames: [car]\n")
     return root
 
 
-def coco(root: Path, boxes: dict[str, list[tuple[float, ...]]], images: dict[str, Image.Image]) -> Path:
+def coco(
+    root: Path, boxes: dict[str, list[tuple[float, ...]]], images: dict[str, Image.Image]
+) -> Path:
     """One file of annotations. A picture of another size has its boxes in its own pixels."""
     (root / "train").mkdir(parents=True)
     (root / "annotations").mkdir()
@@ -45,7 +52,9 @@ def coco(root: Path, boxes: dict[str, list[tuple[float, ...]]], images: dict[str
 
 def conflicts(root: Path) -> tuple[int, list[str]]:
     """What the summary counts, and the warnings that name it."""
-    run = dedup.run({"dataset": {"path": str(root)}, "engine": {"workers": 0}, "cache": {"folder": None}})
+    run = dedup.run(
+        {"dataset": {"path": str(root)}, "engine": {"workers": 0}, "cache": {"folder": None}}
+    )
     warnings: list[Any] = run.summary["warnings"]
     return run.summary["pairs"]["box_conflicts"], [one for one in warnings if "other boxes" in one]
 
@@ -61,8 +70,12 @@ def conflicts(root: Path) -> tuple[int, list[str]]:
     ],
     ids=["wider", "one more", "rounded", "another order"],
 )
-def test_boxes_of_copies(tmp_path: Path, make: Any, one: list[Any], other: list[Any], expected: int) -> None:
-    """Equal files: boxes in other places are told of with both names; rounding and order are no difference."""
+def test_boxes_of_copies(
+    tmp_path: Path, make: Any, one: list[Any], other: list[Any], expected: int
+) -> None:
+    """Equal files: boxes in other places are told of with both names; rounding and order are no
+    difference.
+    """
     photo = pictures.photo(1, (160, 120))
     images = {"a": photo, "b": photo, "c": pictures.photo(2, (160, 120))}
     root = make(tmp_path / "in", {"a": one, "b": other, "c": [CAR]}, images)
@@ -74,7 +87,9 @@ def test_boxes_of_copies(tmp_path: Path, make: Any, one: list[Any], other: list[
 
 
 def test_a_copy_of_another_size(tmp_path: Path) -> None:
-    """Boxes are compared as parts of the picture, so that a smaller copy with the same boxes is no conflict."""
+    """Boxes are compared as parts of the picture, so that a smaller copy with the same boxes is no
+    conflict.
+    """
     photo = pictures.photo(1, (160, 120))
     images = {"a": photo, "b": photo.resize((80, 60)), "c": photo.resize((120, 90))}
     n, _ = conflicts(coco(tmp_path / "in", {"a": [CAR], "b": [CAR], "c": [WIDER]}, images))

@@ -1,4 +1,6 @@
-"""The cache gives what was measured on files of the same content by the same code, or nothing; never anything else."""
+"""The cache gives what was measured on files of the same content by the same code, or nothing;
+never anything else.
+"""
 
 import os
 import subprocess
@@ -29,7 +31,9 @@ from tests.formats import made as forms
 from tests.test_resume import aged, measured, settings
 
 HERE = Environment("a" * 64, {"Pillow": "12.0"})
-SCHEMA = pa.schema([pa.field("key", pa.binary(32), nullable=False), ("n", pa.int64()), ("text", pa.string())])
+SCHEMA = pa.schema(
+    [pa.field("key", pa.binary(32), nullable=False), ("n", pa.int64()), ("text", pa.string())]
+)
 
 
 def keys(seed: int, n: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
@@ -45,14 +49,18 @@ def table(of: np.ndarray[Any, np.dtype[np.uint8]], first: int = 0) -> pa.Table:
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
     """Six photos of yesterday, two of them equal."""
-    root = pictures.folder(tmp_path / "photos", [f"{split}/{k}.png" for split in ("train", "test") for k in range(3)])
+    root = pictures.folder(
+        tmp_path / "photos", [f"{split}/{k}.png" for split in ("train", "test") for k in range(3)]
+    )
     (root / "test/9.png").write_bytes((root / "train/0.png").read_bytes())
     return aged(root)
 
 
 class TestSegments:
     def test_rows_by_key(self, tmp_path: Path) -> None:
-        """What was put in comes out under its key, from whichever file, in the order asked; nothing else does."""
+        """What was put in comes out under its key, from whichever file, in the order asked; nothing
+        else does.
+        """
         for seed in (1, 2, 3):
             write(table(keys(seed, 50), 100 * seed), tmp_path, "rows")
         rows = Rows(opened(tmp_path, "rows", SCHEMA), SCHEMA)
@@ -88,14 +96,23 @@ class TestSegments:
         assert [*range(20, 40)] == at.tolist()
         assert table(known).to_pylist() == found.to_pylist()
 
-    @pytest.mark.skipif(sys.platform != "linux", reason="only Linux says what of a file is in memory")
-    def test_large_segments_do_not_stay_in_memory(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """What was looked up in segments that are too large to be held is let go, and found again."""
+    @pytest.mark.skipif(
+        sys.platform != "linux", reason="only Linux says what of a file is in memory"
+    )
+    def test_large_segments_do_not_stay_in_memory(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """What was looked up in segments that are too large to be held is let go, and found
+        again.
+        """
 
         def resident(path: Path) -> int:
             lines = Path("/proc/self/smaps").read_text(encoding="utf-8").splitlines()
             starts = [k for k, line in enumerate(lines) if line.endswith(path.name)]
-            return sum(int(next(line for line in lines[k:] if line.startswith("Rss:")).split()[1]) for k in starts)
+            return sum(
+                int(next(line for line in lines[k:] if line.startswith("Rss:")).split()[1])
+                for k in starts
+            )
 
         path = write(table(keys(1, 20_000)), tmp_path, "rows")
         small = Rows(opened(tmp_path, "rows", SCHEMA), SCHEMA)
@@ -111,8 +128,12 @@ class TestSegments:
         assert [table(keys(1, 20_000)).to_pylist()] * 2 == [one.to_pylist() for one in found]
 
     @pytest.mark.parametrize("seed", range(30))
-    def test_damage_anywhere(self, tmp_path: Path, seed: int, caplog: pytest.LogCaptureFixture) -> None:
-        """Bytes that changed on the disk, or an end that is gone, give no row that was not written, and no crash."""
+    def test_damage_anywhere(
+        self, tmp_path: Path, seed: int, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """Bytes that changed on the disk, or an end that is gone, give no row that was not written,
+        and no crash.
+        """
         path = write(table(keys(1, 200)), tmp_path, "rows")
         data = bytearray(path.read_bytes())
         rng = np.random.default_rng(seed)
@@ -199,10 +220,14 @@ class TestRuns:
         after = {path: path.read_bytes() for path in default_folder().rglob("*.arrow")}
 
         assert before.items() < after.items()
-        assert changed.hashes.equals(dedup.run(settings(photos, None, cache={"folder": None})).hashes)
+        assert changed.hashes.equals(
+            dedup.run(settings(photos, None, cache={"folder": None})).hashes
+        )
 
     def test_a_file_of_this_moment_is_read_again(self, photos: Path) -> None:
-        """A file that was changed within the last two seconds may change again without a new time: it has no stamp."""
+        """A file that was changed within the last two seconds may change again without a new time:
+        it has no stamp.
+        """
         aged(photos, seconds=0)
         dedup.run(settings(photos, None))
         held = Room(default_folder(), {}, HERE, tables.hashes_schema({}))
@@ -210,7 +235,9 @@ class TestRuns:
         assert usage(default_folder()).files == 1
         assert held.others() == []
 
-    def test_another_setting_is_another_room(self, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_another_setting_is_another_room(
+        self, photos: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         """Codes of other algorithms, widths or backgrounds are never taken."""
         dedup.run(settings(photos, None))
         for of_hash in ({"bits": 256}, {"algorithms": ["ahash"]}, {"background": "#000000"}):
@@ -224,7 +251,9 @@ class TestRuns:
     def test_another_environment(
         self, photos: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:
-        """What was made where the canaries come out differently is not used, and both environments are named."""
+        """What was made where the canaries come out differently is not used, and both environments
+        are named.
+        """
         from dedup.stages import hashes as hashing
 
         dedup.run(settings(photos, None))
@@ -262,18 +291,36 @@ class TestRuns:
         assert "is not used" in caplog.text
 
     def test_two_runs_at_once(self, photos: Path, tmp_path: Path) -> None:
-        """Runs that share a cache from the same moment on have the same result, and so has the one after them."""
-        command = [sys.executable, "-m", "dedup", "audit", str(photos), "--workers", "1", "--quiet", "-o"]
+        """Runs that share a cache from the same moment on have the same result, and so has the one
+        after them.
+        """
+        command = [
+            sys.executable,
+            "-m",
+            "dedup",
+            "audit",
+            str(photos),
+            "--workers",
+            "1",
+            "--quiet",
+            "-o",
+        ]
         started = [subprocess.Popen([*command, str(tmp_path / name)]) for name in ("one", "two")]
         assert [process.wait() for process in started] == [0, 0]
         subprocess.run([*command, str(tmp_path / "three")], check=True)
-        read = [(tmp_path / name / "hashes.parquet").read_bytes() for name in ("one", "two", "three")]
+        read = [
+            (tmp_path / name / "hashes.parquet").read_bytes() for name in ("one", "two", "three")
+        ]
 
         assert read[0] == read[1] == read[2]
 
     @pytest.mark.parametrize("form", ["parquet", "arrow", "tar", "memory"])
-    def test_pictures_inside_files(self, form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Pictures in Parquet, Arrow and tar files have the hashes of those in memory, and are kept as files are."""
+    def test_pictures_inside_files(
+        self, form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Pictures in Parquet, Arrow and tar files have the hashes of those in memory, and are kept
+        as files are.
+        """
         given: Any = tmp_path / "data"
         if form == "parquet":
             forms.parquet(given, forms.rows())
@@ -281,7 +328,12 @@ class TestRuns:
             forms.webdataset(given, forms.rows())
         else:
             made = datasets.Dataset.from_dict(
-                {"image": [{"bytes": pictures.encoded(pictures.photo(k)), "path": None} for k in range(8)]}
+                {
+                    "image": [
+                        {"bytes": pictures.encoded(pictures.photo(k)), "path": None}
+                        for k in range(8)
+                    ]
+                }
             ).cast_column("image", datasets.Image())
             made.save_to_disk(str(given))
             given = made if form == "memory" else given
@@ -296,10 +348,14 @@ class TestRuns:
         assert first.hashes.equals(again.hashes)
         assert sum(counts) == 0
 
-    @pytest.mark.skipif(sys.platform != "linux", reason="where Arrow maps a file is told by /proc only")
+    @pytest.mark.skipif(
+        sys.platform != "linux", reason="where Arrow maps a file is told by /proc only"
+    )
     @pytest.mark.parametrize("form", ["parquet", "arrow", "tar"])
     def test_workers_read_them_themselves(self, form: str, tmp_path: Path) -> None:
-        """Tasks say where pictures lie in Parquet, Arrow and tar files, and hold none: nothing large is copied."""
+        """Tasks say where pictures lie in Parquet, Arrow and tar files, and hold none: nothing
+        large is copied.
+        """
         given = tmp_path / "data"
         if form == "parquet":
             forms.parquet(given, forms.rows())
@@ -307,7 +363,9 @@ class TestRuns:
             forms.webdataset(given, forms.rows())
         else:
             data = [pictures.encoded(pictures.photo(k)) for k in range(8)]
-            images = datasets.Dataset.from_dict({"image": [{"bytes": one, "path": None} for one in data]})
+            images = datasets.Dataset.from_dict(
+                {"image": [{"bytes": one, "path": None} for one in data]}
+            )
             images.cast_column("image", datasets.Image()).save_to_disk(str(given))
         source = open_source(DatasetConfig(path=str(given)))
         expected = [row for batch in payloads(source, 3) for row in batch["data"].to_pylist()]
@@ -328,7 +386,9 @@ class TestRuns:
 
 
 class TestSize:
-    def test_prune_takes_the_longest_unused(self, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_prune_takes_the_longest_unused(
+        self, photos: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         """What was used last stays; what is deleted is measured again."""
         folder = default_folder()
         dedup.run(settings(photos, None))
@@ -364,7 +424,9 @@ class TestSize:
         assert usage(default_folder()).files == 0
 
     def test_many_small_files_become_one(self, photos: Path, tmp_path: Path) -> None:
-        """After many runs over a few new pictures each, there are few files, with all that was in them."""
+        """After many runs over a few new pictures each, there are few files, with all that was in
+        them.
+        """
         for k in range(10):
             root = aged(pictures.folder(tmp_path / str(k), [f"{k}.png"], first_seed=50 + k))
             dedup.run(settings(root, None))
@@ -373,7 +435,9 @@ class TestSize:
         assert dedup.run(settings(tmp_path / "3", None)).hashes["status"].to_pylist() == ["ok"]
 
     def test_the_commands(self, photos: Path) -> None:
-        """`info` says what is there, `prune` asks what may go, `clear` deletes it and nothing beside it."""
+        """`info` says what is there, `prune` asks what may go, `clear` deletes it and nothing
+        beside it.
+        """
         dedup.run(settings(photos, None))
         (default_folder() / "mine.txt").write_text("mine")
 

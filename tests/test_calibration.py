@@ -1,4 +1,6 @@
-"""Calibration: decoys and bounds against double loops, simulated sets with known false pairs, and the command."""
+"""Calibration: decoys and bounds against double loops, simulated sets with known false pairs, and
+the command.
+"""
 
 import csv
 import json
@@ -36,10 +38,12 @@ from dedup.runs import folder
 from dedup.verify import similarities
 from tests import naive, pictures
 
-# --- numbers ----------------------------------------------------------------------------------------------------------
+# --- numbers --------------------------------------------------------------------------------------
 
 
-def hits(rows: Sequence[tuple[int, int, int]], confirmed: Sequence[bool] = (), **options: int) -> Hits:
+def hits(
+    rows: Sequence[tuple[int, int, int]], confirmed: Sequence[bool] = (), **options: int
+) -> Hits:
     """Pairs as (a, b, distance) in one algorithm, none confirmed unless said."""
     a, b, distance = (np.array([row[k] for row in rows], np.int64) for k in range(3))
     sure = np.array(confirmed, bool) if confirmed else np.zeros(len(rows), bool)
@@ -50,13 +54,17 @@ def hits(rows: Sequence[tuple[int, int, int]], confirmed: Sequence[bool] = (), *
 def test_the_bound_of_a_count(count: int) -> None:
     """With that mean, a Poisson count is as small as this in one case of twenty."""
     mean = poisson_bound(count)
-    chance = math.fsum(math.exp(k * math.log(mean) - mean - math.lgamma(k + 1)) for k in range(count + 1))
+    chance = math.fsum(
+        math.exp(k * math.log(mean) - mean - math.lgamma(k + 1)) for k in range(count + 1)
+    )
 
     assert chance == pytest.approx(0.05, rel=0.002)
 
 
 def test_the_bound_covers_simulated_counts() -> None:
-    """Independent pairs: the bound is above the true mean in at least 95 of 100 cases, and not far above."""
+    """Independent pairs: the bound is above the true mean in at least 95 of 100 cases, and not far
+    above.
+    """
     rng = np.random.default_rng(1)
     for mean in (0.5, 5, 40):
         bounds = []
@@ -73,13 +81,24 @@ def pairs_of(rng: np.random.Generator, n_pairs: int, n: int) -> Hits:
 
 
 def test_the_bound_knows_that_pairs_share_pictures() -> None:
-    """Some pictures resemble many others: a plain Poisson bound is too low far too often, ours is not."""
+    """Some pictures resemble many others: a plain Poisson bound is too low far too often, ours is
+    not.
+    """
     rng = np.random.default_rng(2)
     n, trials = 200, 300
-    plain, ours, truth = [], [], 0.03 * 0.2 * n * n  # each hub, one picture in 33, meets a fifth of the others
+    # each hub, one picture in 33, meets a fifth of the others
+    plain, ours, truth = (
+        [],
+        [],
+        0.03 * 0.2 * n * n,
+    )
     for _ in range(trials):
         hubs = np.flatnonzero(rng.random(n) < 0.03)
-        found = {(min(h, o), max(h, o)) for h in hubs.tolist() for o in np.flatnonzero(rng.random(n) < 0.2).tolist()}
+        found = {
+            (min(h, o), max(h, o))
+            for h in hubs.tolist()
+            for o in np.flatnonzero(rng.random(n) < 0.2).tolist()
+        }
         rows = [(a, b, 0) for a, b in sorted(found) if a != b]
         plain.append(poisson_bound(len(rows)))
         ours.append(count_bound(n, hits(rows)) if rows else poisson_bound(0))
@@ -93,7 +112,9 @@ def test_pairs_seen_from_both_ends_count_once() -> None:
     once = hits([(0, 1, 2), (2, 3, 4)])
     twice = hits([(0, 1, 2), (1, 0, 2), (2, 3, 4), (3, 2, 4)], seen=2)
     pairs = hits([(k, k + 1, 1) for k in range(50)])
-    rows = [calibrated(60, pairs, {"flip": decoy}, {"dhash": 5})[0]["dhash"] for decoy in (once, twice)]
+    rows = [
+        calibrated(60, pairs, {"flip": decoy}, {"dhash": 5})[0]["dhash"] for decoy in (once, twice)
+    ]
 
     assert rows[0] == rows[1]
     assert [0, 0, 1, 1, 2, 2] == [row.chance["flip"] for row in rows[0]]
@@ -112,7 +133,9 @@ def test_each_orientation_searched_is_one_more_chance() -> None:
     """Decoys of one orientation stand for all that are searched, in the number and in the bound."""
     pairs = hits([(k, k + 1, 1) for k in range(500)])
     one, eight = (
-        calibrated(600, pairs, {"flip": hits([(0, 1, 0)], views=views)}, {"dhash": 0})[0]["dhash"][0]
+        calibrated(600, pairs, {"flip": hits([(0, 1, 0)], views=views)}, {"dhash": 0})[0]["dhash"][
+            0
+        ]
         for views in (1, 8)
     )
 
@@ -120,12 +143,19 @@ def test_each_orientation_searched_is_one_more_chance() -> None:
 
 
 def test_picked_is_the_loosest_that_is_safe() -> None:
-    """Both bounds must hold; the decoys alone may allow more, and too little data allows nothing."""
+    """Both bounds must hold; the decoys alone may allow more, and too little data allows
+    nothing.
+    """
 
     def row(distance: int, pairs: int, chance: float, unconfirmed: float) -> Row:
         return Row({"dhash": distance}, pairs, {"flip": 0.0}, chance, pairs, unconfirmed)
 
-    rows = [row(0, 0, 1.0, 1.0), row(1, 500, 0.006, 0.006), row(2, 600, 0.008, 0.03), row(3, 900, 0.02, 0.2)]
+    rows = [
+        row(0, 0, 1.0, 1.0),
+        row(1, 500, 0.006, 0.006),
+        row(2, 600, 0.008, 0.03),
+        row(3, 900, 0.02, 0.2),
+    ]
     chosen, by_chance = picked(rows, 0.01), picked(rows, 0.01, verified=False)
 
     assert chosen is not None
@@ -137,7 +167,9 @@ def test_picked_is_the_loosest_that_is_safe() -> None:
 
 
 def test_known_false_pairs_are_bounded() -> None:
-    """Uniform codes with planted copies: the bound of the chance share is above the true share of false pairs."""
+    """Uniform codes with planted copies: the bound of the chance share is above the true share of
+    false pairs.
+    """
     rng = random.Random(3)
     n_codes, n_bits = 400, 24
     codes = [rng.getrandbits(n_bits) for _ in range(n_codes)]
@@ -167,7 +199,7 @@ def test_known_false_pairs_are_bounded() -> None:
     assert best.distances["dhash"] >= 1
 
 
-# --- components -------------------------------------------------------------------------------------------------------
+# --- components -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -183,26 +215,35 @@ def test_components_are_those_of_a_search(seed: int) -> None:
 
 
 def test_a_chain_is_one_component_and_no_group() -> None:
-    """A path of pairs is one component; the largest group in it has a keeper and its two neighbours."""
+    """A path of pairs is one component; the largest group in it has a keeper and its two
+    neighbours.
+    """
     import pyarrow as pa
 
     pairs = pa.table({"a": pa.array(range(9), pa.int64()), "b": pa.array(range(1, 10), pa.int64())})
     groups = pa.table({"group": [0, 0, 0, 1, 1], "sample": [1, 0, 2, 4, 3]})
     found = components(pairs, groups, 12)
 
-    assert (1, 10, 10, 3) == tuple(found[key] for key in ("number", "images", "largest", "largest_group_in_it"))
+    assert (1, 10, 10, 3) == tuple(
+        found[key] for key in ("number", "images", "largest", "largest_group_in_it")
+    )
     none = components(pairs.slice(0, 0), groups.slice(0, 0), 12)
-    assert (0, 0, 0, 0) == tuple(none[key] for key in ("number", "images", "largest", "largest_group_in_it"))
+    assert (0, 0, 0, 0) == tuple(
+        none[key] for key in ("number", "images", "largest", "largest_group_in_it")
+    )
 
 
 @pytest.mark.parametrize("word", ["components", "connected_components", "drop_components"])
 def test_nothing_is_deleted_by_component(word: str) -> None:
     """Whoever asks for it is told why not."""
-    with pytest.raises(ConfigError, match=r"policy.duplicates: .* is refused: components chain: a like b and b like c"):
+    with pytest.raises(
+        ConfigError,
+        match=r"policy.duplicates: .* is refused: components chain: a like b and b like c",
+    ):
         dedup.audit("anywhere", policy={"duplicates": word})
 
 
-# --- from pictures to the table ---------------------------------------------------------------------------------------
+# --- from pictures to the table -------------------------------------------------------------------
 
 
 def dataset(root: Path, n: int = 130, n_copies: int = 25) -> Path:
@@ -226,13 +267,21 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> dedup.Run:
     return dedup.run(settings)
 
 
-ALTERED = {"flip": ImageOps.flip, "half-turn": lambda image: image.rotate(180), "negative": ImageOps.invert}
+ALTERED = {
+    "flip": ImageOps.flip,
+    "half-turn": lambda image: image.rotate(180),
+    "negative": ImageOps.invert,
+}
 
 
 @pytest.mark.parametrize("name", ALTERED)
 @pytest.mark.parametrize("algorithm", ["dhash", "phash", "ahash", "whash"])
-def test_codes_of_altered_thumbnails_are_those_of_altered_pictures(name: str, algorithm: str) -> None:
-    """The codes that decoys get from thumbnails are a bit or two from what hashing the altered pictures gives."""
+def test_codes_of_altered_thumbnails_are_those_of_altered_pictures(
+    name: str, algorithm: str
+) -> None:
+    """The codes that decoys get from thumbnails are a bit or two from what hashing the altered
+    pictures gives.
+    """
     photos = [pictures.photo(seed) for seed in range(60)]
     altered = [ALTERED[name](photo) for photo in photos]
     expected = dedup.hash_images(altered, algorithm=algorithm)
@@ -250,7 +299,9 @@ def expected_rows(run: dedup.Run, limit: int) -> dict[tuple[str, int], tuple[int
     small = np.stack([np.frombuffer(row["thumbnail"], np.uint8).reshape(32, 32) for row in table])
     n = len(table)
 
-    def near(others: Sequence[bytes], thumbnails: NDArray[np.uint8], name: str) -> list[tuple[int, float]]:
+    def near(
+        others: Sequence[bytes], thumbnails: NDArray[np.uint8], name: str
+    ) -> list[tuple[int, float]]:
         all_near = [
             (a, b, bits)
             for a in range(n)
@@ -272,13 +323,16 @@ def expected_rows(run: dedup.Run, limit: int) -> dict[tuple[str, int], tuple[int
             rows[name, distance] = (
                 sum(bits <= distance for bits, _ in own) // 2,
                 sum(bits <= distance for bits in decoys) / 2,
-                sum(int(bits <= distance and bool(alike >= np.float32(0.9))) for bits, alike in own) // 2,
+                sum(int(bits <= distance and bool(alike >= np.float32(0.9))) for bits, alike in own)
+                // 2,
             )
     return rows
 
 
 def test_the_table_equals_a_double_loop(made: dedup.Run) -> None:
-    """Pairs, flipped decoys and confirmed pairs of every distance are those that comparing all with all gives."""
+    """Pairs, flipped decoys and confirmed pairs of every distance are those that comparing all with
+    all gives.
+    """
     got = dedup.calibrate(made)
     expected = expected_rows(made, 14)
 
@@ -290,7 +344,9 @@ def test_the_table_equals_a_double_loop(made: dedup.Run) -> None:
     }
     assert max(row.confirmed for row in got.alone["dhash"]) >= 20
     for row in got.both:
-        assert row.pairs <= min(got.alone[name][distance].pairs for name, distance in row.distances.items())
+        assert row.pairs <= min(
+            got.alone[name][distance].pairs for name, distance in row.distances.items()
+        )
 
 
 def test_run_folder_and_dataset_agree(made: dedup.Run) -> None:
@@ -307,8 +363,12 @@ def test_run_folder_and_dataset_agree(made: dedup.Run) -> None:
 @pytest.mark.parametrize(
     ("orientations", "decoys"), [("mirrored", {"flip", "half-turn"}), ("all", {"flip", "negative"})]
 )
-def test_other_decoys_where_orientations_are_searched(tmp_path: Path, orientations: str, decoys: set[str]) -> None:
-    """A search of all orientations finds flipped copies, so they are no chance, and negatives are a decoy."""
+def test_other_decoys_where_orientations_are_searched(
+    tmp_path: Path, orientations: str, decoys: set[str]
+) -> None:
+    """A search of all orientations finds flipped copies, so they are no chance, and negatives are a
+    decoy.
+    """
     root = dataset(tmp_path / "photos", 110, 3)
     for seed in range(50, 58):
         pictures.save(ImageOps.flip(pictures.photo(seed)), root / f"flipped{seed}.png")
@@ -319,7 +379,7 @@ def test_other_decoys_where_orientations_are_searched(tmp_path: Path, orientatio
     assert got.alone["dhash"][0].chance["flip"] == 0
 
 
-# --- the command ------------------------------------------------------------------------------------------------------
+# --- the command ----------------------------------------------------------------------------------
 
 
 def command(*arguments: str | Path) -> tuple[int, str, str]:
@@ -362,16 +422,23 @@ def test_the_command_on_a_dataset(made: dedup.Run, tmp_path: Path) -> None:
     photos = made.dir.parent / "photos"
     code, out, _ = command(photos, "--workers", "0", "-q")
     assert (0, False) == (code, "Plot:" in out)
-    code, out, _ = command(photos, "-o", tmp_path / "run", "--workers", "0", "-q", "--max-fdr", "0.001")
+    code, out, _ = command(
+        photos, "-o", tmp_path / "run", "--workers", "0", "-q", "--max-fdr", "0.001"
+    )
 
     assert code == 0
     assert "too few pairs to tell: 2,996 are needed" in " ".join(out.split())
-    assert "No bare threshold keeps false pairs below 0.1 % here. Keep verify.method: pixels." in " ".join(out.split())
+    assert (
+        "No bare threshold keeps false pairs below 0.1 % here. Keep verify.method: pixels."
+        in " ".join(out.split())
+    )
     assert (tmp_path / "run" / folder.CALIBRATION_PLOT).exists()
 
 
 def test_too_few_pictures_are_said(tmp_path: Path) -> None:
-    """A handful of photos, or flat pictures only: an error with the number needed, not a table of noise."""
+    """A handful of photos, or flat pictures only: an error with the number needed, not a table of
+    noise.
+    """
     for number in range(120):
         pictures.save(Image.new("RGB", (20, 20), (number, 0, 0)), tmp_path / f"flat/{number}.png")
     pictures.folder(tmp_path / "few", [f"{k}.png" for k in range(12)])
@@ -386,7 +453,9 @@ def test_too_few_pictures_are_said(tmp_path: Path) -> None:
 
 
 def test_bad_requests(made: dedup.Run, tmp_path: Path) -> None:
-    """A share outside (0, 1), options that do not apply to a run, a folder that is not there: exit code 2."""
+    """A share outside (0, 1), options that do not apply to a run, a folder that is not there: exit
+    code 2.
+    """
     assert made.dir is not None
     for arguments, expected, said in (
         ((made.dir, "--max-fdr", "1"), 2, "above 0 and below 1"),
@@ -398,15 +467,19 @@ def test_bad_requests(made: dedup.Run, tmp_path: Path) -> None:
         assert (expected, True) == (code, said in " ".join(err.split())), err
 
 
-# --- real photos ------------------------------------------------------------------------------------------------------
+# --- real photos ----------------------------------------------------------------------------------
 
 
 @pytest.mark.shared_data
 def test_caltech(shared_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """On real photos most of the listed pairs are confirmed, and few of the pairs near by both hashes are chance."""
+    """On real photos most of the listed pairs are confirmed, and few of the pairs near by both
+    hashes are chance.
+    """
     with (shared_data / "caltech101/pairs.csv").open(encoding="utf-8", newline="") as file:
         listed = sum(row["kind"] == "same-source" for row in csv.DictReader(file))
-    run = dedup.audit(shared_data / "caltech101/images", top_folders="labels", dir=str(tmp_path / "run"))
+    run = dedup.audit(
+        shared_data / "caltech101/images", top_folders="labels", dir=str(tmp_path / "run")
+    )
     found = dedup.calibrate(run)
     with capsys.disabled():
         code, out, _ = command(tmp_path / "run", "--max-fdr", "0.05")
@@ -415,7 +488,8 @@ def test_caltech(shared_data: Path, tmp_path: Path, capsys: pytest.CaptureFixtur
     assert code == 0
     last = {name: rows[-1] for name, rows in found.alone.items()}
     assert all(listed * 0.9 <= row.confirmed <= row.pairs for row in last.values())
-    assert max(found.taken_out.values()) <= 10  # nearly symmetrical pictures resemble themselves turned
+    # nearly symmetrical pictures resemble themselves turned
+    assert max(found.taken_out.values()) <= 10
     both = found.both[-1]
     share, alone = both.chance_share, last["dhash"].chance_share
     assert share is not None

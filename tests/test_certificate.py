@@ -57,7 +57,9 @@ def after_writing(monkeypatch: pytest.MonkeyPatch, tamper: Callable[[Path], None
 
 
 def test_a_clean_output_is_certified(dataset: Path, tmp_path: Path) -> None:
-    """No pair between train and a held-out split is left; the one between two held-out splits is listed."""
+    """No pair between train and a held-out split is left; the one between two held-out splits is
+    listed.
+    """
     certificate = ran(dataset, tmp_path / "run").summary["certificate"]
 
     assert certificate["clean"] is True
@@ -77,12 +79,16 @@ def framed(seed: int, width: int) -> Image.Image:
 
 
 def test_a_pair_with_and_without_its_frame_is_one(tmp_path: Path) -> None:
-    """Pairs that are found both with their frames and without are counted once, as the table of leaks counts them."""
+    """Pairs that are found both with their frames and without are counted once, as the table of
+    leaks counts them.
+    """
     for seed in range(6):
         pictures.save(framed(seed, 20), tmp_path / f"data/train/{seed}.png")
         pictures.save(framed(seed, 18), tmp_path / f"data/test/{seed}.jpg", quality=90)
     run = ran(tmp_path / "data", tmp_path / "run", leakage="report_only")
-    views = run.candidates.group_by(["a", "b"]).aggregate([([], "count_all")])["count_all"].to_pylist()
+    views = (
+        run.candidates.group_by(["a", "b"]).aggregate([([], "count_all")])["count_all"].to_pylist()
+    )
 
     assert max(views) > 1  # or there would be nothing to count twice
     assert len(run.leakage) == 6
@@ -93,7 +99,9 @@ def test_a_pair_with_and_without_its_frame_is_one(tmp_path: Path) -> None:
 def test_it_does_not_depend_on_what_the_run_verified(
     dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, leakage: str
 ) -> None:
-    """Without the similarities of the run, every pair is verified from the thumbnails: the same is certified."""
+    """Without the similarities of the run, every pair is verified from the thumbnails: the same is
+    certified.
+    """
     expected = ran(dataset, tmp_path / "one", leakage=leakage).summary["certificate"]
     without = second_search.Searched
     monkeypatch.setattr(
@@ -110,7 +118,9 @@ def test_it_does_not_depend_on_what_the_run_verified(
 
 @pytest.mark.parametrize("orientations", ["upright", "mirrored"])
 def test_decide_certifies_the_same(dataset: Path, tmp_path: Path, orientations: str) -> None:
-    """From the stored tables, whose thumbnails are read where they are needed, the same is certified."""
+    """From the stored tables, whose thumbnails are read where they are needed, the same is
+    certified.
+    """
     settings = {
         "dataset": {"path": str(dataset)},
         "search": {"orientations": orientations},
@@ -125,7 +135,9 @@ def test_decide_certifies_the_same(dataset: Path, tmp_path: Path, orientations: 
     assert expected == again
 
 
-def test_a_writer_that_drops_nothing(dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_writer_that_drops_nothing(
+    dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """When every row is written the certificate counts and names the leaks."""
     write: Write = imagefolder.ImageFolder.write
     monkeypatch.setattr(
@@ -137,12 +149,16 @@ def test_a_writer_that_drops_nothing(dataset: Path, tmp_path: Path, monkeypatch:
 
     assert certificate["clean"] is False
     assert certificate["train_held_out_pairs"] == 5
-    assert {"train/cat/a.png", "train/dog/b.jpg"} <= {row["id"] for row in certificate["train_held_out_first"]}
+    assert {"train/cat/a.png", "train/dog/b.jpg"} <= {
+        row["id"] for row in certificate["train_held_out_first"]
+    }
     assert certificate["statement"].startswith("5 pairs between train and a held-out split")
 
 
 def added(where: Path) -> None:
-    (where / "train/dog/new.jpg").write_bytes(pictures.encoded(pictures.photo(6), "JPEG", quality=70))
+    (where / "train/dog/new.jpg").write_bytes(
+        pictures.encoded(pictures.photo(6), "JPEG", quality=70)
+    )
 
 
 def swapped(where: Path) -> None:
@@ -157,7 +173,9 @@ def lost(where: Path) -> None:
 def test_what_was_not_searched_is_not_put_in_place(
     dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tamper: Callable[[Path], None]
 ) -> None:
-    """A file too many, a kept name with other bytes, a lost file: the run says so and leaves no splits."""
+    """A file too many, a kept name with other bytes, a lost file: the run says so and leaves no
+    splits.
+    """
     after_writing(monkeypatch, tamper)
     with pytest.raises(SourceError, match="not what was hashed"):
         ran(dataset, tmp_path / "run")
@@ -173,12 +191,16 @@ def test_report_only_leaves_leaks_and_says_which(dataset: Path, tmp_path: Path) 
     assert certificate["clean"] is False
     left = {row["id"] for row in certificate["train_held_out_first"]}
     assert {"train/dog/b_small.jpg", "train/dog/c.png"} <= left
-    assert len(left) == len(certificate["train_held_out_first"]) == certificate["train_held_out_pairs"]
+    assert (
+        len(left) == len(certificate["train_held_out_first"]) == certificate["train_held_out_pairs"]
+    )
 
 
 def test_drop_from_held_out_is_certified_too(dataset: Path, tmp_path: Path) -> None:
     """Leaks that go from the held-out side leave none either."""
-    certificate = ran(dataset, tmp_path / "run", leakage="drop_from_held_out").summary["certificate"]
+    certificate = ran(dataset, tmp_path / "run", leakage="drop_from_held_out").summary[
+        "certificate"
+    ]
 
     assert certificate["clean"] is True
     assert (tmp_path / "run/splits/train/dog/c.png").exists()
@@ -193,7 +215,9 @@ def test_without_held_out_there_is_nothing_to_certify(tmp_path: Path) -> None:
     assert "no held-out split" in certificate["statement"]
 
 
-def test_pictures_that_changed_places(dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pictures_that_changed_places(
+    dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Two files of one split with each other's bytes are not what was to be written."""
 
     def swap(where: Path) -> None:
@@ -208,7 +232,9 @@ def test_pictures_that_changed_places(dataset: Path, tmp_path: Path, monkeypatch
 
 
 def test_a_group_on_both_sides_is_not_clean(tmp_path: Path) -> None:
-    """Pictures that look nothing alike and are of one patient leak where leaks are only reported."""
+    """Pictures that look nothing alike and are of one patient leak where leaks are only
+    reported.
+    """
     pictures.folder(tmp_path / "in", ["a.png", "b.png", "c.png"])
     rows = ["path,split,patient", "a.png,train,p1", "b.png,test,p1", "c.png,train,p2"]
     (tmp_path / "in/rows.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
@@ -230,4 +256,6 @@ def test_bytes_are_known_by_the_whole_digest() -> None:
     digests = [begin + bytes([k]) * 24 for k in (3, 1, 2, 1)]
     known = KnownBytes(pa.chunked_array([[*digests, None]], pa.binary(32)))
 
-    assert [0, 1, 2, 1, UNKNOWN, NO_BYTES] == known.find([*digests, begin + bytes([9]) * 24, None]).tolist()
+    assert [0, 1, 2, 1, UNKNOWN, NO_BYTES] == known.find(
+        [*digests, begin + bytes([9]) * 24, None]
+    ).tolist()

@@ -51,7 +51,9 @@ def config(folder: Path, text: str) -> Path:
 
 @pytest.fixture
 def clean(tmp_path: Path) -> Path:
-    return pictures.folder(tmp_path / "clean", ["train/x/1.png", "train/x/2.png", "test/x/3.png", "test/x/4.png"])
+    return pictures.folder(
+        tmp_path / "clean", ["train/x/1.png", "train/x/2.png", "test/x/3.png", "test/x/4.png"]
+    )
 
 
 @pytest.fixture
@@ -84,7 +86,9 @@ class TestHelp:
         assert result.exit_code == 0
         assert "Usage" in result.output
         for line in result.output.splitlines():
-            assert not re.search(r"--[a-z-]+(\s+[A-Z=]+)?\s*│?$", line), f"an option without help: {line}"
+            assert not re.search(r"--[a-z-]+(\s+[A-Z=]+)?\s*│?$", line), (
+                f"an option without help: {line}"
+            )
 
     def test_all_commands_are_listed(self) -> None:
         """The main help names the commands and the exit codes."""
@@ -107,7 +111,9 @@ class TestHelp:
         assert result.exit_code == 0
         assert re.fullmatch(r"dedup \d+\.\d+\.\d+\S*\n", result.output)
 
-    @pytest.mark.parametrize("arguments", [["unknown"], ["run"], ["audit", "x", "--no-such-option"]])
+    @pytest.mark.parametrize(
+        "arguments", [["unknown"], ["run"], ["audit", "x", "--no-such-option"]]
+    )
     def test_usage(self, arguments: list[str]) -> None:
         """Unknown commands, missing arguments and unknown options are usage errors."""
         assert dedup(*arguments).exit_code == 2
@@ -128,13 +134,20 @@ class TestExitCodes:
         assert dedup("audit", leaky, "-o", tmp_path / "out", *FAST).exit_code == 0
 
     def test_leaks(self, leaky: Path, tmp_path: Path) -> None:
-        """Above the limit it is 3, the reason and the worst leaks are printed, and everything is written."""
+        """Above the limit it is 3, the reason and the worst leaks are printed, and everything is
+        written.
+        """
         result = dedup("audit", leaky, "-o", tmp_path / "out", "--max-leakage", "0.3", *FAST)
 
         assert result.exit_code == 3
-        assert "1 of 3 images of 'test' are in train (33.33 %); gate.max_leakage allows 30.00 %" in said(result)
+        assert (
+            "1 of 3 images of 'test' are in train (33.33 %); gate.max_leakage allows 30.00 %"
+            in said(result)
+        )
         assert "train/x/1.png" in said(result)
-        assert {"report.html", "summary.json", "leakage.parquet"} <= {p.name for p in (tmp_path / "out").iterdir()}
+        assert {"report.html", "summary.json", "leakage.parquet"} <= {
+            p.name for p in (tmp_path / "out").iterdir()
+        }
 
     def test_the_limit_is_inclusive(self, leaky: Path, tmp_path: Path) -> None:
         """A share that equals the limit passes."""
@@ -147,13 +160,18 @@ class TestExitCodes:
         result = dedup("audit", broken, "-o", tmp_path / "out", "--max-unreadable", "0.1", *FAST)
 
         assert result.exit_code == 4
-        assert "1 of 5 samples are unreadable (20.00 %); gate.max_unreadable allows 10.00 %" in said(result)
+        assert (
+            "1 of 5 samples are unreadable (20.00 %); gate.max_unreadable allows 10.00 %"
+            in said(result)
+        )
         assert (tmp_path / "out/decisions.parquet").exists()
 
     def test_both(self, leaky: Path, tmp_path: Path) -> None:
         """3 goes before 4, and both are printed; the config's gate counts as the options do."""
         (leaky / "train/x/broken.png").write_bytes(b"no picture")
-        path = config(tmp_path, "dataset: {path: clean}\ngate: {max_leakage: 0.0, max_unreadable: 0.0}\n")
+        path = config(
+            tmp_path, "dataset: {path: clean}\ngate: {max_leakage: 0.0, max_unreadable: 0.0}\n"
+        )
         result = dedup("run", path, "-o", tmp_path / "out", *FAST)
 
         assert result.exit_code == 3
@@ -169,7 +187,9 @@ class TestExitCodes:
         assert result.exit_code == 1
         assert "has no rows" in said(result)
 
-    def test_a_full_disk(self, clean: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_full_disk(
+        self, clean: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         """An error of the operating system is 1 and one message, no traceback."""
 
         def full(*args: object) -> None:
@@ -183,13 +203,29 @@ class TestExitCodes:
         assert "Traceback" not in result.output
 
     def test_interrupted(self, tmp_path: Path) -> None:
-        """Ctrl-C in the middle of the work is 130, at once, with no traceback, and the same command works after it."""
+        """Ctrl-C in the middle of the work is 130, at once, with no traceback, and the same command
+        works after it.
+        """
         dataset = pictures.folder(tmp_path / "data", [f"train/x/{k}.png" for k in range(3)])
-        (dataset / "train/x/big.png").write_bytes(pictures.encoded(pictures.photo(99, (900, 700)), "PNG"))
+        (dataset / "train/x/big.png").write_bytes(
+            pictures.encoded(pictures.photo(99, (900, 700)), "PNG")
+        )
         for k in range(400):
             (dataset / f"train/x/big{k:03d}.png").hardlink_to(dataset / "train/x/big.png")
-        command = [sys.executable, "-m", "dedup", "audit", str(dataset), "-o", str(tmp_path / "out"), "--workers", "1"]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        command = [
+            sys.executable,
+            "-m",
+            "dedup",
+            "audit",
+            str(dataset),
+            "-o",
+            str(tmp_path / "out"),
+            "--workers",
+            "1",
+        ]
+        process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
         deadline = time.monotonic() + 60
         while not (tmp_path / "out/manifest.parquet").exists() and time.monotonic() < deadline:
             time.sleep(0.02)
@@ -197,7 +233,8 @@ class TestExitCodes:
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=60)
 
-        # While a library runs code that it made of text, Python ends itself with the signal: 130 as well in a shell.
+        # While a library runs code that it made of text, Python ends itself with the signal: 130 as
+        # well in a shell.
         assert process.returncode in {130, -signal.SIGINT}
         assert "Interrupted" in errors
         assert "goes on" in errors
@@ -208,8 +245,13 @@ class TestExitCodes:
 
 class TestBadInput:
     def test_three_mistakes_at_once(self, tmp_path: Path) -> None:
-        """All three are named, with file and dotted key, and the nearest known key where there is one."""
-        text = "dataset: {path: x, pth: y}\nsearch: {max_distnace: 8}\npolicy: {leakage: drop_from_trian}\n"
+        """All three are named, with file and dotted key, and the nearest known key where there is
+        one.
+        """
+        text = (
+            "dataset: {path: x, pth: y}\nsearch: {max_distnace: 8}\npolicy: {leakage:"
+            " drop_from_trian}\n"
+        )
         result = dedup("run", config(tmp_path, text))
         output = said(result)
 
@@ -223,7 +265,9 @@ class TestBadInput:
 
     def test_pdq_has_one_width(self, clean: Path, tmp_path: Path) -> None:
         """PDQ with other than its 256 bits is refused with what to set."""
-        result = dedup("audit", clean, "-o", tmp_path / "out", "--set", "hash.algorithms=[pdq]", *FAST)
+        result = dedup(
+            "audit", clean, "-o", tmp_path / "out", "--set", "hash.algorithms=[pdq]", *FAST
+        )
 
         assert result.exit_code == 2
         assert "pdq has 256 bits only" in said(result)
@@ -264,7 +308,9 @@ class TestBadInput:
 
     @pytest.mark.parametrize("url", ["hf://org/name", "https://example.com/x.zip", "s3://bucket/x"])
     def test_a_url(self, url: str, tmp_path: Path) -> None:
-        """What is neither a dataset on the Hub nor a manifest is refused by name, not looked for."""
+        """What is neither a dataset on the Hub nor a manifest is refused by name, not looked
+        for.
+        """
         result = dedup("audit", url, "-o", tmp_path / "out")
 
         assert result.exit_code == 2
@@ -291,7 +337,9 @@ class TestBadInput:
 
     def test_duplicated_ids(self, tmp_path: Path) -> None:
         """The id and both rows are named."""
-        (tmp_path / "rows.csv").write_text("id,path,split\na,x.png,train\nb,y.png,train\na,z.png,test\n")
+        (tmp_path / "rows.csv").write_text(
+            "id,path,split\na,x.png,train\nb,y.png,train\na,z.png,test\n"
+        )
         result = dedup("audit", tmp_path / "rows.csv", "-o", tmp_path / "out")
 
         assert result.exit_code == 1
@@ -306,16 +354,24 @@ class TestBadInput:
         assert "Warning: Split 'tset' has a single sample, 'tset/x/5.png'" in said(result)
 
     def test_a_file_that_is_a_directory(self, clean: Path, tmp_path: Path) -> None:
-        """A folder named like a picture is a folder; a manifest row that names one is a missing sample."""
+        """A folder named like a picture is a folder; a manifest row that names one is a missing
+        sample.
+        """
         (clean / "train/x/folder.png").mkdir()
         assert dedup("audit", clean, "-o", tmp_path / "out", *FAST).exit_code == 0
-        (clean / "rows.csv").write_text("path,split\ntrain/x/1.png,train\ntrain/x/folder.png,train\n")
+        (clean / "rows.csv").write_text(
+            "path,split\ntrain/x/1.png,train\ntrain/x/folder.png,train\n"
+        )
         result = dedup("audit", clean / "rows.csv", "-o", tmp_path / "out2", *FAST)
-        statuses = storage.read(tmp_path / "out2", "hashes").select(["status", "detail"]).to_pylist()
+        statuses = (
+            storage.read(tmp_path / "out2", "hashes").select(["status", "detail"]).to_pylist()
+        )
 
         assert result.exit_code == 0
         assert statuses[1] == {"status": "missing", "detail": "it is a directory, not a file"}
-        assert "Unreadable: 1 missing; what is wrong with each is in hashes.parquet." in said(result)
+        assert "Unreadable: 1 missing; what is wrong with each is in hashes.parquet." in said(
+            result
+        )
 
     def test_a_source_that_is_a_picture(self, clean: Path, tmp_path: Path) -> None:
         """One picture is refused, and the command that takes pictures is named."""
@@ -376,20 +432,30 @@ class TestCommands:
     def test_run_with_a_path_relative_to_the_config(
         self, clean: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """dataset.path is relative to the file, output.dir to the working directory; -o and --set override."""
+        """dataset.path is relative to the file, output.dir to the working directory; -o and --set
+        override.
+        """
         (tmp_path / "elsewhere").mkdir()
         monkeypatch.chdir(tmp_path / "elsewhere")
         path = config(tmp_path, "dataset: {path: clean}\noutput: {dir: out}\n")
         assert dedup("run", path, *FAST).exit_code == 0
         assert (tmp_path / "elsewhere/out/summary.json").exists()
-        assert dedup("run", path, "-o", "other", "--set", "search.max_distance=7", *FAST).exit_code == 0
+        assert (
+            dedup("run", path, "-o", "other", "--set", "search.max_distance=7", *FAST).exit_code
+            == 0
+        )
 
         resolved = json.loads((tmp_path / "elsewhere/other/summary.json").read_text())["resolved"]
         assert {"dhash": 7, "phash": 7} == resolved["max_distance"]
 
     def test_audit_like_a_run(self, clean: Path, finished: Path, tmp_path: Path) -> None:
         """The hash, search, verify and policy settings are those that the run resolved to."""
-        assert dedup("decide", finished, "-o", tmp_path / "strict", "--set", "search.max_distance=5").exit_code == 0
+        assert (
+            dedup(
+                "decide", finished, "-o", tmp_path / "strict", "--set", "search.max_distance=5"
+            ).exit_code
+            == 0
+        )
         result = dedup("audit", clean, "--like", tmp_path / "strict", "-o", tmp_path / "out", *FAST)
         like, got = (
             json.loads((folder / "summary.json").read_text())["resolved"]
@@ -403,13 +469,23 @@ class TestCommands:
         """What a run wrote passes an audit with the run's settings at a limit of no leak at all."""
         path = config(tmp_path, f"dataset: {{path: {finished.parent / 'dataset'}}}\n")
         assert dedup("run", path, "-o", tmp_path / "run", *FAST).exit_code == 0
-        arguments = ["--like", tmp_path / "run", "--max-leakage", "0", "-o", tmp_path / "audit", *FAST]
+        arguments = [
+            "--like",
+            tmp_path / "run",
+            "--max-leakage",
+            "0",
+            "-o",
+            tmp_path / "audit",
+            *FAST,
+        ]
         result = dedup("audit", tmp_path / "run/splits", *arguments)
 
         assert result.exit_code == 0, said(result)
 
     def test_decide(self, finished: Path, tmp_path: Path) -> None:
-        """--set changes thresholds and policy from the stored tables; what was not searched is 2."""
+        """--set changes thresholds and policy from the stored tables; what was not searched is
+        2.
+        """
         arguments = ["-o", tmp_path / "decided", "--set", "policy.leakage=report_only"]
         result = dedup("decide", finished, *arguments, "--set", "search.max_distance=3")
         summary = json.loads((tmp_path / "decided/summary.json").read_text())
@@ -420,11 +496,15 @@ class TestCommands:
         assert dedup("decide", finished, "--set", "search.max_distance=30").exit_code == 2
 
     def test_decide_over_another_run(self, finished: Path, tmp_path: Path) -> None:
-        """Another result in the folder asked for is replaced only with --overwrite, as the message says."""
+        """Another result in the folder asked for is replaced only with --overwrite, as the message
+        says.
+        """
         place = ["-o", tmp_path / "decided"]
         assert dedup("decide", finished, *place).exit_code == 0
         refused = dedup("decide", finished, *place, "--set", "policy.leakage=report_only")
-        replaced = dedup("decide", finished, *place, "--set", "policy.leakage=report_only", "--overwrite")
+        replaced = dedup(
+            "decide", finished, *place, "--set", "policy.leakage=report_only", "--overwrite"
+        )
         summary = json.loads((tmp_path / "decided/summary.json").read_text())
 
         assert (1, 0) == (refused.exit_code, replaced.exit_code)
@@ -433,7 +513,12 @@ class TestCommands:
 
     def test_decide_gate(self, finished: Path, tmp_path: Path) -> None:
         """The gate counts in decide too."""
-        assert dedup("decide", finished, "-o", tmp_path / "out", "--set", "gate.max_leakage=0.0").exit_code == 3
+        assert (
+            dedup(
+                "decide", finished, "-o", tmp_path / "out", "--set", "gate.max_leakage=0.0"
+            ).exit_code
+            == 3
+        )
 
     def test_report(self, finished: Path) -> None:
         """The report is written again and its place printed."""
@@ -456,11 +541,16 @@ class TestCommands:
         assert "of 64 bits" in output
         assert re.search(r"same bytes .* no", output)
         assert re.search(r"same pixels .* no", output)
-        assert re.search(r"Near-duplicates: similarity (0\.9\d\d|1\.000).* false probability 0\.0\d\d ≤ 0\.2", output)
+        assert re.search(
+            r"Near-duplicates: similarity (0\.9\d\d|1\.000).* false probability 0\.0\d\d ≤ 0\.2",
+            output,
+        )
         assert "160 × 120" in output
         assert "▀" in output
 
-    @pytest.mark.parametrize(("second", "verdict"), [("a.png", "The same file."), ("a.bmp", "The same pixels")])
+    @pytest.mark.parametrize(
+        ("second", "verdict"), [("a.png", "The same file."), ("a.bmp", "The same pixels")]
+    )
     def test_compare_identical(self, tmp_path: Path, second: str, verdict: str) -> None:
         """The same file and the same pixels are called so."""
         for name in ("a.png", "a.bmp"):
@@ -473,7 +563,9 @@ class TestCommands:
         for name, grey in (("a.png", 10), ("b.png", 200)):
             pictures.save(Image.new("L", (50, 50), grey), tmp_path / name)
 
-        assert "No pair: one of them is blank" in said(dedup("compare", tmp_path / "a.png", tmp_path / "b.png"))
+        assert "No pair: one of them is blank" in said(
+            dedup("compare", tmp_path / "a.png", tmp_path / "b.png")
+        )
 
     def test_compare_what_cannot_be_read(self, tmp_path: Path) -> None:
         """The file and its status are named, with exit code 1."""
@@ -488,9 +580,21 @@ class TestCommands:
 
     def test_quiet(self, leaky: Path, tmp_path: Path) -> None:
         """--quiet prints nothing on stdout, errors and a closed gate on stderr."""
-        done = CliRunner().invoke(cli.app, ["audit", str(leaky), "-o", str(tmp_path / "out"), "--quiet", *FAST])
+        done = CliRunner().invoke(
+            cli.app, ["audit", str(leaky), "-o", str(tmp_path / "out"), "--quiet", *FAST]
+        )
         closed = CliRunner().invoke(
-            cli.app, ["audit", str(leaky), "-o", str(tmp_path / "out"), "--quiet", "--max-leakage", "0", *FAST]
+            cli.app,
+            [
+                "audit",
+                str(leaky),
+                "-o",
+                str(tmp_path / "out"),
+                "--quiet",
+                "--max-leakage",
+                "0",
+                *FAST,
+            ],
         )
 
         assert ("", "") == (done.stdout, done.stderr)
@@ -499,16 +603,27 @@ class TestCommands:
 
     def test_a_line_for_each_stage(self, clean: Path, tmp_path: Path) -> None:
         """Each stage is logged once on stderr, with counts, seconds and rate."""
-        result = CliRunner().invoke(cli.app, ["audit", str(clean), "-o", str(tmp_path / "out"), *FAST])
+        result = CliRunner().invoke(
+            cli.app, ["audit", str(clean), "-o", str(tmp_path / "out"), *FAST]
+        )
         for stage in tables.NAMES:
-            assert len(re.findall(rf"\b{stage}: 4 samples in [\d.]+ s \([\d,]+ a second\)", result.stderr)) == 1
+            assert (
+                len(
+                    re.findall(
+                        rf"\b{stage}: 4 samples in [\d.]+ s \([\d,]+ a second\)", result.stderr
+                    )
+                )
+                == 1
+            )
 
 
 class TestHostileNames:
     NAMES = ("[red]x[/]", "[/]", "[link=http://x]y", "a\\[b", "\x1b[31mred", ":smile:")
 
     def test_markup_is_printed_literally(self, tmp_path: Path) -> None:
-        """Ids, splits and labels that look like rich markup or control codes neither vanish, colour nor crash."""
+        """Ids, splits and labels that look like rich markup or control codes neither vanish, colour
+        nor crash.
+        """
         root = tmp_path / "data"
         one = pictures.encoded(pictures.photo(1))
         rows = []
@@ -521,7 +636,15 @@ class TestHostileNames:
                 {"id": f"{name} held", "path": f"{k}/held.png", "split": name, "label": "x"},
             ]
         (root / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-        arguments = ["audit", str(root / "rows.jsonl"), "-o", str(tmp_path / "out"), "--max-leakage", "0", *FAST]
+        arguments = [
+            "audit",
+            str(root / "rows.jsonl"),
+            "-o",
+            str(tmp_path / "out"),
+            "--max-leakage",
+            "0",
+            *FAST,
+        ]
         result = CliRunner().invoke(cli.app, arguments)
 
         assert result.exit_code == 3
@@ -531,7 +654,9 @@ class TestHostileNames:
         assert "\x1b[31m" not in result.stdout + result.stderr
 
     @pytest.mark.parametrize("name", ["[red]x[/].png", "[/].png", "[bold.png"])
-    def test_paths_with_markup(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    def test_paths_with_markup(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+    ) -> None:
         """Paths in messages and tables are printed literally."""
         monkeypatch.chdir(tmp_path)  # short names are not folded in the table
         a = pictures.save(pictures.photo(1), Path(name.replace("/", "∕")))
@@ -547,8 +672,11 @@ class TestHostileNames:
     def test_names_that_are_not_utf_8(self, tmp_path: Path) -> None:
         """A file name of other bytes is a sample with a printable id."""
         root = pictures.folder(tmp_path / "data", ["train/1.png", "train/2.png"])
-        os.rename(root / "train/2.png", os.fsencode(root / "train") + b"/\xff\xfe.png")  # noqa: PTH104
+        odd = os.fsencode(root / "train") + b"/\xff\xfe.png"
+        os.rename(root / "train/2.png", odd)  # noqa: PTH104
         result = dedup("audit", root, "-o", tmp_path / "out", *FAST)
 
         assert result.exit_code == 0
-        assert "train/\\xff\\xfe.png" in storage.read(tmp_path / "out", "manifest")["id"].to_pylist()
+        assert (
+            "train/\\xff\\xfe.png" in storage.read(tmp_path / "out", "manifest")["id"].to_pylist()
+        )

@@ -20,7 +20,11 @@ def lights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("lights")
     grey = np.asarray(pictures.photo(7).convert("L").resize((160, 160)), float)
     red, blue = (Image.fromarray((grey[..., None] * tint).astype(np.uint8)) for tint in (RED, BLUE))
-    for name, image in (("train/a/red.png", red), ("test/b/blue.png", blue), ("test/a/jpeg.jpg", red)):
+    for name, image in (
+        ("train/a/red.png", red),
+        ("test/b/blue.png", blue),
+        ("test/a/jpeg.jpg", red),
+    ):
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
         image.save(path)
@@ -29,15 +33,26 @@ def lights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def ran(root: Path, out: Path | None = None, **verify: Any) -> dedup.Run:
     output = {"dir": None if out is None else str(out), "splits": "none"}
-    return dedup.run({"dataset": {"path": str(root)}, "output": output, "cache": {"folder": None}, "verify": verify})
+    return dedup.run(
+        {
+            "dataset": {"path": str(root)},
+            "output": output,
+            "cache": {"folder": None},
+            "verify": verify,
+        }
+    )
 
 
 def names(run: dedup.Run) -> set[frozenset[str]]:
-    return {frozenset((Path(row["id_a"]).stem, Path(row["id_b"]).stem)) for row in run.pairs.to_pylist()}
+    return {
+        frozenset((Path(row["id_a"]).stem, Path(row["id_b"]).stem)) for row in run.pairs.to_pylist()
+    }
 
 
 def test_colours_are_ignored_unless_they_must_agree(lights: Path) -> None:
-    """The recoloured picture is a pair by default and none otherwise; the recompressed one is a pair in both."""
+    """The recoloured picture is a pair by default and none otherwise; the recompressed one is a
+    pair in both.
+    """
     ignored, agreeing = names(ran(lights)), names(ran(lights, colour="must_agree"))
 
     assert {frozenset(("red", "blue")), frozenset(("red", "jpeg"))} <= ignored

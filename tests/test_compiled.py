@@ -29,8 +29,12 @@ def said(cache: Path, script: str = SCRIPT) -> list[str]:
 
 
 def test_a_first_run_says_what_takes_so_long(tmp_path: Path) -> None:
-    """One line for a purpose where kernels are compiled; none where an earlier process has done it."""
-    told = ["Kernels for hashing are compiled first, as in any first run; later runs here find them."]
+    """One line for a purpose where kernels are compiled; none where an earlier process has done
+    it.
+    """
+    told = [
+        "Kernels for hashing are compiled first, as in any first run; later runs here find them."
+    ]
 
     assert told == said(tmp_path)
     assert [] == said(tmp_path)
@@ -56,10 +60,14 @@ print(is_kept(thumbnail._sums), sum(thumbnail._sums.stats.cache_misses.values())
 
 
 def kept(root: Path, processor: str = "generic") -> list[str]:
-    """Whether a kernel of the package below `root` is there before and after it is called, and how often it was not."""
+    """Whether a kernel of the package below `root` is there before and after it is called, and how
+    often it was not.
+    """
     chosen = {"NUMBA_CPU_NAME": processor, "NUMBA_CPU_FEATURES": "", "NUMBA_CACHE_DIR": ""}
     command = [sys.executable, "-c", KEPT, str(root)]
-    done = subprocess.run(command, env=os.environ | chosen, capture_output=True, text=True, check=True, cwd=root)
+    done = subprocess.run(
+        command, env=os.environ | chosen, capture_output=True, text=True, check=True, cwd=root
+    )
     file, *answers = done.stdout.split()
     assert Path(file).is_relative_to(root)
     return answers
@@ -69,12 +77,16 @@ def kept(root: Path, processor: str = "generic") -> list[str]:
 def package(tmp_path: Path) -> Path:
     """A folder with a copy of the package of which nothing is compiled."""
     source = Path(dedup.__file__).parent
-    shutil.copytree(source, tmp_path / "one" / "dedup", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(
+        source, tmp_path / "one" / "dedup", ignore=shutil.ignore_patterns("__pycache__")
+    )
     return tmp_path / "one"
 
 
 def test_what_is_compiled_survives_a_move(package: Path) -> None:
-    """A kernel is kept once it was called, also in a copy elsewhere whose files are all new; what cannot be, is."""
+    """A kernel is kept once it was called, also in a copy elsewhere whose files are all new; what
+    cannot be, is.
+    """
     assert ["False", "True", "True", "1"] == kept(package)
 
     moved = package.parent / "two"
@@ -94,7 +106,9 @@ def test_another_processor_finds_nothing(package: Path) -> None:
 
 
 def test_what_a_changed_kernel_is_part_of_is_not_kept(package: Path) -> None:
-    """numba asks for the file of a kernel alone; one that it calls can be in any file with kernels."""
+    """numba asks for the file of a kernel alone; one that it calls can be in any file with
+    kernels.
+    """
     kept(package)
     other = package / "dedup" / "verify" / "features.py"
     other.write_text(other.read_text() + "\n# changed\n")

@@ -1,4 +1,6 @@
-"""The configuration: validated once, every problem named at once, every `auto` resolved to a number."""
+"""The configuration: validated once, every problem named at once, every `auto` resolved to a
+number.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -25,14 +27,17 @@ def yaml_file(folder: Path, text: str) -> Path:
     return path
 
 
-# --- mistakes ---------------------------------------------------------------------------------------------------------
+# --- mistakes -------------------------------------------------------------------------------------
 
 
 def test_every_problem_is_reported_at_once(tmp_path: Path) -> None:
-    """Three mistakes in three sections are three lines, each with the file, the dotted key and the nearest key."""
+    """Three mistakes in three sections are three lines, each with the file, the dotted key and the
+    nearest key.
+    """
     path = yaml_file(
         tmp_path,
-        "dataset: {pth: photos}\nhash: {bits: 65}\nsearch: {max_distnce: 8}\npolicy: {leakage: drop_from_trian}\n",
+        "dataset: {pth: photos}\nhash: {bits: 65}\nsearch: {max_distnce: 8}\npolicy: {leakage:"
+        " drop_from_trian}\n",
     )
     with pytest.raises(ConfigError) as caught:
         load(path)
@@ -59,8 +64,12 @@ def test_every_problem_is_reported_at_once(tmp_path: Path) -> None:
         ({"search": {"max distance": 8}}, "search.max distance", "search.max_distance"),
     ],
 )
-def test_unknown_keys_are_named_with_the_nearest(settings: dict[str, Any], key: str, nearest: str) -> None:
-    """An unknown key is refused by its own name, hyphens and blanks included, and the nearest known one is given."""
+def test_unknown_keys_are_named_with_the_nearest(
+    settings: dict[str, Any], key: str, nearest: str
+) -> None:
+    """An unknown key is refused by its own name, hyphens and blanks included, and the nearest known
+    one is given.
+    """
     (line,) = problems(settings)
 
     assert f"config: {key}: unknown key. Did you mean {nearest!r}?" == line
@@ -68,7 +77,9 @@ def test_unknown_keys_are_named_with_the_nearest(settings: dict[str, Any], key: 
 
 def test_a_distance_beyond_the_code_is_named_beside_other_problems() -> None:
     """Every problem at once holds for those between two keys as well."""
-    found = problems({"hash": {"bits": 64}, "search": {"max_distance": 65}, "policy": {"leekage": "report_only"}})
+    found = problems(
+        {"hash": {"bits": 64}, "search": {"max_distance": 65}, "policy": {"leekage": "report_only"}}
+    )
 
     assert any("policy.leekage" in line for line in found)
     assert any("search.max_distance" in line and "65" in line for line in found)
@@ -168,7 +179,9 @@ def test_bad_yaml(tmp_path: Path, text: str, expected: str) -> None:
 
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
-    """A missing file, a folder and a file that is not UTF-8 are config errors that name the file."""
+    """A missing file, a folder and a file that is not UTF-8 are config errors that name the
+    file.
+    """
     latin = tmp_path / "latin.yaml"
     latin.write_bytes(b"dataset: {path: caf\xe9}")
     for path in (tmp_path / "none.yaml", tmp_path, latin):
@@ -178,7 +191,7 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
         assert str(caught.value).startswith(f"{path}: ")
 
 
-# --- values -----------------------------------------------------------------------------------------------------------
+# --- values ---------------------------------------------------------------------------------------
 
 
 def test_an_empty_file_is_all_defaults(tmp_path: Path) -> None:
@@ -187,10 +200,17 @@ def test_an_empty_file_is_all_defaults(tmp_path: Path) -> None:
 
 
 def test_overrides_win() -> None:
-    """`section.key=value` replaces what the file says, is read as YAML, and makes its section where there is none."""
+    """`section.key=value` replaces what the file says, is read as YAML, and makes its section where
+    there is none.
+    """
     config = build(
         {"search": {"max_distance": 3}},
-        ["search.max_distance=8", "hash.algorithms=[ahash, whash]", "policy.held_out=test", "gate.max_leakage=0.0"],
+        [
+            "search.max_distance=8",
+            "hash.algorithms=[ahash, whash]",
+            "policy.held_out=test",
+            "gate.max_leakage=0.0",
+        ],
     )
 
     assert 8 == config.search.max_distance
@@ -207,7 +227,9 @@ def test_overrides_change_nothing_of_the_callers() -> None:
     assert {"search": {"max_distance": 3}} == settings
 
 
-@pytest.mark.parametrize("override", ["", "search", "search.max_distance", "max_distance=8", "search.=8", "=8"])
+@pytest.mark.parametrize(
+    "override", ["", "search", "search.max_distance", "max_distance=8", "search.=8", "=8"]
+)
 def test_overrides_of_another_shape(override: str) -> None:
     """What is not `section.key=value` is named together with the shape that is expected."""
     (line,) = problems({}, override)
@@ -217,7 +239,9 @@ def test_overrides_of_another_shape(override: str) -> None:
 
 
 def test_problems_of_overrides_join_the_others() -> None:
-    """Malformed overrides, unknown keys in overrides and mistakes in the settings are all named at once."""
+    """Malformed overrides, unknown keys in overrides and mistakes in the settings are all named at
+    once.
+    """
     found = problems({"hash": {"bits": 7}}, "nonsense", "search.max_distnce=8", "search.combine=[")
 
     assert 4 == len(found)
@@ -225,7 +249,9 @@ def test_problems_of_overrides_join_the_others() -> None:
         assert any(part in line for line in found)
 
 
-@pytest.mark.parametrize("text", ["a: b", "#1", "[x", "null", "1e3", 'quo"te', "new\nline", "é🦊", " blank "])
+@pytest.mark.parametrize(
+    "text", ["a: b", "#1", "[x", "null", "1e3", 'quo"te', "new\nline", "é🦊", " blank "]
+)
 def test_options_are_taken_as_they_are(text: str) -> None:
     """What the command line gives as an option is no YAML: any text arrives unchanged."""
     got = build({}, (), {"output.dir": text}).output.dir
@@ -234,7 +260,9 @@ def test_options_are_taken_as_they_are(text: str) -> None:
 
 
 def test_path_is_relative_to_the_file(tmp_path: Path) -> None:
-    """`dataset.path` is taken from where the YAML lies; absolute paths, URLs and overrides are not touched."""
+    """`dataset.path` is taken from where the YAML lies; absolute paths, URLs and overrides are not
+    touched.
+    """
     path = yaml_file(tmp_path, "dataset: {path: photos/all}\n")
     assert str(tmp_path / "photos/all") == load(path).dataset.path
     assert "here" == load(path, ["dataset.path=here"]).dataset.path
@@ -258,20 +286,25 @@ def test_keys_are_those_of_the_model() -> None:
     """The dotted keys are the sections and fields of the default configuration."""
     settings = Config().model_dump()
 
-    assert {f"{section}.{key}" for section, values in settings.items() for key in values} == set(keys())
+    assert {f"{section}.{key}" for section, values in settings.items() for key in values} == set(
+        keys()
+    )
 
 
 def test_a_stored_config_is_read_again() -> None:
     """What `run.json` keeps of a config builds the same config."""
     config = build(
-        {"hash": {"algorithms": ["dhash", "phash"]}, "search": {"max_distance": {"dhash": 4, "phash": 9}}},
+        {
+            "hash": {"algorithms": ["dhash", "phash"]},
+            "search": {"max_distance": {"dhash": 4, "phash": 9}},
+        },
         ["policy.held_out=[test]", "verify.min_similarity=0.5"],
     )
 
     assert config == build(config.model_dump(mode="json"))
 
 
-# --- resolve ----------------------------------------------------------------------------------------------------------
+# --- resolve --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -284,7 +317,9 @@ def test_a_stored_config_is_read_again() -> None:
         ([None], ()),
     ],
 )
-def test_held_out_is_every_split_but_train(splits: list[str | None], expected: tuple[str, ...]) -> None:
+def test_held_out_is_every_split_but_train(
+    splits: list[str | None], expected: tuple[str, ...]
+) -> None:
     """By default every split but train is held out; without train none is."""
     assert expected == resolve(Config(), splits).splits.held_out
     assert expected == resolve(Config(), reversed(splits)).splits.held_out
@@ -294,13 +329,19 @@ def test_held_out_named() -> None:
     """Named splits are held out, by any of their usual names, and the others are not."""
     splits = ["train", "test", "validation", "extra"]
 
-    assert ("validation",) == resolve(build({"policy": {"held_out": "val"}}), splits).splits.held_out
-    assert ("test", "validation") == resolve(build({"policy": {"held_out": ["TEST", "dev"]}}), splits).splits.held_out
+    assert ("validation",) == resolve(
+        build({"policy": {"held_out": "val"}}), splits
+    ).splits.held_out
+    assert ("test", "validation") == resolve(
+        build({"policy": {"held_out": ["TEST", "dev"]}}), splits
+    ).splits.held_out
     assert () == resolve(build({"policy": {"held_out": []}}), splits).splits.held_out
 
 
 def test_held_out_unknown() -> None:
-    """A held-out split without a sample is refused, with the splits that there are; so are all splits at once."""
+    """A held-out split without a sample is refused, with the splits that there are; so are all
+    splits at once.
+    """
     with pytest.raises(ConfigError, match=r"'holdout'.*'test', 'train'"):
         resolve(build({"policy": {"held_out": ["holdout", "test"]}}), ["train", "test"])
     with pytest.raises(ConfigError, match="no splits"):
@@ -319,7 +360,9 @@ def test_auto_distance(bits: int, expected: int) -> None:
 
 
 def test_distances_named_per_algorithm() -> None:
-    """One number counts for all algorithms, and a mapping gives each its own; zero and all bits are allowed."""
+    """One number counts for all algorithms, and a mapping gives each its own; zero and all bits are
+    allowed.
+    """
     one = resolve(build({"search": {"max_distance": 0}}), ["train"])
     each = resolve(build({"search": {"max_distance": {"phash": 64, "dhash": 3}}}), ["train"])
 
@@ -328,12 +371,22 @@ def test_distances_named_per_algorithm() -> None:
 
 
 def test_similarity_resolved() -> None:
-    """`auto` is the least that any pair needs, a number is itself, and without verification there is none."""
+    """`auto` is the least that any pair needs, a number is itself, and without verification there
+    is none.
+    """
     assert 0.8 == resolve(Config(), ["train"]).acceptance.min_similarity
-    assert 0.25 == resolve(build({"verify": {"min_similarity": 0.25}}), ["train"]).acceptance.min_similarity
-    assert 1.0 == resolve(build({"verify": {"min_similarity": 1}}), ["train"]).acceptance.min_similarity
     assert (
-        resolve(build({"verify": {"method": "none", "min_similarity": 0.5}}), ["train"]).acceptance.min_similarity
+        0.25
+        == resolve(build({"verify": {"min_similarity": 0.25}}), ["train"]).acceptance.min_similarity
+    )
+    assert (
+        1.0
+        == resolve(build({"verify": {"min_similarity": 1}}), ["train"]).acceptance.min_similarity
+    )
+    assert (
+        resolve(
+            build({"verify": {"method": "none", "min_similarity": 0.5}}), ["train"]
+        ).acceptance.min_similarity
         is None
     )
 
@@ -341,7 +394,13 @@ def test_similarity_resolved() -> None:
 def test_fingerprint_is_of_what_decides_the_tables() -> None:
     """Folders, engine, output and gate do not count; everything else does."""
     base = build({"dataset": {"path": "a"}}).fingerprint_part()
-    for same in ("dataset.path=b", "output.dir=x", "output.splits=none", "engine.workers=3", "gate.max_leakage=0.1"):
+    for same in (
+        "dataset.path=b",
+        "output.dir=x",
+        "output.splits=none",
+        "engine.workers=3",
+        "gate.max_leakage=0.1",
+    ):
         assert base == build({}, [same]).fingerprint_part(), same
     for other in (
         "dataset.label_column=x",
@@ -361,14 +420,21 @@ def test_fingerprint_is_of_what_decides_the_tables() -> None:
     ("expected", "names"),
     [
         ("train", ["train", "Train", "TRAIN", "training"]),
-        ("validation", ["validation", "val", "VALID", "dev", "Dev", "eval", "Validation", "evaluation"]),
+        (
+            "validation",
+            ["validation", "val", "VALID", "dev", "Dev", "eval", "Validation", "evaluation"],
+        ),
         ("test", ["test", "TEST", "testing"]),
     ],
 )
 def test_usual_names_of_splits(expected: str, names: list[str]) -> None:
-    """Other names and spellings of the three usual splits mean these; unusual ones are left as they are."""
+    """Other names and spellings of the three usual splits mean these; unusual ones are left as they
+    are.
+    """
     assert {expected} == {normal_split(name) for name in names}
-    assert ["Fold1", "trainval", "holdout"] == [normal_split(n) for n in ("Fold1", "trainval", "holdout")]
+    assert ["Fold1", "trainval", "holdout"] == [
+        normal_split(n) for n in ("Fold1", "trainval", "holdout")
+    ]
     assert [None, None, None] == [normal_split(n) for n in (None, "", " ")]
 
 
@@ -382,7 +448,9 @@ BOMB = "\n".join(
 class TestYaml:
     @pytest.mark.parametrize("text", [BOMB, "a: &a [*a]", "a: &a {b: *a}"])
     def test_a_bomb_is_refused(self, tmp_path: Path, text: str) -> None:
-        """Aliases that expand to more than anybody writes end in one message, in a config as in an override."""
+        """Aliases that expand to more than anybody writes end in one message, in a config as in an
+        override.
+        """
         (tmp_path / "run.yaml").write_text(text)
         with pytest.raises(ConfigError, match="not valid YAML"):
             load(tmp_path / "run.yaml")
@@ -403,7 +471,9 @@ class TestYaml:
         (tmp_path / "run.yaml").write_text(
             "policy: {held_out: &names [test, validation]}\nhash: {algorithms: [phash]}\n"
         )
-        (tmp_path / "other.yaml").write_text("search: &s {max_distance: 4}\nverify: {method: none}\n")
+        (tmp_path / "other.yaml").write_text(
+            "search: &s {max_distance: 4}\nverify: {method: none}\n"
+        )
 
         assert load(tmp_path / "run.yaml").policy.held_out == ("test", "validation")
         assert load(tmp_path / "other.yaml").search.max_distance == 4

@@ -50,11 +50,17 @@ class TestContradiction:
 
     @pytest.mark.parametrize("turned", [False, True])
     def test_what_was_taken_away_is_none(self, turned: bool) -> None:
-        """Blurred, or without its contrast or an arm, a picture shows less and nothing else, whichever is first."""
+        """Blurred, or without its contrast or an arm, a picture shows less and nothing else,
+        whichever is first.
+        """
         whole = scene(70)
         empty = whole.copy()
         ImageDraw.Draw(empty).rectangle((40, 60, 216, 200), fill="white")
-        for less in (whole.filter(ImageFilter.GaussianBlur(2)), whole.point(lambda v: 96 + v // 4), empty):
+        for less in (
+            whole.filter(ImageFilter.GaussianBlur(2)),
+            whole.point(lambda v: 96 + v // 4),
+            empty,
+        ):
             pair = (less, whole) if turned else (whole, less)
 
             assert contradicted(*pair) < 0.002
@@ -89,7 +95,9 @@ def agreement_counts(one: NDArray[np.uint8], two: NDArray[np.uint8]) -> float:
 
 class TestDeterminacy:
     def test_a_straight_edge_fixes_nothing(self) -> None:
-        """Any straight edge can be laid over any other, so their agreement is worth little; that of photos all."""
+        """Any straight edge can be laid over any other, so their agreement is worth little; that of
+        photos all.
+        """
         photo = np.asarray(pictures.photo(3).convert("L").resize((32, 32)))
         other = np.asarray(pictures.photo(4).convert("L").resize((32, 32)))
 
@@ -105,7 +113,9 @@ class TestDeterminacy:
         assert agreement_counts(edge(20), (edge(20) + noise).astype(np.uint8)) == 1.0
 
     def test_specks_are_not_the_same_pixels(self) -> None:
-        """White with a speck and white with another speck differ by less than a JPEG leaves, and are two pictures."""
+        """White with a speck and white with another speck differ by less than a JPEG leaves, and
+        are two pictures.
+        """
         one, two = np.full((32, 32), 255, np.uint8), np.full((32, 32), 255, np.uint8)
         one[28:30, 27:29] = two[30:32, 29:31] = 225
 
@@ -114,16 +124,20 @@ class TestDeterminacy:
         assert agreement_counts(one, one) == 1.0
 
     def test_two_edges_are_no_pair(self) -> None:
-        """Aligned, two straight edges agree everywhere, and are not similar enough by their thumbnails."""
+        """Aligned, two straight edges agree everywhere, and are not similar enough by their
+        thumbnails.
+        """
         both = np.stack([edge(20), edge(24)]).reshape(2, -1)
 
         assert similarities(both, np.array([0]), np.array([1]))[0] < 0.87
 
     @pytest.mark.parametrize("negative", [False, True])
     def test_the_poorer_of_the_two_counts(self, negative: bool) -> None:
-        """An edge agrees with a photo that hardly shows beside the same edge, and is no pair with it for that.
+        """An edge agrees with a photo that hardly shows beside the same edge, and is no pair with
+        it for that.
 
-        Which thumbnail comes first is decided by their pixels, so in their negatives it is the other way round.
+        Which thumbnail comes first is decided by their pixels, so in their negatives it is the
+        other way round.
         """
         faint = np.asarray(pictures.photo(5).convert("L").resize((32, 32)), np.float64) - 128
         one, two = edge(20), np.clip(edge(20) + 0.1 * faint, 0, 255).astype(np.uint8)
@@ -136,10 +150,18 @@ class TestDeterminacy:
 
 @pytest.mark.parametrize("kernel", [Image.Resampling.BOX, Image.Resampling.BILINEAR])
 def test_another_filter_made_the_thumbnail(kernel: Image.Resampling) -> None:
-    """A crop, shrunk by another filter, is softer or sharper than the thumbnail of the whole; that costs little."""
+    """A crop, shrunk by another filter, is softer or sharper than the thumbnail of the whole; that
+    costs little.
+    """
     photos = [pictures.photo(k, size=(256, 192)) for k in range(12)]
-    wholes = [np.asarray(photo.convert("L").resize((32, 32), Image.Resampling.LANCZOS)) for photo in photos]
-    crops = [np.asarray(photo.crop((13, 10, 243, 182)).convert("L").resize((32, 32), kernel)) for photo in photos]
+    wholes = [
+        np.asarray(photo.convert("L").resize((32, 32), Image.Resampling.LANCZOS))
+        for photo in photos
+    ]
+    crops = [
+        np.asarray(photo.crop((13, 10, 243, 182)).convert("L").resize((32, 32), kernel))
+        for photo in photos
+    ]
     both = np.stack(wholes + crops).reshape(24, -1)
 
     assert np.median(similarities(both, np.arange(12), np.arange(12, 24))) > 0.95
@@ -148,31 +170,41 @@ def test_another_filter_made_the_thumbnail(kernel: Image.Resampling) -> None:
 @pytest.mark.shared_data
 @pytest.mark.parametrize("name", ["menorah/image_0058.jpg", "starfish/image_0073.jpg"])
 def test_either_of_them_may_be_the_crop(shared_data: Path, name: str) -> None:
-    """Simple shapes fix too little of the map when the crop is shrunk over the whole; enlarged, it is found.
+    """Simple shapes fix too little of the map when the crop is shrunk over the whole; enlarged, it
+    is found.
 
-    Which picture is laid over which is decided by their pixels, so in their negatives it is the other way round.
+    Which picture is laid over which is decided by their pixels, so in their negatives it is the
+    other way round.
     """
     with Image.open(shared_data / "caltech101/images" / name) as opened:
         whole = opened.convert("L")
     width, height = whole.size
     crop = whole.crop((width // 20, height // 20, width - width // 20, height - height // 20))
     for pair in ((whole, crop), (ImageOps.invert(whole), ImageOps.invert(crop))):
-        small = np.stack([np.asarray(image.resize((32, 32), Image.Resampling.BILINEAR)) for image in pair])
+        small = np.stack(
+            [np.asarray(image.resize((32, 32), Image.Resampling.BILINEAR)) for image in pair]
+        )
         greys = np.stack([close_view(image).grey for image in pair])
 
         assert similarities(small.reshape(2, -1), np.array([0]), np.array([1]))[0] > 0.87
-        assert close_similarities(greys, np.array([0]), np.array([1]), np.zeros(1, np.uint8))[0] > 0.91
+        assert (
+            close_similarities(greys, np.array([0]), np.array([1]), np.zeros(1, np.uint8))[0] > 0.91
+        )
 
 
 @pytest.mark.parametrize("negative", [False, True])
 def test_closer_either_of_them_may_be_the_crop(negative: bool) -> None:
-    """Legs of a tripod in mist: enlarged, the crop is found; the whole, shrunk over it, slips along them.
+    """Legs of a tripod in mist: enlarged, the crop is found; the whole, shrunk over it, slips along
+    them.
 
-    Which picture is laid over which is decided by their pixels, so in their negatives it is the other way round.
+    Which picture is laid over which is decided by their pixels, so in their negatives it is the
+    other way round.
     """
     whole = Image.fromarray(skimage.data.camera()).crop((256, 256, 512, 512))
     pair = (whole, whole.crop((20, 20, 236, 236)))
-    greys = np.stack([close_view(ImageOps.invert(image) if negative else image).grey for image in pair])
+    greys = np.stack(
+        [close_view(ImageOps.invert(image) if negative else image).grey for image in pair]
+    )
 
     assert close_similarities(greys, np.array([0]), np.array([1]), np.zeros(1, np.uint8))[0] > 0.91
 
@@ -185,13 +217,23 @@ def test_a_rim_counts_where_nothing_was_cut() -> None:
     greys = np.stack([one, two])
     pair = np.array([0]), np.array([1]), np.zeros(1, np.uint8)
 
-    assert close_similarities(greys, *pair)[0] > close_similarities(greys, *pair, rims=np.array([False]))[0]
+    assert (
+        close_similarities(greys, *pair)[0]
+        > close_similarities(greys, *pair, rims=np.array([False]))[0]
+    )
 
 
 def test_closer_it_is_another_frame() -> None:
-    """What moved costs more than any edit: a frame of an animation is no copy, a blurred JPEG is one."""
-    views = [close_view(image) for image in (scene(70), scene(180), scene(70).filter(ImageFilter.GaussianBlur(1)))]
+    """What moved costs more than any edit: a frame of an animation is no copy, a blurred JPEG is
+    one.
+    """
+    views = [
+        close_view(image)
+        for image in (scene(70), scene(180), scene(70).filter(ImageFilter.GaussianBlur(1)))
+    ]
     greys = np.stack([view.grey for view in views])
-    other, copy = close_similarities(greys, np.array([0, 0]), np.array([1, 2]), np.zeros(2, np.uint8))
+    other, copy = close_similarities(
+        greys, np.array([0, 0]), np.array([1, 2]), np.zeros(2, np.uint8)
+    )
 
     assert other < 0.91 <= copy

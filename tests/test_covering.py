@@ -1,4 +1,6 @@
-"""Covers and classes at sizes and in shapes that the random worlds of the other tests seldom have."""
+"""Covers and classes at sizes and in shapes that the random worlds of the other tests seldom
+have.
+"""
 
 import itertools
 from collections.abc import Sequence
@@ -15,9 +17,13 @@ Edges = set[tuple[int, int]]
 
 
 def matches(n: int, edges: Edges, class_of: Sequence[int]) -> graph.Graph:
-    """The graph of near pairs between representatives; row k of pairs is the k-th edge in sorted order."""
+    """The graph of near pairs between representatives; row k of pairs is the k-th edge in sorted
+    order.
+    """
     rows = sorted((min(one), max(one)) for one in edges)
-    both = sorted([(a, b, k) for k, (a, b) in enumerate(rows)] + [(b, a, k) for k, (a, b) in enumerate(rows)])
+    both = sorted(
+        [(a, b, k) for k, (a, b) in enumerate(rows)] + [(b, a, k) for k, (a, b) in enumerate(rows)]
+    )
     a, b, row = (np.array([one[side] for one in both], dtype=np.int64) for side in range(3))
     return graph.Graph(
         class_of=np.array(class_of, dtype=np.int64),
@@ -31,7 +37,9 @@ def matches(n: int, edges: Edges, class_of: Sequence[int]) -> graph.Graph:
     )
 
 
-def naive_cover(n: int, edges: Edges, class_of: Sequence[int], order: Sequence[int], eligible: set[int]) -> list[int]:
+def naive_cover(
+    n: int, edges: Edges, class_of: Sequence[int], order: Sequence[int], eligible: set[int]
+) -> list[int]:
     """Whoever comes first leads all that it matches and nobody leads yet; -1: led by nobody."""
     near = edges | {(b, a) for a, b in edges}
     leader = [-1] * n
@@ -66,8 +74,12 @@ LONG = (60, {(k, k + 1) for k in range(59)}, list(range(60)))
 
 @given(shapes(), st.randoms(use_true_random=False), st.booleans())
 @example(LONG, None, True)
-def test_leader_cover(shape: tuple[int, Edges, list[int]], random: object, everything: bool) -> None:
-    """The leaders are those of the plain loop, also along a row of neighbours, where each waits for the one before."""
+def test_leader_cover(
+    shape: tuple[int, Edges, list[int]], random: object, everything: bool
+) -> None:
+    """The leaders are those of the plain loop, also along a row of neighbours, where each waits for
+    the one before.
+    """
     n, edges, class_of = shape
     order = list(range(n))
     if random is not None:
@@ -83,16 +95,25 @@ def test_leader_cover(shape: tuple[int, Edges, list[int]], random: object, every
         row = (
             -1
             if leader < 0 or class_of[sample] == class_of[leader]
-            else sorted(edges).index((min(class_of[sample], class_of[leader]), max(class_of[sample], class_of[leader])))
+            else sorted(edges).index(
+                (min(class_of[sample], class_of[leader]), max(class_of[sample], class_of[leader]))
+            )
         )
         assert row == got.row[sample]
 
 
-@given(st.lists(st.one_of(st.none(), st.tuples(st.integers(0, 3), st.integers(0, 3))), max_size=30), st.integers(0, 5))
+@given(
+    st.lists(st.one_of(st.none(), st.tuples(st.integers(0, 3), st.integers(0, 3))), max_size=30),
+    st.integers(0, 5),
+)
 def test_representatives(values: list[tuple[int, int] | None], cut: int) -> None:
-    """Rows with the same digest, also where only the bytes behind the first eight differ; nulls equal nothing."""
+    """Rows with the same digest, also where only the bytes behind the first eight differ; nulls
+    equal nothing.
+    """
     digests = [None if one is None else bytes([one[0]] * 8 + [one[1]] * 24) for one in values]
     expected = [k if digest is None else digests.index(digest) for k, digest in enumerate(digests)]
-    column = pa.chunked_array([pa.array(part, pa.binary(32)) for part in (digests[:cut], digests[cut:])])
+    column = pa.chunked_array(
+        [pa.array(part, pa.binary(32)) for part in (digests[:cut], digests[cut:])]
+    )
 
     assert expected == graph.representatives(column).tolist()

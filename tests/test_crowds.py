@@ -37,8 +37,12 @@ def accepted_when(near: np.ndarray[Any, Any]) -> tuple[Any, Any]:
     return compare, lambda rows: rows["similarity"].to_numpy() > 0
 
 
-def found_among(near: np.ndarray[Any, Any], held_out: list[int], codes: np.ndarray[Any, Any] | None = None) -> Found:
-    """Crowds among samples of which some are held out, all with one code unless others are given."""
+def found_among(
+    near: np.ndarray[Any, Any], held_out: list[int], codes: np.ndarray[Any, Any] | None = None
+) -> Found:
+    """Crowds among samples of which some are held out, all with one code unless others are
+    given.
+    """
     n = len(near)
     inside = np.isin(np.arange(n), held_out)
     sides = Sides(~inside, {"test": inside} if held_out else {}, np.full(n, -1, np.int64))
@@ -46,7 +50,9 @@ def found_among(near: np.ndarray[Any, Any], held_out: list[int], codes: np.ndarr
     searched = Codes(np.arange(n, dtype=np.int64), [words], [4])
     compare, accepts = accepted_when(near)
     order = np.arange(n, dtype=np.int64)
-    return crowds(searched, sides, order, Comparisons(compare, accepts, 0), SCHEMA, n_samples=n, threads=1)
+    return crowds(
+        searched, sides, order, Comparisons(compare, accepts, 0), SCHEMA, n_samples=n, threads=1
+    )
 
 
 def everything(n: int) -> np.ndarray[Any, Any]:
@@ -70,7 +76,9 @@ class TestWhatIsCompared:
         assert [(0, k) for k in range(1, 100)] == pairs_of(found)
 
     def test_linear_with_held_out(self) -> None:
-        """Each train sample meets one held-out sample, each held-out one the leader and the first of its own."""
+        """Each train sample meets one held-out sample, each held-out one the leader and the first
+        of its own.
+        """
         held_out = list(range(50, 60))
         found = found_among(everything(200), held_out)
 
@@ -79,7 +87,9 @@ class TestWhatIsCompared:
         assert sorted(wanted) == pairs_of(found)
 
     def test_tries_end(self) -> None:
-        """A train sample that no held-out one accepts is compared with so many of them, the nearest first."""
+        """A train sample that no held-out one accepts is compared with so many of them, the nearest
+        first.
+        """
         n, held_out = 80, list(range(60, 80))
         near = everything(n)
         near[7, 60:] = near[60:, 7] = False
@@ -91,7 +101,9 @@ class TestWhatIsCompared:
         assert list(range(70, 70 + MAX_TRIES)) == tried
 
     def test_who_does_not_leak_leaves(self) -> None:
-        """Where the leader leaks and a member does not, the member is left to the ordinary search."""
+        """Where the leader leaks and a member does not, the member is left to the ordinary
+        search.
+        """
         near = everything(80)
         near[7, 60:] = near[60:, 7] = False
         found = found_among(near, list(range(60, 80)))
@@ -100,7 +112,9 @@ class TestWhatIsCompared:
         assert not found.spared.members[7]
 
     def test_rejected_by_the_leader(self) -> None:
-        """What a leader rejects is compared with everything but the members; held-out members it meets in turn."""
+        """What a leader rejects is compared with everything but the members; held-out members it
+        meets in turn.
+        """
         near = everything(80)
         near[3, :] = near[:, 3] = False
         found = found_among(near, list(range(60, 80)))
@@ -111,7 +125,9 @@ class TestWhatIsCompared:
 
     @pytest.mark.parametrize("seed", range(4))
     def test_nothing_is_lost(self, seed: int) -> None:
-        """Against a double loop: every accepted pair is compared, searched, or inside a crowd that stands for it."""
+        """Against a double loop: every accepted pair is compared, searched, or inside a crowd that
+        stands for it.
+        """
         random = np.random.default_rng(seed)
         n = 150
         near = random.random((n, n)) < (0.9, 0.6, 0.3, 0.97)[seed]
@@ -119,9 +135,15 @@ class TestWhatIsCompared:
         codes = np.uint64(1) << random.integers(0, 6, (n, 1)).astype(np.uint64)
         found = found_among(near, random.choice(n, 20, replace=False).tolist(), codes)
 
-        of_crowd = {sample: crowd for crowd in found.crowds for sample in [crowd.leader, *crowd.members.tolist()]}
+        of_crowd = {
+            sample: crowd
+            for crowd in found.crowds
+            for sample in [crowd.leader, *crowd.members.tolist()]
+        }
         compared = set(pairs_of(found))
-        searched = {(a, b) for a, b in combinations(range(n), 2) if not left_out(found.spared, a, b)}
+        searched = {
+            (a, b) for a, b in combinations(range(n), 2) if not left_out(found.spared, a, b)
+        }
         lost = {(a, b) for a, b in combinations(range(n), 2) if near[a, b]} - compared - searched
         assert all(a in of_crowd or b in of_crowd for a, b in lost)
         for member, crowd in of_crowd.items():
@@ -168,7 +190,9 @@ class TestSparing:
         random = np.random.default_rng(seed)
         n = 120
         codes = [random.integers(0, 256, (n, 8), np.uint8) for _ in range(2)]
-        codes = [np.where(random.random((n, 1)) < 0.6, code[:1] ^ (code & 1), code) for code in codes]
+        codes = [
+            np.where(random.random((n, 1)) < 0.6, code[:1] ^ (code & 1), code) for code in codes
+        ]
         members, crowd = random.random(n) < 0.4, random.integers(-1, 3, n)
         known = {(0, 1), (5, 9), (17, 80)}
         keys = np.array(sorted(a << 32 | b for a, b in known), np.uint64)
@@ -193,13 +217,17 @@ class TestSparing:
         parts = list(join_sparing_batches([codes], nobody_spared(50), max_distance=0))
 
         equal = {(a, b) for a, b in combinations(range(50), 2) if codes[a] == codes[b]}
-        assert sorted(equal) == [one for p in parts for one in zip(p.a.tolist(), p.b.tolist(), strict=True)]
+        assert sorted(equal) == [
+            one for p in parts for one in zip(p.a.tolist(), p.b.tolist(), strict=True)
+        ]
 
 
 def naive_pairs(codes: np.ndarray[Any, Any], within: int) -> list[tuple[int, int, int]]:
     """All pairs within a distance, by a double loop over whole numbers."""
     whole = [int.from_bytes(row.tobytes(), "little") for row in codes]
-    distances = ((a, b, (whole[a] ^ whole[b]).bit_count()) for a, b in combinations(range(len(whole)), 2))
+    distances = (
+        (a, b, (whole[a] ^ whole[b]).bit_count()) for a, b in combinations(range(len(whole)), 2)
+    )
     return [one for one in distances if one[2] <= within]
 
 
@@ -254,7 +282,10 @@ def run_of(frames: Path, out: Path | None, **settings: Any) -> dedup.Run:
     config = build(
         {
             "dataset": {"path": str(frames)},
-            "output": {"dir": None if out is None else str(out), "splits": "none" if out is None else "same"},
+            "output": {
+                "dir": None if out is None else str(out),
+                "splits": "none" if out is None else "same",
+            },
             "cache": {"folder": None},
             "engine": {"workers": settings.pop("workers", 1)},
             **settings,
@@ -275,15 +306,22 @@ class TestRuns:
     def test_the_crowd(self, run: dedup.Run) -> None:
         """All frames are one crowd with one train leader, and each was accepted by it."""
         table = run.crowds
-        pairs = {(a, b) for a, b in zip(run.pairs["a"].to_pylist(), run.pairs["b"].to_pylist(), strict=True)}
+        pairs = {
+            (a, b)
+            for a, b in zip(run.pairs["a"].to_pylist(), run.pairs["b"].to_pylist(), strict=True)
+        }
         leader = table["leader"][0].as_py()
 
         assert N_FRAMES == len(table)
         assert {leader} == set(table["leader"].to_pylist())
         assert "train" == run.manifest["split"][leader].as_py()
-        assert {pair(sample, leader) for sample in table["sample"].to_pylist() if sample != leader} <= pairs
+        assert {
+            pair(sample, leader) for sample in table["sample"].to_pylist() if sample != leader
+        } <= pairs
 
-    def test_same_decisions_as_without(self, run: dedup.Run, frames: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_same_decisions_as_without(
+        self, run: dedup.Run, frames: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         """Whatever is dropped without crowds is dropped with them, and nobody is uncompared."""
         monkeypatch.setattr(crowding, "MIN_CROWD", 10_000)
         full = run_of(frames, None)
@@ -297,12 +335,18 @@ class TestRuns:
     def test_every_witness_was_compared(self, run: dedup.Run) -> None:
         """Each drop names a kept sample, and the two are a row of pairs."""
         found = {
-            frozenset(one) for one in zip(run.pairs["id_a"].to_pylist(), run.pairs["id_b"].to_pylist(), strict=True)
+            frozenset(one)
+            for one in zip(
+                run.pairs["id_a"].to_pylist(), run.pairs["id_b"].to_pylist(), strict=True
+            )
         }
         drops = [row for row in run.decisions.to_pylist() if row["action"] == "drop"]
 
         assert len(drops) == sum(1 for k in range(N_FRAMES) if k % 6)
-        assert all(frozenset((row["id"], row["witness_id"])) in found and row["witness_kept"] for row in drops)
+        assert all(
+            frozenset((row["id"], row["witness_id"])) in found and row["witness_kept"]
+            for row in drops
+        )
 
     def test_certificate(self, run: dedup.Run) -> None:
         """What was written is clean, and the search of it costs no more pairs than the run's."""
@@ -312,8 +356,12 @@ class TestRuns:
         assert 0 == certificate["uncompared"]
 
     @pytest.mark.parametrize("leakage", ["report_only", "drop_from_held_out"])
-    def test_other_policies(self, run: dedup.Run, frames: Path, leakage: str, monkeypatch: pytest.MonkeyPatch) -> None:
-        """With duplicates dropped, one frame of train stays, and held-out frames go where they should."""
+    def test_other_policies(
+        self, run: dedup.Run, frames: Path, leakage: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """With duplicates dropped, one frame of train stays, and held-out frames go where they
+        should.
+        """
         got = run_of(frames, None, policy={"leakage": leakage})
         monkeypatch.setattr(crowding, "MIN_CROWD", 10_000)
         full = run_of(frames, None, policy={"leakage": leakage})
@@ -322,16 +370,24 @@ class TestRuns:
         assert 0 == len(got.uncompared)
 
     def test_stricter_limits(self, run: dedup.Run, frames: Path) -> None:
-        """A stricter limit lists the members that nobody stands for any more, and the certified gate fails."""
+        """A stricter limit lists the members that nobody stands for any more, and the certified
+        gate fails.
+        """
         assert run.dir is not None
-        stricter = pipeline.decide(run.dir, ["verify.min_similarity=1.0"], output=run.dir.parent / "stricter")
+        stricter = pipeline.decide(
+            run.dir, ["verify.min_similarity=1.0"], output=run.dir.parent / "stricter"
+        )
         kept = {row["id"] for row in stricter.decisions.to_pylist() if row["action"] == "keep"}
         listed = set(stricter.uncompared["id"].to_pylist())
         leader = set(stricter.crowds["leader_id"].to_pylist())
         members = set(stricter.crowds["id"].to_pylist())
 
         assert {i for i in members & kept if i.startswith("train")} - leader == listed
-        assert len(listed) == stricter.summary["uncompared"] == stricter.summary["certificate"]["uncompared"]
+        assert (
+            len(listed)
+            == stricter.summary["uncompared"]
+            == stricter.summary["certificate"]["uncompared"]
+        )
         assert not dedup.gate(stricter, certified=True).passed
         assert dedup.gate(stricter, certified=True, max_uncompared=len(listed)).passed
 
@@ -343,7 +399,9 @@ class TestRuns:
             assert other.tables[name].equals(run.tables[name]), name
 
     def test_budget(self, frames: Path) -> None:
-        """A budget that the pairs of the frames exceed many times over gives a result all the same."""
+        """A budget that the pairs of the frames exceed many times over gives a result all the
+        same.
+        """
         got = run_of(frames, None, search={"max_candidates": 200})
 
         assert N_FRAMES == got.summary["crowds"]["images"]

@@ -1,4 +1,6 @@
-"""Nothing that is not this tool's own is deleted or replaced: each test is a way in which it once could be."""
+"""Nothing that is not this tool's own is deleted or replaced: each test is a way in which it once
+could be.
+"""
 
 import ast
 import json
@@ -21,12 +23,21 @@ DELETING = {"rmtree", "unlink", "rmdir", "removedirs"}
 
 def settings(dataset: Path, output: Path | None, **sections: Any) -> dict[str, Any]:
     where = {"splits": "none"} if output is None else {"dir": str(output), "report": False}
-    return {"dataset": {"path": str(dataset)}, "output": where, "engine": {"workers": 0}, **sections}
+    return {
+        "dataset": {"path": str(dataset)},
+        "output": where,
+        "engine": {"workers": 0},
+        **sections,
+    }
 
 
 def below(root: Path) -> dict[str, bytes]:
     """Every file below a folder."""
-    return {path.relative_to(root).as_posix(): path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()}
+    return {
+        path.relative_to(root).as_posix(): path.read_bytes()
+        for path in sorted(root.rglob("*"))
+        if path.is_file()
+    }
 
 
 @pytest.fixture
@@ -43,7 +54,11 @@ def test_one_function_deletes() -> None:
             if not isinstance(node, ast.Attribute | ast.Name):
                 continue
             name = node.attr if isinstance(node, ast.Attribute) else node.id
-            of_os = isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "os"
+            of_os = (
+                isinstance(node, ast.Attribute)
+                and isinstance(node.value, ast.Name)
+                and node.value.id == "os"
+            )
             if name in DELETING or (of_os and name == "remove"):
                 found.append(path.relative_to(PACKAGE).as_posix())
 
@@ -52,7 +67,9 @@ def test_one_function_deletes() -> None:
 
 class TestMarked:
     def test_only_what_was_written_down(self, tmp_path: Path) -> None:
-        """A marked folder gives up what is listed in its marker, and refuses anything else by name."""
+        """A marked folder gives up what is listed in its marker, and refuses anything else by
+        name.
+        """
         owner = files.mark(tmp_path, "run", {"ours": None})
         (tmp_path / "ours").mkdir()
         (tmp_path / "ours" / "x").write_text("x")
@@ -66,7 +83,9 @@ class TestMarked:
         assert owner.strangers() == ["theirs"]
 
     def test_another_thing_under_the_name(self, tmp_path: Path) -> None:
-        """With a proof, a folder that was put in the place of ours, or got a file more, is not ours."""
+        """With a proof, a folder that was put in the place of ours, or got a file more, is not
+        ours.
+        """
         (tmp_path / "ours").mkdir()
         (tmp_path / "ours" / "x").write_text("x")
         owner = files.mark(tmp_path, "run", {"ours": files.proof_of(tmp_path / "ours")})
@@ -87,9 +106,13 @@ class TestMarked:
         assert not (tmp_path / "run/splits").is_symlink()
         assert (tmp_path / "precious/x").read_text() == "mine"
 
-    @pytest.mark.parametrize("content", ["", "{}", "[]", '{"tool": "other", "kind": "run", "id": "1", "made": {}}'])
+    @pytest.mark.parametrize(
+        "content", ["", "{}", "[]", '{"tool": "other", "kind": "run", "id": "1", "made": {}}']
+    )
     def test_what_is_not_a_marker(self, tmp_path: Path, content: str) -> None:
-        """A file of that name with another content marks nothing, and a marker of another kind does not, either."""
+        """A file of that name with another content marks nothing, and a marker of another kind does
+        not, either.
+        """
         (tmp_path / files.OWN).mkdir()
         (tmp_path / files.OWN / files.MARKER).write_text(content)
         files.mark(tmp_path / "demo", "demo")
@@ -119,8 +142,12 @@ class TestDemo:
 
         assert mine.read_text() == "years of work"
 
-    def test_a_dataset_that_took_the_place_of_the_demo(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """After a demo, its dataset is made again; one that somebody changed or replaced is refused."""
+    def test_a_dataset_that_took_the_place_of_the_demo(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """After a demo, its dataset is made again; one that somebody changed or replaced is
+        refused.
+        """
 
         def few(dataset: Path) -> list[demo.Plant]:
             pictures.folder(dataset, ["train/x/1.png", "test/x/2.png"])
@@ -130,7 +157,9 @@ class TestDemo:
         demo.run(tmp_path, workers=0)
         demo.run(tmp_path, workers=0)
         (tmp_path / "dataset/train/x/mine.png").write_bytes(b"years of work")
-        with pytest.raises(RunError, match="dataset' was not made by the demo, or was changed since"):
+        with pytest.raises(
+            RunError, match="dataset' was not made by the demo, or was changed since"
+        ):
             demo.run(tmp_path, workers=0)
 
         assert (tmp_path / "dataset/train/x/mine.png").read_bytes() == b"years of work"
@@ -145,7 +174,9 @@ class TestCache:
         root = tmp_path / "projects"
         for name in ("thesis", "0123456789abcdef0123"):
             (root / name / "deep").mkdir(parents=True)
-            (root / name / "about.json").write_text(json.dumps({"layout": "1", "spec": {}, "environment": {}}))
+            (root / name / "about.json").write_text(
+                json.dumps({"layout": "1", "spec": {}, "environment": {}})
+            )
             (root / name / "rows-1.arrow").write_bytes(b"years of work")
             (root / name / ".x.partial").write_bytes(b"years of work")
             (root / name / "deep" / "data.arrow").write_bytes(b"years of work")
@@ -166,7 +197,9 @@ class TestCache:
         before = below(mine)
         dedup.run(settings(photos, None, cache={"folder": str(mine)}))
         room = next(
-            path.parent for path in mine.glob("*/about.json") if path.relative_to(mine).as_posix() not in before
+            path.parent
+            for path in mine.glob("*/about.json")
+            if path.relative_to(mine).as_posix() not in before
         )
         (room / "notes.txt").write_text("mine")
         held = len(list(room.glob("*.arrow")))
@@ -196,10 +229,18 @@ class TestRunFolder:
 
     @pytest.mark.parametrize("overwrite", [False, True])
     def test_a_run_of_another_tool(self, photos: Path, tmp_path: Path, overwrite: bool) -> None:
-        """A folder with the files of a run and no marker is another tool's, or older than markers: it stays."""
+        """A folder with the files of a run and no marker is another tool's, or older than markers:
+        it stays.
+        """
         other = tmp_path / "wandb"
         (other / "splits").mkdir(parents=True)
-        for name in ("run.json", "summary.json", "report.html", "pairs.parquet", "splits/train.txt"):
+        for name in (
+            "run.json",
+            "summary.json",
+            "report.html",
+            "pairs.parquet",
+            "splits/train.txt",
+        ):
             (other / name).write_text('{"state": "finished", "fingerprints": {}}')
         before = below(other)
         with pytest.raises(RunError, match=r"holds no run of dedup: its run\.json has no marker"):
@@ -208,8 +249,12 @@ class TestRunFolder:
         assert before == below(other)
 
     def test_a_folder_of_the_user_in_a_run(self, photos: Path, tmp_path: Path) -> None:
-        """What somebody put into a run folder under a name that the run did not use is refused and stays."""
-        dedup.run(settings(photos, None) | {"output": {"dir": str(tmp_path / "run"), "splits": "none"}})
+        """What somebody put into a run folder under a name that the run did not use is refused and
+        stays.
+        """
+        dedup.run(
+            settings(photos, None) | {"output": {"dir": str(tmp_path / "run"), "splits": "none"}}
+        )
         (tmp_path / "run/splits").mkdir()
         (tmp_path / "run/splits/mine.txt").write_text("years of work")
         with pytest.raises(RunError, match="splits' was not made by dedup"):
@@ -220,7 +265,9 @@ class TestRunFolder:
         assert (tmp_path / "run/splits/mine.txt").read_text() == "years of work"
 
     def test_splits_that_somebody_replaced(self, photos: Path, tmp_path: Path) -> None:
-        """Splits of a run that were moved away for a folder of one's own are not deleted in their place."""
+        """Splits of a run that were moved away for a folder of one's own are not deleted in their
+        place.
+        """
         dedup.run(settings(photos, tmp_path / "run"))
         (tmp_path / "run/splits").rename(tmp_path / "elsewhere")
         (tmp_path / "run/splits").mkdir()

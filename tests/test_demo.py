@@ -59,14 +59,18 @@ def test_the_same_bytes_every_time(made: Demo) -> None:
     """The dataset was built twice: the files are the same, byte for byte."""
     built = made.folder.with_name("built")
     again = {
-        path.relative_to(built).as_posix(): path.read_bytes() for path in sorted(built.rglob("*")) if path.is_file()
+        path.relative_to(built).as_posix(): path.read_bytes()
+        for path in sorted(built.rglob("*"))
+        if path.is_file()
     }
 
     assert made.files == again
 
 
 def test_enough_real_pictures(made: Demo) -> None:
-    """At least 400 base pictures of at least 15 photos; textures are at most a tenth; all three splits have some."""
+    """At least 400 base pictures of at least 15 photos; textures are at most a tenth; all three
+    splits have some.
+    """
     labels = Counter(name.split("/")[1] for name in made.base)
     splits = Counter(name.split("/")[0] for name in made.base)
 
@@ -79,8 +83,16 @@ def test_enough_real_pictures(made: Demo) -> None:
 
 def test_tiles_do_not_overlap(made: Demo) -> None:
     """A tile is what its name says of its photo: rows and columns of 96 pixels, each place once."""
-    folders = [Path(skimage.__file__).parent / "data", Path(sklearn.__file__).parent / "datasets/images"]
-    photos = {path.stem: path for folder in folders for path in folder.glob("*.*") if path.suffix in {".png", ".jpg"}}
+    folders = [
+        Path(skimage.__file__).parent / "data",
+        Path(sklearn.__file__).parent / "datasets/images",
+    ]
+    photos = {
+        path.stem: path
+        for folder in folders
+        for path in folder.glob("*.*")
+        if path.suffix in {".png", ".jpg"}
+    }
     places: list[tuple[str, int, int]] = []
     for name in made.base:
         found = re.fullmatch(r"\w+/(\w+)/\1_(\d\d)_(\d\d)\.(jpg|png)", name)
@@ -90,8 +102,12 @@ def test_tiles_do_not_overlap(made: Demo) -> None:
         places.append((label, row, column))
         if len(places) % 10 == 0:  # enough to see that the names tell the truth
             with Image.open(photos[label]) as photo, Image.open(BytesIO(made.files[name])) as tile:
-                cut = photo.convert("RGB").crop((96 * column, 96 * row, 96 * column + 96, 96 * row + 96))
-                difference = np.abs(np.asarray(cut, float) - np.asarray(tile.convert("RGB"), float)).mean()
+                cut = photo.convert("RGB").crop(
+                    (96 * column, 96 * row, 96 * column + 96, 96 * row + 96)
+                )
+                difference = np.abs(
+                    np.asarray(cut, float) - np.asarray(tile.convert("RGB"), float)
+                ).mean()
             assert difference < (0.01 if name.endswith("png") else 12), name
 
     assert len(places) > 350
@@ -102,14 +118,18 @@ def test_every_sort_is_planted_within_and_across_splits(made: Demo) -> None:
     """Each sort of the issue has copies within a split and leaks in both directions."""
     assert {plant.sort for plant in made.plants} == ISSUE
     for sort in ISSUE:
-        ways = {(p.original.split("/")[0], p.copy.split("/")[0]) for p in made.plants if p.sort == sort}
+        ways = {
+            (p.original.split("/")[0], p.copy.split("/")[0]) for p in made.plants if p.sort == sort
+        }
         assert any(a == b for a, b in ways), sort
         assert any(a == "train" != b for a, b in ways), sort
         assert any(a != "train" == b for a, b in ways), sort
 
 
 def test_the_copies_are_what_their_sort_says(made: Demo) -> None:
-    """Byte copies have the same bytes, pixel copies other bytes and the same pixels, relabelled ones another label."""
+    """Byte copies have the same bytes, pixel copies other bytes and the same pixels, relabelled
+    ones another label.
+    """
     for plant in made.plants:
         original, copy = made.files[plant.original], made.files[plant.copy]
         if plant.sort == "identical bytes":
@@ -134,12 +154,16 @@ def test_exact_copies_are_all_found(made: Demo) -> None:
 
 
 def test_exact_leaks_are_listed_and_gone(made: Demo) -> None:
-    """Every planted leak of these kinds is in leakage with its kind, and its train side is not written."""
+    """Every planted leak of these kinds is in leakage with its kind, and its train side is not
+    written.
+    """
     rows = {(row["id"], row["witness_id"]): row["kind"] for row in made.run.leakage.to_pylist()}
     n_leaks = 0
     for plant in made.plants:
         if plant.sort in EXACT and plant.leaks:
-            train, held_out = sorted((plant.original, plant.copy), key=lambda name: not name.startswith("train/"))
+            train, held_out = sorted(
+                (plant.original, plant.copy), key=lambda name: not name.startswith("train/")
+            )
             # A JPEG and the PNG made of it are near in mode fast, docs/decisions/0005.
             kinds = {"bytes"} if plant.sort == "identical bytes" else {"pixels", "near"}
             assert rows[(train, held_out)] in kinds
@@ -153,7 +177,11 @@ def test_exact_leaks_are_listed_and_gone(made: Demo) -> None:
 def test_exact_copies_within_train_keep_one(made: Demo) -> None:
     """Of a copy within train at most one side is written."""
     for plant in made.plants:
-        if plant.sort in EXACT and plant.original.startswith("train/") and plant.copy.startswith("train/"):
+        if (
+            plant.sort in EXACT
+            and plant.original.startswith("train/")
+            and plant.copy.startswith("train/")
+        ):
             assert not (exists(made, plant.original) and exists(made, plant.copy))
 
 
@@ -169,7 +197,9 @@ def test_held_out_splits_are_untouched(made: Demo) -> None:
     """Every file of validation and test is written with its bytes."""
     held_out = [name for name in made.files if not name.startswith("train/")]
 
-    assert all((made.folder / "run/splits" / name).read_bytes() == made.files[name] for name in held_out)
+    assert all(
+        (made.folder / "run/splits" / name).read_bytes() == made.files[name] for name in held_out
+    )
 
 
 def test_nothing_is_lost(made: Demo) -> None:
@@ -178,8 +208,12 @@ def test_nothing_is_lost(made: Demo) -> None:
     n_files = sum(not name.endswith(".txt") and "/." not in name for name in made.files)
     decided = run.summary["decisions"]
 
-    assert n_files == len(run.decisions) == decided["keep"] + decided["drop"] + decided["unreadable"]
-    statuses = dict(zip(run.manifest["id"].to_pylist(), run.hashes["status"].to_pylist(), strict=True))
+    assert (
+        n_files == len(run.decisions) == decided["keep"] + decided["drop"] + decided["unreadable"]
+    )
+    statuses = dict(
+        zip(run.manifest["id"].to_pylist(), run.hashes["status"].to_pylist(), strict=True)
+    )
     assert {name for name, status in statuses.items() if status != "ok"} == {
         name for name in statuses if "/broken/" in name
     }
@@ -190,9 +224,13 @@ def test_nothing_is_lost(made: Demo) -> None:
 def test_few_pairs_that_were_not_planted(made: Demo) -> None:
     """Pairs of base pictures, which show different things, are rare."""
     base = set(made.base)
-    strangers = [row for row in made.run.pairs.to_pylist() if row["id_a"] in base and row["id_b"] in base]
+    strangers = [
+        row for row in made.run.pairs.to_pylist() if row["id_a"] in base and row["id_b"] in base
+    ]
 
-    assert len(strangers) <= 10, [(row["id_a"], row["id_b"], row["similarity"]) for row in strangers]
+    assert len(strangers) <= 10, [
+        (row["id_a"], row["id_b"], row["similarity"]) for row in strangers
+    ]
 
 
 def test_the_certificate(made: Demo) -> None:

@@ -1,4 +1,6 @@
-"""Pictures of more than 8 bits: what they use is stretched, what identifies them is what is stored."""
+"""Pictures of more than 8 bits: what they use is stretched, what identifies them is what is
+stored.
+"""
 
 from io import BytesIO
 from typing import Any
@@ -88,11 +90,16 @@ class TestStretched:
 
     @pytest.mark.parametrize("kind", USED)
     def test_copies_are_stretched_alike(self, kind: str) -> None:
-        """A copy that was resized or cropped has the same grey levels, but for a tenth of the range."""
+        """A copy that was resized or cropped has the same grey levels, but for a tenth of the
+        range.
+        """
         levels = grey(4, 400)
-        small = np.asarray(Image.fromarray(levels.astype(np.float32)).resize((200, 200), Image.Resampling.BOX))
+        small = np.asarray(
+            Image.fromarray(levels.astype(np.float32)).resize((200, 200), Image.Resampling.BOX)
+        )
         whole, resized, cropped = (
-            np.asarray(opened(USED[kind](part)).image, float) for part in (levels, small, levels[20:380, 30:390])
+            np.asarray(opened(USED[kind](part)).image, float)
+            for part in (levels, small, levels[20:380, 30:390])
         )
         expected = whole.reshape(200, 2, 200, 2).mean(axis=(1, 3))
 
@@ -102,7 +109,9 @@ class TestStretched:
     def test_a_few_hot_pixels(self) -> None:
         """They do not decide the range."""
         values = (1000 + 200 * grey(5)).astype(np.uint16)
-        values.ravel()[:: values.size // 40] = np.linspace(5_000, 60_000, len(values.ravel()[:: values.size // 40]))
+        values.ravel()[:: values.size // 40] = np.linspace(
+            5_000, 60_000, len(values.ravel()[:: values.size // 40])
+        )
 
         assert np.ptp(np.quantile(np.asarray(opened(values).image), [0.01, 0.99])) > 200
 
@@ -114,10 +123,14 @@ class TestAsBefore:
         """Stretching starts where less than half of the range is used."""
         values = (6000 + 50_000 * grey(6)).astype(np.uint16)
 
-        assert np.array_equal(np.rint(values / 257.0).astype(np.uint8), np.asarray(opened(values).image))
+        assert np.array_equal(
+            np.rint(values / 257.0).astype(np.uint8), np.asarray(opened(values).image)
+        )
 
     def test_8_bits_stored_as_16(self) -> None:
-        """An 8-bit picture with little contrast stays what it is, and is identical to its 8-bit file."""
+        """An 8-bit picture with little contrast stays what it is, and is identical to its 8-bit
+        file.
+        """
         eight = (100 + 20 * grey(7)).astype(np.uint8)
         wide, narrow = opened(eight.astype(np.uint16) * 257), opened(eight)
 
@@ -150,13 +163,18 @@ class TestDigests:
     def test_equal_when_stretched_is_not_equal(self) -> None:
         """Two pictures that look alike once stretched differ in what is stored."""
         levels = np.rint(200 * grey(8))
-        one, two = opened((900 + levels).astype(np.uint16)), opened((1900 + levels).astype(np.uint16))
+        one, two = (
+            opened((900 + levels).astype(np.uint16)),
+            opened((1900 + levels).astype(np.uint16)),
+        )
 
         assert np.array_equal(np.asarray(one.image), np.asarray(two.image))
         assert one.pixel_digest != two.pixel_digest
 
     def test_negative_values(self) -> None:
-        """A picture with values outside of every container is no 8-bit picture, however it comes out."""
+        """A picture with values outside of every container is no 8-bit picture, however it comes
+        out.
+        """
         one, two = (opened(np.array([[low, low + 255]] * 8, np.int32)) for low in (-5, -7))
 
         assert one.pixel_digest != two.pixel_digest

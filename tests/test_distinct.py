@@ -25,7 +25,9 @@ def rows_of(seeds: list[int], **columns: list[Any]) -> datasets.Dataset:
     values = [{"bytes": pictures.encoded(pictures.photo(seed)), "path": None} for seed in seeds]
     features = {"image": datasets.Image(), **{name: datasets.Value("string") for name in columns}}
 
-    return datasets.Dataset.from_dict({"image": values, **columns}, features=datasets.Features(features))
+    return datasets.Dataset.from_dict(
+        {"image": values, **columns}, features=datasets.Features(features)
+    )
 
 
 def cleaned(made: Any, column: str = "question", **options: Any) -> tuple[list[str], dedup.Run]:
@@ -42,15 +44,21 @@ class TestAuto:
     """What the data say."""
 
     def test_a_set_of_questions(self) -> None:
-        """Where many rows share their image and differ, they are rows of texts: all are kept, and it is said."""
+        """Where many rows share their image and differ, they are rows of texts: all are kept, and
+        it is said.
+        """
         left, run = cleaned(rows_of([0, 0, 0, 1], question=["a", "b", "c", "d"]))
 
         assert ["a", "b", "c", "d"] == left
         assert "row" == run.summary["resolved"]["distinct"]
-        assert any("3 rows (75.0 %)" in text and "'question'" in text for text in run.summary["warnings"])
+        assert any(
+            "3 rows (75.0 %)" in text and "'question'" in text for text in run.summary["warnings"]
+        )
 
     def test_a_set_of_images(self) -> None:
-        """Where few do, one row of each image is kept; the warning has the count, the column and the remedy."""
+        """Where few do, one row of each image is kept; the warning has the count, the column and
+        the remedy.
+        """
         left, run = cleaned(rows_of(FEW["seeds"], question=FEW["question"]))
         warning = next(text for text in run.summary["warnings"] if "'question'" in text)
 
@@ -76,7 +84,10 @@ class TestAuto:
     def test_other_splits_do_not_count(self) -> None:
         """Rows of another split with the same image are leaks, whatever they ask."""
         made = datasets.DatasetDict(
-            {"train": rows_of([0, 0, 1, 1], question=list("abcd")), "test": rows_of([0], question=["e"])}
+            {
+                "train": rows_of([0, 0, 1, 1], question=list("abcd")),
+                "test": rows_of([0], question=["e"]),
+            }
         )
         left, run = cleaned(made)
 
@@ -85,7 +96,10 @@ class TestAuto:
 
     def test_exactly_a_tenth_is_not_more(self) -> None:
         """2 of 20 rows are not more than a tenth, 2 of 19 are."""
-        rules = [cleaned(rows_of([0, 0, *range(1, n)], question=[f"q{k}" for k in range(n + 1)]))[1] for n in (19, 18)]
+        rules = [
+            cleaned(rows_of([0, 0, *range(1, n)], question=[f"q{k}" for k in range(n + 1)]))[1]
+            for n in (19, 18)
+        ]
 
         assert ["image", "row"] == [run.summary["resolved"]["distinct"] for run in rules]
 
@@ -115,16 +129,25 @@ class TestSet:
 
     def test_a_column_that_is_not_there(self) -> None:
         """It is named, with those that there are."""
-        with pytest.raises(ConfigError, match=r"distinct_columns: .* no column 'colour'.*'question'"):
+        with pytest.raises(
+            ConfigError, match=r"distinct_columns: .* no column 'colour'.*'question'"
+        ):
             cleaned(rows_of([0], question=["a"]), distinct_columns=["colour"])
 
     def test_near_copies(self) -> None:
-        """A copy of another quality with another question is a row of its own, with the same one it is not."""
+        """A copy of another quality with another question is a row of its own, with the same one it
+        is not.
+        """
         photo = pictures.photo(3, (300, 200))
         images = [pictures.encoded(photo, "JPEG", quality=quality) for quality in (95, 60, 50)]
         made = datasets.Dataset.from_dict(
-            {"image": [{"bytes": data, "path": None} for data in images], "question": ["a", "b", "a"]},
-            features=datasets.Features({"image": datasets.Image(), "question": datasets.Value("string")}),
+            {
+                "image": [{"bytes": data, "path": None} for data in images],
+                "question": ["a", "b", "a"],
+            },
+            features=datasets.Features(
+                {"image": datasets.Image(), "question": datasets.Value("string")}
+            ),
         )
         left, _ = cleaned(made, distinct="row")
 
@@ -149,8 +172,14 @@ def metadata(root: Path) -> dict[str, Any]:
 
 @pytest.mark.parametrize("make", [manifest, metadata])
 def test_in_every_form_with_columns(tmp_path: Path, make: Any) -> None:
-    """Columns of manifests and metadata count as those of Parquet do; `decide` knows them without the dataset."""
-    config = {"dataset": make(tmp_path / "set"), "output": {"dir": str(tmp_path / "out")}, "engine": {"workers": 0}}
+    """Columns of manifests and metadata count as those of Parquet do; `decide` knows them without
+    the dataset.
+    """
+    config = {
+        "dataset": make(tmp_path / "set"),
+        "output": {"dir": str(tmp_path / "out")},
+        "engine": {"workers": 0},
+    }
     run = dedup.run(config)
     decided = pipeline.decide(tmp_path / "out", ["policy.distinct=image"])
 
@@ -161,7 +190,10 @@ def test_in_every_form_with_columns(tmp_path: Path, make: Any) -> None:
 def test_members_of_a_webdataset(tmp_path: Path) -> None:
     """The caption beside an image in a shard."""
     rows_of([0, 0, 1], caption=["a", "b", "c"]).to_parquet(tmp_path / "rows.parquet")
-    config: dict[str, Any] = {"dataset": {"path": str(tmp_path / "rows.parquet")}, "engine": {"workers": 0}}
+    config: dict[str, Any] = {
+        "dataset": {"path": str(tmp_path / "rows.parquet")},
+        "engine": {"workers": 0},
+    }
     dedup.run({**config, "output": {"dir": str(tmp_path / "out"), "splits": "webdataset"}})
     again = dedup.audit(str(tmp_path / "out/splits"), workers=0)
 
@@ -170,14 +202,18 @@ def test_members_of_a_webdataset(tmp_path: Path) -> None:
 
 @given(data=s.data())
 def test_the_graph_of_rows(data: s.DataObject) -> None:
-    """A cover of the divided graph leads only samples that say the same and match, as a double loop finds them."""
+    """A cover of the divided graph leads only samples that say the same and match, as a double loop
+    finds them.
+    """
     n = data.draw(s.integers(1, 12))
     picture = data.draw(s.lists(s.integers(0, 4), min_size=n, max_size=n))
     text = data.draw(s.lists(s.sampled_from(["x", "y", None]), min_size=n, max_size=n))
     lowest = [picture.index(one) for one in picture]
     reps = sorted({*lowest})
     near = [(a, b) for a in reps for b in reps if a < b and data.draw(s.booleans())]
-    pairs = [(a, b, "near") for a, b in near] + [(lowest[i], i, "pixels") for i in range(n) if lowest[i] != i]
+    pairs = [(a, b, "near") for a, b in near] + [
+        (lowest[i], i, "pixels") for i in range(n) if lowest[i] != i
+    ]
     pairs.sort()
     table = pa.table(
         {

@@ -38,26 +38,47 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("docs")
     photos = folder / "photos"
     pictures.folder(
-        photos, ["train/cat/1.jpg", "train/cat/a.jpg", "train/dog/b.png", "test/dog/c.png", "val/cat/d.png"]
+        photos,
+        [
+            "train/cat/1.jpg",
+            "train/cat/a.jpg",
+            "train/dog/b.png",
+            "test/dog/c.png",
+            "val/cat/d.png",
+        ],
     )
     pictures.save(pictures.photo(0), photos / "test/cat/2.jpg", quality=60)
     pictures.save(pictures.photo(2), photos / "train/dog/copy of b.bmp")
-    (folder / "no_duplicates.csv").write_text("id_a,id_b,note\ntrain/cat/a.jpg,test/dog/c.png,other animal\n")
+    (folder / "no_duplicates.csv").write_text(
+        "id_a,id_b,note\ntrain/cat/a.jpg,test/dog/c.png,other animal\n"
+    )
     (folder / "duplicates.csv").write_text("id_a,id_b\ntrain/cat/a.jpg,train/dog/b.png\n")
     (folder / "preferred.csv").write_text("id\ntrain/dog/b.png\n")
-    scans = ["train/cat/1.jpg,train,p1,1", "train/cat/a.jpg,train,p2,3", "train/dog/b.png,train,p3,2"]
+    scans = [
+        "train/cat/1.jpg,train,p1,1",
+        "train/cat/a.jpg,train,p2,3",
+        "train/dog/b.png,train,p3,2",
+    ]
     scans += ["test/dog/c.png,test,p3,5", "test/cat/2.jpg,test,p4,4", "val/cat/d.png,val,p5,4"]
     scans += ["train/dog/copy of b.bmp,train,p3,7"]
     rows_of_scans = "".join(f"photos/{row}\n" for row in scans)
     (folder / "scans.csv").write_text("path,split,patient,score\n" + rows_of_scans)
     names = sorted(path.relative_to(folder).as_posix() for path in photos.rglob("*.*"))
-    rows = "".join(f"{name},{name},{name.split('/')[1]},{name.split('/')[2]},{name.split('/')[2]}\n" for name in names)
+    rows = "".join(
+        f"{name},{name},{name.split('/')[1]},{name.split('/')[2]},{name.split('/')[2]}\n"
+        for name in names
+    )
     (folder / "photos.csv").write_text("path,picture,split,label,animal\n" + rows, encoding="utf-8")
-    features = datasets.Features({"image": datasets.Image(), "label": datasets.ClassLabel(names=["cat", "dog"])})
+    features = datasets.Features(
+        {"image": datasets.Image(), "label": datasets.ClassLabel(names=["cat", "dog"])}
+    )
     made = {
         split: datasets.Dataset.from_dict(
             {
-                "image": [{"bytes": pictures.encoded(pictures.photo(s), "JPEG"), "path": None} for s in seeds],
+                "image": [
+                    {"bytes": pictures.encoded(pictures.photo(s), "JPEG"), "path": None}
+                    for s in seeds
+                ],
                 "label": [s % 2 for s in seeds],
             },
             features=features,
@@ -82,15 +103,28 @@ def shell(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     # A cache of its own: `datasets` takes folders of one relative name for one dataset.
     environment = os.environ | {"PATH": path, "HF_HUB_OFFLINE": "1", "HF_HOME": str(folder / "hf")}
-    if "hf://" in command or any("hf://" in (folder / name).read_text() for name in YAML.findall(command)):
+    if "hf://" in command or any(
+        "hf://" in (folder / name).read_text() for name in YAML.findall(command)
+    ):
         with hub.serving(folder / "hub") as served:
-            return _shell(command, folder, environment | {"HF_HUB_OFFLINE": "0", "HF_ENDPOINT": served.endpoint})
+            return _shell(
+                command,
+                folder,
+                environment | {"HF_HUB_OFFLINE": "0", "HF_ENDPOINT": served.endpoint},
+            )
     return _shell(command, folder, environment)
 
 
-def _shell(command: str, folder: Path, environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+def _shell(
+    command: str, folder: Path, environment: Mapping[str, str]
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        ["sh", "-ec", command], cwd=folder, env=environment, capture_output=True, text=True, check=False
+        ["sh", "-ec", command],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
 
@@ -136,7 +170,9 @@ def test_every_code_block_runs(page: Path, workplace: Path, tmp_path: Path) -> N
             assert done.returncode == 0, f"{code}\n{done.stderr}"
 
 
-@pytest.mark.parametrize("notebook", sorted((ROOT / "notebooks").glob("*.ipynb")), ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "notebook", sorted((ROOT / "notebooks").glob("*.ipynb")), ids=lambda path: path.stem
+)
 def test_every_notebook_runs(notebook: Path, tmp_path: Path) -> None:
     """All cells run from top to bottom in an empty folder, and the file holds no results."""
     content = nbformat.read(notebook, as_version=4)
@@ -146,7 +182,9 @@ def test_every_notebook_runs(notebook: Path, tmp_path: Path) -> None:
 
 
 def test_every_key_is_documented() -> None:
-    """docs/configuration.md has a row for each key, with its default, and no row for anything else."""
+    """docs/configuration.md has a row for each key, with its default, and no row for anything
+    else.
+    """
     page = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
     documented = dict(re.findall(r"^\| (\w+\.\w+) \| (.*?) \|", page, re.MULTILINE))
     defaults = configuration.Config().model_dump(mode="json")
@@ -171,7 +209,9 @@ def test_every_link_leads_somewhere() -> None:
 
 
 def test_nothing_outside_the_repository_is_named() -> None:
-    """No module of the package names a machine path, a registry or the folder with the real photos."""
+    """No module of the package names a machine path, a registry or the folder with the real
+    photos.
+    """
     found = [
         f"{path.name}: {node.value!r}"
         for path in sorted((ROOT / "dedup").rglob("*.py"))

@@ -23,10 +23,16 @@ from tests import pictures
 WORK = "tests.engine_work"
 ROOT = Path(__file__).parents[1]
 
-ENGINES = {"inline": InlineEngine(), "one process": ProcessEngine(1), "two processes": ProcessEngine(2)}
+ENGINES = {
+    "inline": InlineEngine(),
+    "one process": ProcessEngine(1),
+    "two processes": ProcessEngine(2),
+}
 
 every_engine = pytest.mark.parametrize("engine", ENGINES.values(), ids=ENGINES.keys())
-with_processes = pytest.mark.parametrize("engine", [ProcessEngine(1), ProcessEngine(2)], ids=["one", "two"])
+with_processes = pytest.mark.parametrize(
+    "engine", [ProcessEngine(1), ProcessEngine(2)], ids=["one", "two"]
+)
 
 
 def batches(n: int, rows: int = 3) -> Iterator[pa.RecordBatch]:
@@ -65,12 +71,14 @@ def children() -> set[int]:
     return found
 
 
-# --- the contract -----------------------------------------------------------------------------------------------------
+# --- the contract ---------------------------------------------------------------------------------
 
 
 @every_engine
 def test_results_in_the_order_of_the_tasks(engine: Engine) -> None:
-    """Every batch has its result, in its place, even when some take longer than those after them."""
+    """Every batch has its result, in its place, even when some take longer than those after
+    them.
+    """
     got = numbers_of(engine.run(WORK, {"do": "wait"}, batches(9)))
 
     assert doubled(9) == got
@@ -128,7 +136,9 @@ def test_results_before_an_exception_are_given(engine: Engine) -> None:
 
 @every_engine
 def test_work_that_cannot_start_is_our_bug(engine: Engine) -> None:
-    """A failure before the first row is nobody's bad data: it ends the run and is no status of every sample."""
+    """A failure before the first row is nobody's bad data: it ends the run and is no status of
+    every sample.
+    """
     with pytest.raises(InternalError, match="the model is not there"):
         list(engine.run(WORK, {"do": "fail at start"}, batches(1, rows=2)))
 
@@ -151,7 +161,9 @@ def test_an_exception_in_the_input_is_passed_on(engine: Engine) -> None:
 
 @every_engine
 def test_input_is_read_as_it_is_needed(engine: Engine) -> None:
-    """Of a thousand batches only a few are read before the first result is taken, and a few more after each."""
+    """Of a thousand batches only a few are read before the first result is taken, and a few more
+    after each.
+    """
     taken = 0
 
     def counted() -> Iterator[pa.RecordBatch]:
@@ -186,13 +198,15 @@ def test_printing_does_no_harm(engine: Engine, capfd: pytest.CaptureFixture[str]
     capfd.readouterr()
 
 
-# --- engines with processes -------------------------------------------------------------------------------------------
+# --- engines with processes -----------------------------------------------------------------------
 
 
 @with_processes
 @pytest.mark.parametrize(("what", "reason"), [("kill", "SIGKILL"), ("exit", "exit code 7")])
 def test_a_row_that_kills_its_process_is_lost_alone(engine: Engine, what: str, reason: str) -> None:
-    """The row that kills gets the work's word for a lost row, with the reason; every other row gets its result."""
+    """The row that kills gets the work's word for a lost row, with the reason; every other row gets
+    its result.
+    """
     results = list(engine.run(WORK, {"do": what, "at": 4, "name": "gone"}, batches(5)))
     expected = doubled(5)
     expected[1][1] = -1
@@ -204,21 +218,29 @@ def test_a_row_that_kills_its_process_is_lost_alone(engine: Engine, what: str, r
 
 
 def test_a_row_that_takes_too_long_is_lost_alone() -> None:
-    """A hung row ends after the limit, alone: the rows of its batch and those after it get their results."""
+    """A hung row ends after the limit, alone: the rows of its batch and those after it get their
+    results.
+    """
     engine = ProcessEngine(1, Limits(seconds=3))
     results = list(engine.run(WORK, {"do": "sleep", "at": 4, "name": "gone"}, batches(3)))
     expected = doubled(3)
     expected[1][1] = -1
 
     assert expected == [batch["number"].to_pylist() for batch in results]
-    assert results[1]["note"].to_pylist()[1] == "gone: not done after 3 s, the limit of engine.timeout"
+    assert (
+        results[1]["note"].to_pylist()[1] == "gone: not done after 3 s, the limit of engine.timeout"
+    )
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux keeps to the limit")
 def test_a_worker_has_no_more_memory_than_its_limit() -> None:
     """Work that asks for more is told that there is none, while the parent has no such limit."""
     with pytest.raises(InternalError, match="MemoryError"):
-        list(ProcessEngine(1, Limits(n_bytes=2_000_000_000)).run(WORK, {"do": "fill", "at": 4}, batches(2)))
+        list(
+            ProcessEngine(1, Limits(n_bytes=2_000_000_000)).run(
+                WORK, {"do": "fill", "at": 4}, batches(2)
+            )
+        )
 
 
 def test_every_row_kills() -> None:
@@ -241,14 +263,20 @@ def test_standard_input_is_not_the_pipe() -> None:
 
 def test_work_runs_in_other_processes() -> None:
     """Two workers are two processes, neither of them this one."""
-    notes = {note for batch in ProcessEngine(2).run(WORK, {"do": "wait"}, batches(8)) for note in batch[1].to_pylist()}
+    notes = {
+        note
+        for batch in ProcessEngine(2).run(WORK, {"do": "wait"}, batches(8))
+        for note in batch[1].to_pylist()
+    }
 
     assert 2 == len(notes)
     assert str(os.getpid()) not in notes
 
 
 @with_processes
-@pytest.mark.parametrize("how", ["to the end", "closed early", "after an exception", "input broken"])
+@pytest.mark.parametrize(
+    "how", ["to the end", "closed early", "after an exception", "input broken"]
+)
 def test_no_process_is_left(engine: Engine, how: str) -> None:
     """However a run ends, its processes have ended and are waited for: no zombies."""
     before = children()
@@ -275,7 +303,9 @@ def test_no_process_is_left(engine: Engine, how: str) -> None:
 
 @with_processes
 def test_closing_does_not_wait_for_the_work(engine: Engine) -> None:
-    """A run that is stopped ends at once, also while its workers are busy: this is what Ctrl-C does."""
+    """A run that is stopped ends at once, also while its workers are busy: this is what Ctrl-C
+    does.
+    """
     results = engine.run(WORK, {"do": "sleep", "at": 5}, batches(5))
     next(results)
     start = time.monotonic()
@@ -287,7 +317,9 @@ def test_closing_does_not_wait_for_the_work(engine: Engine) -> None:
 @pytest.mark.parametrize("engine", ENGINES.values(), ids=ENGINES)
 @pytest.mark.parametrize("work", [WORK, "no.such.work"])
 def test_started_ahead(engine: Engine, work: str) -> None:
-    """What is made ready ahead changes no result, be it for this work or another one, and nothing is left of it."""
+    """What is made ready ahead changes no result, be it for this work or another one, and nothing
+    is left of it.
+    """
     before = children()
     with engine.ahead(work):
         started = children() - before
@@ -303,11 +335,17 @@ def test_started_ahead(engine: Engine, work: str) -> None:
 
 @with_processes
 def test_kept_processes(engine: Engine) -> None:
-    """Inside `kept` the next run of the same work and setup has the same processes; others never, and none is left."""
+    """Inside `kept` the next run of the same work and setup has the same processes; others never,
+    and none is left.
+    """
     before = children()
 
     def workers_of(setup: dict[str, int]) -> set[str]:
-        return {note for batch in engine.run(WORK, setup, batches(4)) for note in batch["note"].to_pylist()}
+        return {
+            note
+            for batch in engine.run(WORK, setup, batches(4))
+            for note in batch["note"].to_pylist()
+        }
 
     with engine.kept():
         first, second, other = workers_of({}), workers_of({}), workers_of({"at": 3})
@@ -328,7 +366,9 @@ def test_kept_processes(engine: Engine) -> None:
 
 
 def test_workers_do_without_pandas() -> None:
-    """Arrow would import it with the first array, which takes longer than all that a worker needs."""
+    """Arrow would import it with the first array, which takes longer than all that a worker
+    needs.
+    """
     (batch,) = ProcessEngine(1).run(WORK, {"do": "import pandas"}, batches(1, rows=1))
 
     assert ["no pandas"] == batch["note"].to_pylist()
@@ -341,13 +381,17 @@ def test_numba_loads_without_linear_algebra() -> None:
         "print('scipy.linalg' in sys.modules)\n"
         "print(numba.njit(lambda a: numpy.dot(a, a))(numpy.eye(2)).tolist())"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
 
     assert ["False", "[[1.0, 0.0], [0.0, 1.0]]"] == done.stdout.splitlines()
 
 
 def test_choice_of_engine() -> None:
-    """No workers run here; else there is a process even for a single batch, so that a decoder cannot kill the run."""
+    """No workers run here; else there is a process even for a single batch, so that a decoder
+    cannot kill the run.
+    """
     assert isinstance(choose(0), InlineEngine)
     for workers, expected in ((1, 1), (3, 3), (8, 8), (None, usable_cores())):
         engine = choose(workers)
@@ -372,7 +416,9 @@ class Recording(InlineEngine):
     def __init__(self) -> None:
         self.seen: list[tuple[str, bool]] = []
 
-    def run(self, work: str, setup: Mapping[str, Any], batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def run(
+        self, work: str, setup: Mapping[str, Any], batches: Iterable[pa.RecordBatch]
+    ) -> Iterator[pa.RecordBatch]:
         """The results, and for each batch the work and whether the batch names files."""
         for batch in batches:
             self.seen.append((work, batch["path"].null_count < len(batch)))
@@ -380,12 +426,21 @@ class Recording(InlineEngine):
 
 
 def test_one_engine_decodes_everything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Hashing, the second look and the report go through the engine that is made of the config, and no other."""
+    """Hashing, the second look and the report go through the engine that is made of the config, and
+    no other.
+    """
     for name, split in (("1", "train"), ("2", "test")):
-        pictures.save(pictures.photo(5, (400, 300)), tmp_path / f"data/{split}/{name}.jpg", quality=70 + int(name))
+        pictures.save(
+            pictures.photo(5, (400, 300)),
+            tmp_path / f"data/{split}/{name}.jpg",
+            quality=70 + int(name),
+        )
     engine = Recording()
     monkeypatch.setattr("dedup.pipeline.made", lambda config: engine)
-    settings = {"dataset": {"path": str(tmp_path / "data")}, "output": {"dir": str(tmp_path / "run")}}
+    settings = {
+        "dataset": {"path": str(tmp_path / "data")},
+        "output": {"dir": str(tmp_path / "run")},
+    }
     run = dedup.run({**settings, "cache": {"folder": None}})
     works = {work for work, _ in engine.seen}
 
@@ -394,10 +449,12 @@ def test_one_engine_decodes_everything(tmp_path: Path, monkeypatch: pytest.Monke
     assert not any(names_files for work, names_files in engine.seen if work == "dedup.hashers.work")
 
 
-# --- scripts ----------------------------------------------------------------------------------------------------------
+# --- scripts --------------------------------------------------------------------------------------
 
 
-def script_output(script: Path, *arguments: str, cwd: Path, environment: dict[str, str] | None = None) -> str:
+def script_output(
+    script: Path, *arguments: str, cwd: Path, environment: dict[str, str] | None = None
+) -> str:
     """What a script of the user prints; fails when it fails."""
     done = subprocess.run(
         [sys.executable, str(script), *arguments],
@@ -424,7 +481,9 @@ print(dedup.hash_images([sys.argv[1] + "/train/a.png"], algorithm="dhash").shape
 
 
 def test_script_without_a_main_guard_beside_hostile_names(tmp_path: Path) -> None:
-    """A script that calls dedup at its top level runs once, with workers, also in a folder with a `datasets.py`."""
+    """A script that calls dedup at its top level runs once, with workers, also in a folder with a
+    `datasets.py`.
+    """
     names = [f"train/{name}.png" for name in "abcde"] + [f"test/{k}.png" for k in range(40)]
     root = pictures.folder(tmp_path / "photos", names)
     pictures.save(pictures.photo(0), root / "test/copy.png")

@@ -1,4 +1,6 @@
-"""What other tools get wrong (the list of faults in the field), one test or class for each, named after the fault."""
+"""What other tools get wrong (the list of faults in the field), one test or class for each, named
+after the fault.
+"""
 
 import os
 from collections.abc import Callable, Mapping
@@ -52,28 +54,45 @@ def test_1_equality_of_sums_and_wrapping_mse(tmp_path: Path) -> None:
         "grey100_colour.png": Image.new("RGB", (64, 64), (100, 100, 100)),
     }
 
-    assert {("grey100.png", "grey100_colour.png", "pixels")} == pairs_of(ran(folder(tmp_path, images)))
+    assert {("grey100.png", "grey100_colour.png", "pixels")} == pairs_of(
+        ran(folder(tmp_path, images))
+    )
 
 
 def test_2_unreadable_files_are_one_set_of_duplicates(tmp_path: Path) -> None:
-    """Broken files with the same bytes, empty files and missing files are never pairs (cleanvision)."""
-    folder(tmp_path, {"train/a.png": BROKEN, "test/b.png": BROKEN, "train/c.png": b"", "test/d.png": b""})
+    """Broken files with the same bytes, empty files and missing files are never pairs
+    (cleanvision).
+    """
+    folder(
+        tmp_path,
+        {"train/a.png": BROKEN, "test/b.png": BROKEN, "train/c.png": b"", "test/d.png": b""},
+    )
     (tmp_path / "rows.csv").write_text(
         "path,split\n"
-        + "".join(f"{p},{p.split('/')[0]}\n" for p in ("train/a.png", "test/b.png", "train/c.png", "test/d.png"))
+        + "".join(
+            f"{p},{p.split('/')[0]}\n"
+            for p in ("train/a.png", "test/b.png", "train/c.png", "test/d.png")
+        )
         + "train/gone.png,train\ntest/gone.png,test\n"
     )
     run = ran(tmp_path / "rows.csv")
 
     assert pairs_of(run) == set()
     assert len(run.leakage) == 0
-    assert ["undecodable", "truncated", "missing", "undecodable", "truncated", "missing"] == run.hashes[
-        "status"
-    ].to_pylist()
+    assert [
+        "undecodable",
+        "truncated",
+        "missing",
+        "undecodable",
+        "truncated",
+        "missing",
+    ] == run.hashes["status"].to_pylist()
 
 
 def test_2_a_pixel_digest_that_ignores_shape_mode_and_palette(tmp_path: Path) -> None:
-    """The same bytes as 10×20 and 20×10, in three channels, or under another palette are other pictures."""
+    """The same bytes as 10×20 and 20×10, in three channels, or under another palette are other
+    pictures.
+    """
     values = np.random.default_rng(1).integers(0, 256, (20, 10), dtype=np.uint8)
     indices = np.random.default_rng(2).integers(0, 4, (30, 30), dtype=np.uint8)
     images: dict[str, Image.Image] = {
@@ -97,29 +116,46 @@ def test_3_near_means_equal_hashes(tmp_path: Path) -> None:
     """A copy whose code differs by two bits or more is found (cleanvision, Data-Juicer)."""
     photo = pictures.photo(3)
     copy = Image.open(
-        folder(tmp_path, {"copy.jpg": pictures.encoded(photo.resize((80, 60)), "JPEG", quality=8)}) / "copy.jpg"
+        folder(tmp_path, {"copy.jpg": pictures.encoded(photo.resize((80, 60)), "JPEG", quality=8)})
+        / "copy.jpg"
     )
     distance = imagehash.phash(photo) - imagehash.phash(copy)
     assert distance >= 2, "the test's own copy must differ"
     pictures.save(photo, tmp_path / "photo.png")
     (row,) = ran(tmp_path, min_similarity=0.87).pairs.to_pylist()
 
-    assert (row["id_a"], row["id_b"], row["kind"], row["distance_phash"]) == ("copy.jpg", "photo.png", "near", distance)
+    assert (row["id_a"], row["id_b"], row["kind"], row["distance_phash"]) == (
+        "copy.jpg",
+        "photo.png",
+        "near",
+        distance,
+    )
 
 
 def test_4_leaks_chained_through_a_kept_sample_vanish(tmp_path: Path) -> None:
-    """A train sample that matches a test sample is a leak even if its better copy in train is kept and matches none.
+    """A train sample that matches a test sample is a leak even if its better copy in train is kept
+    and matches none.
 
-    The chain is one photo that fades into another: its ends are too far apart, neighbours are not (FiftyOne).
+    The chain is one photo that fades into another: its ends are too far apart, neighbours are not
+    (FiftyOne).
     """
-    shifted = [Image.blend(pictures.photo(5), pictures.photo(6), share) for share in (0.0, 0.2, 0.4)]
-    images = {"train/end.png": shifted[0], "train/middle.png": shifted[1], "test/other.png": shifted[2]}
+    shifted = [
+        Image.blend(pictures.photo(5), pictures.photo(6), share) for share in (0.0, 0.2, 0.4)
+    ]
+    images = {
+        "train/end.png": shifted[0],
+        "train/middle.png": shifted[1],
+        "test/other.png": shifted[2],
+    }
     images["train/end.png"] = shifted[0].resize((320, 240))  # the best picture of the three
     root = folder(tmp_path / "data", images)
     free = ran(root, max_distance=64, min_similarity=0.0, second_look=False)
     similarity = {(row["id_a"], row["id_b"]): row["similarity"] for row in free.pairs.to_pylist()}
     far = similarity[("test/other.png", "train/end.png")]
-    near = min(similarity[("test/other.png", "train/middle.png")], similarity[("train/end.png", "train/middle.png")])
+    near = min(
+        similarity[("test/other.png", "train/middle.png")],
+        similarity[("train/end.png", "train/middle.png")],
+    )
     assert far < near, "the test's own chain must be one"
     run = ran(root, max_distance=64, min_similarity=float((far + near) / 2), second_look=False)
     decided = {row["id"]: (row["action"], row["witness_id"]) for row in run.decisions.to_pylist()}
@@ -145,10 +181,21 @@ def test_5_digests_that_differ_between_processes(tmp_path: Path) -> None:
 
 
 class Test6:
-    def test_a_keeper_by_order_of_arrival(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """The better picture is kept whether its name sorts first or last and however the folder is listed."""
-        large, small = pictures.photo(1), pictures.photo(1).resize((80, 60), Image.Resampling.LANCZOS)
-        images = {"train/a.png": large, "train/b.png": small, "train/c.png": pictures.photo(2).resize((80, 60))}
+    def test_a_keeper_by_order_of_arrival(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The better picture is kept whether its name sorts first or last and however the folder is
+        listed.
+        """
+        large, small = (
+            pictures.photo(1),
+            pictures.photo(1).resize((80, 60), Image.Resampling.LANCZOS),
+        )
+        images = {
+            "train/a.png": large,
+            "train/b.png": small,
+            "train/c.png": pictures.photo(2).resize((80, 60)),
+        }
         root = folder(tmp_path / "data", {**images, "train/d.png": pictures.photo(2)})
         kept = {row["id"] for row in ran(root).decisions.to_pylist() if row["action"] == "keep"}
         monkeypatch.setattr(os, "scandir", listing.backwards(os.scandir))
@@ -165,7 +212,9 @@ class Test6:
         assert pairs_of(ran(folder(tmp_path, {"a.png": first, "b.png": second}))) == set()
 
     def test_16_bits_are_truncated(self, tmp_path: Path) -> None:
-        """A picture in 16 bits is the same picture in 8 bits, and its low bytes are not the picture."""
+        """A picture in 16 bits is the same picture in 8 bits, and its low bytes are not the
+        picture.
+        """
         grey = np.asarray(pictures.photo(1).convert("L")).astype(np.uint16)
         low = np.asarray(pictures.photo(2).convert("L")).astype(np.uint16)
         images = {
@@ -175,7 +224,9 @@ class Test6:
             "other.png": Image.fromarray(low.astype(np.uint8)),
         }
 
-        assert {("16.png", "8.png", "pixels"), ("16.png", "low.png", "near")} == pairs_of(ran(folder(tmp_path, images)))
+        assert {("16.png", "8.png", "pixels"), ("16.png", "low.png", "near")} == pairs_of(
+            ran(folder(tmp_path, images))
+        )
 
     def test_unreadable_files_vanish(self, tmp_path: Path) -> None:
         """A file that cannot be read is a row with its status in hashes and decisions."""
@@ -187,13 +238,19 @@ class Test6:
 
 class Test7:
     def test_every_flat_image_is_equal(self, tmp_path: Path) -> None:
-        """Flat pictures and bare gradients, equal in code, are no pairs unless their pixels are equal."""
+        """Flat pictures and bare gradients, equal in code, are no pairs unless their pixels are
+        equal.
+        """
         ramp = np.tile(np.linspace(0, 255, 64).astype(np.uint8), (64, 1))
-        images = {f"flat{grey:03d}.png": Image.new("L", (64, 64), grey) for grey in range(0, 256, 51)}
+        images = {
+            f"flat{grey:03d}.png": Image.new("L", (64, 64), grey) for grey in range(0, 256, 51)
+        }
         images |= {"ramp.png": Image.fromarray(ramp), "ramp_half.png": Image.fromarray(ramp // 2)}
         images["flat_again.bmp"] = Image.new("RGB", (64, 64), (51, 51, 51))
 
-        assert {("flat051.png", "flat_again.bmp", "pixels")} == pairs_of(ran(folder(tmp_path, images)))
+        assert {("flat051.png", "flat_again.bmp", "pixels")} == pairs_of(
+            ran(folder(tmp_path, images))
+        )
 
     def test_shapes_on_transparency_are_equal(self, tmp_path: Path) -> None:
         """A black circle and a black bar on transparency are two pictures."""
@@ -214,7 +271,9 @@ class Test7:
     def test_16_bits_saturate(self, tmp_path: Path) -> None:
         """Two different 16-bit pictures are not both white."""
         images = {
-            f"{seed}.png": Image.fromarray(np.asarray(pictures.photo(seed).convert("L")).astype(np.uint16) * 257)
+            f"{seed}.png": Image.fromarray(
+                np.asarray(pictures.photo(seed).convert("L")).astype(np.uint16) * 257
+            )
             for seed in (1, 2)
         }
         run = ran(folder(tmp_path, images))
@@ -227,7 +286,13 @@ class Test7:
         exif = Image.Exif()
         exif[0x0112] = 6
         sideways = pictures.photo(1).transpose(Image.Transpose.ROTATE_90)
-        folder(tmp_path, {"upright.png": pictures.photo(1), "sideways.png": pictures.encoded(sideways, exif=exif)})
+        folder(
+            tmp_path,
+            {
+                "upright.png": pictures.photo(1),
+                "sideways.png": pictures.encoded(sideways, exif=exif),
+            },
+        )
         folder(tmp_path, {"really_sideways.png": sideways})
 
         assert {("sideways.png", "upright.png", "pixels")} == pairs_of(ran(tmp_path))
@@ -255,7 +320,8 @@ def test_9_only_the_first_partner_is_returned(tmp_path: Path) -> None:
     """A train picture with three copies in test has three rows, one for each."""
     photo = pictures.photo(1)
     images: dict[str, Image.Image | bytes] = {
-        f"test/{quality}.jpg": pictures.encoded(photo, "JPEG", quality=quality) for quality in (50, 70, 90)
+        f"test/{quality}.jpg": pictures.encoded(photo, "JPEG", quality=quality)
+        for quality in (50, 70, 90)
     }
     run = ran(folder(tmp_path, {**images, "train/a.png": photo}))
 
@@ -264,7 +330,9 @@ def test_9_only_the_first_partner_is_returned(tmp_path: Path) -> None:
 
 
 def test_10_the_same_stem_in_two_folders_collides(tmp_path: Path) -> None:
-    """Ids are paths: equal names in other folders, and equal stems with other endings, are other samples."""
+    """Ids are paths: equal names in other folders, and equal stems with other endings, are other
+    samples.
+    """
     names = ["train/a/1.png", "train/b/1.png", "test/a/1.png", "train/a/1.bmp"]
     run = ran(pictures.folder(tmp_path, names))
 
@@ -292,8 +360,13 @@ def test_11_precision_and_recall_on_transformed_copies(tmp_path: Path) -> None:
 
 
 def test_12_filtered_datasets_are_encoded_again(tmp_path: Path) -> None:
-    """A filtered Hugging Face dataset holds the stored bytes, PNG as PNG, and reads back (fastdup)."""
-    stored = [pictures.encoded(pictures.photo(1)), pictures.encoded(pictures.photo(2), "JPEG", quality=40)]
+    """A filtered Hugging Face dataset holds the stored bytes, PNG as PNG, and reads back
+    (fastdup).
+    """
+    stored = [
+        pictures.encoded(pictures.photo(1)),
+        pictures.encoded(pictures.photo(2), "JPEG", quality=40),
+    ]
     features = datasets.Features({"image": datasets.Image()})
     rows = {"image": [{"bytes": data, "path": None} for data in [*stored, stored[0]]]}
     made = datasets.DatasetDict({"train": datasets.Dataset.from_dict(rows, features=features)})
@@ -305,7 +378,9 @@ def test_12_filtered_datasets_are_encoded_again(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("form", ["imagefolder", "manifest", "huggingface"])
 def test_13_everything_in_memory(tmp_path: Path, form: str) -> None:
-    """Bytes are read a batch at a time: no form gives more rows at once than asked for, and all of them in order."""
+    """Bytes are read a batch at a time: no form gives more rows at once than asked for, and all of
+    them in order.
+    """
     names = [f"train/{k}.png" for k in range(7)]
     root = pictures.folder(tmp_path / "data", names)
     path = root
@@ -315,7 +390,9 @@ def test_13_everything_in_memory(tmp_path: Path, form: str) -> None:
     if form == "huggingface":
         path = tmp_path / "saved"
         rows = {"image": [{"bytes": (root / name).read_bytes(), "path": None} for name in names]}
-        made = datasets.Dataset.from_dict(rows, features=datasets.Features({"image": datasets.Image()}))
+        made = datasets.Dataset.from_dict(
+            rows, features=datasets.Features({"image": datasets.Image()})
+        )
         datasets.DatasetDict({"train": made}).save_to_disk(str(path))
     source = open_source(DatasetConfig(path=str(path)))
     batches = list(payloads(source, 3))
@@ -326,16 +403,27 @@ def test_13_everything_in_memory(tmp_path: Path, form: str) -> None:
 
 
 def test_14_the_test_set_shrinks(tmp_path: Path) -> None:
-    """By default no held-out sample is dropped or moved, whatever leaks or repeats in it (leakaudit)."""
+    """By default no held-out sample is dropped or moved, whatever leaks or repeats in it
+    (leakaudit).
+    """
     data = pictures.encoded(pictures.photo(1))
     names = ["train/a.png", "test/a.png", "test/b.png", "validation/a.png", "train/b.png"]
-    root = folder(tmp_path / "data", {**dict.fromkeys(names, data), "train/c.png": pictures.photo(2)})
+    root = folder(
+        tmp_path / "data", {**dict.fromkeys(names, data), "train/c.png": pictures.photo(2)}
+    )
     run = dedup.run(
-        {"dataset": {"path": str(root)}, "engine": {"workers": 0}, "output": {"dir": str(tmp_path / "run")}}
+        {
+            "dataset": {"path": str(root)},
+            "engine": {"workers": 0},
+            "output": {"dir": str(tmp_path / "run")},
+        }
     )
     written = {
-        path.relative_to(tmp_path / "run/splits").as_posix() for path in (tmp_path / "run/splits").rglob("*.png")
+        path.relative_to(tmp_path / "run/splits").as_posix()
+        for path in (tmp_path / "run/splits").rglob("*.png")
     }
 
     assert {"test/a.png", "test/b.png", "validation/a.png", "train/c.png"} == written
-    assert {"keep"} == {row["action"] for row in run.decisions.to_pylist() if not row["id"].startswith("train")}
+    assert {"keep"} == {
+        row["action"] for row in run.decisions.to_pylist() if not row["id"].startswith("train")
+    }

@@ -40,7 +40,9 @@ CASES = [(part, field.name) for part in FIRST_TABLE for field in fields(getattr(
 
 @pytest.mark.parametrize(("part", "name"), CASES)
 def test_every_field_of_a_part_changes_the_spec_of_its_first_table(part: str, name: str) -> None:
-    """Two runs that differ in one field do not have tables of the same spec; earlier tables keep theirs."""
+    """Two runs that differ in one field do not have tables of the same spec; earlier tables keep
+    theirs.
+    """
     value = getattr(getattr(RESOLVED, part), name)
     other = replace(RESOLVED, **{part: replace(getattr(RESOLVED, part), **{name: changed(value)})})
     first, before = FIRST_TABLE[part]

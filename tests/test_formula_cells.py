@@ -1,4 +1,6 @@
-"""Cells that a spreadsheet would run: the report's script guards them, and who reads the lists gets the ids back."""
+"""Cells that a spreadsheet would run: the report's script guards them, and who reads the lists gets
+the ids back.
+"""
 
 import json
 import re
@@ -39,7 +41,12 @@ def said() -> dict[str, object]:
     program = "\n".join([*named, reader[0], STEPS])
     rows = [["id_a", "id_b", "note"], *([one, f"b{one}", one] for one in IDS)]
     done = subprocess.run(
-        [node, "-e", program], input=json.dumps(rows), capture_output=True, text=True, check=True, timeout=60
+        [node, "-e", program],
+        input=json.dumps(rows),
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
     )
     found: dict[str, object] = json.loads(done.stdout)
     return found

@@ -1,4 +1,6 @@
-"""Animations and documents: identical means all frames, the first ones alone make a near pair that is marked."""
+"""Animations and documents: identical means all frames, the first ones alone make a near pair that
+is marked.
+"""
 
 from io import BytesIO
 from pathlib import Path
@@ -41,7 +43,9 @@ class TestDigest:
     """Of the pixels of all frames."""
 
     def test_another_frame(self, form: str) -> None:
-        """The same first frame, another last one: the first frame is what is measured, the digests differ."""
+        """The same first frame, another last one: the first frame is what is measured, the digests
+        differ.
+        """
         one, two = opened(animation([1, 2, 3], form)), opened(animation([1, 2, 4], form))
 
         assert one.image.tobytes() == two.image.tobytes()
@@ -72,7 +76,11 @@ class TestDigest:
         limit = 3 * 96 * 64 - 1
         one, two = animation([1, 2, 3], form), animation([1, 2, 4], form)
 
-        assert opened(one, limit).pixel_digest == opened(one, limit).pixel_digest != opened(two, limit).pixel_digest
+        assert (
+            opened(one, limit).pixel_digest
+            == opened(one, limit).pixel_digest
+            != opened(two, limit).pixel_digest
+        )
 
 
 def test_a_broken_last_frame() -> None:
@@ -85,7 +93,9 @@ def test_a_broken_last_frame() -> None:
 
 
 def test_overviews_are_no_pages() -> None:
-    """A TIFF with a smaller version of its picture, as cloud-optimised ones have it, is the same as one without."""
+    """A TIFF with a smaller version of its picture, as cloud-optimised ones have it, is the same as
+    one without.
+    """
     large, sink = pictures.photo(5, (96, 64)), BytesIO()
     small = large.resize((48, 32))
     small.encoderinfo = {"tiffinfo": {254: 1}}
@@ -99,7 +109,10 @@ def test_pages_of_16_bits() -> None:
     """Pages are compared as they are stored, not as 8 bits."""
 
     def document(offset: int) -> bytes:
-        pages = [Image.fromarray((np.arange(64).reshape(8, 8) + add).astype(np.uint16)) for add in (0, offset)]
+        pages = [
+            Image.fromarray((np.arange(64).reshape(8, 8) + add).astype(np.uint16))
+            for add in (0, offset)
+        ]
         sink = BytesIO()
         pages[0].save(sink, "TIFF", save_all=True, append_images=pages[1:])
         return sink.getvalue()
@@ -110,11 +123,15 @@ def test_pages_of_16_bits() -> None:
 @pytest.mark.parametrize("mode", ["fast", "compat"])
 @pytest.mark.parametrize("form", FORMS)
 def test_a_run_marks_the_pair(tmp_path: Path, form: str, mode: str) -> None:
-    """Two animations with one first frame are a near pair, marked; two copies are identical and not marked."""
+    """Two animations with one first frame are a near pair, marked; two copies are identical and not
+    marked.
+    """
     files = {"a": [1, 2], "b": [1, 3], "c": [1, 2], "still": [9]}
     for name, seeds in files.items():
         (tmp_path / f"{name}.{SUFFIX[form]}").write_bytes(animation(seeds, form))
     pairs = dedup.audit(str(tmp_path), workers=0, hash={"mode": mode}).pairs.to_pylist()
-    found = {(row["id_a"][0], row["id_b"][0]): (row["kind"], row["first_frames_only"]) for row in pairs}
+    found = {
+        (row["id_a"][0], row["id_b"][0]): (row["kind"], row["first_frames_only"]) for row in pairs
+    }
 
     assert {("a", "b"): ("near", True), ("a", "c"): ("bytes", False)} == found

@@ -24,7 +24,9 @@ from dedup.reporting.leaks import worst_first
 from tests import naive, pictures
 
 ROOT = Path(__file__).parents[1]
-SCHEMA = json.loads((ROOT / "dedup" / "reporting" / "summary.schema.json").read_text(encoding="utf-8"))
+SCHEMA = json.loads(
+    (ROOT / "dedup" / "reporting" / "summary.schema.json").read_text(encoding="utf-8")
+)
 HOSTILE = (
     "a|b`c`\n| x | y |",
     "<script>alert(1)</script>",
@@ -64,9 +66,17 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for k, text in enumerate(HOSTILE):
         for split in ("train", text):
             pictures.save(pictures.photo(k), root / f"{k}{split == 'train'}.png")
-            rows.append({"id": f"{split == 'train'}{text}", "path": f"{k}{split == 'train'}.png", "split": split})
+            rows.append(
+                {
+                    "id": f"{split == 'train'}{text}",
+                    "path": f"{k}{split == 'train'}.png",
+                    "split": split,
+                }
+            )
             rows[-1]["label"] = f"{text}{split == 'train'}"
-    (root / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    (root / "rows.jsonl").write_text(
+        "".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8"
+    )
     assert ran("audit", root / "rows.jsonl", "-o", root / "run", "--quiet", *FAST).exit_code == 0
     return root / "run"
 
@@ -87,7 +97,9 @@ class TestExitCodes:
         ],
     )
     def test_of_an_audit(self, place: Path, limits: list[str], expected: int) -> None:
-        """2 of 4 test images leak, 4 of 20 samples are unreadable, nothing was written; limits are inclusive."""
+        """2 of 4 test images leak, 4 of 20 samples are unreadable, nothing was written; limits are
+        inclusive.
+        """
         assert ran("gate", place / "audit", *limits).exit_code == expected
 
     def test_certified(self, place: Path) -> None:
@@ -112,7 +124,9 @@ class TestExitCodes:
     @pytest.mark.parametrize("limit", [["--max-leakage", "0"], ["--certified"]])
     @pytest.mark.parametrize("quiet", [[], ["--quiet"]])
     def test_nothing_is_held_out(self, tmp_path: Path, limit: list[str], quiet: list[str]) -> None:
-        """Without a held-out split nothing is judged: 3, with the reason in every mode, unless that is allowed."""
+        """Without a held-out split nothing is judged: 3, with the reason in every mode, unless that
+        is allowed.
+        """
         pictures.folder(tmp_path / "data", ["left/1.png", "right/2.png"])
         (tmp_path / "run.yaml").write_text("dataset: {path: data}\n")
         assert ran("run", tmp_path / "run.yaml", "-o", tmp_path / "run", "-q", *FAST).exit_code == 0
@@ -126,10 +140,21 @@ class TestExitCodes:
 
     @pytest.mark.parametrize("key", ["gate.certified=true", "gate.max_leakage=0"])
     def test_nothing_is_held_out_in_a_run(self, tmp_path: Path, key: str) -> None:
-        """The command that makes the run ends the same way, and with `gate.allow_nothing` it warns and passes."""
+        """The command that makes the run ends the same way, and with `gate.allow_nothing` it warns
+        and passes.
+        """
         pictures.folder(tmp_path / "data", ["left/1.png", "right/2.png"])
         (tmp_path / "run.yaml").write_text("dataset: {path: data}\n")
-        arguments = ("run", tmp_path / "run.yaml", "-o", tmp_path / "run", "-q", "--set", key, *FAST)
+        arguments = (
+            "run",
+            tmp_path / "run.yaml",
+            "-o",
+            tmp_path / "run",
+            "-q",
+            "--set",
+            key,
+            *FAST,
+        )
         refused = ran(*arguments)
         allowed = ran(*arguments, "--set", "gate.allow_nothing=true")
 
@@ -144,7 +169,16 @@ class TestExitCodes:
         (root / "test").mkdir()
         (root / "test/1.png").write_bytes(pictures.encoded(pictures.photo(3))[:300])
         (tmp_path / "run.yaml").write_text("dataset: {path: data}\n")
-        result = ran("run", tmp_path / "run.yaml", "-o", tmp_path / "run", "-q", "--set", "gate.certified=true", *FAST)
+        result = ran(
+            "run",
+            tmp_path / "run.yaml",
+            "-o",
+            tmp_path / "run",
+            "-q",
+            "--set",
+            "gate.certified=true",
+            *FAST,
+        )
 
         assert result.exit_code == 3
         assert "the certificate is over nothing" in " ".join(result.stderr.split())
@@ -162,7 +196,9 @@ class TestExitCodes:
         assert "nobody knows" in result.stderr
 
     def test_the_limits_of_the_run_count(self, place: Path, tmp_path: Path) -> None:
-        """Limits that the command does not name are those of the run's config; an option overrides one."""
+        """Limits that the command does not name are those of the run's config; an option overrides
+        one.
+        """
         arguments = ("-o", tmp_path / "run", "--max-leakage", "0", *FAST)
         assert ran("audit", place / "dataset", *arguments).exit_code == 3
         assert ran("gate", tmp_path / "run").exit_code == 3
@@ -170,15 +206,21 @@ class TestExitCodes:
 
     def test_it_reads_only(self, place: Path) -> None:
         """The run's folder is as it was, and needs no dataset."""
-        before = {path: path.read_bytes() for path in (place / "audit").rglob("*") if path.is_file()}
+        before = {
+            path: path.read_bytes() for path in (place / "audit").rglob("*") if path.is_file()
+        }
         ran("gate", place / "audit", "--max-leakage", "0", "--junit", "-")
 
-        assert before == {path: path.read_bytes() for path in (place / "audit").rglob("*") if path.is_file()}
+        assert before == {
+            path: path.read_bytes() for path in (place / "audit").rglob("*") if path.is_file()
+        }
 
 
 class TestWorstLeaks:
     def test_the_order(self) -> None:
-        """Other labels first, then the same file, the same pixels, the most similar; the rest as it stood."""
+        """Other labels first, then the same file, the same pixels, the most similar; the rest as it
+        stood.
+        """
         keys = [
             ("near", 0.95, False),
             ("near", 0.99, False),
@@ -202,13 +244,31 @@ class TestWorstLeaks:
             for k, (kind, similarity, conflict) in enumerate(keys)
         ]
 
-        assert [4, 3, 2, 1, 6, 0, 5] == worst_first(pa.Table.from_pylist(rows, tables.LEAKAGE)).tolist()
+        assert [4, 3, 2, 1, 6, 0, 5] == worst_first(
+            pa.Table.from_pylist(rows, tables.LEAKAGE)
+        ).tolist()
 
     def test_five_are_printed(self, place: Path) -> None:
-        """The worst five, each id whole on its line, however narrow the log, and no colours without a terminal."""
-        command = [sys.executable, "-m", "dedup", "gate", str(place / "audit"), "--max-leakage", "0", "--quiet"]
+        """The worst five, each id whole on its line, however narrow the log, and no colours without
+        a terminal.
+        """
+        command = [
+            sys.executable,
+            "-m",
+            "dedup",
+            "gate",
+            str(place / "audit"),
+            "--max-leakage",
+            "0",
+            "--quiet",
+        ]
         done = subprocess.run(
-            command, capture_output=True, text=True, check=False, env=os.environ | {"COLUMNS": "20"}, cwd=ROOT
+            command,
+            capture_output=True,
+            text=True,
+            check=False,
+            env=os.environ | {"COLUMNS": "20"},
+            cwd=ROOT,
         )
 
         assert done.returncode == 3
@@ -233,12 +293,17 @@ def summaries(place: Path, hostile: Path, tmp_path: Path) -> Iterator[dict[str, 
     for folder in (place / "audit", place / "run", hostile):
         yield json.loads((folder / "summary.json").read_text(encoding="utf-8"))
         yield json.loads(ran("gate", folder, "--max-leakage", "0", "--json", "-").stdout)
-    for overrides in (["verify.method=none", "search.max_distance=4"], ["search.orientations=all", "hash.bits=256"]):
+    for overrides in (
+        ["verify.method=none", "search.max_distance=4"],
+        ["search.orientations=all", "hash.bits=256"],
+    ):
         options = [part for override in overrides for part in ("--set", override)]
         arguments = ("-o", tmp_path / "out", "--overwrite", "--json", "-", *options, *FAST)
         yield json.loads(ran("audit", place / "dataset", *arguments).stdout)
     pictures.folder(tmp_path / "heap", ["a.png", "b.png"])
-    yield json.loads(ran("audit", tmp_path / "heap", "-o", tmp_path / "heap_run", "--json", "-", *FAST).stdout)
+    yield json.loads(
+        ran("audit", tmp_path / "heap", "-o", tmp_path / "heap_run", "--json", "-", *FAST).stdout
+    )
     references = (place / "dataset", tmp_path / "heap")
     yield json.loads(ran("audit", *references, "-o", tmp_path / "two", "--json", "-", *FAST).stdout)
 
@@ -266,7 +331,9 @@ class TestJson:
         assert SCHEMA["$id"].endswith(f":{SCHEMA['properties']['schema_version']['const']}")
 
     def test_summaries_follow_it(self, place: Path, hostile: Path, tmp_path: Path) -> None:
-        """Summaries of audits, runs, heaps, references and other settings; and the schema describes every key."""
+        """Summaries of audits, runs, heaps, references and other settings; and the schema describes
+        every key.
+        """
         validator = jsonschema.Draft202012Validator(SCHEMA)
         n = 0
         for summary in summaries(place, hostile, tmp_path):
@@ -276,7 +343,8 @@ class TestJson:
         assert n == 10
 
     @pytest.mark.parametrize(
-        ("key", "value"), [("schema_version", 2), ("samples", {}), ("leakage", {"test": 1}), ("warnings", "none")]
+        ("key", "value"),
+        [("schema_version", 2), ("samples", {}), ("leakage", {"test": 1}), ("warnings", "none")],
     )
     def test_it_refuses(self, place: Path, key: str, value: object) -> None:
         """What is no summary does not pass."""
@@ -287,7 +355,9 @@ class TestJson:
     def test_the_documentation_has_every_key(self) -> None:
         """The table in docs/summary.md says what the schema says."""
         page = (ROOT / "docs" / "summary.md").read_text(encoding="utf-8")
-        documented = re.findall(r"^\| ([a-z_.*\[\]]+) \| .*? \| (.*) \|$", page.split("| key |")[1], re.MULTILINE)
+        documented = re.findall(
+            r"^\| ([a-z_.*\[\]]+) \| .*? \| (.*) \|$", page.split("| key |")[1], re.MULTILINE
+        )
 
         assert list(described(SCHEMA)) == documented
 
@@ -300,7 +370,9 @@ class TestJson:
 
     def test_it_says_what_was_judged(self, place: Path) -> None:
         """The checks, their limits and the worst leaks are in it."""
-        gate = json.loads(ran("gate", place / "audit", "--max-leakage", "0", "--json", "-").stdout)["gate"]
+        gate = json.loads(ran("gate", place / "audit", "--max-leakage", "0", "--json", "-").stdout)[
+            "gate"
+        ]
 
         assert (0.0, None, False, False) == (
             gate["max_leakage"],
@@ -308,7 +380,9 @@ class TestJson:
             gate["certified"],
             gate["passed"],
         )
-        assert ["failed", "failed", "not judged", "not judged"] == [check["state"] for check in gate["checks"]]
+        assert ["failed", "failed", "not judged", "not judged"] == [
+            check["state"] for check in gate["checks"]
+        ]
         assert len(gate["worst_leaks"]) == 5
 
 
@@ -335,12 +409,16 @@ JUNIT_ATTRIBUTES = {
     "skipped": {"type", "message"},
     "system-out": set(),
 }
-"""What the schema of Jenkins' xUnit plugin, the strictest, allows: no count of skipped ones on `testsuites`."""
+"""What the schema of Jenkins' xUnit plugin, the strictest, allows: no count of skipped ones on
+`testsuites`.
+"""
 
 
 class TestJunit:
     def test_its_form(self, place: Path) -> None:
-        """What readers of JUnit rely on: elements, attributes, and counts that agree with the test cases."""
+        """What readers of JUnit rely on: elements, attributes, and counts that agree with the test
+        cases.
+        """
         root = ET.fromstring(dedup.gate(place / "audit", max_leakage=0.3).junit())
         (suite,) = root
         cases = suite.findall("testcase")
@@ -358,14 +436,23 @@ class TestJunit:
         for case in cases:
             assert {"classname", "name", "time"} == set(case.attrib)
             assert [child.tag for child in case] in (["failure"], ["skipped"], ["system-out"])
-        assert len({(case.attrib["classname"], case.attrib["name"]) for case in cases}) == len(cases)
+        assert len({(case.attrib["classname"], case.attrib["name"]) for case in cases}) == len(
+            cases
+        )
 
     def test_its_cases(self, place: Path) -> None:
-        """One for each held-out split, with its own leaks, one for unreadable samples, one for the certificate."""
+        """One for each held-out split, with its own leaks, one for unreadable samples, one for the
+        certificate.
+        """
         suite = ET.fromstring(dedup.gate(place / "run", max_leakage=0.4, certified=True).junit())[0]
         cases = {case.attrib["name"]: case for case in suite.findall("testcase")}
 
-        assert ["leakage of 'test'", "leakage of 'validation'", "unreadable", "certificate"] == list(cases)
+        assert [
+            "leakage of 'test'",
+            "leakage of 'validation'",
+            "unreadable",
+            "certificate",
+        ] == list(cases)
         failure = cases["leakage of 'test'"].find("failure")
         assert failure is not None
         assert failure.text is not None
@@ -400,11 +487,15 @@ class TestMarkdown:
         assert "| <code>test</code> | 2 | 0 | 1 |" in page
         assert "<code>train/dog/c.png</code>" in page
         assert '"min_similarity": 0.8' in page
-        assert "✅ passed" in dedup.gate(place / "audit", max_leakage=1.0).markdown().splitlines()[0]
+        assert (
+            "✅ passed" in dedup.gate(place / "audit", max_leakage=1.0).markdown().splitlines()[0]
+        )
         assert "no limit is set" in dedup.gate(place / "audit").markdown().splitlines()[0]
 
     def test_tables_stay_tables(self, hostile: Path) -> None:
-        """Each row of a table has as many cells as its head, whatever the ids hold; no markup comes through."""
+        """Each row of a table has as many cells as its head, whatever the ids hold; no markup comes
+        through.
+        """
         page = dedup.gate(hostile, max_leakage=0.0).markdown()
         head, _, settings = page.partition("<details>")
         for table in re.findall(r"(?:^\|.*\n?)+", head, re.MULTILINE):
@@ -422,13 +513,24 @@ class TestMarkdown:
         assert not re.search(r"[\\`*_\[\]|~:@!$<>\x00-\x1f]|www\.", inside)
 
     def test_many_splits_are_a_short_page(self) -> None:
-        """A column that was taken for the split by mistake does not make a page that no forge shows."""
+        """A column that was taken for the split by mistake does not make a page that no forge
+        shows.
+        """
         names = [f"split{k}" for k in range(500)]
         summary: dict[str, Any] = {
             "dedup_version": "0",
             "samples": {"total": 500, "unreadable": 0, "readable": 500},
-            "splits": {name: {"images": 1, "keep": 1, "move": 0, "drop": 0, "unreadable": 0} for name in names},
-            "decisions": {"keep": 500, "move": 0, "drop": 0, "unreadable": 0, "by_reason": {"kept": 500}},
+            "splits": {
+                name: {"images": 1, "keep": 1, "move": 0, "drop": 0, "unreadable": 0}
+                for name in names
+            },
+            "decisions": {
+                "keep": 500,
+                "move": 0,
+                "drop": 0,
+                "unreadable": 0,
+                "by_reason": {"kept": 500},
+            },
             "leakage_matrix": {name: dict.fromkeys(names, 0) for name in names},
             "leakage": {},
             "warnings": [],
@@ -441,7 +543,9 @@ class TestMarkdown:
 
 
 def test_groups_are_judged() -> None:
-    """Where the summary counts groups that are in train and held out, the limit holds for them by themselves."""
+    """Where the summary counts groups that are in train and held out, the limit holds for them by
+    themselves.
+    """
     leak = {
         **dict.fromkeys(("label", "witness_label", "transform", "distance", "similarity")),
         "id": "a",
@@ -451,7 +555,10 @@ def test_groups_are_judged() -> None:
         "label_conflict": False,
     }
     schema = pa.schema([field.with_nullable(True) for field in tables.LEAKAGE])
-    rows = [{**leak, "kind": "group", "transform": "identity"}, {**leak, "kind": "near", "transform": "identity"}]
+    rows = [
+        {**leak, "kind": "group", "transform": "identity"},
+        {**leak, "kind": "near", "transform": "identity"},
+    ]
     summary: dict[str, Any] = {
         "samples": {"total": 8, "unreadable": 0},
         "splits": {name: {"images": 4, "unreadable": 0} for name in ("train", "test")},
@@ -461,7 +568,9 @@ def test_groups_are_judged() -> None:
     verdict = judge(summary, pa.Table.from_pylist(rows, schema), GateConfig(max_leakage=0.5))
     (failed,) = verdict.failed()
 
-    assert failed.message.startswith("3 of 4 images of 'test' belong to a group that is in train too (75.00 %)")
+    assert failed.message.startswith(
+        "3 of 4 images of 'test' belong to a group that is in train too (75.00 %)"
+    )
     assert ["group"] == [leak["kind"] for leak in verdict.worst_of(failed)]
 
 
@@ -485,7 +594,10 @@ class TestFiles:
     @pytest.mark.parametrize("option", ["--json", "--junit", "--markdown"])
     def test_a_place_that_is_none(self, place: Path, tmp_path: Path, option: str) -> None:
         """A folder that is not there, or a folder for a file, is told before the work begins."""
-        for target, said in ((tmp_path / "no" / "file", "there is no folder"), (tmp_path, "it is a folder")):
+        for target, said in (
+            (tmp_path / "no" / "file", "there is no folder"),
+            (tmp_path, "it is a folder"),
+        ):
             result = ran("audit", place / "dataset", "-o", tmp_path / "run", option, target)
             assert result.exit_code == 2
             assert said in " ".join(result.stderr.split())

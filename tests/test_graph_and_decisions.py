@@ -89,34 +89,55 @@ def as_decisions(table: pa.Table) -> list[naive.Decision]:
     """The table in the oracle's words."""
     why = {reason: word for word, reason in REASONS.items()}
     return [
-        naive.Decision(row["action"], why[row["reason"]], number(row["witness_id"]), row["distance"], row["similarity"])
+        naive.Decision(
+            row["action"],
+            why[row["reason"]],
+            number(row["witness_id"]),
+            row["distance"],
+            row["similarity"],
+        )
         for row in table.to_pylist()
     ]
 
 
 def as_groups(table: pa.Table) -> list[tuple[Any, ...]]:
     return [
-        (row["group"], row["sample"], row["keeper"], row["distance"], row["similarity"]) for row in table.to_pylist()
+        (row["group"], row["sample"], row["keeper"], row["distance"], row["similarity"])
+        for row in table.to_pylist()
     ]
 
 
 def as_leaks(table: pa.Table) -> list[tuple[Any, ...]]:
     return [
-        (number(row["id"]), number(row["witness_id"]), row["kind"], row["distance"], row["similarity"])
+        (
+            number(row["id"]),
+            number(row["witness_id"]),
+            row["kind"],
+            row["distance"],
+            row["similarity"],
+        )
         for row in table.to_pylist()
     ]
 
 
 def as_pairs(table: pa.Table) -> list[tuple[Any, ...]]:
     return [
-        (row["a"], row["b"], row["kind"], (row["distance_dhash"], row["distance_phash"]), row["similarity"])
+        (
+            row["a"],
+            row["b"],
+            row["kind"],
+            (row["distance_dhash"], row["distance_phash"]),
+            row["similarity"],
+        )
         for row in table.to_pylist()
     ]
 
 
 @st.composite
 def worlds(draw: st.DrawFn, max_samples: int = 11) -> World:
-    """Few pictures for many samples, few values of everything: classes, ties and chains are the rule."""
+    """Few pictures for many samples, few values of everything: classes, ties and chains are the
+    rule.
+    """
     n_pictures = draw(st.integers(1, 5))
     splits: st.SearchStrategy[str | None] = draw(
         st.sampled_from(
@@ -151,7 +172,9 @@ def worlds(draw: st.DrawFn, max_samples: int = 11) -> World:
 
 @given(worlds())
 def test_pairs_of_classes_and_representatives(world: World) -> None:
-    """A class of k identical pictures gives k - 1 rows, all other pairs are between representatives, sorted, once."""
+    """A class of k identical pictures gives k - 1 rows, all other pairs are between
+    representatives, sorted, once.
+    """
     expected = naive.pair_rows(world)
     got = as_pairs(found(world)["pairs"])
 
@@ -159,9 +182,17 @@ def test_pairs_of_classes_and_representatives(world: World) -> None:
 
 
 def test_the_lowest_held_out_sample_is_the_witness() -> None:
-    """Of the held-out members of a class the lowest stands in leakage, also where the match is near."""
+    """Of the held-out members of a class the lowest stands in leakage, also where the match is
+    near.
+    """
     world = World(
-        (Sample("test", 1), Sample("train", 0), Sample("test", 0), Sample("test", 0), Sample("test", 1)),
+        (
+            Sample("test", 1),
+            Sample("train", 0),
+            Sample("test", 0),
+            Sample("test", 0),
+            Sample("test", 1),
+        ),
         {(0, 1): (3, 3, 0.9375)},
         {0: 100, 1: 100},
     )
@@ -171,7 +202,9 @@ def test_the_lowest_held_out_sample_is_the_witness() -> None:
 
 @given(worlds())
 def test_leakage_rows(world: World) -> None:
-    """One row for each train sample and held-out class that it matches, with the lowest held-out witness."""
+    """One row for each train sample and held-out class that it matches, with the lowest held-out
+    witness.
+    """
     expected = naive.leak_rows(world, world.held_out())
     got = as_leaks(found(world)["leakage"])
 
@@ -180,7 +213,9 @@ def test_leakage_rows(world: World) -> None:
 
 @given(worlds())
 def test_groups_around_a_keeper(world: World) -> None:
-    """Groups are a leader cover: held-out samples first, then quality; every member is matched to its keeper."""
+    """Groups are a leader cover: held-out samples first, then quality; every member is matched to
+    its keeper.
+    """
     expected = naive.group_rows(world, world.held_out())
     got = as_groups(found(world)["groups"])
 
@@ -206,7 +241,9 @@ def test_no_group_crosses_components(world: World) -> None:
     """What a group holds is connected by pairs."""
     edges = [(i, j) for i in range(len(world)) for j in range(i) if world.match(i, j)]
     together = naive.components(len(world), edges)
-    for _, rows in itertools.groupby(found(world)["groups"].to_pylist(), key=lambda row: row["group"]):
+    for _, rows in itertools.groupby(
+        found(world)["groups"].to_pylist(), key=lambda row: row["group"]
+    ):
         members = {row["sample"] for row in rows}
 
         assert any(members <= component for component in together)
@@ -216,7 +253,9 @@ def test_no_group_crosses_components(world: World) -> None:
 @settings(max_examples=20)
 @given(world=worlds())
 def test_decisions_of_every_policy(policy: tuple[str, str, str], world: World) -> None:
-    """Action, reason, witness, distance and similarity of every sample are those of the definition."""
+    """Action, reason, witness, distance and similarity of every sample are those of the
+    definition.
+    """
     expected = naive.decide(world, world.held_out(), *policy)
     got = as_decisions(found(world, policy)["decisions"])
 
@@ -227,12 +266,18 @@ def test_decisions_of_every_policy(policy: tuple[str, str, str], world: World) -
 @settings(max_examples=10)
 @given(world=worlds())
 def test_promises_of_every_policy(policy: tuple[str, str, str], world: World) -> None:
-    """No drop without a kept, directly matched witness; no leak left; counts conserved; held-out untouched."""
+    """No drop without a kept, directly matched witness; no leak left; counts conserved; held-out
+    untouched.
+    """
     table = found(world, policy)["decisions"]
     rows = table.to_pylist()
     outside = {i for i, sample in enumerate(world.samples) if sample.split in world.held_out()}
 
-    assert len(world) == len(rows) == sum(row["action"] in {"keep", "drop", "unreadable"} for row in rows)
+    assert (
+        len(world)
+        == len(rows)
+        == sum(row["action"] in {"keep", "drop", "unreadable"} for row in rows)
+    )
     assert world.readable() == {i for i, row in enumerate(rows) if row["action"] != "unreadable"}
     for i, row in enumerate(rows):
         if row["action"] == "drop":
@@ -242,7 +287,13 @@ def test_promises_of_every_policy(policy: tuple[str, str, str], world: World) ->
             assert rows[witness]["action"] == "keep"
             assert row["witness_kept"]
         else:
-            assert row["witness_id"] is row["witness_split"] is row["distance"] is row["similarity"] is None
+            assert (
+                row["witness_id"]
+                is row["witness_split"]
+                is row["distance"]
+                is row["similarity"]
+                is None
+            )
     if policy[0] != "report_only":
         left = {i for i, row in enumerate(rows) if row["action"] == "keep"}
         assert not [(i, j) for i in left - outside for j in left & outside if world.match(i, j)]
@@ -298,15 +349,27 @@ def test_the_example_of_the_design_from_the_other_side() -> None:
     ],
 )
 def test_the_witness_is_the_most_similar(near: dict[tuple[int, int], Any], witness: int) -> None:
-    """Of several held-out matches the most similar is named, then the nearest, then the lowest sample."""
-    world = World((Sample("train", 0), Sample("test", 1), Sample("test", 2)), near, dict.fromkeys(range(3), 100))
+    """Of several held-out matches the most similar is named, then the nearest, then the lowest
+    sample.
+    """
+    world = World(
+        (Sample("train", 0), Sample("test", 1), Sample("test", 2)),
+        near,
+        dict.fromkeys(range(3), 100),
+    )
 
     assert witness == as_decisions(found(world)["decisions"])[0].witness
 
 
 def test_an_identical_witness_comes_first() -> None:
-    """An identical held-out picture is the witness even if a near one has similarity 1 and a lower sample."""
-    world = World((Sample("train", 0), Sample("test", 1), Sample("test", 0)), {(0, 1): (0, 0, 1.0)}, {0: 100, 1: 100})
+    """An identical held-out picture is the witness even if a near one has similarity 1 and a lower
+    sample.
+    """
+    world = World(
+        (Sample("train", 0), Sample("test", 1), Sample("test", 0)),
+        {(0, 1): (0, 0, 1.0)},
+        {0: 100, 1: 100},
+    )
 
     assert as_decisions(found(world)["decisions"])[0].witness == 2
 
@@ -314,15 +377,35 @@ def test_an_identical_witness_comes_first() -> None:
 @pytest.mark.parametrize(
     ("samples", "area", "best"),
     [
-        ((Sample("train", 0, compression=1.0), Sample("train", 1, compression=9.0)), {0: 100, 1: 101}, 1),
-        ((Sample("train", 0, compression=9.0), Sample("train", 1, compression=1.0)), {0: 100, 1: 100}, 1),
-        ((Sample("train", 0, compression=4.0), Sample("train", 1, compression=4.0)), {0: 100, 1: 100}, 0),
-        ((Sample("train", 0, compression=None), Sample("train", 1, compression=60.0)), {0: 100, 1: 100}, 1),
+        (
+            (Sample("train", 0, compression=1.0), Sample("train", 1, compression=9.0)),
+            {0: 100, 1: 101},
+            1,
+        ),
+        (
+            (Sample("train", 0, compression=9.0), Sample("train", 1, compression=1.0)),
+            {0: 100, 1: 100},
+            1,
+        ),
+        (
+            (Sample("train", 0, compression=4.0), Sample("train", 1, compression=4.0)),
+            {0: 100, 1: 100},
+            0,
+        ),
+        (
+            (Sample("train", 0, compression=None), Sample("train", 1, compression=60.0)),
+            {0: 100, 1: 100},
+            1,
+        ),
     ],
     ids=["more pixels", "less compression", "lower id", "unknown compression is worst"],
 )
-def test_the_better_picture_is_kept(samples: tuple[Sample, ...], area: dict[int, int], best: int) -> None:
-    """Of two near copies in train the one with more pixels stays, then the less compressed, then the lower id."""
+def test_the_better_picture_is_kept(
+    samples: tuple[Sample, ...], area: dict[int, int], best: int
+) -> None:
+    """Of two near copies in train the one with more pixels stays, then the less compressed, then
+    the lower id.
+    """
     world = World(samples, {(0, 1): (3, 3, 0.9375)}, area)
     rows = as_decisions(found(world)["decisions"])
 
@@ -330,7 +413,9 @@ def test_the_better_picture_is_kept(samples: tuple[Sample, ...], area: dict[int,
 
 
 def test_a_jpeg_saved_again_as_png_is_no_better() -> None:
-    """The compression of a class is that of its most compressed file: the copy saved as PNG gains nothing by it."""
+    """The compression of a class is that of its most compressed file: the copy saved as PNG gains
+    nothing by it.
+    """
     samples = (
         Sample("train", 0, file=0, compression=1.0),  # the PNG made of the JPEG below
         Sample("train", 0, file=1, compression=12.0),
@@ -344,7 +429,9 @@ def test_a_jpeg_saved_again_as_png_is_no_better() -> None:
 
 def test_keep_first_goes_by_id() -> None:
     """keep_first keeps the lowest id, however bad the picture."""
-    world = World((Sample("train", 0), Sample("train", 1)), {(0, 1): (3, 3, 0.9375)}, {0: 100, 1: 900})
+    world = World(
+        (Sample("train", 0), Sample("train", 1)), {(0, 1): (3, 3, 0.9375)}, {0: 100, 1: 900}
+    )
     rows = as_decisions(found(world, ("drop_from_train", "keep_first", "drop"))["decisions"])
 
     assert [None, 0] == [row.witness for row in rows]
@@ -352,14 +439,18 @@ def test_keep_first_goes_by_id() -> None:
 
 @given(worlds(), st.randoms(use_true_random=False))
 def test_permuted_samples_permute_the_results(world: World, random: Any) -> None:
-    """Numbering the samples otherwise gives the same pairs between pictures and the same leaking samples."""
+    """Numbering the samples otherwise gives the same pairs between pictures and the same leaking
+    samples.
+    """
     places = list(range(len(world)))
     random.shuffle(places)
     shuffled = replace(world, samples=tuple(world.samples[place] for place in places))
 
     def matched(table: pa.Table, names: list[int]) -> set[tuple[int | None, ...]]:
         rows = table.to_pylist()
-        return {tuple(sorted((table_world[names[r["a"]]], table_world[names[r["b"]]]))) for r in rows}
+        return {
+            tuple(sorted((table_world[names[r["a"]]], table_world[names[r["b"]]]))) for r in rows
+        }
 
     table_world = [sample.picture if sample.picture is not None else -1 for sample in world.samples]
     plain = list(range(len(world)))
@@ -369,30 +460,43 @@ def test_permuted_samples_permute_the_results(world: World, random: Any) -> None
     leaking_before = {number(name) for name in before["leakage"]["id"].to_pylist()}
     leaking_after = {places[number(name) or 0] for name in after["leakage"]["id"].to_pylist()}
     assert leaking_before == leaking_after
-    dropped_before = {i for i, row in enumerate(as_decisions(before["decisions"])) if row.why == "leak"}
-    dropped_after = {places[i] for i, row in enumerate(as_decisions(after["decisions"])) if row.why == "leak"}
+    dropped_before = {
+        i for i, row in enumerate(as_decisions(before["decisions"])) if row.why == "leak"
+    }
+    dropped_after = {
+        places[i] for i, row in enumerate(as_decisions(after["decisions"])) if row.why == "leak"
+    }
     assert dropped_before == dropped_after
 
 
 @given(worlds(max_samples=8), st.data())
 def test_a_copy_joins_its_group_and_changes_no_other(world: World, data: st.DataObject) -> None:
-    """A copy of a sample, behind all others, is a member of its original's group; all other rows stay."""
+    """A copy of a sample, behind all others, is a member of its original's group; all other rows
+    stay.
+    """
     readable = sorted(world.readable())
     if not readable:
         return
     original = data.draw(st.sampled_from(readable))
     sample = world.samples[original]
-    # A copy in a held-out split may rightly take over as keeper, and so may one whose class had no known compression.
+    # A copy in a held-out split may rightly take over as keeper, and so may one whose class had no
+    # known compression.
     copy = replace(sample, compression=None)
     before = as_groups(found(world)["groups"])
     after = as_groups(found(replace(world, samples=(*world.samples, copy)))["groups"])
     new = len(world)
     group_of = {row[1]: row[0] for row in after}
-    keeper_before = {row[1]: next(k[1] for k in before if k[0] == row[0] and k[2]) for row in before}
+    keeper_before = {
+        row[1]: next(k[1] for k in before if k[0] == row[0] and k[2]) for row in before
+    }
     keeper_after = {row[1]: next(k[1] for k in after if k[0] == row[0] and k[2]) for row in after}
 
     assert group_of[new] == group_of[original]
-    assert {**keeper_before, original: keeper_after[original], new: keeper_after[new]} == keeper_after
+    assert {
+        **keeper_before,
+        original: keeper_after[original],
+        new: keeper_after[new],
+    } == keeper_after
     assert keeper_after[original] == keeper_before.get(original, original)
 
 
@@ -403,7 +507,9 @@ def test_a_larger_distance_only_adds_pairs(world: World, distance: int, every: b
     manifest, hashes, candidates = world.manifest(), world.hashes(), world.candidates()
 
     def within(bits: int) -> set[tuple[int, int]]:
-        resolved = settled(world).but(max_distance={"dhash": bits, "phash": bits}, combine=combine, min_similarity=None)
+        resolved = settled(world).but(
+            max_distance={"dhash": bits, "phash": bits}, combine=combine, min_similarity=None
+        )
         table = pairs([candidates], hashes, manifest, resolved)
         return set(zip(table["a"].to_pylist(), table["b"].to_pylist(), strict=True))
 
@@ -428,7 +534,9 @@ def test_best_witness_among_any_candidates(world: World, data: st.DataObject) ->
 
 @given(worlds())
 def test_the_matrix_counts_images(world: World) -> None:
-    """Split by split, images that match another image of that split; the shares are of all images of the split."""
+    """Split by split, images that match another image of that split; the shares are of all images
+    of the split.
+    """
     resolved = settled(world)
     tables = found(world)
     matches = graph.from_pairs(tables["pairs"], len(world))
@@ -436,7 +544,9 @@ def test_the_matrix_counts_images(world: World) -> None:
     parts = (tables["pairs"], tables["leakage"], tables["chains"], tables["decisions"])
     got = summary(manifest, hashes, *parts, matches, resolved, skipped={})
     in_split = {
-        split or "(no split)": {i for i, sample in enumerate(world.samples) if sample.split == split}
+        split or "(no split)": {
+            i for i, sample in enumerate(world.samples) if sample.split == split
+        }
         for split in {sample.split for sample in world.samples}
     }
     expected = {
@@ -451,13 +561,22 @@ def test_the_matrix_counts_images(world: World) -> None:
     for split in world.held_out():
         leaking = expected[split]["train"]
         images = len(in_split[split])
-        assert {"images": images, "leaking": leaking, "share": leaking / images} == got["leakage"][split]
-    assert got["pairs"]["images"] == sum(any(world.match(i, j) for j in range(len(world))) for i in range(len(world)))
+        assert {"images": images, "leaking": leaking, "share": leaking / images} == got["leakage"][
+            split
+        ]
+    assert got["pairs"]["images"] == sum(
+        any(world.match(i, j) for j in range(len(world))) for i in range(len(world))
+    )
     held_out_twice = [
         i
         for split in world.held_out()
         for i in in_split[split]
-        if any(world.match(i, j) for other in world.held_out() if other != split for j in in_split[other])
+        if any(
+            world.match(i, j)
+            for other in world.held_out()
+            if other != split
+            for j in in_split[other]
+        )
     ]
     assert got["held_out_images_in_another_held_out_split"] == len(held_out_twice)
 
@@ -484,7 +603,9 @@ def test_label_conflicts(world: World) -> None:
 
 
 def test_the_work_on_identical_pictures_is_linear() -> None:
-    """100,000 identical blanks, half in test: k - 1 pairs, one leakage row per train sample, one group."""
+    """100,000 identical blanks, half in test: k - 1 pairs, one leakage row per train sample, one
+    group.
+    """
     n = 100_000
     samples = tuple(Sample("train" if i % 2 else "test", 0) for i in range(n))
     world = World(samples, {}, {0: 64})
@@ -499,7 +620,9 @@ def test_the_work_on_identical_pictures_is_linear() -> None:
 
 
 def test_the_work_on_two_near_classes_is_linear() -> None:
-    """Two classes of 20,000 near each other give 2 · 19,999 + 1 pairs and a leader for all, not 4 · 10⁸ edges."""
+    """Two classes of 20,000 near each other give 2 · 19,999 + 1 pairs and a leader for all, not 4 ·
+    10⁸ edges.
+    """
     n = 20_000
     samples = tuple(Sample("train", i % 2) for i in range(2 * n))
     world = World(samples, {(0, 1): (3, 3, 0.9375)}, {0: 64, 1: 64})

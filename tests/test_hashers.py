@@ -34,7 +34,9 @@ def opened(data: bytes) -> Image.Image:
 
 
 def test_table_of_names() -> None:
-    """Every algorithm and width that the config allows has an oracle here, and every algorithm its function."""
+    """Every algorithm and width that the config allows has an oracle here, and every algorithm its
+    function.
+    """
     assert {*ORACLE, "pdq"} == set(ALGORITHMS)
     assert set(ORACLE) == set(FUNCTIONS)
     assert set(SIDES) == set(BITS)
@@ -43,8 +45,12 @@ def test_table_of_names() -> None:
 @every_code
 @pytest.mark.parametrize("form", ["PNG", "JPEG"])
 @pytest.mark.parametrize("mode", ["RGB", "L"])
-def test_raw_files_have_imagehashs_codes(tmp_path: Path, algorithm: str, bits: int, form: str, mode: str) -> None:
-    """For 8-bit RGB and L files a code is `imagehash.X(Image.open(file))`, and its hex digits are `str` of that."""
+def test_raw_files_have_imagehashs_codes(
+    tmp_path: Path, algorithm: str, bits: int, form: str, mode: str
+) -> None:
+    """For 8-bit RGB and L files a code is `imagehash.X(Image.open(file))`, and its hex digits are
+    `str` of that.
+    """
     path = pictures.save(pictures.photo(21).convert(mode), tmp_path / f"photo.{form.lower()}")
     with Image.open(path) as raw:
         expected = ORACLE[algorithm](raw, SIDES[bits])
@@ -67,14 +73,18 @@ def transparent() -> tuple[bytes, Image.Image]:
     """A photo under a ramp of alpha, and Pillow's own composition of it on white."""
     image = pictures.photo(23).convert("RGBA")
     image.putalpha(Image.linear_gradient("L").resize(image.size))
-    return pictures.encoded(image), Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+    return pictures.encoded(image), Image.alpha_composite(
+        Image.new("RGBA", image.size, "white"), image
+    ).convert("RGB")
 
 
 def sixteen() -> tuple[bytes, Image.Image]:
     """A grey picture of 16 bits, and its values divided by 257 and rounded."""
     values = np.random.default_rng(24).integers(0, 65536, (12, 16), dtype=np.uint16)
     values = np.kron(values, np.ones((8, 8), np.uint16))
-    return pictures.encoded(Image.fromarray(values)), Image.fromarray(np.floor(values / 257 + 0.5).astype(np.uint8))
+    return pictures.encoded(Image.fromarray(values)), Image.fromarray(
+        np.floor(values / 257 + 0.5).astype(np.uint8)
+    )
 
 
 def palette() -> tuple[bytes, Image.Image]:
@@ -85,11 +95,15 @@ def palette() -> tuple[bytes, Image.Image]:
 
 
 @every_code
-@pytest.mark.parametrize("case", [rotated, transparent, sixteen, palette], ids=lambda case: case.__name__)
+@pytest.mark.parametrize(
+    "case", [rotated, transparent, sixteen, palette], ids=lambda case: case.__name__
+)
 def test_other_files_have_the_codes_of_the_normalised_picture(
     case: Callable[[], tuple[bytes, Image.Image]], algorithm: str, bits: int
 ) -> None:
-    """Where a file is turned, transparent, deep or a palette, the code is ImageHash's of the picture as it is seen."""
+    """Where a file is turned, transparent, deep or a palette, the code is ImageHash's of the
+    picture as it is seen.
+    """
     data, seen = case()
     expected = ORACLE[algorithm](seen, SIDES[bits])
 
@@ -97,7 +111,9 @@ def test_other_files_have_the_codes_of_the_normalised_picture(
 
 
 def test_rotated_copy_has_the_same_code() -> None:
-    """A copy that EXIF turns upright is at distance 0; without the orientation ImageHash puts it far away."""
+    """A copy that EXIF turns upright is at distance 0; without the orientation ImageHash puts it
+    far away.
+    """
     data, upright = rotated()
     stored = Image.open(BytesIO(data))
 
@@ -113,12 +129,17 @@ def test_tiny_pictures(algorithm: str, bits: int, size: tuple[int, int]) -> None
     image = pictures.photo(26, size)
     expected = ORACLE[algorithm](image, SIDES[bits])
 
-    assert str(expected) == MODES["compat"]([opened(pictures.encoded(image))], algorithm, bits)[0].tobytes().hex()
+    assert (
+        str(expected)
+        == MODES["compat"]([opened(pictures.encoded(image))], algorithm, bits)[0].tobytes().hex()
+    )
 
 
 @every_code
 def test_batches_are_rows(algorithm: str, bits: int) -> None:
-    """The codes of many pictures are those of each alone, in their order; none are an empty array."""
+    """The codes of many pictures are those of each alone, in their order; none are an empty
+    array.
+    """
     images = [pictures.photo(seed, (50 + seed, 40)) for seed in range(4)]
     together = MODES["compat"](images, algorithm, bits)
     alone = [MODES["compat"]([image], algorithm, bits)[0] for image in images]

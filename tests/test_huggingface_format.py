@@ -1,4 +1,6 @@
-"""Hugging Face datasets: in memory, saved to disk or as Parquet files; the stored bytes are read and written back."""
+"""Hugging Face datasets: in memory, saved to disk or as Parquet files; the stored bytes are read
+and written back.
+"""
 
 import os
 import socket
@@ -135,12 +137,14 @@ every_form = pytest.mark.parametrize("form", FORMS)
 KEEP = np.array([True, False, True, True, False, False, True, True, True, False])
 
 
-# --- reading ----------------------------------------------------------------------------------------------------------
+# --- reading --------------------------------------------------------------------------------------
 
 
 @every_form
 def test_rows_and_bytes(tmp_path: Path, splits: DatasetDict, form: str) -> None:
-    """Ids are `split/row`, splits are normalised, class labels are names, and the bytes are the stored ones."""
+    """Ids are `split/row`, splits are normalised, class labels are names, and the bytes are the
+    stored ones.
+    """
     opened = source(forms(tmp_path, splits)[form])
     rows = {row["id"]: (row["split"], row["label"]) for row in opened.rows.to_pylist()}
     at = dict(zip(opened.rows["id"].to_pylist(), stored(opened), strict=True))
@@ -150,7 +154,11 @@ def test_rows_and_bytes(tmp_path: Path, splits: DatasetDict, form: str) -> None:
     expected |= {f"test/{k}": ("test", "cd"[(k + 8) % 2]) for k in range(2)}
     names = {"c": "cat", "d": "dog"}
     assert {key: (split, names[label]) for key, (split, label) in expected.items()} == rows
-    ids = [f"train/{k}" for k in range(5)] + [f"validation/{k}" for k in range(3)] + [f"test/{k}" for k in range(2)]
+    ids = (
+        [f"train/{k}" for k in range(5)]
+        + [f"validation/{k}" for k in range(3)]
+        + [f"test/{k}" for k in range(2)]
+    )
     assert [encoded(seed) for seed in range(10)] == [at[name] for name in ids]
 
 
@@ -178,7 +186,9 @@ def test_payloads_of_any_size(splits: DatasetDict, size: int) -> None:
 
 
 def test_forms_are_detected(tmp_path: Path, splits: DatasetDict) -> None:
-    """A saved folder, a single saved split, a Parquet folder and a file with an image struct are told apart."""
+    """A saved folder, a single saved split, a Parquet folder and a file with an image struct are
+    told apart.
+    """
     made = forms(tmp_path, splits)
     splits["train"].save_to_disk(str(tmp_path / "single"))
     pq.write_table(pa.table({"path": ["a.png"]}), tmp_path / "manifest.parquet")
@@ -190,7 +200,9 @@ def test_forms_are_detected(tmp_path: Path, splits: DatasetDict) -> None:
 
 
 def test_a_single_split(tmp_path: Path) -> None:
-    """A `Dataset` alone is a train split, in memory and on disk, and so is a single Parquet file."""
+    """A `Dataset` alone is a train split, in memory and on disk, and so is a single Parquet
+    file.
+    """
     part([0, 1]).save_to_disk(str(tmp_path / "single"))
     part([0, 1]).to_parquet(str(tmp_path / "single.parquet"))
 
@@ -202,11 +214,15 @@ def test_a_single_split(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("with_path", [True, False])
 def test_parquet_that_datasets_did_not_write(tmp_path: Path, with_path: bool) -> None:
-    """A struct of bytes and path is an image column, also in a file without the library's metadata."""
+    """A struct of bytes and path is an image column, also in a file without the library's
+    metadata.
+    """
     names = ["0.jpg", "1.jpg"] if with_path else [None, None]
     images = [{"bytes": encoded(k), "path": name} for k, name in enumerate(names)]
     kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
-    pq.write_table(pa.table({"image": pa.array(images, kind), "label": [3, 4]}), tmp_path / "m.parquet")
+    pq.write_table(
+        pa.table({"image": pa.array(images, kind), "label": [3, 4]}), tmp_path / "m.parquet"
+    )
     opened = source(tmp_path / "m.parquet")
 
     assert [encoded(0), encoded(1)] == stored(opened)
@@ -214,7 +230,9 @@ def test_parquet_that_datasets_did_not_write(tmp_path: Path, with_path: bool) ->
 
 
 def test_withheld_and_null_labels() -> None:
-    """-1, which the Hub uses for a label that is not told, and null are no label; texts and numbers are texts."""
+    """-1, which the Hub uses for a label that is not told, and null are no label; texts and numbers
+    are texts.
+    """
     rows = [record(k) | {"label": label} for k, label in enumerate([-1, None, 0, 1])]
     withheld = Dataset.from_list(rows, features=FEATURES)
     texts = Dataset.from_list(
@@ -227,9 +245,13 @@ def test_withheld_and_null_labels() -> None:
 
 
 def test_label_columns(splits: DatasetDict) -> None:
-    """A named column wins; one single class label is found under any name; with two of them there is no label."""
+    """A named column wins; one single class label is found under any name; with two of them there
+    is no label.
+    """
     renamed = splits.rename_column("label", "species")
-    two = DatasetDict({name: table.add_column("k", [0] * len(table)) for name, table in renamed.items()})
+    two = DatasetDict(
+        {name: table.add_column("k", [0] * len(table)) for name, table in renamed.items()}
+    )
     two = two.cast_column("k", ClassLabel(names=["a"]))
 
     assert "n0" == source(splits, label_column="name").rows["label"][0].as_py()
@@ -248,23 +270,29 @@ def test_id_columns(splits: DatasetDict) -> None:
     assert "row 1: column 'n' is null" in refusal(holed, id_column="n")
 
 
-# --- which column holds the images ------------------------------------------------------------------------------------
+# --- which column holds the images ----------------------------------------------------------------
 
 
 def test_image_column_cannot_be_told() -> None:
-    """Without an image column, or with two, the columns are named together with the setting that chooses."""
+    """Without an image column, or with two, the columns are named together with the setting that
+    chooses.
+    """
     two = part([0, 1]).add_column("mask", [None, None]).cast_column("mask", ImageFeature())
     none = part([0]).remove_columns("image")
 
     message = refusal(two)
     assert all(text in message for text in ("'image'", "'mask'", "dataset.image_column"))
     message = refusal(none)
-    assert all(text in message for text in ("no image column", "'name'", "'label'", "dataset.image_column"))
+    assert all(
+        text in message for text in ("no image column", "'name'", "'label'", "dataset.image_column")
+    )
     assert [encoded(0), encoded(1)] == stored(source(two, image_column="image"))
 
 
 def test_image_column_is_named_wrongly(splits: DatasetDict) -> None:
-    """A named column that is missing, or holds no images, is refused with the columns that there are."""
+    """A named column that is missing, or holds no images, is refused with the columns that there
+    are.
+    """
     message = refusal(splits, image_column="picture")
     assert all(text in message for text in ("'picture'", "dataset.image_column", "'image' (Image)"))
     message = refusal(splits, image_column="name")
@@ -294,7 +322,7 @@ def test_a_column_of_bytes(tmp_path: Path, kind: pa.DataType) -> None:
     assert table.filter(pa.array([True, False, True])).equals(written.cast(table.schema))
 
 
-# --- columns of paths -------------------------------------------------------------------------------------------------
+# --- columns of paths -----------------------------------------------------------------------------
 
 
 def with_paths(folder: Path, texts: Sequence[str | None]) -> Path:
@@ -302,33 +330,50 @@ def with_paths(folder: Path, texts: Sequence[str | None]) -> Path:
     (folder / "p").mkdir(parents=True)
     for seed in range(3):
         (folder / f"p/{seed}.jpg").write_bytes(encoded(seed))
-    pq.write_table(pa.table({"x": range(len(texts)), "picture": pa.array(texts, pa.string())}), folder / "rows.parquet")
+    pq.write_table(
+        pa.table({"x": range(len(texts)), "picture": pa.array(texts, pa.string())}),
+        folder / "rows.parquet",
+    )
     return folder
 
 
 @pytest.mark.parametrize("folder", [True, False], ids=["folder", "file"])
 def test_a_column_of_paths(tmp_path: Path, *, folder: bool) -> None:
-    """Paths as texts are read if the column is named, and written as images that `load_dataset` decodes."""
+    """Paths as texts are read if the column is named, and written as images that `load_dataset`
+    decodes.
+    """
     root = with_paths(tmp_path / "in", ["p/0.jpg", None, "p/2.jpg", "p/gone.jpg", ""])
-    opened = source(root if folder else root / "rows.parquet", source="huggingface", image_column="picture")
+    opened = source(
+        root if folder else root / "rows.parquet", source="huggingface", image_column="picture"
+    )
     got = stored(opened)
     opened.write(np.array([True, True, True, False, False]), tmp_path / "out", "copy")
     written = pq.read_table(tmp_path / "out/data/train-00000-of-00001.parquet")
-    loaded = datasets.load_dataset(str(tmp_path / "out"), cache_dir=str(tmp_path / "cache"))["train"]
+    loaded = datasets.load_dataset(str(tmp_path / "out"), cache_dir=str(tmp_path / "cache"))[
+        "train"
+    ]
 
     assert [encoded(0), encoded(2)] == [got[0], got[2]]
-    assert ["absent", "missing", "absent"] == [one.status for one in got if isinstance(one, Unreadable)]
+    assert ["absent", "missing", "absent"] == [
+        one.status for one in got if isinstance(one, Unreadable)
+    ]
     assert ["x", "picture"] == written.column_names
-    assert [encoded(0), None, encoded(2)] == [value and value["bytes"] for value in written["picture"].to_pylist()]
+    assert [encoded(0), None, encoded(2)] == [
+        value and value["bytes"] for value in written["picture"].to_pylist()
+    ]
     assert (24, 18) == loaded[0]["picture"].size
     if folder:
         assert ["p/1.jpg"] == opened.not_read["path"].to_pylist()
 
 
 def test_paths_in_memory_come_back_as_images(tmp_path: Path) -> None:
-    """Rows that `save_to_disk` wrote name files below their folder; the filtered dataset has them as images."""
+    """Rows that `save_to_disk` wrote name files below their folder; the filtered dataset has them
+    as images.
+    """
     with_paths(tmp_path / "in", ["p/0.jpg"])
-    Dataset.from_dict({"picture": ["p/2.jpg", "p/0.jpg"], "y": [1, 2]}).save_to_disk(tmp_path / "in")
+    Dataset.from_dict({"picture": ["p/2.jpg", "p/0.jpg"], "y": [1, 2]}).save_to_disk(
+        tmp_path / "in"
+    )
     opened: Any = source(tmp_path / "in", image_column="picture")
     got = opened.dataset_dict(np.array([False, True]))["train"]
 
@@ -350,8 +395,14 @@ def test_paths_that_lead_out_of_the_folder(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("texts", "said"),
     [
-        (["p/0.jpg", "https://example.org/1.jpg"], ("holds URLs", "'https://example.org/1.jpg'", "not fetched")),
-        (["a cat", "a dog"], ("'picture' holds no images", "none names a file below", "'x' (Value)")),
+        (
+            ["p/0.jpg", "https://example.org/1.jpg"],
+            ("holds URLs", "'https://example.org/1.jpg'", "not fetched"),
+        ),
+        (
+            ["a cat", "a dog"],
+            ("'picture' holds no images", "none names a file below", "'x' (Value)"),
+        ),
         (["../secret.jpg"], ("'picture' holds no images", "none names a file below")),
     ],
 )
@@ -365,13 +416,15 @@ def test_texts_that_are_no_paths(tmp_path: Path, texts: list[str], said: tuple[s
 
 
 def test_a_column_of_paths_is_offered(tmp_path: Path) -> None:
-    """Where no column has images, one with the name of paths is offered with the setting that reads it."""
+    """Where no column has images, one with the name of paths is offered with the setting that reads
+    it.
+    """
     message = refusal(with_paths(tmp_path / "in", ["p/0.jpg"]), source="huggingface")
 
     assert "dataset.image_column: picture reads them" in message
 
 
-# --- refused ----------------------------------------------------------------------------------------------------------
+# --- refused --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -392,11 +445,15 @@ def test_two_names_of_one_split(splits: DatasetDict) -> None:
 def test_no_rows() -> None:
     """A dataset without a row is refused; an empty split beside others is not."""
     assert "no rows" in refusal(DatasetDict({"train": part([0]).select([])}))
-    assert ["train/0"] == source(DatasetDict({"train": part([0]), "test": part([0]).select([])})).rows["id"].to_pylist()
+    assert ["train/0"] == source(
+        DatasetDict({"train": part([0]), "test": part([0]).select([])})
+    ).rows["id"].to_pylist()
 
 
 def test_broken_folders(tmp_path: Path, splits: DatasetDict) -> None:
-    """A saved folder without its files, and a Parquet file that is none, are refused with their names."""
+    """A saved folder without its files, and a Parquet file that is none, are refused with their
+    names.
+    """
     splits.save_to_disk(str(tmp_path / "saved"))
     for arrow in (tmp_path / "saved").rglob("*.arrow"):
         arrow.unlink()
@@ -408,12 +465,16 @@ def test_broken_folders(tmp_path: Path, splits: DatasetDict) -> None:
     assert "train-00001-of-00002.parquet" in refusal(folder)
 
 
-# --- nothing is decoded, nothing is lost ------------------------------------------------------------------------------
+# --- nothing is decoded, nothing is lost ----------------------------------------------------------
 
 
 @every_form
-def test_nothing_is_decoded(tmp_path: Path, splits: DatasetDict, form: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Reading and writing never decode or encode a picture, so that broken ones do not stop either."""
+def test_nothing_is_decoded(
+    tmp_path: Path, splits: DatasetDict, form: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Reading and writing never decode or encode a picture, so that broken ones do not stop
+    either.
+    """
     made = forms(tmp_path, splits)[form]
 
     def refuse(*_: object, **__: object) -> None:
@@ -431,7 +492,9 @@ def test_nothing_is_decoded(tmp_path: Path, splits: DatasetDict, form: str, monk
 
 @every_form
 def test_written_splits_load_again(tmp_path: Path, splits: DatasetDict, form: str) -> None:
-    """`load_dataset` on the output gives the kept rows in order, with features, columns, split names and bytes."""
+    """`load_dataset` on the output gives the kept rows in order, with features, columns, split
+    names and bytes.
+    """
     opened = source(forms(tmp_path, splits)[form])
     keep_of = dict(zip(opened.rows["id"].to_pylist(), KEEP.tolist(), strict=True))
     opened.write(KEEP, tmp_path / "out", "copy")
@@ -468,9 +531,11 @@ def test_written_output_is_read_again(tmp_path: Path, splits: DatasetDict) -> No
     again = source(tmp_path / "out")
     splits_of = zip(again.rows["split"].to_pylist(), stored(again), strict=True)
 
-    assert {(s, d) for s, d, k in zip(opened.rows["split"].to_pylist(), everything, KEEP, strict=True) if k} == set(
-        splits_of
-    )
+    assert {
+        (s, d)
+        for s, d, k in zip(opened.rows["split"].to_pylist(), everything, KEEP, strict=True)
+        if k
+    } == set(splits_of)
     assert not list((tmp_path / "out").rglob("*.partial"))
 
 
@@ -481,17 +546,24 @@ def test_a_split_of_which_nothing_is_kept(tmp_path: Path, splits: DatasetDict) -
     source(splits).write(keep, tmp_path / "out", "copy")
     got = loaded(tmp_path / "out", tmp_path / "cache")
 
-    assert {"train": 3, "val": 2} == {name: table.num_rows for name, table in got.items() if table.num_rows}
+    assert {"train": 3, "val": 2} == {
+        name: table.num_rows for name, table in got.items() if table.num_rows
+    }
 
 
 @pytest.mark.parametrize("how", ["select", "shuffle", "concatenate", "formatted"])
 def test_views_of_a_dataset(tmp_path: Path, how: str) -> None:
-    """Rows are those that the user sees, not those that lie in the file: selected, shuffled, joined or formatted."""
+    """Rows are those that the user sees, not those that lie in the file: selected, shuffled, joined
+    or formatted.
+    """
     base = part(range(6))
     view, seeds = {
         "select": (base.select([4, 1, 3]), [4, 1, 3]),
         "shuffle": (base.shuffle(seed=3), None),
-        "concatenate": (datasets.concatenate_datasets([base.select([5]), base.select([0, 2])]), [5, 0, 2]),
+        "concatenate": (
+            datasets.concatenate_datasets([base.select([5]), base.select([0, 2])]),
+            [5, 0, 2],
+        ),
         "formatted": (base.with_format("numpy"), list(range(6))),
     }[how]
     if seeds is None:
@@ -508,11 +580,16 @@ def test_views_of_a_dataset(tmp_path: Path, how: str) -> None:
 
 
 def with_files(root: Path) -> tuple[Dataset, NDArray[np.bool_]]:
-    """A dataset that stores paths only: two files, one of them missing, and a row without an image."""
+    """A dataset that stores paths only: two files, one of them missing, and a row without an
+    image.
+    """
     (root / "a.jpg").write_bytes(encoded(0))
     images = [str(root / "a.jpg"), str(root / "gone.jpg"), None]
     made = Dataset.from_dict(
-        {"image": [{"bytes": None, "path": path} if path else None for path in images], "x": [1, 2, 3]},
+        {
+            "image": [{"bytes": None, "path": path} if path else None for path in images],
+            "x": [1, 2, 3],
+        },
         features=Features({"image": ImageFeature(), "x": Value("int64")}),
     )
     return made, np.ones(3, bool)
@@ -520,7 +597,9 @@ def with_files(root: Path) -> tuple[Dataset, NDArray[np.bool_]]:
 
 @pytest.mark.parametrize("form", ["memory", "saved"])
 def test_images_stored_as_paths(tmp_path: Path, form: str) -> None:
-    """A path is read as a file, a missing file is missing and a null absent, and the output holds the bytes."""
+    """A path is read as a file, a missing file is missing and a null absent, and the output holds
+    the bytes.
+    """
     made, keep = with_files(tmp_path)
     if form == "saved":
         made = made.select([0, 2])  # the library embeds files when it saves, so none can be missing
@@ -543,7 +622,10 @@ def test_images_stored_as_paths(tmp_path: Path, form: str) -> None:
 def test_more_rows_than_a_batch(tmp_path: Path) -> None:
     """Rows beyond one batch of the library are read and written in order."""
     table = Dataset.from_dict(
-        {"image": [{"bytes": k.to_bytes(2), "path": None} for k in range(2500)], "k": list(range(2500))},
+        {
+            "image": [{"bytes": k.to_bytes(2), "path": None} for k in range(2500)],
+            "k": list(range(2500)),
+        },
         features=Features({"image": ImageFeature(), "k": Value("int64")}),
     )
     opened = source(DatasetDict({"train": table}))
@@ -568,13 +650,24 @@ def test_nothing_is_written_outside_the_output(tmp_path: Path, splits: DatasetDi
 @pytest.mark.parametrize(
     ("feature", "value", "words", "words_if_named"),
     [
-        (datasets.Value("string"), "a.jpg", "cast_column('image', datasets.Image())", "none names a file"),
+        (
+            datasets.Value("string"),
+            "a.jpg",
+            "cast_column('image', datasets.Image())",
+            "none names a file",
+        ),
         (datasets.Sequence(datasets.Image()), [], *["give each image a row of its own"] * 2),
     ],
 )
-def test_columns_that_are_no_images_yet(feature: Any, value: Any, words: str, words_if_named: str) -> None:
-    """Lists are refused with a way to images, named or not; so are paths, named only where there is no file."""
-    made = datasets.Dataset.from_dict({"image": [value]}, features=datasets.Features({"image": feature}))
+def test_columns_that_are_no_images_yet(
+    feature: Any, value: Any, words: str, words_if_named: str
+) -> None:
+    """Lists are refused with a way to images, named or not; so are paths, named only where there is
+    no file.
+    """
+    made = datasets.Dataset.from_dict(
+        {"image": [value]}, features=datasets.Features({"image": feature})
+    )
     for column, expected in ((None, words), ("image", words_if_named)):
         with pytest.raises(ConfigError) as raised:
             dedup.audit(made, workers=0, image_column=column)

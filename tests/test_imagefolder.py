@@ -1,4 +1,6 @@
-"""A folder of image files: splits, labels, ids, what is skipped, and how the kept files are written."""
+"""A folder of image files: splits, labels, ids, what is skipped, and how the kept files are
+written.
+"""
 
 import os
 import threading
@@ -35,14 +37,20 @@ def stored(opened: ImageFolder) -> dict[str, bytes | Unreadable]:
     ids = opened.rows["id"].to_pylist()
     found = {}
     for batch in payloads(opened, 2):
-        for row, path, data in zip(*(batch[c].to_pylist() for c in ("row", "path", "data")), strict=True):
+        for row, path, data in zip(
+            *(batch[c].to_pylist() for c in ("row", "path", "data")), strict=True
+        ):
             found[ids[row]] = read_bytes(path, data)
     return found
 
 
 def below(root: Path) -> dict[str, bytes]:
     """Every file below a folder with its content."""
-    return {path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+    return {
+        path.relative_to(root).as_posix(): path.read_bytes()
+        for path in root.rglob("*")
+        if path.is_file()
+    }
 
 
 def empty_files(root: Path, names: Sequence[str]) -> Path:
@@ -54,7 +62,7 @@ def empty_files(root: Path, names: Sequence[str]) -> Path:
     return root
 
 
-# --- layout -----------------------------------------------------------------------------------------------------------
+# --- layout ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -82,12 +90,19 @@ def empty_files(root: Path, names: Sequence[str]) -> Path:
                 ("train/cat/2020/may/a.png", "train", "cat"),
             ],
         ),
-        (["fold1/cat/a.png", "fold2/b.png"], [("fold1/cat/a.png", None, "fold1"), ("fold2/b.png", None, "fold2")]),
+        (
+            ["fold1/cat/a.png", "fold2/b.png"],
+            [("fold1/cat/a.png", None, "fold1"), ("fold2/b.png", None, "fold2")],
+        ),
     ],
     ids=["split/label/file", "split/file", "label/file", "file", "any depth", "no usual split"],
 )
-def test_layouts(tmp_path: Path, names: list[str], expected: list[tuple[str, str | None, str | None]]) -> None:
-    """Splits are the top folders if one of them has a usual name, the next folder is the label, the path is the id."""
+def test_layouts(
+    tmp_path: Path, names: list[str], expected: list[tuple[str, str | None, str | None]]
+) -> None:
+    """Splits are the top folders if one of them has a usual name, the next folder is the label, the
+    path is the id.
+    """
     assert expected == rows(empty_files(tmp_path, names))
 
 
@@ -108,19 +123,28 @@ def test_layouts(tmp_path: Path, names: list[str], expected: list[tuple[str, str
 )
 def test_other_names_of_splits(tmp_path: Path, folder: str, split: str) -> None:
     """Usual names in any case mean the usual split; the id keeps the name of the folder."""
-    assert [(f"{folder}/cat/a.png", split, "cat")] == rows(empty_files(tmp_path, [f"{folder}/cat/a.png"]))
+    assert [(f"{folder}/cat/a.png", split, "cat")] == rows(
+        empty_files(tmp_path, [f"{folder}/cat/a.png"])
+    )
 
 
 def test_two_names_of_one_split_are_refused(tmp_path: Path) -> None:
     """`val` beside `validation` is refused, naming both, not merged in silence."""
     empty_files(tmp_path, ["train/a.png", "val/a.png", "validation/a.png"])
-    with pytest.raises(SourceError, match=r"'val' and 'validation' both mean the split 'validation'"):
+    with pytest.raises(
+        SourceError, match=r"'val' and 'validation' both mean the split 'validation'"
+    ):
         source(tmp_path)
 
 
 def test_rows_do_not_depend_on_the_order_of_the_folder(tmp_path: Path) -> None:
     """Two folders with the same files, made in opposite orders, have equal rows, sorted by path."""
-    names = [f"{split}/{label}/{k}.png" for split in ("train", "test") for label in "zab" for k in (10, 9, 1)]
+    names = [
+        f"{split}/{label}/{k}.png"
+        for split in ("train", "test")
+        for label in "zab"
+        for k in (10, 9, 1)
+    ]
     first, second = empty_files(tmp_path / "1", names), empty_files(tmp_path / "2", names[::-1])
 
     assert source(first).rows.equals(source(second).rows)
@@ -128,19 +152,30 @@ def test_rows_do_not_depend_on_the_order_of_the_folder(tmp_path: Path) -> None:
 
 
 def test_default_split(tmp_path: Path) -> None:
-    """Without it a folder of no splits has none; with it all files are in it, under its usual name."""
+    """Without it a folder of no splits has none; with it all files are in it, under its usual
+    name.
+    """
     empty_files(tmp_path, ["cat/a.png", "b.png"])
 
     assert [None, None] == [split for _, split, _ in rows(tmp_path)]
     assert ["validation"] * 2 == [split for _, split, _ in rows(tmp_path, default_split="val")]
 
 
-# --- what is skipped --------------------------------------------------------------------------------------------------
+# --- what is skipped ------------------------------------------------------------------------------
 
 
 def test_what_is_no_sample_is_counted(tmp_path: Path) -> None:
-    """Hidden files and folders and files that are no images are skipped, and each is counted once."""
-    names = ["train/a.png", "train/.hidden.png", "train/notes.txt", "README.md", "train/.DS_Store", "train/Thumbs.db"]
+    """Hidden files and folders and files that are no images are skipped, and each is counted
+    once.
+    """
+    names = [
+        "train/a.png",
+        "train/.hidden.png",
+        "train/notes.txt",
+        "README.md",
+        "train/.DS_Store",
+        "train/Thumbs.db",
+    ]
     empty_files(tmp_path, [*names, ".git/x.png", "train/no_suffix"])
     opened = source(tmp_path)
 
@@ -149,7 +184,9 @@ def test_what_is_no_sample_is_counted(tmp_path: Path) -> None:
 
 
 def test_images_outside_the_splits_are_counted(tmp_path: Path) -> None:
-    """An image beside the split folders belongs to no split: skipped and counted, or in the default split if named."""
+    """An image beside the split folders belongs to no split: skipped and counted, or in the default
+    split if named.
+    """
     empty_files(tmp_path, ["train/a.png", "test/b.png", "overview.png"])
     opened = source(tmp_path)
 
@@ -160,7 +197,15 @@ def test_images_outside_the_splits_are_counted(tmp_path: Path) -> None:
 
 def test_every_file_is_counted_once(tmp_path: Path) -> None:
     """Rows and skipped files add up to what lies in the folder."""
-    names = ["train/a.png", "train/b.txt", "c.png", ".d", "test/e.gif", "test/deep/er/f.tiff", "test/deep/er/g.csv"]
+    names = [
+        "train/a.png",
+        "train/b.txt",
+        "c.png",
+        ".d",
+        "test/e.gif",
+        "test/deep/er/f.tiff",
+        "test/deep/er/g.csv",
+    ]
     opened = source(empty_files(tmp_path, names))
 
     assert len(names) == opened.rows.num_rows + sum(opened.skipped.values())
@@ -185,7 +230,7 @@ def test_not_a_folder(tmp_path: Path) -> None:
         source(tmp_path / "none")
 
 
-# --- links ------------------------------------------------------------------------------------------------------------
+# --- links ----------------------------------------------------------------------------------------
 
 
 def test_loops_of_links_end(tmp_path: Path) -> None:
@@ -210,7 +255,9 @@ def test_a_link_to_itself_does_not_stop_the_run(tmp_path: Path, name: str) -> No
 
 
 def test_linked_folders_and_files_are_followed(tmp_path: Path) -> None:
-    """Pictures behind a link belong to the folder that the link is in; a dangling link is a missing sample."""
+    """Pictures behind a link belong to the folder that the link is in; a dangling link is a missing
+    sample.
+    """
     elsewhere = pictures.folder(tmp_path / "elsewhere", ["cat/a.png", "b.png"])
     root = tmp_path / "photos"
     (root / "train").mkdir(parents=True)
@@ -233,7 +280,9 @@ def test_a_pipe_does_not_block(tmp_path: Path) -> None:
     path = tmp_path / "pipe.png"
     os.mkfifo(path)
     got: list[bytes | Unreadable] = []
-    reader = threading.Thread(target=lambda: got.append(read_bytes(os.fsencode(path), None)), daemon=True)
+    reader = threading.Thread(
+        target=lambda: got.append(read_bytes(os.fsencode(path), None)), daemon=True
+    )
     reader.start()
     reader.join(timeout=3)
     blocked = reader.is_alive()
@@ -251,7 +300,7 @@ def test_folders_named_like_pictures(tmp_path: Path) -> None:
     assert [("cat.png/a.png", None, "cat.png")] == rows(empty_files(tmp_path, ["cat.png/a.png"]))
 
 
-# --- names ------------------------------------------------------------------------------------------------------------
+# --- names ----------------------------------------------------------------------------------------
 
 HOSTILE = [
     b"new\nline.png",
@@ -279,14 +328,18 @@ def hostile_folder(root: Path) -> dict[bytes, bytes]:
         for relative in (b"train/" + name, b"test/" + name.removesuffix(b".png") + b"/" + name):
             path = os.path.join(os.fsencode(root), relative)  # noqa: PTH118
             os.makedirs(os.path.dirname(path), exist_ok=True)  # noqa: PTH103, PTH120
-            made[relative] = pictures.encoded(pictures.photo(100 * (relative[:2] == b"tr") + k, (16, 12)))
+            made[relative] = pictures.encoded(
+                pictures.photo(100 * (relative[:2] == b"tr") + k, (16, 12))
+            )
             with open(path, "wb") as file:  # noqa: PTH123
                 file.write(made[relative])
     return made
 
 
 def test_hostile_names_are_read(tmp_path: Path) -> None:
-    """Every name, UTF-8 or not, has an id that is valid Unicode and its own, and its file is read."""
+    """Every name, UTF-8 or not, has an id that is valid Unicode and its own, and its file is
+    read.
+    """
     made = hostile_folder(tmp_path)
     opened = source(tmp_path)
     ids = opened.rows["id"].to_pylist()
@@ -294,12 +347,16 @@ def test_hostile_names_are_read(tmp_path: Path) -> None:
     assert len(made) == len(ids) == len(set(ids))
     for text in (*ids, *filter(None, opened.rows["label"].to_pylist())):
         assert text == text.encode("utf-8").decode("utf-8")
-    assert sorted(made.values()) == sorted(data for data in stored(opened).values() if isinstance(data, bytes))
+    assert sorted(made.values()) == sorted(
+        data for data in stored(opened).values() if isinstance(data, bytes)
+    )
     assert {"train/fox🦊é.png", "train/caf\\xe9.png", "train/new\nline.png"} <= set(ids)
 
 
 def test_ids_stay_unique_whatever_the_names(tmp_path: Path) -> None:
-    r"""A name that is not UTF-8 and one that looks like the id made for it (`\xe9`) are two samples with two ids."""
+    r"""A name that is not UTF-8 and one that looks like the id made for it (`\xe9`) are two samples
+    with two ids.
+    """
     for name in (b"caf\xe9.png", b"caf\\xe9.png"):
         with open(os.path.join(os.fsencode(tmp_path), name), "wb"):  # noqa: PTH118, PTH123
             pass
@@ -323,7 +380,7 @@ def test_splits_and_labels_that_are_not_utf8(tmp_path: Path) -> None:
     ] == sorted(rows(tmp_path))
 
 
-# --- payload ----------------------------------------------------------------------------------------------------------
+# --- payload --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 100])
@@ -342,20 +399,28 @@ def test_payload_of_named_rows(tmp_path: Path) -> None:
     (part,) = opened.payload_of([2, 0])
 
     assert [2, 0] == part["row"].to_pylist()
-    assert [os.fsencode(tmp_path / "c.png"), os.fsencode(tmp_path / "a.png")] == part["path"].to_pylist()
+    assert [os.fsencode(tmp_path / "c.png"), os.fsencode(tmp_path / "a.png")] == part[
+        "path"
+    ].to_pylist()
 
 
-# --- writing ----------------------------------------------------------------------------------------------------------
+# --- writing --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("files", ["hardlink", "copy", "symlink"])
 def test_only_kept_files_are_written(tmp_path: Path, files: str) -> None:
-    """The kept files, and nothing else, lie at their old places with their old bytes; the source is untouched."""
-    root = pictures.folder(tmp_path / "in", ["Val/cat/a.png", "Val/cat/b.png", "train/c.png", "train/d.png"])
+    """The kept files, and nothing else, lie at their old places with their old bytes; the source is
+    untouched.
+    """
+    root = pictures.folder(
+        tmp_path / "in", ["Val/cat/a.png", "Val/cat/b.png", "train/c.png", "train/d.png"]
+    )
     before = below(root)
     source(root).write(np.array([True, False, False, True]), tmp_path / "out", files)
 
-    assert {name: before[name] for name in ("Val/cat/a.png", "train/d.png")} == below(tmp_path / "out")
+    assert {name: before[name] for name in ("Val/cat/a.png", "train/d.png")} == below(
+        tmp_path / "out"
+    )
     assert before == below(root)
     original, written = root / "train/d.png", tmp_path / "out/train/d.png"
     assert (files == "hardlink") == (original.stat().st_ino == written.lstat().st_ino)
@@ -379,7 +444,9 @@ def test_links_in_the_source(tmp_path: Path, files: str) -> None:
 def test_relative_roots_and_hostile_names_are_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: str
 ) -> None:
-    """What is written can be read again with the same rows, also from a relative path and under any name."""
+    """What is written can be read again with the same rows, also from a relative path and under any
+    name.
+    """
     made = hostile_folder(tmp_path / "in")
     monkeypatch.chdir(tmp_path)
     opened = source(Path("in"))

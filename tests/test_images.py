@@ -13,12 +13,20 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import dedup
-from dedup.decoding.pictures import FILE_SUFFIXES, Picture, Unreadable, file_digest, normalise, open_picture
+from dedup.decoding.pictures import (
+    FILE_SUFFIXES,
+    Picture,
+    Unreadable,
+    file_digest,
+    normalise,
+    open_picture,
+)
 from tests import pictures
 
 MAX_PIXELS = 100_000_000
 
-# What a camera stores for each EXIF orientation so that the viewer sees `upright`; written from the EXIF standard.
+# What a camera stores for each EXIF orientation so that the viewer sees `upright`; written from the
+# EXIF standard.
 STORED: dict[int, Callable[[NDArray[np.uint8]], NDArray[np.uint8]]] = {
     1: lambda upright: upright,
     2: lambda upright: upright[:, ::-1],
@@ -83,7 +91,7 @@ def icon(colour: tuple[int, int, int], box: tuple[int, int, int, int]) -> Image.
     return image
 
 
-# --- orientation ------------------------------------------------------------------------------------------------------
+# --- orientation ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("form", ["PNG", "TIFF", "WEBP"])
@@ -124,23 +132,37 @@ def test_unknown_orientation_is_ignored(orientation: int) -> None:
         b"Exif\0\0MM\0*\0\0\0\x08\xff\xff" + b"\x01\x12\0\x05\0\0\0\x01\xff\xff\xff\xff",
         b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x02\0\x04\0\0\0abc\0\0\0\0\0",
     ],
-    ids=["empty", "no TIFF", "offset beyond the end", "entries beyond the end", "orientation is a text"],
+    ids=[
+        "empty",
+        "no TIFF",
+        "offset beyond the end",
+        "entries beyond the end",
+        "orientation is a text",
+    ],
 )
 @pytest.mark.parametrize("form", ["JPEG", "PNG"])
 def test_broken_exif_does_not_matter(exif: bytes, form: str) -> None:
-    """Metadata that cannot be read says nothing about the pixels: they are read as if it were not there."""
+    """Metadata that cannot be read says nothing about the pixels: they are read as if it were not
+    there.
+    """
     image = pictures.photo(1)
 
     assert digest(image, form) == digest(image, form, exif=exif)
 
 
-# --- transparency -----------------------------------------------------------------------------------------------------
+# --- transparency ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("background", "colour"), [("#ffffff", (255, 255, 255)), ("#204060", (0x20, 0x40, 0x60))])
+@pytest.mark.parametrize(
+    ("background", "colour"), [("#ffffff", (255, 255, 255)), ("#204060", (0x20, 0x40, 0x60))]
+)
 @pytest.mark.parametrize("form", ["PNG", "WEBP", "TIFF"])
-def test_alpha_is_composited_on_the_background(form: str, background: str, colour: tuple[int, int, int]) -> None:
-    """Every pixel is the mean of picture and background, weighted with alpha; 1 grey level of rounding is allowed."""
+def test_alpha_is_composited_on_the_background(
+    form: str, background: str, colour: tuple[int, int, int]
+) -> None:
+    """Every pixel is the mean of picture and background, weighted with alpha; 1 grey level of
+    rounding is allowed.
+    """
     random = np.random.default_rng(5)
     rgba = random.integers(0, 256, (20, 30, 4), dtype=np.uint8)
     options = {"lossless": True, "exact": True} if form == "WEBP" else {}
@@ -170,7 +192,9 @@ def test_white_icons_on_transparency_are_not_equal() -> None:
 
 
 def test_colour_of_invisible_pixels_does_not_count() -> None:
-    """What lies under full transparency cannot be seen, so pictures that differ only there are the same."""
+    """What lies under full transparency cannot be seen, so pictures that differ only there are the
+    same.
+    """
     rgba = np.array(icon((200, 10, 10), (5, 5, 20, 20)))
     other = rgba.copy()
     other[rgba[..., 3] == 0, :3] = (1, 2, 3)
@@ -179,7 +203,9 @@ def test_colour_of_invisible_pixels_does_not_count() -> None:
 
 
 def test_opaque_alpha_is_no_alpha() -> None:
-    """A picture with an alpha channel that hides nothing is the picture without it; one that hides a pixel is not."""
+    """A picture with an alpha channel that hides nothing is the picture without it; one that hides
+    a pixel is not.
+    """
     image = pictures.photo(2)
     opaque = image.copy()
     opaque.putalpha(255)
@@ -192,19 +218,23 @@ def test_opaque_alpha_is_no_alpha() -> None:
     assert digest(image) != digest(transparent)
 
 
-# --- the digest -------------------------------------------------------------------------------------------------------
+# --- the digest -----------------------------------------------------------------------------------
 
 
 def test_shape_counts() -> None:
     """10 × 20 and 20 × 10 pixels of the same values in the same order are two pictures."""
     values = np.random.default_rng(6).integers(0, 256, 200, dtype=np.uint8)
 
-    assert digest(Image.fromarray(values.reshape(10, 20))) != digest(Image.fromarray(values.reshape(20, 10)))
+    assert digest(Image.fromarray(values.reshape(10, 20))) != digest(
+        Image.fromarray(values.reshape(20, 10))
+    )
     assert digest(Image.new("L", (10, 20), 7)) != digest(Image.new("L", (20, 10), 7))
 
 
 def test_grey_in_any_mode_is_the_same_picture() -> None:
-    """Grey stored as L, RGB, RGBA, LA and as a palette is one picture; a tint of one level is another."""
+    """Grey stored as L, RGB, RGBA, LA and as a palette is one picture; a tint of one level is
+    another.
+    """
     grey = pictures.photo(3).convert("L")
     colour = grey.convert("RGB")
     tinted = colour.copy()
@@ -225,7 +255,9 @@ def test_a_grey_picture_is_not_one_channel_of_another() -> None:
 
 
 def test_png_of_a_jpeg_is_that_jpeg() -> None:
-    """A JPEG and what is decoded from it, saved losslessly in several formats, have the same pixels."""
+    """A JPEG and what is decoded from it, saved losslessly in several formats, have the same
+    pixels.
+    """
     jpeg = pictures.encoded(pictures.photo(4), "JPEG", quality=80)
     decoded = Image.open(BytesIO(jpeg)).convert("RGB")
 
@@ -256,13 +288,15 @@ def test_a_shuffled_picture_is_another_one() -> None:
 
 
 def test_file_digest_is_blake3() -> None:
-    """The digest of a file is its BLAKE3, as any other tool computes it: the published value for no bytes."""
+    """The digest of a file is its BLAKE3, as any other tool computes it: the published value for no
+    bytes.
+    """
     expected = "af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262"
 
     assert expected == file_digest(b"").hex()
 
 
-# --- depth ------------------------------------------------------------------------------------------------------------
+# --- depth ----------------------------------------------------------------------------------------
 
 
 def sixteen(values: NDArray[np.uint16]) -> Image.Image:
@@ -303,7 +337,9 @@ def test_sixteen_bits_in_the_other_byte_order() -> None:
 
 
 def test_floating_point_and_32_bits() -> None:
-    """0..1 and 0..255 in floating point and 0..65535 in 32 bits are the whole range from black to white."""
+    """0..1 and 0..255 in floating point and 0..65535 in 32 bits are the whole range from black to
+    white.
+    """
     expected = np.arange(256, dtype=np.uint8).reshape(16, 16)
     unit = Image.fromarray((expected / 255.0).astype(np.float32))
     levels = Image.fromarray(expected.astype(np.float32))
@@ -324,7 +360,9 @@ def test_floating_point_beyond_any_range_is_stretched() -> None:
 
 @pytest.mark.parametrize("hostile", [np.nan, np.inf, -np.inf])
 def test_floating_point_that_is_no_number(hostile: float) -> None:
-    """A picture with NaN or infinity, or of nothing else, is decoded without an error or a warning."""
+    """A picture with NaN or infinity, or of nothing else, is decoded without an error or a
+    warning.
+    """
     some = np.linspace(0, 1, 64, dtype=np.float32).reshape(8, 8)
     some[2, 2] = hostile
     every = np.full((8, 8), hostile, dtype=np.float32)
@@ -333,7 +371,7 @@ def test_floating_point_that_is_no_number(hostile: float) -> None:
         assert pixels(pictures.encoded(Image.fromarray(values), "TIFF")).shape == (8, 8)
 
 
-# --- modes, sizes, frames ---------------------------------------------------------------------------------------------
+# --- modes, sizes, frames -------------------------------------------------------------------------
 
 
 def transparent_palette() -> bytes:
@@ -347,7 +385,9 @@ MODES: dict[str, Callable[[], bytes]] = {
     "LA": lambda: pictures.encoded(pictures.photo(8).convert("LA")),
     "P": lambda: pictures.encoded(pictures.photo(8).quantize(16)),
     "P with transparency": transparent_palette,
-    "RGB with a transparent colour": lambda: pictures.encoded(pictures.photo(8), transparency=(1, 2, 3)),
+    "RGB with a transparent colour": lambda: pictures.encoded(
+        pictures.photo(8), transparency=(1, 2, 3)
+    ),
     "RGBA": lambda: pictures.encoded(pictures.photo(8).convert("RGBA")),
     "CMYK": lambda: pictures.encoded(pictures.photo(8).convert("CMYK"), "JPEG"),
     "CMYK TIFF": lambda: pictures.encoded(pictures.photo(8).convert("CMYK"), "TIFF"),
@@ -370,8 +410,13 @@ def test_every_mode_becomes_eight_bits(mode: str) -> None:
 
 
 def test_colours_of_other_models() -> None:
-    """CMYK is black where K is full and white where no ink is, and YCbCr is the colour it was made from."""
-    paper, black = Image.new("CMYK", (8, 8), (0, 0, 0, 0)), Image.new("CMYK", (8, 8), (0, 0, 0, 255))
+    """CMYK is black where K is full and white where no ink is, and YCbCr is the colour it was made
+    from.
+    """
+    paper, black = (
+        Image.new("CMYK", (8, 8), (0, 0, 0, 0)),
+        Image.new("CMYK", (8, 8), (0, 0, 0, 255)),
+    )
     red = Image.new("YCbCr", (8, 8), (76, 85, 255))
 
     assert (pixels(pictures.encoded(paper, "TIFF")) == 255).all()
@@ -404,7 +449,9 @@ def test_only_the_first_frame_counts(form: str) -> None:
     first = pictures.photo(10, (40, 30))
     options = {"lossless": True} if form == "WEBP" else {}
     films = [
-        pictures.encoded(first, form, save_all=True, append_images=[pictures.photo(seed, (40, 30))], **options)
+        pictures.encoded(
+            first, form, save_all=True, append_images=[pictures.photo(seed, (40, 30))], **options
+        )
         for seed in (11, 12)
     ]
 
@@ -415,9 +462,24 @@ def test_only_the_first_frame_counts(form: str) -> None:
 
 
 def test_formats_and_names() -> None:
-    """What Pillow can save under a usual name is read again, and its name is one that an image folder accepts."""
+    """What Pillow can save under a usual name is read again, and its name is one that an image
+    folder accepts.
+    """
     for suffix, form in Image.registered_extensions().items():
-        usual = form in {"JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "JPEG2000", "PPM", "TGA", "ICO", "AVIF", "QOI"}
+        usual = form in {
+            "JPEG",
+            "PNG",
+            "WEBP",
+            "GIF",
+            "BMP",
+            "TIFF",
+            "JPEG2000",
+            "PPM",
+            "TGA",
+            "ICO",
+            "AVIF",
+            "QOI",
+        }
         if usual and suffix in FILE_SUFFIXES and form in Image.SAVE:
             assert opened(pictures.encoded(pictures.photo(13, (32, 32)), form)).format == form
 
@@ -431,7 +493,7 @@ def test_normalise_equals_the_file() -> None:
     assert np.array_equal(upright, np.asarray(normalise(Image.open(BytesIO(data)))))
 
 
-# --- what cannot be read ----------------------------------------------------------------------------------------------
+# --- what cannot be read --------------------------------------------------------------------------
 
 
 def test_empty_file_is_truncated() -> None:
@@ -448,7 +510,9 @@ def test_what_does_not_begin_as_an_image(data: bytes) -> None:
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "GIF"])
 @pytest.mark.parametrize("share", [0.5, 0.9])
 def test_cut_files_are_truncated(form: str, share: float) -> None:
-    """A file that ends early is truncated, not decoded to its upper half; the header's size and format are kept."""
+    """A file that ends early is truncated, not decoded to its upper half; the header's size and
+    format are kept.
+    """
     data = pictures.encoded(pictures.photo(14), form)
     got = refused(data[: int(len(data) * share)])
 
@@ -458,7 +522,9 @@ def test_cut_files_are_truncated(form: str, share: float) -> None:
 
 
 def test_cut_webp_is_refused() -> None:
-    """A WebP that ends early has a status too; its decoder does not tell a cut file from a damaged one."""
+    """A WebP that ends early has a status too; its decoder does not tell a cut file from a damaged
+    one.
+    """
     data = pictures.encoded(pictures.photo(14), "WEBP")
 
     for end in (len(data) // 10, len(data) // 2, len(data) - 1):
@@ -466,16 +532,23 @@ def test_cut_webp_is_refused() -> None:
 
 
 def test_cut_at_every_place() -> None:
-    """Wherever a small JPEG or PNG is cut, the answer is a picture or a status, never an exception or a warning."""
+    """Wherever a small JPEG or PNG is cut, the answer is a picture or a status, never an exception
+    or a warning.
+    """
     for form in ("JPEG", "PNG"):
         data = pictures.encoded(pictures.photo(15, (16, 16)), form)
         for end in range(len(data)):
             got = open_picture(data[:end], max_pixels=MAX_PIXELS)
-            assert isinstance(got, Picture) or got.status in {"truncated", "undecodable"}, (form, end)
+            assert isinstance(got, Picture) or got.status in {"truncated", "undecodable"}, (
+                form,
+                end,
+            )
 
 
 def test_damaged_at_every_place() -> None:
-    """Whichever byte of a small file is damaged, the answer is a picture or a status of the known ones."""
+    """Whichever byte of a small file is damaged, the answer is a picture or a status of the known
+    ones.
+    """
     known = {"missing", "undecodable", "truncated", "too_large", "unsupported", "not_image"}
     for form in ("JPEG", "PNG", "GIF", "TIFF", "BMP"):
         data = pictures.encoded(pictures.photo(16, (9, 7)), form)
@@ -497,7 +570,9 @@ def test_broken_header_is_undecodable() -> None:
 
 @pytest.mark.parametrize("size", [(20_000, 20_000), (1, 2_000_000_000), (10_001, 10_000)])
 def test_header_that_claims_too_much(size: tuple[int, int]) -> None:
-    """A tiny file that claims more pixels than the limit is refused before it is decoded, and the limit is named."""
+    """A tiny file that claims more pixels than the limit is refused before it is decoded, and the
+    limit is named.
+    """
     got = refused(png_claiming(*size))
 
     assert got.status == "too_large"
@@ -506,7 +581,9 @@ def test_header_that_claims_too_much(size: tuple[int, int]) -> None:
 
 
 def test_real_bomb() -> None:
-    """A file of some kilobytes that would decode to more than the limit is refused; its size is kept."""
+    """A file of some kilobytes that would decode to more than the limit is refused; its size is
+    kept.
+    """
     data = pictures.encoded(Image.new("1", (12_000, 12_000)))
     assert len(data) < 100_000
     got = refused(data)
@@ -516,7 +593,9 @@ def test_real_bomb() -> None:
 
 
 def test_pixel_limit_is_inclusive() -> None:
-    """A picture of exactly the limit is decoded, one pixel less is too large, at once and at twice the limit too."""
+    """A picture of exactly the limit is decoded, one pixel less is too large, at once and at twice
+    the limit too.
+    """
     data = pictures.encoded(pictures.photo(1, (40, 30)))
 
     assert opened(data, max_pixels=1200).width == 40
@@ -530,7 +609,9 @@ UNSUPPORTED = {
     "HEIC": b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + b"\0" * 200,
     "HEIF": b"\0\0\0\x18ftypmif1\0\0\0\0mif1heic" + b"\0" * 200,
     "SVG": b'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><rect/></svg>',
-    "SVG with a prologue": b'<?xml version="1.0" encoding="UTF-8"?>\n<svg xmlns="http://www.w3.org/2000/svg"></svg>',
+    "SVG with a prologue": (
+        b'<?xml version="1.0" encoding="UTF-8"?>\n<svg xmlns="http://www.w3.org/2000/svg"></svg>'
+    ),
     "PostScript": b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\nshowpage\n",
     "JPEG XL": b"\xff\x0a" + b"\x10" * 100,
 }
@@ -538,14 +619,16 @@ UNSUPPORTED = {
 
 @pytest.mark.parametrize("name", UNSUPPORTED)
 def test_formats_that_are_not_decoded_are_named(name: str) -> None:
-    """A format that is known but not decoded is unsupported, not broken, and the detail says which it is."""
+    """A format that is known but not decoded is unsupported, not broken, and the detail says which
+    it is.
+    """
     got = refused(UNSUPPORTED[name])
 
     assert got.status == "unsupported"
     assert name.partition(" with")[0] in got.detail
 
 
-# --- side effects -----------------------------------------------------------------------------------------------------
+# --- side effects ---------------------------------------------------------------------------------
 
 
 def test_pillows_limit_is_restored(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -558,7 +641,9 @@ def test_pillows_limit_is_restored(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_callers_limit_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the caller set for Pillow neither refuses a picture within our limit nor admits one beyond."""
+    """What the caller set for Pillow neither refuses a picture within our limit nor admits one
+    beyond.
+    """
     data = pictures.encoded(pictures.photo(1))
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
     assert opened(data).width == 160
@@ -571,7 +656,9 @@ def test_warnings_stay_inside() -> None:
     """Files about which Pillow warns give no warning, and the caller's filters are left alone."""
     data = pictures.encoded(pictures.photo(1))
     palette = pictures.encoded(pictures.photo(8).quantize(16), "PNG", transparency=bytes(range(16)))
-    broken_exif = pictures.encoded(pictures.photo(1), "JPEG", exif=b"Exif\0\0II*\0\x08\0\0\0\xff\xff")
+    broken_exif = pictures.encoded(
+        pictures.photo(1), "JPEG", exif=b"Exif\0\0II*\0\x08\0\0\0\xff\xff"
+    )
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         filters = list(warnings.filters)
@@ -584,7 +671,9 @@ def test_warnings_stay_inside() -> None:
 
 @pytest.mark.parametrize("mode", ["fast", "compat"])
 def test_heic(tmp_path: Path, mode: str) -> None:
-    """With the extra `heif` a HEIC file is a picture like any other: hashed, and paired with its JPEG."""
+    """With the extra `heif` a HEIC file is a picture like any other: hashed, and paired with its
+    JPEG.
+    """
     heif = pytest.importorskip("pillow_heif")
     for number in range(2):
         image = pictures.photo(number)
@@ -593,7 +682,9 @@ def test_heic(tmp_path: Path, mode: str) -> None:
         (tmp_path / f"{number}.heic").write_bytes(stored.getvalue())
         pictures.save(image, tmp_path / f"{number}.jpg", quality=90)
     (tmp_path / "2.heic").write_bytes(stored.getvalue()[:-900])
-    run = dedup.run({"dataset": {"path": str(tmp_path)}, "hash": {"mode": mode}, "cache": {"folder": None}})
+    run = dedup.run(
+        {"dataset": {"path": str(tmp_path)}, "hash": {"mode": mode}, "cache": {"folder": None}}
+    )
 
     assert ["HEIF", "JPEG", "HEIF", "JPEG"] == run.hashes["format"].to_pylist()[:4]
     assert ["ok"] * 4 == run.hashes["status"].to_pylist()[:4]

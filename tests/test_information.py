@@ -1,4 +1,6 @@
-"""Who skips the near-duplicate join: pictures whose code carries nothing, and not the plain ones that people have."""
+"""Who skips the near-duplicate join: pictures whose code carries nothing, and not the plain ones
+that people have.
+"""
 
 import logging
 from pathlib import Path
@@ -13,14 +15,22 @@ from tests import pictures
 
 
 def audited(folder: Path) -> dedup.Run:
-    return dedup.run({"dataset": {"path": str(folder)}, "cache": {"folder": None}, "output": {"splits": "none"}})
+    return dedup.run(
+        {"dataset": {"path": str(folder)}, "cache": {"folder": None}, "output": {"splits": "none"}}
+    )
 
 
-def test_digits_join_and_their_copies_are_found(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """Handwritten digits carry information: none skips, every recompressed copy is paired with its source."""
+def test_digits_join_and_their_copies_are_found(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Handwritten digits carry information: none skips, every recompressed copy is paired with its
+    source.
+    """
     digits = load_digits().images[:150]
     for number, levels in enumerate(digits):
-        image = Image.fromarray((levels * 15.9).astype(np.uint8)).resize((32, 32), Image.Resampling.BICUBIC)
+        image = Image.fromarray((levels * 15.9).astype(np.uint8)).resize(
+            (32, 32), Image.Resampling.BICUBIC
+        )
         pictures.save(image, tmp_path / f"train/{number:03}.png")
         if number % 5 == 0:
             pictures.save(image, tmp_path / f"test/{number:03}.jpg", quality=60)
@@ -42,11 +52,17 @@ def test_many_that_skip_are_a_warning(
     """One of twenty is 5 %, and no more than that; two are."""
     pictures.folder(tmp_path, [f"train/{number}.png" for number in range(20 - n_blank)])
     for number in range(n_blank):
-        pictures.save(Image.new("RGB", (40, 40), (number, 9, 9)), tmp_path / f"train/blank{number}.png")
+        pictures.save(
+            Image.new("RGB", (40, 40), (number, 9, 9)), tmp_path / f"train/blank{number}.png"
+        )
     with caplog.at_level(logging.INFO, logger="dedup"):
         run = audited(tmp_path)
 
-    (line,) = [record for record in caplog.records if "skip the near-duplicate join" in record.getMessage()]
+    (line,) = [
+        record for record in caplog.records if "skip the near-duplicate join" in record.getMessage()
+    ]
     assert level == line.levelno
     assert f"{n_blank} of 20 readable pictures" in line.getMessage()
-    assert (level == logging.WARNING) == any("blank, flat" in each for each in run.summary["warnings"])
+    assert (level == logging.WARNING) == any(
+        "blank, flat" in each for each in run.summary["warnings"]
+    )

@@ -49,18 +49,27 @@ def behind_soi(data: bytes, *segments: bytes) -> bytes:
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_orientations_of_both_byte_orders(orientation: int, order: str) -> None:
     """Little and big endian: the size is that of the upright picture."""
-    data = behind_soi(pictures.encoded(pictures.photo(1, (200, 120)), "JPEG"), exif(orientation, order))
+    data = behind_soi(
+        pictures.encoded(pictures.photo(1, (200, 120)), "JPEG"), exif(orientation, order)
+    )
 
     assert said_by_pillow(data) == said(data)
 
 
 def xmp(orientation: int) -> bytes:
-    """An APP1 segment with the orientation in XMP, as editors write it beside EXIF or instead of it."""
-    said = f'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description tiff:Orientation="{orientation}"/></x:xmpmeta>'
+    """An APP1 segment with the orientation in XMP, as editors write it beside EXIF or instead of
+    it.
+    """
+    said = (
+        '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description'
+        f' tiff:Orientation="{orientation}"/></x:xmpmeta>'
+    )
     return segment(0xE1, b"http://ns.adobe.com/xap/1.0/\0" + said.encode())
 
 
-SILENT = segment(0xE1, b"Exif\0\0II*\0" + struct.pack("<IHHHII", 8, 1, 0x010F, 2, 2, 0x41) + bytes(4))
+SILENT = segment(
+    0xE1, b"Exif\0\0II*\0" + struct.pack("<IHHHII", 8, 1, 0x010F, 2, 2, 0x41) + bytes(4)
+)
 """EXIF that names the maker of the camera, and no orientation."""
 
 
@@ -94,9 +103,14 @@ def test_two_exif_segments(first: int, second: int) -> None:
 
 
 def test_several_pictures_in_one_file() -> None:
-    """A stereo or burst file is of the format that Pillow calls MPO, whatever its first picture looks like."""
+    """A stereo or burst file is of the format that Pillow calls MPO, whatever its first picture
+    looks like.
+    """
     data = pictures.encoded(
-        pictures.photo(3, (200, 120)), "MPO", save_all=True, append_images=[pictures.photo(4, (200, 120))]
+        pictures.photo(3, (200, 120)),
+        "MPO",
+        save_all=True,
+        append_images=[pictures.photo(4, (200, 120))],
     )
 
     assert ("MPO", 200, 120) == said(data)[:3]
@@ -111,7 +125,9 @@ def with_tables_of_16_bits(data: bytes) -> bytes:
         one = data[at : at + length]
         if one[:2] == DQT:
             tables = [one[start : start + 65] for start in range(4, len(one), 65)]
-            wide = b"".join(bytes([0x10 | table[0]]) + struct.pack(">64H", *table[1:]) for table in tables)
+            wide = b"".join(
+                bytes([0x10 | table[0]]) + struct.pack(">64H", *table[1:]) for table in tables
+            )
             one = segment(0xDB, wide)
         out += one
         at += length
@@ -129,7 +145,9 @@ def test_quantisation_tables_of_16_bits() -> None:
 
 def test_a_table_that_comes_twice() -> None:
     """The last one before the picture counts."""
-    coarse, fine = (pictures.encoded(pictures.photo(6, (200, 120)), "JPEG", quality=q) for q in (10, 95))
+    coarse, fine = (
+        pictures.encoded(pictures.photo(6, (200, 120)), "JPEG", quality=q) for q in (10, 95)
+    )
     start = coarse.index(DQT)
     tables = coarse[start : start + 2 + int.from_bytes(coarse[start + 2 : start + 4])]
     data = behind_soi(fine, tables)
@@ -157,7 +175,9 @@ def test_tables_in_one_segment_or_in_several(tables: int) -> None:
 
 @pytest.mark.parametrize("size", [(1001, 777), (513, 389), (1203, 801), (200, 121)])
 def test_a_scaled_picture_keeps_its_shape(size: tuple[int, int]) -> None:
-    """At n/8 of its size a picture ends within its last row and column: the luma is as long and wide as it says."""
+    """At n/8 of its size a picture ends within its last row and column: the luma is as long and
+    wide as it says.
+    """
     found = open_luma(pictures.encoded(pictures.photo(9, size), "JPEG"), SETUP, bytes(32))
     assert not isinstance(found, Unreadable)
 
@@ -177,7 +197,8 @@ def statuses(data: bytes) -> tuple[str, str]:
     by_pillow = open_picture(data, max_pixels=1 << 20)
     found = open_luma(data, SETUP, bytes(32))
 
-    return tuple(one.status if isinstance(one, Unreadable) else "ok" for one in (by_pillow, found))  # type: ignore[return-value]
+    statuses = [one.status if isinstance(one, Unreadable) else "ok" for one in (by_pillow, found)]
+    return statuses[0], statuses[1]
 
 
 JFIF = b"JFIF\0\1\1\0\0\1\0\1\0\0"
@@ -186,10 +207,13 @@ ADOBE = b"Adobe\0\x64\0\0\0\0\1"
 
 @pytest.mark.parametrize(
     ("name", "n_bytes"),
-    [("JFIF", n) for n in (4, 5, 6, 7, 8, 13, 14, 15)] + [("Adobe", n) for n in (5, 6, 7, 8, 9, 11, 12, 13)],
+    [("JFIF", n) for n in (4, 5, 6, 7, 8, 13, 14, 15)]
+    + [("Adobe", n) for n in (5, 6, 7, 8, 9, 11, 12, 13)],
 )
 def test_a_short_segment_that_names_the_colours(name: str, n_bytes: int) -> None:
-    """libjpeg ignores a JFIF segment below 14 bytes and an Adobe segment below 12: other pixels, another digest."""
+    """libjpeg ignores a JFIF segment below 14 bytes and an Adobe segment below 12: other pixels,
+    another digest.
+    """
     rgb = coloured(20)
     marker, content = {"JFIF": (0xE0, JFIF + b"\0"), "Adobe": (0xEE, ADOBE + b"\0")}[name]
     told = behind_soi(rgb, segment(marker, content[:n_bytes]), segment(0xFE, bytes(255)))
@@ -231,6 +255,8 @@ def test_an_orientation_stated_twice() -> None:
     """Of two entries in one directory, Pillow's choice counts."""
     entries = b"".join(struct.pack("<HHIHH", 0x0112, 3, 1, turn, 0) for turn in (1, 6))
     tiff = b"II*\0" + struct.pack("<IH", 8, 2) + entries + bytes(4)
-    data = behind_soi(pictures.encoded(pictures.photo(22, (200, 120)), "JPEG"), segment(0xE1, b"Exif\0\0" + tiff))
+    data = behind_soi(
+        pictures.encoded(pictures.photo(22, (200, 120)), "JPEG"), segment(0xE1, b"Exif\0\0" + tiff)
+    )
 
     assert said_by_pillow(data) == said(data)

@@ -19,7 +19,9 @@ SHARES = {"train": 0.6, "validation": 0.2, "test": 0.2}
 def pool(tmp_path: Path) -> Path:
     """A pool of 40 pictures with two labels, in four of them copies of others."""
     for k in range(36):
-        pictures.save(pictures.photo(k), tmp_path / "pool" / ("cat" if k % 3 else "dog") / f"{k}.png")
+        pictures.save(
+            pictures.photo(k), tmp_path / "pool" / ("cat" if k % 3 else "dog") / f"{k}.png"
+        )
     for k in range(4):
         pictures.save(pictures.photo(k), tmp_path / "pool" / "copies" / f"{k}.jpg", quality=70)
     return tmp_path / "pool"
@@ -31,9 +33,19 @@ def invoked(*arguments: str) -> tuple[int, str]:
 
 
 def test_a_pool_becomes_splits_that_do_not_leak(pool: Path, tmp_path: Path) -> None:
-    """Every picture that is kept is in a split, shares are about those asked for, no copy is in another split."""
+    """Every picture that is kept is in a split, shares are about those asked for, no copy is in
+    another split.
+    """
     out = tmp_path / "out"
-    code, said = invoked("split", str(pool), "-o", str(out), "--to", "train=0.6,validation=0.2,test=0.2", "--workers=0")
+    code, said = invoked(
+        "split",
+        str(pool),
+        "-o",
+        str(out),
+        "--to",
+        "train=0.6,validation=0.2,test=0.2",
+        "--workers=0",
+    )
     assert code == 0, said
 
     again = dedup.audit(out / "splits", workers=0)
@@ -112,9 +124,13 @@ def test_clean_needs_no_config(tmp_path: Path) -> None:
         for seed in seeds:
             pictures.save(pictures.photo(seed), tmp_path / "data" / split / f"{seed}.png")
 
-    code, said = invoked("clean", str(tmp_path / "data"), "-o", str(tmp_path / "out"), "--workers=0")
+    code, said = invoked(
+        "clean", str(tmp_path / "data"), "-o", str(tmp_path / "out"), "--workers=0"
+    )
     assert code == 0, said
-    assert {"2.png", "3.png"} == {path.name for path in (tmp_path / "out" / "splits" / "train").iterdir()}
+    assert {"2.png", "3.png"} == {
+        path.name for path in (tmp_path / "out" / "splits" / "train").iterdir()
+    }
 
     code, said = invoked("clean", str(tmp_path / "data"))
     assert code == 2
@@ -161,6 +177,8 @@ def test_every_help_has_an_example(name: str) -> None:
 
 def test_every_command_has_an_example() -> None:
     """No command is left out."""
-    commands = {command.callback.__name__ for command in app.registered_commands if command.callback}
+    commands = {
+        command.callback.__name__ for command in app.registered_commands if command.callback
+    }
 
     assert commands == set(EXAMPLES)

@@ -1,4 +1,6 @@
-"""A manifest: columns found or named, rows read and written without a change, mistakes named with their row."""
+"""A manifest: columns found or named, rows read and written without a change, mistakes named with
+their row.
+"""
 
 import csv
 import json
@@ -92,11 +94,13 @@ def refusal(path: Path, **settings: Any) -> str:
     return str(caught.value)
 
 
-# --- columns ----------------------------------------------------------------------------------------------------------
+# --- columns --------------------------------------------------------------------------------------
 
 
 @every_form
-@pytest.mark.parametrize("path", ["path", "file_name", "filename", "filepath", "file_path", "image_path", "file"])
+@pytest.mark.parametrize(
+    "path", ["path", "file_name", "filename", "filepath", "file_path", "image_path", "file"]
+)
 @pytest.mark.parametrize("label", ["label", "class"])
 def test_usual_columns_are_found(tmp_path: Path, suffix: str, path: str, label: str) -> None:
     """Every usual name of the path and label columns is found without a setting, in every form."""
@@ -113,7 +117,12 @@ def test_columns_are_named(tmp_path: Path, suffix: str) -> None:
     path = written(tmp_path / f"m.{suffix}", [wrong | right])
     opened = source(path, path_column="p", id_column="i", split_column="s", label_column="l")
 
-    assert {"id": ["one"], "split": ["train"], "label": ["cat"], "uri": ["a.png"]} == opened.rows.to_pydict()
+    assert {
+        "id": ["one"],
+        "split": ["train"],
+        "label": ["cat"],
+        "uri": ["a.png"],
+    } == opened.rows.to_pydict()
 
 
 @every_form
@@ -127,8 +136,13 @@ def test_only_a_path_is_needed(tmp_path: Path, suffix: str) -> None:
 @every_form
 @pytest.mark.parametrize("part", ["path", "id", "split", "label"])
 def test_a_named_column_that_is_not_there(tmp_path: Path, suffix: str, part: str) -> None:
-    """A column that is named and missing is refused, with its setting and the columns that there are."""
-    message = refusal(written(tmp_path / f"m.{suffix}", [{"path": "a.png", "x": "1"}]), **{f"{part}_column": "nope"})
+    """A column that is named and missing is refused, with its setting and the columns that there
+    are.
+    """
+    message = refusal(
+        written(tmp_path / f"m.{suffix}", [{"path": "a.png", "x": "1"}]),
+        **{f"{part}_column": "nope"},
+    )
 
     for text in ("m." + suffix, "'nope'", f"dataset.{part}_column", "'path'", "'x'"):
         assert text in message
@@ -160,25 +174,34 @@ def test_a_column_of_sizes_is_no_column_of_pictures(tmp_path: Path, suffix: str)
     assert [(tmp_path / "a.png").read_bytes()] == stored(source(path))
 
 
-# --- splits -----------------------------------------------------------------------------------------------------------
+# --- splits ---------------------------------------------------------------------------------------
 
 
 @every_form
 @pytest.mark.parametrize("empty", [None, ""])
 def test_a_null_split(tmp_path: Path, suffix: str, empty: str | None) -> None:
-    """A row without a split is refused with its number, or is in the default split if one is named."""
-    records = [{"path": f"{k}.png", "split": split} for k, split in enumerate(["train", empty, "test"])]
+    """A row without a split is refused with its number, or is in the default split if one is
+    named.
+    """
+    records = [
+        {"path": f"{k}.png", "split": split} for k, split in enumerate(["train", empty, "test"])
+    ]
     path = written(tmp_path / f"m.{suffix}", records)
     message = refusal(path)
 
     assert all(text in message for text in ("row 2", "'split'", "dataset.default_split"))
-    assert ["train", "validation", "test"] == [split for _, split, _ in rows(path, default_split="val")]
+    assert ["train", "validation", "test"] == [
+        split for _, split, _ in rows(path, default_split="val")
+    ]
 
 
 @every_form
 def test_two_names_of_one_split(tmp_path: Path, suffix: str) -> None:
     """`dev` beside `validation` is refused, naming both."""
-    path = written(tmp_path / f"m.{suffix}", [{"path": "a", "split": "dev"}, {"path": "b", "split": "validation"}])
+    path = written(
+        tmp_path / f"m.{suffix}",
+        [{"path": "a", "split": "dev"}, {"path": "b", "split": "validation"}],
+    )
 
     assert "'dev' and 'validation' both mean" in refusal(path)
 
@@ -194,7 +217,7 @@ def test_null_labels_and_ids(tmp_path: Path, suffix: str, empty: str | None) -> 
     assert [None, "x"] == [label for _, _, label in rows(path, id_column="path")]
 
 
-# --- broken files -----------------------------------------------------------------------------------------------------
+# --- broken files ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -218,7 +241,9 @@ def test_null_labels_and_ids(tmp_path: Path, suffix: str, empty: str | None) -> 
     ],
 )
 def test_broken_manifests(tmp_path: Path, name: str, content: bytes, expected: str) -> None:
-    """What is wrong with a file is said with its name and the row or line, before anything is searched."""
+    """What is wrong with a file is said with its name and the row or line, before anything is
+    searched.
+    """
     (tmp_path / name).write_bytes(content)
     message = refusal(tmp_path / name)
 
@@ -228,7 +253,9 @@ def test_broken_manifests(tmp_path: Path, name: str, content: bytes, expected: s
 
 @pytest.mark.parametrize("suffix", ["csv", "tsv", "jsonl"])
 def test_byte_order_mark(tmp_path: Path, suffix: str) -> None:
-    """A byte order mark, as Excel and PowerShell write it, is no part of the first column or line."""
+    """A byte order mark, as Excel and PowerShell write it, is no part of the first column or
+    line.
+    """
     path = written(tmp_path / f"m.{suffix}", [{"path": "a.png", "split": "train"}])
     path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
 
@@ -239,12 +266,14 @@ def test_byte_order_mark(tmp_path: Path, suffix: str) -> None:
 def test_line_ends_of_windows_and_blank_lines(tmp_path: Path, suffix: str) -> None:
     """Lines may end as on Windows, and blank lines are no rows."""
     path = written(tmp_path / f"m.{suffix}", [{"path": "a.png"}, {"path": "b.png"}])
-    path.write_bytes(path.read_bytes().replace(b"\r\n", b"\n").replace(b"\n", b"\r\n") + b"\r\n\r\n")
+    path.write_bytes(
+        path.read_bytes().replace(b"\r\n", b"\n").replace(b"\n", b"\r\n") + b"\r\n\r\n"
+    )
 
     assert ["a.png", "b.png"] == [name for name, _, _ in rows(path)]
 
 
-# --- bytes ------------------------------------------------------------------------------------------------------------
+# --- bytes ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("size", [1, 3, 100])
@@ -268,19 +297,25 @@ def test_bytes_in_parquet(tmp_path: Path, column: str, size: int) -> None:
 def test_bytes_win_over_paths(tmp_path: Path) -> None:
     """Where a row has both, its bytes are the picture; where it has none, its path is."""
     other = pictures.save(pictures.photo(1), tmp_path / "a.png")
-    pq.write_table(pa.table({"path": ["a.png", "a.png"], "bytes": [b"stored", None]}), tmp_path / "m.parquet")
+    pq.write_table(
+        pa.table({"path": ["a.png", "a.png"], "bytes": [b"stored", None]}), tmp_path / "m.parquet"
+    )
 
     assert [b"stored", other.read_bytes()] == stored(source(tmp_path / "m.parquet"))
 
 
 @every_form
 def test_files_that_cannot_be_read(tmp_path: Path, suffix: str) -> None:
-    """A directory, a file that is not there and an impossible name are missing, a null is absent."""
+    """A directory, a file that is not there and an impossible name are missing, a null is
+    absent.
+    """
     pictures.save(pictures.photo(1), tmp_path / "a.png")
     (tmp_path / "folder.png").mkdir()
     (tmp_path / "empty.png").write_bytes(b"")
     names = ["a.png", "folder.png", "gone.png", "a.png/b.png", "x" * 5000, "", "empty.png"]
-    path = written(tmp_path / f"m.{suffix}", [{"path": name, "id": str(k)} for k, name in enumerate(names)])
+    path = written(
+        tmp_path / f"m.{suffix}", [{"path": name, "id": str(k)} for k, name in enumerate(names)]
+    )
     got = stored(source(path))
 
     assert (tmp_path / "a.png").read_bytes() == got[0]
@@ -302,14 +337,19 @@ def test_a_name_with_a_null_character(tmp_path: Path) -> None:
     assert got.status == "missing"
 
 
-# --- writing ----------------------------------------------------------------------------------------------------------
+# --- writing --------------------------------------------------------------------------------------
 
 
 @every_form
 def test_hostile_texts_survive(tmp_path: Path, suffix: str) -> None:
-    """Ids, labels and further columns with separators, quotes, line ends and emoji are read and written unchanged."""
+    """Ids, labels and further columns with separators, quotes, line ends and emoji are read and
+    written unchanged.
+    """
     pictures.folder(tmp_path / "in", ["a.png"])
-    records = [{"path": "a.png", "id": f"{text}{k}", "label": text, "note": text} for k, text in enumerate(HOSTILE)]
+    records = [
+        {"path": "a.png", "id": f"{text}{k}", "label": text, "note": text}
+        for k, text in enumerate(HOSTILE)
+    ]
     path = written(tmp_path / "in" / f"m.{suffix}", records)
     opened = source(path)
     opened.write(np.ones(len(records), bool), tmp_path / "out", "copy")
@@ -322,8 +362,13 @@ def test_hostile_texts_survive(tmp_path: Path, suffix: str) -> None:
 @every_form
 @pytest.mark.parametrize("files", ["hardlink", "copy", "symlink"])
 def test_kept_rows_and_their_files(tmp_path: Path, suffix: str, files: str) -> None:
-    """The kept rows stand in their old order, every column as it was, and only the files they name lie beside them."""
-    records = [{"split": "train", "path": f"pictures/{k}.png", "note": f"n{k}", "rank": str(k)} for k in (3, 1, 2, 0)]
+    """The kept rows stand in their old order, every column as it was, and only the files they name
+    lie beside them.
+    """
+    records = [
+        {"split": "train", "path": f"pictures/{k}.png", "note": f"n{k}", "rank": str(k)}
+        for k in (3, 1, 2, 0)
+    ]
     root = pictures.folder(tmp_path / "in", [str(record["path"]) for record in records])
     path = written(root / f"m.{suffix}", records)
     source(path).write(np.array([True, False, True, True]), tmp_path / "out", files)
@@ -341,7 +386,9 @@ def test_kept_rows_and_their_files(tmp_path: Path, suffix: str, files: str) -> N
 
 @every_form
 def test_paths_out_of_the_folder(tmp_path: Path, suffix: str) -> None:
-    """Absolute paths and paths that leave the folder name the same file in the output; nothing is put outside."""
+    """Absolute paths and paths that leave the folder name the same file in the output; nothing is
+    put outside.
+    """
     pictures.folder(tmp_path, ["in/a.png", "beside/b.png", "beside/c.png"])
     records = [
         {"path": "./a.png", "id": "1"},
@@ -357,13 +404,20 @@ def test_paths_out_of_the_folder(tmp_path: Path, suffix: str) -> None:
     assert stored(opened)[:3] == stored(again)[:3]
     assert isinstance(stored(again)[3], Unreadable)
     assert opened.rows["id"].equals(again.rows["id"])
-    assert ["a.png", path.name] == sorted(p.name for p in (tmp_path / "deep").rglob("*") if p.is_file())
+    assert ["a.png", path.name] == sorted(
+        p.name for p in (tmp_path / "deep").rglob("*") if p.is_file()
+    )
 
 
 @every_form
 def test_absolute_paths_inside_have_relative_ids(tmp_path: Path, suffix: str) -> None:
-    """The default id of a file below the manifest is its path from there, however the manifest names it."""
-    path = written(tmp_path / f"m.{suffix}", [{"path": str(tmp_path / "x/a.png")}, {"path": "/elsewhere/b.png"}])
+    """The default id of a file below the manifest is its path from there, however the manifest
+    names it.
+    """
+    path = written(
+        tmp_path / f"m.{suffix}",
+        [{"path": str(tmp_path / "x/a.png")}, {"path": "/elsewhere/b.png"}],
+    )
 
     assert ["x/a.png", "/elsewhere/b.png"] == [name for name, _, _ in rows(path)]
 
@@ -371,7 +425,11 @@ def test_absolute_paths_inside_have_relative_ids(tmp_path: Path, suffix: str) ->
 def test_files_named_twice_are_placed_once(tmp_path: Path) -> None:
     """Two rows may name one file; one that is kept and gone ends the writing."""
     root = pictures.folder(tmp_path / "in", ["a.png"])
-    records = [{"path": "a.png", "id": "1"}, {"path": "a.png", "id": "2"}, {"path": "gone.png", "id": "3"}]
+    records = [
+        {"path": "a.png", "id": "1"},
+        {"path": "a.png", "id": "2"},
+        {"path": "gone.png", "id": "3"},
+    ]
     opened = source(written(root / "m.csv", records))
     opened.write(np.array([True, True, False]), tmp_path / "out", "hardlink")
     with pytest.raises(SourceError, match=r"gone\.png.*not a file"):
@@ -381,9 +439,18 @@ def test_files_named_twice_are_placed_once(tmp_path: Path) -> None:
 
 
 def test_json_values_are_kept(tmp_path: Path) -> None:
-    """Numbers, nulls, lists and objects of further keys are written as they were read, and a missing key stays so."""
+    """Numbers, nulls, lists and objects of further keys are written as they were read, and a
+    missing key stays so.
+    """
     records: list[dict[str, Any]] = [
-        {"path": "a.png", "box": [1, 2.5, None], "more": {"x": {"y": "é"}}, "big": 2**70, "flag": True, "none": None},
+        {
+            "path": "a.png",
+            "box": [1, 2.5, None],
+            "more": {"x": {"y": "é"}},
+            "big": 2**70,
+            "flag": True,
+            "none": None,
+        },
         {"path": "b.png"},
     ]
     path = written(pictures.folder(tmp_path / "in", ["a.png", "b.png"]) / "m.jsonl", records)
@@ -393,16 +460,22 @@ def test_json_values_are_kept(tmp_path: Path) -> None:
 
 
 def test_half_characters_in_json_are_kept(tmp_path: Path) -> None:
-    r"""JSON may escape half of a surrogate pair (`\ud83e`), as cut texts do; in a further column it does no harm."""
+    r"""JSON may escape half of a surrogate pair (`\ud83e`), as cut texts do; in a further column it
+    does no harm.
+    """
     pictures.folder(tmp_path, ["a.png"])
-    (tmp_path / "m.jsonl").write_text('{"path": "a.png", "caption": "cut \\ud83e"}\n', encoding="utf-8")
+    (tmp_path / "m.jsonl").write_text(
+        '{"path": "a.png", "caption": "cut \\ud83e"}\n', encoding="utf-8"
+    )
     source(tmp_path / "m.jsonl").write(np.array([True]), tmp_path / "out", "copy")
 
     assert ["cut \ud83e"] == [record["caption"] for record in records_of(tmp_path / "out/m.jsonl")]
 
 
 def test_parquet_keeps_schema_and_metadata(tmp_path: Path) -> None:
-    """Types, nullability, nested columns, field and file metadata of a Parquet manifest are those of the output."""
+    """Types, nullability, nested columns, field and file metadata of a Parquet manifest are those
+    of the output.
+    """
     schema = pa.schema(
         [
             pa.field("split", pa.dictionary(pa.int8(), pa.string())),
@@ -414,7 +487,13 @@ def test_parquet_keeps_schema_and_metadata(tmp_path: Path) -> None:
         metadata={"owner": "me", "licence": "CC0"},
     )
     records = [
-        {"split": split, "path": f"../{k}.png", "box": [k, 1], "seen": 1000 * k, "bytes": bytes([k]) * 100}
+        {
+            "split": split,
+            "path": f"../{k}.png",
+            "box": [k, 1],
+            "seen": 1000 * k,
+            "bytes": bytes([k]) * 100,
+        }
         for k, split in enumerate(["train", "test", "train", "train"])
     ]
     table = pa.Table.from_pylist(records, schema)
@@ -435,7 +514,9 @@ def test_parquet_keeps_schema_and_metadata(tmp_path: Path) -> None:
 def test_dataset_dict_of_a_manifest(tmp_path: Path) -> None:
     """The kept rows as datasets: image, label and id, from files and from bytes."""
     root = pictures.folder(tmp_path, ["a.png", "b.png"])
-    path = written(root / "m.csv", [{"path": f"{n}.png", "split": "train", "label": n} for n in "ab"])
+    path = written(
+        root / "m.csv", [{"path": f"{n}.png", "split": "train", "label": n} for n in "ab"]
+    )
     made = source(path).dataset_dict(np.array([False, True]))
 
     assert [("b", "b.png")] == [(row["label"], row["id"]) for row in made["train"]]

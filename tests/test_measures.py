@@ -33,7 +33,7 @@ def small(image: Image.Image) -> NDArray[np.uint8]:
     return thumbnail(image)
 
 
-# --- thumbnail and information ----------------------------------------------------------------------------------------
+# --- thumbnail and information --------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("size", [(160, 120), (1, 1), (1, 5000), (32, 32), (700, 8)])
@@ -114,7 +114,7 @@ def test_information_is_what_a_plane_leaves() -> None:
     assert np.sqrt((rest**2).mean()) == pytest.approx(information(grey))
 
 
-# --- compression ------------------------------------------------------------------------------------------------------
+# --- compression ----------------------------------------------------------------------------------
 
 
 def textured(seed: int, size: int = 256) -> Image.Image:
@@ -125,7 +125,9 @@ def textured(seed: int, size: int = 256) -> Image.Image:
 
 
 def test_jpegs_are_ordered_by_quality() -> None:
-    """A lower quality is a higher compression, and none of them counts as uncompressed but the highest."""
+    """A lower quality is a higher compression, and none of them counts as uncompressed but the
+    highest.
+    """
     values = [
         compression(opened(pictures.encoded(textured(33), "JPEG", quality=quality)))
         for quality in (100, 95, 85, 75, 50, 25, 10)
@@ -173,7 +175,9 @@ def test_blank_counts_as_uncompressed(blank: int) -> None:
 
 
 def test_what_cannot_be_told_is_null() -> None:
-    """Palettes and lossy formats other than JPEG do not say how much was lost; a lossless WebP does."""
+    """Palettes and lossy formats other than JPEG do not say how much was lost; a lossless WebP
+    does.
+    """
     image = textured(37)
 
     assert compression(opened(pictures.encoded(image.quantize(64)))) is None
@@ -189,10 +193,12 @@ def test_a_rotated_jpeg_has_the_compression_of_its_header() -> None:
     exif[0x0112] = 6
     plain = compression(opened(pictures.encoded(textured(38), "JPEG", quality=60)))
 
-    assert plain == compression(opened(pictures.encoded(textured(38), "JPEG", quality=60, exif=exif)))
+    assert plain == compression(
+        opened(pictures.encoded(textured(38), "JPEG", quality=60, exif=exif))
+    )
 
 
-# --- similarity -------------------------------------------------------------------------------------------------------
+# --- similarity -----------------------------------------------------------------------------------
 
 
 def oracle(one: NDArray[np.float64], two: NDArray[np.float64]) -> float:
@@ -201,7 +207,9 @@ def oracle(one: NDArray[np.float64], two: NDArray[np.float64]) -> float:
     of = (block[:, None] * 8 + block).ravel()
 
     def by_block(values: NDArray[np.float64]) -> NDArray[np.float64]:
-        sums: NDArray[np.float64] = np.bincount(of, values.sum(axis=0).ravel(), 64).astype(np.float64)
+        sums: NDArray[np.float64] = np.bincount(of, values.sum(axis=0).ravel(), 64).astype(
+            np.float64
+        )
         return sums
 
     product, energy, other = by_block(one * two), by_block(one * one), by_block(two * two)
@@ -235,7 +243,9 @@ def thumbnails() -> NDArray[np.uint8]:
     random = np.random.default_rng(40)
     photos = [pictures.photo(seed) for seed in range(12)]
     copies = [image.resize((80, 60)).point(lambda v: v * 0.8 + 10) for image in photos]
-    others = [small(ramp(angle)) for angle in (0, 1, 2, 3)] + [np.full((32, 32), v, np.uint8) for v in (0, 9, 255)]
+    others = [small(ramp(angle)) for angle in (0, 1, 2, 3)] + [
+        np.full((32, 32), v, np.uint8) for v in (0, 9, 255)
+    ]
     noise = [random.integers(0, 256, (32, 32), dtype=np.uint8) for _ in range(9)]
     return np.stack([small(image) for image in photos + copies] + others + noise)
 
@@ -251,10 +261,14 @@ def test_agreement_equals_the_oracle(noise: float) -> None:
     """From whole to part, as plain numpy has it, for fields that agree well and badly."""
     random = np.random.default_rng(44)
     for _ in range(20):
-        one, other = (random.normal(size=(2, 31, 31)) * random.random((31, 31)) ** 3 for _ in range(2))
+        one, other = (
+            random.normal(size=(2, 31, 31)) * random.random((31, 31)) ** 3 for _ in range(2)
+        )
         two = one + noise * other
 
-        got = agreement(one.astype(np.float32), two.astype(np.float32), np.ones((32, 32), np.float32))
+        got = agreement(
+            one.astype(np.float32), two.astype(np.float32), np.ones((32, 32), np.float32)
+        )
         assert got == pytest.approx(oracle(one, two), abs=1e-5)
 
 
@@ -271,7 +285,9 @@ def test_a_crop_is_aligned(left: float, top: float) -> None:
 
 
 def test_either_picture_may_be_laid_over_the_other() -> None:
-    """A crop of plain ground with a few strong lines fits when it is enlarged, and not when the whole is shrunk."""
+    """A crop of plain ground with a few strong lines fits when it is enlarged, and not when the
+    whole is shrunk.
+    """
     tile = Image.fromarray(skimage.data.camera()).crop((128, 256, 256, 512))
     crop = tile.crop((6, 13, 122, 243))
 
@@ -280,7 +296,9 @@ def test_either_picture_may_be_laid_over_the_other() -> None:
 
 
 def test_a_softer_picture_is_the_same() -> None:
-    """Of fine texture a blur by less than a pixel takes much: the sharper one is softened before they are compared."""
+    """Of fine texture a blur by less than a pixel takes much: the sharper one is softened before
+    they are compared.
+    """
     sharp = small(Image.fromarray(skimage.data.gravel()))
     soft = np.asarray(Image.fromarray(sharp).filter(ImageFilter.GaussianBlur(0.7)))
 
@@ -297,7 +315,9 @@ def test_similarity_is_symmetric_and_bounded(thumbnails: NDArray[np.uint8]) -> N
 
 
 @pytest.mark.parametrize("threads", [1, 2, 5])
-def test_similarity_does_not_depend_on_threads_or_order(threads: int, thumbnails: NDArray[np.uint8]) -> None:
+def test_similarity_does_not_depend_on_threads_or_order(
+    threads: int, thumbnails: NDArray[np.uint8]
+) -> None:
     """The same values for any number of threads and any order of more pairs than one task takes."""
     a, b = (np.tile(side, 14) for side in all_pairs(len(thumbnails)))
     order = np.random.default_rng(41).permutation(len(a))
@@ -332,14 +352,18 @@ def test_negative_is_not_similar() -> None:
 
 
 def test_flat_pictures_are_similar_to_nothing() -> None:
-    """Blank thumbnails have no gradients to agree in: 0 with each other, with themselves and with a photo."""
+    """Blank thumbnails have no gradients to agree in: 0 with each other, with themselves and with a
+    photo.
+    """
     flat, photo = np.full((32, 32), 128, np.uint8), small(pictures.photo(43))
 
     assert [0.0, 0.0, 0.0] == [one(flat, flat), one(flat, flat + 9), one(flat, photo)]
 
 
 def test_different_photos_are_not_similar() -> None:
-    """Photos of different things stay far below the accepted similarity, edited copies far above."""
+    """Photos of different things stay far below the accepted similarity, edited copies far
+    above.
+    """
     photos = np.stack([small(pictures.photo(seed)) for seed in range(40)])
     a, b = np.triu_indices(len(photos), 1)
     assert similarities(photos, a, b).max() < 0.6

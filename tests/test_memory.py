@@ -16,7 +16,8 @@ keep_no_large_arrays()
 import numpy as np, pyarrow as pa
 def resident():
     return int(re.search(r"VmRSS:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) / 1024
-np.ones(30_000_000, np.uint8)  # when it is freed, glibc takes arrays of that size for a thing to keep
+# When it is freed, glibc takes arrays of that size for a thing to keep.
+np.ones(30_000_000, np.uint8)
 before = resident()
 arrays = [np.ones(4_000_000, np.uint8) for _ in range(40)]
 held = resident()
@@ -29,12 +30,20 @@ print(pa.default_memory_pool().backend_name, held - before > 140, resident() - b
 class TestLargeArrays:
     @pytest.mark.parametrize(("chosen", "pool"), [(None, "system"), ("mimalloc", "mimalloc")])
     def test_they_are_given_back(self, chosen: str | None, pool: str) -> None:
-        """What is freed between arrays that stay is gone at once; Arrow does so too unless the user chose otherwise."""
-        environment = {key: value for key, value in os.environ.items() if key != "ARROW_DEFAULT_MEMORY_POOL"}
+        """What is freed between arrays that stay is gone at once; Arrow does so too unless the user
+        chose otherwise.
+        """
+        environment = {
+            key: value for key, value in os.environ.items() if key != "ARROW_DEFAULT_MEMORY_POOL"
+        }
         if chosen is not None:
             environment["ARROW_DEFAULT_MEMORY_POOL"] = chosen
         done = subprocess.run(
-            [sys.executable, "-c", PROGRAM], env=environment, capture_output=True, text=True, check=True
+            [sys.executable, "-c", PROGRAM],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=True,
         )
 
         assert done.stdout.split() == [pool, "True", "True"]

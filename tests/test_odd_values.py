@@ -31,8 +31,13 @@ def test_distances_of_every_integer_type(kind: Any) -> None:
     codes = random.integers(0, 256, (40, 16), dtype=np.uint8)
     words, limit = pack(codes), cast("int", np.int16(2_000))
 
-    assert dedup.find_pairs(codes, max_distance=127) == dedup.find_pairs(codes, max_distance=kind(127))
-    assert join_hashes([words], max_distance=127).a.tolist() == join_hashes([words], max_distance=kind(127)).a.tolist()
+    assert dedup.find_pairs(codes, max_distance=127) == dedup.find_pairs(
+        codes, max_distance=kind(127)
+    )
+    assert (
+        join_hashes([words], max_distance=127).a.tolist()
+        == join_hashes([words], max_distance=kind(127)).a.tolist()
+    )
     assert dedup.find_pairs(codes, codes, max_distance=60, limit=2_000) == dedup.find_pairs(
         codes, codes, max_distance=kind(60), limit=limit
     )
@@ -50,7 +55,13 @@ def ranked(texts: Sequence[str | None]) -> list[str | None]:
 def test_keep_by_compares_every_digit() -> None:
     """Above 2**53 two neighbours are the same as floats."""
     numbers = [2**53 + 1, 2**53, 2**63, 2**63 + 1, 10**400, 10**400 - 1, -(2**60), -(2**60) - 1]
-    texts = [str(number) for number in numbers] + ["0.1", "0.10000000000000000001", "1e400", "-inf", "inf"]
+    texts = [str(number) for number in numbers] + [
+        "0.1",
+        "0.10000000000000000001",
+        "1e400",
+        "-inf",
+        "inf",
+    ]
     expected = sorted(texts, key=Decimal)
 
     assert expected == ranked(texts)
@@ -59,14 +70,20 @@ def test_keep_by_compares_every_digit() -> None:
 
 
 def test_keep_by_keeps_the_larger_of_two_neighbours(tmp_path: Path) -> None:
-    """In a whole run: of two copies the one with the larger number stays, though they are one float."""
+    """In a whole run: of two copies the one with the larger number stays, though they are one
+    float.
+    """
     picture = pictures.photo(1)
     for name in ("a", "b", "c"):
         pictures.save(picture if name != "c" else pictures.photo(2), tmp_path / f"{name}.png")
     lines = ["path,worth", f"a.png,{2**53}", f"b.png,{2**53 + 1}", "c.png,0"]
     (tmp_path / "m.csv").write_text("\n".join(lines), encoding="utf-8")
-    result = dedup.audit(tmp_path / "m.csv", duplicates="keep_by", keep_by="worth", dir=None, workers=1)
-    actions = dict(zip(result.decisions["id"].to_pylist(), result.decisions["action"].to_pylist(), strict=True))
+    result = dedup.audit(
+        tmp_path / "m.csv", duplicates="keep_by", keep_by="worth", dir=None, workers=1
+    )
+    actions = dict(
+        zip(result.decisions["id"].to_pylist(), result.decisions["action"].to_pylist(), strict=True)
+    )
 
     assert {"a.png": "drop", "b.png": "keep", "c.png": "keep"} == actions
 
@@ -99,7 +116,10 @@ def test_hash_images_says_which_image_is_none(name: str, mode: str) -> None:
 def test_hash_images_of_a_picture_that_is_not_decoded_yet(tmp_path: Path) -> None:
     """A PIL image of a file that is cut short fails when its pixels are needed."""
     (tmp_path / "cut.png").write_bytes(pictures.encoded(pictures.photo(1))[:500])
-    with Image.open(tmp_path / "cut.png") as image, pytest.raises(SourceError, match=r"images\[0\]"):
+    with (
+        Image.open(tmp_path / "cut.png") as image,
+        pytest.raises(SourceError, match=r"images\[0\]"),
+    ):
         dedup.hash_images([image], algorithm="dhash")
 
 
@@ -145,7 +165,9 @@ def test_a_file_with_other_bytes_and_its_old_size_and_time(tmp_path: Path) -> No
 
 
 def test_a_clock_that_was_set_back(tmp_path: Path) -> None:
-    """A file from the future is read again by every run: nothing says that it does not change any more."""
+    """A file from the future is read again by every run: nothing says that it does not change any
+    more.
+    """
     root = pictures.folder(tmp_path / "data", ["a.bmp", "b.bmp"])
     future = time.time() + 86_400
     for path in root.iterdir():
@@ -159,9 +181,13 @@ def test_a_clock_that_was_set_back(tmp_path: Path) -> None:
     assert [True, False] == [a == b for a, b in zip(before, after, strict=True)]
 
 
-@pytest.mark.parametrize("name", ["=1+1.png", "+x.png", "-x.png", "@SUM(1).png", "'=x.png", "plain.png", "'plain.png"])
+@pytest.mark.parametrize(
+    "name", ["=1+1.png", "+x.png", "-x.png", "@SUM(1).png", "'=x.png", "plain.png", "'plain.png"]
+)
 def test_ids_that_a_spreadsheet_would_run(tmp_path: Path, name: str) -> None:
-    """The report guards them with an apostrophe; with it and, where that is no guard, without it, a list names them."""
+    """The report guards them with an apostrophe; with it and, where that is no guard, without it, a
+    list names them.
+    """
     root = pictures.folder(tmp_path / "data", [name, "other.png"])
     guarded = f"'{name}" if name.lstrip("'")[0] in "=+-@" else name
     written = [guarded] if name.startswith("'=") else [guarded, name]
@@ -169,7 +195,9 @@ def test_ids_that_a_spreadsheet_would_run(tmp_path: Path, name: str) -> None:
         (tmp_path / "list.csv").write_text(f"id_a,id_b\n{text},other.png\n", encoding="utf-8")
         result = dedup.audit(root, deny_list=str(tmp_path / "list.csv"), dir=None, workers=0)
 
-        assert [{name, "other.png"}] == [{row["id_a"], row["id_b"]} for row in result.pairs.to_pylist()]
+        assert [{name, "other.png"}] == [
+            {row["id_a"], row["id_b"]} for row in result.pairs.to_pylist()
+        ]
 
 
 BOMBS = ("webp", "tiff", "tiff tile", "gif", "avif", "png")
@@ -193,10 +221,18 @@ def bomb(name: str) -> bytes:
         header = b"IHDR" + struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
         rows = zlib.compress(bytes(1 << 24))
         chunks = [header, b"IDAT" + rows, b"IEND"]
-        sums = (struct.pack(">I", len(c) - 4) + c + struct.pack(">I", zlib.crc32(c)) for c in chunks)
+        sums = (
+            struct.pack(">I", len(c) - 4) + c + struct.pack(">I", zlib.crc32(c)) for c in chunks
+        )
         return b"\x89PNG\r\n\x1a\n" + b"".join(sums)
     width, height = (16, 16) if name == "tiff tile" else (side, side)
-    tags: list[tuple[int, int, int]] = [(256, 4, width), (257, 4, height), (258, 3, 8), (259, 3, 8), (262, 3, 1)]
+    tags: list[tuple[int, int, int]] = [
+        (256, 4, width),
+        (257, 4, height),
+        (258, 3, 8),
+        (259, 3, 8),
+        (262, 3, 1),
+    ]
     if name == "tiff tile":
         tags += [(277, 3, 1), (322, 4, 32_768), (323, 4, 32_768), (324, 4, 300), (325, 4, 20_000)]
     else:
@@ -206,19 +242,23 @@ def bomb(name: str) -> bytes:
     return head.ljust(300, b"\0") + zlib.compress(bytes(1 << 24))
 
 
-@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is measured as Linux tells it")
+@pytest.mark.skipif(
+    not Path("/proc/self/status").exists(), reason="memory is measured as Linux tells it"
+)
 @pytest.mark.parametrize("name", BOMBS)
 def test_pictures_that_say_they_are_huge(name: str) -> None:
     """They have a status, and cost no memory worth speaking of."""
     code = (
-        "import resource, sys; from dedup.decoding.pictures import open_picture\n"
-        "data = sys.stdin.buffer.read()\n"
-        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
-        "found = open_picture(data, max_pixels=100_000_000)\n"
-        "print(getattr(found, 'status', 'ok'), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)"
+        "import resource, sys; from dedup.decoding.pictures import open_picture\ndata ="
+        " sys.stdin.buffer.read()\nbefore ="
+        " resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\nfound = open_picture(data,"
+        " max_pixels=100_000_000)\nprint(getattr(found, 'status', 'ok'),"
+        " resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)"
     )
     data = bomb(name)
-    done = subprocess.run([sys.executable, "-c", code], input=data, capture_output=True, check=True, timeout=120)
+    done = subprocess.run(
+        [sys.executable, "-c", code], input=data, capture_output=True, check=True, timeout=120
+    )
     status, n_kilobytes = done.stdout.split()
 
     assert status.decode() in {"too_large", "undecodable", "truncated", "unsupported"}

@@ -25,7 +25,9 @@ INVERSE = {**{name: name for name in PILLOW}, "rotate90": "rotate270", "rotate27
 
 @pytest.mark.parametrize("name", TRANSFORMS)
 def test_similarity_turns_the_second_thumbnail(name: str) -> None:
-    """Turning b as Pillow does and comparing upright gives what comparing under the transform gives."""
+    """Turning b as Pillow does and comparing upright gives what comparing under the transform
+    gives.
+    """
     random = np.random.default_rng(5)
     a, b = random.integers(0, 256, (2, 32, 32), dtype=np.uint8)
     turned = b if name == "identity" else np.asarray(Image.fromarray(b).transpose(PILLOW[name]))
@@ -58,7 +60,9 @@ def test_the_transform_applied_to_b_gives_a(tmp_path: Path, name: str, copy_firs
 
 
 def test_only_what_is_asked_for_is_searched(tmp_path: Path) -> None:
-    """`upright` finds no mirrored copy, `mirrored` no rotated one, and no wider search loses a pair."""
+    """`upright` finds no mirrored copy, `mirrored` no rotated one, and no wider search loses a
+    pair.
+    """
     original = pictures.photo(3, (128, 128))
     for name, image in {
         "a.png": original,
@@ -70,7 +74,9 @@ def test_only_what_is_asked_for_is_searched(tmp_path: Path) -> None:
     found = {}
     for orientations in ("upright", "mirrored", "all"):
         run = dedup.audit(tmp_path, orientations=orientations, workers=0)
-        found[orientations] = {(r["id_a"][0] + r["id_b"][0], r["transform"]) for r in run.pairs.to_pylist()}
+        found[orientations] = {
+            (r["id_a"][0] + r["id_b"][0], r["transform"]) for r in run.pairs.to_pylist()
+        }
 
     assert found["upright"] == {("ab", "identity")}
     assert found["mirrored"] == {("ab", "identity"), ("ac", "mirror"), ("bc", "mirror")}
@@ -79,7 +85,9 @@ def test_only_what_is_asked_for_is_searched(tmp_path: Path) -> None:
 
 
 def test_a_symmetrical_picture_is_compared_as_it_stands(tmp_path: Path) -> None:
-    """A brighter copy of a picture that equals its own mirror image is a pair as it stands, not a mirrored one."""
+    """A brighter copy of a picture that equals its own mirror image is a pair as it stands, not a
+    mirrored one.
+    """
     half = np.asarray(pictures.photo(4, (64, 128)))
     whole = Image.fromarray(np.concatenate([half, half[:, ::-1]], axis=1))
     pictures.save(whole, tmp_path / "a.png")
@@ -90,7 +98,9 @@ def test_a_symmetrical_picture_is_compared_as_it_stands(tmp_path: Path) -> None:
 
 
 def test_mirrored_leaks_leave_train(tmp_path: Path) -> None:
-    """A mirrored copy of a test picture is dropped from train, says so, and the certificate searches mirrored, too."""
+    """A mirrored copy of a test picture is dropped from train, says so, and the certificate
+    searches mirrored, too.
+    """
     original = pictures.photo(8)
     pictures.save(original, tmp_path / "data" / "test" / "a.png")
     pictures.save(original.transpose(PILLOW["mirror"]), tmp_path / "data" / "train" / "b.png")
@@ -104,7 +114,11 @@ def test_mirrored_leaks_leave_train(tmp_path: Path) -> None:
     run = dedup.run(settings)
     (leak,) = run.leakage.to_pylist()
 
-    assert (leak["id"], leak["witness_id"], leak["transform"]) == ("train/b.png", "test/a.png", "mirror")
+    assert (leak["id"], leak["witness_id"], leak["transform"]) == (
+        "train/b.png",
+        "test/a.png",
+        "mirror",
+    )
     assert not (tmp_path / "run/splits/train/b.png").exists()
     assert (tmp_path / "run/splits/train/c.png").exists()
     assert run.summary["certificate"]["clean"]

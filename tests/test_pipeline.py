@@ -1,4 +1,6 @@
-"""The whole run over small folders: counts, reproducibility, refusals, decide, and what is written."""
+"""The whole run over small folders: counts, reproducibility, refusals, decide, and what is
+written.
+"""
 
 import csv
 import itertools
@@ -24,17 +26,25 @@ from tests import listing, naive, pictures
 RESULTS = ("pairs", "groups", "leakage", "decisions")
 
 
-def settings(dataset: Path, to: Path | None = None, **sections: Mapping[str, Any]) -> dict[str, Any]:
+def settings(
+    dataset: Path, to: Path | None = None, **sections: Mapping[str, Any]
+) -> dict[str, Any]:
     """Settings that run in this process and write no report unless `sections` say so."""
     return {
         **sections,
         "dataset": {"path": str(dataset), **sections.get("dataset", {})},
-        "output": {"dir": None if to is None else str(to), "report": False, **sections.get("output", {})},
+        "output": {
+            "dir": None if to is None else str(to),
+            "report": False,
+            **sections.get("output", {}),
+        },
         "engine": {"workers": 0, **sections.get("engine", {})},
     }
 
 
-def ran(dataset: Path, to: Path | None = None, *, overwrite: bool = False, **sections: Mapping[str, Any]) -> Run:
+def ran(
+    dataset: Path, to: Path | None = None, *, overwrite: bool = False, **sections: Mapping[str, Any]
+) -> Run:
     return pipeline.run(build(settings(dataset, to, **sections)), overwrite=overwrite)
 
 
@@ -45,7 +55,11 @@ def stored(run_folder: Path, names: tuple[str, ...] = tables.NAMES) -> dict[str,
 
 def below(root: Path) -> dict[str, bytes]:
     """Every file below a folder."""
-    return {path.relative_to(root).as_posix(): path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()}
+    return {
+        path.relative_to(root).as_posix(): path.read_bytes()
+        for path in sorted(root.rglob("*"))
+        if path.is_file()
+    }
 
 
 def as_manifest(root: Path, target: Path, truth: naive.Truth, *, backwards: bool = False) -> Path:
@@ -77,7 +91,9 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> Planted:
 
 class TestFindings:
     def test_every_planted_pair_and_no_other(self, planted: Planted) -> None:
-        """The pairs are those that were planted, with their kinds; broken and blank files are none."""
+        """The pairs are those that were planted, with their kinds; broken and blank files are
+        none.
+        """
         rows = planted.result.pairs.to_pylist()
 
         assert set(planted.truth.pairs) == {(row["id_a"], row["id_b"], row["kind"]) for row in rows}
@@ -86,12 +102,16 @@ class TestFindings:
         """The leaks are those that were planted."""
         rows = planted.result.leakage.to_pylist()
 
-        assert set(planted.truth.leaks) == {(row["id"], row["witness_id"], row["kind"]) for row in rows}
+        assert set(planted.truth.leaks) == {
+            (row["id"], row["witness_id"], row["kind"]) for row in rows
+        }
 
     def test_every_drop_names_its_witness(self, planted: Planted) -> None:
         """Dropped is what was planted to be dropped, because of what it was planted on."""
         dropped = {
-            row["id"]: row["witness_id"] for row in planted.result.decisions.to_pylist() if row["action"] == "drop"
+            row["id"]: row["witness_id"]
+            for row in planted.result.decisions.to_pylist()
+            if row["action"] == "drop"
         }
 
         assert planted.truth.dropped.keys() == dropped.keys()
@@ -108,14 +128,20 @@ class TestFindings:
             done["drop"],
             done["unreadable"],
         )
-        assert counts["total"] == sum(counts["by_status"].values()) == counts["readable"] + counts["unreadable"]
+        assert (
+            counts["total"]
+            == sum(counts["by_status"].values())
+            == counts["readable"] + counts["unreadable"]
+        )
         assert counts["total"] == sum(done["by_reason"].values())
         for name, split in summary["splits"].items():
             assert split["images"] == sum(one.startswith(name) for one in truth.ids)
             assert split["images"] == split["keep"] + split["drop"] + split["unreadable"]
 
     def test_leaks_are_counted_in_images(self, planted: Planted) -> None:
-        """Two train copies of one test image are one leaking test image, and the share is of all its images."""
+        """Two train copies of one test image are one leaking test image, and the share is of all
+        its images.
+        """
         leakage = planted.result.summary["leakage"]
 
         assert {"images": 4, "leaking": 2, "share": 0.5} == leakage["test"]
@@ -128,14 +154,17 @@ class TestFindings:
         assert planted.result.summary["held_out_images_in_another_held_out_split"] == 2
 
     def test_run_json(self, planted: Planted) -> None:
-        """run.json has config, versions, fingerprints, the stages with samples and seconds, and peak memory."""
+        """run.json has config, versions, fingerprints, the stages with samples and seconds, and
+        peak memory.
+        """
         info = folder.read_json(planted.run / folder.RUN)
 
         assert info["state"] == "finished"
         assert {"python", "Pillow", "dedup-images"} <= info["versions"].keys()
         assert {"input", "config"} == info["fingerprints"].keys()
         names = ["manifest", "hashes", "crowds", "radius", *tables.NAMES[3:], "splits"]
-        stages = [stage for stage in info["stages"] if stage["stage"] != "kernels"]  # of a first run
+        # of a first run
+        stages = [stage for stage in info["stages"] if stage["stage"] != "kernels"]
         assert names == [stage["stage"] for stage in stages]
         assert all(stage["seconds"] >= 0 and stage["samples"] > 0 for stage in stages)
         assert info["peak_memory_bytes"] > 1_000_000
@@ -154,7 +183,9 @@ class TestFindings:
 
 class TestReproducible:
     def test_a_second_run_rebuilds_in_place(self, planted: Planted) -> None:
-        """The same input and config in the same folder is allowed and gives identical bytes, splits too."""
+        """The same input and config in the same folder is allowed and gives identical bytes, splits
+        too.
+        """
         before, written = stored(planted.run), below(planted.run / "splits")
         ran(planted.dataset, planted.run)
 
@@ -171,7 +202,9 @@ class TestReproducible:
     def test_any_order_of_rows(self, planted: Planted, tmp_path: Path) -> None:
         """A manifest read forwards and backwards gives identical bytes."""
         for name, backwards in (("forwards", False), ("backwards", True)):
-            path = as_manifest(planted.dataset, tmp_path / name / "rows.csv", planted.truth, backwards=backwards)
+            path = as_manifest(
+                planted.dataset, tmp_path / name / "rows.csv", planted.truth, backwards=backwards
+            )
             ran(path, tmp_path / name / "run", output={"splits": "none"})
 
         assert stored(tmp_path / "forwards" / "run") == stored(tmp_path / "backwards" / "run")
@@ -180,9 +213,14 @@ class TestReproducible:
         """The form of the dataset changes nothing in what is found."""
         ran(as_manifest(planted.dataset, tmp_path / "rows.csv", planted.truth), tmp_path / "run")
         for name in RESULTS:
-            assert getattr(planted.result, name).to_pylist() == storage.read(tmp_path / "run", name).to_pylist()
+            assert (
+                getattr(planted.result, name).to_pylist()
+                == storage.read(tmp_path / "run", name).to_pylist()
+            )
 
-    def test_any_order_of_files(self, planted: Planted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_any_order_of_files(
+        self, planted: Planted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         """Files that the file system lists in another order give identical bytes."""
         with monkeypatch.context() as patched:
             patched.setattr(os, "scandir", listing.backwards(os.scandir))
@@ -190,8 +228,12 @@ class TestReproducible:
 
         assert stored(planted.run) == stored(tmp_path / "run")
 
-    def test_the_place_of_the_dataset_is_no_part_of_it(self, planted: Planted, tmp_path: Path) -> None:
-        """A copy of the dataset somewhere else gives identical tables and may be rebuilt in the same folder."""
+    def test_the_place_of_the_dataset_is_no_part_of_it(
+        self, planted: Planted, tmp_path: Path
+    ) -> None:
+        """A copy of the dataset somewhere else gives identical tables and may be rebuilt in the
+        same folder.
+        """
         naive.planted(tmp_path / "elsewhere")
         ran(tmp_path / "elsewhere", tmp_path / "run", output={"splits": "none"})
         ran(planted.dataset, tmp_path / "run", output={"splits": "none"})
@@ -210,8 +252,12 @@ class TestReproducible:
             name for part in splits.values() for name in part["id"]
         }
 
-    def test_a_killed_run_is_rebuilt(self, planted: Planted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """A run that died after any table is not taken for finished, and running it again gives identical bytes."""
+    def test_a_killed_run_is_rebuilt(
+        self, planted: Planted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A run that died after any table is not taken for finished, and running it again gives
+        identical bytes.
+        """
         write = storage.write_parts
         for last in tables.NAMES:
 
@@ -234,10 +280,14 @@ class TestReproducible:
 class TestOutputFolder:
     @pytest.fixture
     def small(self, tmp_path: Path) -> Path:
-        return pictures.folder(tmp_path / "small", ["train/x/1.png", "train/x/2.png", "test/x/3.png"])
+        return pictures.folder(
+            tmp_path / "small", ["train/x/1.png", "train/x/2.png", "test/x/3.png"]
+        )
 
     def test_another_config_is_refused(self, small: Path, tmp_path: Path) -> None:
-        """Another config in a folder with a run is an error that says so, and nothing is changed."""
+        """Another config in a folder with a run is an error that says so, and nothing is
+        changed.
+        """
         ran(small, tmp_path / "run")
         before = below(tmp_path / "run")
         with pytest.raises(RunError, match=r"another config.*--overwrite"):
@@ -259,13 +309,21 @@ class TestOutputFolder:
         result = ran(small, tmp_path / "run", overwrite=True, search={"max_distance": 3})
 
         assert {"dhash": 3, "phash": 3} == result.resolved.search.max_distance
-        assert {"dhash": 3, "phash": 3} == folder.read_json(tmp_path / "run/summary.json")["resolved"]["max_distance"]
+        assert {"dhash": 3, "phash": 3} == folder.read_json(tmp_path / "run/summary.json")[
+            "resolved"
+        ]["max_distance"]
         assert (tmp_path / "run" / "notes.txt").read_text() == "mine"
 
     def test_what_is_no_part_of_the_config(self, small: Path, tmp_path: Path) -> None:
         """Workers, gate and output keys may change between runs in one folder."""
         ran(small, tmp_path / "run")
-        ran(small, tmp_path / "run", engine={"workers": None}, gate={"max_leakage": 1.0}, output={"splits": "none"})
+        ran(
+            small,
+            tmp_path / "run",
+            engine={"workers": None},
+            gate={"max_leakage": 1.0},
+            output={"splits": "none"},
+        )
 
         assert not (tmp_path / "run" / "splits").exists()
 
@@ -291,13 +349,17 @@ class TestOutputFolder:
             ran(small, small.parent)
 
     def test_a_manifest_inside_the_output_is_refused(self, small: Path, tmp_path: Path) -> None:
-        """The pictures that a manifest names lie in its folder: that is no place for an output either."""
+        """The pictures that a manifest names lie in its folder: that is no place for an output
+        either.
+        """
         (small / "rows.csv").write_text("path,split\ntrain/x/1.png,train\n")
         with pytest.raises(ConfigError, match="inside the output"):
             ran(small / "rows.csv", small)
 
     def test_an_unwritable_output_is_refused(self, small: Path, tmp_path: Path) -> None:
-        """A folder that cannot be made, because a part of its path is a file, is one clear error."""
+        """A folder that cannot be made, because a part of its path is a file, is one clear
+        error.
+        """
         (tmp_path / "file").write_text("")
         with pytest.raises(RunError, match="cannot be written"):
             ran(small, tmp_path / "file" / "run")
@@ -324,7 +386,11 @@ class TestDecide:
             ["verify.min_similarity=0.0"],
             ["policy.held_out=[test]"],
             *(
-                [f"policy.leakage={leakage}", f"policy.duplicates={duplicates}", f"policy.unreadable={unreadable}"]
+                [
+                    f"policy.leakage={leakage}",
+                    f"policy.duplicates={duplicates}",
+                    f"policy.unreadable={unreadable}",
+                ]
                 for leakage, duplicates, unreadable in itertools.product(
                     ("drop_from_train", "drop_from_held_out", "report_only"),
                     ("keep_best", "keep_first", "report_only"),
@@ -334,11 +400,21 @@ class TestDecide:
         ],
         ids=" ".join,
     )
-    def test_equal_to_a_full_run(self, planted: Planted, tmp_path: Path, overrides: list[str]) -> None:
-        """New settings on stored tables give, byte for byte, what a full run with these settings gives."""
-        pipeline.run(build(settings(planted.dataset, tmp_path / "full", output={"splits": "none"}), overrides))
+    def test_equal_to_a_full_run(
+        self, planted: Planted, tmp_path: Path, overrides: list[str]
+    ) -> None:
+        """New settings on stored tables give, byte for byte, what a full run with these settings
+        gives.
+        """
+        pipeline.run(
+            build(
+                settings(planted.dataset, tmp_path / "full", output={"splits": "none"}), overrides
+            )
+        )
         result = pipeline.decide(
-            planted.run, [*overrides, "output.splits=none", "output.report=false"], output=tmp_path / "decided"
+            planted.run,
+            [*overrides, "output.splits=none", "output.report=false"],
+            output=tmp_path / "decided",
         )
 
         assert stored(tmp_path / "full", RESULTS) == stored(tmp_path / "decided", RESULTS)
@@ -348,16 +424,24 @@ class TestDecide:
     def test_the_splits_too(self, planted: Planted, tmp_path: Path) -> None:
         """With splits, decide writes and certifies what a full run writes."""
         ran(planted.dataset, tmp_path / "full", policy={"leakage": "drop_from_held_out"})
-        pipeline.decide(planted.run, ["policy.leakage=drop_from_held_out"], output=tmp_path / "decided")
+        pipeline.decide(
+            planted.run, ["policy.leakage=drop_from_held_out"], output=tmp_path / "decided"
+        )
 
         assert below(tmp_path / "full" / "splits") == below(tmp_path / "decided" / "splits")
-        assert (tmp_path / "full/summary.json").read_bytes() == (tmp_path / "decided/summary.json").read_bytes()
+        assert (tmp_path / "full/summary.json").read_bytes() == (
+            tmp_path / "decided/summary.json"
+        ).read_bytes()
 
     def test_in_place(self, planted: Planted, tmp_path: Path) -> None:
-        """Without an output folder the result takes the place of the old one, and can be decided on again."""
+        """Without an output folder the result takes the place of the old one, and can be decided on
+        again.
+        """
         ran(planted.dataset, tmp_path / "run")
         pipeline.decide(tmp_path / "run", ["search.max_distance=2"])
-        result = pipeline.decide(tmp_path / "run", ["search.max_distance={dhash: 14, phash: 14, total: 41}"])
+        result = pipeline.decide(
+            tmp_path / "run", ["search.max_distance={dhash: 14, phash: 14, total: 41}"]
+        )
 
         assert planted.result.pairs.equals(result.pairs, check_metadata=True)
         assert stored(planted.run, RESULTS) == stored(tmp_path / "run", RESULTS)
@@ -366,15 +450,22 @@ class TestDecide:
         ("override", "said"),
         [
             ("search.max_distance=17", "searched up to 14 bits, not to 17"),
-            ("search.max_distance={dhash: 1, phash: 20}", "phash was searched up to 14 bits, not to 20"),
+            (
+                "search.max_distance={dhash: 1, phash: 20}",
+                "phash was searched up to 14 bits, not to 20",
+            ),
             ("hash.algorithms=[ahash]", "hash.algorithms"),
             ("hash.bits=256", "hash.bits"),
             ("hash.max_pixels=50", "hash.max_pixels"),
             ("verify.method=none", "verify.method"),
         ],
     )
-    def test_what_was_not_searched_is_refused(self, planted: Planted, tmp_path: Path, override: str, said: str) -> None:
-        """Looser settings than the search's are an error that names the limit; nothing is changed."""
+    def test_what_was_not_searched_is_refused(
+        self, planted: Planted, tmp_path: Path, override: str, said: str
+    ) -> None:
+        """Looser settings than the search's are an error that names the limit; nothing is
+        changed.
+        """
         before = below(planted.run)
         with pytest.raises(ConfigError, match=said):
             pipeline.decide(planted.run, [override])
@@ -388,7 +479,9 @@ class TestDecide:
             pipeline.decide(tmp_path / "run", ["search.combine=any"])
 
     def test_a_dataset_that_is_gone(self, planted: Planted, tmp_path: Path) -> None:
-        """Without splits to write decide needs no dataset; with splits it is one clear error and nothing changes."""
+        """Without splits to write decide needs no dataset; with splits it is one clear error and
+        nothing changes.
+        """
         dataset = tmp_path / "dataset"
         naive.planted(dataset)
         ran(dataset, tmp_path / "run")
@@ -432,8 +525,12 @@ class TestReport:
 
         assert before == (tmp_path / "run/report.html").read_bytes()
 
-    def test_without_the_dataset(self, planted: Planted, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-        """When the dataset is gone the report shows the stored thumbnails and says so in the log."""
+    def test_without_the_dataset(
+        self, planted: Planted, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """When the dataset is gone the report shows the stored thumbnails and says so in the
+        log.
+        """
         naive.planted(tmp_path / "dataset")
         ran(tmp_path / "dataset", tmp_path / "run")
         (tmp_path / "dataset").rename(tmp_path / "moved")
@@ -449,19 +546,33 @@ class TestPolicies:
         [
             ("drop", set()),
             ("drop_from_train", {"test/bad/three.jpg"}),
-            ("keep", {"test/bad/three.jpg", "train/bad/one.jpg", "train/bad/two.jpg", "train/bad/cut.jpg"}),
+            (
+                "keep",
+                {
+                    "test/bad/three.jpg",
+                    "train/bad/one.jpg",
+                    "train/bad/two.jpg",
+                    "train/bad/cut.jpg",
+                },
+            ),
         ],
     )
-    def test_unreadable(self, planted: Planted, tmp_path: Path, unreadable: str, written: set[str]) -> None:
+    def test_unreadable(
+        self, planted: Planted, tmp_path: Path, unreadable: str, written: set[str]
+    ) -> None:
         """Unreadable files are written where the policy says so, with the bytes they have."""
         result = ran(planted.dataset, tmp_path / "run", policy={"unreadable": unreadable})
-        files = {name: data for name, data in below(tmp_path / "run/splits").items() if "/bad/" in name}
+        files = {
+            name: data for name, data in below(tmp_path / "run/splits").items() if "/bad/" in name
+        }
 
         assert {name: planted.before[name] for name in written} == files
         assert result.summary["decisions"]["unreadable"] == 4
 
     def test_two_broken_files_are_no_pair(self, planted: Planted) -> None:
-        """Three files with the same broken bytes, one of them in test, are three unreadable samples and no pair."""
+        """Three files with the same broken bytes, one of them in test, are three unreadable samples
+        and no pair.
+        """
         for row in planted.result.pairs.to_pylist():
             assert "/bad/" not in row["id_a"] + row["id_b"]
         for row in planted.result.leakage.to_pylist():
@@ -470,10 +581,16 @@ class TestPolicies:
     def test_every_sample_has_a_status(self, planted: Planted) -> None:
         """Broken files have a status and a reason, the others are ok."""
         statuses = dict(
-            zip(planted.truth.ids, planted.result.hashes.select(["status", "detail"]).to_pylist(), strict=True)
+            zip(
+                planted.truth.ids,
+                planted.result.hashes.select(["status", "detail"]).to_pylist(),
+                strict=True,
+            )
         )
 
-        assert {name for name, row in statuses.items() if row["status"] != "ok"} == planted.truth.unreadable
+        assert {
+            name for name, row in statuses.items() if row["status"] != "ok"
+        } == planted.truth.unreadable
         assert statuses["train/bad/cut.jpg"]["status"] == "truncated"
         assert statuses["train/bad/one.jpg"]["status"] == "undecodable"
         assert all(row["detail"] for row in statuses.values() if row["status"] != "ok")
@@ -489,7 +606,9 @@ class TestPolicies:
     def test_no_train_no_leaks(self, tmp_path: Path) -> None:
         """Without a train split there are duplicates only, and they are dropped in every split."""
         pictures.folder(tmp_path / "data", ["test/1.png", "validation/2.png"])
-        (tmp_path / "data/validation/1.png").write_bytes((tmp_path / "data/test/1.png").read_bytes())
+        (tmp_path / "data/validation/1.png").write_bytes(
+            (tmp_path / "data/test/1.png").read_bytes()
+        )
         result = ran(tmp_path / "data")
 
         assert len(result.leakage) == 0
@@ -511,7 +630,9 @@ class TestSplits:
         """The kept files lie at their places with their bytes; held-out splits are whole."""
         written = below(planted.run / "splits")
         written.pop("README.md")
-        expected = {name: planted.before[name] for name in [*planted.truth.kept, "test/bad/three.jpg"]}
+        expected = {
+            name: planted.before[name] for name in [*planted.truth.kept, "test/bad/three.jpg"]
+        }
 
         assert expected == written
         held_out = {name for name in planted.before if not name.startswith("train/")}
@@ -533,13 +654,19 @@ class TestSplits:
         header, *lines = path.read_text().splitlines()
         expected = [
             header,
-            *(line for line in lines if line.split(",")[0] in planted.truth.kept | {"test/bad/three.jpg"}),
+            *(
+                line
+                for line in lines
+                if line.split(",")[0] in planted.truth.kept | {"test/bad/three.jpg"}
+            ),
         ]
 
         assert expected == (tmp_path / "run/splits/rows.csv").read_text().splitlines()
 
     def test_a_hugging_face_dataset(self, planted: Planted, tmp_path: Path) -> None:
-        """The kept rows with the same features and, byte for byte, the same images; `load_dataset` reads them."""
+        """The kept rows with the same features and, byte for byte, the same images; `load_dataset`
+        reads them.
+        """
         features = datasets.Features(
             {
                 "note": datasets.Value("string"),
@@ -571,8 +698,12 @@ class TestSplits:
             kept = [name for name in those if name in planted.truth.kept | {"test/bad/three.jpg"}]
             assert features == datasets.Features.from_arrow_schema(table.schema)
             assert kept == table["note"].to_pylist()
-            assert [planted.before[name] for name in kept] == [image["bytes"] for image in table["image"].to_pylist()]
-        loaded = datasets.load_dataset(str(tmp_path / "run/splits"), cache_dir=str(tmp_path / "cache"))
+            assert [planted.before[name] for name in kept] == [
+                image["bytes"] for image in table["image"].to_pylist()
+            ]
+        loaded = datasets.load_dataset(
+            str(tmp_path / "run/splits"), cache_dir=str(tmp_path / "cache")
+        )
         assert {"train", "validation", "test"} == set(loaded)
         assert features == loaded["train"].features
 

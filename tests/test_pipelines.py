@@ -24,7 +24,10 @@ BIN = Path(sys.executable).parent
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """Somebody's project with a clean dataset `photos` and the files of the page."""
-    pictures.folder(tmp_path / "photos", ["train/cat/1.png", "train/dog/2 x.png", "test/cat/3.png", "test/dog/4.png"])
+    pictures.folder(
+        tmp_path / "photos",
+        ["train/cat/1.png", "train/dog/2 x.png", "test/cat/3.png", "test/dog/4.png"],
+    )
     for name, text in FILES.items():
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -38,7 +41,9 @@ def leak(project: Path) -> None:
 
 
 def shell(command: str, project: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run it as CI would: bash that stops at the first error, this environment's commands in front."""
+    """Run it as CI would: bash that stops at the first error, this environment's commands in
+    front.
+    """
     own = {"PATH": os.pathsep.join([str(BIN), os.environ["PATH"]]), "DVC_NO_ANALYTICS": "1"}
     return subprocess.run(
         ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", command],
@@ -76,7 +81,9 @@ class TestGithubActions:
         """A leak ends the job with 3, and both documents name it."""
         leak(project)
         code, page = self.steps(project)
-        failures = [element.text or "" for element in ET.parse(project / "runs/junit.xml").iter("failure")]
+        failures = [
+            element.text or "" for element in ET.parse(project / "runs/junit.xml").iter("failure")
+        ]
 
         assert code == 3
         assert "train/cat/leak.png" in page
@@ -97,7 +104,9 @@ def test_make(project: Path) -> None:
 
 
 def test_pre_commit(project: Path) -> None:
-    """The hook's command passes over clean pictures and ends with 3 over leaking ones, again and again."""
+    """The hook's command passes over clean pictures and ends with 3 over leaking ones, again and
+    again.
+    """
     (hook,) = yaml.safe_load(FILES[".pre-commit-config.yaml"])["repos"][0]["hooks"]
     assert shell(hook["entry"], project).returncode == 0
     leak(project)
@@ -132,7 +141,10 @@ class TestDvc:
         params["verify"]["min_similarity"] = 0.95
         (repository / "params.yaml").write_text(yaml.safe_dump(params))
         assert self.repro(repository) == (0, ["clean", "gate"])
-        assert json.loads((repository / "summary.json").read_text())["resolved"]["min_similarity"] == 0.95
+        assert (
+            json.loads((repository / "summary.json").read_text())["resolved"]["min_similarity"]
+            == 0.95
+        )
 
         params["search"]["max_distance"] = 8
         (repository / "params.yaml").write_text(yaml.safe_dump(params))

@@ -23,13 +23,29 @@ def chunk(name: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
 
 
-def file(width: int, height: int, colour: int, rows: bytes, *extra: bytes, depth: int = 8, interlace: int = 0) -> bytes:
+def file(
+    width: int,
+    height: int,
+    colour: int,
+    rows: bytes,
+    *extra: bytes,
+    depth: int = 8,
+    interlace: int = 0,
+) -> bytes:
     head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, interlace))
-    return b"\x89PNG\r\n\x1a\n" + head + b"".join(extra) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + head
+        + b"".join(extra)
+        + chunk(b"IDAT", zlib.compress(rows))
+        + chunk(b"IEND", b"")
+    )
 
 
 def differences(data: bytes) -> list[str]:
-    """In what the pixels, where there are some, differ from those of the general way: they, the luma and the digest."""
+    """In what the pixels, where there are some, differ from those of the general way: they, the
+    luma and the digest.
+    """
     got = png.pixels(data, MOST)
     if got is None:
         return []
@@ -53,7 +69,8 @@ def test_every_filter(data: st.DataObject, width: int, height: int, kind: tuple[
     colour, channels = kind
     n = width * channels
     rows = b"".join(
-        bytes([data.draw(st.integers(0, 4))]) + data.draw(st.binary(min_size=n, max_size=n)) for _ in range(height)
+        bytes([data.draw(st.integers(0, 4))]) + data.draw(st.binary(min_size=n, max_size=n))
+        for _ in range(height)
     )
     stored = file(width, height, colour, rows)
 
@@ -103,7 +120,9 @@ def test_anything_else_is_for_pillow() -> None:
 def test_a_flipped_bit_is_noticed() -> None:
     """Whatever bit of a file is flipped, the result is none, or what Pillow reads."""
     good = pictures.encoded(pictures.photo(7, (16, 16)))
-    flipped = [good[:at] + bytes([good[at] ^ (1 << at % 8)]) + good[at + 1 :] for at in range(len(good))]
+    flipped = [
+        good[:at] + bytes([good[at] ^ (1 << at % 8)]) + good[at + 1 :] for at in range(len(good))
+    ]
 
     assert {} == {at: found for at, data in enumerate(flipped) if (found := differences(data))}
 

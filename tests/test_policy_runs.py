@@ -1,4 +1,6 @@
-"""Policies over whole runs: every form writes what was moved, and `decide` gives what a full run gives."""
+"""Policies over whole runs: every form writes what was moved, and `decide` gives what a full run
+gives.
+"""
 
 import csv
 import shutil
@@ -25,9 +27,13 @@ from tests.formats import made
 RESULTS = ("manifest", "pairs", "groups", "leakage", "chains", "decisions")
 
 
-def ran(dataset: Mapping[str, Any], to: Path | None, policy: Mapping[str, Any], **output: Any) -> Run:
+def ran(
+    dataset: Mapping[str, Any], to: Path | None, policy: Mapping[str, Any], **output: Any
+) -> Run:
     settings = {"dir": None if to is None else str(to), "report": False, "files": "copy", **output}
-    return pipeline.run(build({"dataset": dataset, "output": settings, "engine": {"workers": 0}, "policy": policy}))
+    return pipeline.run(
+        build({"dataset": dataset, "output": settings, "engine": {"workers": 0}, "policy": policy})
+    )
 
 
 @pytest.fixture
@@ -38,7 +44,9 @@ def scans(tmp_path: Path) -> Path:
         name = f"photos/{i}.png"
         pictures.save(pictures.photo(i), tmp_path / name)
         split = "test" if i in {0, 1, 2, 3} else "train"
-        rows.append([name, split, "cat" if i % 2 else "dog", f"p{i}" if i not in {3, 9} else "p3", str(i)])
+        rows.append(
+            [name, split, "cat" if i % 2 else "dog", f"p{i}" if i not in {3, 9} else "p3", str(i)]
+        )
     for copy, of, split in (("a", 0, "train"), ("b", 5, "train"), ("c", 1, "train")):
         name = f"photos/{copy}.jpg"
         pictures.save(pictures.photo(of), tmp_path / name, quality=70)
@@ -69,7 +77,9 @@ POLICIES: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("policy", POLICIES, ids=lambda policy: "-".join(map(str, policy.values())))
-def test_decide_gives_what_a_full_run_gives(scans: Path, tmp_path: Path, policy: dict[str, Any]) -> None:
+def test_decide_gives_what_a_full_run_gives(
+    scans: Path, tmp_path: Path, policy: dict[str, Any]
+) -> None:
     """Tables and summary, byte for byte; the dataset is gone by then, so no pixel was read."""
     (tmp_path / "allow.csv").write_text("id_a,id_b\nphotos/0.png,photos/a.jpg\n")
     (tmp_path / "deny.csv").write_text("id_a,id_b\nphotos/2.png,photos/7.png\n")
@@ -82,14 +92,21 @@ def test_decide_gives_what_a_full_run_gives(scans: Path, tmp_path: Path, policy:
     for path in [*(tmp_path / "photos").iterdir(), scans]:
         path.unlink()
     asked = {"duplicates": "keep_best", "keep_by": None, **policy}
-    overrides = [f"policy.{key}={'null' if value is None else value}" for key, value in asked.items()]
+    overrides = [
+        f"policy.{key}={'null' if value is None else value}" for key, value in asked.items()
+    ]
     pipeline.decide(tmp_path / "other", overrides, output=tmp_path / "decided")
     pipeline.decide(tmp_path / "other", overrides)
 
     for where in ("decided", "other"):
         assert stored(tmp_path / "whole") == stored(tmp_path / where)
-        assert (tmp_path / "whole/summary.json").read_bytes() == (tmp_path / where / "summary.json").read_bytes()
-        fingerprints = [folder.read_json(tmp_path / run / folder.RUN)["fingerprints"] for run in ("whole", where)]
+        assert (tmp_path / "whole/summary.json").read_bytes() == (
+            tmp_path / where / "summary.json"
+        ).read_bytes()
+        fingerprints = [
+            folder.read_json(tmp_path / run / folder.RUN)["fingerprints"]
+            for run in ("whole", where)
+        ]
         assert fingerprints[0] == fingerprints[1]
 
 
@@ -106,7 +123,9 @@ def test_lists_are_applied(scans: Path, tmp_path: Path) -> None:
     assert action["photos/7.png"] == "drop"
     assert action["photos/b.jpg"] == "keep"
     assert action["photos/5.png"] == "drop"
-    assert {"listed"} == {row["kind"] for row in result.leakage.to_pylist() if row["id"] == "photos/7.png"}
+    assert {"listed"} == {
+        row["kind"] for row in result.leakage.to_pylist() if row["id"] == "photos/7.png"
+    }
     assert result.summary["certificate"]["clean"] is True
     assert ALLOWED in (tmp_path / "run" / folder.REPORT).read_text(encoding="utf-8")
     assert {"allow_list", "deny_list", "prefer_list"} == result.summary["resolved"]["lists"].keys()
@@ -115,7 +134,9 @@ def test_lists_are_applied(scans: Path, tmp_path: Path) -> None:
 def test_a_wrong_list_leaves_a_run_as_it_was(scans: Path, tmp_path: Path) -> None:
     """decide refuses the list before it replaces anything; run refuses it before it hashes."""
     ran({"path": str(scans)}, tmp_path / "run", {}, splits="none")
-    before = {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir() if path.is_file()}
+    before = {
+        path.name: path.read_bytes() for path in (tmp_path / "run").iterdir() if path.is_file()
+    }
     (tmp_path / "deny.csv").write_text("id_a,id_b\nphotos/2.png,gone\n")
     with pytest.raises(ConfigError, match="no sample 'gone'"):
         pipeline.decide(tmp_path / "run", [f"policy.deny_list={tmp_path / 'deny.csv'}"])
@@ -124,12 +145,16 @@ def test_a_wrong_list_leaves_a_run_as_it_was(scans: Path, tmp_path: Path) -> Non
     with pytest.raises(ConfigError, match="no sample 'gone'"):
         ran({"path": str(scans)}, tmp_path / "new", {"deny_list": str(tmp_path / "deny.csv")})
 
-    assert before == {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir() if path.is_file()}
+    assert before == {
+        path.name: path.read_bytes() for path in (tmp_path / "run").iterdir() if path.is_file()
+    }
     assert not (tmp_path / "new").exists()
 
 
 def test_what_is_refused_after_hashing_leaves_nothing(scans: Path, tmp_path: Path) -> None:
-    """Copies said to be none, and a regroup beyond its limit, are seen when pictures are known: no folder is left."""
+    """Copies said to be none, and a regroup beyond its limit, are seen when pictures are known: no
+    folder is left.
+    """
     (tmp_path / "copy.png").write_bytes((tmp_path / "photos/4.png").read_bytes())
     with scans.open("a", encoding="utf-8") as file:
         file.write("copy.png,train,cat,p99,1\n")
@@ -138,9 +163,15 @@ def test_what_is_refused_after_hashing_leaves_nothing(scans: Path, tmp_path: Pat
         ({"allow_list": str(tmp_path / "allow.csv")}, "show the same pixels"),
         ({"leakage": "regroup", "max_moved": 0.0}, "policy.max_moved allows"),
     ):
-        settings = {"dataset": {"path": str(scans)}, "output": {"dir": str(tmp_path / "run")}, "engine": {"workers": 0}}
+        settings = {
+            "dataset": {"path": str(scans)},
+            "output": {"dir": str(tmp_path / "run")},
+            "engine": {"workers": 0},
+        }
         with pytest.raises((ConfigError, LimitError), match=problem):
-            pipeline.run(build({**settings, "policy": policy, "cache": {"folder": str(tmp_path / "cache")}}))
+            pipeline.run(
+                build({**settings, "policy": policy, "cache": {"folder": str(tmp_path / "cache")}})
+            )
 
         assert not (tmp_path / "run").exists()
 
@@ -148,9 +179,13 @@ def test_what_is_refused_after_hashing_leaves_nothing(scans: Path, tmp_path: Pat
 def test_what_was_not_read_cannot_be_decided(scans: Path, tmp_path: Path) -> None:
     """A group column or a column to keep by that the stored manifest lacks is named."""
     ran({"path": str(scans)}, tmp_path / "run", {}, splits="none")
-    with pytest.raises(ConfigError, match=r"dataset\.group_column: the stored manifest was read with None"):
+    with pytest.raises(
+        ConfigError, match=r"dataset\.group_column: the stored manifest was read with None"
+    ):
         pipeline.decide(tmp_path / "run", ["dataset.group_column=patient"])
-    with pytest.raises(ConfigError, match=r"policy\.keep_by: the stored manifest has the column None, not 'score'"):
+    with pytest.raises(
+        ConfigError, match=r"policy\.keep_by: the stored manifest has the column None, not 'score'"
+    ):
         pipeline.decide(tmp_path / "run", ["policy.duplicates=keep_by", "policy.keep_by=score"])
 
 
@@ -158,7 +193,8 @@ def test_a_group_column_with_nulls(scans: Path, tmp_path: Path) -> None:
     """The column, how many, the first sample and its row are named."""
     scans.write_text(scans.read_text().replace(",p5,", ",,"))
     with pytest.raises(
-        SourceError, match=r"'patient' \(dataset.group_column\) is null in 1 of 17.*'photos/5.png' \(row 6\)"
+        SourceError,
+        match=r"'patient' \(dataset.group_column\) is null in 1 of 17.*'photos/5.png' \(row 6\)",
     ):
         ran({"path": str(scans), "group_column": "patient"}, tmp_path / "run", {})
 
@@ -166,7 +202,9 @@ def test_a_group_column_with_nulls(scans: Path, tmp_path: Path) -> None:
 
 
 def test_groups_leak(scans: Path, tmp_path: Path) -> None:
-    """Patient p3 is in test and in train: the train picture goes, and the certificate counts no group."""
+    """Patient p3 is in test and in train: the train picture goes, and the certificate counts no
+    group.
+    """
     result = ran({"path": str(scans), "group_column": "patient"}, tmp_path / "run", {})
     rows = {row["id"]: row for row in result.decisions.to_pylist()}
 
@@ -176,7 +214,11 @@ def test_groups_leak(scans: Path, tmp_path: Path) -> None:
     )
     assert {"images": 4, "leaking": 1, "share": 0.25} == result.summary["group_leakage"]["test"]
     assert result.summary["certificate"]["groups_in_train_and_held_out"] == 0
-    left = ran({"path": str(scans), "group_column": "patient"}, tmp_path / "left", {"leakage": "report_only"})
+    left = ran(
+        {"path": str(scans), "group_column": "patient"},
+        tmp_path / "left",
+        {"leakage": "report_only"},
+    )
     assert left.summary["certificate"]["groups_in_train_and_held_out"] == 1
     assert left.summary["certificate"]["clean"] is False
 
@@ -202,14 +244,31 @@ def unseen(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("unreadable", ["drop", "drop_from_train", "keep"])
-@pytest.mark.parametrize("leakage", ["drop_from_train", "drop_from_held_out", "regroup", "report_only"])
-def test_groups_of_pictures_that_cannot_be_read(unseen: Path, tmp_path: Path, leakage: str, unreadable: str) -> None:
-    """A group counts where its picture is written, whoever can read it; the certificate counts what is there."""
-    policy = {"leakage": leakage, "unreadable": unreadable, **({"max_moved": 1.0} if leakage == "regroup" else {})}
-    result = ran({"path": str(unseen), "group_column": "patient"}, tmp_path / "run", policy, splits="manifest")
+@pytest.mark.parametrize(
+    "leakage", ["drop_from_train", "drop_from_held_out", "regroup", "report_only"]
+)
+def test_groups_of_pictures_that_cannot_be_read(
+    unseen: Path, tmp_path: Path, leakage: str, unreadable: str
+) -> None:
+    """A group counts where its picture is written, whoever can read it; the certificate counts what
+    is there.
+    """
+    policy = {
+        "leakage": leakage,
+        "unreadable": unreadable,
+        **({"max_moved": 1.0} if leakage == "regroup" else {}),
+    }
+    result = ran(
+        {"path": str(unseen), "group_column": "patient"},
+        tmp_path / "run",
+        policy,
+        splits="manifest",
+    )
     with (tmp_path / "run/splits/unseen.csv").open(encoding="utf-8", newline="") as file:
         there = [(row["split"], row["patient"]) for row in csv.DictReader(file)]
-    both = {group for split, group in there if split == "train"} & {g for split, g in there if split == "test"}
+    both = {group for split, group in there if split == "train"} & {
+        g for split, g in there if split == "test"
+    }
 
     assert len(both) == result.summary["certificate"]["groups_in_train_and_held_out"]
     if leakage != "report_only":
@@ -227,7 +286,9 @@ def splits_of(run: Run) -> dict[str, int]:
 @pytest.mark.parametrize("form", ["manifest", "imagefolder", "webdataset", "parquet"])
 @pytest.mark.parametrize("splits", ["same", "manifest", "imagefolder", "webdataset", "parquet"])
 def test_every_form_writes_what_was_moved(tmp_path: Path, form: str, splits: str) -> None:
-    """Written in its own form and in every other, the splits have the sizes that were decided, and are clean."""
+    """Written in its own form and in every other, the splits have the sizes that were decided, and
+    are clean.
+    """
     path = tmp_path / "data"
     names = [
         f"{split}/{label}/{i}.png"
@@ -274,7 +335,11 @@ def test_every_form_writes_what_was_moved(tmp_path: Path, form: str, splits: str
                     "path": str(
                         result.dir
                         / "splits"
-                        / ("manifest.csv" if (splits if splits != "same" else form) == "manifest" else "")
+                        / (
+                            "manifest.csv"
+                            if (splits if splits != "same" else form) == "manifest"
+                            else ""
+                        )
                     ),
                     **({"split_column": "split"} if splits == "webdataset" else {}),
                 }
@@ -295,14 +360,17 @@ def test_counts_of_a_regroup_add_up(tmp_path: Path, scans: Path) -> None:
 
     assert result.summary["decisions"]["move"] > 0
     assert all(
-        n["images"] == sum(n[key] for key in names if key != "images") for n in result.summary["splits"].values()
+        n["images"] == sum(n[key] for key in names if key != "images")
+        for n in result.summary["splits"].values()
     )
     assert all("| moved out |" in text for text in (card, page))
     assert "would move out" in counted(result.summary, written=False).values()
 
 
 def test_the_page_says_what_would_be(tmp_path: Path, scans: Path) -> None:
-    """Where nothing is written samples would stay or go; thumbnails are called so where the dataset is not open."""
+    """Where nothing is written samples would stay or go; thumbnails are called so where the dataset
+    is not open.
+    """
     pages = []
     for output in ({"splits": "none"}, {}):
         ran({"path": str(scans)}, tmp_path / "run", {}, report=True, **output)
@@ -318,7 +386,9 @@ def test_the_page_says_what_would_be(tmp_path: Path, scans: Path) -> None:
 
 
 def test_an_image_folder_with_metadata_is_refused_before_any_work(tmp_path: Path) -> None:
-    """A row of metadata that would have no file to stand in; the message names the forms that can be written."""
+    """A row of metadata that would have no file to stand in; the message names the forms that can
+    be written.
+    """
     pictures.folder(tmp_path / "data", ["train/1.png", "train/2.png", "test/1.png"])
     made.table(tmp_path / "data/train/metadata.jsonl", [{"file_name": "1.png", "x": 1}])
     with pytest.raises(SourceError, match=r"metadata.jsonl.*output.splits: parquet, manifest"):
@@ -329,7 +399,9 @@ def test_an_image_folder_with_metadata_is_refused_before_any_work(tmp_path: Path
 
 def test_moved_rows_in_memory(tmp_path: Path) -> None:
     """A DatasetDict comes back with its rows moved and its features kept."""
-    features = datasets.Features({"image": datasets.Image(), "label": datasets.ClassLabel(names=["cat", "dog"])})
+    features = datasets.Features(
+        {"image": datasets.Image(), "label": datasets.ClassLabel(names=["cat", "dog"])}
+    )
 
     def part(*seeds: int) -> datasets.Dataset:
         images = [{"bytes": pictures.encoded(pictures.photo(seed)), "path": None} for seed in seeds]
@@ -337,7 +409,9 @@ def test_moved_rows_in_memory(tmp_path: Path) -> None:
         return datasets.Dataset.from_dict({"image": images, "label": labels}, features=features)
 
     data = datasets.DatasetDict({"train": part(1, 2, 3, 4, 5), "test": part(1, 2, 9)})
-    config = build({"policy": {"leakage": "regroup", "max_moved": None, "duplicates": "report_only"}})
+    config = build(
+        {"policy": {"leakage": "regroup", "max_moved": None, "duplicates": "report_only"}}
+    )
     result = pipeline.run(config, data)
     splits = result.splits()
 
@@ -362,10 +436,16 @@ def test_tables_without_a_column(tmp_path: Path, scans: Path) -> None:
 @pytest.mark.parametrize(("short", "refused"), [(0.0, False), (0.001, True)])
 def test_max_moved_is_inclusive(tmp_path: Path, short: float, refused: bool) -> None:
     """As large a share of a split as the limit says may leave it; a little more may not."""
-    pictures.folder(tmp_path / "in", ["train/a.png", "train/b.png", "train/c.png", "test/d.png", "test/e.png"])
+    pictures.folder(
+        tmp_path / "in", ["train/a.png", "train/b.png", "train/c.png", "test/d.png", "test/e.png"]
+    )
     (tmp_path / "in/test/copy.png").write_bytes((tmp_path / "in/train/a.png").read_bytes())
     policy: dict[str, Any] = {"leakage": "regroup", "max_moved": None}
-    settings = {"dataset": {"path": str(tmp_path / "in")}, "output": {"splits": "none"}, "engine": {"workers": 0}}
+    settings = {
+        "dataset": {"path": str(tmp_path / "in")},
+        "output": {"splits": "none"},
+        "engine": {"workers": 0},
+    }
     free = pipeline.run(build({**settings, "policy": policy}))
     share = max(of["moved_out"] / of["before"] for of in free.summary["regroup"].values())
     limited = {**settings, "policy": {**policy, "max_moved": share - short}}

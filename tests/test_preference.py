@@ -16,14 +16,17 @@ from tests import pictures
 
 
 def scene(seed: int, size: tuple[int, int] = (480, 360)) -> Image.Image:
-    """A picture with detail at every scale, as photos have: octaves of noise, each as strong as the next."""
+    """A picture with detail at every scale, as photos have: octaves of noise, each as strong as the
+    next.
+    """
     random = np.random.default_rng(seed)
     total = np.zeros((size[1], size[0], 3))
     cells = 2
     while cells < max(size):
         noise = random.normal(0, 1, (cells, cells, 3))
         layers = [
-            Image.fromarray(noise[..., k].astype(np.float32)).resize(size, Image.Resampling.BICUBIC) for k in range(3)
+            Image.fromarray(noise[..., k].astype(np.float32)).resize(size, Image.Resampling.BICUBIC)
+            for k in range(3)
         ]
         total += np.stack([np.asarray(layer) for layer in layers], axis=-1)
         cells *= 2
@@ -57,7 +60,9 @@ def bordered(image: Image.Image) -> Image.Image:
 
 
 EDITS: dict[str, Callable[[Image.Image], Image.Image]] = {
-    "blurred enlargement": lambda i: i.resize((i.width // 3, i.height // 3)).resize((2 * i.width, 2 * i.height)),
+    "blurred enlargement": (
+        lambda i: i.resize((i.width // 3, i.height // 3)).resize((2 * i.width, 2 * i.height))
+    ),
     "enlargement": lambda i: i.resize((2 * i.width, 2 * i.height), Image.Resampling.BICUBIC),
     "half size": lambda i: i.resize((i.width // 2, i.height // 2)),
     "grey": lambda i: i.convert("L"),
@@ -122,7 +127,9 @@ def test_the_way_from_a_worker() -> None:
 
 @pytest.mark.parametrize("edit", ["blurred enlargement", "half size", "grey", "frame", "sharpened"])
 def test_a_run_keeps_the_original(tmp_path: Path, edit: str) -> None:
-    """Under names that put the copy first; `pairs` names the better one, and `decide` knows it without the pictures."""
+    """Under names that put the copy first; `pairs` names the better one, and `decide` knows it
+    without the pictures.
+    """
     for seed in range(3):
         scene(seed).save(tmp_path / f"{seed}b.jpg", quality=90)
         stored(EDITS[edit](scene(seed))).save(tmp_path / f"{seed}a.jpg", quality=95)
@@ -133,11 +140,14 @@ def test_a_run_keeps_the_original(tmp_path: Path, edit: str) -> None:
     }
     run = dedup.run(config)
     kept = run.decisions["id"].filter(pa_equal(run, "keep")).to_pylist()
-    decided = pipeline.decide(Path(config["output"]["dir"]), ["policy.duplicates=keep_first"])  # type: ignore[index]
+    folder = Path(config["output"]["dir"])  # type: ignore[index]
+    decided = pipeline.decide(folder, ["policy.duplicates=keep_first"])
 
     assert ["0b.jpg", "1b.jpg", "2b.jpg"] == kept
     assert ["b"] * 3 == run.pairs["better"].to_pylist()
-    assert ["0a.jpg", "1a.jpg", "2a.jpg"] == decided.decisions["id"].filter(pa_equal(decided, "keep")).to_pylist()
+    assert ["0a.jpg", "1a.jpg", "2a.jpg"] == decided.decisions["id"].filter(
+        pa_equal(decided, "keep")
+    ).to_pylist()
 
 
 def pa_equal(run: dedup.Run, action: str) -> object:
@@ -175,7 +185,9 @@ def blocks(seed: int) -> np.ndarray:
 
 @pytest.mark.parametrize("slope", [0.0, -0.2])
 def test_detail_in_one_block_is_a_stamp(slope: float) -> None:
-    """Letters on white change no mean, large ones look like blur; that all other blocks stay the same tells them."""
+    """Letters on white change no mean, large ones look like blur; that all other blocks stay the
+    same tells them.
+    """
     stamp = blocks(1)
     stamp[5, 2] *= 1.5
     plain, stamped = looks(blocks(1)), looks(stamp, (slope, slope))
@@ -185,7 +197,9 @@ def test_detail_in_one_block_is_a_stamp(slope: float) -> None:
 
 
 def test_a_stamp_over_detail_is_not_told() -> None:
-    """Blocks that gain and lose alike say nothing; nor does what is spread over all of them, as JPEG's loss is."""
+    """Blocks that gain and lose alike say nothing; nor does what is spread over all of them, as
+    JPEG's loss is.
+    """
     both, spread = blocks(2), blocks(2) * 2 ** np.random.default_rng(3).normal(0, 0.15, (8, 8))
     both[1, 1], both[6, 6] = both[1, 1] * 1.5, both[6, 6] / 1.5
 
@@ -194,7 +208,9 @@ def test_a_stamp_over_detail_is_not_told() -> None:
 
 
 def test_blur_is_no_stamp() -> None:
-    """Where all blocks changed it was a filter, though the means of a few cells differ as under a stamp."""
+    """Where all blocks changed it was a filter, though the means of a few cells differ as under a
+    stamp.
+    """
     sharp, soft = greys(4)
     sharp[40:56, 40:72] = np.random.default_rng(5).choice([0, 255], (16, 32), p=[0.3, 0.7])
     blurred = looks(blocks(4) / 4, (-1.2, -0.9))

@@ -1,4 +1,6 @@
-"""Nothing that is not an image gets into an output, wherever it is; what is an image may lie anywhere."""
+"""Nothing that is not an image gets into an output, wherever it is; what is an image may lie
+anywhere.
+"""
 
 import io
 import json
@@ -38,7 +40,13 @@ FILES = ["hardlink", "copy", "symlink"]
 
 def settings(dataset: dict[str, Any], where_to: Path, **sections: Any) -> dict[str, Any]:
     where = {"dir": str(where_to), "report": False, **sections.pop("output", {})}
-    return {"dataset": dataset, "output": where, "engine": {"workers": 0}, "cache": {"folder": None}, **sections}
+    return {
+        "dataset": dataset,
+        "output": where,
+        "engine": {"workers": 0},
+        "cache": {"folder": None},
+        **sections,
+    }
 
 
 def everything(folder: Path) -> bytes:
@@ -75,7 +83,14 @@ def folder_with(root: Path, home: Path, secret: Path) -> dict[str, Any]:
 def manifest_with(root: Path, home: Path, secret: Path) -> dict[str, Any]:
     """A manifest whose rows name a file outside its folder, in three ways."""
     pictures.folder(root, ["1.png", "2.png", "3.png"])
-    paths = ["1.png", "2.png", "3.png", os.path.relpath(secret, root), str(secret), f"file://{secret}"]
+    paths = [
+        "1.png",
+        "2.png",
+        "3.png",
+        os.path.relpath(secret, root),
+        str(secret),
+        f"file://{secret}",
+    ]
     rows = [f"{k},{path},{'train' if k < 2 else 'test'}" for k, path in enumerate(paths)]
     (root / "m.csv").write_text("\n".join(["id,path,split", *rows]) + "\n")
     return {"path": str(root / "m.csv")}
@@ -87,19 +102,31 @@ class TestSecrets:
     @pytest.mark.parametrize("name", SECRETS)
     @pytest.mark.parametrize("made", [folder_with, manifest_with])
     def test_no_output_has_it(
-        self, tmp_path: Path, home: Path, name: str, made: Callable[[Path, Path, Path], dict[str, Any]]
+        self,
+        tmp_path: Path,
+        home: Path,
+        name: str,
+        made: Callable[[Path, Path, Path], dict[str, Any]],
     ) -> None:
-        """In a held-out split, with everything kept: it is listed as not_image, and in no written file."""
+        """In a held-out split, with everything kept: it is listed as not_image, and in no written
+        file.
+        """
         secret = home / "secret"
         secret.write_bytes(SECRETS[name])
         run = dedup.run(
-            settings(made(tmp_path / "data", home, secret), tmp_path / "run", policy={"unreadable": "keep"})
+            settings(
+                made(tmp_path / "data", home, secret),
+                tmp_path / "run",
+                policy={"unreadable": "keep"},
+            )
         )
         found = [status for status in statuses(run).values() if status != "ok"]
 
         assert {"not_image"} == set(found)
         assert SECRETS[name] not in everything(tmp_path / "run")
-        assert not any(path.samefile(secret) for path in (tmp_path / "run").rglob("*") if path.exists())
+        assert not any(
+            path.samefile(secret) for path in (tmp_path / "run").rglob("*") if path.exists()
+        )
 
     @pytest.mark.parametrize("splits", FORMS)
     @pytest.mark.parametrize("files", FILES)
@@ -107,8 +134,12 @@ class TestSecrets:
         """Neither linked nor copied nor embedded, whatever is written."""
         dataset = folder_with(tmp_path / "data", home, home / "id_rsa")
         output = {"splits": splits, "files": files}
-        run = dedup.run(settings(dataset, tmp_path / "run", output=output, policy={"unreadable": "keep"}))
-        decided = dict(zip(run.decisions["id"].to_pylist(), run.decisions["reason"].to_pylist(), strict=True))
+        run = dedup.run(
+            settings(dataset, tmp_path / "run", output=output, policy={"unreadable": "keep"})
+        )
+        decided = dict(
+            zip(run.decisions["id"].to_pylist(), run.decisions["reason"].to_pylist(), strict=True)
+        )
 
         assert statuses(run)["test/x.jpg"] == "not_image"
         assert decided["test/x.jpg"] == "not there, not written"
@@ -118,7 +149,9 @@ class TestSecrets:
     def test_in_memory(self, tmp_path: Path, home: Path) -> None:
         """The splits of a run without a folder do not have it, either."""
         dataset = folder_with(tmp_path / "data", home, home / "id_rsa")
-        run = dedup.run({"dataset": dataset, "engine": {"workers": 0}, "policy": {"unreadable": "keep"}})
+        run = dedup.run(
+            {"dataset": dataset, "engine": {"workers": 0}, "policy": {"unreadable": "keep"}}
+        )
 
         assert "test/x.jpg" not in run.splits()["test"]["id"]
 
@@ -126,7 +159,9 @@ class TestSecrets:
         """Further files of an image folder are carried if they are images, and only then."""
         root = pictures.folder(tmp_path / "data", ["a.png", "b.png", "a_mask.png"])
         (root / "b_mask.png").symlink_to(home / "id_rsa")
-        lines = [{"file_name": f"{name}.png", "mask_file_name": f"{name}_mask.png"} for name in "ab"]
+        lines = [
+            {"file_name": f"{name}.png", "mask_file_name": f"{name}_mask.png"} for name in "ab"
+        ]
         (root / "metadata.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
         dedup.run(settings({"path": str(root), "image_column": "image"}, tmp_path / "run"))
 
@@ -135,8 +170,12 @@ class TestSecrets:
         assert b"OPENSSH" not in everything(tmp_path / "run")
 
     def test_labels_that_are_a_key(self, tmp_path: Path, home: Path) -> None:
-        """What lies where YOLO's labels should be is neither read into a label nor carried along."""
-        root = pictures.folder(tmp_path / "data", ["images/train/a.png", "images/train/b.png", "images/val/c.png"])
+        """What lies where YOLO's labels should be is neither read into a label nor carried
+        along.
+        """
+        root = pictures.folder(
+            tmp_path / "data", ["images/train/a.png", "images/train/b.png", "images/val/c.png"]
+        )
         (root / "labels/train").mkdir(parents=True)
         (root / "labels/train/a.txt").write_text("0 0.5 0.5 0.1 0.1\n")
         (root / "labels/train/b.txt").symlink_to(home / "id_rsa")
@@ -159,9 +198,13 @@ class TestSecrets:
         assert not os.path.lexists(tmp_path / "run/splits/train/b.txt")
 
     def test_a_killed_decoder(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """A file that ends the process which decodes it is broken if it begins as an image, and else no image."""
+        """A file that ends the process which decodes it is broken if it begins as an image, and
+        else no image.
+        """
 
-        batch = pa.record_batch([[0, 1], [None, None], [KEY, b"\x89PNG\r\n\x1a\n broken"]], schema=PAYLOAD)
+        batch = pa.record_batch(
+            [[0, 1], [None, None], [KEY, b"\x89PNG\r\n\x1a\n broken"]], schema=PAYLOAD
+        )
         lost = work.lost(work.work(Setup.of(Config())), batch, "it died")
 
         assert ["not_image", "undecodable"] == lost["status"].to_pylist()
@@ -184,26 +227,40 @@ class TestOutside:
 
         assert {"ok"} == set(statuses(run).values())
         assert run.summary["decisions"]["keep"] == 3
-        assert sum("3 of 3 pictures lie outside its folder" in text for text in caplog.messages) == 1
+        assert (
+            sum("3 of 3 pictures lie outside its folder" in text for text in caplog.messages) == 1
+        )
         assert run.info["source"]["outside"] == 3
 
     @pytest.mark.parametrize("made", [folder_with, manifest_with])
-    def test_not_allowed(self, tmp_path: Path, home: Path, made: Callable[[Path, Path, Path], dict[str, Any]]) -> None:
-        """With `allow_outside: false` such a picture is not read: status outside, and not written."""
+    def test_not_allowed(
+        self, tmp_path: Path, home: Path, made: Callable[[Path, Path, Path], dict[str, Any]]
+    ) -> None:
+        """With `allow_outside: false` such a picture is not read: status outside, and not
+        written.
+        """
         private = (home / "private.png").read_bytes()
         dataset = made(tmp_path / "data", home, home / "private.png")
         allowed = dedup.run(settings(dataset, tmp_path / "allowed", output={"files": "copy"}))
         refused = dedup.run(
-            settings({**dataset, "allow_outside": False}, tmp_path / "refused", policy={"unreadable": "keep"})
+            settings(
+                {**dataset, "allow_outside": False},
+                tmp_path / "refused",
+                policy={"unreadable": "keep"},
+            )
         )
 
         assert {"ok"} == set(statuses(allowed).values())
-        assert {"ok": 3} == {s: n for s, n in refused.summary["samples"]["by_status"].items() if s != "outside"}
+        assert {"ok": 3} == {
+            s: n for s, n in refused.summary["samples"]["by_status"].items() if s != "outside"
+        }
         assert refused.summary["samples"]["by_status"]["outside"] in {1, 3}
         assert private not in everything(tmp_path / "refused")
 
     def test_a_remote_manifest(self, tmp_path: Path, home: Path) -> None:
-        """A manifest from elsewhere names no file of this machine: `..`, absolute paths and `file://` are refused."""
+        """A manifest from elsewhere names no file of this machine: `..`, absolute paths and
+        `file://` are refused.
+        """
         files = fsspec.filesystem("memory")
         files.pipe("/set/a.png", pictures.encoded(pictures.photo(1)))
         files.pipe("/secret.png", pictures.encoded(pictures.photo(2)))
@@ -214,7 +271,9 @@ class TestOutside:
         assert {"ok": 1, "outside": 3} == run.summary["samples"]["by_status"]
 
     def test_members_of_a_tar(self, tmp_path: Path) -> None:
-        """A sample whose member leads out of the archive, or is a link, is refused by itself; the others stay."""
+        """A sample whose member leads out of the archive, or is a link, is refused by itself; the
+        others stay.
+        """
         (tmp_path / "data").mkdir()
         with tarfile.open(tmp_path / "data/train-0.tar", "w") as tar:
             for k, name in enumerate(("a.png", "../b.png", "/c.png", "d/../../e.png", "z.png")):
@@ -240,18 +299,26 @@ class TestOutside:
             {"bytes": None, "path": str(home / "private.png")},
         ]
         (tmp_path / "data").mkdir()
-        pq.write_table(pa.table({"image": pa.array(values, image)}), tmp_path / "data/train.parquet")
+        pq.write_table(
+            pa.table({"image": pa.array(values, image)}), tmp_path / "data/train.parquet"
+        )
         run = dedup.audit(tmp_path / "data", workers=0)
 
         assert ["ok", "outside"] == run.hashes["status"].to_pylist()
 
-    def test_a_push_asks_for_the_key(self, tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_push_asks_for_the_key(
+        self, tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         """Pictures from outside are uploaded only where the config says `allow_outside` itself."""
         pushed: list[Path] = []
-        monkeypatch.setattr("dedup.runs.output.push_splits", lambda folder, repository: pushed.append(folder))
+        monkeypatch.setattr(
+            "dedup.runs.output.push_splits", lambda folder, repository: pushed.append(folder)
+        )
         dataset = folder_with(tmp_path / "data", home, home / "private.png")
         output = {"splits": "parquet", "push_to_hub": "org/name"}
-        with pytest.raises(ConfigError, match=r"1 pictures lie outside.*Set dataset\.allow_outside: true"):
+        with pytest.raises(
+            ConfigError, match=r"1 pictures lie outside.*Set dataset\.allow_outside: true"
+        ):
             dedup.run(settings(dataset, tmp_path / "run", output=output))
         dedup.run(settings(dataset, tmp_path / "unpushed", output={"splits": "parquet"}))
         with pytest.raises(ConfigError, match="lie outside"):
@@ -271,7 +338,9 @@ class TestLegitimate:
         """The Hub's cache: a snapshot of relative links to blobs without suffixes."""
         repo = tmp_path / "hub/datasets--org--name"
         (repo / "blobs").mkdir(parents=True)
-        for k, (split, name) in enumerate((("train", "1.png"), ("train", "2.png"), ("test", "3.png"))):
+        for k, (split, name) in enumerate(
+            (("train", "1.png"), ("train", "2.png"), ("test", "3.png"))
+        ):
             (repo / f"blobs/{k:064x}").write_bytes(pictures.encoded(pictures.photo(k)))
             link = repo / "snapshots/abc" / split / name
             link.parent.mkdir(parents=True, exist_ok=True)
@@ -282,7 +351,9 @@ class TestLegitimate:
         assert run.summary["certificate"]["clean"]
 
     def test_a_linked_folder(self, tmp_path: Path) -> None:
-        """git-annex and DVC link files or whole folders into their store, which may be read-only."""
+        """git-annex and DVC link files or whole folders into their store, which may be
+        read-only.
+        """
         store = pictures.folder(tmp_path / "store/ab", ["1.png", "2.png"])
         pictures.folder(tmp_path / "data/test", ["3.png"], first_seed=5)
         (tmp_path / "data/train").symlink_to(store)
@@ -338,16 +409,22 @@ class TestLegitimate:
 class TestGone:
     """A kept picture that cannot be written any more ends the run."""
 
-    @pytest.mark.parametrize("becomes", ["nothing", "a folder", "a pipe", "a link to nowhere", "another picture"])
+    @pytest.mark.parametrize(
+        "becomes", ["nothing", "a folder", "a pipe", "a link to nowhere", "another picture"]
+    )
     @pytest.mark.parametrize("splits", FORMS)
     def test_between_hashing_and_writing(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, becomes: str, splits: str
     ) -> None:
-        """Whatever takes its place, the run ends with a message, and the finished run that was there stays."""
+        """Whatever takes its place, the run ends with a message, and the finished run that was
+        there stays.
+        """
         root = pictures.folder(tmp_path / "data", ["train/1.png", "train/2.png", "test/3.png"])
         config = settings({"path": str(root)}, tmp_path / "run", output={"splits": splits})
         dedup.run(config)
-        before = {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()}
+        before = {
+            path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()
+        }
         real = run_output.write_certified
 
         def changed(result: Any) -> Any:
@@ -367,5 +444,7 @@ class TestGone:
         with pytest.raises(SourceError, match=r"train/2\.png.*not a file|has changed since"):
             dedup.run(config)
 
-        after = {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()}
+        after = {
+            path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()
+        }
         assert before == after

@@ -1,4 +1,6 @@
-"""Datasets in memory in every form that Python programs hold them in, the keyword options, and runs from folders."""
+"""Datasets in memory in every form that Python programs hold them in, the keyword options, and runs
+from folders.
+"""
 
 import inspect
 import json
@@ -47,14 +49,22 @@ FORMS: dict[str, Callable[[list[Path]], Any]] = {
     "IterableDataset": lambda files: dataset(files).to_iterable_dataset(),
     "dict": lambda files: {"train": dataset(files)},
     "DatasetDict": lambda files: datasets.DatasetDict(train=dataset(files)),
-    "DataFrame of paths": lambda files: pd.DataFrame({"file": map(str, files), "weight": range(len(files))}),
-    "DataFrame of bytes": lambda files: pd.DataFrame({"data": [path.read_bytes() for path in files]}),
-    "DataFrame of PIL": lambda files: pd.DataFrame({"picture": [Image.open(path) for path in files]}),
+    "DataFrame of paths": lambda files: pd.DataFrame(
+        {"file": map(str, files), "weight": range(len(files))}
+    ),
+    "DataFrame of bytes": lambda files: pd.DataFrame(
+        {"data": [path.read_bytes() for path in files]}
+    ),
+    "DataFrame of PIL": lambda files: pd.DataFrame(
+        {"picture": [Image.open(path) for path in files]}
+    ),
     "Arrow of paths": lambda files: pa.table({"file": [str(path) for path in files]}),
     "Arrow of structs": lambda files: pa.table(
         {"image": [{"bytes": path.read_bytes(), "path": path.name} for path in files]}
     ),
-    "ImageFolder": lambda files: SimpleNamespace(samples=[(str(path), 0) for path in files], classes=["cat"]),
+    "ImageFolder": lambda files: SimpleNamespace(
+        samples=[(str(path), 0) for path in files], classes=["cat"]
+    ),
 }
 
 
@@ -63,12 +73,23 @@ def test_every_form_gives_the_same_pairs(form: str, files: list[Path]) -> None:
     """One pair of identical pictures, the first and the fourth, whatever holds them."""
     run = dedup.audit(FORMS[form](files), workers=0, progress=False)
 
-    assert [(0, 3)] == list(zip(run.pairs["a"].to_pylist(), run.pairs["b"].to_pylist(), strict=True))
+    assert [(0, 3)] == list(
+        zip(run.pairs["a"].to_pylist(), run.pairs["b"].to_pylist(), strict=True)
+    )
     assert len(SEEDS) == len(run.manifest)
 
 
 @pytest.mark.parametrize(
-    "form", ["paths", "Dataset", "IterableDataset", "dict", "DatasetDict", "DataFrame of paths", "Arrow of paths"]
+    "form",
+    [
+        "paths",
+        "Dataset",
+        "IterableDataset",
+        "dict",
+        "DatasetDict",
+        "DataFrame of paths",
+        "Arrow of paths",
+    ],
 )
 def test_filter_keeps_the_form(form: str, files: list[Path]) -> None:
     """Four rows of the same form stay: one of the two that are the same goes."""
@@ -79,8 +100,12 @@ def test_filter_keeps_the_form(form: str, files: list[Path]) -> None:
 
     kept = got["train"] if isinstance(got, dict) else got
     assert type(got) is type(given)
-    assert len(SEEDS) - 1 == len(list(kept) if not isinstance(kept, pd.DataFrame | pa.Table) else kept)
-    assert [0, 1, 2, 4] == np.flatnonzero(run.keep()).tolist() or [1, 2, 3, 4] == np.flatnonzero(run.keep()).tolist()
+    assert len(SEEDS) - 1 == len(
+        list(kept) if not isinstance(kept, pd.DataFrame | pa.Table) else kept
+    )
+    assert [0, 1, 2, 4] == np.flatnonzero(run.keep()).tolist() or [1, 2, 3, 4] == np.flatnonzero(
+        run.keep()
+    ).tolist()
 
 
 def test_filter_refuses_another_dataset(files: list[Path]) -> None:
@@ -95,7 +120,10 @@ def test_filter_refuses_another_dataset(files: list[Path]) -> None:
     ("given", "said"),
     [
         (pd.DataFrame({"x": [1], "y": ["a"]}), r"no column of images.*'x' \(int64\), 'y'"),
-        (pd.DataFrame({"one": ["a.png"], "two": ["b.jpg"]}), r"Several columns hold paths of images: 'one', 'two'"),
+        (
+            pd.DataFrame({"one": ["a.png"], "two": ["b.jpg"]}),
+            r"Several columns hold paths of images: 'one', 'two'",
+        ),
         ([Image.new("RGB", (0, 4))], r"images\[0\]: the picture has no pixels \(0 × 4\)"),
         ([b"x", 3], r"images\[1\]: expected a path, encoded bytes or a PIL picture, got int"),
         ({"train": 3}, "this one has int"),
@@ -116,7 +144,9 @@ def test_a_named_column_that_is_not_there(files: list[Path]) -> None:
 
 def test_an_unknown_keyword_is_a_type_error(files: list[Path]) -> None:
     """As of any Python function, with the nearest known one; and an error of dedup's own."""
-    with pytest.raises(TypeError, match=r"max_distence: unknown option\. Did you mean 'max_distance'") as caught:
+    with pytest.raises(
+        TypeError, match=r"max_distence: unknown option\. Did you mean 'max_distance'"
+    ) as caught:
         dedup.audit(files, max_distence=3)  # type: ignore[call-arg]
 
     assert isinstance(caught.value, dedup.ConfigError)
@@ -131,7 +161,9 @@ def test_num_proc_are_the_workers(files: list[Path]) -> None:
 
 
 def test_types_of_options_are_those_of_the_config() -> None:
-    """The module for type checkers is what the models make; `python -m tests.option_types` writes it."""
+    """The module for type checkers is what the models make; `python -m tests.option_types` writes
+    it.
+    """
     assert option_types.module() == option_types.MODULE.read_text()
 
 
@@ -154,7 +186,9 @@ def test_names_for_completion() -> None:
 
 
 def test_a_run_is_loaded_decided_and_reported(files: list[Path], tmp_path: Path) -> None:
-    """From its folder it is what it was; another threshold goes to another folder; the report is written again."""
+    """From its folder it is what it was; another threshold goes to another folder; the report is
+    written again.
+    """
     run = dedup.audit(files[0].parent, workers=0, dir=str(tmp_path / "run"))
 
     loaded = dedup.load(tmp_path / "run")
@@ -178,7 +212,9 @@ def test_what_is_no_run(files: list[Path], tmp_path: Path) -> None:
 
 
 def test_only_compat_needs_imagehash() -> None:
-    """PDQ and wavelets of the fast mode work without ImageHash, SciPy and PyWavelets, which are not imported."""
+    """PDQ and wavelets of the fast mode work without ImageHash, SciPy and PyWavelets, which are not
+    imported.
+    """
     code = """
 import sys
 import numpy as np
@@ -198,9 +234,9 @@ print(len(run.manifest))
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
 
     assert done.returncode == 0, done.stderr
-    assert ["(1, 8)", "(1, 8)", "(1, 32)", "(1, 32)", "2"] == done.stdout.replace(")\n(", ")|(").replace(
-        ")\n2", ")|2"
-    ).strip().split("|")
+    assert ["(1, 8)", "(1, 8)", "(1, 32)", "(1, 32)", "2"] == done.stdout.replace(
+        ")\n(", ")|("
+    ).replace(")\n2", ")|2").strip().split("|")
 
 
 def test_many_pictures_are_hashed_in_their_order(files: list[Path]) -> None:

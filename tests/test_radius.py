@@ -1,4 +1,6 @@
-"""search.max_distance: auto — how far the budget of candidates reaches, against counts by a double loop."""
+"""search.max_distance: auto — how far the budget of candidates reaches, against counts by a double
+loop.
+"""
 
 import random
 from collections.abc import Mapping
@@ -21,7 +23,10 @@ from tests.search.codes import packed
 
 def settled(budget: int, **search: Any) -> Resolved:
     """What is known before the radius: its cap and its budget."""
-    return resolve(build({"search": {"max_candidates": budget, **search}, "verify": {"method": "none"}}), [None])
+    return resolve(
+        build({"search": {"max_candidates": budget, **search}, "verify": {"method": "none"}}),
+        [None],
+    )
 
 
 def codes(seed: int, n: int, algorithms: tuple[str, ...]) -> dict[str, list[bytes]]:
@@ -31,9 +36,10 @@ def codes(seed: int, n: int, algorithms: tuple[str, ...]) -> dict[str, list[byte
     for name in algorithms:
         centres = [rng.getrandbits(64) for _ in range(n // 8)]
         made[name] = [
-            (rng.choice(centres) ^ sum(1 << bit for bit in rng.sample(range(64), rng.randint(0, 12)))).to_bytes(
-                8, "big"
-            )
+            (
+                rng.choice(centres)
+                ^ sum(1 << bit for bit in rng.sample(range(64), rng.randint(0, 12)))
+            ).to_bytes(8, "big")
             for _ in range(n)
         ]
     return made
@@ -43,11 +49,16 @@ def hashes(made: Mapping[str, list[bytes]], order: list[int] | None = None) -> p
     """A table of hashes, all of different pictures with information."""
     rows = order or list(range(len(next(iter(made.values())))))
     columns = {
-        "pixel_digest": pa.array([bytes([row % 256, row // 256] * 16) for row in rows], pa.binary(32)),
+        "pixel_digest": pa.array(
+            [bytes([row % 256, row // 256] * 16) for row in rows], pa.binary(32)
+        ),
         "information": pa.array([50.0] * len(rows), pa.float32()),
         "thumbnail": pa.array([bytes(1024)] * len(rows), pa.binary(1024)),
     }
-    return pa.table(columns | {name: pa.array([of[row] for row in rows], pa.binary(8)) for name, of in made.items()})
+    return pa.table(
+        columns
+        | {name: pa.array([of[row] for row in rows], pa.binary(8)) for name, of in made.items()}
+    )
 
 
 def within(of: list[bytes], distance: int, other: list[bytes] | None = None) -> int:
@@ -60,7 +71,9 @@ def within(of: list[bytes], distance: int, other: list[bytes] | None = None) -> 
 
 @pytest.mark.parametrize("budget", [0, 1, 30, 200, 1000, 10**6])
 def test_each_algorithm_fills_its_part_exactly(budget: int) -> None:
-    """Up to the radius the candidates fit the part, and one bit further they do not, unless the cap is there."""
+    """Up to the radius the candidates fit the part, and one bit further they do not, unless the cap
+    is there.
+    """
     made = codes(1, 120, ("dhash", "phash"))
     if budget // 2 < max(within(of, 0) for of in made.values()):
         with pytest.raises(LimitError, match="Raise it, or name a hash with more bits"):
@@ -89,7 +102,9 @@ def test_every_orientation_is_counted() -> None:
     got = radius(hashes(made), asked, threads=2)["dhash"]
 
     def found(distance: int) -> int:
-        return within(made["dhash"], distance) + within(made["dhash"], distance, made["dhash_mirror"])
+        return within(made["dhash"], distance) + within(
+            made["dhash"], distance, made["dhash_mirror"]
+        )
 
     assert found(got) <= 60 < found(got + 1)
     resolved = asked.but(max_distance={"dhash": got})
@@ -100,12 +115,17 @@ def test_every_orientation_is_counted() -> None:
 def test_a_sum_of_joins_is_counted() -> None:
     """`also` adds the pairs of further joins, at the boundary of the budget to one pair."""
     one, two = [0, 1, 3, 7, 1 << 40], [2, 6, 1 << 41]
-    at = [within_integers(one, d) + sum((a ^ b).bit_count() <= d for a in one for b in two) for d in range(6)]
+    at = [
+        within_integers(one, d) + sum((a ^ b).bit_count() <= d for a in one for b in two)
+        for d in range(6)
+    ]
     for distance in range(1, 5):
         for budget, expected in ((at[distance], distance), (at[distance] - 1, distance - 1)):
             if at[distance] in (at[distance - 1], at[distance + 1]):
                 continue
-            assert expected == largest_distance_within(packed(one), also=[packed(two)], budget=budget, cap=5)
+            assert expected == largest_distance_within(
+                packed(one), also=[packed(two)], budget=budget, cap=5
+            )
 
 
 def within_integers(of: list[int], distance: int) -> int:
@@ -123,11 +143,15 @@ def test_it_depends_neither_on_threads_nor_on_order(threads: int) -> None:
 
 
 def test_it_shrinks_as_the_data_grow() -> None:
-    """More pictures of the same sort, the same budget: never a larger radius, and at last a smaller one."""
+    """More pictures of the same sort, the same budget: never a larger radius, and at last a smaller
+    one.
+    """
     made = codes(6, 400, ("dhash", "phash"))
+    # 1.7 times the pairs at each step and more
     got = [
-        radius(hashes(made, list(range(n))), settled(1500), threads=2) for n in (50, 100, 200, 300, 400)
-    ]  # 1.7 times the pairs at each step and more
+        radius(hashes(made, list(range(n))), settled(1500), threads=2)
+        for n in (50, 100, 200, 300, 400)
+    ]
 
     for name in ("dhash", "phash"):
         assert sorted((one[name] for one in got), reverse=True) == [one[name] for one in got]
@@ -137,24 +161,42 @@ def test_it_shrinks_as_the_data_grow() -> None:
 def test_equal_codes_beyond_the_budget() -> None:
     """Where equal codes alone are too many, the error names the hash and the remedy."""
     made = {"dhash": [bytes(8)] * 30, "phash": codes(7, 30, ("phash",))["phash"]}
-    with pytest.raises(LimitError, match=r"dhash has more equal codes .* search.max_candidates = 100"):
+    with pytest.raises(
+        LimitError, match=r"dhash has more equal codes .* search.max_candidates = 100"
+    ):
         radius(hashes(made), settled(100), threads=2)
 
 
 def test_the_numbers_are_stored_and_used_again(tmp_path: Path) -> None:
-    """summary.json has the radius; decide and --like take it from there, and `auto` is what a full run would find."""
+    """summary.json has the radius; decide and --like take it from there, and `auto` is what a full
+    run would find.
+    """
     data = tmp_path / "data"
     for k in range(40):
         pictures.save(pictures.photo(k // 10).rotate(2 * (k % 10)), data / f"train/{k}.png")
 
     def settings(**search: Any) -> dict[str, Any]:
         output = {"splits": "none", "report": False, "dir": str(tmp_path / f"run{len(search)}")}
-        return {"dataset": {"path": str(data)}, "search": search, "output": output, "engine": {"workers": 0}}
+        return {
+            "dataset": {"path": str(data)},
+            "search": search,
+            "output": output,
+            "engine": {"workers": 0},
+        }
 
     wide = pipeline.run(build(settings(max_candidates=200)))
     found = folder.read_json(tmp_path / "run1" / folder.SUMMARY)["resolved"]["max_distance"]
-    assert found == wide.resolved.search.max_distance == storage.spec_of(wide.candidates)["search"]["max_distance"]
-    assert found == pipeline.decide(tmp_path / "run1", ["policy.leakage=report_only"]).resolved.search.max_distance
+    assert (
+        found
+        == wide.resolved.search.max_distance
+        == storage.spec_of(wide.candidates)["search"]["max_distance"]
+    )
+    assert (
+        found
+        == pipeline.decide(
+            tmp_path / "run1", ["policy.leakage=report_only"]
+        ).resolved.search.max_distance
+    )
 
     narrow = pipeline.run(build(settings(max_candidates=60, combine="any")))
     assert narrow.resolved.search.max_distance != found

@@ -1,4 +1,6 @@
-"""Recordings across splits: all of a rendered driving set are found, none in folders of numbered photos."""
+"""Recordings across splits: all of a rendered driving set are found, none in folders of numbered
+photos.
+"""
 
 import csv
 from collections.abc import Callable
@@ -16,11 +18,19 @@ N_FRAMES = 16
 
 
 def drive(seed: int, n_frames: int = N_FRAMES, step: float = 1.0) -> list[Image.Image]:
-    """Frames of a camera that moves along a street of boxes and trees, `step` metres from frame to frame."""
+    """Frames of a camera that moves along a street of boxes and trees, `step` metres from frame to
+    frame.
+    """
     random = np.random.default_rng(seed)
     colours = [tuple(int(value) for value in random.integers(30, 230, 3)) for _ in range(200)]
     things = [
-        (z + random.normal(0, 1), side * random.uniform(4, 10), random.uniform(1.5, 4), random.uniform(2, 8), k % 200)
+        (
+            z + random.normal(0, 1),
+            side * random.uniform(4, 10),
+            random.uniform(1.5, 4),
+            random.uniform(2, 8),
+            k % 200,
+        )
         for k, z in enumerate(np.arange(4, 60 + n_frames * step, 3.0))
         for side in (-1, 1)
     ]
@@ -39,7 +49,9 @@ def drive(seed: int, n_frames: int = N_FRAMES, step: float = 1.0) -> list[Image.
                     fill=colours[colour],
                     outline=(0, 0, 0),
                 )
-        noisy = np.asarray(frame.filter(ImageFilter.GaussianBlur(0.6)), float) + random.normal(0, 2, (90, 160, 3))
+        noisy = np.asarray(frame.filter(ImageFilter.GaussianBlur(0.6)), float) + random.normal(
+            0, 2, (90, 160, 3)
+        )
         frames.append(Image.fromarray(noisy.clip(0, 255).astype(np.uint8)))
     return frames
 
@@ -53,12 +65,17 @@ NAMES: dict[str, tuple[Callable[[str, int, int], str], str | None]] = {
     "in the name": (lambda split, clip, k: f"{split}/clip{clip}_{k:05d}.png", "clip0"),
     "in the folder": (lambda split, clip, k: f"{split}/seq_{clip}/{k:05d}.png", "seq_0"),
     "above the folder": (lambda split, clip, k: f"{split}/seq_{clip}/left/{k}.png", "seq_0"),
-    "below another folder": (lambda split, clip, k: f"images/{split}/drive-{clip}-frame-{k}.png", "drive-0-frame"),
+    "below another folder": (
+        lambda split, clip, k: f"images/{split}/drive-{clip}-frame-{k}.png",
+        "drive-0-frame",
+    ),
     "in no name": (lambda split, clip, k: f"{split}/{clip * 100 + k:06d}.png", None),
 }
 
 
-def driving_set(root: Path, name: Callable[[str, int, int], str], split: Callable[[int], str] = frame_by_frame) -> Path:
+def driving_set(
+    root: Path, name: Callable[[str, int, int], str], split: Callable[[int], str] = frame_by_frame
+) -> Path:
     """Three drives."""
     for clip in range(3):
         for k, frame in enumerate(drive(clip)):
@@ -68,7 +85,9 @@ def driving_set(root: Path, name: Callable[[str, int, int], str], split: Callabl
 
 @pytest.mark.parametrize("where", NAMES)
 def test_all_of_a_driving_set_are_found(tmp_path: Path, where: str) -> None:
-    """Each drive is found wherever its name stands, and the pattern that is printed makes it one group."""
+    """Each drive is found wherever its name stands, and the pattern that is printed makes it one
+    group.
+    """
     name, group = NAMES[where]
     root = driving_set(tmp_path / "set", name)
     found = dedup.audit(root, workers=0).summary["recordings"]
@@ -103,19 +122,25 @@ def test_recordings_of_one_split_each(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("copies", [0, 3])
 def test_numbered_photos_are_no_recording(tmp_path: Path, copies: int) -> None:
-    """Photos with numbers in a row are none, nor are they with a few copies among them, which are leaks."""
+    """Photos with numbers in a row are none, nor are they with a few copies among them, which are
+    leaks.
+    """
     for label in ("cat", "dog"):
         for k in range(20):
             seed = k + 100 * (label == "dog")
             if label == "cat" and 0 < k <= copies:
                 seed = 0
-            pictures.save(pictures.photo(seed), tmp_path / frame_by_frame(k) / label / f"image_{k:04d}.png")
+            pictures.save(
+                pictures.photo(seed), tmp_path / frame_by_frame(k) / label / f"image_{k:04d}.png"
+            )
 
     assert dedup.audit(tmp_path, workers=0).summary["recordings"] is None
 
 
 def test_a_still_camera(tmp_path: Path) -> None:
-    """Frames that are the same picture are a recording, too; their numbers are told apart from ids of rows."""
+    """Frames that are the same picture are a recording, too; their numbers are told apart from ids
+    of rows.
+    """
     for k in range(12):
         pictures.save(pictures.photo(1), tmp_path / frame_by_frame(k) / f"cam_{k}.png")
     found = dedup.audit(tmp_path, workers=0).summary["recordings"]
@@ -152,7 +177,9 @@ def test_regrouping_by_the_pattern(tmp_path: Path) -> None:
 
 @pytest.mark.shared_data
 def test_none_in_caltech(shared_data: Path, tmp_path: Path) -> None:
-    """Caltech-101's names are numbered, and it has duplicates; none of its classes is a recording."""
+    """Caltech-101's names are numbered, and it has duplicates; none of its classes is a
+    recording.
+    """
     with (shared_data / "caltech101/manifest.csv").open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):
             link = tmp_path / "set" / row["split"] / row["path"]

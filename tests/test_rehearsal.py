@@ -1,4 +1,6 @@
-"""What a first run compiles, processes of their own compile while it hashes; nothing is left for itself."""
+"""What a first run compiles, processes of their own compile while it hashes; nothing is left for
+itself.
+"""
 
 import json
 import os
@@ -36,13 +38,16 @@ run = dedup.run(json.loads(sys.argv[1]))
 own = sorted(name for name in compiled if name.startswith(("dedup.search", "dedup.verify")))
 looks = run.info["second_look"]
 stages = [stage["stage"] for stage in run.info["stages"]]
-print(json.dumps({"own": own, "stages": stages, "framed": run.info["verification"]["framed"], "looks": looks}))
+framed = run.info["verification"]["framed"]
+print(json.dumps({"own": own, "stages": stages, "framed": framed, "looks": looks}))
 """
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A photo, a copy with a border, a recompressed and a mirrored one: every part of a run has something to do."""
+    """A photo, a copy with a border, a recompressed and a mirrored one: every part of a run has
+    something to do.
+    """
     image = photo(1)
     framed = Image.new("RGB", (180, 140))
     framed.paste(image, (10, 10))
@@ -83,7 +88,10 @@ def test_nothing_is_left_for_the_run(folder: Path, tmp_path: Path) -> None:
         {"search": {"orientations": "all", "combine": "all"}},
         {"search": {"orientations": "all", "max_distance": 20, "max_candidates": 1}},
         {"hash": {"algorithms": ["pdq"], "bits": 256}},
-        {"hash": {"algorithms": ["whash"], "bits": 1024, "mode": "compat"}, "search": {"max_distance": 0}},
+        {
+            "hash": {"algorithms": ["whash"], "bits": 1024, "mode": "compat"},
+            "search": {"max_distance": 0},
+        },
         {"verify": {"method": "none"}, "search": {"max_distance": 4}},
     ],
 )
@@ -122,7 +130,9 @@ print(*sorted(compiled))
 
 
 def test_kernels_keep_off_the_slow_paths_of_numba(tmp_path: Path) -> None:
-    """No kernel makes numba compile texts for errors, NumPy's functions on arrays or LAPACK: seconds each."""
+    """No kernel makes numba compile texts for errors, NumPy's functions on arrays or LAPACK:
+    seconds each.
+    """
     environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
     command = [sys.executable, "-c", SLOW_PATHS]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
@@ -134,7 +144,9 @@ def test_kernels_keep_off_the_slow_paths_of_numba(tmp_path: Path) -> None:
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, subprocess.Popen[bytes]]]:
-    """Nothing is compiled, so it seems; gives what is started for it: processes that wait for ever, or that fail."""
+    """Nothing is compiled, so it seems; gives what is started for it: processes that wait for ever,
+    or that fail.
+    """
     found: list[tuple[str, subprocess.Popen[bytes]]] = []
 
     def started(module: str, part: str, **pipes: Any) -> subprocess.Popen[bytes]:
@@ -163,7 +175,9 @@ def test_a_run_that_ends_early_ends_them(asked: list[tuple[str, subprocess.Popen
 
 
 def test_what_fails_there_is_left_to_the_run(asked: list[tuple[str, Any]]) -> None:
-    """A process that fails is waited for all the same, and what it had compiled was counted; nothing is verified."""
+    """A process that fails is waited for all the same, and what it had compiled was counted;
+    nothing is verified.
+    """
     counts: list[tuple[int, int]] = []
     with rehearsed(Config.model_validate({"verify": {"method": "none"}})) as wait:
         assert wait is not None
@@ -176,7 +190,9 @@ def test_what_fails_there_is_left_to_the_run(asked: list[tuple[str, Any]]) -> No
     assert counts == sorted(counts)
 
 
-def test_nothing_is_started_where_all_is_there(asked: list[tuple[str, Any]], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_started_where_all_is_there(
+    asked: list[tuple[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Later runs have nothing to wait for."""
     monkeypatch.setattr(rehearsal, "missing", lambda _: [])
 

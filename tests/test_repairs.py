@@ -1,4 +1,6 @@
-"""Files that decoders refuse because of what says nothing of the picture, and files of rare kinds."""
+"""Files that decoders refuse because of what says nothing of the picture, and files of rare
+kinds.
+"""
 
 import struct
 import zlib
@@ -26,7 +28,12 @@ def opened(data: bytes, max_pixels: int = 1_000_000) -> Picture | Unreadable:
 
 def chunk(name: bytes, content: bytes, wrong: int = 0) -> bytes:
     """A PNG chunk; with `wrong` its checksum is."""
-    return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content) ^ wrong)
+    return (
+        struct.pack(">I", len(content))
+        + name
+        + content
+        + struct.pack(">I", zlib.crc32(name + content) ^ wrong)
+    )
 
 
 def with_chunk(png: bytes, extra: bytes, *, at_end: bool = False) -> bytes:
@@ -37,7 +44,9 @@ def with_chunk(png: bytes, extra: bytes, *, at_end: bool = False) -> bytes:
 
 ODD_CHUNKS = {
     "long text": chunk(b"zTXt", b"workflow\0\0" + zlib.compress(b"a" * 2_000_000)),
-    "long international text": chunk(b"iTXt", b"prompt\0\1\0\0\0" + zlib.compress(b"b" * 2_000_000)),
+    "long international text": chunk(
+        b"iTXt", b"prompt\0\1\0\0\0" + zlib.compress(b"b" * 2_000_000)
+    ),
     "large profile": chunk(b"iCCP", b"x\0\0" + zlib.compress(bytes(range(256)) * 6000)),
     "unknown compression of a profile": chunk(b"iCCP", b"x\0\x07abc"),
     "unknown compression of text": chunk(b"zTXt", b"a\0\x09abc"),
@@ -45,7 +54,9 @@ ODD_CHUNKS = {
     "wrong checksum of gamma": chunk(b"gAMA", struct.pack(">I", 45455), 1),
     "wrong checksum of an unknown chunk": chunk(b"prVt", b"secret", 1),
     "wrong checksum of a broken profile": chunk(b"iCCP", b"x\0\0junk", 1),
-    "much text": b"".join(chunk(b"zTXt", b"k\0\0" + zlib.compress(bytes(1_000_000))) for _ in range(70)),
+    "much text": b"".join(
+        chunk(b"zTXt", b"k\0\0" + zlib.compress(bytes(1_000_000))) for _ in range(70)
+    ),
 }
 
 
@@ -55,7 +66,9 @@ class TestPng:
     @pytest.mark.parametrize("at_end", [False, True])
     @pytest.mark.parametrize("what", ODD_CHUNKS)
     def test_metadata_do_not_matter(self, what: str, at_end: bool) -> None:
-        """The picture and its digest are those of the file without the chunk, in both modes, whatever its size."""
+        """The picture and its digest are those of the file without the chunk, in both modes,
+        whatever its size.
+        """
         for size in ((160, 120), (400, 300)):
             plain = pictures.encoded(pictures.photo(1, size))
             odd = with_chunk(plain, ODD_CHUNKS[what], at_end=at_end)
@@ -67,7 +80,12 @@ class TestPng:
             assert not isinstance(same, Unreadable)
 
             assert of_plain.image.tobytes() == of_odd.image.tobytes()
-            assert of_plain.pixel_digest == of_odd.pixel_digest == luma.pixel_digest == same.pixel_digest
+            assert (
+                of_plain.pixel_digest
+                == of_odd.pixel_digest
+                == luma.pixel_digest
+                == same.pixel_digest
+            )
 
     def test_what_was_left_out_is_told(self) -> None:
         """The remark names the chunks."""
@@ -79,7 +97,9 @@ class TestPng:
         assert "tEXt" in found.remark
 
     def test_an_orientation_is_kept(self) -> None:
-        """Beside a broken chunk of text the orientation still counts: it is left out only if it is what is broken."""
+        """Beside a broken chunk of text the orientation still counts: it is left out only if it is
+        what is broken.
+        """
         exif = Image.Exif()
         exif[0x0112] = 6
         turned = pictures.encoded(pictures.photo(2), exif=exif)
@@ -133,7 +153,9 @@ class TestJpegWithoutEnd:
     @pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
     @pytest.mark.parametrize("kind", JPEGS)
     def test_the_picture_is_whole(self, kind: str, mode: str, cut: int) -> None:
-        """Same pixels and same digest as with the marker, so that a leak is seen as one of identical pictures."""
+        """Same pixels and same digest as with the marker, so that a leak is seen as one of
+        identical pictures.
+        """
         whole = pictures.encoded(pictures.photo(5).convert(mode), "JPEG", **JPEGS[kind])
         full, found = opened(whole), opened(whole[:-cut])
         lumas = [open_luma(data, SETUP, file_digest(data)) for data in (whole, whole[:-cut])]
@@ -143,7 +165,9 @@ class TestJpegWithoutEnd:
         assert full.image.tobytes() == found.image.tobytes()
         assert full.pixel_digest == found.pixel_digest
         assert len({luma.pixel_digest for luma in lumas if not isinstance(luma, Unreadable)}) == 1
-        assert [None, "its end marker is missing"] == [getattr(luma, "remark", "") for luma in lumas]
+        assert [None, "its end marker is missing"] == [
+            getattr(luma, "remark", "") for luma in lumas
+        ]
 
     @pytest.mark.parametrize("kind", JPEGS)
     def test_a_cut_picture_is_truncated(self, kind: str) -> None:
@@ -156,10 +180,14 @@ class TestJpegWithoutEnd:
             assert "truncated" == found.status, cut
 
     def test_missing_scans(self) -> None:
-        """A progressive file that was cut between two scans is a picture to the decoder, and not the whole one."""
+        """A progressive file that was cut between two scans is a picture to the decoder, and not
+        the whole one.
+        """
         whole = pictures.encoded(pictures.photo(7), "JPEG", progressive=True)
         scans = [at for at in range(len(whole)) if whole[at : at + 2] == b"\xff\xda"]
-        tables = [at for at in range(len(whole)) if whole[at : at + 2] == b"\xff\xc4" and at < scans[-1]]
+        tables = [
+            at for at in range(len(whole)) if whole[at : at + 2] == b"\xff\xc4" and at < scans[-1]
+        ]
         for stop in (scans[3], tables[-1]):
             found = opened(whole[:stop])
 
@@ -172,12 +200,18 @@ class TestLargeJpeg:
 
     @pytest.mark.parametrize("mode", ["fast", "compat"])
     def test_it_is_measured(self, mode: str) -> None:
-        """Sizes are those of the file, the picture is an eighth; up to eight times the limit, and no further."""
+        """Sizes are those of the file, the picture is an eighth; up to eight times the limit, and
+        no further.
+        """
         data = pictures.encoded(pictures.photo(8, (1603, 1207)), "JPEG")
         within, beyond = (
-            measure([data], Setup(("dhash",), 64, mode, "#ffffff", max_pixels)) for max_pixels in (300_000, 200_000)
+            measure([data], Setup(("dhash",), 64, mode, "#ffffff", max_pixels))
+            for max_pixels in (300_000, 200_000)
         )
-        sizes = [[columns[name][0].as_py() for name in ("status", "width", "height")] for columns in (within, beyond)]
+        sizes = [
+            [columns[name][0].as_py() for name in ("status", "width", "height")]
+            for columns in (within, beyond)
+        ]
         picture = opened(data, 300_000)
         assert isinstance(picture, Picture)
 
@@ -241,7 +275,9 @@ class TestRareKinds:
     def test_a_compression_that_is_unknown(self, order: str) -> None:
         """A TIFF whose compression nobody here knows is well-formed all the same."""
         sink = BytesIO()
-        pictures.photo(1).convert("L").save(sink, "TIFF", big_endian=False) if order == "little" else None
+        pictures.photo(1).convert("L").save(
+            sink, "TIFF", big_endian=False
+        ) if order == "little" else None
         data = bytearray(sink.getvalue() or _big_endian())
         byteorder = "<" if order == "little" else ">"
         at = data.index(struct.pack(byteorder + "HHI", 259, 3, 1)) + 8
@@ -263,7 +299,10 @@ class TestRareKinds:
         assert isinstance(twelve, Unreadable)
         assert isinstance(flat, Unreadable)
 
-        assert ("unsupported", "a JPEG with 12 bits per sample is not decoded here") == (twelve.status, twelve.detail)
+        assert ("unsupported", "a JPEG with 12 bits per sample is not decoded here") == (
+            twelve.status,
+            twelve.detail,
+        )
         assert "undecodable" == flat.status
 
     @pytest.mark.parametrize("cut", [9, 40, 150])
@@ -291,7 +330,14 @@ class TestRareKinds:
 
 def _big_endian() -> bytes:
     """An uncompressed 4 × 4 grey TIFF, its numbers in the other order."""
-    tags = [(256, 3, 1, 4), (257, 3, 1, 4), (258, 3, 1, 8), (259, 3, 1, 1), (262, 3, 1, 1), (273, 4, 1, 122)]
+    tags = [
+        (256, 3, 1, 4),
+        (257, 3, 1, 4),
+        (258, 3, 1, 8),
+        (259, 3, 1, 1),
+        (262, 3, 1, 1),
+        (273, 4, 1, 122),
+    ]
     tags += [(277, 3, 1, 1), (278, 3, 1, 4), (279, 4, 1, 16)]
     packed = b"".join(
         struct.pack(">HHI", *tag[:3])

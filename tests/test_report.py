@@ -1,4 +1,6 @@
-"""The HTML report: one file; nothing runs but its own script, nothing is loaded, whatever names files have."""
+"""The HTML report: one file; nothing runs but its own script, nothing is loaded, whatever names
+files have.
+"""
 
 import base64
 import hashlib
@@ -38,14 +40,28 @@ HOSTILE = (
     "line\nbreak\r\u2028end",
     "&lt;b&gt; &amp;",
 )
-ACTIVE = {"iframe", "object", "embed", "form", "svg", "math", "base", "frame", "video", "audio", "a"}
+ACTIVE = {
+    "iframe",
+    "object",
+    "embed",
+    "form",
+    "svg",
+    "math",
+    "base",
+    "frame",
+    "video",
+    "audio",
+    "a",
+}
 
 
 OWN_SCRIPT = (Path(html.__file__).parent / "report.js").read_text(encoding="utf-8")
 
 
 class Page(HTMLParser):
-    """Everything in a page that could run or load something, but the report's own script and its data."""
+    """Everything in a page that could run or load something, but the report's own script and its
+    data.
+    """
 
     def __init__(self, text: str) -> None:
         super().__init__(convert_charrefs=True)
@@ -70,7 +86,9 @@ class Page(HTMLParser):
         """Whether there is none, or the data and the script of the report."""
         data = [("id", "pairs"), ("type", "application/json")]
         kinds = [list(attributes.items()) for tag, attributes in self.tags if tag == "script"]
-        return kinds == [] or (kinds == [data, []] and self.scripts[1].strip() == OWN_SCRIPT.strip())
+        return kinds == [] or (
+            kinds == [data, []] and self.scripts[1].strip() == OWN_SCRIPT.strip()
+        )
 
     def problems(self) -> list[str]:
         found = [] if self.own_scripts() else ["<script>"]
@@ -80,9 +98,16 @@ class Page(HTMLParser):
             for name, value in attributes.items():
                 if name.startswith("on"):
                     found.append(f"{tag} {name}")
-                if name in {"src", "href", "action", "data", "srcset", "poster", "background", "formaction"} and not (
-                    value or ""
-                ).startswith("data:image/jpeg;base64,"):
+                if name in {
+                    "src",
+                    "href",
+                    "action",
+                    "data",
+                    "srcset",
+                    "poster",
+                    "background",
+                    "formaction",
+                } and not (value or "").startswith("data:image/jpeg;base64,"):
                     found.append(f"{tag} {name}={value}")
         return found
 
@@ -109,13 +134,20 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def hostile_dataset(root: Path) -> Path:
-    """A manifest whose ids, labels and splits are attacks; every picture leaks, is a group, or cannot be read."""
+    """A manifest whose ids, labels and splits are attacks; every picture leaks, is a group, or
+    cannot be read.
+    """
     root.mkdir(parents=True)
     rows = []
     for k, text in enumerate(HOSTILE):
         data = pictures.encoded(pictures.photo(k))
         copy = pictures.encoded(pictures.photo(k), "JPEG", quality=70)
-        for name, part in (("a.png", data), ("b.png", data), ("c.jpg", copy), ("broken.png", b"<script>")):
+        for name, part in (
+            ("a.png", data),
+            ("b.png", data),
+            ("c.jpg", copy),
+            ("broken.png", b"<script>"),
+        ):
             (root / f"{k}{name}").write_bytes(part)
         rows += [
             {"id": f"a{text}", "path": f"{k}a.png", "split": "train", "label": text},
@@ -148,7 +180,9 @@ def rendered(world: World, read: html.ReadSamples, hashes: pa.Table | None = Non
     said = summary(manifest, hashes, *parts, matches, resolved, skipped={})
     candidates = world.candidates()
     halves = (candidates.slice(0, 1), candidates.slice(1))
-    return html.render(stored, lambda: iter(halves), {**said, "certificate": None}, title="made by hand", read=read)
+    return html.render(
+        stored, lambda: iter(halves), {**said, "certificate": None}, title="made by hand", read=read
+    )
 
 
 def no_pictures(samples: Sequence[int]) -> Iterator[pa.RecordBatch]:
@@ -162,7 +196,9 @@ def test_one_file_that_loads_nothing(page: str) -> None:
 
 
 def test_the_policy_forbids_other_scripts_and_connections(page: str) -> None:
-    """The page's own Content-Security-Policy allows data: pictures, inline styles and one script by its digest."""
+    """The page's own Content-Security-Policy allows data: pictures, inline styles and one script by
+    its digest.
+    """
     (policy,) = [
         attributes["content"] or ""
         for tag, attributes in Page(page).tags
@@ -171,7 +207,10 @@ def test_the_policy_forbids_other_scripts_and_connections(page: str) -> None:
     rules = dict(rule.strip().split(" ", 1) for rule in policy.split(";"))
 
     assert rules["default-src"] == "'none'"
-    assert rules["script-src"] == f"'sha256-{base64.b64encode(hashlib.sha256(OWN_SCRIPT.encode()).digest()).decode()}'"
+    assert (
+        rules["script-src"]
+        == f"'sha256-{base64.b64encode(hashlib.sha256(OWN_SCRIPT.encode()).digest()).decode()}'"
+    )
     assert "unsafe-eval" not in policy
     assert rules["img-src"] == "data:"
 
@@ -185,8 +224,18 @@ def test_what_it_shows(page: str) -> None:
     assert "Unreadable: 4" in text
     assert "train/dog/b_small.jpg" in text
     assert "test/cat/b.jpg" in text
-    assert re.search(r"near · dhash \d+ · phash \d+ · similarity", text) or re.search(r"near · distance \d+", text)
-    for heading in ("Splits", "Images with a match", "Groups: ", "Candidates", "Settings", "similarity", "dhash, bits"):
+    assert re.search(r"near · dhash \d+ · phash \d+ · similarity", text) or re.search(
+        r"near · distance \d+", text
+    )
+    for heading in (
+        "Splits",
+        "Images with a match",
+        "Groups: ",
+        "Candidates",
+        "Settings",
+        "similarity",
+        "dhash, bits",
+    ):
         assert heading in text
     assert page.count("data:image/jpeg;base64,") >= 10
 
@@ -225,10 +274,16 @@ def test_full_galleries_stay_below_20_mb() -> None:
     data = pictures.encoded(Image.fromarray(noise), "BMP")
 
     def read(samples: Sequence[int]) -> Iterator[pa.RecordBatch]:
-        schema = pa.schema([("row", pa.int64()), ("path", pa.binary()), ("data", pa.large_binary())])
-        yield pa.record_batch([list(samples), [None] * len(samples), [data] * len(samples)], schema=schema)
+        schema = pa.schema(
+            [("row", pa.int64()), ("path", pa.binary()), ("data", pa.large_binary())]
+        )
+        yield pa.record_batch(
+            [list(samples), [None] * len(samples), [data] * len(samples)], schema=schema
+        )
 
-    samples = [Sample("test" if k % 8 == 0 else "train", k // 8, k % 8, label=str(k)) for k in range(8 * n)]
+    samples = [
+        Sample("test" if k % 8 == 0 else "train", k // 8, k % 8, label=str(k)) for k in range(8 * n)
+    ]
     near = {(2 * k, 2 * k + 1): (3, 3, 0.9375) for k in range(n // 2)}
     page = rendered(World(tuple(samples), near, dict.fromkeys(range(n), 100)), read)
 
@@ -242,10 +297,16 @@ def test_the_budget_counts_every_picture(monkeypatch: pytest.MonkeyPatch) -> Non
     data = pictures.encoded(Image.fromarray(noise))
 
     def read(samples: Sequence[int]) -> Iterator[pa.RecordBatch]:
-        schema = pa.schema([("row", pa.int64()), ("path", pa.binary()), ("data", pa.large_binary())])
-        yield pa.record_batch([list(samples), [None] * len(samples), [data] * len(samples)], schema=schema)
+        schema = pa.schema(
+            [("row", pa.int64()), ("path", pa.binary()), ("data", pa.large_binary())]
+        )
+        yield pa.record_batch(
+            [list(samples), [None] * len(samples), [data] * len(samples)], schema=schema
+        )
 
-    world = World(tuple(Sample("train", k // 2, k % 2) for k in range(40)), {}, dict.fromkeys(range(20), 100))
+    world = World(
+        tuple(Sample("train", k // 2, k % 2) for k in range(40)), {}, dict.fromkeys(range(20), 100)
+    )
     monkeypatch.setattr(html, "MAX_PICTURE_BYTES", 20_000)
     page = rendered(world, read)
 
@@ -255,9 +316,14 @@ def test_the_budget_counts_every_picture(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_a_big_dataset_is_a_small_page() -> None:
-    """The size does not grow with the dataset: galleries have limits, and the page says where the rest is."""
+    """The size does not grow with the dataset: galleries have limits, and the page says where the
+    rest is.
+    """
     n = 30_000
-    samples = tuple(Sample("test" if k % 3 == 0 else "train", None if k % 10 == 9 else k // 3, k % 3) for k in range(n))
+    samples = tuple(
+        Sample("test" if k % 3 == 0 else "train", None if k % 10 == 9 else k // 3, k % 3)
+        for k in range(n)
+    )
     page = rendered(World(samples, {}, dict.fromkeys(range(n), 100)), no_pictures)
 
     assert len(page) < 1_000_000
@@ -266,7 +332,9 @@ def test_a_big_dataset_is_a_small_page() -> None:
 
 
 def test_many_splits_are_a_small_page() -> None:
-    """A split column that was named by mistake, with a value for every row, does not blow up the page."""
+    """A split column that was named by mistake, with a value for every row, does not blow up the
+    page.
+    """
     n = 500
     samples = tuple(Sample(f"split {k:05d}" if k else "train", k) for k in range(n))
     page = rendered(World(samples, {}, dict.fromkeys(range(n), 100)), no_pictures)
@@ -287,7 +355,9 @@ def test_thumbnails_stand_in_for_pictures() -> None:
 
 def test_nothing_found() -> None:
     """A dataset without any pair has a report that says so."""
-    page = rendered(World((Sample("train", 0), Sample("test", 1)), {}, {0: 100, 1: 100}), no_pictures)
+    page = rendered(
+        World((Sample("train", 0), Sample("test", 1)), {}, {0: 100, 1: 100}), no_pictures
+    )
 
     assert "No duplicates were found." in page
     assert "Leaks:" not in page

@@ -18,7 +18,18 @@ from dedup.reporting import listing
 from tests.naive import Sample, World
 from tests.test_report import Page, no_pictures, rendered
 
-IDS = ("plain", "a,b", 'say "hi"', "two\nlines", " spaces ", "=1+1", "</script><b>", "käse 📷", "cr\rlf\r\n", "'x'\\")
+IDS = (
+    "plain",
+    "a,b",
+    'say "hi"',
+    "two\nlines",
+    " spaces ",
+    "=1+1",
+    "</script><b>",
+    "käse 📷",
+    "cr\rlf\r\n",
+    "'x'\\",
+)
 DRIVER = """
 const say = {};
 const wait = (ms) => new Promise((done) => setTimeout(done, ms));
@@ -27,7 +38,10 @@ const box = (place, verdict) =>
 const files = {};
 URL.createObjectURL = (blob) => { files.last = blob; return "blob:none"; };
 HTMLAnchorElement.prototype.click = function () { files.name = this.download; };
-const saved = async (verdict) => { document.getElementById("save-" + verdict).click(); return files.last.text(); };
+const saved = async (verdict) => {
+  document.getElementById("save-" + verdict).click();
+  return files.last.text();
+};
 const open = async (verdict, text) => {
   const given = new DataTransfer();
   given.items.add(new File([text], "list.csv"));
@@ -36,7 +50,9 @@ const open = async (verdict, text) => {
   const note = document.getElementById("said");
   note.textContent = "";
   input.dispatchEvent(new Event("change"));
-  for (let k = 0; k < 400 && !note.textContent; k++) { await new Blob(["x"]).text(); await wait(5); }
+  for (let k = 0; k < 400 && !note.textContent; k++) {
+    await new Blob(["x"]).text(); await wait(5);
+  }
 };
 (async () => {
   %s
@@ -62,11 +78,24 @@ def listed(page: str) -> list[list[str]]:
 
 def browser(folder: Path) -> list[str]:
     """The command that runs Chromium with nothing kept from elsewhere."""
-    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    found = (
+        shutil.which("chromium")
+        or shutil.which("chromium-browser")
+        or shutil.which("google-chrome")
+    )
     if found is None:
         pytest.skip("no Chromium is installed here")
-    options = "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
-    return [found, *options.split(), "--disable-component-update", "--disable-sync", f"--user-data-dir={folder}"]
+    options = (
+        "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run"
+        " --disable-background-networking"
+    )
+    return [
+        found,
+        *options.split(),
+        "--disable-component-update",
+        "--disable-sync",
+        f"--user-data-dir={folder}",
+    ]
 
 
 def dumped(page: str, folder: Path) -> str:
@@ -77,7 +106,9 @@ def dumped(page: str, folder: Path) -> str:
 
 
 def driven(page: str, folder: Path, steps: str) -> dict[str, object]:
-    """What the steps put into `say`: they run behind the page's own script, for which its policy is taken off."""
+    """What the steps put into `say`: they run behind the page's own script, for which its policy is
+    taken off.
+    """
     page = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", page)
     page = page.replace("</body>", f"<script>{DRIVER % steps}</script></body>")
     answers: queue.Queue[bytes] = queue.Queue()
@@ -104,7 +135,9 @@ def driven(page: str, folder: Path, steps: str) -> dict[str, object]:
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         page_at = f"http://127.0.0.1:{server.server_port}/"
-        with subprocess.Popen([*command, page_at], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        with subprocess.Popen(
+            [*command, page_at], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        ) as process:
             try:
                 said: dict[str, object] = json.loads(answers.get(timeout=120))
             finally:
@@ -135,14 +168,19 @@ def rows_of(text: object) -> list[dict[str, str]]:
 def test_it_runs_under_the_pages_own_policy(tmp_path: Path) -> None:
     """The policy lets the page's script run, and each pair has its two checkboxes."""
     dom = dumped(rendered(world(3), no_pictures), tmp_path)
-    boxes = [attributes for tag, attributes in Page(dom).tags if attributes.get("type") == "checkbox"]
+    boxes = [
+        attributes for tag, attributes in Page(dom).tags if attributes.get("type") == "checkbox"
+    ]
 
     assert 'class="judging"' in dom
-    assert len([box for box in boxes if box.get("data-verdict") == "not"]) >= 2 * 3  # in a gallery and in the list
+    # in a gallery and in the list
+    assert len([box for box in boxes if box.get("data-verdict") == "not"]) >= 2 * 3
 
 
 def test_lists_are_csv(renamed: World, tmp_path: Path) -> None:
-    """Ids with commas, quotes and line ends are read back as they were; the file has the name that the docs use."""
+    """Ids with commas, quotes and line ends are read back as they were; the file has the name that
+    the docs use.
+    """
     steps = """
     for (let k = 0; k < %d; k++) box(k, "not")[0].click();
     say.text = await saved("not"); say.name = files.name;
@@ -150,16 +188,24 @@ def test_lists_are_csv(renamed: World, tmp_path: Path) -> None:
     """
     page = rendered(renamed, no_pictures)
     said = driven(page, tmp_path, steps % len(IDS))
-    expected = sorted(([f"a{name}", f"b{name}", ""] for name in IDS), key=lambda row: "\n".join(row))
+    expected = sorted(
+        ([f"a{name}", f"b{name}", ""] for name in IDS), key=lambda row: "\n".join(row)
+    )
 
-    assert sorted(map(list, expected)) == sorted(list(row.values()) for row in rows_of(said["text"]))
+    assert sorted(map(list, expected)) == sorted(
+        list(row.values()) for row in rows_of(said["text"])
+    )
     assert ("not_duplicates.csv", True) == (said["name"], said["disabled"])
     assert str(said["text"]).startswith("id_a,id_b,note\n")
 
 
 def test_a_list_is_opened_and_grows(renamed: World, tmp_path: Path) -> None:
-    """An opened list keeps its notes, pairs of other runs and hard ids; what is judged now comes to it."""
-    rows = [[f"b{name}", f"a{name}", "by hand, twice"] for name in IDS[1:]] + [["of another", "run", ""]]
+    """An opened list keeps its notes, pairs of other runs and hard ids; what is judged now comes to
+    it.
+    """
+    rows = [[f"b{name}", f"a{name}", "by hand, twice"] for name in IDS[1:]] + [
+        ["of another", "run", ""]
+    ]
     sink = io.StringIO()
     csv.writer(sink).writerows([["id_a", "id_b", "note"], *rows])
     steps = f"""
@@ -182,7 +228,9 @@ def test_a_list_is_opened_and_grows(renamed: World, tmp_path: Path) -> None:
 
 
 def test_judgements_stay(tmp_path: Path) -> None:
-    """They stay while pages are turned and rows filtered; a pair has one judgement, the same wherever it is shown."""
+    """They stay while pages are turned and rows filtered; a pair has one judgement, the same
+    wherever it is shown.
+    """
     steps = """
     const rows = () => document.querySelectorAll("#rows tr").length;
     const type = (text) => {
@@ -201,12 +249,14 @@ def test_judgements_stay(tmp_path: Path) -> None:
     type("id000007"); say.filtered = rows(); type("");
     document.getElementById("only").click();
     say.judged = rows();
-    say.buttons = ["not", "yes"].map((verdict) => document.getElementById("save-" + verdict).textContent);
+    const button = (verdict) => document.getElementById("save-" + verdict).textContent;
+    say.buttons = ["not", "yes"].map(button);
     say.stored = JSON.parse(Object.values(localStorage)[0]).length;
     """
     said = driven(rendered(world(70), no_pictures), tmp_path, steps)
 
-    assert said["everywhere"] == said["kept"] == [True] * len(said["kept"])  # type: ignore[arg-type]
+    n_kept = len(said["kept"])  # type: ignore[arg-type]
+    assert said["everywhere"] == said["kept"] == [True] * n_kept
     assert (50, 20, 1, 2) == (said["first"], said["second"], said["filtered"], said["judged"])
     assert said["one"] == [False, True]
     assert said["buttons"] == ["not_duplicates.csv (1)", "duplicates.csv (1)"]
@@ -225,14 +275,18 @@ def test_the_list_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_identical_pictures_are_not_judged() -> None:
     """A list cannot say of the same pixels that they are two pictures, so nobody is asked."""
     samples = (Sample("train", 0), Sample("test", 0), Sample("train", 1), Sample("test", 2))
-    page = rendered(World(samples, {(1, 2): (3, 3, 0.9375)}, dict.fromkeys(range(3), 100)), no_pictures)
+    page = rendered(
+        World(samples, {(1, 2): (3, 3, 0.9375)}, dict.fromkeys(range(3), 100)), no_pictures
+    )
 
     assert [["id000002", "id000003"]] == [row[:2] for row in listed(page)]
 
 
 def test_nothing_to_judge() -> None:
     """Without a pair there is no script and no bar."""
-    page = rendered(World((Sample("train", 0), Sample("test", 1)), {}, {0: 100, 1: 100}), no_pictures)
+    page = rendered(
+        World((Sample("train", 0), Sample("test", 1)), {}, {0: 100, 1: 100}), no_pictures
+    )
 
     assert "<script" not in page
     assert "Your judgements" not in page

@@ -1,4 +1,6 @@
-"""A run that is killed, interrupted or meets a full disk is continued, and ends as if nothing had happened."""
+"""A run that is killed, interrupted or meets a full disk is continued, and ends as if nothing had
+happened.
+"""
 
 import os
 import random
@@ -54,7 +56,12 @@ def aged(root: Path, seconds: float = 86_400) -> Path:
 
 def settings(dataset: Path, output: Path | None, **sections: Any) -> dict[str, Any]:
     where = {"dir": str(output), "report": False} if output else {"splits": "none"}
-    return {"dataset": {"path": str(dataset)}, "output": where, "engine": {"workers": 0}, **sections}
+    return {
+        "dataset": {"path": str(dataset)},
+        "output": where,
+        "engine": {"workers": 0},
+        **sections,
+    }
 
 
 def contents(run: Path) -> dict[str, bytes]:
@@ -81,14 +88,18 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 @pytest.mark.parametrize("cache", ["none", "cache"])
 def test_killed_at_any_moment(photos: Path, tmp_path: Path, cache: str) -> None:
-    """However often a run is killed, the one that ends has written what an undisturbed run writes, byte for byte."""
+    """However often a run is killed, the one that ends has written what an undisturbed run writes,
+    byte for byte.
+    """
     expected_run = tmp_path / "undisturbed"
     dedup.run(settings(photos, expected_run, cache={"folder": None}))
     where = cache if cache == "none" else str(tmp_path / cache)
     command = [sys.executable, "-c", RUN, str(photos), str(tmp_path / "run"), where]
     chance = random.Random(4)
     for _ in range(5):
-        process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        process = subprocess.Popen(
+            command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
         while not (tmp_path / "run/run.json").exists() and process.poll() is None:
             time.sleep(0.01)
         time.sleep(chance.uniform(0, 2))
@@ -100,8 +111,12 @@ def test_killed_at_any_moment(photos: Path, tmp_path: Path, cache: str) -> None:
     assert contents(expected_run) == contents(tmp_path / "run")
 
 
-def test_a_run_goes_on_where_it_stopped(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without a cache, what was measured before the end is in the run folder, is not measured again, and then goes."""
+def test_a_run_goes_on_where_it_stopped(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a cache, what was measured before the end is in the run folder, is not measured
+    again, and then goes.
+    """
     counts = measured(monkeypatch)
     from dedup.stages.hashes import _Pass
 
@@ -121,11 +136,15 @@ def test_a_run_goes_on_where_it_stopped(photos: Path, tmp_path: Path, monkeypatc
     dedup.run(settings(photos, tmp_path / "run", cache={"folder": None}))
 
     assert sum(counts) == N + 3 - before
-    assert not [path.name for path in (tmp_path / "run").iterdir() if path.name.endswith(".partial")]
+    assert not [
+        path.name for path in (tmp_path / "run").iterdir() if path.name.endswith(".partial")
+    ]
 
 
 def test_a_file_that_changed_meanwhile(photos: Path, tmp_path: Path) -> None:
-    """What is kept of a file is not used once the file has another content, size and time being told apart."""
+    """What is kept of a file is not used once the file has another content, size and time being
+    told apart.
+    """
     root = tmp_path / "data"
     shutil.copytree(photos, root)
     dedup.run(settings(root, None))
@@ -140,8 +159,12 @@ def test_a_file_that_changed_meanwhile(photos: Path, tmp_path: Path) -> None:
     assert fresh.hashes.equals(again.hashes)
 
 
-def test_a_run_of_another_environment(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`--like` a run whose decoders gave other codes for the canary pictures is refused, both environments named."""
+def test_a_run_of_another_environment(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`--like` a run whose decoders gave other codes for the canary pictures is refused, both
+    environments named.
+    """
     from dedup.runs import stored
     from dedup.stages import hashes as hashing
 
@@ -150,13 +173,17 @@ def test_a_run_of_another_environment(photos: Path, tmp_path: Path, monkeypatch:
     dedup.run(settings(photos, tmp_path / "run"))
     monkeypatch.undo()
 
-    with pytest.raises(RunError, match=r"Pillow 1\.1\.7 \(canary 000000000000\).*Here is .*Pillow \d+"):
+    with pytest.raises(
+        RunError, match=r"Pillow 1\.1\.7 \(canary 000000000000\).*Here is .*Pillow \d+"
+    ):
         stored.like(tmp_path / "run", "imagefolder")
 
 
 class TestDisks:
     def test_a_full_disk(self, photos: Path, tmp_path: Path) -> None:
-        """A run folder without room ends in one message; with room the same command goes on and ends as it should."""
+        """A run folder without room ends in one message; with room the same command goes on and
+        ends as it should.
+        """
         limited = (
             "import resource, signal, sys\n"
             "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
@@ -164,19 +191,38 @@ class TestDisks:
             "from dedup.cli import main\n"
             "main()\n"
         )
-        arguments = ["audit", str(photos), "-o", str(tmp_path / "run"), "--workers", "0", "--set", "cache.folder=null"]
+        arguments = [
+            "audit",
+            str(photos),
+            "-o",
+            str(tmp_path / "run"),
+            "--workers",
+            "0",
+            "--set",
+            "cache.folder=null",
+        ]
         full = subprocess.run(
-            [sys.executable, "-c", limited, *arguments], cwd=ROOT, capture_output=True, text=True, check=False
+            [sys.executable, "-c", limited, *arguments],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
         )
-        again = subprocess.run([sys.executable, "-m", "dedup", *arguments], cwd=ROOT, capture_output=True, check=False)
+        again = subprocess.run(
+            [sys.executable, "-m", "dedup", *arguments], cwd=ROOT, capture_output=True, check=False
+        )
         other = [*arguments[:3], str(tmp_path / "other"), *arguments[4:]]
-        subprocess.run([sys.executable, "-m", "dedup", *other], cwd=ROOT, capture_output=True, check=True)
+        subprocess.run(
+            [sys.executable, "-m", "dedup", *other], cwd=ROOT, capture_output=True, check=True
+        )
 
         assert full.returncode == 1
         assert "File too large" in full.stderr
         assert "Traceback" not in full.stderr
         assert again.returncode == 0
-        assert (tmp_path / "run/pairs.parquet").read_bytes() == (tmp_path / "other/pairs.parquet").read_bytes()
+        assert (tmp_path / "run/pairs.parquet").read_bytes() == (
+            tmp_path / "other/pairs.parquet"
+        ).read_bytes()
 
     def test_a_folder_that_cannot_be_written(self, photos: Path, tmp_path: Path) -> None:
         """It is one clear error before any work; below a file even root cannot write."""
@@ -185,25 +231,40 @@ class TestDisks:
         with pytest.raises(RunError, match="cannot be written"):
             dedup.run(settings(photos, tmp_path / "run/below"))
 
-    @pytest.mark.skipif(sys.platform != "linux", reason="root's right to write everywhere is taken away with capset")
+    @pytest.mark.skipif(
+        sys.platform != "linux", reason="root's right to write everywhere is taken away with capset"
+    )
     def test_a_read_only_folder(self, photos: Path, tmp_path: Path) -> None:
-        """A folder that exists but is read-only is the same error; when it can be written the same command goes on."""
+        """A folder that exists but is read-only is the same error; when it can be written the same
+        command goes on.
+        """
         (tmp_path / "run").mkdir(mode=0o500)
         without_rights = (
-            "import ctypes\n"
-            "libc, version, sets = ctypes.CDLL(None), (ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)()\n"
-            "libc.capget(version, sets)\n"
-            "sets[0] &= ~2  # CAP_DAC_OVERRIDE\n"
-            "libc.capset(version, sets)\n"
-            "from dedup.cli import main\n"
-            "main()\n"
+            "import ctypes\nlibc, version, sets = ctypes.CDLL(None), (ctypes.c_uint32 *"
+            " 2)(0x20080522, 0), (ctypes.c_uint32 * 6)()\nlibc.capget(version, sets)\nsets[0] &= ~2"
+            "  # CAP_DAC_OVERRIDE\nlibc.capset(version, sets)\nfrom dedup.cli import main\nmain()\n"
         )
-        arguments = ["audit", str(photos), "-o", str(tmp_path / "run"), "--workers", "0", "--set", "cache.folder=null"]
+        arguments = [
+            "audit",
+            str(photos),
+            "-o",
+            str(tmp_path / "run"),
+            "--workers",
+            "0",
+            "--set",
+            "cache.folder=null",
+        ]
         refused = subprocess.run(
-            [sys.executable, "-c", without_rights, *arguments], cwd=ROOT, capture_output=True, text=True, check=False
+            [sys.executable, "-c", without_rights, *arguments],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         (tmp_path / "run").chmod(0o700)
-        again = subprocess.run([sys.executable, "-m", "dedup", *arguments], cwd=ROOT, capture_output=True, check=False)
+        again = subprocess.run(
+            [sys.executable, "-m", "dedup", *arguments], cwd=ROOT, capture_output=True, check=False
+        )
 
         assert refused.returncode == 1
         assert "cannot be written" in refused.stderr
@@ -213,13 +274,17 @@ class TestDisks:
 
 @pytest.mark.shared_data
 def test_every_hostile_file_has_a_status(shared_data: Path, tmp_path: Path) -> None:
-    """Broken, fuzzed and exotic files: a status for each, the same with and without workers of their own."""
+    """Broken, fuzzed and exotic files: a status for each, the same with and without workers of
+    their own.
+    """
     root = tmp_path / "data"
     files = sorted(path for path in (shared_data / "photos").rglob("*") if path.is_file())
     rows = "".join(f'"{path}"\n' for path in files)
     root.mkdir()
     (root / "files.csv").write_text("path\n" + rows, encoding="utf-8")
-    run = dedup.audit(root / "files.csv", workers=2, engine={"timeout": 30, "memory": 3_000_000_000})
+    run = dedup.audit(
+        root / "files.csv", workers=2, engine={"timeout": 30, "memory": 3_000_000_000}
+    )
 
     assert len(files) == len(run.hashes)
     assert set(run.hashes["status"].to_pylist()) <= {
@@ -229,11 +294,17 @@ def test_every_hostile_file_has_a_status(shared_data: Path, tmp_path: Path) -> N
         "too_large",
         "unsupported",
     }
-    assert not [text for text in run.hashes["detail"].to_pylist() if text and ("died" in text or "not done" in text)]
+    assert not [
+        text
+        for text in run.hashes["detail"].to_pylist()
+        if text and ("died" in text or "not done" in text)
+    ]
 
 
 def test_names_of_every_kind(tmp_path: Path) -> None:
-    """Newlines, quotes, bytes that are not UTF-8, a loop of links, nothing, and a text: a row each, each its own id."""
+    """Newlines, quotes, bytes that are not UTF-8, a loop of links, nothing, and a text: a row each,
+    each its own id.
+    """
     root = tmp_path / "data"
     root.mkdir()
     png = pictures.encoded(pictures.photo(1), "PNG")
@@ -247,7 +318,9 @@ def test_names_of_every_kind(tmp_path: Path) -> None:
     aged(root)
     first = dedup.run(settings(root, tmp_path / "run"))
     second = dedup.run(settings(root, tmp_path / "again"))
-    found = dict(zip(first.manifest["id"].to_pylist(), first.hashes["status"].to_pylist(), strict=True))
+    found = dict(
+        zip(first.manifest["id"].to_pylist(), first.hashes["status"].to_pylist(), strict=True)
+    )
 
     assert found == {
         "new\nline.png": "ok",

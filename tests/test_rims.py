@@ -1,4 +1,6 @@
-"""Thin rims: found where a line steps along a whole side, and taken away for a second comparison."""
+"""Thin rims: found where a line steps along a whole side, and taken away for a second
+comparison.
+"""
 
 import numpy as np
 import pytest
@@ -13,7 +15,9 @@ def picture(seed: int) -> NDArray[np.uint8]:
     coarse = np.random.default_rng(seed).uniform(40, 160, (9, 9))
     places = np.linspace(0, 8, 32)
     rows = np.stack([np.interp(places, np.arange(9), line) for line in coarse])
-    return np.stack([np.interp(places, np.arange(9), line) for line in rows.T], axis=1).astype(np.uint8)
+    return np.stack([np.interp(places, np.arange(9), line) for line in rows.T], axis=1).astype(
+        np.uint8
+    )
 
 
 def with_rim(grey: NDArray[np.uint8], sides: str, width: int = 1) -> NDArray[np.uint8]:

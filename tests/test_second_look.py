@@ -29,7 +29,10 @@ def ran(root: Path, out: Path | None = None, **verify: Any) -> Run:
         "search": {"max_distance": 24},
         "engine": {"workers": 0},
         "cache": {"folder": None},
-        "output": {"dir": None if out is None else str(out), "splits": "none" if out is None else "same"},
+        "output": {
+            "dir": None if out is None else str(out),
+            "splits": "none" if out is None else "same",
+        },
     }
     return pipeline.run(build(settings))
 
@@ -60,12 +63,16 @@ def stereo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 class TestSameScene:
     def test_another_frame_is_no_pair(self, stereo: Path) -> None:
-        """The other eye's view is similar on its thumbnail and is left out; the edited copies are pairs."""
+        """The other eye's view is similar on its thumbnail and is left out; the edited copies are
+        pairs.
+        """
         found = named(ran(stereo))
 
         assert ("left", "right") not in found
         assert {("left", "left_crop"), ("left", "left_jpeg")} <= set(found)
-        assert all(found["left", other]["close_similarity"] >= 0.91 for other in ("left_crop", "left_jpeg"))
+        assert all(
+            found["left", other]["close_similarity"] >= 0.91 for other in ("left_crop", "left_jpeg")
+        )
 
     def test_it_is_one_by_thumbnails(self, stereo: Path) -> None:
         """Without the second look it would be a pair, and nothing is said of colours."""
@@ -75,7 +82,9 @@ class TestSameScene:
         assert all(row["colour_differs"] is None for row in found.values())
 
     def test_decide_moves_the_threshold(self, stereo: Path, tmp_path: Path) -> None:
-        """`decide` takes the same scene for the same picture if it is told to, and equals a full run then."""
+        """`decide` takes the same scene for the same picture if it is told to, and equals a full
+        run then.
+        """
         first = ran(stereo, tmp_path / "run", min_similarity=0.8)
         assert ("left", "right") not in named(first)
         assert first.summary["certificate"]["clean"]
@@ -94,10 +103,14 @@ class TestSameScene:
         assert 2 <= run.summary["certificate"]["samples"]
 
     def test_the_report_says_so(self, stereo: Path, tmp_path: Path) -> None:
-        """The gallery of rejected candidates tells the same scene from what is not similar enough."""
+        """The gallery of rejected candidates tells the same scene from what is not similar
+        enough.
+        """
         ran(stereo, tmp_path / "run", min_similarity=0.8)
 
-        assert "the same scene, not the same picture" in (tmp_path / "run" / "report.html").read_text()
+        assert (
+            "the same scene, not the same picture" in (tmp_path / "run" / "report.html").read_text()
+        )
 
     def test_what_was_not_looked_at_cannot_be_decided(self, stereo: Path, tmp_path: Path) -> None:
         """A second look needs the pictures: `decide` refuses to turn it on."""
@@ -119,7 +132,15 @@ class TestColour:
         """What cannot be read any more stays null, and the others are looked at."""
         no = np.zeros(2, np.uint8)
         part = pa.table(
-            [[0, 1], [2, 2], no, [0, 0], pa.array([0.9, 0.9], pa.float32()), no, *tables.not_looked_at(2)],
+            [
+                [0, 1],
+                [2, 2],
+                no,
+                [0, 0],
+                pa.array([0.9, 0.9], pa.float32()),
+                no,
+                *tables.not_looked_at(2),
+            ],
             schema=tables.candidates_schema(["dhash"]),
         )
         grey = pictures.photo(1).convert("L").resize((128, 128)).tobytes()
@@ -145,8 +166,12 @@ class TestColour:
 
 
 class TestHowMuchAtOnce:
-    def test_what_is_kept_changes_nothing(self, stereo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Looked at pair by pair, with one picture kept, and a picture in a frame among them: the same candidates."""
+    def test_what_is_kept_changes_nothing(
+        self, stereo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Looked at pair by pair, with one picture kept, and a picture in a frame among them: the
+        same candidates.
+        """
         for path in stereo.glob("*/x/*"):
             pictures.save(Image.open(path), tmp_path / path.relative_to(stereo))
         framed = ImageOps.expand(Image.open(stereo / "train" / "x" / "left.png"), 25, "black")
@@ -160,7 +185,9 @@ class TestHowMuchAtOnce:
         assert one_by_one.candidates.equals(together.candidates)
 
     def test_small_pictures(self, tmp_path: Path) -> None:
-        """Of a picture that is too small to be compared only the colours are seen, and the side says why."""
+        """Of a picture that is too small to be compared only the colours are seen, and the side
+        says why.
+        """
         pictures.save(pictures.photo(1).resize((95, 60)), tmp_path / "small.png")
         pictures.save(pictures.photo(1).resize((96, 60)), tmp_path / "large.png")
         paths = [str(tmp_path / name).encode() for name in ("small.png", "large.png")]
@@ -182,7 +209,11 @@ class TestFrames:
         pictures.save(photo, tmp_path / "train" / "x" / "a.png")
         pictures.save(ImageOps.expand(photo, width, colour), tmp_path / "train" / "x" / "b.png")
         pictures.save(Image.fromarray(skimage.data.coffee()), tmp_path / "train" / "x" / "c.png")
-        settings = {"dataset": {"path": str(tmp_path)}, "engine": {"workers": 0}, "cache": {"folder": None}}
+        settings = {
+            "dataset": {"path": str(tmp_path)},
+            "engine": {"workers": 0},
+            "cache": {"folder": None},
+        }
         run = pipeline.run(build(settings | {"output": {"dir": None}}))
         (pair,) = run.pairs.to_pylist()
 
@@ -216,7 +247,9 @@ class TestFrames:
         """The certificate counts a framed copy that a policy leaves in train."""
         photo = Image.fromarray(skimage.data.chelsea())
         pictures.save(photo, tmp_path / "data" / "train" / "x" / "a.png")
-        pictures.save(ImageOps.expand(photo, 25, "black"), tmp_path / "data" / "test" / "x" / "b.png")
+        pictures.save(
+            ImageOps.expand(photo, 25, "black"), tmp_path / "data" / "test" / "x" / "b.png"
+        )
         settings = {
             "dataset": {"path": str(tmp_path / "data")},
             "policy": {"leakage": "report_only", "duplicates": "report_only"},
@@ -235,7 +268,9 @@ class TestCompare:
 
     def test_the_same_scene(self, stereo: Path) -> None:
         """Two frames of one scene are told from one picture."""
-        found = dedup.compare(stereo / "train" / "x" / "left.png", stereo / "test" / "x" / "right.png")
+        found = dedup.compare(
+            stereo / "train" / "x" / "left.png", stereo / "test" / "x" / "right.png"
+        )
 
         assert found.kind is None
         assert found.close_similarity is not None
@@ -273,15 +308,26 @@ def test_a_bar_never_goes_back_and_ends_full(monkeypatch: pytest.MonkeyPatch) ->
         for n, similarity in ((2, 0.9), (4, 0.1), (6, 0.9)):
             bar.compared(n, 6)
             yield pa.table(
-                [[0, 0], [1, 2], no, [0, 0], pa.array([similarity] * 2, pa.float32()), no, *tables.not_looked_at(2)],
+                [
+                    [0, 0],
+                    [1, 2],
+                    no,
+                    [0, 0],
+                    pa.array([similarity] * 2, pa.float32()),
+                    no,
+                    *tables.not_looked_at(2),
+                ],
                 schema=tables.candidates_schema(["dhash"]),
             )
 
     def see(samples: Any) -> Any:
         n = len(samples)
-        nothing = [pa.nulls(n, kind) for kind in (pa.int32(), pa.binary(), pa.binary(), pa.binary())]
+        nothing = [
+            pa.nulls(n, kind) for kind in (pa.int32(), pa.binary(), pa.binary(), pa.binary())
+        ]
         yield pa.record_batch(
-            [pa.array(samples, pa.int64()), *nothing], names=["row", "side", "grey", "chroma", "quality"]
+            [pa.array(samples, pa.int64()), *nothing],
+            names=["row", "side", "grey", "chroma", "quality"],
         )
 
     thumbnails = np.zeros((3, 1024), np.uint8)
@@ -289,5 +335,7 @@ def test_a_bar_never_goes_back_and_ends_full(monkeypatch: pytest.MonkeyPatch) ->
 
     assert told == sorted(told)
     done = [(0, 0), (2, 0), (2, 1), (2, 2), (4, 2), (4, 4), (6, 4), (6, 5), (6, 6)]
-    expected = [0.02 + 0.98 * (0.3 * compared + 0.7 * looked_at) / 6 for compared, looked_at in done[1:]]
+    expected = [
+        0.02 + 0.98 * (0.3 * compared + 0.7 * looked_at) / 6 for compared, looked_at in done[1:]
+    ]
     assert told == pytest.approx([0.01, *expected])

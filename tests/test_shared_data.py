@@ -36,7 +36,12 @@ def rows_of(shared_data: Path) -> list[tuple[str, str, str, str]]:
     """id, absolute path, split, label of every Caltech photo."""
     with (shared_data / "caltech101/manifest.csv").open(encoding="utf-8", newline="") as file:
         return [
-            (row["path"], str(shared_data / "caltech101/images" / row["path"]), row["split"], row["label"])
+            (
+                row["path"],
+                str(shared_data / "caltech101/images" / row["path"]),
+                row["split"],
+                row["label"],
+            )
             for row in csv.DictReader(file)
         ]
 
@@ -55,9 +60,15 @@ def conserved(run: dedup.Run) -> None:
 
     assert len(run.manifest) == len(run.hashes) == len(run.decisions)
     assert len(run.manifest) == decided["keep"] + decided["drop"] + decided["unreadable"]
-    assert decided["unreadable"] == sum(status != "ok" for status in run.hashes["status"].to_pylist())
+    assert decided["unreadable"] == sum(
+        status != "ok" for status in run.hashes["status"].to_pylist()
+    )
     kept = {row["id"] for row in run.decisions.to_pylist() if row["action"] == "keep"}
-    pairs = {frozenset((row["id_a"], row["id_b"])) for row in run.pairs.to_pylist() if row["kind"] == "near"}
+    pairs = {
+        frozenset((row["id_a"], row["id_b"]))
+        for row in run.pairs.to_pylist()
+        if row["kind"] == "near"
+    }
     for row in run.decisions.to_pylist():
         if row["action"] == "drop":
             assert row["witness_id"] in kept
@@ -89,7 +100,9 @@ class TestCaltech:
 
         assert before == stored(run.dir)
 
-    def test_one_worker_and_a_shuffled_manifest(self, run: dedup.Run, shared_data: Path, tmp_path: Path) -> None:
+    def test_one_worker_and_a_shuffled_manifest(
+        self, run: dedup.Run, shared_data: Path, tmp_path: Path
+    ) -> None:
         """One process instead of two, rows in another order: identical bytes."""
         rows = rows_of(shared_data)
         random.Random(1).shuffle(rows)
@@ -101,14 +114,20 @@ class TestCaltech:
     def test_the_same_source_pairs(self, run: dedup.Run, shared_data: Path) -> None:
         """At least nine in ten of the pairs that were judged to be of one source are found."""
         with (shared_data / "caltech101/pairs.csv").open(encoding="utf-8", newline="") as file:
-            wanted = [frozenset((r["a"], r["b"])) for r in csv.DictReader(file) if r["kind"] == "same-source"]
+            wanted = [
+                frozenset((r["a"], r["b"]))
+                for r in csv.DictReader(file)
+                if r["kind"] == "same-source"
+            ]
         found = {frozenset((row["id_a"], row["id_b"])) for row in run.pairs.to_pylist()}
         share = sum(pair in found for pair in wanted) / len(wanted)
 
         assert share >= 0.9, f"{share:.2f} of {len(wanted)}"
 
     def test_compat_codes(self, run: dedup.Run, shared_data: Path) -> None:
-        """On 50 photos the codes of hash_images are ImageHash's own, and the stored ones of mode fast are close."""
+        """On 50 photos the codes of hash_images are ImageHash's own, and the stored ones of mode
+        fast are close.
+        """
         rows = {name: path for name, path, _, _ in rows_of(shared_data)}
         chosen = random.Random(2).sample(range(len(run.manifest)), 50)
         functions = {
@@ -127,7 +146,10 @@ class TestCaltech:
             assert expected == [bytes(code).hex() for code in codes]
             if name in run.hashes.column_names:
                 stored = [run.hashes[name][sample].as_py() for sample in chosen]
-                apart = [(int(a, 16) ^ int.from_bytes(b)).bit_count() for a, b in zip(expected, stored, strict=True)]
+                apart = [
+                    (int(a, 16) ^ int.from_bytes(b)).bit_count()
+                    for a, b in zip(expected, stored, strict=True)
+                ]
                 assert sum(apart) <= 0.7 * len(apart)
 
 
@@ -145,7 +167,12 @@ POLICIES: list[dict[str, str]] = [
     {"label_conflicts": "drop", "deny_list": "crops"},
     {"label_conflicts": "drop_all", "deny_list": "crops"},
     {"leakage": "regroup", "label_conflicts": "drop_all", "chains": "drop", "deny_list": "crops"},
-    {"leakage": "report_only", "label_conflicts": "drop_all", "duplicates": "report_only", "deny_list": "crops"},
+    {
+        "leakage": "report_only",
+        "label_conflicts": "drop_all",
+        "duplicates": "report_only",
+        "deny_list": "crops",
+    },
 ]
 
 
@@ -159,10 +186,14 @@ def write_crops(shared_data: Path, path: Path) -> Path:
 
 
 class Graph:
-    """What matches what, from the rows of pairs: identical pictures are one class, near pairs connect classes."""
+    """What matches what, from the rows of pairs: identical pictures are one class, near pairs
+    connect classes.
+    """
 
     def __init__(self, pairs: list[dict[str, Any]]) -> None:
-        self._same: dict[str, str] = {r["id_b"]: r["id_a"] for r in pairs if r["kind"] in {"bytes", "pixels"}}
+        self._same: dict[str, str] = {
+            r["id_b"]: r["id_a"] for r in pairs if r["kind"] in {"bytes", "pixels"}
+        }
         self.near: dict[str, set[str]] = {}
         for row in pairs:
             if row["kind"] in {"near", "listed"}:
@@ -192,21 +223,37 @@ class Graph:
 
 
 class TestCaltechPolicies:
-    @pytest.mark.parametrize("policy", POLICIES, ids=lambda policy: "-".join(policy.values()) or "default")
-    def test_promises(self, run: dedup.Run, shared_data: Path, tmp_path: Path, policy: dict[str, str]) -> None:
-        """On its own train and test split: what the policy promised is gone, by set algebra over the pairs."""
+    @pytest.mark.parametrize(
+        "policy", POLICIES, ids=lambda policy: "-".join(policy.values()) or "default"
+    )
+    def test_promises(
+        self, run: dedup.Run, shared_data: Path, tmp_path: Path, policy: dict[str, str]
+    ) -> None:
+        """On its own train and test split: what the policy promised is gone, by set algebra over
+        the pairs.
+        """
         assert run.dir is not None
         if "deny_list" in policy:
             policy = {**policy, "deny_list": str(write_crops(shared_data, tmp_path / "crops.csv"))}
-        result = pipeline.decide(run.dir, [f"policy.{k}={v}" for k, v in policy.items()], output=tmp_path / "decided")
+        result = pipeline.decide(
+            run.dir, [f"policy.{k}={v}" for k, v in policy.items()], output=tmp_path / "decided"
+        )
         rows = {row["id"]: row for row in result.decisions.to_pylist()}
-        label = dict(zip(run.manifest["id"].to_pylist(), run.manifest["label"].to_pylist(), strict=True))
+        label = dict(
+            zip(run.manifest["id"].to_pylist(), run.manifest["label"].to_pylist(), strict=True)
+        )
         of = Graph(result.pairs.to_pylist())
-        now = {i: row["new_split"] or row["split"] for i, row in rows.items() if row["action"] in {"keep", "move"}}
+        now = {
+            i: row["new_split"] or row["split"]
+            for i, row in rows.items()
+            if row["action"] in {"keep", "move"}
+        }
         train = {i for i, split in now.items() if split == "train"}
         test = now.keys() - train
         together = of.together(list(rows))
-        near = {(a, b) for component in together for a in component for b in component if of.match(a, b)}
+        near = {
+            (a, b) for component in together for a in component for b in component if of.match(a, b)
+        }
         leaks = {(a, b) for a, b in near if a in train and b in test}
         before = {i for i, row in rows.items() if row["split"] == "test"}
 
@@ -224,7 +271,10 @@ class TestCaltechPolicies:
         if policy.get("leakage") == "regroup":
             assert not [c for c in together if len({now[i] for i in c & now.keys()}) > 1]
             for row in result.summary["regroup"].values():
-                assert row["after"] == row["before"] - row["moved_out"] + row["moved_in"] - row["dropped"]
+                assert (
+                    row["after"]
+                    == row["before"] - row["moved_out"] + row["moved_in"] - row["dropped"]
+                )
         if policy.get("duplicates") != "report_only":
             assert not [(a, b) for a, b in near if a in train and b in train]
         conflicts = {(a, b) for a, b in near if label[a] != label[b]}
@@ -245,7 +295,9 @@ class TestCaltechPolicies:
 
 class TestPhotos:
     def test_it_runs_to_the_end(self, shared_data: Path, tmp_path: Path) -> None:
-        """Hostile, broken and exotic files: every one has a row, every unreadable one a status and a reason."""
+        """Hostile, broken and exotic files: every one has a row, every unreadable one a status and
+        a reason.
+        """
         run = ran(shared_data / "photos", tmp_path / "run")
         conserved(run)
         rows = [
@@ -258,12 +310,22 @@ class TestPhotos:
         ]
         assert {row["status"] for row in rows} <= set(tables.STATUSES)
         assert all(row["detail"] for row in rows if row["status"] != "ok")
-        corrupt = [row for row in rows if row["id"].startswith("pngsuite/") and Path(row["id"]).name.startswith("x")]
+        corrupt = [
+            row
+            for row in rows
+            if row["id"].startswith("pngsuite/") and Path(row["id"]).name.startswith("x")
+        ]
         assert len(corrupt) == 14
         # A wrong checksum over intact pixels: Pillow reads them, and so would every training loop.
         assert {row["id"] for row in corrupt if row["status"] == "ok"} <= {"pngsuite/xcsn0g01.png"}
-        good = [row for row in rows if row["id"].startswith("pngsuite/") and not Path(row["id"]).name.startswith("x")]
-        assert all(row["status"] == "ok" for row in good), [r["id"] for r in good if r["status"] != "ok"]
+        good = [
+            row
+            for row in rows
+            if row["id"].startswith("pngsuite/") and not Path(row["id"]).name.startswith("x")
+        ]
+        assert all(row["status"] == "ok" for row in good), [
+            r["id"] for r in good if r["status"] != "ok"
+        ]
         before = stored(tmp_path / "run")
         ran(shared_data / "photos", tmp_path / "run", workers=1)
 

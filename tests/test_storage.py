@@ -14,7 +14,8 @@ from dedup.tables import storage
 
 SPEC = {"search": {"max_distance": 8}, "hash": {"bits": 64}}
 TABLE = pa.table(
-    [[0, 1], ["a", "b"], ["train", None], [None, "cat"], ["a", "b"], [None, "p1"], [None, "1"]], schema=tables.MANIFEST
+    [[0, 1], ["a", "b"], ["train", None], [None, "cat"], ["a", "b"], [None, "p1"], [None, "1"]],
+    schema=tables.MANIFEST,
 )
 
 
@@ -26,7 +27,9 @@ def test_a_stored_table_describes_itself(tmp_path: Path) -> None:
     assert metadata[b"dedup.table"] == b"manifest"
     assert metadata[b"dedup.schema_version"] == str(tables.SCHEMA_VERSION).encode()
     assert metadata[b"dedup.spec"] == b'{"hash":{"bits":64},"search":{"max_distance":8}}'
-    assert {"dedup-images", "numpy", "Pillow", "ImageHash", "pyarrow"} <= json.loads(metadata[b"dedup.versions"]).keys()
+    assert {"dedup-images", "numpy", "Pillow", "ImageHash", "pyarrow"} <= json.loads(
+        metadata[b"dedup.versions"]
+    ).keys()
 
 
 def test_what_is_read_is_what_was_written(tmp_path: Path) -> None:
@@ -100,13 +103,17 @@ def test_a_folder_of_parts_is_one_table(tmp_path: Path) -> None:
     folder = tmp_path / "manifest.parquet"
     folder.mkdir()
     for k in range(2):
-        pq.write_table(storage.described(TABLE.slice(k, 1), "manifest", SPEC), folder / f"part-{k:05d}.parquet")
+        pq.write_table(
+            storage.described(TABLE.slice(k, 1), "manifest", SPEC), folder / f"part-{k:05d}.parquet"
+        )
     read = storage.read(tmp_path, "manifest", spec=SPEC)
 
     assert TABLE.to_pylist() == read.to_pylist()
 
 
-def test_a_write_that_fails_leaves_the_old_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_write_that_fails_leaves_the_old_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A table appears whole or not at all: a full disk in the middle leaves what was there."""
     storage.write(TABLE, tmp_path, "manifest", SPEC)
     before = (tmp_path / "manifest.parquet").read_bytes()
@@ -139,7 +146,9 @@ def test_parts_are_one_table(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("folder", [False, True])
-def test_values_from_any_row_group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: bool) -> None:
+def test_values_from_any_row_group(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: bool
+) -> None:
     """Rows are found wherever they stand, in the order asked for, as often as asked for."""
     monkeypatch.setattr(storage, "ROWS_PER_GROUP", 3)
     column = pa.array([f"id{row}" for row in range(20)])

@@ -1,4 +1,6 @@
-"""A finished run is replaced by a finished one: whatever interrupts it, the old run or the new one is there, whole."""
+"""A finished run is replaced by a finished one: whatever interrupts it, the old run or the new one
+is there, whole.
+"""
 
 import contextlib
 import random
@@ -31,7 +33,9 @@ def settings(dataset: Path, output: Path, **sections: Any) -> dict[str, Any]:
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
     """A small dataset with a leak and a duplicate."""
-    root = pictures.folder(tmp_path / "photos", ["train/1.png", "train/2.png", "train/3.png", "test/4.png"])
+    root = pictures.folder(
+        tmp_path / "photos", ["train/1.png", "train/2.png", "train/3.png", "test/4.png"]
+    )
     pictures.save(pictures.photo(3), root / "train/leak.jpg", quality=90)
     pictures.save(pictures.photo(0), root / "train/again.jpg", quality=90)
     return root
@@ -50,7 +54,9 @@ def steps_of_a_switch(photos: Path, where: Path) -> int:
 
 
 def changes(photos: Path, where: Path, stop: int) -> list[str]:
-    """Decide another policy in place, and be killed at a step of the switch; the steps that were made."""
+    """Decide another policy in place, and be killed at a step of the switch; the steps that were
+    made.
+    """
     made: list[str] = []
     real_rename, real_replace, real_remove = Path.rename, Path.replace, files.remove
 
@@ -80,7 +86,9 @@ def changes(photos: Path, where: Path, stop: int) -> list[str]:
 
 class TestSwitch:
     def test_killed_at_every_step(self, photos: Path, tmp_path: Path) -> None:
-        """From the journal on, every command finds the new run, at whichever step the switch was ended."""
+        """From the journal on, every command finds the new run, at whichever step the switch was
+        ended.
+        """
         dedup.run(settings(photos, tmp_path / "old"))
         dedup.run(settings(photos, tmp_path / "new"))
         pipeline.decide(tmp_path / "new", OTHER)
@@ -101,8 +109,12 @@ class TestSwitch:
             assert expected == kills.contents(where), stop
             assert not (where / files.OWN / switching.JOURNAL).exists()
 
-    def test_refused_before_the_journal(self, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """A decide that is refused while it writes leaves the run as it was, and nothing beside it."""
+    def test_refused_before_the_journal(
+        self, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A decide that is refused while it writes leaves the run as it was, and nothing beside
+        it.
+        """
         dedup.run(settings(photos, tmp_path / "run"))
         before = kills.contents(tmp_path / "run")
         pictures.save(pictures.photo(77), photos / "train/1.png")
@@ -137,12 +149,17 @@ class TestSwitch:
 
         monkeypatch.setattr(pipeline, "write_certified", full)
         with pytest.raises(OSError, match="No space"):
-            dedup.run(settings(photos, tmp_path / "run", policy={"duplicates": "report_only"}), overwrite=True)
+            dedup.run(
+                settings(photos, tmp_path / "run", policy={"duplicates": "report_only"}),
+                overwrite=True,
+            )
 
         assert before == kills.contents(tmp_path / "run")
         assert dedup.gate(tmp_path / "run", max_leakage=1.0).passed
 
-    def test_the_space_is_checked(self, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_the_space_is_checked(
+        self, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         """Where a second run would not fit beside the first, that is said before any work."""
         dedup.run(settings(photos, tmp_path / "run"))
         before = kills.contents(tmp_path / "run")
@@ -155,7 +172,9 @@ class TestSwitch:
 
         assert before == kills.contents(tmp_path / "run")
 
-    def test_what_raw_readers_are_told(self, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_what_raw_readers_are_told(
+        self, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         """While files of two runs lie side by side, `run.json` says so."""
         dedup.run(settings(photos, tmp_path / "run"))
         states = []
@@ -179,7 +198,9 @@ class TestSwitch:
 
 class TestLock:
     def test_the_second_run(self, photos: Path, tmp_path: Path) -> None:
-        """While a run holds its folder, another one ends with a message that names it; then it goes on."""
+        """While a run holds its folder, another one ends with a message that names it; then it goes
+        on.
+        """
         dedup.run(settings(photos, tmp_path / "run"))
         before = kills.contents(tmp_path / "run")
         with locking.locked(tmp_path / "run"):
@@ -219,13 +240,17 @@ class TestLock:
     def test_a_lock_that_was_left(self, photos: Path, tmp_path: Path) -> None:
         """The file of a lock whose process is gone locks nothing."""
         dedup.run(settings(photos, tmp_path / "run"))
-        (tmp_path / "run" / files.OWN / locking.LOCK).write_text('{"process": 1, "host": "x", "since": "2000"}')
+        (tmp_path / "run" / files.OWN / locking.LOCK).write_text(
+            '{"process": 1, "host": "x", "since": "2000"}'
+        )
 
         assert dedup.run(settings(photos, tmp_path / "run")).summary["decisions"]["keep"] == 4
 
 
 def test_real_processes(tmp_path: Path) -> None:
-    """A few kills of `run` and `decide` and a pair of runs; `python -m benchmarks.kills` does many."""
+    """A few kills of `run` and `decide` and a pair of runs; `python -m benchmarks.kills` does
+    many.
+    """
     known, chance = kills.made(tmp_path), random.Random(3)
     killed = [kills.kills(tmp_path, known, 2, chance, command) for command in ("run", "decide")]
     met = kills.pairs(tmp_path, known, 1, chance)

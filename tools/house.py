@@ -39,8 +39,14 @@ def module(path: Path) -> Module:
     """Count one file."""
     text = path.read_text(encoding="utf-8")
     lines = text.splitlines()
-    found = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
-    inside = {number for node in found for number in range(node.lineno, (node.end_lineno or node.lineno))}
+    found = [
+        node
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    ]
+    inside = {
+        number for node in found for number in range(node.lineno, (node.end_lineno or node.lineno))
+    }
     tokens = list(tokenize.generate_tokens(io.StringIO(text).readline))
     code = {
         token.start[0]
@@ -63,7 +69,16 @@ def module(path: Path) -> Module:
 def n_complex(folder: Path) -> int:
     """Functions of a complexity over 10, by ruff."""
     ruff = Path(sys.executable).with_name("ruff")
-    command = [str(ruff), "check", "--select", "C901", "--output-format", "concise", "--quiet", str(folder)]
+    command = [
+        str(ruff),
+        "check",
+        "--select",
+        "C901",
+        "--output-format",
+        "concise",
+        "--quiet",
+        str(folder),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     return sum(": C901 " in line for line in done.stdout.splitlines())
 
@@ -73,7 +88,11 @@ def main() -> int:
     folder = Path(sys.argv[1] if len(sys.argv) > 1 else "dedup")
     modules = [module(path) for path in sorted(folder.rglob("*.py"))]
     functions = [n_lines for each in modules for n_lines in each.functions]
-    large = [str(each.path) for each in modules if each.n_lines > LARGE_MODULE and each.path.name not in KERNELS]
+    large = [
+        str(each.path)
+        for each in modules
+        if each.n_lines > LARGE_MODULE and each.path.name not in KERNELS
+    ]
     n_code = sum(each.n_code for each in modules)
     flat = [path for path in folder.glob("*.py") if not path.name.startswith("__")]
     long_share = 100 * sum(n > LONG_FUNCTION for n in functions) / len(functions)

@@ -14,7 +14,9 @@ import pyarrow.parquet as pq
 
 
 def tables_below(folder: Path) -> dict[str, Path]:
-    """The tables of the runs below a folder by their relative name; written splits are no tables."""
+    """The tables of the runs below a folder by their relative name; written splits are no
+    tables.
+    """
     found = {}
 
     for run in folder.rglob("run.json"):
@@ -49,7 +51,11 @@ def difference(one: Path, two: Path, *, to_the_byte: bool) -> str | None:
 
     columns = [name for name in first.column_names if not first[name].equals(second[name])]
     # Arrow says that NaN is not NaN; the same bytes are the same values here.
-    other = [name for name in columns if first[name].to_pylist().__repr__() != second[name].to_pylist().__repr__()]
+    other = [
+        name
+        for name in columns
+        if first[name].to_pylist().__repr__() != second[name].to_pylist().__repr__()
+    ]
     return f"the values of {', '.join(other)} differ" if other else None
 
 

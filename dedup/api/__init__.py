@@ -31,16 +31,22 @@ from dedup.memory import usable_cores
 from dedup.runs import folder, stored
 from dedup.runs.result import Run
 
-_BATCH = 64  # pictures measured at once: what is small is measured together, and each core gets a part
+_BATCH = (
+    64  # pictures measured at once: what is small is measured together, and each core gets a part
+)
 
 
 def run(
-    config: Config | Mapping[str, Any] | str | Path, *, overwrite: bool = False, progress: bool | None = None
+    config: Config | Mapping[str, Any] | str | Path,
+    *,
+    overwrite: bool = False,
+    progress: bool | None = None,
 ) -> Run:
     """Run the whole stage: hash, search, verify, decide, write the splits and the report.
 
-    `config`: a YAML file, its content as nested dicts, or a `Config`. Without `output.dir` nothing is written and the
-    result stays in memory. `progress`: a bar; None means one in a notebook or on a terminal.
+    `config`: a YAML file, its content as nested dicts, or a `Config`. Without `output.dir` nothing
+    is written and the result stays in memory. `progress`: a bar; None means one in a notebook or on
+    a terminal.
     """
     if isinstance(config, str | Path):
         config = read_config(Path(config))
@@ -50,17 +56,20 @@ def run(
 
 
 @takes_options
-def audit(dataset: Any, *, against: str | Path | Sequence[str | Path] = (), **options: Unpack[Options]) -> Run:
+def audit(
+    dataset: Any, *, against: str | Path | Sequence[str | Path] = (), **options: Unpack[Options]
+) -> Run:
     """What is wrong with this dataset? Writes no splits.
 
-    `dataset`: a path; a `datasets.DatasetDict`, `Dataset` or `IterableDataset`, or a dict of them by split; a DataFrame
-    or an Arrow table with a column of images or of paths; a list of pictures (paths, bytes, PIL); a torchvision
-    `ImageFolder`. Of a list of folders the first is checked and the others are reference sets.
+    `dataset`: a path; a `datasets.DatasetDict`, `Dataset` or `IterableDataset`, or a dict of them
+    by split; a DataFrame or an Arrow table with a column of images or of paths; a list of pictures
+    (paths, bytes, PIL); a torchvision `ImageFolder`. Of a list of folders the first is checked and
+    the others are reference sets.
 
-    `options` are settings of the config by their own names (`max_distance=8`, `held_out=["test"]`, `num_proc=2`) or by
-    section (`search={"max_distance": 8}`); with `dir` the tables and the report are written there. `progress`: a bar;
-    None means one in a notebook or on a terminal. `against`: a path, or several, of banks
-    or other reference sets: is the dataset clean of them?
+    `options` are settings of the config by their own names (`max_distance=8`, `held_out=["test"]`,
+    `num_proc=2`) or by section (`search={"max_distance": 8}`); with `dir` the tables and the report
+    are written there. `progress`: a bar; None means one in a notebook or on a terminal. `against`:
+    a path, or several, of banks or other reference sets: is the dataset clean of them?
     """
     references = [against] if isinstance(against, str | Path) else list(against)
     return _run(dataset, {**options, "splits": "none"}, references)
@@ -68,7 +77,8 @@ def audit(dataset: Any, *, against: str | Path | Sequence[str | Path] = (), **op
 
 @takes_options
 def deduplicate(dataset: Any, **options: Unpack[Options]) -> tuple[Any, Run]:
-    """The dataset without duplicates and leaks, always as a `datasets.DatasetDict`, and the run that says why.
+    """The dataset without duplicates and leaks, always as a `datasets.DatasetDict`, and the run
+    that says why.
 
     Rows are selected, never re-encoded. `dataset` and `options` as for `audit`.
     """
@@ -80,22 +90,33 @@ def deduplicate(dataset: Any, **options: Unpack[Options]) -> tuple[Any, Run]:
 def calibrate(dataset: Any, **options: Unpack[Options]) -> Calibration:
     """What each distance would let in on this data: pairs, expected chance pairs, confirmed pairs.
 
-    `dataset`: a finished `Run`, the folder of one, or a dataset with `options` as for `audit`. Raises `RunError` for
-    too few pictures.
+    `dataset`: a finished `Run`, the folder of one, or a dataset with `options` as for `audit`.
+    Raises `RunError` for too few pictures.
     """
-    if isinstance(dataset, Run) or (isinstance(dataset, str | Path) and (Path(dataset) / folder.RUN).exists()):
+    if isinstance(dataset, Run) or (
+        isinstance(dataset, str | Path) and (Path(dataset) / folder.RUN).exists()
+    ):
         if options:
-            message = f"calibrate: a finished run has its settings; these do not apply: {', '.join(sorted(options))}."
+            message = (
+                "calibrate: a finished run has its settings; these do not apply:"
+                f" {', '.join(sorted(options))}."
+            )
             raise ConfigError(message)
-        return calibration.calibrate(dataset) if isinstance(dataset, Run) else calibration.of_folder(Path(dataset))
+        return (
+            calibration.calibrate(dataset)
+            if isinstance(dataset, Run)
+            else calibration.of_folder(Path(dataset))
+        )
     return calibration.calibrate(audit(dataset, **options))
 
 
-def hash_images(images: Sequence[Any], *, algorithm: str, bits: int = 64, mode: str = "fast") -> NDArray[np.uint8]:
+def hash_images(
+    images: Sequence[Any], *, algorithm: str, bits: int = 64, mode: str = "fast"
+) -> NDArray[np.uint8]:
     """Codes of pictures given as paths, encoded bytes or PIL images: uint8, shape (n, bits // 8).
 
-    Files are normalised as in a run (orientation, transparency, depth). Raises `SourceError` for the first picture that
-    cannot be read, `ConfigError` for an unknown algorithm, width or mode.
+    Files are normalised as in a run (orientation, transparency, depth). Raises `SourceError` for
+    the first picture that cannot be read, `ConfigError` for an unknown algorithm, width or mode.
     """
     problems = [
         f"{key}: got {value!r}, allowed: {', '.join(map(str, allowed))}."
@@ -113,8 +134,12 @@ def hash_images(images: Sequence[Any], *, algorithm: str, bits: int = 64, mode: 
     settings = HashConfig()
     setup = Setup((algorithm,), bits, mode, settings.background, settings.max_pixels)
     starts = range(0, len(images), _BATCH)
-    with ThreadPoolExecutor(usable_cores()) as pool:  # decoders and kernels give up the interpreter's lock
-        parts = list(pool.map(lambda start: _codes(images[start : start + _BATCH], start, setup), starts))
+    with ThreadPoolExecutor(
+        usable_cores()
+    ) as pool:  # decoders and kernels give up the interpreter's lock
+        parts = list(
+            pool.map(lambda start: _codes(images[start : start + _BATCH], start, setup), starts)
+        )
     return np.concatenate([np.empty((0, bits // 8), dtype=np.uint8), *parts])
 
 
@@ -129,16 +154,22 @@ def load(run_folder: str | Path) -> Run:
 
 @takes_options
 def decide(run: Run | str | Path, **options: Unpack[Options]) -> Run:
-    """New thresholds, within what was searched, or another policy, without pixels and without a search.
+    """New thresholds, within what was searched, or another policy, without pixels and without a
+    search.
 
-    `run`: a finished run, or the folder of one. The result takes its place, or goes to another folder with `dir`.
+    `run`: a finished run, or the folder of one. The result takes its place, or goes to another
+    folder with `dir`.
     """
     call, settings = _call_and_settings(options)
     place = settings.get("output", {}).pop("dir", None)
     overrides = [
-        f"{section}.{key}={json.dumps(value)}" for section, of in settings.items() for key, value in of.items()
+        f"{section}.{key}={json.dumps(value)}"
+        for section, of in settings.items()
+        for key, value in of.items()
     ]
-    return pipeline.decide(_folder_of(run, "decide"), overrides, output=None if place is None else Path(place), **call)
+    return pipeline.decide(
+        _folder_of(run, "decide"), overrides, output=None if place is None else Path(place), **call
+    )
 
 
 def report(run: Run | str | Path) -> Path:
@@ -151,7 +182,10 @@ def report(run: Run | str | Path) -> Path:
 def _folder_of(run: Run | str | Path, what: str) -> Path:
     place = run.dir if isinstance(run, Run) else Path(run)
     if place is None:
-        message = f"{what}: this run is in memory only. Give it a folder when it is made: audit(dataset, dir='runs/x')."
+        message = (
+            f"{what}: this run is in memory only. Give it a folder when it is made: audit(dataset,"
+            " dir='runs/x')."
+        )
         raise RunError(message)
     return place
 
@@ -159,7 +193,10 @@ def _folder_of(run: Run | str | Path, what: str) -> Path:
 def _call_and_settings(options: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """What the pipeline is called with, and the nested settings of the config."""
     given = dict(options)
-    call = {"overwrite": bool(given.pop("overwrite", False)), "observer": observer(given.pop("progress", None))}
+    call = {
+        "overwrite": bool(given.pop("overwrite", False)),
+        "observer": observer(given.pop("progress", None)),
+    }
     return call, options_to_settings(given)
 
 
@@ -168,9 +205,14 @@ def _run(dataset: Any, options: Mapping[str, Any], against: Sequence[str | Path]
     if against:
         own = list(dataset) if isinstance(dataset, list | tuple) else [dataset]
         if not all(isinstance(path, str | Path) for path in own):
-            message = f"audit(against=…) needs a dataset named by its path, not a {type(own[0]).__name__}."
+            message = (
+                "audit(against=…) needs a dataset named by its path, not a"
+                f" {type(own[0]).__name__}."
+            )
             raise ConfigError(message)
-        named = [{"path": str(path), "reference": at > 0} for at, path in enumerate([*own, *against])]
+        named = [
+            {"path": str(path), "reference": at > 0} for at, path in enumerate([*own, *against])
+        ]
         settings.setdefault("dataset", {})["sources"] = named
         return pipeline.run(build(settings), **call)
     if isinstance(dataset, str | Path):
@@ -178,7 +220,11 @@ def _run(dataset: Any, options: Mapping[str, Any], against: Sequence[str | Path]
         return pipeline.run(build(settings), **call)
 
     held = as_dataset(dataset, settings)
-    if held is dataset and isinstance(dataset, list | tuple) and all(isinstance(path, str | Path) for path in dataset):
+    if (
+        held is dataset
+        and isinstance(dataset, list | tuple)
+        and all(isinstance(path, str | Path) for path in dataset)
+    ):
         sources = [{"path": str(path), "reference": at > 0} for at, path in enumerate(dataset)]
         settings.setdefault("dataset", {})["sources"] = sources
         return pipeline.run(build(settings), **call)
@@ -196,7 +242,9 @@ def _codes(images: Sequence[Any], start: int, setup: Setup) -> NDArray[np.uint8]
     codes[decoded] = picture_codes(pictures, algorithm, setup.bits, setup.mode)
     stored = [k for k, image in enumerate(images) if not isinstance(image, Image.Image)]
     columns = measure([_content(images[k]) for k in stored], setup)
-    for k, status, detail in zip(stored, columns["status"].to_pylist(), columns["detail"].to_pylist(), strict=True):
+    for k, status, detail in zip(
+        stored, columns["status"].to_pylist(), columns["detail"].to_pylist(), strict=True
+    ):
         if status != "ok":
             message = f"{names[k]}: {status}: {detail}."
             raise SourceError(message)
@@ -206,13 +254,20 @@ def _codes(images: Sequence[Any], start: int, setup: Setup) -> NDArray[np.uint8]
 
 
 def _image_name(image: Any, place: int) -> str:
-    """What an image is called in messages. Raises `ConfigError` for what is not an image in any of the three forms."""
+    """What an image is called in messages. Raises `ConfigError` for what is not an image in any of
+    the three forms.
+    """
     if isinstance(image, str | Path):
         return repr(str(image))
     if isinstance(image, bytes | bytearray | memoryview | Image.Image):
         return f"images[{place}]"
-    remedy = " PIL.Image.fromarray makes an image of an array." if isinstance(image, np.ndarray) else ""
-    message = f"images[{place}]: got {type(image).__name__}; give a path, the bytes of a file, or a PIL image.{remedy}"
+    remedy = (
+        " PIL.Image.fromarray makes an image of an array." if isinstance(image, np.ndarray) else ""
+    )
+    message = (
+        f"images[{place}]: got {type(image).__name__}; give a path, the bytes of a file, or a PIL"
+        f" image.{remedy}"
+    )
     raise ConfigError(message)
 
 

@@ -1,4 +1,6 @@
-"""How far a run is, for people who wait for a Python call: a bar in a notebook, and on a terminal."""
+"""How far a run is, for people who wait for a Python call: a bar in a notebook, and on a
+terminal.
+"""
 
 import sys
 from html import escape
@@ -26,7 +28,9 @@ def _in_notebook() -> bool:
 
 
 class NotebookBar:
-    """The stage under way as a bar of HTML, which needs no widgets; it is gone when the run is done."""
+    """The stage under way as a bar of HTML, which needs no widgets; it is gone when the run is
+    done.
+    """
 
     def __init__(self) -> None:
         self._handle: Any = None

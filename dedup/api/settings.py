@@ -29,27 +29,36 @@ def options_to_settings(options: Mapping[str, Any]) -> dict[str, Any]:
             settings[name] = {**settings.get(name, {}), **value}
         elif name in Config.model_fields:
             problems.append(
-                f"{name}: got {value!r}; a section is a dict of settings, e.g. search={{'max_distance': 8}}."
+                f"{name}: got {value!r}; a section is a dict of settings, e.g."
+                " search={'max_distance': 8}."
             )
         elif name in section_of:
             settings.setdefault(section_of[name], {})[name] = value
         else:
-            near = difflib.get_close_matches(name, [*section_of, *Config.model_fields, *_SAME_AS], n=1)
-            problems.append(f"{name}: unknown option.{f' Did you mean {near[0]!r}?' if near else ''}")
+            near = difflib.get_close_matches(
+                name, [*section_of, *Config.model_fields, *_SAME_AS], n=1
+            )
+            problems.append(
+                f"{name}: unknown option.{f' Did you mean {near[0]!r}?' if near else ''}"
+            )
     if problems:
         raise OptionError(*problems)
     return settings
 
 
 def sections() -> dict[str, str]:
-    """The section of each setting that has a name of its own; of two with one name the later one."""
+    """The section of each setting that has a name of its own; of two with one name the later
+    one.
+    """
     return {key.partition(".")[2]: key.partition(".")[0] for key in keys()}
 
 
 def takes_options(function: _Function) -> _Function:
     """The function with a signature that names every option, for completion and `help`."""
     own = [
-        parameter for parameter in signature(function).parameters.values() if parameter.kind != Parameter.VAR_KEYWORD
+        parameter
+        for parameter in signature(function).parameters.values()
+        if parameter.kind != Parameter.VAR_KEYWORD
     ]
     models = keys()
     named = {

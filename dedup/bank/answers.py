@@ -44,7 +44,9 @@ class BankPolicy:
 
     reject: float | None = None
     review: float | None = None
-    max_false_probability: float = MAX_FALSE_PROBABILITY  # rejected up to it, where `reject` is None
+    max_false_probability: float = (
+        MAX_FALSE_PROBABILITY  # rejected up to it, where `reject` is None
+    )
     review_false_probability: float = REVIEW_FALSE_PROBABILITY  # reviewed up to it, likewise
     always_review: bool = False  # nothing is approved without a person
 
@@ -55,7 +57,12 @@ class BankPolicy:
             for name, value in asdict(self).items()
             if name != "always_review" and value is not None and not _is_share(value)
         ]
-        if not problems and self.reject is not None and self.review is not None and self.review > self.reject:
+        if (
+            not problems
+            and self.reject is not None
+            and self.review is not None
+            and self.review > self.reject
+        ):
             problems.append(
                 f"policy.review {self.review!r} must not be above policy.reject {self.reject!r}: "
                 f"what is reviewed is less similar than what is rejected."

@@ -40,7 +40,9 @@ class Bank:
     0
     """
 
-    def __init__(self, path: str | Path, *, read_only: bool = False, timeout: float = DEFAULT_TIMEOUT) -> None:
+    def __init__(
+        self, path: str | Path, *, read_only: bool = False, timeout: float = DEFAULT_TIMEOUT
+    ) -> None:
         self.path = Path(path)
         if self.path.name.endswith(PORTABLE):
             opened = portable.loaded(self.path)
@@ -64,7 +66,10 @@ class Bank:
         """A new, empty bank. Raises `BankError` where there is something at the path."""
         target = Path(path)
         if target.exists():
-            message = f"{str(target)!r} is there already. Name a new folder, or add to the bank that it is."
+            message = (
+                f"{str(target)!r} is there already. Name a new folder, or add to the bank that"
+                " it is."
+            )
             raise BankError(message)
         spec = spec or BankSpec()
         info = BankInfo(spec, canary_of(spec), canary_codes_of(spec), libraries(), source, licence)
@@ -76,7 +81,10 @@ class Bank:
         }
         target.mkdir(parents=True)
         try:
-            with files.appearing(target / DATABASE) as partial, closing(database.create(partial)) as connection:
+            with (
+                files.appearing(target / DATABASE) as partial,
+                closing(database.create(partial)) as connection,
+            ):
                 connection.executemany("INSERT INTO meta VALUES (?, ?)", values.items())
         except BaseException:
             files.remove_if_empty(target)
@@ -93,10 +101,11 @@ class Bank:
         progress: Callable[[int], None] | None = None,
         **options: Any,
     ) -> Self:
-        """A new bank of a dataset in any form, of several, or of a finished run (no pixel is read again).
+        """A new bank of a dataset in any form, of several, or of a finished run (no pixel is read
+        again).
 
-        `options`: settings of a run by section (`hash={"bits": 256}`, `dataset={"split": ["test"]}`).
-        Pictures that cannot be read are left out, and counted in `bank.built`.
+        `options`: settings of a run by section (`hash={"bits": 256}`, `dataset={"split":
+        ["test"]}`). Pictures that cannot be read are left out, and counted in `bank.built`.
         """
         sources = [source] if isinstance(source, str | Path) else list(source)
         named = ", ".join(map(str, sources))
@@ -119,7 +128,10 @@ class Bank:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self.close()
 
@@ -156,8 +168,12 @@ class Bank:
         """Which entries the picture matches, and what the policy says of it. Changes nothing."""
         return self.check_many([data], policy=policy)[0]
 
-    def check_many(self, items: Iterable[Picture], *, policy: BankPolicy | None = None) -> list[Answer]:
-        """The answers to several pictures, in their order. They are not compared with each other."""
+    def check_many(
+        self, items: Iterable[Picture], *, policy: BankPolicy | None = None
+    ) -> list[Answer]:
+        """The answers to several pictures, in their order. They are not compared with each
+        other.
+        """
         chosen = policy or BankPolicy()
         answers = []
         for picture in self._measured(list(items)):
@@ -196,7 +212,9 @@ class Bank:
             raise said
         return said
 
-    def submit_many(self, requests: Sequence[SubmissionRequest]) -> list[Submission | Answer | BankConflictError]:
+    def submit_many(
+        self, requests: Sequence[SubmissionRequest]
+    ) -> list[Submission | Answer | BankConflictError]:
         """Several submissions in one transaction, decided one after the other; see `submit`."""
         self._for_writing()
         said = submissions.submitted(self._store, requests)
@@ -204,7 +222,13 @@ class Bank:
         return said
 
     def review(
-        self, submission: str, decision: str, *, by: str, note: str | None = None, version: int | None = None
+        self,
+        submission: str,
+        decision: str,
+        *,
+        by: str,
+        note: str | None = None,
+        version: int | None = None,
     ) -> Submission:
         """A person's word on a pending submission: "approve" makes it an entry, "reject" does not.
 
@@ -226,7 +250,9 @@ class Bank:
             return submissions.some(connection, verdict, after, limit)
 
     def pending_picture(self, submission: str) -> Mapping[str, Any] | None:
-        """The measures of a pending submission's picture, its thumbnail among them; None once decided."""
+        """The measures of a pending submission's picture, its thumbnail among them; None once
+        decided.
+        """
         with self._store.read() as connection:
             return submissions.picture_of(connection, submission)
 
@@ -256,7 +282,7 @@ class Bank:
             elif taken(connection, id):
                 message = (
                     f"The id {id!r} is that of an entry of {str(self.path)!r}. "
-                    f"Choose another one, or replace the entry."
+                    "Choose another one, or replace the entry."
                 )
                 raise BankConflictError(message)
             insert(connection, picture, self.spec, id, label, uri)
@@ -281,23 +307,36 @@ class Bank:
     def measured_source(
         self, source: str | Path | Sequence[str | Path], **options: Any
     ) -> Iterator[tuple[str, MeasuredPicture]]:
-        """(id, measures) of the samples of a dataset or a run, measured by workers, for `check` and `submit`."""
+        """(id, measures) of the samples of a dataset or a run, measured by workers, for `check` and
+        `submit`.
+        """
         for part in self._parts(source, options):
-            yield from zip(part.rows["id"].to_pylist(), of_table(part.hashes, self.spec), strict=True)
+            yield from zip(
+                part.rows["id"].to_pylist(), of_table(part.hashes, self.spec), strict=True
+            )
 
     def rebuild(
-        self, source: str | Path | Sequence[str | Path], *, drop_missing: bool = False, **options: Any
+        self,
+        source: str | Path | Sequence[str | Path],
+        *,
+        drop_missing: bool = False,
+        **options: Any,
     ) -> Counts:
-        """Measure all entries again, from pictures of the same ids: for a bank made by other decoders.
+        """Measure all entries again, from pictures of the same ids: for a bank made by other
+        decoders.
 
         One transaction: readers see the old entries until all are there. Raises `BankError` where
         entries are not in the source (unless `drop_missing`), or submissions wait for a person.
         """
         info = self.about
         spec = info.spec
-        new = BankInfo(spec, canary_of(spec), canary_codes_of(spec), libraries(), info.source, info.licence)
+        new = BankInfo(
+            spec, canary_of(spec), canary_codes_of(spec), libraries(), info.source, info.licence
+        )
         with self._store.write():
-            self.built = building.rebuilt(self._store, self._parts(source, options), new, drop_missing=drop_missing)
+            self.built = building.rebuilt(
+                self._store, self._parts(source, options), new, drop_missing=drop_missing
+            )
         self._store.info = new
         self._checked_canary = True
         self.compact(everything=True)
@@ -306,7 +345,8 @@ class Bank:
     def remove(self, ids: str | Iterable[str], *, forget: bool = False) -> list[str]:
         """Remove entries; no later answer has them. Returns the ids that there were none of.
 
-        `forget`: nothing of them stays, neither in free pages, search files, submissions nor the outbox.
+        `forget`: nothing of them stays, neither in free pages, search files, submissions nor the
+        outbox.
         """
         wanted = [ids] if isinstance(ids, str) else list(ids)
         with self._store.write() as connection:
@@ -365,9 +405,17 @@ class Bank:
         digests: bool = False,
         overwrite: bool = False,
     ) -> int:
-        """Write a portable bank, `X.bank.parquet`: codes and signs, no pictures. Returns the entries in it."""
+        """Write a portable bank, `X.bank.parquet`: codes and signs, no pictures. Returns the
+        entries in it.
+        """
         return portable.export(
-            self._store, Path(target), source, licence, ids=ids, digests=digests, overwrite=overwrite
+            self._store,
+            Path(target),
+            source,
+            licence,
+            ids=ids,
+            digests=digests,
+            overwrite=overwrite,
         )
 
     def info(self) -> dict[str, Any]:
@@ -379,7 +427,9 @@ class Bank:
         made = iter(measured(data, self.spec)) if data else iter(())
         return [item if isinstance(item, MeasuredPicture) else next(made) for item in items]
 
-    def _parts(self, source: str | Path | Sequence[str | Path], options: Mapping[str, Any]) -> Iterator[building.Part]:
+    def _parts(
+        self, source: str | Path | Sequence[str | Path], options: Mapping[str, Any]
+    ) -> Iterator[building.Part]:
         """The pictures of a dataset or a run, measured as the bank's were."""
         sources = [source] if isinstance(source, str | Path) else list(source)
         if len(sources) == 1 and building.is_run(sources[0]):
@@ -400,7 +450,7 @@ class Bank:
         if different := self.spec.differences(spec):
             message = (
                 f"{str(self.path)!r} holds codes with {'; '.join(different)} as in {name!r}. "
-                f"Hash the source with the bank's settings, or build another bank."
+                "Hash the source with the bank's settings, or build another bank."
             )
             raise BankError(message)
 

@@ -1,4 +1,6 @@
-"""Entries in bulk: from a dataset in any form, or from a finished run, whose pixels are not read again."""
+"""Entries in bulk: from a dataset in any form, or from a finished run, whose pixels are not read
+again.
+"""
 
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
@@ -81,7 +83,9 @@ def is_run(source: object) -> bool:
 
 
 def spec_of_run(run_folder: Path) -> tuple[BankSpec, str]:
-    """The spec of a bank made of a run, and the canary of its hashes. Raises `RunError` where they are too old."""
+    """The spec of a bank made of a run, and the canary of its hashes. Raises `RunError` where they
+    are too old.
+    """
     info = folder.finished(run_folder)
     config = build({"hash": info["config"]["hash"]})
     refuse_other(info.get("hashed_by"), Setup.of(config), f"The run in {str(run_folder)!r}")
@@ -102,7 +106,9 @@ def of_source(source: Source, spec: BankSpec, config: Config) -> Iterator[Part]:
     n, workers = len(source.rows), engine.workers
     size = max(1, min(_ROWS_A_TASK, n // (_TASKS_A_WORKER * workers)))
     rows = source.rows.select(["id", "label", "uri"])
-    cut = (batch.slice(at, size) for batch in tasks(source, size) for at in range(0, len(batch), size))
+    cut = (
+        batch.slice(at, size) for batch in tasks(source, size) for at in range(0, len(batch), size)
+    )
     for done in engine.run(WORK, work(setup_of(spec)), cut):
         yield Part(rows.take(done["sample"]), pa.Table.from_batches([done]))
 
@@ -119,8 +125,12 @@ def opened(sources: Sequence[str | Path], options: Mapping[str, Any]) -> tuple[S
     return open_source(config.dataset), config
 
 
-def filled(store: Store, parts: Iterator[Part], *, replace_ids: bool, advance: Any = None) -> Counts:
-    """Add all pictures, some thousands in each transaction; what was committed stays when this is ended."""
+def filled(
+    store: Store, parts: Iterator[Part], *, replace_ids: bool, advance: Any = None
+) -> Counts:
+    """Add all pictures, some thousands in each transaction; what was committed stays when this is
+    ended.
+    """
     counts, waiting, n = Counts(unreadable={}), [], 0
     for part in parts:
         waiting.append(part)
@@ -136,14 +146,22 @@ def filled(store: Store, parts: Iterator[Part], *, replace_ids: bool, advance: A
 def rebuilt(store: Store, parts: Iterator[Part], info: BankInfo, *, drop_missing: bool) -> Counts:
     """Replace all entries by new measures of the same ids, in the transaction that is open.
 
-    Labels and places of the entries stay. Raises `BankError` for entries that no picture was found for.
+    Labels and places of the entries stay. Raises `BankError` for entries that no picture was found
+    for.
     """
     with store.write() as connection:
-        pending = int(scalar(connection, "SELECT count(*) FROM submission WHERE verdict = 'pending'"))
+        pending = int(
+            scalar(connection, "SELECT count(*) FROM submission WHERE verdict = 'pending'")
+        )
         if pending:
-            message = f"{pending:,} submissions wait for a person, with the old codes. Review them first."
+            message = (
+                f"{pending:,} submissions wait for a person, with the old codes. Review them first."
+            )
             raise BankError(message)
-        kept = {row["id"]: (row["label"], row["uri"]) for row in connection.execute("SELECT id, label, uri FROM entry")}
+        kept = {
+            row["id"]: (row["label"], row["uri"])
+            for row in connection.execute("SELECT id, label, uri FROM entry")
+        }
         counts = Counts(unreadable={})
         for part in parts:
             wanted = [entry in kept for entry in part.rows["id"].to_pylist()]
@@ -152,19 +170,27 @@ def rebuilt(store: Store, parts: Iterator[Part], info: BankInfo, *, drop_missing
         missing = len(kept) - counts.added
         if missing and not drop_missing:
             message = (
-                f"{missing:,} of {len(kept):,} entries of {str(store.folder)!r} have no readable picture in it. "
-                f"Nothing was changed. Name the source that has them, or remove them with --drop-missing."
+                f"{missing:,} of {len(kept):,} entries of {str(store.folder)!r} have no readable"
+                " picture in it. Nothing was changed. Name the source that has them, or remove"
+                " them with --drop-missing."
             )
             raise BankError(message)
         _drop_unmeasured(connection, kept, counts)
-        connection.executemany("UPDATE entry SET label = ?, uri = ? WHERE id = ?", [(*v, k) for k, v in kept.items()])
+        connection.executemany(
+            "UPDATE entry SET label = ?, uri = ? WHERE id = ?", [(*v, k) for k, v in kept.items()]
+        )
         connection.execute("UPDATE meta SET value = ? WHERE key = 'info'", (info.to_json(),))
     return counts
 
 
-def _drop_unmeasured(connection: sqlite3.Connection, kept: Mapping[str, Any], counts: Counts) -> None:
+def _drop_unmeasured(
+    connection: sqlite3.Connection, kept: Mapping[str, Any], counts: Counts
+) -> None:
     """Remove the entries that were not measured again: those with the oldest numbers."""
-    first = int(scalar(connection, "SELECT seq FROM sqlite_sequence WHERE name = 'entry'") or 0) - counts.added
+    first = (
+        int(scalar(connection, "SELECT seq FROM sqlite_sequence WHERE name = 'entry'") or 0)
+        - counts.added
+    )
     old = [entry for (entry,) in connection.execute("SELECT id FROM entry WHERE n <= ?", (first,))]
     for entry in old:
         if entry in kept:
@@ -178,7 +204,9 @@ def _committed(store: Store, parts: Sequence[Part], counts: Counts, *, replace_i
     return counts
 
 
-def _added(store: Store, connection: sqlite3.Connection, part: Part, counts: Counts, *, replace_ids: bool) -> Counts:
+def _added(
+    store: Store, connection: sqlite3.Connection, part: Part, counts: Counts, *, replace_ids: bool
+) -> Counts:
     readable = np.flatnonzero(pc.equal(part.hashes["status"], "ok").to_numpy())
     lost = np.setdiff1d(np.arange(len(part.hashes)), readable)
     unreadable = dict(counts.unreadable or {})
@@ -199,7 +227,9 @@ def _added(store: Store, connection: sqlite3.Connection, part: Part, counts: Cou
     )
 
 
-def _replaced(connection: sqlite3.Connection, ids: Sequence[str], *, replace_ids: bool, store: Store) -> int:
+def _replaced(
+    connection: sqlite3.Connection, ids: Sequence[str], *, replace_ids: bool, store: Store
+) -> int:
     n = 0
     for entry in ids:
         if connection.execute("SELECT 1 FROM entry WHERE id = ?", (entry,)).fetchone() is None:
@@ -207,14 +237,16 @@ def _replaced(connection: sqlite3.Connection, ids: Sequence[str], *, replace_ids
         if not replace_ids:
             message = (
                 f"The id {entry!r} is that of an entry of {str(store.folder)!r}. "
-                f"Give the picture another id, or replace the entry with --replace."
+                "Give the picture another id, or replace the entry with --replace."
             )
             raise BankConflictError(message)
         n += delete(connection, entry)
     return n
 
 
-def _insert(connection: sqlite3.Connection, rows: pa.Table, hashes: pa.Table, spec: BankSpec) -> None:
+def _insert(
+    connection: sqlite3.Connection, rows: pa.Table, hashes: pa.Table, spec: BankSpec
+) -> None:
     """Add readable pictures whose ids are free."""
     hashes = hashes.combine_chunks()
     small = tables.fixed_width(hashes["thumbnail"]).reshape(-1, 32, 32)
@@ -226,7 +258,10 @@ def _insert(connection: sqlite3.Connection, rows: pa.Table, hashes: pa.Table, sp
     columns = [
         numbers.tolist(),
         *(rows[name].to_pylist() for name in ("id", "label", "uri")),
-        *(hashes[name].to_pylist() for name in ("width", "height", "format", "file_digest", "pixel_digest")),
+        *(
+            hashes[name].to_pylist()
+            for name in ("width", "height", "format", "file_digest", "pixel_digest")
+        ),
         hashes["information"].to_pylist(),
         _pieces(codes),
         _pieces(signs_of(small)),

@@ -34,7 +34,9 @@ def checked(store: Store, picture: MeasuredPicture) -> Checked:
     return _compared(store, None, snapshot, picture, after_n=0)
 
 
-def checked_since(store: Store, connection: sqlite3.Connection, picture: MeasuredPicture, before: Checked) -> Checked:
+def checked_since(
+    store: Store, connection: sqlite3.Connection, picture: MeasuredPicture, before: Checked
+) -> Checked:
     """The same inside a transaction: compared with what came since, less what went."""
     snapshot = store.snapshot(connection)
     newer = _compared(store, connection, snapshot, picture, after_n=before.last_n)
@@ -65,7 +67,9 @@ def answer(picture: MeasuredPicture, found: Checked | None, policy: BankPolicy) 
 def ordered(matches: Sequence[Match]) -> tuple[Match, ...]:
     """The surest first."""
     kinds = {"bytes": 0, "pixels": 1, "near": 2}
-    return tuple(sorted(matches, key=lambda m: (kinds[m.kind], m.false_probability, -m.similarity, m.id)))
+    return tuple(
+        sorted(matches, key=lambda m: (kinds[m.kind], m.false_probability, -m.similarity, m.id))
+    )
 
 
 def _compared(
@@ -77,7 +81,9 @@ def _compared(
 ) -> Checked:
     spec = store.spec
     views = views_of(picture, spec)
-    found = candidates(views, snapshot.segments, snapshot.removed, spec, store.max_distance, after_n)
+    found = candidates(
+        views, snapshot.segments, snapshot.removed, spec, store.max_distance, after_n
+    )
     similarity = scores(found, views)
     if connection is None:
         with store.read() as reading:

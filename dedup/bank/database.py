@@ -77,7 +77,9 @@ CREATE TABLE api_key (
   created REAL NOT NULL, revoked REAL, used REAL
 ) WITHOUT ROWID;
 """
-"""Every time is in seconds since 1970. Every text is the user's own: parameters, never parts of statements."""
+"""Every time is in seconds since 1970. Every text is the user's own: parameters, never parts of
+statements.
+"""
 
 _CACHE_KB: Final = 16_000  # of pages, for each connection: a process that only checks stays small
 _MAP_BYTES: Final = 1 << 30  # pages are read from the page cache without a copy
@@ -87,12 +89,16 @@ def create(path: Path) -> sqlite3.Connection:
     """A new, empty database at this path."""
     connection = _opened(path, "rwc", 30.0)
     # What is removed with --forget must not stay in free pages.
-    connection.executescript("PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL;" + SCHEMA)
+    connection.executescript(
+        "PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL;" + SCHEMA
+    )
     return connection
 
 
 def connect(folder: Path, *, read_only: bool, timeout: float) -> sqlite3.Connection:
-    """A connection to the database of a bank; `timeout`: seconds that a writer waits for another one."""
+    """A connection to the database of a bank; `timeout`: seconds that a writer waits for another
+    one.
+    """
     path = folder / DATABASE
     if not path.is_file():
         message = (
@@ -109,7 +115,9 @@ def connect(folder: Path, *, read_only: bool, timeout: float) -> sqlite3.Connect
 
 def _opened(path: Path, mode: str, timeout: float) -> sqlite3.Connection:
     uri = f"{path.absolute().as_uri()}?mode={mode}"
-    connection = sqlite3.connect(uri, uri=True, timeout=timeout, isolation_level=None, check_same_thread=False)
+    connection = sqlite3.connect(
+        uri, uri=True, timeout=timeout, isolation_level=None, check_same_thread=False
+    )
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute(f"PRAGMA cache_size = -{_CACHE_KB}")
     connection.execute(f"PRAGMA mmap_size = {_MAP_BYTES}")
@@ -131,21 +139,25 @@ def _meaning(error: sqlite3.Error, folder: Path) -> BankError:
     if code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
         return BankBusyError(
             f"{name!r} is being written by another process, which did not finish in time. "
-            f"Wait for it, or set a longer timeout."
+            "Wait for it, or set a longer timeout."
         )
     if code == sqlite3.SQLITE_READONLY:
-        return BankError(f"{name!r} cannot be written: it is read-only here. Checks work; changes do not.")
+        return BankError(
+            f"{name!r} cannot be written: it is read-only here. Checks work; changes do not."
+        )
     if code in {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}:
         return BankFullError(
             f"{name!r} could not be written: {because(error)}. Nothing of this change was kept. "
-            f"Make room on the disk and try again."
+            "Make room on the disk and try again."
         )
     if code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB} or (
-        isinstance(error, sqlite3.DatabaseError) and (code == sqlite3.SQLITE_ERROR and "no such table" in str(error))
+        isinstance(error, sqlite3.DatabaseError)
+        and (code == sqlite3.SQLITE_ERROR and "no such table" in str(error))
     ):
         return BankDamagedError(
-            f"{str(folder / DATABASE)!r} is damaged: {because(error)}. 'dedup bank verify {name}' says what "
-            f"is left. Put a copy made by 'dedup bank copy' in its place, or build the bank again."
+            f"{str(folder / DATABASE)!r} is damaged: {because(error)}. 'dedup bank verify {name}'"
+            " says what is left. Put a copy made by 'dedup bank copy' in its place, or build the"
+            " bank again."
         )
     if code == sqlite3.SQLITE_CANTOPEN:
         return BankError(f"{str(folder / DATABASE)!r} cannot be opened: {because(error)}.")

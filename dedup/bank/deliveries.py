@@ -40,16 +40,31 @@ class Delivery:
     @classmethod
     def of_row(cls, row: Mapping[str, Any]) -> Self:
         """A row of the table `delivery`."""
-        names = ("event", "type", "payload", "target", "state", "attempts", "next", "said", "created", "settled")
+        names = (
+            "event",
+            "type",
+            "payload",
+            "target",
+            "state",
+            "attempts",
+            "next",
+            "said",
+            "created",
+            "settled",
+        )
         return cls(row["d"], *(row[name] for name in names))
 
 
-def add(connection: sqlite3.Connection, kind: str, data: Mapping[str, Any], targets: Sequence[str]) -> None:
+def add(
+    connection: sqlite3.Connection, kind: str, data: Mapping[str, Any], targets: Sequence[str]
+) -> None:
     """An event for each target, due at once."""
     if not targets:
         return
     at = now()
-    moment = datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    moment = (
+        datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    )
     payload = json.dumps({"type": kind, "timestamp": moment, "data": data})
     event = f"msg_{secrets.token_hex(12)}"
     for target in targets:
@@ -80,7 +95,8 @@ class Outbox:
         _check_state(state)
         with self._store.read() as connection:
             rows = connection.execute(
-                "SELECT * FROM delivery WHERE d > ? AND (? IS NULL OR state = ?) ORDER BY d LIMIT ?",
+                "SELECT * FROM delivery WHERE d > ? AND (? IS NULL OR state = ?) ORDER BY d"
+                " LIMIT ?",
                 (after, state, state, limit),
             )
             return [Delivery.of_row(row) for row in rows]
@@ -91,7 +107,8 @@ class Outbox:
         at = now()
         with self._store.write() as connection:
             connection.execute(
-                "UPDATE delivery SET state = ?, attempts = attempts + 1, said = ?, next = ?, settled = ? WHERE d = ?",
+                "UPDATE delivery SET state = ?, attempts = attempts + 1, said = ?, next = ?,"
+                " settled = ? WHERE d = ?",
                 (state, said, next_at or at, None if state == WAITING else at, number),
             )
 

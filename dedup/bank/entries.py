@@ -5,7 +5,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Final, Self
 
-_COLUMNS: Final = "id, label, uri, width, height, format, file_digest, pixel_digest, information, added"
+_COLUMNS: Final = (
+    "id, label, uri, width, height, format, file_digest, pixel_digest, information, added"
+)
 
 
 @dataclass(frozen=True, slots=True)

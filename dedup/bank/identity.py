@@ -1,4 +1,6 @@
-"""Whether codes made here may be written into a bank: its canary pictures must come out the same."""
+"""Whether codes made here may be written into a bank: its canary pictures must come out the
+same.
+"""
 
 from functools import lru_cache
 
@@ -19,8 +21,9 @@ def refuse_other_canary(info: BankInfo, where: str) -> None:
     here = canary_of(info.spec)
     if here != info.canary:
         message = (
-            f"{where} was made by {libraries_of(info)}, where the canary pictures come out as "
-            f"{info.canary[:12]}; here they come out as {here[:12]}. Codes of both would be mixed. "
-            f"Make it anew with 'dedup bank rebuild BANK --from SOURCE', or use the versions it was made with."
+            f"{where} was made by {libraries_of(info)}, where the canary pictures come out as"
+            f" {info.canary[:12]}; here they come out as {here[:12]}. Codes of both would be mixed."
+            " Make it anew with 'dedup bank rebuild BANK --from SOURCE', or use the versions it"
+            " was made with."
         )
         raise BankError(message)

@@ -39,7 +39,8 @@ class Keys:
     def add(self, name: str, scopes: Sequence[str]) -> str:
         """A new key, to be shown once: only its digest is kept.
 
-        Raises `ConfigError` for scopes that there are not, `BankConflictError` for a name that is taken.
+        Raises `ConfigError` for scopes that there are not, `BankConflictError` for a name that is
+        taken.
         """
         unknown = [scope for scope in scopes if scope not in SCOPES]
         if unknown or not scopes:
@@ -54,7 +55,10 @@ class Keys:
         kept = ",".join(scope for scope in SCOPES if scope in scopes)
         with self._store.write() as connection:
             if connection.execute("SELECT 1 FROM api_key WHERE name = ?", (name,)).fetchone():
-                message = f"There is a key named {name!r} already, maybe a revoked one. Choose another name."
+                message = (
+                    f"There is a key named {name!r} already, maybe a revoked one. Choose another"
+                    " name."
+                )
                 raise BankConflictError(message)
             connection.execute(
                 "INSERT INTO api_key (name, digest, scopes, created) VALUES (?, ?, ?, ?)",
@@ -65,7 +69,9 @@ class Keys:
     def list(self) -> list[ApiKey]:
         """All keys, revoked ones included, without the keys themselves."""
         with self._store.read() as connection:
-            return [_of_row(row) for row in connection.execute("SELECT * FROM api_key ORDER BY name")]
+            return [
+                _of_row(row) for row in connection.execute("SELECT * FROM api_key ORDER BY name")
+            ]
 
     def revoke(self, name: str) -> None:
         """From now on the key is refused. Raises `BankError` where there is none of this name."""
@@ -95,7 +101,9 @@ class Keys:
 
 
 def _of_row(row: sqlite3.Row) -> ApiKey:
-    return ApiKey(row["name"], tuple(row["scopes"].split(",")), row["created"], row["revoked"], row["used"])
+    return ApiKey(
+        row["name"], tuple(row["scopes"].split(",")), row["created"], row["revoked"], row["used"]
+    )
 
 
 def _digest(key: str) -> bytes:

@@ -49,7 +49,8 @@ class Verified:
 
 
 def compact(store: Store, *, everything: bool, threads: int) -> int:
-    """Put the tail into a search file; with `everything` make all files anew, as one. Returns the rows in it.
+    """Put the tail into a search file; with `everything` make all files anew, as one. Returns the
+    rows in it.
 
     Readers and writers go on. Without `everything` the last files are merged with it while they are
     no larger than twice what is added, so that each row is copied a few times only.
@@ -64,7 +65,9 @@ def compact(store: Store, *, everything: bool, threads: int) -> int:
                 return 0
             parts = list(rows_of(connection, store.spec, first, snapshot.last_n))
         made = _written(store, parts, threads) if parts else None
-        _register(store, kept, made, first, snapshot.last_n, snapshot.last_removal, everything=everything)
+        _register(
+            store, kept, made, first, snapshot.last_n, snapshot.last_removal, everything=everything
+        )
         _tidy(store)
     return 0 if made is None else made.rows
 
@@ -80,7 +83,9 @@ class _Made:
 
 
 def _kept(records: Sequence[sqlite3.Row], n_new: int) -> list[sqlite3.Row]:
-    """The files that stay as they are: those before the last one that is more than twice as large."""
+    """The files that stay as they are: those before the last one that is more than twice as
+    large.
+    """
     kept, n = list(records), n_new
     while kept and kept[-1]["rows"] <= 2 * n:
         n += kept.pop()["rows"]
@@ -91,7 +96,10 @@ def _written(store: Store, parts: Sequence[Rows], threads: int) -> _Made:
     whole = Rows(
         np.concatenate([part.n for part in parts]),
         np.concatenate([part.inside for part in parts]),
-        {name: np.concatenate([part.codes[name] for part in parts]) for name in store.spec.algorithms},
+        {
+            name: np.concatenate([part.codes[name] for part in parts])
+            for name in store.spec.algorithms
+        },
         np.concatenate([part.signs for part in parts]),
     )
     segment = Segment.build(whole, store.max_distance, threads)
@@ -124,13 +132,17 @@ def _register(
         connection.execute(f"DELETE FROM search_file WHERE number NOT IN ({asked})", stay)
         if made is not None:
             connection.execute(
-                "INSERT INTO search_file (name, first_n, last_n, rows, bytes, digest) VALUES (?, ?, ?, ?, ?, ?)",
+                "INSERT INTO search_file (name, first_n, last_n, rows, bytes, digest) VALUES (?, ?,"
+                " ?, ?, ?, ?)",
                 (made.name, first, last_n, made.rows, made.n_bytes, made.digest),
             )
         if everything:
-            # No file holds what was removed before: readers with older files start again by the generation.
+            # No file holds what was removed before: readers with older files start again by the
+            # generation.
             connection.execute("DELETE FROM removal WHERE seq <= ?", (last_removal,))
-        connection.execute("UPDATE meta SET value = CAST(value AS INTEGER) + 1 WHERE key = 'generation'")
+        connection.execute(
+            "UPDATE meta SET value = CAST(value AS INTEGER) + 1 WHERE key = 'generation'"
+        )
 
 
 def _tidy(store: Store) -> None:
@@ -150,7 +162,9 @@ def _tidy(store: Store) -> None:
 def _alone(store: Store) -> Iterator[None]:
     """Hold off other compactions; the system frees the lock when a process dies."""
     if store.read_only:
-        message = f"{str(store.folder)!r} was opened read-only. Open it without read_only to change it."
+        message = (
+            f"{str(store.folder)!r} was opened read-only. Open it without read_only to change it."
+        )
         raise BankError(message)
     with (store.folder / LOCK).open("wb") as file:
         if fcntl is not None:
@@ -174,7 +188,9 @@ def verify(store: Store) -> Verified:
         for record in connection.execute("SELECT * FROM search_file ORDER BY last_n").fetchall():
             problems += _file_problems(store, connection, record, removed)
             if record["first_n"] != covered + 1:
-                problems.append(f"{record['name']}: it begins at entry {record['first_n']}, not {covered + 1}.")
+                problems.append(
+                    f"{record['name']}: it begins at entry {record['first_n']}, not {covered + 1}."
+                )
             covered = record["last_n"]
         snapshot = store.snapshot(connection)
         n_rows = sum(map(len, snapshot.segments))
@@ -182,7 +198,9 @@ def verify(store: Store) -> Verified:
     return Verified(n_entries, n_rows, tuple(problems))
 
 
-def _file_problems(store: Store, connection: sqlite3.Connection, record: sqlite3.Row, removed: set[int]) -> list[str]:
+def _file_problems(
+    store: Store, connection: sqlite3.Connection, record: sqlite3.Row, removed: set[int]
+) -> list[str]:
     path = store.folder / SEARCH_FOLDER / record["name"]
     if not path.is_file():
         return [f"{record['name']}: the file is missing. 'dedup bank compact' makes it again."]
@@ -192,11 +210,17 @@ def _file_problems(store: Store, connection: sqlite3.Connection, record: sqlite3
         rows = segments.read(path, store.spec, record["bytes"]).rows()
     except BankError as error:
         return [str(error)]
-    return _differences(record["name"], store, connection, rows, record["first_n"], record["last_n"], removed)
+    return _differences(
+        record["name"], store, connection, rows, record["first_n"], record["last_n"], removed
+    )
 
 
 def _tail_problems(
-    store: Store, connection: sqlite3.Connection, snapshot: Snapshot, covered: int, removed: set[int]
+    store: Store,
+    connection: sqlite3.Connection,
+    snapshot: Snapshot,
+    covered: int,
+    removed: set[int],
 ) -> list[str]:
     if not snapshot.tail:
         return []
@@ -248,12 +272,19 @@ def copy(store: Store, target: Path) -> None:
 
 
 def forget(store: Store, ids: Sequence[str]) -> None:
-    """Wipe what is left of removed entries: overwritten in the database, gone from files and outbox."""
+    """Wipe what is left of removed entries: overwritten in the database, gone from files and
+    outbox.
+    """
     with store.write() as connection:
         connection.execute("PRAGMA secure_delete = ON")
         for entry in ids:
             connection.execute("UPDATE removal SET id = NULL WHERE id = ?", (entry,))
-            names = [name for (name,) in connection.execute("SELECT name FROM submission WHERE entry = ?", (entry,))]
+            names = [
+                name
+                for (name,) in connection.execute(
+                    "SELECT name FROM submission WHERE entry = ?", (entry,)
+                )
+            ]
             for name in names:
                 connection.execute("DELETE FROM idempotency WHERE submission = ?", (name,))
                 connection.execute("DELETE FROM delivery WHERE payload LIKE ?", (f"%{name}%",))
@@ -272,7 +303,9 @@ def compact_if_free(store: Store) -> None:
     except BankBusyError:
         logger.debug("%s is being compacted by another process.", store.folder)
     except OSError as error:
-        logger.warning("%s: no search file could be written (%s).", store.folder, error.strerror or error)
+        logger.warning(
+            "%s: no search file could be written (%s).", store.folder, error.strerror or error
+        )
 
 
 def wiped(store: Store) -> None:
@@ -288,8 +321,14 @@ def described(store: Store) -> dict[str, Any]:
     with store.read() as connection:
         snapshot = store.snapshot(connection)
         n_entries = int(scalar(connection, "SELECT count(*) FROM entry"))
-        waiting = dict(connection.execute("SELECT verdict, count(*) FROM submission GROUP BY verdict").fetchall())
-        named = connection.execute("SELECT name, rows, bytes FROM search_file ORDER BY last_n").fetchall()
+        waiting = dict(
+            connection.execute(
+                "SELECT verdict, count(*) FROM submission GROUP BY verdict"
+            ).fetchall()
+        )
+        named = connection.execute(
+            "SELECT name, rows, bytes FROM search_file ORDER BY last_n"
+        ).fetchall()
     info = store.info
     return {
         "path": str(store.folder),

@@ -26,7 +26,12 @@ MAX_VERIFIED: Final = 10_000
 """Candidates that one check verifies, the nearest first: a tenth of a second. More make the answer
 incomplete, and it says so."""
 
-_UNFRAMED: Final = {(False, False): None, (True, False): "asked", (False, True): "entry", (True, True): "both"}
+_UNFRAMED: Final = {
+    (False, False): None,
+    (True, False): "asked",
+    (False, True): "entry",
+    (True, True): "both",
+}
 _ROWS_AT_ONCE: Final = 500  # parameters of one statement
 _DETAILS: Final = "SELECT n, id, label, uri, width, height, thumbnail FROM entry WHERE n IN "
 
@@ -68,12 +73,28 @@ def views_of(picture: MeasuredPicture, spec: BankSpec) -> list[View]:
     return found
 
 
-def _view(codes: Mapping[str, bytes], signs: bytes, thumbnail: bytes | None, spec: BankSpec, *, inside: bool) -> View:
-    packed = {name: permuted(np.frombuffer(codes[name], np.uint64).reshape(1, -1)) for name in spec.algorithms}
+def _view(
+    codes: Mapping[str, bytes],
+    signs: bytes,
+    thumbnail: bytes | None,
+    spec: BankSpec,
+    *,
+    inside: bool,
+) -> View:
+    packed = {
+        name: permuted(np.frombuffer(codes[name], np.uint64).reshape(1, -1))
+        for name in spec.algorithms
+    }
     grey = None
     if thumbnail is not None:
         grey = np.frombuffer(thumbnail, np.uint8).reshape(THUMBNAIL_SIDE, THUMBNAIL_SIDE)
-    return View(packed, np.frombuffer(signs, np.uint8), grey, inside, None if grey is None else evidence(grey))
+    return View(
+        packed,
+        np.frombuffer(signs, np.uint8),
+        grey,
+        inside,
+        None if grey is None else evidence(grey),
+    )
 
 
 def candidates(
@@ -84,7 +105,8 @@ def candidates(
     max_distance: int,
     after_n: int = 0,
 ) -> Found:
-    """Every row within the distance by any algorithm, of entries after `after_n` that are still there.
+    """Every row within the distance by any algorithm, of entries after `after_n` that are still
+    there.
 
     Of more than `MAX_VERIFIED` the nearest are kept, and `complete` is False.
     """
@@ -103,11 +125,18 @@ def candidates(
     return _chosen(found, np.sort(nearest), complete=False)
 
 
-def _of_segment(view: View, segment: Segment, spec: BankSpec, max_distance: int, after_n: int) -> Found:
-    near = [segment.indexes[name].near_permuted(view.codes[name], max_distance)[0] for name in spec.algorithms]
+def _of_segment(
+    view: View, segment: Segment, spec: BankSpec, max_distance: int, after_n: int
+) -> Found:
+    near = [
+        segment.indexes[name].near_permuted(view.codes[name], max_distance)[0]
+        for name in spec.algorithms
+    ]
     rows = near[0] if len(near) == 1 else np.unique(np.concatenate(near))
     rows = rows[segment.n[rows] > after_n]
-    distances = [segment.indexes[name].distances(view.codes[name], rows) for name in spec.algorithms]
+    distances = [
+        segment.indexes[name].distances(view.codes[name], rows) for name in spec.algorithms
+    ]
     return Found(
         segment.n[rows],
         np.full(len(rows), view.inside),
@@ -177,7 +206,9 @@ def _by_thumbnails(
     views: Sequence[View],
     details: Mapping[int, sqlite3.Row],
 ) -> dict[int, tuple[float, float]]:
-    """(similarity, false probability) by row, where entry and asked picture both have a thumbnail."""
+    """(similarity, false probability) by row, where entry and asked picture both have a
+    thumbnail.
+    """
     grey = {view.inside: view.thumbnail for view in views if view.thumbnail is not None}
     kept = [
         row
@@ -231,9 +262,13 @@ def identical(connection: sqlite3.Connection, picture: MeasuredPicture) -> list[
             continue
         column = "file_digest" if kind == "bytes" else "pixel_digest"
         statement = f"SELECT id, label, uri FROM entry WHERE {column} = ? ORDER BY n LIMIT ?"
-        for row in connection.execute(statement, (digest, MAX_VERIFIED)):
-            matches.append(Match(row["id"], kind, 1.0, 0.0, kind, uri=row["uri"], label=row["label"]))  # noqa: PERF401
-    first = {match.id: match for match in reversed(matches)}  # the same file goes before the same pixels
+        rows = connection.execute(statement, (digest, MAX_VERIFIED))
+        matches += [
+            Match(row["id"], kind, 1.0, 0.0, kind, uri=row["uri"], label=row["label"])
+            for row in rows
+        ]
+    # The same file goes before the same pixels.
+    first = {match.id: match for match in reversed(matches)}
     return [match for match in matches if first[match.id] is match]
 
 
@@ -263,7 +298,9 @@ def _joined(parts: Sequence[Found], n_algorithms: int) -> Found:
     )
 
 
-def _chosen(found: Found, rows: NDArray[np.bool_] | NDArray[np.int64], *, complete: bool = True) -> Found:
+def _chosen(
+    found: Found, rows: NDArray[np.bool_] | NDArray[np.int64], *, complete: bool = True
+) -> Found:
     return Found(
         found.n[rows],
         found.asked_inside[rows],

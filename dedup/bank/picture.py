@@ -46,14 +46,18 @@ class Inside:
 
 @dataclass(frozen=True, slots=True)
 class MeasuredPicture:
-    """All that a bank needs of a picture. Without a picture `status` says why, and the rest is empty."""
+    """All that a bank needs of a picture. Without a picture `status` says why, and the rest is
+    empty.
+    """
 
     status: str  # "ok", or another of `tables.STATUSES`
     detail: str | None = None
     width: int | None = None  # pixels
     height: int | None = None
     format: str | None = None
-    file_digest: bytes | None = None  # BLAKE3, 32 bytes; None where a client keeps it, or there is no file
+    file_digest: bytes | None = (
+        None  # BLAKE3, 32 bytes; None where a client keeps it, or there is no file
+    )
     pixel_digest: bytes | None = None
     information: float = 0.0  # grey levels; below `tables.MIN_INFORMATION` only equal pixels match
     codes: Mapping[str, bytes] = field(default_factory=dict)  # by algorithm
@@ -120,22 +124,27 @@ class MeasuredPicture:
                 codes=_codes(values.get("codes") or {}, spec),
                 signs=_bytes(values.get("signs"), SIGNS_BYTES) or b"",
                 thumbnail=_bytes(values.get("thumbnail"), _MAX_LEVELS),
-                inside=None
-                if inside is None
-                else Inside(
-                    _codes(inside["codes"], spec),
-                    _bytes(inside["signs"], SIGNS_BYTES) or b"",
-                    _bytes(inside.get("thumbnail"), _MAX_LEVELS),
+                inside=(
+                    None
+                    if inside is None
+                    else Inside(
+                        _codes(inside["codes"], spec),
+                        _bytes(inside["signs"], SIGNS_BYTES) or b"",
+                        _bytes(inside.get("thumbnail"), _MAX_LEVELS),
+                    )
                 ),
             )
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-            message = f"These are not the measures of a picture: {because(error)}. 'dedup hash --json' makes them."
+            message = (
+                f"These are not the measures of a picture: {because(error)}. 'dedup hash --json'"
+                " makes them."
+            )
             raise ConfigError(message) from error
         whole = set(made.codes) == set(spec.algorithms) and len(made.signs) == SIGNS_BYTES
         if made.is_readable and not whole:
             message = (
-                f"The measures of a picture need codes of {', '.join(spec.algorithms)}, {spec.bits} bits "
-                f"each, and {SIGNS_BYTES} bytes of signs."
+                f"The measures of a picture need codes of {', '.join(spec.algorithms)}, {spec.bits}"
+                f" bits each, and {SIGNS_BYTES} bytes of signs."
             )
             raise ConfigError(message)
         return made
@@ -159,12 +168,18 @@ def of_table(hashes: pa.Table, spec: BankSpec) -> list[MeasuredPicture]:
     signs, inside = signs_of(small), _insides(small, spec)
     place = {k: at for at, k in enumerate(readable)}
     return [
-        _of_row(row, spec, signs[place[k]].tobytes(), inside.get(place[k])) if k in place else _unreadable(row)
+        (
+            _of_row(row, spec, signs[place[k]].tobytes(), inside.get(place[k]))
+            if k in place
+            else _unreadable(row)
+        )
         for k, row in enumerate(rows)
     ]
 
 
-def _of_row(row: Mapping[str, Any], spec: BankSpec, signs: bytes, inside: Inside | None) -> MeasuredPicture:
+def _of_row(
+    row: Mapping[str, Any], spec: BankSpec, signs: bytes, inside: Inside | None
+) -> MeasuredPicture:
     return MeasuredPicture(
         status="ok",
         detail=row["detail"],
@@ -212,7 +227,10 @@ def _of_image(image: Image.Image, spec: BankSpec) -> MeasuredPicture:
     """A decoded picture: there is no file, so there is no digest of one."""
     picture = normalise(image, spec.background)
     small = thumbnails.thumbnail(picture)
-    codes = {name: picture_codes([picture], name, spec.bits, spec.mode)[0].tobytes() for name in spec.algorithms}
+    codes = {
+        name: picture_codes([picture], name, spec.bits, spec.mode)[0].tobytes()
+        for name in spec.algorithms
+    }
     return MeasuredPicture(
         status="ok",
         width=picture.width,
@@ -238,7 +256,9 @@ def _content(item: Any) -> bytes | Unreadable:
         return bytes(item)
     if isinstance(item, str | Path):
         return read_bytes(bytes(Path(item)), None)
-    message = f"A picture is given as a path, as bytes or as a PIL image, not as {type(item).__name__}."
+    message = (
+        f"A picture is given as a path, as bytes or as a PIL image, not as {type(item).__name__}."
+    )
     raise ConfigError(message)
 
 
@@ -257,7 +277,11 @@ def _bytes(text: Any, length: int) -> bytes | None:
 
 
 def _codes(values: Mapping[str, Any], spec: BankSpec) -> dict[str, bytes]:
-    return {name: _bytes(values[name], spec.bits // 8) or b"" for name in spec.algorithms if name in values}
+    return {
+        name: _bytes(values[name], spec.bits // 8) or b""
+        for name in spec.algorithms
+        if name in values
+    }
 
 
 def _one_of(value: Any, kind: type, *others: Any) -> Any:

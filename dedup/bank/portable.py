@@ -1,4 +1,5 @@
-"""Portable banks: one Parquet file with codes and signs, and nothing that a picture could be seen in.
+"""Portable banks: one Parquet file with codes and signs, and nothing that a picture could be seen
+in.
 
 Rows are sorted by id and written the same way everywhere, so that whoever has the pictures can make
 the file again and compare.
@@ -18,7 +19,14 @@ from dedup.bank.database import SCHEMA, now
 from dedup.bank.store import INSERT, Store
 from dedup.errors import BankError
 from dedup.hashers.drift import widened_by
-from dedup.tables.entries import METADATA, PORTABLE, BankSpec, default_distance, portable_schema, read_portable
+from dedup.tables.entries import (
+    METADATA,
+    PORTABLE,
+    BankSpec,
+    default_distance,
+    portable_schema,
+    read_portable,
+)
 
 _ROWS_AT_ONCE: Final = 100_000
 _SELECT: Final = """
@@ -40,17 +48,25 @@ def export(
 ) -> int:
     """Write a portable bank, whole or not at all; returns the entries in it.
 
-    `ids` False: entries are numbered. `digests`: of files and pixels, by which equal ones are found.
+    `ids` False: entries are numbered. `digests`: of files and pixels, by which equal ones are
+    found.
     """
     if not target.name.endswith(PORTABLE):
-        message = f"A portable bank is named *{PORTABLE}, not {target.name!r}, so that it is known by its name."
+        message = (
+            f"A portable bank is named *{PORTABLE}, not {target.name!r}, so that it is known by its"
+            " name."
+        )
         raise BankError(message)
     if target.exists() and not overwrite:
         message = f"{str(target)!r} is there already. Name another file, or set overwrite."
         raise BankError(message)
 
-    info = replace(store.info, source=source or store.info.source, licence=licence or store.info.licence)
-    schema = portable_schema(info.spec, digests=digests).with_metadata({METADATA: info.to_json().encode()})
+    info = replace(
+        store.info, source=source or store.info.source, licence=licence or store.info.licence
+    )
+    schema = portable_schema(info.spec, digests=digests).with_metadata(
+        {METADATA: info.to_json().encode()}
+    )
     n = 0
     with (
         files.appearing(target) as partial,
@@ -63,7 +79,11 @@ def export(
     return n
 
 
-_SETTINGS: Final[dict[str, Any]] = {"compression": "zstd", "use_dictionary": False, "write_statistics": False}
+_SETTINGS: Final[dict[str, Any]] = {
+    "compression": "zstd",
+    "use_dictionary": False,
+    "write_statistics": False,
+}
 """Codes are as good as random: a dictionary and statistics of them would only take room."""
 
 
@@ -74,7 +94,16 @@ def _batches(
     while rows := cursor.fetchmany(_ROWS_AT_ONCE):
         columns: dict[str, list[Any]] = {
             name: [row[name] for row in rows]
-            for name in ("id", "width", "height", "information", "file_digest", "pixel_digest", "signs", "inside_signs")
+            for name in (
+                "id",
+                "width",
+                "height",
+                "information",
+                "file_digest",
+                "pixel_digest",
+                "signs",
+                "inside_signs",
+            )
         }
         if not ids:
             columns["id"] = [f"{first + k:09}" for k in range(len(rows))]
@@ -82,14 +111,18 @@ def _batches(
         for k, name in enumerate(spec.algorithms):
             part = slice(k * width, (k + 1) * width)
             columns[name] = [row["codes"][part] for row in rows]
-            columns[f"inside_{name}"] = [row["inside_codes"] and row["inside_codes"][part] for row in rows]
+            columns[f"inside_{name}"] = [
+                row["inside_codes"] and row["inside_codes"][part] for row in rows
+            ]
         arrays = [pa.array(columns[field.name], field.type) for field in schema]
         yield pa.record_batch(arrays, schema=schema)
         first += len(rows)
 
 
 def loaded(path: Path) -> sqlite3.Connection:
-    """A portable bank as a database in memory, so that it answers as any other. Raises `BankError`."""
+    """A portable bank as a database in memory, so that it answers as any other. Raises
+    `BankError`.
+    """
     info, table = read_portable(path)
     spec = info.spec
     connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)

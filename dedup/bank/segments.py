@@ -22,8 +22,8 @@ from dedup.tables.entries import SIGNS_BYTES, BankSpec
 
 SCHEMA_VERSION: Final = "1"
 _MERGED_UP_TO: Final = 2
-"""A segment is merged with the one before it until that one is more than twice as large: each row is
-copied a number of times that grows with the logarithm of the rows."""
+"""A segment is merged with the one before it until that one is more than twice as large: each row
+is copied a number of times that grows with the logarithm of the rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,8 @@ class Rows:
         packed = np.frombuffer(b"".join(record[2] for record in records), np.uint64)
         packed = packed.reshape(len(records), width // 8)
         codes = {
-            name: np.ascontiguousarray(packed[:, k * words : (k + 1) * words]) for k, name in enumerate(spec.algorithms)
+            name: np.ascontiguousarray(packed[:, k * words : (k + 1) * words])
+            for k, name in enumerate(spec.algorithms)
         }
         signs = np.frombuffer(b"".join(record[3] for record in records), np.uint8)
         return cls(
@@ -72,13 +73,16 @@ class Segment:
     def build(cls, rows: Rows, max_distance: int, threads: int = 1) -> Self:
         """The segment of some rows, laid out for queries up to this distance."""
         indexes = {
-            name: Index.build(codes, max_distance=max_distance, threads=threads) for name, codes in rows.codes.items()
+            name: Index.build(codes, max_distance=max_distance, threads=threads)
+            for name, codes in rows.codes.items()
         }
         return cls(rows.n, rows.inside, indexes, rows.signs)
 
     def rows(self) -> Rows:
         """What it was built of."""
-        return Rows(self.n, self.inside, {name: i.codes() for name, i in self.indexes.items()}, self.signs)
+        return Rows(
+            self.n, self.inside, {name: i.codes() for name, i in self.indexes.items()}, self.signs
+        )
 
 
 def merged(segments: Sequence[Segment], max_distance: int, threads: int = 1) -> Segment:
@@ -104,7 +108,8 @@ def appended(segments: tuple[Segment, ...], new: Segment, max_distance: int) -> 
 
 
 def write(segment: Segment, path: Path, spec: BankSpec) -> str:
-    """Write a search file, all of it on the disk before this returns; the BLAKE3 of it, in hex digits.
+    """Write a search file, all of it on the disk before this returns; the BLAKE3 of it, in hex
+    digits.
 
     One row of long lists, so that each array is one piece of the mapped file.
     """
@@ -124,7 +129,10 @@ def write(segment: Segment, path: Path, spec: BankSpec) -> str:
 
     columns = [_one_list(array) for array in arrays.values()]
     metadata = {"dedup.search": SCHEMA_VERSION, "spec": str(spec.to_dict()), "orders": str(orders)}
-    schema = pa.schema([pa.field(name, column.type) for name, column in zip(arrays, columns, strict=True)], metadata)
+    schema = pa.schema(
+        [pa.field(name, column.type) for name, column in zip(arrays, columns, strict=True)],
+        metadata,
+    )
     with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
         writer.write_batch(pa.record_batch(columns, schema=schema))
     _flush(path)
@@ -132,7 +140,9 @@ def write(segment: Segment, path: Path, spec: BankSpec) -> str:
 
 
 def read(path: Path, spec: BankSpec, n_bytes: int) -> Segment:
-    """Map a search file of so many bytes. Raises `BankError` where it is damaged, or of something else."""
+    """Map a search file of so many bytes. Raises `BankError` where it is damaged, or of something
+    else.
+    """
     if not path.is_file() or path.stat().st_size != n_bytes:
         message = f"{path}: the search file is missing, or not all of it is there."
         raise BankError(message)
@@ -148,7 +158,9 @@ def read(path: Path, spec: BankSpec, n_bytes: int) -> Segment:
     if other:
         message = f"{path}: the search file is of another bank."
         raise BankError(message)
-    return Segment(arrays["n"], arrays["inside"].view(bool), indexes, arrays["signs"].reshape(-1, SIGNS_BYTES))
+    return Segment(
+        arrays["n"], arrays["inside"].view(bool), indexes, arrays["signs"].reshape(-1, SIGNS_BYTES)
+    )
 
 
 def digest(path: Path) -> str:

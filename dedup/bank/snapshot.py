@@ -23,7 +23,8 @@ SEARCH_FOLDER: Final = "search"
 
 _ROWS_AT_ONCE: Final = 200_000  # records as Python objects: half a kilobyte each
 _SEARCHED: Final = """
-SELECT n, 0 AS inside, codes, signs FROM entry WHERE n BETWEEN :first AND :last AND information >= :least
+SELECT n, 0 AS inside, codes, signs FROM entry
+WHERE n BETWEEN :first AND :last AND information >= :least
 UNION ALL
 SELECT n, 1, codes, signs FROM inside WHERE n BETWEEN :first AND :last
 ORDER BY n, inside
@@ -54,7 +55,11 @@ class Snapshot:
 
 
 def refreshed(
-    connection: sqlite3.Connection, before: Snapshot, folder: Path, spec: BankSpec, max_distance: int
+    connection: sqlite3.Connection,
+    before: Snapshot,
+    folder: Path,
+    spec: BankSpec,
+    max_distance: int,
 ) -> Snapshot:
     """The snapshot of what the connection sees now."""
     generation = int(scalar(connection, "SELECT value FROM meta WHERE key = 'generation'"))
@@ -69,12 +74,16 @@ def refreshed(
     tail = before.tail
     for rows in rows_of(connection, spec, before.last_n + 1, last_n):
         tail = appended(tail, Segment.build(rows, max_distance), max_distance)
-    gone = connection.execute("SELECT n FROM removal WHERE seq > ? AND seq <= ?", (before.last_removal, last_removal))
+    gone = connection.execute(
+        "SELECT n FROM removal WHERE seq > ? AND seq <= ?", (before.last_removal, last_removal)
+    )
     removed = before.removed | {n for (n,) in gone}
     return replace(before, tail=tail, removed=removed, last_n=last_n, last_removal=last_removal)
 
 
-def rows_of(connection: sqlite3.Connection, spec: BankSpec, first: int, last: int) -> Iterator[Rows]:
+def rows_of(
+    connection: sqlite3.Connection, spec: BankSpec, first: int, last: int
+) -> Iterator[Rows]:
     """The rows to be searched of the entries first .. last, in parts; empty parts are left out."""
     if first > last:
         return
@@ -91,7 +100,9 @@ def _with_files(
     segments: list[Segment] = []
     damaged: list[str] = []
     last_n = 0
-    files = connection.execute("SELECT name, first_n, last_n, bytes FROM search_file ORDER BY last_n")
+    files = connection.execute(
+        "SELECT name, first_n, last_n, bytes FROM search_file ORDER BY last_n"
+    )
     for name, first, last, n_bytes in files.fetchall():
         path = folder / SEARCH_FOLDER / name
         try:
@@ -99,10 +110,14 @@ def _with_files(
         except BankError as error:
             logger.warning("%s Its rows are read from the database again.", error)
             damaged.append(name)
-            parts = [Segment.build(rows, max_distance) for rows in rows_of(connection, spec, first, last)]
+            parts = [
+                Segment.build(rows, max_distance) for rows in rows_of(connection, spec, first, last)
+            ]
             segments += [merged(parts, max_distance)] if parts else []
         last_n = max(last_n, last)
-    return Snapshot(mapped=tuple(segments), generation=generation, last_n=last_n, damaged=tuple(damaged))
+    return Snapshot(
+        mapped=tuple(segments), generation=generation, last_n=last_n, damaged=tuple(damaged)
+    )
 
 
 def _sequence(connection: sqlite3.Connection, table: str) -> int:

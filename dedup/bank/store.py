@@ -52,7 +52,9 @@ class Store:
                 message = f"{str(folder)!r} was never finished. Remove it and build the bank again."
                 raise BankError(message)
             self.info = BankInfo.from_json(text, repr(str(folder)))
-            self.max_distance = int(scalar(connection, "SELECT value FROM meta WHERE key = 'max_distance'"))
+            self.max_distance = int(
+                scalar(connection, "SELECT value FROM meta WHERE key = 'max_distance'")
+            )
         self._snapshot = Snapshot()
         self._version = -1
         self._pending: Snapshot | None = None  # of the transaction that is open
@@ -86,7 +88,9 @@ class Store:
             return self._pending
         version = int(scalar(connection, "PRAGMA data_version"))
         if version != self._version:
-            self._snapshot = refreshed(connection, self._snapshot, self.folder, self.spec, self.max_distance)
+            self._snapshot = refreshed(
+                connection, self._snapshot, self.folder, self.spec, self.max_distance
+            )
             self._version = version
         return self._snapshot
 
@@ -97,7 +101,10 @@ class Store:
         Inside another one it is a part of that. Waits for other writers up to the timeout.
         """
         if self.read_only:
-            message = f"{str(self.folder)!r} was opened read-only. Open it without read_only to change it."
+            message = (
+                f"{str(self.folder)!r} was opened read-only. Open it without read_only to"
+                " change it."
+            )
             raise BankError(message)
         with self._writing:
             connection = self._connected()
@@ -132,7 +139,10 @@ class Store:
         if pending is None:
             return
         with self._reading:
-            ahead = pending.generation == self._snapshot.generation and pending.last_n > self._snapshot.last_n
+            ahead = (
+                pending.generation == self._snapshot.generation
+                and pending.last_n > self._snapshot.last_n
+            )
             if ahead and pending.last_removal >= self._snapshot.last_removal:
                 self._snapshot = pending
 
@@ -182,9 +192,13 @@ def insert(
     return number
 
 
-def _insert_inside(connection: sqlite3.Connection, number: int, inside: Inside, spec: BankSpec) -> None:
+def _insert_inside(
+    connection: sqlite3.Connection, number: int, inside: Inside, spec: BankSpec
+) -> None:
     codes = b"".join(inside.codes[name] for name in spec.algorithms)
-    connection.execute("INSERT INTO inside (n, codes, signs) VALUES (?, ?, ?)", (number, codes, inside.signs))
+    connection.execute(
+        "INSERT INTO inside (n, codes, signs) VALUES (?, ?, ?)", (number, codes, inside.signs)
+    )
 
 
 def delete(connection: sqlite3.Connection, entry: str, *, forget: bool = False) -> bool:
@@ -195,7 +209,8 @@ def delete(connection: sqlite3.Connection, entry: str, *, forget: bool = False) 
     connection.execute("DELETE FROM entry WHERE n = ?", (number,))
     connection.execute("DELETE FROM inside WHERE n = ?", (number,))
     connection.execute(
-        "INSERT INTO removal (n, id, removed) VALUES (?, ?, ?)", (number, None if forget else entry, now())
+        "INSERT INTO removal (n, id, removed) VALUES (?, ?, ?)",
+        (number, None if forget else entry, now()),
     )
     return True
 

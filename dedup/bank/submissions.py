@@ -39,7 +39,9 @@ class SubmissionRequest:
     notify: tuple[str, ...] = ()  # targets that are told of the outcome
 
 
-def submitted(store: Store, requests: Sequence[SubmissionRequest]) -> list[Submission | BankConflictError | Answer]:
+def submitted(
+    store: Store, requests: Sequence[SubmissionRequest]
+) -> list[Submission | BankConflictError | Answer]:
     """Decide all of them in one transaction, one after the other; the answers in their order.
 
     An `Answer` stands for what is not a picture, an error for an id or a key that is taken: neither
@@ -48,7 +50,10 @@ def submitted(store: Store, requests: Sequence[SubmissionRequest]) -> list[Submi
     found = [checked(store, r.picture) if r.picture.is_readable else None for r in requests]
     with store.write() as connection:
         _drop_old_keys(connection)
-        return [_decided(store, connection, request, before) for request, before in zip(requests, found, strict=True)]
+        return [
+            _decided(store, connection, request, before)
+            for request, before in zip(requests, found, strict=True)
+        ]
 
 
 def _decided(
@@ -62,9 +67,13 @@ def _decided(
     name = new_name("sub")
     entry = name if request.entry is None else request.entry
     if taken(connection, entry):
-        return BankConflictError(f"The id {entry!r} is that of an entry of {str(store.folder)!r}. Choose another one.")
+        return BankConflictError(
+            f"The id {entry!r} is that of an entry of {str(store.folder)!r}. Choose another one."
+        )
 
-    said = answer(request.picture, checked_since(store, connection, request.picture, before), request.policy)
+    said = answer(
+        request.picture, checked_since(store, connection, request.picture, before), request.policy
+    )
     verdict = str(said.verdict)
     if verdict == APPROVED:
         insert(connection, request.picture, store.spec, entry, request.label, request.uri)
@@ -75,7 +84,12 @@ def _decided(
 
 
 def reviewed(
-    store: Store, name: str, decision: str, by: str, note: str | None = None, version: int | None = None
+    store: Store,
+    name: str,
+    decision: str,
+    by: str,
+    note: str | None = None,
+    version: int | None = None,
 ) -> Submission:
     """A person's word on a submission; approving makes it an entry.
 
@@ -93,7 +107,10 @@ def reviewed(
             message = f"Submission {name!r} is {before.verdict} already, by {before.decided_by!r}."
             raise BankConflictError(message)
         if version is not None and version != before.version:
-            message = f"Submission {name!r} has version {before.version}, not {version}: look at it again."
+            message = (
+                f"Submission {name!r} has version {before.version}, not {version}: look at it"
+                " again."
+            )
             raise BankConflictError(message)
         made = replace(
             before,
@@ -107,15 +124,17 @@ def reviewed(
         if made.verdict == APPROVED:
             _join(store, connection, made, picture)
         connection.execute(
-            "UPDATE submission SET verdict = ?, decided_by = ?, note = ?, version = ?, reviewed = ?, picture = NULL "
-            "WHERE name = ?",
+            "UPDATE submission SET verdict = ?, decided_by = ?, note = ?, version = ?, reviewed ="
+            " ?, picture = NULL WHERE name = ?",
             (made.verdict, by, note, made.version, made.reviewed, name),
         )
         _tell(connection, store, made, "submission.reviewed", tuple(picture["notify"]))
     return made
 
 
-def _join(store: Store, connection: sqlite3.Connection, made: Submission, kept: dict[str, Any]) -> None:
+def _join(
+    store: Store, connection: sqlite3.Connection, made: Submission, kept: dict[str, Any]
+) -> None:
     entry = str(made.entry)
     if taken(connection, entry):
         message = f"The id {entry!r} became that of another entry meanwhile. Reject the submission."
@@ -129,20 +148,25 @@ def one(connection: sqlite3.Connection, name: str) -> Submission:
     return Submission.of_row(dict(_row(connection, name)))
 
 
-def some(connection: sqlite3.Connection, verdict: str | None, after: str | None, limit: int) -> list[Submission]:
+def some(
+    connection: sqlite3.Connection, verdict: str | None, after: str | None, limit: int
+) -> list[Submission]:
     """A page of submissions, oldest first, behind the one named `after`."""
     if verdict is not None and verdict not in VERDICTS:
         message = f"A verdict is one of {', '.join(VERDICTS)}, not {verdict!r}."
         raise ConfigError(message)
     first = 0 if after is None else int(_row(connection, after)["s"])
     rows = connection.execute(
-        f"{_SELECT} s > ? AND (? IS NULL OR verdict = ?) ORDER BY s LIMIT ?", (first, verdict, verdict, limit)
+        f"{_SELECT} s > ? AND (? IS NULL OR verdict = ?) ORDER BY s LIMIT ?",
+        (first, verdict, verdict, limit),
     )
     return [Submission.of_row(dict(row)) for row in rows]
 
 
 def picture_of(connection: sqlite3.Connection, name: str) -> dict[str, Any] | None:
-    """What is kept of the picture of a pending submission: its measures, its thumbnail; else None."""
+    """What is kept of the picture of a pending submission: its measures, its thumbnail; else
+    None.
+    """
     text = _row(connection, name)["picture"]
     return None if text is None else dict(json.loads(text)["picture"])
 
@@ -172,8 +196,8 @@ def _store(connection: sqlite3.Connection, made: Submission, request: Submission
             }
         )
     connection.execute(
-        "INSERT INTO submission (name, entry, verdict, answer, picture, decided_by, note, version, created) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO submission (name, entry, verdict, answer, picture, decided_by, note, version,"
+        " created) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             made.name,
             made.entry,
@@ -193,7 +217,9 @@ def _store(connection: sqlite3.Connection, made: Submission, request: Submission
         )
 
 
-def _replayed(connection: sqlite3.Connection, request: SubmissionRequest) -> Submission | BankConflictError | None:
+def _replayed(
+    connection: sqlite3.Connection, request: SubmissionRequest
+) -> Submission | BankConflictError | None:
     """The first answer to a key that was there before."""
     if request.idempotency_key is None:
         return None
@@ -204,7 +230,8 @@ def _replayed(connection: sqlite3.Connection, request: SubmissionRequest) -> Sub
         return None
     if row["digest"] != _digest(request):
         return BankConflictError(
-            f"The idempotency key {request.idempotency_key!r} was used for another picture. Use a new key."
+            f"The idempotency key {request.idempotency_key!r} was used for another picture. Use a"
+            " new key."
         )
     return replace(one(connection, row["submission"]), replayed=True)
 
@@ -217,10 +244,18 @@ def _digest(request: SubmissionRequest) -> bytes:
 def _drop_old_keys(connection: sqlite3.Connection) -> None:
     oldest = scalar(connection, "SELECT min(created) FROM idempotency")
     if oldest is not None and oldest < now() - KEPT_KEYS_SECONDS:
-        connection.execute("DELETE FROM idempotency WHERE created < ?", (now() - KEPT_KEYS_SECONDS,))
+        connection.execute(
+            "DELETE FROM idempotency WHERE created < ?", (now() - KEPT_KEYS_SECONDS,)
+        )
 
 
-def _tell(connection: sqlite3.Connection, store: Store, made: Submission, kind: str, targets: Sequence[str]) -> None:
+def _tell(
+    connection: sqlite3.Connection,
+    store: Store,
+    made: Submission,
+    kind: str,
+    targets: Sequence[str],
+) -> None:
     """Put what happened into the outbox, in the same transaction."""
     best = made.answer.matches[0] if made.answer.matches else None
     data = {

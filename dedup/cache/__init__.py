@@ -1,7 +1,9 @@
-"""The cache: what was measured on a file is kept by the digest of its content, outside the run folder.
+"""The cache: what was measured on a file is kept by the digest of its content, outside the run
+folder.
 
-A folder holds one room for each combination of settings and decoders, so that codes of different making never meet. In
-a room are two kinds of segments: `rows`, by digest, and `stamps`, which say the digest that a file had.
+A folder holds one room for each combination of settings and decoders, so that codes of different
+making never meet. In a room are two kinds of segments: `rows`, by digest, and `stamps`, which say
+the digest that a file had.
 """
 
 from dedup.cache.places import default_folder

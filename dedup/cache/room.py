@@ -30,7 +30,11 @@ STAMPS: Final = "stamps"
 
 _SECONDS: Final = 2.0  # of work that a kill may cost
 _BYTES: Final = 16_000_000
-_MERGED: Final = {ROWS: 128_000_000, STAMPS: 32_000_000}  # bytes of a merged segment, about; two more while it is made
+# bytes of a merged segment, about; two more while it is made
+_MERGED: Final = {
+    ROWS: 128_000_000,
+    STAMPS: 32_000_000,
+}
 _SMALL: Final = 4  # segments that are worth merging: each is looked through by every task
 
 
@@ -52,13 +56,18 @@ class Room:
     `schema` is that of `hashes`. Several runs may read and write one room at once.
     """
 
-    def __init__(self, cache: Path, spec: Mapping[str, Any], environment: Environment, schema: pa.Schema) -> None:
+    def __init__(
+        self, cache: Path, spec: Mapping[str, Any], environment: Environment, schema: pa.Schema
+    ) -> None:
         self.folder = cache / _name(spec, environment)
         self._spec = spec
         self._environment = environment
         self.schema = keyed(schema)
         self._stamps_schema = pa.schema(
-            [pa.field("stamp", pa.binary(STAMP_BYTES), nullable=False), self.schema.field("file_digest")]
+            [
+                pa.field("stamp", pa.binary(STAMP_BYTES), nullable=False),
+                self.schema.field("file_digest"),
+            ]
         )
         self._pending: list[pa.Table] = []
         self._pending_stamps: list[tuple[Keys, Keys]] = []
@@ -67,19 +76,25 @@ class Room:
         self._digests: Rows | None = None
 
     def find(self, digests: Keys) -> tuple[np.ndarray[Any, np.dtype[np.int64]], pa.Table]:
-        """Which of the digests are known, and the rows measured on such files, in the same order."""
+        """Which of the digests are known, and the rows measured on such files, in the same
+        order.
+        """
         if self._rows is None:
             self._rows = Rows(segments.opened(self.folder, ROWS, self.schema), self.schema)
         return self._rows.find(digests)
 
     def find_stamped(self, stamps: Keys) -> tuple[np.ndarray[Any, np.dtype[np.int64]], pa.Table]:
-        """Which of the stamps are known with the row of their file, and these rows, in the same order."""
+        """Which of the stamps are known with the row of their file, and these rows, in the same
+        order.
+        """
         at, named = self._stamped().find(stamps)
         known, rows = self.find(segments.matrix(named["file_digest"]))
         return at[known], rows
 
     def add(self, rows: pa.Table, stamps: Keys, digests: Keys) -> None:
-        """Keep rows, and the digests of files by their stamps; written every few seconds and at the end."""
+        """Keep rows, and the digests of files by their stamps; written every few seconds and at the
+        end.
+        """
         if len(rows):
             self._pending.append(rows.select(self.schema.names))
         if len(stamps):
@@ -96,11 +111,14 @@ class Room:
             segments.write(_as(pa.concat_tables(self._pending), self.schema), self.folder, ROWS)
             self._pending = []
         if self._pending_stamps:
-            stamps, digests = (np.concatenate(column) for column in zip(*self._pending_stamps, strict=True))
+            stamps, digests = (
+                np.concatenate(column) for column in zip(*self._pending_stamps, strict=True)
+            )
             self._pending_stamps = []
             new = self._new(stamps, digests)
             columns = [
-                _fixed(of[new], field.type) for of, field in zip((stamps, digests), self._stamps_schema, strict=True)
+                _fixed(of[new], field.type)
+                for of, field in zip((stamps, digests), self._stamps_schema, strict=True)
             ]
             if len(new):
                 segments.write(pa.table(columns, schema=self._stamps_schema), self.folder, STAMPS)
@@ -118,7 +136,8 @@ class Room:
             segments.merged(self.folder, kind, schema, n_bytes=_MERGED[kind], at_least=_SMALL)
 
     def others(self) -> list[Environment]:
-        """The environments of rooms with these settings that were made where the canaries come out differently.
+        """The environments of rooms with these settings that were made where the canaries come out
+        differently.
 
         None once this room is there: what is kept elsewhere is no news then.
         """
@@ -137,7 +156,9 @@ class Room:
         return found
 
     def _new(self, stamps: Keys, digests: Keys) -> NDArray[np.int64]:
-        """Which of the stamps the room did not know when it was opened, or knew with another digest."""
+        """Which of the stamps the room did not know when it was opened, or knew with another
+        digest.
+        """
         at, known = self._stamped().find(stamps)
         same = (segments.matrix(known["file_digest"]) == digests[at]).all(axis=1)
         return np.delete(np.arange(len(stamps)), at[same])
@@ -153,19 +174,27 @@ class Room:
         if about.exists():
             return
         self.folder.mkdir(parents=True, exist_ok=True)
-        content = {"layout": LAYOUT, "spec": _plain(self._spec), "environment": asdict(self._environment)}
+        content = {
+            "layout": LAYOUT,
+            "spec": _plain(self._spec),
+            "environment": asdict(self._environment),
+        }
         files.write_json(about, content)
 
 
 def keyed(schema: pa.Schema) -> pa.Schema:
-    """The schema of the rows of a room: that of `hashes` without the sample, the digest of the file in front."""
+    """The schema of the rows of a room: that of `hashes` without the sample, the digest of the file
+    in front.
+    """
     key = schema.field("file_digest")
     rest = [field for field in schema if field.name not in {"sample", "file_digest"}]
     return pa.schema([pa.field(key.name, key.type, nullable=False), *rest])
 
 
 def is_room(folder: Path) -> bool:
-    """Whether a folder is a room of ours: its name is the digest of what its `about.json` says, as `Room` made it."""
+    """Whether a folder is a room of ours: its name is the digest of what its `about.json` says, as
+    `Room` made it.
+    """
     try:
         content = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
         name = _digest([content["layout"], content["spec"], content["environment"]])
@@ -180,7 +209,9 @@ def known_rows(room: Path, schema: pa.Schema) -> Rows:
 
 
 def _fixed(values: Keys, of: pa.DataType) -> pa.Array:
-    return pa.Array.from_buffers(of, len(values), [None, pa.py_buffer(np.ascontiguousarray(values))])
+    return pa.Array.from_buffers(
+        of, len(values), [None, pa.py_buffer(np.ascontiguousarray(values))]
+    )
 
 
 def _name(spec: Mapping[str, Any], environment: Environment) -> str:
@@ -196,5 +227,7 @@ def _plain(spec: Mapping[str, Any]) -> Any:
 
 
 def _as(table: pa.Table, schema: pa.Schema) -> pa.Table:
-    """The table with the schema's own fields: whether a column may be null says nothing about its values."""
+    """The table with the schema's own fields: whether a column may be null says nothing about its
+    values.
+    """
     return pa.table([table[name] for name in schema.names], schema=schema)

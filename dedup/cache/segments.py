@@ -1,7 +1,8 @@
-"""Segments: Arrow files of rows sorted by a key, written once, mapped into memory and never changed.
+"""Segments: Arrow files of rows sorted by a key, written once, mapped into memory and never
+changed.
 
-Nothing in them is trusted: a file that is no segment is left out, and every row carries a checksum that is compared
-when the row is used.
+Nothing in them is trusted: a file that is no segment is left out, and every row carries a checksum
+that is compared when the row is used.
 """
 
 import logging
@@ -30,7 +31,9 @@ _MAPPED: Final = 1 << 28  # bytes of segments that may all be in memory at once
 _OWN: Final = 2  # columns in front of the table's own: the first bytes of the key, and the checksum
 
 Keys = NDArray[np.uint8]
-"""Keys of equal width, shape (n, width); digests, so that their first eight bytes hardly ever agree by chance."""
+"""Keys of equal width, shape (n, width); digests, so that their first eight bytes hardly ever agree
+by chance.
+"""
 
 
 class Segment:
@@ -81,7 +84,9 @@ class Segment:
         return len(self._mapped)
 
     def let_go(self) -> None:
-        """What was read of the file does not count as memory of the process any more; it comes again when asked for."""
+        """What was read of the file does not count as memory of the process any more; it comes
+        again when asked for.
+        """
         if hasattr(self._mapped, "madvise"):
             self._mapped.madvise(mmap.MADV_DONTNEED)
 
@@ -92,14 +97,20 @@ class Segment:
 
 
 def write(table: pa.Table, folder: Path, kind: str) -> Path:
-    """Write a segment of the table, whole or not at all; its first column is the key. Of equal keys the first stays."""
+    """Write a segment of the table, whole or not at all; its first column is the key. Of equal keys
+    the first stays.
+    """
     table = table.combine_chunks()
     keys = matrix(table.column(0))
     order = np.argsort(prefixes(keys), kind="stable")
     same = (keys[order[1:]] == keys[order[:-1]]).all(axis=1)
     order = order[np.concatenate([np.ones(min(1, len(order)), bool), ~same])]
     table, keys = table.take(pa.array(order)).combine_chunks(), keys[order]
-    columns = [pa.array(prefixes(keys)), pa.array(checksums(table)), *(one(column) for column in table.columns)]
+    columns = [
+        pa.array(prefixes(keys)),
+        pa.array(checksums(table)),
+        *(one(column) for column in table.columns),
+    ]
     batch = pa.record_batch(columns, schema=_with_own(table.schema))
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{kind}-{uuid4().hex}.arrow"
@@ -125,7 +136,11 @@ def opened(folder: Path, kind: str, schema: pa.Schema) -> Iterator[Segment]:
         except FileNotFoundError:  # another run has merged it, or it was pruned
             continue
         except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-            logger.warning("The cache file %s is not used: %s", path, " ".join(str(error).split()) or "it is broken")
+            logger.warning(
+                "The cache file %s is not used: %s",
+                path,
+                " ".join(str(error).split()) or "it is broken",
+            )
 
 
 class Rows:
@@ -170,11 +185,17 @@ class Rows:
     def _warn(self, path: Path) -> None:
         if path not in self._warned:
             self._warned.add(path)
-            logger.warning("The cache file %s is damaged: rows that are not as they were written are not used.", path)
+            logger.warning(
+                "The cache file %s is damaged: rows that are not as they were written are not"
+                " used.",
+                path,
+            )
 
 
 def merged(folder: Path, kind: str, schema: pa.Schema, *, n_bytes: int, at_least: int) -> None:
-    """Make one of small segments, in groups of up to `n_bytes`, where there are `at_least` as many."""
+    """Make one of small segments, in groups of up to `n_bytes`, where there are `at_least` as
+    many.
+    """
     small: list[Path] = []
     sizes: list[int] = []
     for path in sorted(folder.glob(f"{kind}-*.arrow")):
@@ -203,7 +224,11 @@ def _merge(paths: Sequence[Path], folder: Path, kind: str, schema: pa.Schema) ->
         try:
             tables.append(Segment(path, schema).intact())
             used = max(used, path.stat().st_mtime)
-        except (pa.ArrowException, OSError, UnicodeDecodeError):  # its rows are lost, which the cache may do
+        except (
+            pa.ArrowException,
+            OSError,
+            UnicodeDecodeError,
+        ):  # its rows are lost, which the cache may do
             continue
     if tables:
         written = write(pa.concat_tables(tables), folder, kind)
@@ -214,7 +239,8 @@ def _merge(paths: Sequence[Path], folder: Path, kind: str, schema: pa.Schema) ->
 
 
 _OWN_NAME: Final = re.compile(
-    r"(rows|stamps)-[0-9a-f]{32}\.arrow|\.(rows|stamps)-[0-9a-f]{32}(\.arrow\.[0-9a-f]{8})?\.partial"
+    r"(rows|stamps)-[0-9a-f]{32}\.arrow"
+    r"|\.(rows|stamps)-[0-9a-f]{32}(\.arrow\.[0-9a-f]{8})?\.partial"
 )
 """Names of segments, and of those that are being written."""
 
@@ -226,8 +252,14 @@ class Segments:
     room: Path
 
     def owns(self, path: Path) -> bool:
-        """Whether it is a segment in the room, by the name that `write` gives it: nobody else uses such names."""
-        return path.parent == self.room and _OWN_NAME.fullmatch(path.name) is not None and not path.is_dir()
+        """Whether it is a segment in the room, by the name that `write` gives it: nobody else uses
+        such names.
+        """
+        return (
+            path.parent == self.room
+            and _OWN_NAME.fullmatch(path.name) is not None
+            and not path.is_dir()
+        )
 
 
 def removed(path: Path) -> int:
@@ -267,24 +299,32 @@ def one(column: Any) -> pa.Array:
     """A column as one array."""
     if not isinstance(column, pa.ChunkedArray):
         return column
-    return column.chunk(0) if column.num_chunks == 1 else pa.concat_arrays([pa.array([], column.type), *column.chunks])
+    return (
+        column.chunk(0)
+        if column.num_chunks == 1
+        else pa.concat_arrays([pa.array([], column.type), *column.chunks])
+    )
 
 
 def checksums(table: pa.Table) -> NDArray[np.uint64]:
-    """A checksum of each row: a changed word changes it always, anything else but for one time in 2⁶⁴."""
+    """A checksum of each row: a changed word changes it always, anything else but for one time in
+    2⁶⁴.
+    """
     total = np.zeros(len(table), dtype=np.uint64)
     for number, name in enumerate(table.column_names):
         column = one(table[name])
         of_column = _texts(column) if pa.types.is_string(column.type) else _words(column)
         if column.null_count:
-            of_column = np.where(column.is_null().to_numpy(zero_copy_only=False), np.uint64(number + 1), of_column)
+            of_column = np.where(
+                column.is_null().to_numpy(zero_copy_only=False), np.uint64(number + 1), of_column
+            )
         total = total * np.uint64(0x9E3779B97F4A7C15) + of_column
     return total
 
 
-_CONSTANTS: Final = np.random.default_rng(20260101).integers(0, 1 << 63, 4096, dtype=np.uint64) * np.uint64(2) + (
-    np.uint64(1)
-)
+_CONSTANTS: Final = np.random.default_rng(20260101).integers(
+    0, 1 << 63, 4096, dtype=np.uint64
+) * np.uint64(2) + (np.uint64(1))
 
 
 def _words(column: pa.Array) -> NDArray[np.uint64]:
@@ -295,14 +335,18 @@ def _words(column: pa.Array) -> NDArray[np.uint64]:
         if rest := -data.shape[1] % 8:
             data = np.pad(data, ((0, 0), (0, rest)))
         words = np.ascontiguousarray(data).view(np.uint64)
-        sums[start : start + len(data)] = (words * _CONSTANTS[: words.shape[1]]).sum(axis=1, dtype=np.uint64)
+        sums[start : start + len(data)] = (words * _CONSTANTS[: words.shape[1]]).sum(
+            axis=1, dtype=np.uint64
+        )
     return sums + np.uint64(1)
 
 
 def _texts(column: pa.Array) -> NDArray[np.uint64]:
     coded = column.dictionary_encode()
     texts = coded.dictionary.to_pylist()
-    known = [int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "little") for text in texts]
+    known = [
+        int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "little") for text in texts
+    ]
     indices = coded.indices.fill_null(0).to_numpy()
     of_row: NDArray[np.uint64] = np.array([*known, 0], dtype=np.uint64)[indices]
     return of_row

@@ -9,18 +9,20 @@ from typing import Final
 STAMP_BYTES: Final = 16
 
 _SETTLED_NS: Final = 2_000_000_000
-"""A file that was changed less than two seconds ago can change again without a new time: some file systems count in
-steps of two seconds."""
+"""A file that was changed less than two seconds ago can change again without a new time: some file
+systems count in steps of two seconds."""
 
 
 def file_stamp(path: bytes) -> tuple[bytes, int]:
-    """What stands for a regular file's place, size, times of change and inode, and its bytes; empty where it is none.
+    """What stands for a regular file's place, size, times of change and inode, and its bytes; empty
+    where it is none.
 
-    Empty as well for a file that was just changed. The time of the last change of the inode, which no program can set,
-    counts for files with one name only: links to a file that a run makes or deletes change it too.
+    Empty as well for a file that was just changed. The time of the last change of the inode, which
+    no program can set, counts for files with one name only: links to a file that a run makes or
+    deletes change it too.
     """
     try:
-        status = os.stat(path)  # noqa: PTH116  # the name is bytes
+        status = os.stat(path)  # the name is bytes
     except (OSError, ValueError):
         return b"", 0
     if not stat.S_ISREG(status.st_mode):
@@ -33,9 +35,11 @@ def file_stamp(path: bytes) -> tuple[bytes, int]:
 
 
 def _absolute(path: bytes) -> bytes:
-    if path[:1] == b"/" and b"/." not in path and b"//" not in path:  # as nearly all are; asking takes longer than stat
+    if (
+        path[:1] == b"/" and b"/." not in path and b"//" not in path
+    ):  # as nearly all are; asking takes longer than stat
         return path
-    return os.path.abspath(path)  # noqa: PTH100
+    return os.path.abspath(path)
 
 
 def stamp(file: bytes, place: bytes = b"") -> bytes:

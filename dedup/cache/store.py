@@ -25,11 +25,17 @@ class Usage:
 def usage(cache: Path) -> Usage:
     """What the cache in a folder holds; zeros where there is none."""
     files = list(_files(cache))
-    return Usage(cache, len({path.parent for _, _, path in files}), len(files), sum(size for _, size, _ in files))
+    return Usage(
+        cache,
+        len({path.parent for _, _, path in files}),
+        len(files),
+        sum(size for _, size, _ in files),
+    )
 
 
 def prune(cache: Path, *, max_bytes: int | None = None, max_days: float | None = None) -> int:
-    """Delete the segments that were not used for so many days, and the longest unused until the rest fits.
+    """Delete the segments that were not used for so many days, and the longest unused until the
+    rest fits.
 
     Returns the bytes that are free now. Runs that are reading them are not disturbed.
     """
@@ -52,7 +58,9 @@ def prune(cache: Path, *, max_bytes: int | None = None, max_days: float | None =
 
 
 def clear(cache: Path) -> int:
-    """Delete what is kept in every room; returns the bytes that are free now. Anything else in the folder stays."""
+    """Delete what is kept in every room; returns the bytes that are free now. Anything else in the
+    folder stays.
+    """
     freed = 0
     for room in _rooms(cache):
         for path in sorted([*room.glob("*.arrow"), *room.glob(".*.partial")]):

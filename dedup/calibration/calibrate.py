@@ -1,9 +1,11 @@
-"""Calibration: what each distance would let in on this dataset, from the stored codes and thumbnails. No pixels.
+"""Calibration: what each distance would let in on this dataset, from the stored codes and
+thumbnails. No pixels.
 
-Which decoys serve depends on what is searched. Upright and mirrored searches take flipped and half-turned pictures:
-both keep what makes strangers look alike (a dark middle on white, a horizon), and hardly anybody stores copies upside
-down. A search of all orientations looks for these too, so there the flips that verification confirms are taken out as
-everywhere, and negatives are the second decoy. For each further orientation searched chance has one more try.
+Which decoys serve depends on what is searched. Upright and mirrored searches take flipped and
+half-turned pictures: both keep what makes strangers look alike (a dark middle on white, a horizon),
+and hardly anybody stores copies upside down. A search of all orientations looks for these too, so
+there the flips that verification confirms are taken out as everywhere, and negatives are the second
+decoy. For each further orientation searched chance has one more try.
 """
 
 from collections.abc import Mapping
@@ -33,7 +35,11 @@ from dedup.tables import THUMBNAIL_SIDE
 from dedup.verify import similarities
 from dedup.verify.determinacy import Structure
 
-DECOYS: Final = {"upright": ("flip", "half-turn"), "mirrored": ("flip", "half-turn"), "all": ("flip", "negative")}
+DECOYS: Final = {
+    "upright": ("flip", "half-turn"),
+    "mirrored": ("flip", "half-turn"),
+    "all": ("flip", "negative"),
+}
 """By `search.orientations`."""
 
 _THUMBNAILS_AT_ONCE: Final = 4096
@@ -78,17 +84,20 @@ def write(calibration: Calibration, run_folder: Path) -> None:
 def calibrate(run: Run) -> Calibration:
     """What each distance up to that of the run would let in.
 
-    Of a crowd of look-alikes the leader takes part: members say nothing of chance, and their pairs are k².
+    Of a crowd of look-alikes the leader takes part: members say nothing of chance, and their pairs
+    are k².
 
     Raises `RunError` for fewer than `MIN_PICTURES` pictures that carry information.
     """
-    members = run.crowds["sample"].filter(pc.is_in(run.crowds["role"], pa.array(["member", "left_out"])))
+    members = run.crowds["sample"].filter(
+        pc.is_in(run.crowds["role"], pa.array(["member", "left_out"]))
+    )
     samples = np.setdiff1d(searched(run.hashes), members.to_numpy())
     if len(samples) < MIN_PICTURES:
         message = (
-            f"Calibration needs at least {MIN_PICTURES} different pictures that are not blank, flat, bare "
-            f"gradients or members of a crowd; "
-            f"of {len(run.hashes):,} samples {len(samples):,} are. With fewer, no share of chance pairs can be told."
+            f"Calibration needs at least {MIN_PICTURES} different pictures that are not blank,"
+            f" flat, bare gradients or members of a crowd; of {len(run.hashes):,} samples"
+            f" {len(samples):,} are. With fewer, no share of chance pairs can be told."
         )
         raise RunError(message)
     pictures = _searched(run, samples)
@@ -101,7 +110,9 @@ def calibrate(run: Run) -> Calibration:
         bits=run.resolved.hash.bits,
         max_distance=max_distance,
         orientations=run.resolved.search.orientations,
-        min_similarity=max(pictures.limits.min_similarity, pictures.limits.min_thumbnail_similarity),
+        min_similarity=max(
+            pictures.limits.min_similarity, pictures.limits.min_thumbnail_similarity
+        ),
         max_false_probability=pictures.limits.max_false_probability,
         taken_out={name: int(hits.confirmed.sum()) // 2 for name, hits in decoys.items()},
         alone=alone,
@@ -113,18 +124,25 @@ def decoy_thumbnails(thumbnails: Thumbnails, name: str) -> Thumbnails:
     """The thumbnails altered as a decoy."""
     if name == "negative":
         return 255 - thumbnails
-    return np.ascontiguousarray(thumbnails[:, ::-1] if name == "flip" else thumbnails[:, ::-1, ::-1])
+    return np.ascontiguousarray(
+        thumbnails[:, ::-1] if name == "flip" else thumbnails[:, ::-1, ::-1]
+    )
 
 
 def thumbnail_codes(thumbnails: Thumbnails, algorithm: str, bits: int, mode: str) -> Codes:
-    """Codes of thumbnails taken as pictures: about one bit of 64 from those of the pictures themselves.
+    """Codes of thumbnails taken as pictures: about one bit of 64 from those of the pictures
+    themselves.
 
-    Turning the bits of the stored codes instead would be free, but it is wrong where neighbouring pixels are equal: a
-    dHash turned by 180° that way is up to 34 bits off in pictures with flat areas.
+    Turning the bits of the stored codes instead would be free, but it is wrong where neighbouring
+    pixels are equal: a dHash turned by 180° that way is up to 34 bits off in pictures with flat
+    areas.
     """
     parts = [
         picture_codes(
-            [Image.fromarray(grey) for grey in thumbnails[start : start + _THUMBNAILS_AT_ONCE]], algorithm, bits, mode
+            [Image.fromarray(grey) for grey in thumbnails[start : start + _THUMBNAILS_AT_ONCE]],
+            algorithm,
+            bits,
+            mode,
         )
         for start in range(0, len(thumbnails), _THUMBNAILS_AT_ONCE)
     ]
@@ -135,15 +153,22 @@ def _searched(run: Run, samples: NDArray[np.int64]) -> _Searched:
     resolved, chosen = run.resolved, run.hashes.take(pa.array(samples))
     return _Searched(
         resolved=resolved,
-        codes={name: pack(tables.fixed_width(chosen[tables.code_column(name)])) for name in resolved.hash.algorithms},
+        codes={
+            name: pack(tables.fixed_width(chosen[tables.code_column(name)]))
+            for name in resolved.hash.algorithms
+        },
         turned={
             name: {
-                tables.TRANSFORMS.index(turn): pack(tables.fixed_width(chosen[tables.code_column(name, turn)]))
+                tables.TRANSFORMS.index(turn): pack(
+                    tables.fixed_width(chosen[tables.code_column(name, turn)])
+                )
                 for turn in turns(resolved)
             }
             for name in resolved.hash.algorithms
         },
-        thumbnails=tables.fixed_width(chosen["thumbnail"]).reshape(-1, THUMBNAIL_SIDE, THUMBNAIL_SIDE),
+        thumbnails=tables.fixed_width(chosen["thumbnail"]).reshape(
+            -1, THUMBNAIL_SIDE, THUMBNAIL_SIDE
+        ),
         limits=Limits.of(resolved.settings()) or Limits(**acceptance_limits(VerifyConfig())),
         threads=search_threads(run.config),
     )
@@ -162,20 +187,33 @@ def _found(pictures: _Searched) -> Hits:
         )
         a, b, by_hash, transforms = oriented.a, oriented.b, oriented.distances, oriented.transform
     else:
-        plain = join_hashes(codes, max_distance=distances, limit=pictures.limit, threads=pictures.threads)
-        a, b, by_hash, transforms = plain.a, plain.b, plain.distances, np.zeros(len(plain), np.uint8)
+        plain = join_hashes(
+            codes, max_distance=distances, limit=pictures.limit, threads=pictures.threads
+        )
+        a, b, by_hash, transforms = (
+            plain.a,
+            plain.b,
+            plain.distances,
+            np.zeros(len(plain), np.uint8),
+        )
     alike = similarities(pictures.thumbnails, a, b, transforms, threads=pictures.threads)
     by_name = dict(zip(pictures.codes, by_hash, strict=True))
     return Hits(a, b, by_name, _confirmed(pictures, pictures.thumbnails, a, b, alike))
 
 
 def _confirmed(
-    pictures: _Searched, thumbnails: Thumbnails, a: NDArray[np.int64], b: NDArray[np.int64], alike: NDArray[np.float32]
+    pictures: _Searched,
+    thumbnails: Thumbnails,
+    a: NDArray[np.int64],
+    b: NDArray[np.int64],
+    alike: NDArray[np.float32],
 ) -> NDArray[np.bool_]:
     """For each pair whether its thumbnails alone make it one."""
     structure = Structure(thumbnails, threads=pictures.threads).of(a, b, alike)
     not_looked = np.full(len(a), np.nan, np.float32)
-    return accepted(Evidence(alike, structure, not_looked, np.zeros(len(a), np.uint8)), pictures.limits)
+    return accepted(
+        Evidence(alike, structure, not_looked, np.zeros(len(a), np.uint8)), pictures.limits
+    )
 
 
 def _decoys(pictures: _Searched, name: str) -> Hits:
@@ -183,7 +221,8 @@ def _decoys(pictures: _Searched, name: str) -> Hits:
     resolved, n = pictures.resolved, len(pictures.thumbnails)
     altered = decoy_thumbnails(pictures.thumbnails, name)
     others = [
-        thumbnail_codes(altered, algorithm, resolved.hash.bits, resolved.hash.mode) for algorithm in pictures.codes
+        thumbnail_codes(altered, algorithm, resolved.hash.bits, resolved.hash.mode)
+        for algorithm in pictures.codes
     ]
     found = join_hashes(
         list(pictures.codes.values()),
@@ -196,6 +235,9 @@ def _decoys(pictures: _Searched, name: str) -> Hits:
     a, b = found.a[other], found.b[other]
     both = np.concatenate([pictures.thumbnails, altered])
     alike = similarities(both, a, n + b, threads=pictures.threads)
-    by_name = {algorithm: bits[other] for algorithm, bits in zip(pictures.codes, found.distances, strict=True)}
+    by_name = {
+        algorithm: bits[other]
+        for algorithm, bits in zip(pictures.codes, found.distances, strict=True)
+    }
     confirmed = _confirmed(pictures, both, a, n + b, alike)
     return Hits(a, b, by_name, confirmed, seen=2, views=1 + len(turns(resolved)))

@@ -1,4 +1,6 @@
-"""The plot of a calibration, as an SVG: pairs, chance pairs and confirmed pairs within each distance."""
+"""The plot of a calibration, as an SVG: pairs, chance pairs and confirmed pairs within each
+distance.
+"""
 
 import math
 from collections.abc import Sequence
@@ -46,10 +48,13 @@ class Panel:
 
 def plot(calibration: Calibration) -> str:
     """The SVG's text: one panel for each algorithm, counts on a logarithmic axis."""
-    panels = [_panel(name, rows, 60 + _PANEL * at) for at, (name, rows) in enumerate(calibration.alone.items())]
+    panels = [
+        _panel(name, rows, 60 + _PANEL * at)
+        for at, (name, rows) in enumerate(calibration.alone.items())
+    ]
     environment = Environment(
-        loader=PackageLoader("dedup.calibration", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True,
+        loader=PackageLoader("dedup.calibration", "."), autoescape=True, undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     return environment.get_template("plot.svg.j2").render(
         title=f"Pairs among {calibration.pictures:,} pictures within each distance",
@@ -69,7 +74,9 @@ def _panel(name: str, rows: Sequence[Row], left: int) -> Panel:
         return round(_DEPTH * (1 - max(0.0, math.log10(max(count, 1.0))) / decades), 1)
 
     def line(label: str, colour: str, counts: Sequence[float], *, dashed: bool = False) -> Line:
-        points = " ".join(f"{_INNER * at / last:.1f},{height(count)}" for at, count in enumerate(counts))
+        points = " ".join(
+            f"{_INNER * at / last:.1f},{height(count)}" for at, count in enumerate(counts)
+        )
         return Line(label, colour, dashed, points)
 
     lines = [

@@ -31,12 +31,15 @@ Samples = NDArray[np.int64]
 class ReadBack:
     """What was found where the rows of a source lie."""
 
-    samples: Samples  # by row of the source: the run's first sample with these bytes, or one of the numbers above
+    # by row of the source: the run's first sample with these bytes, or one of the numbers above
+    samples: Samples
     unreadable: pa.Table  # what is measured of rows without bytes, in their order
 
 
 class KnownBytes:
-    """The digests of a run's samples, to find samples by; two numbers for each, not the digest again."""
+    """The digests of a run's samples, to find samples by; two numbers for each, not the digest
+    again.
+    """
 
     def __init__(self, file_digests: pa.ChunkedArray) -> None:
         known = file_digests.is_valid().to_numpy()
@@ -49,7 +52,11 @@ class KnownBytes:
 
     def find(self, digests: Sequence[bytes | None] | pa.ChunkedArray) -> Samples:
         """For each digest the first sample that has it."""
-        column = digests if isinstance(digests, pa.ChunkedArray) else pa.chunked_array([digests], _DIGEST)
+        column = (
+            digests
+            if isinstance(digests, pa.ChunkedArray)
+            else pa.chunked_array([digests], _DIGEST)
+        )
         known = column.is_valid().to_numpy()
         found = np.where(known, UNKNOWN, NO_BYTES).astype(np.int64)
         wanted = fixed_width(column.drop_null())
@@ -94,26 +101,41 @@ def read_back(written: Source, known: KnownBytes, setup: Setup) -> ReadBack:
     samples: list[Samples] = []
     without: list[pa.RecordBatch] = []
     for part in parts_of(written):
-        if isinstance(part, Measured):  # a bank has no bytes: its entries are known by their own digests
+        if isinstance(
+            part, Measured
+        ):  # a bank has no bytes: its entries are known by their own digests
             samples.append(known.find(part.hashes(setup)["file_digest"]))
             continue
         for batch in tasks(part, _ROWS_AT_ONCE):
-            own = [None if isinstance(of, Unreadable) else file_digest(of) for of in reader.contents(batch)]
+            own = [
+                None if isinstance(of, Unreadable) else file_digest(of)
+                for of in reader.contents(batch)
+            ]
             samples.append(known.find(own))
-            without += [measure(batch.slice(k, 1)) for k, digest in enumerate(own) if digest is None]
+            without += [
+                measure(batch.slice(k, 1)) for k, digest in enumerate(own) if digest is None
+            ]
     unreadable = pa.Table.from_batches(without, measuring.result_schema(setup))
-    return ReadBack(np.concatenate([np.empty(0, np.int64), *samples]), unreadable.drop_columns(measuring.FRESH))
+    return ReadBack(
+        np.concatenate([np.empty(0, np.int64), *samples]), unreadable.drop_columns(measuring.FRESH)
+    )
 
 
 def by_split(splits: pa.ChunkedArray, samples: Samples) -> dict[str | None, Samples]:
     """Samples by split, in their order."""
     return {
-        name: samples[(pc.is_null(splits) if name is None else pc.fill_null(pc.equal(splits, name), False)).to_numpy()]  # noqa: FBT003
+        name: samples[
+            (
+                pc.is_null(splits) if name is None else pc.fill_null(pc.equal(splits, name), False)
+            ).to_numpy()
+        ]
         for name in pc.unique(splits).to_pylist()
     }
 
 
-def n_changed(there: Mapping[str | None, Samples], expected: Mapping[str | None, Samples], *, in_order: bool) -> int:
+def n_changed(
+    there: Mapping[str | None, Samples], expected: Mapping[str | None, Samples], *, in_order: bool
+) -> int:
     """How many samples are not those expected."""
     none = np.empty(0, np.int64)
     return sum(
@@ -132,7 +154,8 @@ def _n_different(one: Samples, two: Samples, *, in_order: bool) -> int:
 def measured_of(
     back: ReadBack, hashes: pa.Table, columns: Sequence[str], row_of_sample: Samples
 ) -> tuple[pa.Table, Any]:
-    """Some columns of `hashes` for what was written, in sample order: the run's rows that have its bytes.
+    """Some columns of `hashes` for what was written, in sample order: the run's rows that have its
+    bytes.
 
     And for each its sample of the run; a higher number for what has no bytes.
     """
@@ -148,9 +171,11 @@ def measured_of(
 
 
 def numbers_of(of_run: Samples, picture_of: Samples, known: NDArray[np.bool_]) -> pa.Array:
-    """For rows with these samples of the run the numbers of their pictures: as good as digests, and a quarter of them.
+    """For rows with these samples of the run the numbers of their pictures: as good as digests, and
+    a quarter of them.
 
-    `picture_of` numbers the run's pictures, `known` says which of them could be read; null where none could.
+    `picture_of` numbers the run's pictures, `known` says which of them could be read; null where
+    none could.
     """
     at = np.minimum(of_run, len(known))  # behind them what has no bytes
     return pa.array(np.append(picture_of, 0)[at], mask=~np.append(known, False)[at])

@@ -1,4 +1,6 @@
-"""The search over what was written: the join once more, with what the run has measured and verified."""
+"""The search over what was written: the join once more, with what the run has measured and
+verified.
+"""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -39,8 +41,8 @@ class Searched:
 class SecondSearch:
     """The search over what was written, with the codes of the run's rows that have its digests.
 
-    A pair of rows that was verified by the run is not verified again: with the same digests it has the same
-    thumbnails, and the measure depends on nothing else.
+    A pair of rows that was verified by the run is not verified again: with the same digests it has
+    the same thumbnails, and the measure depends on nothing else.
     """
 
     def __init__(
@@ -53,7 +55,12 @@ class SecondSearch:
         limit: int,
         threads: int,
     ) -> None:
-        self._measured, self._of_run, self._known, self._resolved = measured, of_run, known, resolved
+        self._measured, self._of_run, self._known, self._resolved = (
+            measured,
+            of_run,
+            known,
+            resolved,
+        )
         self._limit, self._threads = limit, threads
         self._samples = searched(measured)
         self._first = graph.representatives(measured["pixel_digest"])
@@ -64,7 +71,9 @@ class SecondSearch:
         self._spared = self._spared_of_written()
 
     def with_held_out(self, held_out: NDArray[np.bool_]) -> Iterator[pa.Table]:
-        """Candidates of which one picture is in a held-out split; all, where turned pictures are searched."""
+        """Candidates of which one picture is in a held-out split; all, where turned pictures are
+        searched.
+        """
         yield self._schema.empty_table()
         if not held_out.any():
             return
@@ -72,7 +81,9 @@ class SecondSearch:
         if turns(self._resolved):
             table = self._measured.append_column("thumbnail", self._all_thumbnails())
             spared = self._spared
-            for part in candidates(table, self._resolved, limit=self._limit, threads=self._threads, spared=spared):
+            for part in candidates(
+                table, self._resolved, limit=self._limit, threads=self._threads, spared=spared
+            ):
                 yield self._looked_at(part)
             yield from self._inside_crowds(held_out, some=None)
             return
@@ -94,10 +105,15 @@ class SecondSearch:
             yield self._without_frames(inside, some=False)
 
     def _verified_of(self, held_out: NDArray[np.bool_], *, some: bool) -> Verified:
-        """What the run found of pictures that were written, of which some or none is in a held-out split."""
+        """What the run found of pictures that were written, of which some or none is in a held-out
+        split.
+        """
         there = np.flatnonzero(self._of_run < len(self._first_of_run))
         pictures = self._first_of_run[self._of_run[there]]
-        written, inside = np.zeros(len(self._first_of_run), bool), np.zeros(len(self._first_of_run), bool)
+        written, inside = (
+            np.zeros(len(self._first_of_run), bool),
+            np.zeros(len(self._first_of_run), bool),
+        )
         written[pictures] = True
         inside[self._first_of_run[self._of_run[there[held_out[there]]]]] = True
         every = bool(turns(self._resolved))
@@ -110,7 +126,9 @@ class SecondSearch:
         return found
 
     def _without_frames(self, inside: NDArray[np.int64], *, some: bool) -> pa.Table:
-        """What the run found without frames, of which some or none is `inside`, in the numbers of what was written."""
+        """What the run found without frames, of which some or none is `inside`, in the numbers of
+        what was written.
+        """
         verified = self._known_pairs()
         if len(verified.framed) == 0:
             return self._schema.empty_table()
@@ -120,7 +138,9 @@ class SecondSearch:
         rows = verified.framed.filter(pa.array(enough))
         one, two = one[enough], two[enough]
         views = rows["unframed"].to_numpy()
-        views = np.where((one > two) & (views != tables.BOTH), tables.BOTH - views, views).astype(np.uint8)
+        views = np.where((one > two) & (views != tables.BOTH), tables.BOTH - views, views).astype(
+            np.uint8
+        )
         columns = dict(zip(rows.column_names, rows.columns, strict=True))
         columns |= {"a": np.minimum(one, two), "b": np.maximum(one, two), "unframed": views}
         return pa.table(list(columns.values()), schema=self._schema)
@@ -134,13 +154,20 @@ class SecondSearch:
     def _all_thumbnails(self) -> pa.Array:
         """Those of every written sample; of those without bytes there are none."""
         there = np.flatnonzero(self._of_run < len(self._known.hashes))
-        stored = pa.array(self._known.thumbnails(self._of_run[there].tolist()), pa.binary(tables.THUMBNAIL_SIDE**2))
+        stored = pa.array(
+            self._known.thumbnails(self._of_run[there].tolist()),
+            pa.binary(tables.THUMBNAIL_SIDE**2),
+        )
         places = np.full(len(self._of_run), -1, np.int64)
         places[there] = np.arange(len(there))
         return stored.take(pa.array(places, mask=places < 0))
 
-    def _joined(self, left: NDArray[np.int64], right: NDArray[np.int64] | None) -> Iterator[pa.Table]:
-        """Candidates between two sets of samples, or within one, without those that crowds leave out."""
+    def _joined(
+        self, left: NDArray[np.int64], right: NDArray[np.int64] | None
+    ) -> Iterator[pa.Table]:
+        """Candidates between two sets of samples, or within one, without those that crowds leave
+        out.
+        """
         member = self._spared.members
         rest, members = left[~member[left]], left[member[left]]
         if right is None:
@@ -151,7 +178,9 @@ class SecondSearch:
         yield from self._searched(rest, right)
         yield from self._searched(members, others)
 
-    def _searched(self, left: NDArray[np.int64], right: NDArray[np.int64] | None) -> Iterator[pa.Table]:
+    def _searched(
+        self, left: NDArray[np.int64], right: NDArray[np.int64] | None
+    ) -> Iterator[pa.Table]:
         resolved = self._resolved
         names = resolved.hash.algorithms
         if len(left) == 0 or (right is not None and len(right) == 0):
@@ -174,10 +203,16 @@ class SecondSearch:
             one, two = left[part.a], (left if right is None else right)[part.b]
             a, b = np.minimum(one, two), np.maximum(one, two)
             wanted = ~self._spared.leaves_out(a, b)
-            yield self._rows(a[wanted], b[wanted], [of[wanted] for of in part.distances[: len(names)]])
+            yield self._rows(
+                a[wanted], b[wanted], [of[wanted] for of in part.distances[: len(names)]]
+            )
 
-    def _rows(self, a: NDArray[np.int64], b: NDArray[np.int64], distances: Sequence[NDArray[np.uint16]]) -> pa.Table:
-        """Rows of `candidates` for pairs of written samples, without what is not similar enough to be a pair."""
+    def _rows(
+        self, a: NDArray[np.int64], b: NDArray[np.int64], distances: Sequence[NDArray[np.uint16]]
+    ) -> pa.Table:
+        """Rows of `candidates` for pairs of written samples, without what is not similar enough to
+        be a pair.
+        """
         resolved = self._resolved
         unknown = np.full(len(a), np.nan, np.float32)
         verified = resolved.verify.method == "pixels"
@@ -188,12 +223,23 @@ class SecondSearch:
         arrays: list[NDArray[Any]] = [a, b, np.zeros(len(a), np.uint8), *distances]
         found = pa.array(similarity[enough], mask=np.isnan(similarity[enough]))
         views = np.zeros(len(found), np.uint8)
-        columns = [*(array[enough] for array in arrays), found, views, *tables.not_looked_at(len(found))]
-        table = tables.with_column(pa.table(columns, schema=self._schema), "structure", structure[enough])
+        columns = [
+            *(array[enough] for array in arrays),
+            found,
+            views,
+            *tables.not_looked_at(len(found)),
+        ]
+        table = tables.with_column(
+            pa.table(columns, schema=self._schema), "structure", structure[enough]
+        )
         return self._looked_at(table)
 
-    def _inside_crowds(self, held_out: NDArray[np.bool_], *, some: bool | None) -> Iterator[pa.Table]:
-        """What the run compared inside crowds, of which some, none or (with None) any is held out."""
+    def _inside_crowds(
+        self, held_out: NDArray[np.bool_], *, some: bool | None
+    ) -> Iterator[pa.Table]:
+        """What the run compared inside crowds, of which some, none or (with None) any is held
+        out.
+        """
         one, two = self._known_pairs().pairs()
         left_out = self._spared_of_run.leaves_out(one, two)
         place = self._place_of_pictures()
@@ -205,9 +251,13 @@ class SecondSearch:
         wanted &= True if some is None else (inside[a] | inside[b]) == some
         a, b = a[wanted], b[wanted]
         if len(a):
-            yield self._rows(a, b, [self._distances(name, a, b) for name in self._resolved.hash.algorithms])
+            yield self._rows(
+                a, b, [self._distances(name, a, b) for name in self._resolved.hash.algorithms]
+            )
 
-    def _distances(self, name: str, a: NDArray[np.int64], b: NDArray[np.int64]) -> NDArray[np.uint16]:
+    def _distances(
+        self, name: str, a: NDArray[np.int64], b: NDArray[np.int64]
+    ) -> NDArray[np.uint16]:
         codes = pack(tables.fixed_width(self._measured[name]))
         return distances(codes, codes, a, b)
 
@@ -230,7 +280,9 @@ class SecondSearch:
     def _similarities(
         self, a: NDArray[np.int64], b: NDArray[np.int64]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Similarity and structure as the run found them; what it did not verify, from the stored thumbnails."""
+        """Similarity and structure as the run found them; what it did not verify, from the stored
+        thumbnails.
+        """
         found, structure = self._known_of(a, b, "similarity"), self._known_of(a, b, "structure")
         a, b = self._of_run[a], self._of_run[b]
         rest = np.flatnonzero(np.isnan(found))
@@ -245,9 +297,14 @@ class SecondSearch:
         return found, structure
 
     def _known_of(
-        self, a: NDArray[np.int64], b: NDArray[np.int64], what: Literal["similarity", "structure", "close"]
+        self,
+        a: NDArray[np.int64],
+        b: NDArray[np.int64],
+        what: Literal["similarity", "structure", "close"],
     ) -> NDArray[np.float32]:
-        """What the run found for the same two pictures, as they stand; NaN where it found nothing."""
+        """What the run found for the same two pictures, as they stand; NaN where it found
+        nothing.
+        """
         known = len(self._first_of_run)
         one, two = (
             np.where(of < known, self._first_of_run[np.minimum(of, known - 1)], of)
@@ -263,7 +320,9 @@ class SecondSearch:
         return self._verified
 
     def _looked_at(self, part: pa.Table) -> pa.Table:
-        """With what the run's second look found. A pair that it did not look at stays one: it may leak."""
+        """With what the run's second look found. A pair that it did not look at stays one: it may
+        leak.
+        """
         close = self._known_of(part["a"].to_numpy(), part["b"].to_numpy(), "close")
         close[part["unframed"].to_numpy() != 0] = np.nan
         at = part.schema.get_field_index("close_similarity")
@@ -271,7 +330,9 @@ class SecondSearch:
 
 
 def spared_by(crowds: pa.Table, n_samples: int) -> Spared:
-    """Which pairs of samples the table `crowds` leaves out; what was compared all the same is not in it."""
+    """Which pairs of samples the table `crowds` leaves out; what was compared all the same is not
+    in it.
+    """
     spared = nobody_spared(n_samples)
     number, role = numbers_by_sample(crowds, n_samples)
     spared.members[np.isin(role, ("member", "left_out"))] = True

@@ -1,4 +1,6 @@
-"""The command line: arguments → config → pipeline. Only this package prints and picks exit codes."""
+"""The command line: arguments → config → pipeline. Only this package prints and picks exit
+codes.
+"""
 
 import os
 import sys
@@ -21,22 +23,42 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
-    help="Find exact and near-duplicates and train/test leakage in image datasets, and write the clean splits. "
-    "To begin: dedup demo, or dedup audit FOLDER.",
-    epilog="Exit codes: 0 done · 1 failed · 2 usage or config · 3 a held-out split leaks more than gate.max_leakage, "
-    "or gate.certified is not met · 4 more is unreadable than gate.max_unreadable (3 if both) · 130 Ctrl-C. "
-    "With 3 and 4 everything is written.",
+    help=(
+        "Find exact and near-duplicates and train/test leakage in image datasets, and write the"
+        " clean splits. To begin: dedup demo, or dedup audit FOLDER."
+    ),
+    epilog=(
+        "Exit codes: 0 done · 1 failed · 2 usage or config · 3 a held-out split leaks more than"
+        " gate.max_leakage, or gate.certified is not met · 4 more is unreadable than"
+        " gate.max_unreadable (3 if both) · 130 Ctrl-C. With 3 and 4 everything is written."
+    ),
 )
-for function in (run, audit, clean, split, compare, decide, gate, calibrate, report, init, warm, demo):
+for function in (
+    run,
+    audit,
+    clean,
+    split,
+    compare,
+    decide,
+    gate,
+    calibrate,
+    report,
+    init,
+    warm,
+    demo,
+):
     app.command(epilog=epilog(function.__name__))(command(function))
 app.add_typer(caches, name="cache")
 app.add_typer(banks, name="bank")
 
 
+_Version = Annotated[
+    bool, typer.Option("--version", metavar="", help="Print the version and exit.")
+]
+
+
 @app.callback(invoke_without_command=True)
-def _version(
-    version: Annotated[bool, typer.Option("--version", metavar="", help="Print the version and exit.")] = False,  # noqa: FBT002
-) -> None:
+def _version(*, version: _Version = False) -> None:
     if version:
         out.print(f"dedup {DEDUP_VERSION}", highlight=False)
         raise typer.Exit
@@ -48,7 +70,8 @@ def main() -> None:
         app()
     except SystemExit as ended:
         if ended.code == INTERRUPTED:
-            # All is closed and removed by now; taking the compiled kernels down would take a second more.
+            # All is closed and removed by now; taking the compiled kernels down would take a second
+            # more.
             sys.stdout.flush()
             sys.stderr.flush()
             os._exit(INTERRUPTED)

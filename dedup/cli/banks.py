@@ -20,17 +20,25 @@ if TYPE_CHECKING:
 MATCHED: Final = 3
 """Exit code of `check` and `add --unless-duplicate` where anything matched."""
 
-banks = typer.Typer(no_args_is_help=True, help="A persistent set of pictures that new ones are checked against.")
+banks = typer.Typer(
+    no_args_is_help=True, help="A persistent set of pictures that new ones are checked against."
+)
 keys = typer.Typer(no_args_is_help=True, help="Keys for the service's clients.")
 banks.add_typer(keys, name="keys")
 
-BankPath = Annotated[Path, typer.Argument(metavar="BANK", help="The folder of a bank, or X.bank.parquet.")]
+BankPath = Annotated[
+    Path, typer.Argument(metavar="BANK", help="The folder of a bank, or X.bank.parquet.")
+]
 Sources = Annotated[
     list[str],
-    typer.Argument(metavar="SOURCE", help="A dataset in any form that audit takes, several, or a finished run."),
+    typer.Argument(
+        metavar="SOURCE", help="A dataset in any form that audit takes, several, or a finished run."
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", metavar="", help="Print JSON, one document a line.")]
-Licence = Annotated[str | None, typer.Option("--licence", help="What you say about the pictures' licence.")]
+Licence = Annotated[
+    str | None, typer.Option("--licence", help="What you say about the pictures' licence.")
+]
 
 
 def build(
@@ -42,10 +50,15 @@ def build(
     workers: Workers = None,
     quiet: Quiet = False,
 ) -> None:
-    """Make a bank of a dataset in any form, or of a finished run, whose pixels are not read again."""
+    """Make a bank of a dataset in any form, or of a finished run, whose pixels are not read
+    again.
+    """
     from dedup.bank import Bank
 
-    with observed(quiet=quiet), Bank.build(bank, source, licence=licence, **_options(set_, workers)) as made:
+    with (
+        observed(quiet=quiet),
+        Bank.build(bank, source, licence=licence, **_options(set_, workers)) as made,
+    ):
         _told(made.built, len(made), quiet=quiet)
 
 
@@ -53,23 +66,37 @@ def add(
     bank: BankPath,
     source: Sources,
     *,
-    replace: Annotated[bool, typer.Option("--replace", metavar="", help="Replace entries of the same id.")] = False,
+    replace: Annotated[
+        bool, typer.Option("--replace", metavar="", help="Replace entries of the same id.")
+    ] = False,
     unless_duplicate: Annotated[
-        bool, typer.Option("--unless-duplicate", metavar="", help="Name what matches, and do not add it.")
+        bool,
+        typer.Option(
+            "--unless-duplicate", metavar="", help="Name what matches, and do not add it."
+        ),
     ] = False,
     set_: Set = None,
     workers: Workers = None,
     quiet: Quiet = False,
 ) -> None:
-    """Add pictures: files, datasets, or a finished run. With --unless-duplicate the exit code is 3 if any matched."""
+    """Add pictures: files, datasets, or a finished run. With --unless-duplicate the exit code is 3
+    if any matched.
+    """
     from dedup.bank import Answer, Bank, BankPolicy
 
     if unless_duplicate and replace:
-        message_ = "--unless-duplicate does not go with --replace: what is replaced is a duplicate of itself."
+        message_ = (
+            "--unless-duplicate does not go with --replace: what is replaced is a duplicate of"
+            " itself."
+        )
         raise ConfigError(message_)
     with observed(quiet=quiet), Bank(bank) as opened:
         if not unless_duplicate and not all(map(_is_picture, source)):
-            _told(opened.add_source(source, replace=replace, **_options(set_, workers)), len(opened), quiet=quiet)
+            _told(
+                opened.add_source(source, replace=replace, **_options(set_, workers)),
+                len(opened),
+                quiet=quiet,
+            )
             return
         n_matched = n_unreadable = 0
         for name, picture in _pictures(opened, source, set_, workers):
@@ -81,31 +108,44 @@ def add(
                     _line(name, said if isinstance(said, Answer) else said.answer)
             elif not picture.is_readable:
                 n_unreadable += 1
-                err.print(f"{message(name)}: {picture.status}: {message(picture.detail or '')}", soft_wrap=True)
+                err.print(
+                    f"{message(name)}: {picture.status}: {message(picture.detail or '')}",
+                    soft_wrap=True,
+                )
             else:
                 opened.add(picture, name, replace=replace, uri=name)
         if not quiet:
-            out.print(f"{len(opened):,} entries; {n_matched:,} matched and {n_unreadable:,} unreadable were not added")
+            out.print(
+                f"{len(opened):,} entries; {n_matched:,} matched and {n_unreadable:,} unreadable"
+                " were not added"
+            )
     if n_matched:
         raise typer.Exit(MATCHED)
 
 
 def check(
     bank: BankPath,
-    source: Annotated[list[str], typer.Argument(metavar="FILE|FOLDER|SOURCE", help="Pictures, or datasets of them.")],
+    source: Annotated[
+        list[str],
+        typer.Argument(metavar="FILE|FOLDER|SOURCE", help="Pictures, or datasets of them."),
+    ],
     *,
     reject: Annotated[
-        float | None, typer.Option(min=0, max=1, help="Similarity from which on a picture is rejected.")
+        float | None,
+        typer.Option(min=0, max=1, help="Similarity from which on a picture is rejected."),
     ] = None,
     review: Annotated[
-        float | None, typer.Option(min=0, max=1, help="Similarity from which on a person should look.")
+        float | None,
+        typer.Option(min=0, max=1, help="Similarity from which on a person should look."),
     ] = None,
     as_json: Json = False,
     set_: Set = None,
     workers: Workers = None,
     quiet: Quiet = False,
 ) -> None:
-    """Which entries do these pictures match? Changes nothing; the exit code is 3 if anything matches."""
+    """Which entries do these pictures match? Changes nothing; the exit code is 3 if anything
+    matches.
+    """
     from dedup.bank import Bank, BankPolicy
 
     policy = BankPolicy(reject=reject, review=review)
@@ -130,15 +170,21 @@ def remove(
     bank: BankPath,
     *,
     ids: Annotated[list[str] | None, typer.Argument(metavar="ID", help="Ids of entries.")] = None,
-    of_file: Annotated[Path | None, typer.Option("--from", metavar="FILE", help="A file with an id a line.")] = None,
+    of_file: Annotated[
+        Path | None, typer.Option("--from", metavar="FILE", help="A file with an id a line.")
+    ] = None,
     forget: Annotated[
-        bool, typer.Option("--forget", metavar="", help="Leave nothing of them, in no file of the bank.")
+        bool,
+        typer.Option("--forget", metavar="", help="Leave nothing of them, in no file of the bank."),
     ] = False,
 ) -> None:
     """Remove entries: no later answer has them."""
     from dedup.bank import Bank
 
-    wanted = [*(ids or []), *([] if of_file is None else of_file.read_text(encoding="utf-8").splitlines())]
+    wanted = [
+        *(ids or []),
+        *([] if of_file is None else of_file.read_text(encoding="utf-8").splitlines()),
+    ]
     if not wanted:
         message_ = "dedup bank remove: name ids, or a file of them with --from."
         raise ConfigError(message_)
@@ -162,8 +208,14 @@ def info(bank: BankPath, *, as_json: Json = False) -> None:
     in_files = views.size(sum(file["bytes"] for file in files))
     spec = held["spec"]
     algorithms = ", ".join(spec["algorithms"])
-    out.print(f"{held['entries']:,} entries, {views.size(held['database_bytes'])}, {in_files} in search files")
-    out.print(f"{algorithms} of {spec['bits']} bits, mode {spec['mode']}, searched within {held['max_distance']} bits")
+    out.print(
+        f"{held['entries']:,} entries, {views.size(held['database_bytes'])}, {in_files} in search"
+        " files"
+    )
+    out.print(
+        f"{algorithms} of {spec['bits']} bits, mode {spec['mode']}, searched within"
+        f" {held['max_distance']} bits"
+    )
     out.print(f"{held['tail_rows']:,} rows are in no search file yet")
     for what in ("source", "licence"):
         if held[what]:
@@ -187,16 +239,23 @@ def compact(bank: BankPath) -> None:
 
 def rebuild(
     bank: BankPath,
-    source: Annotated[list[str], typer.Option("--from", metavar="SOURCE", help="Where the pictures are.")],
+    source: Annotated[
+        list[str], typer.Option("--from", metavar="SOURCE", help="Where the pictures are.")
+    ],
     *,
     drop_missing: Annotated[
-        bool, typer.Option("--drop-missing", metavar="", help="Remove entries that are not in the source.")
+        bool,
+        typer.Option(
+            "--drop-missing", metavar="", help="Remove entries that are not in the source."
+        ),
     ] = False,
     set_: Set = None,
     workers: Workers = None,
     quiet: Quiet = False,
 ) -> None:
-    """Measure all entries again from their pictures: after decoders changed. Readers see the old ones until it ends."""
+    """Measure all entries again from their pictures: after decoders changed. Readers see the old
+    ones until it ends.
+    """
     from dedup.bank import Bank
 
     with observed(quiet=quiet), Bank(bank) as opened:
@@ -214,10 +273,15 @@ def verify(bank: BankPath) -> None:
         err.print(f"[red]{message(problem)}[/]", soft_wrap=True)
     if not found.is_whole:
         raise typer.Exit(1)
-    out.print(f"{found.entries:,} entries, {found.searched_rows:,} searched rows: the index is what the rows say")
+    out.print(
+        f"{found.entries:,} entries, {found.searched_rows:,} searched rows: the index is what the"
+        " rows say"
+    )
 
 
-def copy(bank: BankPath, target: Annotated[Path, typer.Argument(metavar="COPY", help="A new folder.")]) -> None:
+def copy(
+    bank: BankPath, target: Annotated[Path, typer.Argument(metavar="COPY", help="A new folder.")]
+) -> None:
     """Make a consistent copy, while the bank is used."""
     from dedup.bank import Bank
 
@@ -230,19 +294,37 @@ def export(
     bank: BankPath,
     target: Annotated[Path, typer.Argument(metavar="X.bank.parquet", help="The file.")],
     *,
-    source: Annotated[str | None, typer.Option(help="Where the pictures come from, for people.")] = None,
+    source: Annotated[
+        str | None, typer.Option(help="Where the pictures come from, for people.")
+    ] = None,
     licence: Licence = None,
-    no_ids: Annotated[bool, typer.Option("--no-ids", metavar="", help="Number the entries.")] = False,
-    digests: Annotated[
-        bool, typer.Option("--digests", metavar="", help="With digests of files and pixels, by which equal ones match.")
+    no_ids: Annotated[
+        bool, typer.Option("--no-ids", metavar="", help="Number the entries.")
     ] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", metavar="", help="Replace the file.")] = False,
+    digests: Annotated[
+        bool,
+        typer.Option(
+            "--digests",
+            metavar="",
+            help="With digests of files and pixels, by which equal ones match.",
+        ),
+    ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", metavar="", help="Replace the file.")
+    ] = False,
 ) -> None:
     """Write a portable bank: codes and signs, no pictures."""
     from dedup.bank import Bank
 
     with Bank(bank, read_only=True) as opened:
-        n = opened.export(target, source=source, licence=licence, ids=not no_ids, digests=digests, overwrite=overwrite)
+        n = opened.export(
+            target,
+            source=source,
+            licence=licence,
+            ids=not no_ids,
+            digests=digests,
+            overwrite=overwrite,
+        )
     size = target.stat().st_size
     out.print(f"{n:,} entries, {views.size(size)}, {size / max(n, 1):.0f} bytes an entry")
 
@@ -267,7 +349,9 @@ def list_keys(bank: BankPath) -> None:
     with Bank(bank, read_only=True) as opened:
         for key in opened.keys.list():
             state = "revoked" if key.revoked else "valid"
-            out.print(f"{key.name}: {', '.join(key.scopes)}, {state}", highlight=False, markup=False)
+            out.print(
+                f"{key.name}: {', '.join(key.scopes)}, {state}", highlight=False, markup=False
+            )
 
 
 def revoke_key(bank: BankPath, name: Annotated[str, typer.Argument(metavar="NAME")]) -> None:
@@ -280,9 +364,14 @@ def revoke_key(bank: BankPath, name: Annotated[str, typer.Argument(metavar="NAME
 
 def _options(set_: list[str] | None, workers: int | None) -> dict[str, Any]:
     """Settings of a run by section, for opening and hashing a source."""
-    config = configuration.build({}, set_ or [], {} if workers is None else {"engine.workers": workers})
+    config = configuration.build(
+        {}, set_ or [], {} if workers is None else {"engine.workers": workers}
+    )
     sections = ("dataset", "hash", "engine")
-    return {name: config.model_dump(include={name}, exclude_unset=True).get(name, {}) for name in sections}
+    return {
+        name: config.model_dump(include={name}, exclude_unset=True).get(name, {})
+        for name in sections
+    }
 
 
 def _is_picture(path: str) -> bool:
@@ -311,7 +400,9 @@ def _told(counts: "Counts | None", n: int, *, quiet: bool) -> None:
         replaced = f", {counts.replaced:,} replaced" if counts.replaced else ""
         out.print(f"{counts.added:,} added{replaced}; the bank has {n:,} entries")
     if counts.n_unreadable:
-        listed = ", ".join(f"{n} {status}" for status, n in sorted((counts.unreadable or {}).items()))
+        listed = ", ".join(
+            f"{n} {status}" for status, n in sorted((counts.unreadable or {}).items())
+        )
         first = message(", ".join(map(repr, counts.unreadable_ids)))
         err.print(f"[yellow]Not added:[/] {listed}. The first: {first}", soft_wrap=True)
 
@@ -319,13 +410,24 @@ def _told(counts: "Counts | None", n: int, *, quiet: bool) -> None:
 def _line(name: str, answer: "Answer") -> None:
     """A picture and its best match."""
     if answer.verdict is None:
-        out.print(f"{name}: {answer.status}: {answer.detail}", highlight=False, markup=False, soft_wrap=True)
+        out.print(
+            f"{name}: {answer.status}: {answer.detail}",
+            highlight=False,
+            markup=False,
+            soft_wrap=True,
+        )
         return
     best = answer.matches[0] if answer.matches else None
     more = f" and {answer.n_matches - 1:,} more" if answer.n_matches > 1 else ""
-    what = "" if best is None else f" {best.id} ({best.kind}, {best.similarity:.3f} by {best.verified}){more}"
+    what = (
+        ""
+        if best is None
+        else f" {best.id} ({best.kind}, {best.similarity:.3f} by {best.verified}){more}"
+    )
     unsure = "" if answer.complete else "; not all candidates were compared"
-    out.print(f"{name}: {answer.verdict}:{what}{unsure}", highlight=False, markup=False, soft_wrap=True)
+    out.print(
+        f"{name}: {answer.verdict}:{what}{unsure}", highlight=False, markup=False, soft_wrap=True
+    )
 
 
 def _json(value: dict[str, Any]) -> None:
@@ -336,7 +438,11 @@ _COMMANDS: Final[tuple[Callable[..., None], ...]] = (
     *(build, add, check, remove, info),
     *(compact, rebuild, verify, copy, export),
 )
-_OF_KEYS: Final[dict[str, Callable[..., None]]] = {"add": add_key, "list": list_keys, "revoke": revoke_key}
+_OF_KEYS: Final[dict[str, Callable[..., None]]] = {
+    "add": add_key,
+    "list": list_keys,
+    "revoke": revoke_key,
+}
 
 for function in _COMMANDS:
     banks.command()(command(function))

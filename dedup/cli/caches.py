@@ -10,10 +10,15 @@ from dedup.cli.options import command
 from dedup.cli.terminal import out
 from dedup.errors import ConfigError
 
-caches = typer.Typer(no_args_is_help=True, help="What is kept of earlier runs, so that nothing is hashed twice.")
+caches = typer.Typer(
+    no_args_is_help=True, help="What is kept of earlier runs, so that nothing is hashed twice."
+)
 
 Folder = Annotated[
-    Path | None, typer.Option("--folder", metavar="DIR", help="The cache.folder of the runs; else its default place.")
+    Path | None,
+    typer.Option(
+        "--folder", metavar="DIR", help="The cache.folder of the runs; else its default place."
+    ),
 ]
 
 
@@ -23,13 +28,19 @@ def info(folder: Folder = None) -> None:
 
     held = cache.usage(folder or cache.default_folder())
     out.print(str(held.folder), highlight=False, markup=False, soft_wrap=True)
-    out.print(f"{views.size(held.n_bytes)} in {held.files:,} files, for {held.rooms:,} kinds of hashes")
+    out.print(
+        f"{views.size(held.n_bytes)} in {held.files:,} files, for {held.rooms:,} kinds of hashes"
+    )
 
 
 def prune(
     folder: Folder = None,
-    days: Annotated[float | None, typer.Option(min=0, help="Delete what was not used for so many days.")] = None,
-    max_bytes: Annotated[int | None, typer.Option(min=0, help="Delete the longest unused until the rest fits.")] = None,
+    days: Annotated[
+        float | None, typer.Option(min=0, help="Delete what was not used for so many days.")
+    ] = None,
+    max_bytes: Annotated[
+        int | None, typer.Option(min=0, help="Delete the longest unused until the rest fits.")
+    ] = None,
 ) -> None:
     """Delete what was not used for long. Runs that are at work are not disturbed."""
     if days is None and max_bytes is None:

@@ -1,4 +1,6 @@
-"""The commands, each a function of its arguments. Heavy imports wait until one is called: `--help` is at once."""
+"""The commands, each a function of its arguments. Heavy imports wait until one is called: `--help`
+is at once.
+"""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,16 +19,26 @@ RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a 
 
 
 def run(
-    config: Annotated[Path, typer.Argument(metavar="CONFIG.yaml", help="The configuration; configs/ has examples.")],
+    config: Annotated[
+        Path,
+        typer.Argument(metavar="CONFIG.yaml", help="The configuration; configs/ has examples."),
+    ],
     *,
     work: Work,
     explain: Annotated[
-        bool, typer.Option("--explain", metavar="", help="Print how the codes are searched and what it should take.")
+        bool,
+        typer.Option(
+            "--explain",
+            metavar="",
+            help="Print how the codes are searched and what it should take.",
+        ),
     ] = False,
     documents: Documents,
     quiet: Quiet = False,
 ) -> None:
-    """Clean a dataset as a config says: search it, decide, write the splits and certify them, report."""
+    """Clean a dataset as a config says: search it, decide, write the splits and certify them,
+    report.
+    """
     keep_no_large_arrays()
     places = asked(documents)
     settings = configuration.load(config, work.set_ or [], work.settings())
@@ -37,7 +49,10 @@ def run(
 
     with observed(quiet=quiet) as observer:
         result = pipeline.run(
-            settings, observer=observer, overwrite=work.overwrite, explain=explained if explain else None
+            settings,
+            observer=observer,
+            overwrite=work.overwrite,
+            explain=explained if explain else None,
         )
     finish(result, places, quiet=quiet)
 
@@ -47,23 +62,34 @@ def audit(
         list[str],
         typer.Argument(
             metavar="SOURCE",
-            help="A folder of images, a manifest, a WebDataset, COCO, YOLO, a Hugging Face dataset on disk or on the "
-            "Hub (hf://datasets/org/name). Further ones are reference sets: is the first clean of them?",
+            help=(
+                "A folder of images, a manifest, a WebDataset, COCO, YOLO, a Hugging Face dataset"
+                " on disk or on the "
+                "Hub (hf://datasets/org/name). Further ones are reference sets: is the first clean"
+                " of them?"
+            ),
         ),
     ],
     *,
     like: Annotated[
-        Path | None, typer.Option(metavar="RUN", help="Use the resolved settings of this finished run.")
+        Path | None,
+        typer.Option(metavar="RUN", help="Use the resolved settings of this finished run."),
     ] = None,
     against: Annotated[
         list[str] | None,
-        typer.Option(metavar="BANK", help="A bank or another reference set: is SOURCE clean of it? Repeatable."),
+        typer.Option(
+            metavar="BANK",
+            help="A bank or another reference set: is SOURCE clean of it? Repeatable.",
+        ),
     ] = None,
     form: Annotated[
         str | None,
         typer.Option(
             "--source",
-            help="What the first SOURCE is: imagefolder, manifest, webdataset, huggingface, coco, yolo, voc.",
+            help=(
+                "What the first SOURCE is: imagefolder, manifest, webdataset, huggingface, coco,"
+                " yolo, voc."
+            ),
         ),
     ] = None,
     limits: Limits,
@@ -86,7 +112,9 @@ def audit(
     settings["gate"] = {"max_leakage": limits.max_leakage, "max_unreadable": limits.max_unreadable}
     settings["gate"] |= {"allow_nothing": True} if limits.allow_nothing else {}
     settings["output"] = {"dir": str(Path("runs") / (Path(source[0]).stem or "audit"))}
-    config = configuration.build(settings, work.set_ or [], work.settings() | {"output.splits": "none"}, where="audit")
+    config = configuration.build(
+        settings, work.set_ or [], work.settings() | {"output.splits": "none"}, where="audit"
+    )
     with observed(quiet=quiet) as observer:
         result = pipeline.run(config, observer=observer, overwrite=work.overwrite)
     finish(result, places, quiet=quiet)
@@ -115,12 +143,16 @@ def decide(
     documents: Documents,
     quiet: Quiet = False,
 ) -> None:
-    """Apply new thresholds, within what was searched, or another policy. Reads the stored tables, no pixels."""
+    """Apply new thresholds, within what was searched, or another policy. Reads the stored tables,
+    no pixels.
+    """
     from dedup import pipeline
 
     places = asked(documents)
     with observed(quiet=quiet) as observer:
-        result = pipeline.decide(run_folder, set_ or [], output=output, observer=observer, overwrite=overwrite)
+        result = pipeline.decide(
+            run_folder, set_ or [], output=output, observer=observer, overwrite=overwrite
+        )
     finish(result, places, quiet=quiet)
 
 
@@ -131,13 +163,17 @@ def gate(
     certified: Annotated[
         bool | None,
         typer.Option(
-            "--certified", metavar="", help="Exit with 3 unless what was written is certified to have no leak."
+            "--certified",
+            metavar="",
+            help="Exit with 3 unless what was written is certified to have no leak.",
         ),
     ] = None,
     documents: Documents,
     quiet: Quiet = False,
 ) -> None:
-    """Hold a finished run against limits; those not given are of its own config. Nothing is hashed or searched."""
+    """Hold a finished run against limits; those not given are of its own config. Nothing is hashed
+    or searched.
+    """
     from dedup.gating.gate import gate as judged
 
     places = asked(documents)
@@ -149,7 +185,10 @@ def gate(
         allow_nothing=limits.allow_nothing,
     )
     if verdict.limitless and not places:
-        message = "No limit is set, so nothing is judged. Give --max-leakage 0, --max-unreadable 0 or --certified."
+        message = (
+            "No limit is set, so nothing is judged. Give --max-leakage 0, --max-unreadable 0 or"
+            " --certified."
+        )
         raise ConfigError(message)
     if not quiet:
         others = [check for check in verdict.checks if check.state != "failed"]
@@ -158,20 +197,30 @@ def gate(
 
 
 def calibrate(
-    target: Annotated[str, typer.Argument(metavar="SOURCE|RUN", help="A dataset, or the folder of a finished run.")],
+    target: Annotated[
+        str,
+        typer.Argument(metavar="SOURCE|RUN", help="A dataset, or the folder of a finished run."),
+    ],
     *,
     max_fdr: Annotated[
         float | None,
-        typer.Option("--max-fdr", help="Pick bare thresholds with at most this share of false pairs, e.g. 0.01."),
+        typer.Option(
+            "--max-fdr",
+            help="Pick bare thresholds with at most this share of false pairs, e.g. 0.01.",
+        ),
     ] = None,
     against: Annotated[
         list[str] | None,
-        typer.Option(metavar="BANK", help="A bank or another reference set: is SOURCE clean of it? Repeatable."),
+        typer.Option(
+            metavar="BANK",
+            help="A bank or another reference set: is SOURCE clean of it? Repeatable.",
+        ),
     ] = None,
     form: Annotated[
         str | None,
         typer.Option(
-            "--source", help="What SOURCE is: imagefolder, manifest, webdataset, huggingface, coco, yolo, voc."
+            "--source",
+            help="What SOURCE is: imagefolder, manifest, webdataset, huggingface, coco, yolo, voc.",
         ),
     ] = None,
     work: Work,
@@ -189,23 +238,33 @@ def calibrate(
     if (Path(target) / folder.RUN).exists():
         if work.output is not None or work.set_ or form is not None:
             message = (
-                f"{target!r} is a finished run: its calibration goes there, and -o, --set and --source do not apply."
+                f"{target!r} is a finished run: its calibration goes there, and -o, --set and"
+                " --source do not apply."
             )
             raise ConfigError(message)
         place, found = Path(target), calibration.of_folder(Path(target))
     else:
-        settings: dict[str, Any] = {"dataset": {"path": target, **({"source": form} if form else {})}}
+        settings: dict[str, Any] = {
+            "dataset": {"path": target, **({"source": form} if form else {})}
+        }
         options = work.settings() | {"output.splits": "none"}
         config = configuration.build(settings, work.set_ or [], options, where="calibrate")
         with observed(quiet=quiet) as observer:
-            found = calibration.calibrate(pipeline.run(config, observer=observer, overwrite=work.overwrite))
+            found = calibration.calibrate(
+                pipeline.run(config, observer=observer, overwrite=work.overwrite)
+            )
     if place is not None:
         calibration.write(found, place)
     out.print(views.calibration(found))
     if max_fdr is not None:
         out.print(views.thresholds(found, max_fdr))
     if place is not None:
-        out.print(f"Plot: {place / folder.CALIBRATION_PLOT}", highlight=False, markup=False, soft_wrap=True)
+        out.print(
+            f"Plot: {place / folder.CALIBRATION_PLOT}",
+            highlight=False,
+            markup=False,
+            soft_wrap=True,
+        )
 
 
 def report(run_folder: RunFolder) -> None:
@@ -213,14 +272,20 @@ def report(run_folder: RunFolder) -> None:
     from dedup import pipeline
 
     pipeline.report(run_folder)
-    out.print(f"Report: {run_folder / 'report.html'}", highlight=False, markup=False, soft_wrap=True)
+    out.print(
+        f"Report: {run_folder / 'report.html'}", highlight=False, markup=False, soft_wrap=True
+    )
 
 
 def demo(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where the dataset and the run go.")] = Path("demo"),
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="Where the dataset and the run go.")
+    ] = Path("demo"),
     workers: Workers = None,
 ) -> None:
-    """Build a small dataset of real pictures with planted duplicates, clean it, and count what was found."""
+    """Build a small dataset of real pictures with planted duplicates, clean it, and count what was
+    found.
+    """
     from dedup import demo as demonstration
 
     with observed(quiet=False) as observer:

@@ -72,7 +72,9 @@ def conclude(verdict: "Verdict", documents: Places) -> None:
         text = getattr(verdict, name)()
         if place == _STDOUT:
             sys.stdout.buffer.write(text.encode())
-        elif place.exists() and not place.is_file():  # a pipe or a device is written to, not replaced
+        elif (
+            place.exists() and not place.is_file()
+        ):  # a pipe or a device is written to, not replaced
             place.write_text(text, encoding="utf-8")
         else:
             files.write_text(place, text)

@@ -3,7 +3,10 @@
 from typing import Final
 
 EXAMPLES: Final[dict[str, tuple[str, ...]]] = {
-    "run": ("dedup run my.yaml", "dedup run my.yaml --set search.orientations=mirrored -o runs/mirrored"),
+    "run": (
+        "dedup run my.yaml",
+        "dedup run my.yaml --set search.orientations=mirrored -o runs/mirrored",
+    ),
     "audit": (
         "dedup audit photos -o runs/audit",
         "dedup audit train.parquet --max-leakage 0",

@@ -1,4 +1,6 @@
-"""The options that several commands share, and what every command has: clear errors and an exit code."""
+"""The options that several commands share, and what every command has: clear errors and an exit
+code.
+"""
 
 import functools
 import inspect
@@ -18,15 +20,26 @@ INTERRUPTED: Final = 130
 
 Output = Annotated[
     Path | None,
-    typer.Option("--output", "-o", help="Folder for what comes out: the tables, the report, a run's splits."),
+    typer.Option(
+        "--output", "-o", help="Folder for what comes out: the tables, the report, a run's splits."
+    ),
 ]
 Set = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Override one setting, e.g. search.max_distance=8. Repeatable."),
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Override one setting, e.g. search.max_distance=8. Repeatable.",
+    ),
 ]
-Overwrite = Annotated[bool, typer.Option("--overwrite", metavar="", help="Replace another run in the output folder.")]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", metavar="", help="Replace another run in the output folder.")
+]
 Workers = Annotated[
-    int | None, typer.Option("--workers", metavar="N", min=0, help="Processes that hash; one per core by default.")
+    int | None,
+    typer.Option(
+        "--workers", metavar="N", min=0, help="Processes that hash; one per core by default."
+    ),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", metavar="", help="Print errors only.")]
 
@@ -42,7 +55,10 @@ class Work:
 
     def settings(self) -> dict[str, Any]:
         """Those that were given, by the dotted keys that they stand for."""
-        given = {"output.dir": None if self.output is None else str(self.output), "engine.workers": self.workers}
+        given = {
+            "output.dir": None if self.output is None else str(self.output),
+            "engine.workers": self.workers,
+        }
         return {key: value for key, value in given.items() if value is not None}
 
 
@@ -52,16 +68,24 @@ class Limits:
 
     max_leakage: Annotated[
         float | None,
-        typer.Option(metavar="SHARE", help="Exit with 3 when a larger share (0 to 1) of a held-out split is in train."),
+        typer.Option(
+            metavar="SHARE",
+            help="Exit with 3 when a larger share (0 to 1) of a held-out split is in train.",
+        ),
     ] = None
     max_unreadable: Annotated[
         float | None,
-        typer.Option(metavar="SHARE", help="Exit with 4 when a larger share (0 to 1) of the samples is unreadable."),
+        typer.Option(
+            metavar="SHARE",
+            help="Exit with 4 when a larger share (0 to 1) of the samples is unreadable.",
+        ),
     ] = None
     allow_nothing: Annotated[
         bool | None,
         typer.Option(
-            "--allow-nothing", metavar="", help="Pass where there is nothing to judge, such as no held-out split."
+            "--allow-nothing",
+            metavar="",
+            help="Pass where there is nothing to judge, such as no held-out split.",
         ),
     ] = None
 
@@ -72,26 +96,39 @@ class Documents:
 
     json: Annotated[
         Path | None,
-        typer.Option("--json", metavar="FILE", help="Write the summary and the gate's verdict as JSON; - is stdout."),
+        typer.Option(
+            "--json",
+            metavar="FILE",
+            help="Write the summary and the gate's verdict as JSON; - is stdout.",
+        ),
     ] = None
     junit: Annotated[
         Path | None,
-        typer.Option("--junit", metavar="FILE", help="Write the gate's checks as a JUnit file; - is stdout."),
+        typer.Option(
+            "--junit", metavar="FILE", help="Write the gate's checks as a JUnit file; - is stdout."
+        ),
     ] = None
     markdown: Annotated[
-        Path | None, typer.Option("--markdown", metavar="FILE", help="Write a page for a pull request; - is stdout.")
+        Path | None,
+        typer.Option(
+            "--markdown", metavar="FILE", help="Write a page for a pull request; - is stdout."
+        ),
     ] = None
 
 
 def command(function: Callable[..., None]) -> Callable[..., None]:
-    """What typer can call: groups of options spread out, dedup's errors as one clear message and an exit code."""
+    """What typer can call: groups of options spread out, dedup's errors as one clear message and an
+    exit code.
+    """
     return _guarded(_spread(function))
 
 
 def _spread(function: Callable[..., None]) -> Callable[..., None]:
     """The function with a parameter for each field of its parameters that are dataclasses."""
     own = inspect.signature(function, eval_str=True).parameters
-    groups: dict[str, Any] = {name: of.annotation for name, of in own.items() if is_dataclass(of.annotation)}
+    groups: dict[str, Any] = {
+        name: of.annotation for name, of in own.items() if is_dataclass(of.annotation)
+    }
     parameters: list[inspect.Parameter] = []
     for name, parameter in own.items():
         if name not in groups:
@@ -99,13 +136,21 @@ def _spread(function: Callable[..., None]) -> Callable[..., None]:
             continue
         hints = get_type_hints(groups[name], include_extras=True)
         parameters += [
-            inspect.Parameter(of.name, inspect.Parameter.KEYWORD_ONLY, default=of.default, annotation=hints[of.name])
+            inspect.Parameter(
+                of.name,
+                inspect.Parameter.KEYWORD_ONLY,
+                default=of.default,
+                annotation=hints[of.name],
+            )
             for of in fields(groups[name])
         ]
 
     @functools.wraps(function)
     def spread(**given: Any) -> None:
-        made = {name: group(**{of.name: given.pop(of.name) for of in fields(group)}) for name, group in groups.items()}
+        made = {
+            name: group(**{of.name: given.pop(of.name) for of in fields(group)})
+            for name, group in groups.items()
+        }
         function(**given, **made)
 
     spread.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
@@ -127,7 +172,9 @@ def _guarded(function: Callable[..., None]) -> Callable[..., None]:
             raise typer.Exit(FAILED) from error
         except OSError as error:
             where = f" ({error.filename!r})" if error.filename else ""
-            err.print(f"[red]Error:[/] {message(str(error.strerror or error) + where)}.", soft_wrap=True)
+            err.print(
+                f"[red]Error:[/] {message(str(error.strerror or error) + where)}.", soft_wrap=True
+            )
             raise typer.Exit(FAILED) from error
         except KeyboardInterrupt:
             err.print("Interrupted. Run the same command again: it goes on with what was hashed.")

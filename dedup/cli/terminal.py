@@ -28,7 +28,9 @@ def observed(*, quiet: bool) -> "Iterator[Observer | None]":
     """Log lines and progress bars while a run goes on; bars on a terminal only."""
     logger = logging.getLogger("dedup")
     with views.progress(err) as bars:
-        handler = RichHandler(console=bars.console, show_path=False, show_level=False, log_time_format="%H:%M:%S")
+        handler = RichHandler(
+            console=bars.console, show_path=False, show_level=False, log_time_format="%H:%M:%S"
+        )
         handler.setFormatter(logging.Formatter("%(message)s"))
         level = logger.level
         logger.addHandler(handler)
@@ -49,6 +51,12 @@ def places(result: "Run", shown: Console = out) -> None:
     """Say where a run's files are."""
     if result.dir is None:
         return
-    for what, name in {"Report": "report.html", "Tables": "*.parquet", "Clean splits": "splits"}.items():
+    for what, name in {
+        "Report": "report.html",
+        "Tables": "*.parquet",
+        "Clean splits": "splits",
+    }.items():
         if "*" in name or (result.dir / name).exists():
-            shown.print(f"{what}: {result.dir / name}", highlight=False, markup=False, soft_wrap=True)
+            shown.print(
+                f"{what}: {result.dir / name}", highlight=False, markup=False, soft_wrap=True
+            )

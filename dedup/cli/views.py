@@ -29,7 +29,9 @@ MAX_SPLITS: Final = 12  # columns of the matrix that a terminal has room for
 
 
 def literal(text: str) -> str:
-    r"""Text from a dataset, for rich: markup is not obeyed, nor are control codes, which become `\x1b` and the like."""
+    r"""Text from a dataset, for rich: markup is not obeyed, nor are control codes, which become
+    `\x1b` and the like.
+    """
     return escape(plain(text))
 
 
@@ -40,14 +42,28 @@ def overview(summary: Mapping[str, Any], *, written: bool) -> RenderableType:
     """
     understood = [Text(f"Understood: {plain(text)}")] if (text := summary.get("understood")) else []
     parts: list[RenderableType] = [*understood, _counts(summary, written=written), _matrix(summary)]
-    if unreadable := {of: n for of, n in summary["samples"]["by_status"].items() if of not in {"ok", ABSENT}}:
-        parts.append(Text(f"Unreadable: {_listed(unreadable)}; what is wrong with each is in hashes.parquet."))
+    if unreadable := {
+        of: n for of, n in summary["samples"]["by_status"].items() if of not in {"ok", ABSENT}
+    }:
+        parts.append(
+            Text(
+                f"Unreadable: {_listed(unreadable)}; what is wrong with each is in hashes.parquet."
+            )
+        )
     if without := summary["samples"].get("without_image"):
-        rows = "1 row has no image and is" if without == 1 else f"{without:,} rows have no image and are"
+        rows = (
+            "1 row has no image and is"
+            if without == 1
+            else f"{without:,} rows have no image and are"
+        )
         parts.append(Text(f"{rows} kept."))
     if stay := summary["decisions"]["by_reason"].get("unreadable, kept"):
-        parts.append(Text(f"{stay:,} of them {'stays' if stay == 1 else 'stay'}, as policy.unreadable says."))
-    parts += [Text.from_markup(f"[yellow]Warning:[/] {literal(text)}") for text in summary["warnings"]]
+        parts.append(
+            Text(f"{stay:,} of them {'stays' if stay == 1 else 'stay'}, as policy.unreadable says.")
+        )
+    parts += [
+        Text.from_markup(f"[yellow]Warning:[/] {literal(text)}") for text in summary["warnings"]
+    ]
     if line := recorded(summary.get("recordings")):
         parts.append(Text.from_markup(f"[yellow]Warning:[/] {literal(line)}"))
     if line := in_a_line(summary.get("not_read", {})):
@@ -56,8 +72,8 @@ def overview(summary: Mapping[str, Any], *, written: bool) -> RenderableType:
         colour = "red" if found["leaking"] else "green"
         parts.append(
             Text.from_markup(
-                f"[{colour}]{found['leaking']:,} of {found['images']:,}[/] images of '[bold]{literal(name)}[/]' "
-                f"are also in train ({100 * found['share']:.2f} %)"
+                f"[{colour}]{found['leaking']:,} of {found['images']:,}[/] images of"
+                f" '[bold]{literal(name)}[/]' are also in train ({100 * found['share']:.2f} %)"
             )
         )
     parts += _further(summary)
@@ -66,11 +82,16 @@ def overview(summary: Mapping[str, Any], *, written: bool) -> RenderableType:
             shown = literal(name)
             parts.append(
                 Text.from_markup(
-                    f"{twins:,} images of '{shown}' match another image of '{shown}'; held-out splits keep them."
+                    f"{twins:,} images of '{shown}' match another image of '{shown}'; held-out"
+                    " splits keep them."
                 )
             )
     if summary["resolved"]["orientations"] == "upright":
-        parts.append(Text("Mirrored and rotated copies were not searched (search.orientations).", style="dim"))
+        parts.append(
+            Text(
+                "Mirrored and rotated copies were not searched (search.orientations).", style="dim"
+            )
+        )
     if not summary["leakage"]:
         parts.append(Text("There is no held-out split beside train: duplicates only."))
     if certificate := summary.get("certificate"):
@@ -86,24 +107,32 @@ def _further(summary: Mapping[str, Any]) -> list[RenderableType]:
         colour = "red" if found["leaking"] else "green"
         parts.append(
             Text.from_markup(
-                f"[{colour}]{found['leaking']:,} of {found['images']:,}[/] images of '[bold]{literal(name)}[/]' are of "
-                f"a group that is also in train ({100 * found['share']:.2f} %)"
+                f"[{colour}]{found['leaking']:,} of {found['images']:,}[/] images of"
+                f" '[bold]{literal(name)}[/]' are of a group that is also in train"
+                f" ({100 * found['share']:.2f} %)"
             )
         )
     for side, other in (("train", "held-out"), ("held-out", "train")):
         if chained := summary[f"chained_{side.replace('-', '_')}_images"]:
             parts.append(
                 Text(
-                    f"{chained:,} {side} {'image matches' if chained == 1 else 'images match'} no {other} one, but "
-                    f"{'leads' if chained == 1 else 'lead'} to one through others (chains.parquet; policy.chains)."
+                    f"{chained:,} {side} {'image matches' if chained == 1 else 'images match'} no"
+                    f" {other} one, but {'leads' if chained == 1 else 'lead'} to one through others"
+                    " (chains.parquet; policy.chains)."
                 )
             )
     if conflicts := summary["label_conflicts"]:
-        shown = ", ".join(f"{' / '.join(one['labels'])} ({one['pairs']:,})" for one in conflicts[:_LABEL_PAIRS])
+        shown = ", ".join(
+            f"{' / '.join(one['labels'])} ({one['pairs']:,})" for one in conflicts[:_LABEL_PAIRS]
+        )
         more = ", …" if len(conflicts) > _LABEL_PAIRS else ""
         total = summary["pairs"]["label_conflicts"]
         have = "pair has" if total == 1 else "pairs have"
-        parts.append(Text(f"{total:,} {have} different labels (policy.label_conflicts): {plain(shown)}{more}"))
+        parts.append(
+            Text(
+                f"{total:,} {have} different labels (policy.label_conflicts): {plain(shown)}{more}"
+            )
+        )
     if gone := gone_with_every_match(summary):
         parts.append(Text(gone))
     if summary["regroup"]:
@@ -114,12 +143,28 @@ def _further(summary: Mapping[str, Any]) -> list[RenderableType]:
 def _regroup(splits: Mapping[str, Mapping[str, Any]]) -> RenderableType:
     table = Table(title="Regrouped", title_justify="left", title_style="bold")
     table.add_column("split")
-    for name in ("before", "moved out", "moved in", "dropped", "unreadable", "after", "labels shifted"):
+    for name in (
+        "before",
+        "moved out",
+        "moved in",
+        "dropped",
+        "unreadable",
+        "after",
+        "labels shifted",
+    ):
         table.add_column(name, justify="right", min_width=max(map(len, name.split())))
     for name, of in splits.items():
-        counts = [of[key] for key in ("before", "moved_out", "moved_in", "dropped", "unreadable", "after")]
-        table.add_row(literal(name), *(f"{n:,}" for n in counts), f"{100 * of['label_shift']:.1f} %")
-    labels = [Text(f"Labels of {plain(name)}: {plain(text)}") for name, of in splits.items() if (text := shifted(of))]
+        counts = [
+            of[key] for key in ("before", "moved_out", "moved_in", "dropped", "unreadable", "after")
+        ]
+        table.add_row(
+            literal(name), *(f"{n:,}" for n in counts), f"{100 * of['label_shift']:.1f} %"
+        )
+    labels = [
+        Text(f"Labels of {plain(name)}: {plain(text)}")
+        for name, of in splits.items()
+        if (text := shifted(of))
+    ]
     return Group(table, *labels)
 
 
@@ -140,7 +185,9 @@ def _counts(summary: Mapping[str, Any], *, written: bool) -> Table:
 
 def _matrix(summary: Mapping[str, Any]) -> Table:
     matrix = summary["leakage_matrix"]
-    table = Table(title="Images with a match, split × split", title_justify="left", title_style="bold")
+    table = Table(
+        title="Images with a match, split × split", title_justify="left", title_style="bold"
+    )
     table.add_column("images of ↓ that match one of →")
     shown = list(matrix)[:MAX_SPLITS]
     for name in shown:
@@ -148,7 +195,8 @@ def _matrix(summary: Mapping[str, Any]) -> Table:
     for name in shown:
         row = {other: matrix[name][other] for other in shown}
         table.add_row(
-            literal(name), *(f"[red]{n:,}[/]" if n and other != name else f"{n:,}" for other, n in row.items())
+            literal(name),
+            *(f"[red]{n:,}[/]" if n and other != name else f"{n:,}" for other, n in row.items()),
         )
     if len(shown) < len(matrix):
         table.caption = f"{len(shown)} of {len(matrix)} splits; all are in summary.json"
@@ -160,7 +208,9 @@ def _listed(counts: Mapping[str, int]) -> str:
 
 
 def worst_leaks(rows: Sequence[Mapping[str, Any]], n_leaks: int) -> RenderableType:
-    """A few leaks: the train sample and below it the held-out one, on lines of their own, ready to be copied."""
+    """A few leaks: the train sample and below it the held-out one, on lines of their own, ready to
+    be copied.
+    """
     lines = [f"[bold]Worst leaks[/] ({len(rows):,} of {n_leaks:,})"]
     for place, row in enumerate(rows, 1):
         sides = (("split", "label", "id"), ("witness_split", "witness_label", "witness_id"))
@@ -168,13 +218,19 @@ def worst_leaks(rows: Sequence[Mapping[str, Any]], n_leaks: int) -> RenderableTy
         lines.append(f"{place}. {leak_facts(row)}")
         for split, label, name in sides:
             behind = f"  ({literal(row[label])})" if row["label_conflict"] else ""
-            lines.append(f"   {literal((row[split] or '').ljust(width))}  {literal(row[name])}{behind}")
+            lines.append(
+                f"   {literal((row[split] or '').ljust(width))}  {literal(row[name])}{behind}"
+            )
     return Text.from_markup("\n".join(lines), overflow="ignore")
 
 
 def checks(found: "Iterable[Check]") -> RenderableType:
     """The checks of a gate, a line each."""
-    words = {"passed": "[green]passed[/]  ", "failed": "[red]failed[/]  ", "not judged": "[dim]no limit[/]"}
+    words = {
+        "passed": "[green]passed[/]  ",
+        "failed": "[red]failed[/]  ",
+        "not judged": "[dim]no limit[/]",
+    }
     lines = [f"{words[check.state]}  {literal(check.message)}" for check in found]
     return Text.from_markup("\n".join(lines), overflow="ignore")
 
@@ -186,10 +242,14 @@ def comparison(found: "Comparison") -> RenderableType:
     facts.add_column("a", overflow="fold")
     facts.add_column("b", overflow="fold")
     facts.add_row("file", literal(found.a.name), literal(found.b.name))
-    facts.add_row("size", f"{found.a.width} × {found.a.height}", f"{found.b.width} × {found.b.height}")
+    facts.add_row(
+        "size", f"{found.a.width} × {found.a.height}", f"{found.b.width} × {found.b.height}"
+    )
     facts.add_row("format", found.a.format, found.b.format)
     facts.add_row("bytes", f"{found.a.n_bytes:,}", f"{found.b.n_bytes:,}")
-    facts.add_row("information, grey levels", f"{found.a.information:.1f}", f"{found.b.information:.1f}")
+    facts.add_row(
+        "information, grey levels", f"{found.a.information:.1f}", f"{found.b.information:.1f}"
+    )
     thumbnails = Table.grid(padding=(0, 2))
     thumbnails.add_row(_thumbnail(found.a.thumbnail), _thumbnail(found.b.thumbnail))
     measures = Table(show_header=True)
@@ -203,18 +263,24 @@ def comparison(found: "Comparison") -> RenderableType:
     if found.close_similarity is not None:
         measures.add_row("similarity seen closely", f"{found.close_similarity:.3f}")
     if found.unframed is not None:
-        whose = "without frames" if found.unframed == "both" else f"{found.unframed} without its frame"
+        whose = (
+            "without frames" if found.unframed == "both" else f"{found.unframed} without its frame"
+        )
         measures.add_row(f"similarity, {whose}", f"{found.unframed_similarity:.3f}")
     if found.colour_differs is not None:
         measures.add_row("other colours", "yes" if found.colour_differs else "no")
     if found.turned_similarity > found.similarity:
-        measures.add_row(f"similarity, b turned: {found.best_turn}", f"{found.turned_similarity:.3f}")
+        measures.add_row(
+            f"similarity, b turned: {found.best_turn}", f"{found.turned_similarity:.3f}"
+        )
     colour = "green" if found.kind else "yellow"
     return Group(facts, thumbnails, measures, Text(found.verdict(), style=f"bold {colour}"))
 
 
 def _thumbnail(grey: Any) -> Text:
-    """Two rows of grey pixels to a line: the upper as the colour of ▀, the lower as its background."""
+    """Two rows of grey pixels to a line: the upper as the colour of ▀, the lower as its
+    background.
+    """
     text = Text(no_wrap=True)
     for upper, lower in zip(grey[0::2], grey[1::2], strict=True):
         for above, below in zip(upper.tolist(), lower.tolist(), strict=True):
@@ -232,25 +298,36 @@ def _confirming(found: "Calibration") -> str:
 
 
 def calibration(found: "Calibration") -> RenderableType:
-    """For each algorithm the pairs within each distance, what chance lets in, and what verification confirms."""
-    views = {"upright": "", "mirrored": ", mirrored ones too", "all": ", in all orientations"}[found.orientations]
+    """For each algorithm the pairs within each distance, what chance lets in, and what verification
+    confirms.
+    """
+    views = {"upright": "", "mirrored": ", mirrored ones too", "all": ", in all orientations"}[
+        found.orientations
+    ]
     parts: list[RenderableType] = [
         Text(
-            f"{found.pictures:,} different pictures were compared{views}. Expected chance pairs by two sorts of "
-            f"decoys, {' and '.join(found.taken_out)}; chance: the share they are, ≤ (95 %): its upper bound; "
-            f"confirmed: by thumbnails, with {_confirming(found)}."
+            f"{found.pictures:,} different pictures were compared{views}. Expected chance pairs by"
+            f" two sorts of decoys, {' and '.join(found.taken_out)}; chance: the share they are, ≤"
+            f" (95 %): its upper bound; confirmed: by thumbnails, with {_confirming(found)}."
         )
     ]
     parts += [_distances(name, rows, found) for name, rows in found.alone.items()]
     if out := {name: n for name, n in found.taken_out.items() if n}:
         listed = ", ".join(f"{n:,} of {name}" for name, n in out.items())
-        parts.append(Text(f"Decoy pairs that verification confirms, which are not counted as chance: {listed}."))
+        parts.append(
+            Text(
+                "Decoy pairs that verification confirms, which are not counted as chance:"
+                f" {listed}."
+            )
+        )
     return Group(*parts)
 
 
 def _distances(name: str, rows: "Sequence[Row]", found: "Calibration") -> Table:
     title = f"{name}, {found.bits} bits: pairs within each distance"
-    table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False)
+    table = Table(
+        title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False
+    )
     decoys = list(rows[0].chance)
     for heading in ("≤ bits", "pairs", *decoys, "chance", "≤ (95 %)", "confirmed", "not"):
         table.add_column(heading, justify="right", no_wrap=True)
@@ -271,7 +348,11 @@ def _distances(name: str, rows: "Sequence[Row]", found: "Calibration") -> Table:
 
 def thresholds(found: "Calibration", max_false: float) -> RenderableType:
     """Bare thresholds that keep the share of false pairs, with the lines to paste into a config."""
-    from dedup.calibration.table import pairs_needed, picked  # it imports numba; `--help` should not wait for it
+    # it imports numba; `--help` should not wait for it
+    from dedup.calibration.table import (
+        pairs_needed,
+        picked,
+    )
 
     parts: list[RenderableType] = []
     needed = pairs_needed(max_false)
@@ -281,20 +362,33 @@ def thresholds(found: "Calibration", max_false: float) -> RenderableType:
         title = f"two of {names} that must agree" if agree else f"{names} alone"
         row, by_chance = picked(rows, max_false), picked(rows, max_false, verified=False)
         if row is not None:
-            parts += [Text.from_markup(f"[green]{title}[/]: {_said(row)}"), Text(_settings(row), style="bold")]
+            parts += [
+                Text.from_markup(f"[green]{title}[/]: {_said(row)}"),
+                Text(_settings(row), style="bold"),
+            ]
         elif by_chance is not None:
-            parts.append(Text.from_markup(f"[yellow]{title}[/]: none. By chance alone {_said(by_chance)}"))
+            parts.append(
+                Text.from_markup(f"[yellow]{title}[/]: none. By chance alone {_said(by_chance)}")
+            )
         elif max(row.pairs for row in rows) < needed:
             most = max(row.pairs for row in rows)
             text = (
-                f"too few pairs to tell: {needed:,} are needed for a bound of {100 * max_false:g} %, there are {most:,}"
+                f"too few pairs to tell: {needed:,} are needed for a bound of {100 * max_false:g}"
+                f" %, there are {most:,}"
             )
             parts.append(Text.from_markup(f"[yellow]{title}[/]: {text}."))
         else:
-            parts.append(Text.from_markup(f"[yellow]{title}[/]: none; at every distance chance may let in more."))
+            parts.append(
+                Text.from_markup(
+                    f"[yellow]{title}[/]: none; at every distance chance may let in more."
+                )
+            )
     if not any(picked(rows, max_false) for rows in [*found.alone.values(), found.both]):
         parts.append(
-            Text(f"No bare threshold keeps false pairs below {100 * max_false:g} % here. Keep verify.method: pixels.")
+            Text(
+                f"No bare threshold keeps false pairs below {100 * max_false:g} % here. Keep"
+                " verify.method: pixels."
+            )
         )
     return Group(*parts)
 
@@ -302,17 +396,17 @@ def thresholds(found: "Calibration", max_false: float) -> RenderableType:
 def _said(row: "Row") -> str:
     within = " and ".join(f"{name} ≤ {distance}" for name, distance in row.distances.items())
     return (
-        f"{within}: {row.pairs:,} pairs, at the most {100 * row.chance_bound:.2f} % by chance; verification confirms "
-        f"{row.confirmed:,} of them."
+        f"{within}: {row.pairs:,} pairs, at the most {100 * row.chance_bound:.2f} % by chance;"
+        f" verification confirms {row.confirmed:,} of them."
     )
 
 
 def _settings(row: "Row") -> str:
     distances = ", ".join(f"{name}: {distance}" for name, distance in row.distances.items())
     return (
-        f"hash:\n  algorithms: [{', '.join(row.distances)}]\n"
-        f"search:\n  max_distance: {{{distances}}}\n  combine: {'all' if len(row.distances) > 1 else 'any'}\n"
-        f"verify:\n  method: none"
+        f"hash:\n  algorithms: [{', '.join(row.distances)}]\nsearch:\n  max_distance:"
+        f" {{{distances}}}\n  combine: {'all' if len(row.distances) > 1 else 'any'}\nverify:\n "
+        " method: none"
     )
 
 

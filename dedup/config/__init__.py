@@ -1,6 +1,7 @@
 """The configuration: frozen, validated once, unknown keys rejected with the nearest known one.
 
-Stages get the part that concerns them; nothing below the pipeline reads a file or the environment to learn a setting.
+Stages get the part that concerns them; nothing below the pipeline reads a file or the environment
+to learn a setting.
 """
 
 from dedup.config.dataset import DatasetConfig, NamedSource, SourceConfig

@@ -15,7 +15,17 @@ class SourceConfig(Section):
     """Where the samples of one dataset come from."""
 
     source: Annotated[
-        Literal["auto", "imagefolder", "manifest", "huggingface", "webdataset", "coco", "yolo", "voc", "bank"],
+        Literal[
+            "auto",
+            "imagefolder",
+            "manifest",
+            "huggingface",
+            "webdataset",
+            "coco",
+            "yolo",
+            "voc",
+            "bank",
+        ],
         one_of(
             "dataset.source",
             "auto",
@@ -37,7 +47,8 @@ class SourceConfig(Section):
     streaming: StrictBool = False
     protocols: Annotated[tuple[str, ...], BeforeValidator(as_names)] = ()
     top_folders: Annotated[
-        Literal["auto", "splits", "labels"], one_of("dataset.top_folders", "auto", "splits", "labels")
+        Literal["auto", "splits", "labels"],
+        one_of("dataset.top_folders", "auto", "splits", "labels"),
     ] = "auto"
     split_folders: dict[str, str] = Field(default_factory=dict)
     image_folder: str | None = None
@@ -48,7 +59,9 @@ class SourceConfig(Section):
     id_column: str | None = None
     split_column: str | None = None
     label_column: str | None = None
-    splits: dict[str, Annotated[tuple[str, ...], BeforeValidator(as_texts)]] = Field(default_factory=dict)
+    splits: dict[str, Annotated[tuple[str, ...], BeforeValidator(as_texts)]] = Field(
+        default_factory=dict
+    )
     group_column: str | None = None
     group_pattern: Annotated[str, AfterValidator(as_pattern)] | None = None
     default_split: str | None = None
@@ -57,16 +70,26 @@ class SourceConfig(Section):
     @check(mode="after")
     def _splits_fit_together(self) -> Self:
         if self.splits and self.split_column is None:
-            raise ValueError("dataset.splits says which values of a column are which split; name it: split_column")  # noqa: EM101
+            message = (
+                "dataset.splits says which values of a column are which split; name it:"
+                " split_column"
+            )
+            raise ValueError(message)
         if self.group_column is not None and self.group_pattern is not None:
-            raise ValueError("dataset.group_column and dataset.group_pattern both say the groups; give one of them")  # noqa: EM101
+            message = (
+                "dataset.group_column and dataset.group_pattern both say the groups; give one of"
+                " them"
+            )
+            raise ValueError(message)
         values = [value for of_split in self.splits.values() for value in of_split]
         if twice := sorted({value for value in values if values.count(value) > 1}):
-            raise ValueError(f"dataset.splits: the value {twice[0]!r} is in two splits")  # noqa: EM102
+            message = f"dataset.splits: the value {twice[0]!r} is in two splits"
+            raise ValueError(message)
         return self
 
     def split_of(self, text: str | None) -> str | None:
-        """The split that a value of the split column means, normalised; raises `KeyError` for an unknown value.
+        """The split that a value of the split column means, normalised; raises `KeyError` for an
+        unknown value.
 
         >>> SourceConfig(split_column="fold", splits={"train": [0, 1], "test": [2]}).split_of("2")
         'test'
@@ -76,7 +99,9 @@ class SourceConfig(Section):
         for split, values in self.splits.items():
             if text in values or _as_number(text) in values:
                 return normal_split(split)
-        if normal_split(text) in map(normal_split, self.splits):  # as dataset.default_split names it
+        if normal_split(text) in map(
+            normal_split, self.splits
+        ):  # as dataset.default_split names it
             return normal_split(text)
         raise KeyError(text)
 
@@ -112,18 +137,27 @@ class DatasetConfig(SourceConfig):
         fields = type(self).model_fields
         defaults = {key: fields[key].get_default(call_default_factory=True) for key in others}
         if wrong := sorted(key for key in others if getattr(self, key) != defaults[key]):
-            raise ValueError(f"dataset.sources is given beside {', '.join(wrong)}; move these into its entries")  # noqa: EM102
+            message = (
+                f"dataset.sources is given beside {', '.join(wrong)}; move these into its entries"
+            )
+            raise ValueError(message)
         if all(source.reference for source in self.sources):
-            raise ValueError("every entry of dataset.sources is a reference; one must be cleaned")  # noqa: EM101
+            message = "every entry of dataset.sources is a reference; one must be cleaned"
+            raise ValueError(message)
         named = [source.prefix for source in self.sources if source.prefix is not None]
         if twice := sorted({prefix for prefix in named if named.count(prefix) > 1}):
-            raise ValueError(f"dataset.sources: two entries have the prefix {twice[0]!r}; give each its own")  # noqa: EM102
+            message = (
+                f"dataset.sources: two entries have the prefix {twice[0]!r}; give each its own"
+            )
+            raise ValueError(message)
         return self
 
     def prefixes(self) -> tuple[str, ...]:
-        """What stands before the ids of each of several datasets: its prefix, else the last part of its path.
+        """What stands before the ids of each of several datasets: its prefix, else the last part of
+        its path.
 
-        >>> DatasetConfig(sources=({"path": "a/photos"}, {"path": "b/photos.csv", "reference": True})).prefixes()
+        >>> sources = ({"path": "a/photos"}, {"path": "b/photos.csv", "reference": True})
+        >>> DatasetConfig(sources=sources).prefixes()
         ('photos', 'photos-2')
         """
         found: list[str] = []
@@ -139,5 +173,7 @@ class DatasetConfig(SourceConfig):
 
     def reference_splits(self, splits: Iterable[str]) -> set[str]:
         """Those of the splits that are of a reference set."""
-        prefixes = {p for p, source in zip(self.prefixes(), self.sources, strict=True) if source.reference}
+        prefixes = {
+            p for p, source in zip(self.prefixes(), self.sources, strict=True) if source.reference
+        }
         return {split for split in splits if split.partition("/")[0] in prefixes}

@@ -5,8 +5,9 @@ from typing import Any, Final
 import yaml
 
 MAX_NODES: Final = 1_000_000
-"""Values that a document may have with its aliases expanded. The longest lists of class names have some ten thousand;
-a few hundred bytes of nested aliases stand for billions, and whoever looks at each of them waits for ever."""
+"""Values that a document may have with its aliases expanded. The longest lists of class names have
+some ten thousand; a few hundred bytes of nested aliases stand for billions, and whoever looks at
+each of them waits for ever."""
 
 
 class TooLargeError(yaml.YAMLError):
@@ -14,7 +15,8 @@ class TooLargeError(yaml.YAMLError):
 
 
 def read_yaml(text: str) -> Any:
-    """What a YAML text says; raises `yaml.YAMLError` for one that is not valid, or that expands to too much.
+    """What a YAML text says; raises `yaml.YAMLError` for one that is not valid, or that expands to
+    too much.
 
     And `RecursionError` for one that is nested too deeply.
     """
@@ -25,7 +27,10 @@ def read_yaml(text: str) -> Any:
             return None
 
         if (n_nodes := _expanded(node)) > MAX_NODES:
-            message = f"its aliases expand to more than {MAX_NODES:,} values ({n_nodes:.1g}); write them out"
+            message = (
+                f"its aliases expand to more than {MAX_NODES:,} values ({n_nodes:.1g}); write"
+                " them out"
+            )
             raise TooLargeError(message)
         return loader.construct_document(node)
     finally:
@@ -33,7 +38,9 @@ def read_yaml(text: str) -> Any:
 
 
 def _expanded(root: yaml.Node) -> int:
-    """Nodes of a document with every alias in the place of what it stands for; a node is looked at once."""
+    """Nodes of a document with every alias in the place of what it stands for; a node is looked at
+    once.
+    """
     size_of: dict[int, int | None] = {}
 
     def size(node: yaml.Node) -> int:

@@ -1,4 +1,6 @@
-"""YAML files, overrides and options to a validated configuration, with every problem named at once."""
+"""YAML files, overrides and options to a validated configuration, with every problem named at
+once.
+"""
 
 import difflib
 from collections.abc import Mapping, Sequence
@@ -14,7 +16,9 @@ from dedup.config.values import Section
 from dedup.errors import ConfigError
 
 
-def load(path: Path, overrides: Sequence[str] = (), options: Mapping[str, Any] | None = None) -> Config:
+def load(
+    path: Path, overrides: Sequence[str] = (), options: Mapping[str, Any] | None = None
+) -> Config:
     """Read a YAML file and apply `section.key=value` overrides, then `options` by dotted key.
 
     `dataset.path` is taken relative to the file. Raises `ConfigError` with every problem at once.
@@ -25,7 +29,9 @@ def load(path: Path, overrides: Sequence[str] = (), options: Mapping[str, Any] |
         message = f"{path}: no such config file."
         raise ConfigError(message) from None
     except IsADirectoryError:
-        message = f"{path}: it is a folder, not a config. For a look at a dataset: 'dedup audit {path}'."
+        message = (
+            f"{path}: it is a folder, not a config. For a look at a dataset: 'dedup audit {path}'."
+        )
         raise ConfigError(message) from None
     except (OSError, UnicodeDecodeError) as error:
         message = f"{path}: cannot be read: {error}."
@@ -41,7 +47,10 @@ def load(path: Path, overrides: Sequence[str] = (), options: Mapping[str, Any] |
     if settings is None:
         settings = {}
     if not isinstance(settings, dict):
-        message = f"{path}: expected sections such as 'dataset:' at the top, got {type(settings).__name__}."
+        message = (
+            f"{path}: expected sections such as 'dataset:' at the top, got"
+            f" {type(settings).__name__}."
+        )
         raise ConfigError(message)
     return build(settings, overrides, options, where=str(path), relative_to=path.parent)
 
@@ -55,7 +64,9 @@ def build(
     relative_to: Path | None = None,
 ) -> Config:
     """A validated config from nested settings; `where` stands in front of every problem."""
-    nested: dict[str, Any] = {k: dict(v) if isinstance(v, Mapping) else v for k, v in settings.items()}
+    nested: dict[str, Any] = {
+        k: dict(v) if isinstance(v, Mapping) else v for k, v in settings.items()
+    }
     dataset = nested.get("dataset")
     if relative_to is not None and isinstance(dataset, dict):
         nested["dataset"] = _placed(relative_to, dataset)
@@ -81,7 +92,9 @@ def _placed(folder: Path, dataset: Mapping[str, Any]) -> dict[str, Any]:
         if isinstance(placed.get(key), str):
             placed[key] = _beside(folder, placed[key])
     if isinstance(placed.get("sources"), list):
-        placed["sources"] = [_placed(folder, s) if isinstance(s, Mapping) else s for s in placed["sources"]]
+        placed["sources"] = [
+            _placed(folder, s) if isinstance(s, Mapping) else s for s in placed["sources"]
+        ]
     return placed
 
 
@@ -91,8 +104,12 @@ def _beside(folder: Path, path: str) -> str:
 
 
 def _sections(nested: Mapping[str, Any]) -> tuple[list[str], dict[str, Any]]:
-    """All problems, and the sections that are valid. Each is validated by itself, so that one hides no other."""
-    problems = [_unknown(key, list(Config.model_fields)) for key in nested if key not in Config.model_fields]
+    """All problems, and the sections that are valid. Each is validated by itself, so that one hides
+    no other.
+    """
+    problems = [
+        _unknown(key, list(Config.model_fields)) for key in nested if key not in Config.model_fields
+    ]
     sections: dict[str, Any] = {}
     for name, field in Config.model_fields.items():
         model: Any = field.annotation
@@ -155,12 +172,17 @@ def _problem(section: str, detail: Any) -> str:
     if kind == "extra_forbidden":
         return _unknown(".".join([section, *map(str, detail["loc"])]), list(keys()))
     # pydantic also names the members of a union that it tried, such as `tuple[str, ...]`
-    parts = [str(part) for part in detail["loc"] if isinstance(part, int) or str(part).isidentifier()]
+    parts = [
+        str(part) for part in detail["loc"] if isinstance(part, int) or str(part).isidentifier()
+    ]
     key = ".".join([section, *parts])
     if kind == "value_error":
         text = str(detail["ctx"]["error"])
         return f"{key}: {text}" if text.endswith("?") else f"{key}: {text.rstrip('.')}."
     if kind == "model_type":
-        return f"{key}: got {detail['input']!r}; keys are expected under it, as in '{section}: {{key: value}}'."
+        return (
+            f"{key}: got {detail['input']!r}; keys are expected under it, as in '{section}: {{key:"
+            " value}'."
+        )
     text = detail["msg"]
     return f"{key}: got {detail['input']!r}; {text[:1].lower()}{text[1:]}."

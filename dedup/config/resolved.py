@@ -11,37 +11,54 @@ from dedup.errors import ConfigError
 AUTO_TOTAL: Final = 41
 """How far `auto` goes in dHash and pHash together, of 128 bits.
 
-On the 60,000 pictures of CIFAR-10 95.6 % of the listed pairs are within it, where 93.2 % are within 16 bits of either.
+On the 60,000 pictures of CIFAR-10 95.6 % of the listed pairs are within it, where 93.2 % are within
+16 bits of either.
 """
 
 AUTO_CAP_BESIDE_TOTAL: Final = 14
-"""How far `auto` goes in each of them then: what is farther in one is nearly always within the total, or no copy."""
+"""How far `auto` goes in each of them then: what is farther in one is nearly always within the
+total, or no copy.
+"""
 
 AUTO_CAP_PER_64_BITS: Final = 16
 """How far `search.max_distance: auto` goes at the most: 16 of 64 bits, 64 of 256, 256 of 1024.
 
-Why 16 stands in docs/calibration.md: beyond it edited copies hardly come in any more, and chance does.
+Why 16 stands in docs/calibration.md: beyond it edited copies hardly come in any more, and chance
+does.
 """
 
 ACCEPTANCE_RULE: Final = 1
 """Version of the rule that gives pairs their false probability (`dedup.policy.acceptance`)."""
 
 AUTO_MAX_FALSE_PROBABILITY: Final = 0.2
-"""What `verify.max_false_probability: auto` is where no plain limit is set; docs/decisions/0014 says why."""
+"""What `verify.max_false_probability: auto` is where no plain limit is set; docs/decisions/0014
+says why.
+"""
 
 LEAST_SIMILARITY: Final = 0.8
-"""Of thumbnails, the least that a pair needs beside its false probability: strangers of small photos end at 0.65."""
+"""Of thumbnails, the least that a pair needs beside its false probability: strangers of small
+photos end at 0.65.
+"""
 
 AUTO_MIN_SIMILARITY: Final = 0.87
 """What `verify.min_similarity: auto` is beside another plain limit."""
 
 AUTO_MIN_CLOSE_SIMILARITY: Final = 0.91
-"""What `verify.min_close_similarity: auto` is beside another plain limit: below it, pictures are of one scene only."""
+"""What `verify.min_close_similarity: auto` is beside another plain limit: below it, pictures are of
+one scene only.
+"""
 
 AUTO_MIN_THUMBNAIL_SIMILARITY: Final = 0.95
-"""What `verify.min_thumbnail_similarity: auto` is beside another plain limit; beside `min_similarity`, that number."""
+"""What `verify.min_thumbnail_similarity: auto` is beside another plain limit; beside
+`min_similarity`, that number.
+"""
 
-LIMITS: Final = ("max_false_probability", "min_similarity", "min_close_similarity", "min_thumbnail_similarity")
+LIMITS: Final = (
+    "max_false_probability",
+    "min_similarity",
+    "min_close_similarity",
+    "min_thumbnail_similarity",
+)
 """The settings of `verify` that say which candidates are pairs."""
 
 
@@ -58,7 +75,8 @@ class HashSpec:
 class SearchSpec:
     """Which pairs of codes are candidates."""
 
-    max_distance: dict[str, int]  # bits, inclusive, per algorithm, and maybe of all of them together (`TOTAL`)
+    # bits, inclusive, per algorithm, and maybe of all of them together (`TOTAL`)
+    max_distance: dict[str, int]
     combine: str
     orientations: str
 
@@ -168,14 +186,16 @@ _PARTS: Final = {
     "policy": PolicySpec,
     "parts": PartsSpec,
 }
-_PART_OF: Final = {part_field.name: part for part, spec in _PARTS.items() for part_field in fields(spec)}
+_PART_OF: Final = {
+    part_field.name: part for part, spec in _PARTS.items() for part_field in fields(spec)
+}
 
 
 def resolve(config: Config, splits: Iterable[str | None]) -> Resolved:
     """Replace every `auto` by a number. Depends on the config and the names of the splits only.
 
-    For `search.max_distance` the number is the cap: how far below it the candidates fit the budget is known when the
-    codes are (`dedup.stages.candidates.radius`).
+    For `search.max_distance` the number is the cap: how far below it the candidates fit the budget
+    is known when the codes are (`dedup.stages.candidates.radius`).
     """
     distance = config.search.max_distance
     if distance == "auto":
@@ -193,7 +213,9 @@ def resolve(config: Config, splits: Iterable[str | None]) -> Resolved:
             orientations=config.search.orientations,
         ),
         verify=VerifySpec(config.verify.method, verified and config.verify.second_look),
-        acceptance=_acceptance(config) if verified else AcceptanceSpec(None, None, None, None, None),
+        acceptance=(
+            _acceptance(config) if verified else AcceptanceSpec(None, None, None, None, None)
+        ),
         splits=_splits(config, splits),
         policy=PolicySpec(
             leakage=config.policy.leakage,
@@ -215,7 +237,8 @@ def resolve(config: Config, splits: Iterable[str | None]) -> Resolved:
 def _widest(config: Config) -> int | dict[str, int]:
     """How far `auto` may go: in both default hashes, and in both together where either is enough.
 
-    A bare threshold (`verify.method: none`) has no use for pairs that are far away in each of two hashes.
+    A bare threshold (`verify.method: none`) has no use for pairs that are far away in each of two
+    hashes.
     """
     names = set(config.hash.algorithms)
     either = config.search.combine == "any" and config.verify.method == "pixels"
@@ -227,8 +250,9 @@ def _widest(config: Config) -> int | dict[str, int]:
 def acceptance_limits(verify: VerifyConfig) -> dict[str, float]:
     """The four limits of acceptance by name, each a number.
 
-    Whoever sets a plain limit gets plain limits: the false probability does not count then, unless it is set as well.
-    Where it counts, a plain limit that is not set asks for no more than `LEAST_SIMILARITY`.
+    Whoever sets a plain limit gets plain limits: the false probability does not count then, unless
+    it is set as well. Where it counts, a plain limit that is not set asks for no more than
+    `LEAST_SIMILARITY`.
     """
     asked = {name: getattr(verify, name) for name in LIMITS}
     plain = any(asked[name] != "auto" for name in LIMITS if name != "max_false_probability")
@@ -248,7 +272,9 @@ def acceptance_limits(verify: VerifyConfig) -> dict[str, float]:
 
 def _acceptance(config: Config) -> AcceptanceSpec:
     return AcceptanceSpec(
-        **acceptance_limits(config.verify), acceptance_rule=ACCEPTANCE_RULE, colour=config.verify.colour
+        **acceptance_limits(config.verify),
+        acceptance_rule=ACCEPTANCE_RULE,
+        colour=config.verify.colour,
     )
 
 
@@ -269,13 +295,15 @@ def _splits(config: Config, splits: Iterable[str | None]) -> SplitSpec:
 
 
 def _refuse_splits(held_out: set[str], present: set[str], all_splits: set[str | None]) -> None:
-    """Raise `ConfigError` for held-out splits that the dataset does not have, or that are all it has."""
+    """Raise `ConfigError` for held-out splits that the dataset does not have, or that are all it
+    has.
+    """
     if unknown := held_out - present:
         message = (
-            f"policy.held_out: no sample is in split {', '.join(map(repr, sorted(unknown)))}. "
-            f"The dataset has {', '.join(map(repr, sorted(present))) or 'no splits'}. In an image folder, "
-            f"dataset.top_folders: splits makes every top folder one, and dataset.split_folders names folders at any "
-            f"depth."
+            f"policy.held_out: no sample is in split {', '.join(map(repr, sorted(unknown)))}. The"
+            f" dataset has {', '.join(map(repr, sorted(present))) or 'no splits'}. In an image"
+            " folder, dataset.top_folders: splits makes every top folder one, and"
+            " dataset.split_folders names folders at any depth."
         )
         raise ConfigError(message)
 

@@ -43,7 +43,10 @@ class HashConfig(Section):
     @check(mode="after")
     def _width_is_there(self) -> Self:
         if "pdq" in self.algorithms and self.bits != PDQ_BITS:
-            message = f"hash.bits: got {self.bits}; pdq has {PDQ_BITS} bits only. Set hash.bits: {PDQ_BITS}"
+            message = (
+                f"hash.bits: got {self.bits}; pdq has {PDQ_BITS} bits only. Set hash.bits:"
+                f" {PDQ_BITS}"
+            )
             raise ValueError(message)
         return self
 
@@ -51,32 +54,48 @@ class HashConfig(Section):
 class SearchConfig(Section):
     """How far candidates may lie apart."""
 
-    max_distance: Annotated[Literal["auto"] | int | dict[str, int], BeforeValidator(as_max_distance)] = "auto"
+    max_distance: Annotated[
+        Literal["auto"] | int | dict[str, int], BeforeValidator(as_max_distance)
+    ] = "auto"
     combine: Annotated[Literal["any", "all"], one_of("search.combine", "any", "all")] = "any"
     orientations: Annotated[
-        Literal["upright", "mirrored", "all"], one_of("search.orientations", "upright", "mirrored", "all")
+        Literal["upright", "mirrored", "all"],
+        one_of("search.orientations", "upright", "mirrored", "all"),
     ] = "upright"
     max_candidates: Count = 10_000_000
-    parts: Annotated[Literal["off", "on"], one_of("search.parts", "off", "on"), BeforeValidator(as_switch)] = "off"
+    parts: Annotated[
+        Literal["off", "on"], one_of("search.parts", "off", "on"), BeforeValidator(as_switch)
+    ] = "off"
 
 
 class VerifyConfig(Section):
     """Which candidates are accepted as pairs."""
 
-    method: Annotated[Literal["pixels", "none"], one_of("verify.method", "pixels", "none")] = "pixels"
-    max_false_probability: Annotated[Literal["auto"] | float, BeforeValidator(as_similarity)] = "auto"
+    method: Annotated[Literal["pixels", "none"], one_of("verify.method", "pixels", "none")] = (
+        "pixels"
+    )
+    max_false_probability: Annotated[Literal["auto"] | float, BeforeValidator(as_similarity)] = (
+        "auto"
+    )
     min_similarity: Annotated[Literal["auto"] | float, BeforeValidator(as_similarity)] = "auto"
     second_look: bool = True
-    min_close_similarity: Annotated[Literal["auto"] | float, BeforeValidator(as_similarity)] = "auto"
-    min_thumbnail_similarity: Annotated[Literal["auto"] | float, BeforeValidator(as_similarity)] = "auto"
-    colour: Annotated[Literal["ignore", "must_agree"], one_of("verify.colour", "ignore", "must_agree")] = "ignore"
+    min_close_similarity: Annotated[Literal["auto"] | float, BeforeValidator(as_similarity)] = (
+        "auto"
+    )
+    min_thumbnail_similarity: Annotated[Literal["auto"] | float, BeforeValidator(as_similarity)] = (
+        "auto"
+    )
+    colour: Annotated[
+        Literal["ignore", "must_agree"], one_of("verify.colour", "ignore", "must_agree")
+    ] = "ignore"
 
     @check(mode="after")
     def _colours_are_seen(self) -> Self:
         if self.colour == "must_agree" and (self.method == "none" or not self.second_look):
             message = (
-                "verify.colour: must_agree needs verify.method: pixels and verify.second_look: true. Thumbnails are "
-                "grey, so colours are known only of pictures that are decoded again"
+                "verify.colour: must_agree needs verify.method: pixels and verify.second_look:"
+                " true. Thumbnails are grey, so colours are known only of pictures that are decoded"
+                " again"
             )
             raise ValueError(message)
         return self
@@ -91,9 +110,12 @@ class PolicyConfig(Section):
         one_of("policy.leakage", "drop_from_train", "drop_from_held_out", "regroup", "report_only"),
     ] = "drop_from_train"
     max_moved: Share = 0.25
-    chains: Annotated[Literal["report", "drop"], one_of("policy.chains", "report", "drop")] = "report"
+    chains: Annotated[Literal["report", "drop"], one_of("policy.chains", "report", "drop")] = (
+        "report"
+    )
     label_conflicts: Annotated[
-        Literal["report", "drop", "drop_all"], one_of("policy.label_conflicts", "report", "drop", "drop_all")
+        Literal["report", "drop", "drop_all"],
+        one_of("policy.label_conflicts", "report", "drop", "drop_all"),
     ] = "report"
     duplicates: Annotated[
         Literal["keep_best", "keep_first", "keep_by", "report_only"],
@@ -103,7 +125,9 @@ class PolicyConfig(Section):
     keep_order: Annotated[
         Literal["descending", "ascending"], one_of("policy.keep_order", "descending", "ascending")
     ] = "descending"
-    distinct: Annotated[Literal["auto", "image", "row"], one_of("policy.distinct", "auto", "image", "row")] = "auto"
+    distinct: Annotated[
+        Literal["auto", "image", "row"], one_of("policy.distinct", "auto", "image", "row")
+    ] = "auto"
     distinct_columns: Annotated[tuple[str, ...], BeforeValidator(as_names)] = ()
     crops: Annotated[
         Literal["leak", "duplicate", "report"],
@@ -120,11 +144,17 @@ class PolicyConfig(Section):
     @check(mode="after")
     def _fit_together(self) -> Self:
         if self.duplicates == "keep_by" and self.keep_by is None:
-            raise ValueError("duplicates is 'keep_by', but keep_by names no column of the dataset")  # noqa: EM101
+            message = "duplicates is 'keep_by', but keep_by names no column of the dataset"
+            raise ValueError(message)
         if self.duplicates != "keep_by" and self.keep_by is not None:
-            raise ValueError(f"keep_by names {self.keep_by!r}; set duplicates: keep_by to use it")  # noqa: EM102
+            message = f"keep_by names {self.keep_by!r}; set duplicates: keep_by to use it"
+            raise ValueError(message)
         if self.chains == "drop" and self.leakage == "report_only":
-            raise ValueError("chains: drop does not go with leakage: report_only, which leaves what chains lead to")  # noqa: EM101
+            message = (
+                "chains: drop does not go with leakage: report_only, which leaves what chains"
+                " lead to"
+            )
+            raise ValueError(message)
         return self
 
 
@@ -144,11 +174,21 @@ class OutputConfig(Section):
     dir: str | None = None
     splits: Annotated[
         Literal["same", "imagefolder", "manifest", "parquet", "huggingface", "webdataset", "none"],
-        one_of("output.splits", "same", "imagefolder", "manifest", "parquet", "huggingface", "webdataset", "none"),
+        one_of(
+            "output.splits",
+            "same",
+            "imagefolder",
+            "manifest",
+            "parquet",
+            "huggingface",
+            "webdataset",
+            "none",
+        ),
     ] = "same"
-    files: Annotated[Literal["hardlink", "copy", "symlink"], one_of("output.files", "hardlink", "copy", "symlink")] = (
-        "hardlink"
-    )
+    files: Annotated[
+        Literal["hardlink", "copy", "symlink"],
+        one_of("output.files", "hardlink", "copy", "symlink"),
+    ] = "hardlink"
     push_to_hub: Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$")] | None = None
     report: StrictBool = True
 
@@ -165,9 +205,9 @@ class CacheConfig(Section):
     """Where measures are kept for other runs. No part of the fingerprint."""
 
     folder: str | None = "auto"
-    trust: Annotated[Literal["size_and_time", "content"], one_of("cache.trust", "size_and_time", "content")] = (
-        "size_and_time"
-    )
+    trust: Annotated[
+        Literal["size_and_time", "content"], one_of("cache.trust", "size_and_time", "content")
+    ] = "size_and_time"
     max_bytes: Count = 20_000_000_000
 
 
@@ -177,13 +217,16 @@ def distance_problem(hashes: HashConfig, search: SearchConfig) -> str | None:
     if isinstance(distance, dict):
         if set(distance) - {TOTAL} != set(hashes.algorithms):
             return (
-                f"search.max_distance: names {', '.join(sorted(distance))}, hash.algorithms "
-                f"{', '.join(sorted(hashes.algorithms))}; give one number for each algorithm, and {TOTAL!r} if you "
-                "like for all of them together"
+                f"search.max_distance: names {', '.join(sorted(distance))}, hash.algorithms"
+                f" {', '.join(sorted(hashes.algorithms))}; give one number for each algorithm, and"
+                f" {TOTAL!r} if you like for all of them together"
             )
         if distance.get(TOTAL, 0) > hashes.bits * len(hashes.algorithms):
             together = hashes.bits * len(hashes.algorithms)
-            return f"search.max_distance.{TOTAL}: got {distance[TOTAL]}; all codes together have only {together} bits"
+            return (
+                f"search.max_distance.{TOTAL}: got {distance[TOTAL]}; all codes together have only"
+                f" {together} bits"
+            )
         largest = max(bits for name, bits in distance.items() if name != TOTAL)
     else:
         largest = 0 if distance == "auto" else distance
@@ -212,7 +255,9 @@ class Config(Section):
         return self
 
     def fingerprint_part(self) -> dict[str, Any]:
-        """What decides the tables: not where data and output lie, not where the work runs, not the gate."""
+        """What decides the tables: not where data and output lie, not where the work runs, not the
+        gate.
+        """
         settings = self.model_dump(mode="json", exclude={"gate", "output", "engine", "cache"})
         for dataset in (settings["dataset"], *settings["dataset"]["sources"]):
             del dataset["path"], dataset["image_folder"]

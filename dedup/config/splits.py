@@ -15,7 +15,8 @@ SPLIT_ALIASES: Final = {
 
 
 def normal_split(name: str | None) -> str | None:
-    """The split's usual name: `val`, `valid`, `dev` and `eval` are `validation`; unusual names stay as they are.
+    """The split's usual name: `val`, `valid`, `dev` and `eval` are `validation`; unusual names stay
+    as they are.
 
     >>> [normal_split(name) for name in ("Train", "val", "DEV", "fold1", " ", None)]
     ['train', 'validation', 'validation', 'fold1', None]

@@ -9,18 +9,24 @@ import yaml
 
 
 def template(source: str | None, found: Mapping[str, Any], folder: Path) -> str:
-    """The text of a config for a dataset, whose path is written relative to `folder`, where the file will be.
+    """The text of a config for a dataset, whose path is written relative to `folder`, where the
+    file will be.
 
-    `found`: `form`, `understood` and `splits` of the dataset, as `formats.described` has them; empty where no dataset
-    was named.
+    `found`: `form`, `understood` and `splits` of the dataset, as `formats.described` has them;
+    empty where no dataset was named.
     """
     path = "photos" if source is None else _path(source, folder)
     understood = f"  # {found['understood']}\n" if found.get("understood") else ""
     held_out = [name for name in found.get("splits", ()) if name != "train"]
-    seen = f"null = every split but train: {', '.join(held_out)}" if held_out else "null = every split but train"
+    seen = (
+        f"null = every split but train: {', '.join(held_out)}"
+        if held_out
+        else "null = every split but train"
+    )
     name = Path(path.rstrip("/")).stem or "dataset"
     return f"""\
-# A config of dedup. Every key, with its default: docs/configuration.md. To run it: dedup run THIS_FILE
+# A config of dedup. Every key, with its default: docs/configuration.md.
+# To run it: dedup run THIS_FILE
 dataset:
   path: {_quoted(path)}  # relative to this file
   source: {found.get("form", "auto")}
@@ -43,7 +49,7 @@ policy:
   unreadable: drop_from_train # drop, keep
 
 gate:
-  max_leakage: null           # e.g. 0.0: exit with 3 where a larger share of a held-out split is also in train
+  max_leakage: null           # e.g. 0.0: exit with 3 where more of a held-out split is in train
 
 output:
   dir: {_quoted(f"runs/{name}")}  # relative to the working directory
@@ -57,4 +63,8 @@ def _path(source: str, folder: Path) -> str:
 
 def _quoted(text: str) -> str:
     """As YAML writes it, quoted only where it must be."""
-    return str(yaml.safe_dump(text, allow_unicode=True, width=10_000)).removesuffix("\n").removesuffix("\n...")
+    return (
+        str(yaml.safe_dump(text, allow_unicode=True, width=10_000))
+        .removesuffix("\n")
+        .removesuffix("\n...")
+    )

@@ -1,4 +1,6 @@
-"""Values of the configuration that need more than a type: each is checked with a message of our own."""
+"""Values of the configuration that need more than a type: each is checked with a message of our
+own.
+"""
 
 import difflib
 import re
@@ -8,13 +10,15 @@ from typing import Annotated, Final
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictInt
 
 _CHAINS: Final = (
-    "components chain: a like b and b like c puts c with a though they differ, and one such chain can take in "
-    "thousands. Only a picture with a direct match that is kept is dropped. summary.json counts the components"
+    "components chain: a like b and b like c puts c with a though they differ, and one such chain"
+    " can take in thousands. Only a picture with a direct match that is kept is dropped."
+    " summary.json counts the components"
 )
 
 REFUSED: Final = {
     "policy.duplicates": dict.fromkeys(
-        ("components", "connected_components", "drop_components", "component", "drop_component"), _CHAINS
+        ("components", "connected_components", "drop_components", "component", "drop_component"),
+        _CHAINS,
     )
 }
 """Values that this tool will not have, and why."""
@@ -87,7 +91,8 @@ def as_pattern(value: str) -> str:
     try:
         re.compile(value)
     except re.error as error:
-        raise ValueError(f"{value!r} is not a regular expression: {error}") from error  # noqa: EM102
+        message = f"{value!r} is not a regular expression: {error}"
+        raise ValueError(message) from error
     return value
 
 

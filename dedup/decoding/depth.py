@@ -1,4 +1,6 @@
-"""Pictures of 16 bits, 32 bits or floating point as 8 bits: what is measured on, not what identifies them."""
+"""Pictures of 16 bits, 32 bits or floating point as 8 bits: what is measured on, not what
+identifies them.
+"""
 
 from typing import Any, Final
 
@@ -8,23 +10,31 @@ from numpy.typing import NDArray
 Values = NDArray[Any]
 
 _TAIL: Final = 0.001
-"""Share of the pixels at either end that do not decide the range: hot pixels, and what a resize overshoots."""
+"""Share of the pixels at either end that do not decide the range: hot pixels, and what a resize
+overshoots.
+"""
 
 _EMPTY_GAP: Final = 1.0
-"""A constant that is further from all other values than these are from each other stands for "no data"."""
+"""A constant that is further from all other values than these are from each other stands for "no
+data".
+"""
 
 _USED: Final = 0.5
-"""A picture that uses so much of what its kind of number can hold is scaled by that, as other programs do."""
+"""A picture that uses so much of what its kind of number can hold is scaled by that, as other
+programs do.
+"""
 
 _MOST_VALUES: Final = 1 << 20  # that quantiles are taken of: more would not move them
 
 
 def eight_bit(values: Values, *, is_float: bool) -> tuple[NDArray[np.uint8], bool]:
-    """The picture in 8 bits, and whether nothing was lost: then it is an 8-bit picture that was stored wider.
+    """The picture in 8 bits, and whether nothing was lost: then it is an 8-bit picture that was
+    stored wider.
 
-    Where the values use less than half of their container (0 to 1 or 255 for floating point, else 0 to 65,535), they
-    are stretched by what they use. A copy that was resized or cropped uses the same, but for a little gain, to which
-    the measures are insensitive. Values that are not finite are black.
+    Where the values use less than half of their container (0 to 1 or 255 for floating point, else 0
+    to 65,535), they are stretched by what they use. A copy that was resized or cropped uses the
+    same, but for a little gain, to which the measures are insensitive. Values that are not finite
+    are black.
     """
     finite = values[np.isfinite(values)] if is_float else values.ravel()
     if finite.size == 0:
@@ -46,7 +56,9 @@ def eight_bit(values: Values, *, is_float: bool) -> tuple[NDArray[np.uint8], boo
 
 
 def _container(lowest: float, highest: float, *, is_float: bool) -> tuple[float, float | None]:
-    """The factor to 255 and the highest value of what such numbers usually lie in; None where they lie in nothing."""
+    """The factor to 255 and the highest value of what such numbers usually lie in; None where they
+    lie in nothing.
+    """
     if lowest < 0 or highest > (255 if is_float else 65535):
         return 1.0, None
     if is_float:

@@ -1,7 +1,9 @@
-"""JPEG files without their metadata: what the header says, the luma at the scale that hashing needs, and a digest.
+"""JPEG files without their metadata: what the header says, the luma at the scale that hashing
+needs, and a digest.
 
-Only the plain kind is read here, which is nearly all there is: baseline or progressive, 8 bits, grey or YCbCr, decoded
-without a warning. For anything else the functions give None, and Pillow decides what the file is.
+Only the plain kind is read here, which is nearly all there is: baseline or progressive, 8 bits,
+grey or YCbCr, decoded without a warning. For anything else the functions give None, and Pillow
+decides what the file is.
 """
 
 import struct
@@ -25,19 +27,23 @@ EIGHTH: Final = 8
 """The smallest scale at which libjpeg decodes: one pixel of a block of 8 × 8."""
 
 _BASELINE, _PROGRESSIVE = 8, 2
-"""How many times `hash.max_pixels` a JPEG may have: that bounds the time, as an eighth of each side is in memory."""
+"""How many times `hash.max_pixels` a JPEG may have: that bounds the time, as an eighth of each side
+is in memory.
+"""
 
 _WHOLE_FROM: Final = (
     (0xE0, b"JFIF", 14),
     (0xEE, b"Adobe", 12),
     (0xE2, b"ICC_PROFILE\0", 14),
 )
-"""APP segments that mean something from a number of bytes on: libjpeg ignores a shorter JFIF or Adobe segment, which
-changes the colours, and Pillow refuses the file."""
+"""APP segments that mean something from a number of bytes on: libjpeg ignores a shorter JFIF or
+Adobe segment, which changes the colours, and Pillow refuses the file."""
 _RGB: Final = b"RGB"  # component names with which libjpeg takes the values for RGB
 _ORIENTATION: Final = 0x0112
 
-_ZIGZAG: Final = sorted(range(64), key=lambda at: (sum(divmod(at, 8)), divmod(at, 8)[sum(divmod(at, 8)) % 2 == 0]))
+_ZIGZAG: Final = sorted(
+    range(64), key=lambda at: (sum(divmod(at, 8)), divmod(at, 8)[sum(divmod(at, 8)) % 2 == 0])
+)
 _STORED_AT: Final = sorted(range(64), key=_ZIGZAG.__getitem__)
 """Where the value of each place in the block, row by row, is stored."""
 
@@ -50,15 +56,17 @@ class Header:
     height: int
     orientation: int | None  # EXIF's 1 to 8; None where Pillow must be asked
     luma_steps: tuple[int, ...] | None  # quantisation table 0, row by row
-    pieces: tuple[tuple[int, int], ...]  # parts of the file that decide its pixels: half-open intervals of bytes
+    # parts of the file that decide its pixels: half-open intervals of bytes
+    pieces: tuple[tuple[int, int], ...]
     is_progressive: bool = False
 
 
 def most_pixels(data: bytes, max_pixels: int) -> int:
-    """The largest width × height that is decoded: of a JPEG more, as it is decoded at an eighth of its size.
+    """The largest width × height that is decoded: of a JPEG more, as it is decoded at an eighth of
+    its size.
 
-    A progressive one is in memory whole, as coefficients, whatever the size of the picture; so may be what is not
-    plain.
+    A progressive one is in memory whole, as coefficients, whatever the size of the picture; so may
+    be what is not plain.
     """
     if data[:2] != _SOI:
         return max_pixels
@@ -78,12 +86,15 @@ def header(data: bytes) -> Header | None:
 
 
 def luma(data: bytes, min_side: int) -> NDArray[np.uint8] | None:
-    """The luma, shape (height, width), at the smallest scale of n/8 that keeps both sides at `min_side` or more.
+    """The luma, shape (height, width), at the smallest scale of n/8 that keeps both sides at
+    `min_side` or more.
 
     None where the decoder has anything to complain about, be it the missing end of the picture.
     """
     try:
-        decoded = simplejpeg.decode_jpeg(data, "GRAY", fastdct=False, min_height=min_side, min_width=min_side)
+        decoded = simplejpeg.decode_jpeg(
+            data, "GRAY", fastdct=False, min_height=min_side, min_width=min_side
+        )
     except (ValueError, MemoryError):
         return None
     levels: NDArray[np.uint8] = decoded[..., 0]
@@ -93,8 +104,9 @@ def luma(data: bytes, min_side: int) -> NDArray[np.uint8] | None:
 def stream_digest(data: bytes, found: Header, turn: str, own: bytes) -> bytes:
     """BLAKE3 of the turn and of the file without its metadata: equal where only they differ.
 
-    `own` is the BLAKE3 of the file as it is. A file whose only metadata is the header that libjpeg writes is not read a
-    second time: what the others are without theirs is defined to have that one.
+    `own` is the BLAKE3 of the file as it is. A file whose only metadata is the header that libjpeg
+    writes is not read a second time: what the others are without theirs is defined to have that
+    one.
     """
     start = len(_BARE)
     if found.pieces == ((start, len(data)),) and data[:start] == _BARE:
@@ -155,7 +167,8 @@ def _segments(data: bytes) -> Header | None:
 
 
 def _is_odd(marker: int, start: bytes, end: bytes, n_bytes: int) -> bool:
-    """Whether a segment of metadata, of `n_bytes` without marker and length, is one that only Pillow may judge.
+    """Whether a segment of metadata, of `n_bytes` without marker and length, is one that only
+    Pillow may judge.
 
     `start` holds the first bytes of the segment or, where it is shorter, bytes that follow it.
     """
@@ -163,7 +176,10 @@ def _is_odd(marker: int, start: bytes, end: bytes, n_bytes: int) -> bool:
         return True  # several pictures in one file
     if (marker, start) == (0xED, b"Photoshop 3.0\0"):
         return end[:4] == b"8BIM"  # Pillow reads one byte more than there is
-    return any(marker == kind and start.startswith(name) and n_bytes < least for kind, name, least in _WHOLE_FROM)
+    return any(
+        marker == kind and start.startswith(name) and n_bytes < least
+        for kind, name, least in _WHOLE_FROM
+    )
 
 
 def _append(pieces: list[tuple[int, int]], start: int, stop: int) -> None:
@@ -187,7 +203,9 @@ def _steps(segment: bytes) -> tuple[int, ...] | None:
 
 
 def _orientation(exif: list[bytes]) -> int | None:
-    """Of the first directory of well-formed EXIF data; 1 where it is silent, None where the data are odd."""
+    """Of the first directory of well-formed EXIF data; 1 where it is silent, None where the data
+    are odd.
+    """
     if not exif:
         return 1
     tiff = exif[0]

@@ -1,4 +1,5 @@
-"""The eight orientations: what each does to arrays and to pictures, what undoes it, what EXIF calls it.
+"""The eight orientations: what each does to arrays and to pictures, what undoes it, what EXIF calls
+it.
 
 Numbers of orientations are places in `tables.TRANSFORMS`.
 """

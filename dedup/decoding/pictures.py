@@ -4,8 +4,10 @@ What is decided here, once, before anything is measured:
 
 - the first frame of an animation or of a file with several pages;
 - the EXIF orientation is applied;
-- transparency is composited on a stated background (the digest of the pixels keeps the transparency);
-- values of more than 8 bits are scaled to 8 (`depth`), palettes are looked up, CMYK and the like become RGB;
+- transparency is composited on a stated background (the digest of the pixels keeps the
+  transparency);
+- values of more than 8 bits are scaled to 8 (`depth`), palettes are looked up, CMYK and the like
+  become RGB;
 - colour profiles are not applied.
 """
 
@@ -35,23 +37,29 @@ from dedup.decoding.repairs import repaired
 from dedup.tables import BROKEN
 
 FORMATS: Final = (
-    "JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "MPO", "JPEG2000", "PPM", "TGA", "ICO", "ICNS",
-    "PSD", "QOI", "PCX", "SGI", "DDS", "DIB", "XBM", "XPM", "MSP", "SUN", "HEIF",
+    "JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "MPO", "JPEG2000", "PPM", "TGA", "ICO",
+    "ICNS", "PSD", "QOI", "PCX", "SGI", "DDS", "DIB", "XBM", "XPM", "MSP", "SUN", "HEIF",
 )  # fmt: skip
-"""What is decoded: Pillow's raster formats. PostScript is left out because Pillow runs Ghostscript on it."""
+"""What is decoded: Pillow's raster formats. PostScript is left out because Pillow runs Ghostscript
+on it.
+"""
 
 FILE_SUFFIXES: Final = frozenset({
-    ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".webp", ".gif", ".bmp", ".dib", ".tif", ".tiff", ".avif",
-    ".avifs", ".mpo", ".jp2", ".j2k", ".jpx", ".ppm", ".pgm", ".pbm", ".pnm", ".pfm", ".tga", ".ico", ".icns", ".psd",
-    ".qoi", ".pcx", ".sgi", ".rgb", ".dds", ".xbm", ".xpm", ".msp", ".ras", ".heic", ".heif", ".jxl",
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".webp", ".gif", ".bmp", ".dib", ".tif",
+    ".tiff", ".avif", ".avifs", ".mpo", ".jp2", ".j2k", ".jpx", ".ppm", ".pgm", ".pbm", ".pnm",
+    ".pfm", ".tga", ".ico", ".icns", ".psd", ".qoi", ".pcx", ".sgi", ".rgb", ".dds", ".xbm", ".xpm",
+    ".msp", ".ras", ".heic", ".heif", ".jxl",
 })  # fmt: skip
 """File names that an image folder takes for pictures, in lower case."""
 
 _DECODER_ERRORS: Final = (
-    OSError, SyntaxError, ValueError, TypeError, LookupError, AttributeError, NameError, EOFError, ArithmeticError,
-    NotImplementedError, RuntimeError, AssertionError, BufferError, struct.error, zlib.error,
+    OSError, SyntaxError, ValueError, TypeError, LookupError, AttributeError, NameError, EOFError,
+    ArithmeticError, NotImplementedError, RuntimeError, AssertionError, BufferError, struct.error,
+    zlib.error,
 )  # fmt: skip
-"""What decoders were seen to raise on hostile files: each is a property of that file, so it becomes its status."""
+"""What decoders were seen to raise on hostile files: each is a property of that file, so it becomes
+its status.
+"""
 
 _ORIENTATION_TAG: Final = 0x0112
 
@@ -66,7 +74,8 @@ class Picture:
     image: Image.Image
     format: str
     pixel_digest: bytes  # equal where size and every visible value agree, whatever the file format
-    luma_steps: tuple[int, ...] | None  # a JPEG's quantisation steps, row by row; None for other formats
+    # a JPEG's quantisation steps, row by row; None for other formats
+    luma_steps: tuple[int, ...] | None
     lossless: bool  # the file format keeps every value, whatever was done before
     width: int  # pixels, after the orientation is applied; of a large JPEG more than `image` has
     height: int
@@ -90,16 +99,20 @@ def file_digest(data: bytes) -> bytes:
     return blake3(data).digest()
 
 
-def open_picture(data: bytes, *, max_pixels: int, background: str = "#ffffff") -> Picture | Unreadable:
+def open_picture(
+    data: bytes, *, max_pixels: int, background: str = "#ffffff"
+) -> Picture | Unreadable:
     """Decode and normalise; whatever is wrong with the file is returned, not raised.
 
-    `max_pixels` is the largest width × height that is decoded; `background` (`#rrggbb`) shows through transparency.
+    `max_pixels` is the largest width × height that is decoded; `background` (`#rrggbb`) shows
+    through transparency.
     """
     if not data:
         return Unreadable("truncated", "the file is empty")
     found = _opened(data, max_pixels, background)
     if isinstance(found, Unreadable) and not shows_image(data):
-        # Pillow takes what it finds plausible for TGA; only a picture that it decodes shows that it is one.
+        # Pillow takes what it finds plausible for TGA; only a picture that it decodes shows that it
+        # is one.
         return Unreadable(NOT_IMAGE, refusal(data)[1])
     if isinstance(found, Picture) or found.status not in BROKEN:
         return found
@@ -134,15 +147,23 @@ def _opened(data: bytes, max_pixels: int, background: str) -> Picture | Unreadab
         except Image.DecompressionBombError as error:
             stated = re.search(r"\((\d+) pixels\)", str(error))
             n_pixels = f"{int(stated[1]):,} pixels" if stated else str(error)
-            return Unreadable("too_large", f"{n_pixels}; the limit is hash.max_pixels = {max_pixels:,}")
+            return Unreadable(
+                "too_large", f"{n_pixels}; the limit is hash.max_pixels = {max_pixels:,}"
+            )
         except MemoryError:
-            return Unreadable("too_large", "not enough memory to decode it", None if opened is None else opened.format)
+            return Unreadable(
+                "too_large",
+                "not enough memory to decode it",
+                None if opened is None else opened.format,
+            )
         except _DECODER_ERRORS as error:
             return _undecodable(error, data, opened)
 
 
 def _scaled_down(opened: Image.Image, max_pixels: int) -> bool:
-    """Have a JPEG decoded at an eighth of its size, where that is small enough; False where it is not."""
+    """Have a JPEG decoded at an eighth of its size, where that is small enough; False where it is
+    not.
+    """
     most = Image.MAX_IMAGE_PIXELS or max_pixels
     if opened.format not in {"JPEG", "MPO"} or opened.width * opened.height > most:
         return False
@@ -157,7 +178,9 @@ def normalise(image: Image.Image, background: str = "#ffffff") -> Image.Image:
 
 
 def normalised(image: Image.Image, background: str = "#ffffff") -> Image.Image | Unreadable:
-    """A PIL image as a run would see it, or why it cannot be: it may be opened and not decoded yet."""
+    """A PIL image as a run would see it, or why it cannot be: it may be opened and not decoded
+    yet.
+    """
     if 0 in image.size:
         return Unreadable("undecodable", _NO_PIXELS, image.format, *image.size)
     try:
@@ -167,7 +190,8 @@ def normalised(image: Image.Image, background: str = "#ffffff") -> Image.Image |
 
 
 def orientation_of(data: bytes) -> int | None:
-    """The EXIF orientation as Pillow finds it, for metadata that need its patience: 1 where it finds none.
+    """The EXIF orientation as Pillow finds it, for metadata that need its patience: 1 where it
+    finds none.
 
     None where Pillow refuses the file.
     """
@@ -216,7 +240,9 @@ def _undecodable(error: Exception, data: bytes, opened: Image.Image | None) -> U
     text = " ".join(str(error).split()) or type(error).__name__
     lower = text.lower()
     truncated = isinstance(error, EOFError) or "truncated" in lower or "unexpected end" in lower
-    unsupported = isinstance(error, NotImplementedError) or "unsupported" in lower or "not supported" in lower
+    unsupported = (
+        isinstance(error, NotImplementedError) or "unsupported" in lower or "not supported" in lower
+    )
     status = "truncated" if truncated else "unsupported" if unsupported else "undecodable"
     if opened is None:
         form = form_of(data)
@@ -242,7 +268,9 @@ def _normalise(opened: Image.Image, data: bytes, max_pixels: int, background: st
 
 
 def _with_size(scaled: Picture, size: tuple[int, int]) -> Picture:
-    """A picture that was scaled down, with the size that its file states: identical only to others of that size."""
+    """A picture that was scaled down, with the size that its file states: identical only to others
+    of that size.
+    """
     is_wide = scaled.image.width >= scaled.image.height
     width, height = sorted(size, reverse=is_wide)
     digest = blake3(b"an eighth of %d x %d %s" % (width, height, scaled.pixel_digest)).digest()
@@ -310,13 +338,17 @@ def _eight_bit(image: Image.Image, background: str) -> tuple[Image.Image, bytes]
 
 
 def _may_be_transparent(image: Image.Image) -> bool:
-    if image.mode == "P" and image.palette is None:  # Pillow reads such PNGs, and has no answer for them
+    if (
+        image.mode == "P" and image.palette is None
+    ):  # Pillow reads such PNGs, and has no answer for them
         return "transparency" in image.info
     return image.mode in {"LA", "La", "PA", "RGBA", "RGBa"} or image.has_transparency_data
 
 
 def _scaled(image: Image.Image) -> tuple[Image.Image, bytes]:
-    """Pictures of 16 bits, 32 bits or floating point: stretched to be measured, digested as they are stored."""
+    """Pictures of 16 bits, 32 bits or floating point: stretched to be measured, digested as they
+    are stored.
+    """
     values = np.asarray(image)
     values = values.astype(values.dtype.newbyteorder("="))
     eight, is_exact = eight_bit(values, is_float=image.mode == "F")
@@ -325,7 +357,9 @@ def _scaled(image: Image.Image) -> tuple[Image.Image, bytes]:
 
 
 def pixel_digest(pixels: NDArray[np.generic]) -> bytes:
-    """BLAKE3 of shape, type and values, so that 10 × 20 is not 20 × 10 and grey is not one channel of three."""
+    """BLAKE3 of shape, type and values, so that 10 × 20 is not 20 × 10 and grey is not one channel
+    of three.
+    """
     return blake3(_kind(pixels.shape, pixels.dtype) + pixels.tobytes()).digest()
 
 

@@ -1,7 +1,9 @@
-"""Small PNGs without the overhead of a general decoder: at 32 px opening a file costs Pillow more than decoding it.
+"""Small PNGs without the overhead of a general decoder: at 32 px opening a file costs Pillow more
+than decoding it.
 
-Only the plain kind is read here: 8 bits, grey or RGB, not interlaced, no transparency, every checksum right. For
-anything else the result is None, and Pillow decides what the file is. The pixels are Pillow's, bit for bit.
+Only the plain kind is read here: 8 bits, grey or RGB, not interlaced, no transparency, every
+checksum right. For anything else the result is None, and Pillow decides what the file is. The
+pixels are Pillow's, bit for bit.
 """
 
 import struct
@@ -17,7 +19,9 @@ from dedup.compiled import compiled, inner
 _SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
 _CHANNELS: Final = {0: 1, 2: 3}  # by colour type
 _HARMLESS: Final = {b"sRGB": 1, b"gAMA": 4, b"pHYs": 9, b"cHRM": 32, b"tIME": 7}
-"""Chunks that say nothing of the pixels as they are used here, and their lengths. Text may hold an EXIF orientation."""
+"""Chunks that say nothing of the pixels as they are used here, and their lengths. Text may hold an
+EXIF orientation.
+"""
 
 _MOST_PIXELS: Final = 1 << 16
 """Above, the overhead counts for little."""
@@ -56,7 +60,12 @@ def _chunks(data: bytes, max_pixels: int) -> tuple[int, int, int, bytes] | None:
             return None
         if name == b"IHDR" and size is None and length == _HEADER.size and at == 8:
             width, height, depth, colour, *rest = _HEADER.unpack_from(data, at + 8)
-            if depth != 8 or colour not in _CHANNELS or any(rest) or not 0 < width * height <= max_pixels:
+            if (
+                depth != 8
+                or colour not in _CHANNELS
+                or any(rest)
+                or not 0 < width * height <= max_pixels
+            ):
                 return None
             size = width, height, _CHANNELS[colour]
         elif name == b"IDAT" and size is not None:
@@ -93,8 +102,14 @@ def _paeth(left: Any, up: Any, corner: Any) -> Any:
 
 @compiled
 def _unfilter(filtered: Any, plain: Any, luma: Any) -> Any:
-    """Whether there are colours, 0 or 1, or -1 where a row has an unknown filter (PNG specification, section 9)."""
-    height, width, stride = np.uint64(luma.shape[0]), np.uint64(luma.shape[1]), np.uint64(plain.shape[1])
+    """Whether there are colours, 0 or 1, or -1 where a row has an unknown filter (PNG
+    specification, section 9).
+    """
+    height, width, stride = (
+        np.uint64(luma.shape[0]),
+        np.uint64(luma.shape[1]),
+        np.uint64(plain.shape[1]),
+    )
     one, two, three = np.uint64(1), np.uint64(2), np.uint64(3)
     above = np.zeros(stride, np.uint8)
     for y in range(height):
@@ -111,14 +126,26 @@ def _unfilter(filtered: Any, plain: Any, luma: Any) -> Any:
             left = corner = np.int32(0)
             for x in range(stride):
                 up = np.int32(above[x])
-                guess = _paeth(left, up, corner) if kind == 4 else left if kind == 1 else (left + up) >> 1
+                guess = (
+                    _paeth(left, up, corner)
+                    if kind == 4
+                    else left
+                    if kind == 1
+                    else (left + up) >> 1
+                )
                 left, corner = (np.int32(row[x]) + guess) & np.int32(255), up
                 out[x] = left
         else:
             left_r = left_g = left_b = corner_r = corner_g = corner_b = np.int32(0)
-            for x in range(width):  # the three colours side by side: each waits for the pixel before
+            for x in range(
+                width
+            ):  # the three colours side by side: each waits for the pixel before
                 at = three * x
-                up_r, up_g, up_b = np.int32(above[at]), np.int32(above[at + one]), np.int32(above[at + two])
+                up_r, up_g, up_b = (
+                    np.int32(above[at]),
+                    np.int32(above[at + one]),
+                    np.int32(above[at + two]),
+                )
                 if kind == 4:
                     r = _paeth(left_r, up_r, corner_r)
                     g = _paeth(left_g, up_g, corner_g)
@@ -142,10 +169,17 @@ def _unfilter(filtered: Any, plain: Any, luma: Any) -> Any:
     for y in range(height):
         for x in range(width):
             at = three * x
-            r, g, b = np.uint32(plain[y, at]), np.uint32(plain[y, at + one]), np.uint32(plain[y, at + two])
-            # ITU-R 601-2 in 16 bits, as in Pillow
-            luma[y, x] = (r * np.uint32(19595) + g * np.uint32(38470) + b * np.uint32(7471) + np.uint32(0x8000)) >> (
-                np.uint32(16)
+            r, g, b = (
+                np.uint32(plain[y, at]),
+                np.uint32(plain[y, at + one]),
+                np.uint32(plain[y, at + two]),
             )
+            # ITU-R 601-2 in 16 bits, as in Pillow
+            luma[y, x] = (
+                r * np.uint32(19595)
+                + g * np.uint32(38470)
+                + b * np.uint32(7471)
+                + np.uint32(0x8000)
+            ) >> (np.uint32(16))
             colours |= (r != g) | (g != b)
     return 1 if colours else 0

@@ -1,4 +1,6 @@
-"""Why a file is not decoded: broken, cut short, or of a kind that is not decoded here, by its first bytes."""
+"""Why a file is not decoded: broken, cut short, or of a kind that is not decoded here, by its first
+bytes.
+"""
 
 import re
 import struct
@@ -15,7 +17,11 @@ _NOT_DECODED: Final = (
     ("JPEG-LS", rb"\xff\xd8\xff\xf7"),
     ("JPEG 2000", rb"\0\0\0\x0cjP  \r\n|\xff\x4f\xff\x51"),
     ("AVIF", rb"....ftypavi[fs]"),
-    ("PostScript", rb"%!PS-Adobe-[\d.]+ EPSF"),  # a picture; other PostScript, and PDF, are documents
+    # a picture; other PostScript, and PDF, are documents
+    (
+        "PostScript",
+        rb"%!PS-Adobe-[\d.]+ EPSF",
+    ),
     ("SVG", rb"\s*<svg|\s*<\?xml.{0,4000}<svg"),
     ("DICOM", rb".{128}DICM"),
     ("FITS", rb"SIMPLE  ="),
@@ -30,7 +36,9 @@ _NOT_DECODED: Final = (
     ("FLIF", rb"FLIF"),
     ("NumPy", rb"\x93NUMPY"),
 )
-"""Forms of images that are known by their first bytes and not decoded, unless an extra or a plugin is installed."""
+"""Forms of images that are known by their first bytes and not decoded, unless an extra or a plugin
+is installed.
+"""
 
 _DECODED: Final = (
     ("JPEG", rb"\xff\xd8|\xff\Z"),
@@ -52,13 +60,16 @@ _DECODED: Final = (
     ("XBM", rb"\s*#define \w+_width \d+"),
     ("XPM", rb"\s*/\* XPM \*/"),
 )
-"""Forms that are decoded, so that a file that begins so and is refused is broken, or of a rare kind.
+"""Forms that are decoded, so that a file that begins so and is refused is broken, or of a rare
+kind.
 
 TGA has nothing at its beginning that tells it: such a file is an image where it can be decoded.
 """
 
 NOT_IMAGE: Final = "not_image"
-"""Status of what its first bytes do not show to be an image: whatever it is, it is carried nowhere."""
+"""Status of what its first bytes do not show to be an image: whatever it is, it is carried
+nowhere.
+"""
 
 LONGEST: Final = 4096  # bytes that tell a form: SVG may have comments before its first element
 
@@ -69,14 +80,19 @@ _PATTERNS: Final = tuple(
 )
 
 _FRAMES: Final = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})  # JPEG markers of frames
-_RARE_FRAMES: Final = frozenset({0xC3, 0xC5, 0xC6, 0xC7, 0xCB, 0xCD, 0xCE, 0xCF})  # lossless and hierarchical
+# lossless and hierarchical
+_RARE_FRAMES: Final = frozenset({0xC3, 0xC5, 0xC6, 0xC7, 0xCB, 0xCD, 0xCE, 0xCF})
 
 
 def form_of(data: bytes) -> tuple[str, bool] | None:
-    """The form of image that the first bytes tell of, and whether it is one that is decoded; None for anything else."""
+    """The form of image that the first bytes tell of, and whether it is one that is decoded; None
+    for anything else.
+    """
     head = data[:LONGEST]
 
-    return next(((name, is_decoded) for name, pattern, is_decoded in _PATTERNS if pattern.match(head)), None)
+    return next(
+        ((name, is_decoded) for name, pattern, is_decoded in _PATTERNS if pattern.match(head)), None
+    )
 
 
 def shows_image(data: bytes) -> bool:
@@ -94,11 +110,16 @@ def refusal(data: bytes) -> tuple[str, str, str | None]:
     if not is_decoded:
         return "unsupported", f"{name} is not decoded here", name
 
-    return (*(rare(data, name) or ("undecodable", f"it starts like {name}, but its header is broken")), name)
+    return (
+        *(rare(data, name) or ("undecodable", f"it starts like {name}, but its header is broken")),
+        name,
+    )
 
 
 def rare(data: bytes, name: str | None) -> tuple[str, str] | None:
-    """Status and detail of a well-formed file of a kind that decoders of its form refuse; None for any other."""
+    """Status and detail of a well-formed file of a kind that decoders of its form refuse; None for
+    any other.
+    """
     if name == "TIFF":
         return _rare_tiff(data)
 
@@ -116,7 +137,9 @@ def _rare_tiff(data: bytes) -> tuple[str, str] | None:
 
 
 def _rare_jpeg(data: bytes) -> tuple[str, str] | None:
-    """12 bits, lossless or hierarchical (ITU-T T.81, table B.1), or a number of components that nobody uses."""
+    """12 bits, lossless or hierarchical (ITU-T T.81, table B.1), or a number of components that
+    nobody uses.
+    """
     at = 2
     try:
         while data[at] == 0xFF:
@@ -125,9 +148,15 @@ def _rare_jpeg(data: bytes) -> tuple[str, str] | None:
                 n_bits, height, width, n_components = struct.unpack_from(">BHHB", data, at + 4)
                 if not height or not width or n_bits not in range(2, 17):
                     return None
-                kind = f"a lossless or hierarchical frame (marker {marker:#x})" if marker in _RARE_FRAMES else ""
+                kind = (
+                    f"a lossless or hierarchical frame (marker {marker:#x})"
+                    if marker in _RARE_FRAMES
+                    else ""
+                )
                 kind = kind or (f"{n_bits} bits per sample" if n_bits != 8 else "")
-                kind = kind or (f"{n_components} components" if n_components not in {1, 3, 4} else "")
+                kind = kind or (
+                    f"{n_components} components" if n_components not in {1, 3, 4} else ""
+                )
                 return ("unsupported", f"a JPEG with {kind} is not decoded here") if kind else None
             at += 2 + int.from_bytes(data[at + 2 : at + 4])
     except (IndexError, struct.error):

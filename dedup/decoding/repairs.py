@@ -1,4 +1,6 @@
-"""Files that decoders refuse because of what says nothing of the picture: read without it, as browsers do."""
+"""Files that decoders refuse because of what says nothing of the picture: read without it, as
+browsers do.
+"""
 
 import struct
 import zlib
@@ -13,12 +15,15 @@ _TURNS: Final = (b"XML:com.adobe.xmp\0", b"Raw profile type exif\0", b"Raw profi
 """Keywords of text that may hold an orientation."""
 
 _OF_PIXELS: Final = frozenset({b"tRNS", b"acTL", b"fcTL", b"fdAT"})
-"""Chunks that a decoder may ignore and that decide pixels all the same: transparency, and the frames of an APNG."""
+"""Chunks that a decoder may ignore and that decide pixels all the same: transparency, and the
+frames of an APNG.
+"""
 
 _EOI: Final = b"\xff\xd9"
 _FRAMES: Final = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
 _SOS: Final = 0xDA
-_STANDALONE: Final = frozenset({*range(0xD0, 0xD9), 0x01})  # markers without a length: restarts, SOI, TEM
+# markers without a length: restarts, SOI, TEM
+_STANDALONE: Final = frozenset({*range(0xD0, 0xD9), 0x01})
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +35,9 @@ class Repaired:
 
 
 def repaired(data: bytes) -> Iterator[Repaired]:
-    """The file with the least that has to be left out or added, then with more; none where its picture is at fault."""
+    """The file with the least that has to be left out or added, then with more; none where its
+    picture is at fault.
+    """
     if data.startswith(_PNG):
         yield from _png(data)
     elif data.startswith(b"\xff\xd8"):
@@ -49,8 +56,14 @@ def _png(data: bytes) -> Iterator[Repaired]:
             for (_, _, is_right), metadata, turns in zip(chunks, is_metadata, may_turn, strict=True)
         ]
         if any(left_out):
-            names = sorted({chunks[k][0].decode("latin-1") for k, out in enumerate(left_out) if out})
-            kept = (_chunk(*chunk[:2], chunk[2]) for chunk, out in zip(chunks, left_out, strict=True) if not out)
+            names = sorted(
+                {chunks[k][0].decode("latin-1") for k, out in enumerate(left_out) if out}
+            )
+            kept = (
+                _chunk(*chunk[:2], chunk[2])
+                for chunk, out in zip(chunks, left_out, strict=True)
+                if not out
+            )
             yield Repaired(_PNG + b"".join(kept), f"read without its metadata ({', '.join(names)})")
 
 
@@ -82,7 +95,8 @@ def _chunk(name: bytes, content: bytes, is_right: bool) -> bytes:  # noqa: FBT00
 def with_end(data: bytes) -> bytes | None:
     """A JPEG that lacks its end marker and nothing else, with it; None for any other.
 
-    The decoder must find every pixel, which it says by having nothing to warn of, and every scan must be there.
+    The decoder must find every pixel, which it says by having nothing to warn of, and every scan
+    must be there.
     """
     if data.endswith(_EOI):
         return None
@@ -100,13 +114,16 @@ def with_end(data: bytes) -> bytes | None:
 
 
 def _has_all_scans(data: bytes) -> bool:
-    """Whether every coefficient of every component is there to its last bit (ITU-T T.81, section G.1.1.1)."""
+    """Whether every coefficient of every component is there to its last bit (ITU-T T.81, section
+    G.1.1.1).
+    """
     left: dict[int, set[int]] = {}
     try:
         for marker, segment in _segments(data):
             if marker in _FRAMES:
                 components = segment[6::3][: segment[5]]
-                frequencies = range(64) if marker in {0xC2, 0xCA} else range(1)  # others have all in one scan
+                # others have all in one scan
+                frequencies = range(64) if marker in {0xC2, 0xCA} else range(1)
                 left = {component: {*frequencies} for component in components}
             elif marker == _SOS:
                 n = segment[0]

@@ -1,4 +1,6 @@
-"""What the first directory of a TIFF says: whether it is broken, or of a kind that is not decoded here."""
+"""What the first directory of a TIFF says: whether it is broken, or of a kind that is not decoded
+here.
+"""
 
 import struct
 from dataclasses import dataclass
@@ -33,8 +35,8 @@ class Directory:
             return f"{self.n_samples} samples per pixel are not decoded here"
         depths = " and ".join(str(bits) for bits in sorted(set(self.bits)))
         return (
-            f"{self.n_samples} sample{'s' if self.n_samples > 1 else ''} of {depths} bits per pixel in compression "
-            f"{self.compression} are not decoded here"
+            f"{self.n_samples} sample{'s' if self.n_samples > 1 else ''} of {depths} bits per pixel"
+            f" in compression {self.compression} are not decoded here"
         )
 
 
@@ -46,14 +48,18 @@ def directory(data: bytes) -> Directory | None:
         return None
 
     width, height = (tags.get(tag, (0,))[0] for tag in (_WIDTH, _HEIGHT))
-    starts, lengths = (next((tags[tag] for tag in of if tag in tags), ()) for of in (_STARTS, _LENGTHS))
+    starts, lengths = (
+        next((tags[tag] for tag in of if tag in tags), ()) for of in (_STARTS, _LENGTHS)
+    )
     if not width or not height or not starts or len(starts) != len(lengths):
         return None
 
     n_samples = tags.get(_SAMPLES, (1,))[0]
     stop = max(start + length for start, length in zip(starts, lengths, strict=True))
 
-    return Directory(width, height, n_samples, tags.get(_BITS, (1,)), tags.get(_COMPRESSION, (1,))[0], stop)
+    return Directory(
+        width, height, n_samples, tags.get(_BITS, (1,)), tags.get(_COMPRESSION, (1,))[0], stop
+    )
 
 
 def _tags(data: bytes) -> dict[int, tuple[int, ...]]:
@@ -61,8 +67,11 @@ def _tags(data: bytes) -> dict[int, tuple[int, ...]]:
     order = _ORDERS[data[:2]]
     (version,) = struct.unpack_from(order + "H", data, 2)
     is_big = {_CLASSIC: False, _BIG: True}[version]
-    # A count, an entry and the room for its values: eight bytes wide in a BigTIFF, where a TIFF has four.
-    count, entry, wide = (order + "Q", order + "HHQ", 8) if is_big else (order + "H", order + "HHI", 4)
+    # A count, an entry and the room for its values: eight bytes wide in a BigTIFF, where a TIFF has
+    # four.
+    count, entry, wide = (
+        (order + "Q", order + "HHQ", 8) if is_big else (order + "H", order + "HHI", 4)
+    )
     (at,) = struct.unpack_from(order + ("Q" if is_big else "I"), data, 8 if is_big else 4)
     (n_entries,) = struct.unpack_from(count, data, at)
     at += struct.calcsize(count)

@@ -1,11 +1,13 @@
-"""Engines: where work runs. They get tasks and give results, in the order of the tasks, and know nothing of images.
+"""Engines: where work runs. They get tasks and give results, in the order of the tasks, and know
+nothing of images.
 
 Work is a module, named by its import path, with two functions:
 
     start(setup) -> function from one record batch to one record batch
     lost(setup, batch, reason) -> the result for a batch whose worker died on it
 
-`setup` is plain JSON and batches are Arrow, so that work can be sent to another process or machine without pickling.
+`setup` is plain JSON and batches are Arrow, so that work can be sent to another process or machine
+without pickling.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -19,7 +21,10 @@ from dedup.engines.processes import NO_LIMITS, Limits, ProcessEngine
 from dedup.memory import usable_cores
 
 if TYPE_CHECKING:
-    from dedup.config.sections import EngineConfig  # a worker needs none, and it takes a tenth of a second
+    # a worker needs none, and it takes a tenth of a second
+    from dedup.config.sections import (
+        EngineConfig,
+    )
 
 __all__ = ["Engine", "InlineEngine", "Limits", "ProcessEngine", "Transform", "choose", "made"]
 
@@ -27,7 +32,9 @@ Transform = Callable[[pa.RecordBatch], pa.RecordBatch]
 
 
 class Engine(Protocol):
-    """Runs work over batches. One is made for a run, and handed to whoever has pictures to decode."""
+    """Runs work over batches. One is made for a run, and handed to whoever has pictures to
+    decode.
+    """
 
     @property
     def workers(self) -> int:
@@ -35,7 +42,9 @@ class Engine(Protocol):
 
     @property
     def reaches(self) -> bool:
-        """Whether work finds the files of this machine: else batches hold the bytes that they are about."""
+        """Whether work finds the files of this machine: else batches hold the bytes that they are
+        about.
+        """
 
     def ahead(self, work: str) -> AbstractContextManager[None]:
         """Make ready for the work that will be run inside, while other things are done."""
@@ -43,17 +52,23 @@ class Engine(Protocol):
     def kept(self) -> AbstractContextManager[None]:
         """Let what work needs stay for its next run inside."""
 
-    def run(self, work: str, setup: Mapping[str, Any], batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def run(
+        self, work: str, setup: Mapping[str, Any], batches: Iterable[pa.RecordBatch]
+    ) -> Iterator[pa.RecordBatch]:
         """Results of the batches, one each, in their order; at most a few batches are in flight."""
 
     def unordered(
         self, work: str, setup: Mapping[str, Any], batches: Iterable[pa.RecordBatch]
     ) -> Iterator[pa.RecordBatch]:
-        """The same results, each as soon as it is there: nobody waits for a slow batch in front of others."""
+        """The same results, each as soon as it is there: nobody waits for a slow batch in front of
+        others.
+        """
 
 
 def made(config: "EngineConfig") -> Engine:
-    """The engine that a config asks for, with its limits of time and memory: they hold for all that it decodes."""
+    """The engine that a config asks for, with its limits of time and memory: they hold for all that
+    it decodes.
+    """
     return choose(config.workers, Limits(config.timeout, config.memory))
 
 

@@ -1,4 +1,6 @@
-"""Work in this process: for a few tasks, for debugging, and as the reference for the other engines."""
+"""Work in this process: for a few tasks, for debugging, and as the reference for the other
+engines.
+"""
 
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -26,7 +28,9 @@ class InlineEngine:
         """There is nothing that could stay."""
         return nullcontext()
 
-    def run(self, work: str, setup: Mapping[str, Any], batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def run(
+        self, work: str, setup: Mapping[str, Any], batches: Iterable[pa.RecordBatch]
+    ) -> Iterator[pa.RecordBatch]:
         """Results of the batches, in their order."""
         transform = _as_our_bug(work, lambda: import_module(work).start(setup))
         for batch in batches:
@@ -40,7 +44,9 @@ class InlineEngine:
 
 
 def _as_our_bug(work: str, call: Callable[[], Any]) -> Any:
-    """The call's result. Work turns bad data into rows, so whatever it raises is a bug, as it is in a worker."""
+    """The call's result. Work turns bad data into rows, so whatever it raises is a bug, as it is in
+    a worker.
+    """
     try:
         return call()
     except Exception as error:

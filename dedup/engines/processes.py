@@ -1,8 +1,9 @@
-"""Work in local processes that import nothing of the user's script, so it needs no `if __name__ == "__main__"`.
+"""Work in local processes that import nothing of the user's script, so it needs no `if __name__ ==
+"__main__"`.
 
-Each worker is a fresh interpreter (`python -m dedup.engines.worker`) that is spoken to over pipes, in Arrow. A worker
-that dies, or that takes longer than its limit and is ended, costs the rows of one batch a second try, one by one, and
-only the row that does it again is given up.
+Each worker is a fresh interpreter (`python -m dedup.engines.worker`) that is spoken to over pipes,
+in Arrow. A worker that dies, or that takes longer than its limit and is ended, costs the rows of
+one batch a second try, one by one, and only the row that does it again is given up.
 """
 
 import json
@@ -30,8 +31,9 @@ _WORKERS_OWN: Final = {
     "MALLOC_TRIM_THRESHOLD_": str(1 << 26),
     "MALLOC_MMAP_THRESHOLD_": str(1 << 25),
 }
-"""There is a worker for each core: threads of its own would be in the way of the others. And glibc keeps the memory of
-a batch for the next one: for small pictures a sixth of the time went into getting it anew.
+"""There is a worker for each core: threads of its own would be in the way of the others. And glibc
+keeps the memory of a batch for the next one: for small pictures a sixth of the time went into
+getting it anew.
 """
 
 
@@ -39,8 +41,13 @@ a batch for the next one: for small pictures a sixth of the time went into getti
 class Limits:
     """What one worker may take; None: no limit."""
 
-    seconds: float | None = None  # for a batch, and for each of its rows when they are tried one by one
-    n_bytes: int | None = None  # memory of its own, mapped files not counted; only where the system keeps to it (Linux)
+    seconds: float | None = (
+        None  # for a batch, and for each of its rows when they are tried one by one
+    )
+    n_bytes: int | None = (
+        # memory of its own, mapped files not counted; only where the system keeps to it (Linux)
+        None
+    )
 
 
 NO_LIMITS: Final = Limits()
@@ -59,7 +66,9 @@ class ProcessEngine:
 
     @contextmanager
     def ahead(self, work: str) -> Iterator[None]:
-        """Let processes import the module of the work that will be run inside, while other things are done."""
+        """Let processes import the module of the work that will be run inside, while other things
+        are done.
+        """
         self._waiting = [_Worker(work, self.limits) for _ in range(self.workers)]
         try:
             for worker in self._waiting:
@@ -70,7 +79,9 @@ class ProcessEngine:
 
     @contextmanager
     def kept(self) -> Iterator[None]:
-        """Processes of a run that was read to its end stay for the next one inside with the same work and setup."""
+        """Processes of a run that was read to its end stay for the next one inside with the same
+        work and setup.
+        """
         self._keeps = True
         try:
             yield
@@ -83,7 +94,9 @@ class ProcessEngine:
         for worker in waiting:
             worker.stop()
 
-    def run(self, work: str, setup: Mapping[str, Any], batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def run(
+        self, work: str, setup: Mapping[str, Any], batches: Iterable[pa.RecordBatch]
+    ) -> Iterator[pa.RecordBatch]:
         """Results of the batches, in their order; at most two per worker are in flight."""
         return self._results(work, setup, batches, lambda asked: asked[0])
 
@@ -166,7 +179,9 @@ class _Worker:
         return self.work == work and (not self._told or self.setup == setup)
 
     def do(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        """The result for the batch; rows that kill the process get what the work says of lost rows."""
+        """The result for the batch; rows that kill the process get what the work says of lost
+        rows.
+        """
         try:
             return self._ask(batch)
         except _Died as death:

@@ -1,4 +1,6 @@
-"""What goes over a worker's pipes: frames of eight bytes length and the payload; batches as Arrow IPC streams."""
+"""What goes over a worker's pipes: frames of eight bytes length and the payload; batches as Arrow
+IPC streams.
+"""
 
 import struct
 from typing import IO, Final

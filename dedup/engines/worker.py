@@ -14,7 +14,8 @@ from dedup.engines import wire
 
 
 class _WithoutPandas:
-    """Arrow imports pandas with the first array that it makes, which takes a worker as long as all its other modules.
+    """Arrow imports pandas with the first array that it makes, which takes a worker as long as all
+    its other modules.
 
     It does without where there is none, and no work here uses it.
     """
@@ -37,7 +38,9 @@ def main() -> None:
     os.dup2(2, 1)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     _limit_memory(int(sys.argv[2]))
-    with suppress(Exception):  # before there is something to do; what fails here fails again there, and is told
+    with suppress(
+        Exception
+    ):  # before there is something to do; what fails here fails again there, and is told
         import_module(sys.argv[1])
     try:
         setup = json.loads(wire.receive(tasks))

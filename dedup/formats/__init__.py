@@ -1,4 +1,6 @@
-"""Forms of datasets: one file each says how its samples are read and how its filtered splits are written."""
+"""Forms of datasets: one file each says how its samples are read and how its filtered splits are
+written.
+"""
 
 import logging
 import re
@@ -65,7 +67,9 @@ def open_source(config: DatasetConfig, dataset: Any = None) -> Source:
         return held
     if config.sources:
         named = zip(config.sources, config.prefixes(), strict=True)
-        return Several([Part(open_source(_single(entry)), entry, prefix) for entry, prefix in named])
+        return Several(
+            [Part(open_source(_single(entry)), entry, prefix) for entry, prefix in named]
+        )
     if config.path is None or not config.path.strip():
         message = "dataset.path: no dataset is named. Give a path."
         raise ConfigError(message)
@@ -73,7 +77,11 @@ def open_source(config: DatasetConfig, dataset: Any = None) -> Source:
         return _remote(config.path, config)
     path = Path(local(config.path)).expanduser()
     if not path.exists():
-        hint = " A dataset on the Hub is written hf://datasets/org/name." if _REPOSITORY.fullmatch(config.path) else ""
+        hint = (
+            " A dataset on the Hub is written hf://datasets/org/name."
+            if _REPOSITORY.fullmatch(config.path)
+            else ""
+        )
         message = f"dataset.path: {config.path!r} does not exist.{hint}"
         raise ConfigError(message)
     listing = listed(path) if path.is_dir() and not is_bank(path) else None
@@ -83,7 +91,10 @@ def open_source(config: DatasetConfig, dataset: Any = None) -> Source:
     if config.source == "auto" and name == "imagefolder":
         _tell_list(path)
     if form.is_folder is not None and path.is_dir() != form.is_folder:
-        message = f"dataset.source is {name!r}, but {config.path!r} is a {'folder' if path.is_dir() else 'file'}."
+        message = (
+            f"dataset.source is {name!r}, but {config.path!r} is a"
+            f" {'folder' if path.is_dir() else 'file'}."
+        )
         raise ConfigError(message)
     source = form.open(path, config, listing)
     account_for(source, listing)
@@ -91,9 +102,14 @@ def open_source(config: DatasetConfig, dataset: Any = None) -> Source:
 
 
 def described(path: str) -> dict[str, Any]:
-    """What a dataset is, for a config that is to fit it: its form, its splits, and how its layout was understood."""
+    """What a dataset is, for a config that is to fit it: its form, its splits, and how its layout
+    was understood.
+    """
     source = open_source(DatasetConfig(path=path))
-    splits = sorted(filter(None, source.rows["split"].unique().to_pylist()), key=lambda name: (name != "train", name))
+    splits = sorted(
+        filter(None, source.rows["split"].unique().to_pylist()),
+        key=lambda name: (name != "train", name),
+    )
     return {"form": source.form, "splits": splits, "understood": source.understood}
 
 
@@ -110,7 +126,9 @@ _REPOSITORY: Final = re.compile(r"[\w.-]+/[\w.-]+")
 
 
 def _remote(url: str, config: DatasetConfig) -> Source:
-    """What a URL names: a dataset on the Hub or a manifest. Nothing else is tried, so no slip reaches the network."""
+    """What a URL names: a dataset on the Hub or a manifest. Nothing else is tried, so no slip
+    reaches the network.
+    """
     if protocol(url) == "hf":
         from dedup.formats.hub import on_hub  # `datasets` takes a second to import
 
@@ -120,15 +138,22 @@ def _remote(url: str, config: DatasetConfig) -> Source:
         _refuse_unused(config, "manifest")
         return Manifest(url, config)
     message = (
-        f"dataset.path: {url!r} is neither a dataset on the Hub (hf://datasets/org/name) nor a manifest "
-        f"({', '.join(SUFFIXES)}). Other URLs cannot be read: copy the dataset to this machine."
+        f"dataset.path: {url!r} is neither a dataset on the Hub (hf://datasets/org/name) nor a"
+        f" manifest ({', '.join(SUFFIXES)}). Other URLs cannot be read: copy the dataset to this"
+        " machine."
     )
     raise ConfigError(message)
 
 
 def keys_of(form: str, like: str) -> tuple[str, ...]:
-    """Keys of `dataset` besides path and source that a dataset of some form can take over from one of another form."""
-    taken = {*FORMS[form].takes, "group_column", "group_pattern"} - {"image_folder", "split_folders", *_OF_THE_HUB}
+    """Keys of `dataset` besides path and source that a dataset of some form can take over from one
+    of another form.
+    """
+    taken = {*FORMS[form].takes, "group_column", "group_pattern"} - {
+        "image_folder",
+        "split_folders",
+        *_OF_THE_HUB,
+    }
     if form != like and form in _SAID_ELSEWHERE:
         taken = {key for key in taken if not key.endswith("_column")}
     return tuple(key for key in DatasetConfig.model_fields if key in taken)
@@ -153,11 +178,14 @@ def _refuse_unused(config: DatasetConfig, form: str) -> None:
 
 
 def _tell_list(folder: Path) -> None:
-    """Say so where a folder looks like that of a manifest, as it is written to `splits/`: its list is not read."""
+    """Say so where a folder looks like that of a manifest, as it is written to `splits/`: its list
+    is not read.
+    """
     for file in sorted(folder.glob("*.*")):
         if file.suffix.lower() in SUFFIXES and lists_files(file):
             logger.warning(
-                "%r lists pictures that lie beside it. Name it, not its folder, to read its splits and labels.",
+                "%r lists pictures that lie beside it. Name it, not its folder, to read its splits"
+                " and labels.",
                 str(file),
             )
 
@@ -175,9 +203,10 @@ _FILES: Final = {
 def detect(path: Path) -> str:
     """The form of what lies at `path`, a folder, a file or a URL.
 
-    In a folder the form wins that explains the images (`dedup.formats.detection`). A Parquet file is a Hugging Face
-    dataset if a column is an image struct, else a manifest, as CSV, TSV and JSONL files are; an Arrow file is a Hugging
-    Face dataset, a tar file a WebDataset, a JSON file COCO, a YAML or `.data` file YOLO.
+    In a folder the form wins that explains the images (`dedup.formats.detection`). A Parquet file
+    is a Hugging Face dataset if a column is an image struct, else a manifest, as CSV, TSV and JSONL
+    files are; an Arrow file is a Hugging Face dataset, a tar file a WebDataset, a JSON file COCO, a
+    YAML or `.data` file YOLO.
     """
     if str(path).startswith("hf:"):
         return "huggingface"
@@ -202,13 +231,18 @@ def _form_of(path: Path, listing: Listing | None) -> str:
     if suffix in SUFFIXES:
         return "manifest"
     if suffix in FILE_SUFFIXES:
-        message = f"{path} is a single picture. Name its folder, or use 'dedup compare' for two pictures."
+        message = (
+            f"{path} is a single picture. Name its folder, or use 'dedup compare' for two pictures."
+        )
         raise ConfigError(message)
     if path.name.lower().endswith((".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst", ".zip")):
-        message = f"{path}: compressed archives are not read. Unpack it, and name the folder or the .tar files."
+        message = (
+            f"{path}: compressed archives are not read. Unpack it, and name the folder or the .tar"
+            " files."
+        )
         raise ConfigError(message)
     message = (
         f"{path}: a file is taken for a manifest if it ends in {', '.join(SUFFIXES)}. "
-        f"Name a folder or a manifest, or set dataset.source."
+        "Name a folder or a manifest, or set dataset.source."
     )
     raise ConfigError(message)

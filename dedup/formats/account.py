@@ -1,4 +1,6 @@
-"""What an opened dataset accounts for besides its rows: what was not read, and how its layout was understood."""
+"""What an opened dataset accounts for besides its rows: what was not read, and how its layout was
+understood.
+"""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence

@@ -1,7 +1,7 @@
 """A bank as a dataset: its entries are samples that were measured before and have no pictures.
 
-Mostly a reference: is my data clean of this benchmark? Alone it is searched for duplicates among its
-own entries. It cannot be written.
+Mostly a reference: is my data clean of this benchmark? Alone it is searched for duplicates among
+its own entries. It cannot be written.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,7 +26,9 @@ from dedup.tables import DIGEST_BYTES
 from dedup.tables.entries import DATABASE, PORTABLE, read_database, read_portable
 
 SIGNS: Final = "signs"
-"""Column of `hashes` beside those that are always there: of samples that have signs in place of a thumbnail."""
+"""Column of `hashes` beside those that are always there: of samples that have signs in place of a
+thumbnail.
+"""
 
 
 @runtime_checkable
@@ -56,14 +58,19 @@ class Bank(Opened):
 
     def __init__(self, path: Path, config: DatasetConfig) -> None:
         if not is_bank(path):
-            message = f"dataset.source is 'bank', but {str(path)!r} is neither *{PORTABLE} nor the folder of a bank."
+            message = (
+                f"dataset.source is 'bank', but {str(path)!r} is neither *{PORTABLE} nor the folder"
+                " of a bank."
+            )
             raise ConfigError(message)
         self.name = str(path)
         self._path = path
         self._info, self._entries = read_portable(path) if path.is_file() else read_database(path)
         n = len(self._entries)
         named = self._entries.column_names
-        label, uri = (self._entries[c] if c in named else pa.nulls(n, pa.string()) for c in ("label", "uri"))
+        label, uri = (
+            self._entries[c] if c in named else pa.nulls(n, pa.string()) for c in ("label", "uri")
+        )
         split = pa.array([config.default_split] * n, pa.string())
         self.rows = pa.table([self._entries["id"], split, label, uri], schema=ROWS)
 
@@ -72,12 +79,20 @@ class Bank(Opened):
         spec = self._info.spec
         asked = {"algorithms": setup.algorithms, "bits": setup.bits, "mode": setup.mode}
         if different := [
-            f"hash.{k}: {v!r}, not {getattr(spec, k)!r}" for k, v in asked.items() if v != getattr(spec, k)
+            f"hash.{k}: {v!r}, not {getattr(spec, k)!r}"
+            for k, v in asked.items()
+            if v != getattr(spec, k)
         ]:
-            message = f"{self.name}: this run asks for other codes than the bank has: {'; '.join(different)}."
+            message = (
+                f"{self.name}: this run asks for other codes than the bank has:"
+                f" {'; '.join(different)}."
+            )
             raise ConfigError(message)
         if setup.transforms:
-            message = f"{self.name}: a bank has no codes of turned pictures. Set search.orientations: upright."
+            message = (
+                f"{self.name}: a bank has no codes of turned pictures. Set search.orientations:"
+                " upright."
+            )
             raise ConfigError(message)
         n = len(self._entries)
         known = {name: self._entries[name] for name in self._entries.column_names}
@@ -85,7 +100,8 @@ class Bank(Opened):
         known |= {"sample": pa.array(np.arange(n)), "status": pa.array(["ok"] * n, pa.string())}
         schema = setup.schema()
         columns = [
-            known[field.name].cast(field.type) if field.name in known else pa.nulls(n, field.type) for field in schema
+            known[field.name].cast(field.type) if field.name in known else pa.nulls(n, field.type)
+            for field in schema
         ]
         table = pa.table(columns, schema=schema)
         small = table["thumbnail"].is_valid().combine_chunks()
@@ -93,7 +109,9 @@ class Bank(Opened):
         return table.append_column(SIGNS, signs)
 
     def _digests(self, known: Mapping[str, Any]) -> pa.Array:
-        """Digests of the files, or of the entries themselves: by them a certificate knows them again."""
+        """Digests of the files, or of the entries themselves: by them a certificate knows them
+        again.
+        """
         n = len(self._entries)
         own = known["file_digest"].to_pylist() if "file_digest" in known else [None] * n
         columns = [known[name].to_pylist() for name in (*self._info.spec.algorithms, SIGNS)]
@@ -114,7 +132,8 @@ class Bank(Opened):
         """There are no pictures."""
         n = len(rows)
         yield pa.record_batch(
-            [pa.array(rows, pa.int64()), pa.nulls(n, pa.binary()), pa.nulls(n, pa.large_binary())], schema=PAYLOAD
+            [pa.array(rows, pa.int64()), pa.nulls(n, pa.binary()), pa.nulls(n, pa.large_binary())],
+            schema=PAYLOAD,
         )
 
     def own_files(self) -> Iterator[Path]:
@@ -142,7 +161,9 @@ class Bank(Opened):
         """Raises `SourceError`."""
         self._refuse()
 
-    def write(self, keep: NDArray[np.bool_], folder: Path, files: str, moves: Moves = NO_MOVES) -> NDArray[np.bool_]:
+    def write(
+        self, keep: NDArray[np.bool_], folder: Path, files: str, moves: Moves = NO_MOVES
+    ) -> NDArray[np.bool_]:
         """Raises `SourceError`."""
         self._refuse()
 
@@ -156,7 +177,8 @@ class Bank(Opened):
 
     def _refuse(self) -> NoReturn:
         message = (
-            f"{self.name}: a bank has no pictures, so there are no splits to write. Name it as a reference, "
-            f"or search it with 'dedup audit'; entries are removed with 'dedup bank remove'."
+            f"{self.name}: a bank has no pictures, so there are no splits to write. Name it as a"
+            " reference, or search it with 'dedup audit'; entries are removed with 'dedup bank"
+            " remove'."
         )
         raise SourceError(message)

@@ -1,4 +1,6 @@
-"""Lists with several rows for one picture, such as one for each box: the picture is the sample, its rows go with it."""
+"""Lists with several rows for one picture, such as one for each box: the picture is the sample, its
+rows go with it.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -20,7 +22,9 @@ class Boxes:
     sample_of: NDArray[np.int64]  # of each row
 
     def samples(self, rows: pa.Table) -> pa.Table:
-        """ROWS with one row for each sample; its label is what its rows say together, sorted and joined."""
+        """ROWS with one row for each sample; its label is what its rows say together, sorted and
+        joined.
+        """
         said: list[set[str]] = [set() for _ in self.first]
         for sample, label in zip(self.sample_of.tolist(), rows["label"].to_pylist(), strict=True):
             said[sample] |= {label} if label is not None else set()
@@ -41,8 +45,8 @@ class Boxes:
     def in_a_line(self, n_rows: int) -> str:
         """What was understood, for people."""
         return (
-            f"{n_rows:,} rows are of {len(self.first):,} pictures: rows of one picture are one sample and stay or go "
-            f"together"
+            f"{n_rows:,} rows are of {len(self.first):,} pictures: rows of one picture are one"
+            " sample and stay or go together"
         )
 
 

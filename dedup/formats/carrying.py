@@ -1,4 +1,6 @@
-"""What one COCO file says of some images, carried into another one: ids, categories and licences are made to fit."""
+"""What one COCO file says of some images, carried into another one: ids, categories and licences
+are made to fit.
+"""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -21,26 +23,39 @@ class Carried:
 
     @classmethod
     def of(cls, content: Mapping[str, Any], changes: Mapping[Any, Said]) -> "Carried":
-        """What `content` says of the images whose ids are in `changes`, with these values in place of its own."""
-        images = [image | changes[image["id"]] for image in content["images"] if image["id"] in changes]
+        """What `content` says of the images whose ids are in `changes`, with these values in place
+        of its own.
+        """
+        images = [
+            image | changes[image["id"]] for image in content["images"] if image["id"] in changes
+        ]
         annotations = [
             one | {"image_id": changes[one["image_id"]]["id"]}
             for one in content.get("annotations", ())
             if one.get("image_id") in changes
         ]
-        return cls(images, annotations, _listed(content, "categories"), _listed(content, "licenses"))
+        return cls(
+            images, annotations, _listed(content, "categories"), _listed(content, "licenses")
+        )
 
     def put_into(self, content: dict[str, Any]) -> None:
         """Add it to the content of another file, whose own rows stay as they are."""
         categories = _united(
-            content, "categories", self.categories, {one.get("category_id") for one in self.annotations}
+            content,
+            "categories",
+            self.categories,
+            {one.get("category_id") for one in self.annotations},
         )
-        licences = _united(content, "licenses", self.licences, {image.get("license") for image in self.images})
+        licences = _united(
+            content, "licenses", self.licences, {image.get("license") for image in self.images}
+        )
         content["images"] += [_renamed(image, "license", licences) for image in self.images]
         ids = Ids(one.get("id") for one in content.get("annotations", ()))
         for one in self.annotations:
             number = {"id": ids.take(one["id"])} if "id" in one else {}
-            content.setdefault("annotations", []).append(_renamed(one, "category_id", categories) | number)
+            content.setdefault("annotations", []).append(
+                _renamed(one, "category_id", categories) | number
+            )
 
 
 def united(content: dict[str, Any], aliases: Mapping[Any, Any]) -> dict[str, Any]:
@@ -55,7 +70,9 @@ def united(content: dict[str, Any], aliases: Mapping[Any, Any]) -> dict[str, Any
     for one in content.get("annotations", ()):
         image = aliases.get(one.get("image_id"), one.get("image_id"))
         text = json.dumps({**one, "id": None, "image_id": image}, sort_keys=True)
-        kept.setdefault(text if image in aliases.values() else f"{len(kept)}", one | {"image_id": image})
+        kept.setdefault(
+            text if image in aliases.values() else f"{len(kept)}", one | {"image_id": image}
+        )
     if "annotations" in content:
         content["annotations"] = list(kept.values())
 
@@ -85,7 +102,9 @@ def _listed(content: Mapping[str, Any], key: str) -> list[Said]:
 
 
 def _united(content: dict[str, Any], key: str, others: Iterable[Said], used: set[Any]) -> Numbers:
-    """The ids here of what is used there: of the entry that says the same, else of one that is added."""
+    """The ids here of what is used there: of the entry that says the same, else of one that is
+    added.
+    """
     here = _listed(content, key)
     ids = Ids(one["id"] for one in here)
     known = {_said(one): one["id"] for one in reversed(here)}
@@ -102,7 +121,11 @@ def _united(content: dict[str, Any], key: str, others: Iterable[Said], used: set
 
 def _said(entry: Said) -> str:
     """What tells an entry from others: its name, or all but its id where it has none."""
-    return str(entry["name"]) if "name" in entry else repr(sorted((k, v) for k, v in entry.items() if k != "id"))
+    return (
+        str(entry["name"])
+        if "name" in entry
+        else repr(sorted((k, v) for k, v in entry.items() if k != "id"))
+    )
 
 
 def _renamed(entry: Said, key: str, numbers: Numbers) -> Said:

@@ -50,7 +50,8 @@ class _Annotations:
     path: Path
     base: Path  # what its file names are relative to
     row_of_image: Mapping[Any, int]  # the sample that each image id stands for, but for the aliases
-    aliases: Mapping[Any, Any]  # image ids of a file that is listed before, and the id that it has there
+    # image ids of a file that is listed before, and the id that it has there
+    aliases: Mapping[Any, Any]
     split: str | None  # normalised
     kind: str  # what its path says besides the split
     panoptic: bool  # whether its annotations have masks in files of their own
@@ -71,13 +72,18 @@ class _Moved:
 
     def image(self, number: Any) -> dict[str, Any]:
         """What is said of it there in place of what is said now."""
-        return {"id": self.numbers[number], "file_name": self.place.relative_to(self.base).as_posix()}
+        return {
+            "id": self.numbers[number],
+            "file_name": self.place.relative_to(self.base).as_posix(),
+        }
 
 
 class Coco(Files):
-    """The images that annotation files list, one file or more for each split. Ids are paths below the root.
+    """The images that annotation files list, one file or more for each split. Ids are paths below
+    the root.
 
-    The label is what can be seen: the names of the categories of an image's annotations, sorted and joined.
+    The label is what can be seen: the names of the categories of an image's annotations, sorted and
+    joined.
     """
 
     form: str = "coco"
@@ -87,7 +93,13 @@ class Coco(Files):
         self._path = path
         self._config = config
         self._annotations: list[_Annotations] = []
-        root = path if path.is_dir() else path.parent.parent if path.parent.name == _FOLDER else path.parent
+        root = (
+            path
+            if path.is_dir()
+            else path.parent.parent
+            if path.parent.name == _FOLDER
+            else path.parent
+        )
         samples: dict[tuple[str | None, Path], _Image] = {}
         for file in annotation_files(path) if path.is_dir() else [path]:
             self._annotations.append(_read(file, root, config, samples))
@@ -106,7 +118,8 @@ class Coco(Files):
             ids = self.texts(config.id_column)
             if None in ids:
                 message = (
-                    f"{path}: the image {uris[ids.index(None)]!r} has no {config.id_column!r} (dataset.id_column)."
+                    f"{path}: the image {uris[ids.index(None)]!r} has no {config.id_column!r}"
+                    " (dataset.id_column)."
                 )
                 raise SourceError(message)
         labels = [image.label() for image in self._images]
@@ -123,12 +136,19 @@ class Coco(Files):
         yield from (annotations.path for annotations in self._annotations)
 
     def check_movable(self) -> None:
-        """Each file must have one counterpart in every other split that can take what it says of an image."""
+        """Each file must have one counterpart in every other split that can take what it says of an
+        image.
+        """
         files = {(of.split, of.kind): of for of in self._annotations}
         splits = {of.split for of in self._annotations}
         why = ""
-        if len(files) < len(self._annotations) or len(files) < len(splits) * len({kind for _, kind in files}):
-            why = f"{', '.join(of.path.name for of in self._annotations)} do not stand in the same places in all splits"
+        if len(files) < len(self._annotations) or len(files) < len(splits) * len(
+            {kind for _, kind in files}
+        ):
+            why = (
+                f"{', '.join(of.path.name for of in self._annotations)} do not stand in the same"
+                " places in all splits"
+            )
         elif len({(of.split, of.base) for of in self._annotations}) > len(splits):
             why = "the images of a split lie in several folders"
         elif panoptic := [of.path.name for of in self._annotations if of.panoptic]:
@@ -136,11 +156,14 @@ class Coco(Files):
         if why:
             raise not_movable(self.name, why)
 
-    def write(self, keep: NDArray[np.bool_], folder: Path, files: str, moves: Moves = NO_MOVES) -> NDArray[np.bool_]:
+    def write(
+        self, keep: NDArray[np.bool_], folder: Path, files: str, moves: Moves = NO_MOVES
+    ) -> NDArray[np.bool_]:
         """The kept images and, in files of the same names, what the annotation files say of them.
 
-        Image ids, categories, licences, info and whatever else is in the files stay as they are. Moved images are said
-        of in the files of their new split, under other ids where theirs are taken.
+        Image ids, categories, licences, info and whatever else is in the files stay as they are.
+        Moved images are said of in the files of their new split, under other ids where theirs are
+        taken.
         """
         there = keep.copy()
         for annotations in self._annotations:
@@ -159,18 +182,30 @@ class Coco(Files):
                 self._sidecars.put(original, target, files)
         carried: dict[Path, list[Carried]] = {}
         for annotations in self._annotations:
-            leaving = {i: moved[row] for i, row in annotations.row_of_image.items() if row in moved and there[row]}
+            leaving = {
+                i: moved[row]
+                for i, row in annotations.row_of_image.items()
+                if row in moved and there[row]
+            }
             if leaving:
                 content = annotations.content()
                 for path in sorted({one.file_of[annotations.kind] for one in leaving.values()}):
-                    images = {i: one.image(i) for i, one in leaving.items() if one.file_of[annotations.kind] == path}
+                    images = {
+                        i: one.image(i)
+                        for i, one in leaving.items()
+                        if one.file_of[annotations.kind] == path
+                    }
                     carried.setdefault(path, []).append(Carried.of(content, images))
         for annotations in self._annotations:
-            kept = {i for i, row in annotations.row_of_image.items() if there[row] and row not in moved}
+            kept = {
+                i for i, row in annotations.row_of_image.items() if there[row] and row not in moved
+            }
             content = annotations.content()
             content["images"] = [image for image in content["images"] if image["id"] in kept]
             if "annotations" in content:
-                content["annotations"] = [one for one in content["annotations"] if one.get("image_id") in kept]
+                content["annotations"] = [
+                    one for one in content["annotations"] if one.get("image_id") in kept
+                ]
             for more in carried.get(annotations.path, ()):
                 more.put_into(content)
             target = folder / annotations.path.relative_to(self.root)
@@ -180,13 +215,17 @@ class Coco(Files):
         return there
 
     def _moved(self, moves: Moves) -> dict[int, "_Moved"]:
-        """Where moved rows go: to the same name in the images of their new split, or to another where it is taken."""
+        """Where moved rows go: to the same name in the images of their new split, or to another
+        where it is taken.
+        """
         first = {row: of for of in reversed(self._annotations) for row in of.row_of_image.values()}
         originals = {row: Path(os.fsdecode(self._files[row])) for row in first}
         lies_at = {originals[row]: originals[row] for row in first if row not in moves}
         listed = {(first[row].split, originals[row]) for row in first if row not in moves}
         ids = {
-            split: Ids(image for of in self._annotations if of.split == split for image in of.row_of_image)
+            split: Ids(
+                image for of in self._annotations if of.split == split for image in of.row_of_image
+            )
             for split in set(moves.values())
         }
         numbers_of: dict[int, dict[Any, None]] = {row: {} for row in moves}
@@ -205,7 +244,9 @@ class Coco(Files):
             lies_at[place] = original
             listed.add((split, place))
             numbers = {image: ids[split].take(image) for image in numbers_of[row]}
-            found[row] = _Moved(place, base, {kind: of.path for kind, of in targets.items()}, numbers)
+            found[row] = _Moved(
+                place, base, {kind: of.path for kind, of in targets.items()}, numbers
+            )
         return found
 
     def written(self, folder: Path) -> DatasetConfig:
@@ -213,7 +254,9 @@ class Coco(Files):
         outside = any(not a.base.is_relative_to(self.root) for a in self._annotations)
         path = folder if self._path.is_dir() else folder / self._path.relative_to(self.root)
         images = str(folder / _ELSEWHERE) if outside else None
-        return self._config.model_copy(update={"source": self.form, "path": str(path), "image_folder": images})
+        return self._config.model_copy(
+            update={"source": self.form, "path": str(path), "image_folder": images}
+        )
 
     def _target(self, original: Path, base: Path, folder: Path) -> Path:
         if original.is_relative_to(self.root):
@@ -242,7 +285,8 @@ class _Image:
     row: int
     categories: set[str]
     said: dict[str, Any]
-    boxes: list[Box | None] = field(default_factory=list)  # None: an annotation without one that can be compared
+    # None: an annotation without one that can be compared
+    boxes: list[Box | None] = field(default_factory=list)
     is_annotated: bool = False  # a file that lists it has annotations, of this image or of others
 
     def label(self) -> str | None:
@@ -256,7 +300,8 @@ class _Image:
 
 
 def annotation_files(folder: Path, listing: Listing | None = None) -> list[Path]:
-    """The annotation files of a folder: in `annotations/`, else `*.coco.json`, else any JSON that lists images.
+    """The annotation files of a folder: in `annotations/`, else `*.coco.json`, else any JSON that
+    lists images.
 
     In `annotations/` other JSON files are passed over where one lists images.
     """
@@ -268,7 +313,11 @@ def annotation_files(folder: Path, listing: Listing | None = None) -> list[Path]
         listing_images = [path for path in usual if _n_listed(path) is not None]
         return listing_images or usual
     listing = listing or listed(folder)
-    return [listing.path(parts) for parts in documents(listing, ".json") if _n_listed(listing.path(parts))]
+    return [
+        listing.path(parts)
+        for parts in documents(listing, ".json")
+        if _n_listed(listing.path(parts))
+    ]
 
 
 def evidence(listing: Listing) -> Evidence | None:
@@ -278,7 +327,10 @@ def evidence(listing: Listing) -> Evidence | None:
     if not counts:
         return None
     n = min(sum(counts), len(listing.images)) or len(listing.images) or 1
-    return Evidence(n, f"{n:,} images that {len(counts):,} JSON file{'s' if len(counts) > 1 else ''} of COCO list")
+    return Evidence(
+        n,
+        f"{n:,} images that {len(counts):,} JSON file{'s' if len(counts) > 1 else ''} of COCO list",
+    )
 
 
 def _n_listed(path: Path) -> int | None:
@@ -293,10 +345,14 @@ def _n_listed(path: Path) -> int | None:
 def _read(
     file: Path, root: Path, config: DatasetConfig, samples: dict[tuple[str | None, Path], _Image]
 ) -> _Annotations:
-    """Add the images of one file to `samples`. A split may have several files, which may name the same images."""
+    """Add the images of one file to `samples`. A split may have several files, which may name the
+    same images.
+    """
     content = _content(file)
     split = normal_split(_split_of(file, root) or config.default_split)
-    base = _base(file, root, config.image_folder, [image["file_name"] for image in content["images"]])
+    base = _base(
+        file, root, config.image_folder, [image["file_name"] for image in content["images"]]
+    )
     image_of: dict[Any, _Image] = {}
     for said in content["images"]:
         key = split, _inside(base, said["file_name"], file)
@@ -309,13 +365,15 @@ def _read(
     if content.get("annotations"):  # else nobody has looked, as in a test set without its truth
         for image in image_of.values():
             image.is_annotated = True
-    panoptic = any(isinstance(one, dict) and "segments_info" in one for one in content.get("annotations", ()))
+    panoptic = any(
+        isinstance(one, dict) and "segments_info" in one for one in content.get("annotations", ())
+    )
     rows, aliases = _without_aliases({number: image.row for number, image in image_of.items()})
     if aliases:
         second = next(iter(aliases))
         logger.warning(
-            "%s: %s images are listed again under another id, the first is %r (ids %r and %r). Each counts once, and "
-            "is written once, under its first id, with the annotations of all.",
+            "%s: %s images are listed again under another id, the first is %r (ids %r and %r). Each"
+            " counts once, and is written once, under its first id, with the annotations of all.",
             file,
             f"{len(aliases):,}",
             image_of[second].said["file_name"],
@@ -345,26 +403,40 @@ def _content(path: Path) -> dict[str, Any]:
         message = f"{path}: cannot be read as JSON: {because(error)}."
         raise SourceError(message) from error
     if is_deep:
-        logger.warning("%s: some values are nested deeper than %s levels. They are null.", path, MAX_DEPTH)
+        logger.warning(
+            "%s: some values are nested deeper than %s levels. They are null.", path, MAX_DEPTH
+        )
     images = content.get("images") if isinstance(content, dict) else None
     if not isinstance(images, list) or not isinstance(content.get("annotations", []), list):
-        message = f"{path}: no COCO annotations: it has no list 'images'. Move other JSON files elsewhere."
+        message = (
+            f"{path}: no COCO annotations: it has no list 'images'. Move other JSON files"
+            " elsewhere."
+        )
         raise SourceError(message)
     seen: set[Any] = set()
     for place, image in enumerate(images):
-        name, number = (image.get("file_name"), image.get("id")) if isinstance(image, dict) else (None, None)
+        name, number = (
+            (image.get("file_name"), image.get("id")) if isinstance(image, dict) else (None, None)
+        )
         if not isinstance(name, str) or not name or not isinstance(number, int | str):
-            message = f"{path}, images[{place}]: an image needs 'id' and 'file_name', got {image!r}."
+            message = (
+                f"{path}, images[{place}]: an image needs 'id' and 'file_name', got {image!r}."
+            )
             raise SourceError(message)
         if number in seen:
-            message = f"{path}, images[{place}]: the image id {number!r} is there twice. Give every image its own."
+            message = (
+                f"{path}, images[{place}]: the image id {number!r} is there twice. Give every image"
+                " its own."
+            )
             raise SourceError(message)
         seen.add(number)
     return content  # type: ignore[no-any-return]  # json says Any
 
 
 def _relative(name: str, box: Any, image: Mapping[str, Any]) -> Box | None:
-    """A box in pixels as parts of the image's sides; None where either is missing or makes no sense."""
+    """A box in pixels as parts of the image's sides; None where either is missing or makes no
+    sense.
+    """
     try:
         left, top, width, height = map(float, box)
         across, down = float(image["width"]), float(image["height"])
@@ -375,7 +447,11 @@ def _relative(name: str, box: Any, image: Mapping[str, Any]) -> Box | None:
 
 def _categories_of(content: Mapping[str, Any], path: Path) -> Iterator[tuple[str, Any, Any]]:
     """Category names, the ids of the images they are seen in, and the boxes."""
-    names = {c.get("id"): str(c.get("name")) for c in content.get("categories", ()) if isinstance(c, dict)}
+    names = {
+        c.get("id"): str(c.get("name"))
+        for c in content.get("categories", ())
+        if isinstance(c, dict)
+    }
     listed = {image["id"] for image in content["images"]}
     strangers = []
     for place, one in enumerate(content.get("annotations", ())):
@@ -389,7 +465,8 @@ def _categories_of(content: Mapping[str, Any], path: Path) -> Iterator[tuple[str
             yield names.get(category, str(category)), image, one.get("bbox")
     if strangers:
         logger.warning(
-            "%s: %s annotations are of images that it does not list, the first of image %r. They are not written.",
+            "%s: %s annotations are of images that it does not list, the first of image %r. They"
+            " are not written.",
             path,
             f"{len(strangers):,}",
             strangers[0],
@@ -413,28 +490,38 @@ def _split_of(path: Path, root: Path) -> str | None:
 
 
 def _kind(path: Path, root: Path) -> str:
-    """What a file's path says besides its split, so that it is the same for the file of another split.
+    """What a file's path says besides its split, so that it is the same for the file of another
+    split.
 
-    >>> {_kind(Path(f"annotations/captions_{name}.json"), Path()) for name in ("val2017", "train2017")}
+    >>> names = ("val2017", "train2017")
+    >>> {_kind(Path(f"annotations/captions_{name}.json"), Path()) for name in names}
     {'annotations captions json'}
     """
     words = re.split(r"[-_.\s/]", path.relative_to(root).as_posix())
     splits = {"train", "validation", "test"}
-    return " ".join(w for w in words if w and normal_split(w.rstrip("0123456789") or w) not in splits)
+    return " ".join(
+        w for w in words if w and normal_split(w.rstrip("0123456789") or w) not in splits
+    )
 
 
 def _base(file: Path, root: Path, named: str | None, names: Sequence[str]) -> Path:
-    """The folder in which the images of an annotation file lie: that which has most of the first ones."""
+    """The folder in which the images of an annotation file lie: that which has most of the first
+    ones.
+    """
     last = re.split(r"[-_.\s]", file.stem)[-1]  # train2017
     split = _split_of(file, root)
     tops = [Path(named).expanduser()] if named else [file.parent, root, root / "images"]
     usual = {"train": ("train",), "validation": ("val", "valid", "validation"), "test": ("test",)}
     below = ["", last, *usual.get(normal_split(split) or "", ())]
-    places = [folder for top in tops for name in below for folder in (top / name, top / name / "images")]
+    places = [
+        folder for top in tops for name in below for folder in (top / name, top / name / "images")
+    ]
     readings = [{name, name.replace("\\", "/")} for name in names[:_LOOKED_AT]]
 
     def n_there(folder: Path) -> int:
-        return sum(any(is_file(folder / as_spelled(str(folder), name)) for name in of) for of in readings)
+        return sum(
+            any(is_file(folder / as_spelled(str(folder), name)) for name in of) for of in readings
+        )
 
     return max(places, key=n_there)
 
@@ -442,12 +529,16 @@ def _base(file: Path, root: Path, named: str | None, names: Sequence[str]) -> Pa
 def _inside(base: Path, name: str, file: Path) -> Path:
     """Where the named image lies; a name that leads elsewhere is refused.
 
-    A backslash is part of the name where there is such a file, else what Windows writes between folders.
+    A backslash is part of the name where there is such a file, else what Windows writes between
+    folders.
     """
     inner = [os.path.normpath(written) for written in (name, name.replace("\\", "/"))]
-    leads_out = any(os.path.isabs(path) or Path(path).parts[0] == ".." for path in inner)  # noqa: PTH117
+    leads_out = any(os.path.isabs(path) or Path(path).parts[0] == ".." for path in inner)
     if leads_out or "://" in name:
-        message = f"{file}: file_name is {name!r}, which is not below the folder of the images. Name files inside it."
+        message = (
+            f"{file}: file_name is {name!r}, which is not below the folder of the images. Name"
+            " files inside it."
+        )
         raise SourceError(message)
     chosen = inner[0] if inner[0] != inner[1] and is_file(base / inner[0]) else inner[1]
     return base / as_spelled(str(base), chosen)

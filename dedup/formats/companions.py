@@ -1,7 +1,9 @@
-"""What belongs to an image and goes with it: files with its stem beside it, or in a parallel folder.
+"""What belongs to an image and goes with it: files with its stem beside it, or in a parallel
+folder.
 
-A parallel folder of images (masks, depth) is one only by its name, or because `dataset.companions` names it: equal
-stems alone say nothing, as the folders of classes, of splits and of stereo cameras share theirs.
+A parallel folder of images (masks, depth) is one only by its name, or because `dataset.companions`
+names it: equal stems alone say nothing, as the folders of classes, of splits and of stereo cameras
+share theirs.
 """
 
 import logging
@@ -24,20 +26,24 @@ logger = logging.getLogger(__name__)
 Parts = tuple[str, ...]
 
 ANNOTATION_WORDS: Final = frozenset({
-    "mask", "masks", "label", "labels", "depth", "depths", "seg", "segs", "segmentation", "segmentations", "segmask",
-    "segmentationclass", "segmentationobject", "annotation", "annotations", "anno", "annos", "gt", "gts", "groundtruth",
-    "truth", "matte", "mattes", "alpha", "alphas", "trimap", "trimaps", "normals", "flow", "disparity", "heatmap",
-    "heatmaps", "saliency", "edges",
+    "mask", "masks", "label", "labels", "depth", "depths", "seg", "segs", "segmentation",
+    "segmentations", "segmask", "segmentationclass", "segmentationobject", "annotation",
+    "annotations", "anno", "annos", "gt", "gts", "groundtruth", "truth", "matte", "mattes", "alpha",
+    "alphas", "trimap", "trimaps", "normals", "flow", "disparity", "heatmap", "heatmaps",
+    "saliency", "edges",
 })  # fmt: skip
 """Words in the names of folders that hold what is said of images."""
 
 IMAGE_WORDS: Final = frozenset({
-    "image", "images", "img", "imgs", "rgb", "jpegimages", "photo", "photos", "picture", "pictures", "frame", "frames",
-    "color", "colour", "original", "originals", "input", "inputs", "jpg", "jpeg", "jpgs", "png", "pngs", "raw",
+    "image", "images", "img", "imgs", "rgb", "jpegimages", "photo", "photos", "picture", "pictures",
+    "frame", "frames", "color", "colour", "original", "originals", "input", "inputs", "jpg", "jpeg",
+    "jpgs", "png", "pngs", "raw",
 })  # fmt: skip
 """Words in the names of the folders that these go with."""
 
-_MIN_PARTNERS: Final = 0.9  # share of the images of such a folder that have a partner: a few may be missing
+_MIN_PARTNERS: Final = (
+    0.9  # share of the images of such a folder that have a partner: a few may be missing
+)
 
 _NO_SIDECARS: Final = (".tar", ".zip", ".gz", ".tgz", ".bz2", ".xz", ".zst", ".7z", ".rar")
 """Archives are never of one image, even if they are called like one."""
@@ -45,11 +51,13 @@ _NO_SIDECARS: Final = (".tar", ".zip", ".gz", ".tgz", ".bz2", ".xz", ".zst", ".7
 
 def stem_of(name: str) -> str:
     """A file name without its last suffix."""
-    return os.path.splitext(name)[0]  # noqa: PTH122
+    return os.path.splitext(name)[0]
 
 
 def stems_of(name: str) -> Iterator[str]:
-    """All that an image beside this file may be called, without its suffix: of `a.b.txt` `a.b` and `a`."""
+    """All that an image beside this file may be called, without its suffix: of `a.b.txt` `a.b` and
+    `a`.
+    """
     while "." in name[1:]:
         name = name[: name.rindex(".")]
         yield name
@@ -58,7 +66,7 @@ def stems_of(name: str) -> Iterator[str]:
 def is_sidecar(name: str) -> bool:
     """Whether a file may be one that goes with an image."""
     lower = name.lower()
-    is_image = os.path.splitext(lower)[1] in FILE_SUFFIXES  # noqa: PTH122
+    is_image = os.path.splitext(lower)[1] in FILE_SUFFIXES
 
     return not (is_image or name.startswith(".") or name in NAMES or lower.endswith(_NO_SIDECARS))
 
@@ -66,8 +74,8 @@ def is_sidecar(name: str) -> bool:
 class Sidecars:
     """Files beside images that have their stems, found folder by folder.
 
-    What is not an image by its first bytes is carried into an output only from inside `root`, links resolved: nothing
-    else tells a caption from a key.
+    What is not an image by its first bytes is carried into an output only from inside `root`, links
+    resolved: nothing else tells a caption from a key.
     """
 
     def __init__(self, root: Path | None) -> None:
@@ -87,22 +95,26 @@ class Sidecars:
         """Put what goes with an image beside the place where it is put, under its new stem."""
         image = os.fsdecode(original)
         for name in self.of(image):
-            beside = target.with_name(stem_of(target.name) + name[len(stem_of(os.path.basename(image))) :])  # noqa: PTH119
-            self.carry(encoded(os.path.join(os.path.dirname(image), name)), beside, files)  # noqa: PTH118, PTH120
+            beside = target.with_name(
+                stem_of(target.name) + name[len(stem_of(os.path.basename(image))) :]
+            )
+            self.carry(encoded(os.path.join(os.path.dirname(image), name)), beside, files)
 
     def carry(self, original: bytes, target: Path, files: str) -> None:
-        """Put a file that goes with an image at `target`, unless something is there or it may not be carried."""
+        """Put a file that goes with an image at `target`, unless something is there or it may not
+        be carried.
+        """
         if os.path.lexists(target):
             return
 
         is_own = self._root is not None and not leading_out(self._root, [original])[0]
         if is_own or is_image_file(original):
             place(original, target, files)
-        elif not self._has_warned and os.path.exists(original):  # noqa: PTH110  # the name is bytes
+        elif not self._has_warned and os.path.exists(original):  # the name is bytes
             self._has_warned = True
             logger.warning(
-                "%r goes with an image, is not one itself and lies outside the dataset. It is not written, nor are "
-                "others like it.",
+                "%r goes with an image, is not one itself and lies outside the dataset. It is not"
+                " written, nor are others like it.",
                 printable(os.fsdecode(original)),
             )
 
@@ -111,7 +123,9 @@ def _by_stem(folder: str) -> dict[str, list[str]]:
     found: dict[str, list[str]] = defaultdict(list)
     try:
         with os.scandir(folder or ".") as entries:
-            names = sorted(entry.name for entry in entries if is_sidecar(entry.name) and entry.is_file())
+            names = sorted(
+                entry.name for entry in entries if is_sidecar(entry.name) and entry.is_file()
+            )
     except OSError:
         return {}
     for name in names:
@@ -128,7 +142,8 @@ def beside(images: Iterable[Parts], others: Iterable[Parts]) -> set[Parts]:
     return {
         parts
         for parts in others
-        if is_sidecar(parts[-1]) and any((parts[:-1], stem) in stems for stem in stems_of(parts[-1]))
+        if is_sidecar(parts[-1])
+        and any((parts[:-1], stem) in stems for stem in stems_of(parts[-1]))
     }
 
 
@@ -137,7 +152,8 @@ class Parallel:
     """Files in parallel folders."""
 
     of_image: Mapping[Parts, Sequence[Parts]] = field(default_factory=dict)
-    images: frozenset[Parts] = frozenset()  # all images that lie in such folders: they are not samples
+    # all images that lie in such folders: they are not samples
+    images: frozenset[Parts] = frozenset()
     folders: Sequence[str] = ()  # for people
 
 
@@ -160,7 +176,12 @@ def parallel(images: Sequence[Parts], others: Sequence[Parts], named: Sequence[s
     for parts in others:
         if parts[:-1] in with_images:  # it belongs to an image there, or to none
             continue
-        partners = {p for key in _keys(parts) for p in at.get(key, ()) if p not in taken and p[key[0]] != parts[key[0]]}
+        partners = {
+            p
+            for key in _keys(parts)
+            for p in at.get(key, ())
+            if p not in taken and p[key[0]] != parts[key[0]]
+        }
         trees = {p[:-1] for p in partners}
         if is_sidecar(parts[-1]) and len(trees) == 1:
             for partner in partners:
@@ -175,7 +196,9 @@ def _of_images(
     named: Sequence[str],
     of_image: dict[Parts, list[Parts]],
 ) -> tuple[set[Parts], list[str]]:
-    """The images that are companions of others, noted in `of_image`, and the names of their folders."""
+    """The images that are companions of others, noted in `of_image`, and the names of their
+    folders.
+    """
     trees: dict[tuple[int, Parts, str], list[Parts]] = defaultdict(list)
     for parts in images:
         for place_, name in enumerate(parts[:-1]):
@@ -206,7 +229,9 @@ def _partners(
     return [
         partner
         for partner in at.get(_key(parts, place_), ())
-        if (other := partner[place_]) != name and other not in named and not ANNOTATION_WORDS & _words(other)
+        if (other := partner[place_]) != name
+        and other not in named
+        and not ANNOTATION_WORDS & _words(other)
     ]
 
 

@@ -1,4 +1,6 @@
-"""From one form to another: the kept samples of any source, written in the form that `output.splits` names."""
+"""From one form to another: the kept samples of any source, written in the form that
+`output.splits` names.
+"""
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence
@@ -25,11 +27,15 @@ class Written:
     rows: NDArray[np.bool_]  # of the source, that are there now
     default_split: str | None = None  # what samples without a split are in now
     in_order: bool = True  # whether each split has the order of the source
-    is_empty: bool = False  # nothing was written: what is there are references, and `config` opens nothing
+    is_empty: bool = (
+        False  # nothing was written: what is there are references, and `config` opens nothing
+    )
 
 
 def check_writable(source: Source, splits: str) -> None:
-    """Raise `SourceError` for what could not be written as `output.splits` says, before any work is done."""
+    """Raise `SourceError` for what could not be written as `output.splits` says, before any work is
+    done.
+    """
     if isinstance(source, Several):
         parts = [part.source for part in source.parts if not part.config.reference]
     else:
@@ -45,13 +51,16 @@ def check_writable(source: Source, splits: str) -> None:
 
 
 def check_movable(source: Source, splits: str) -> None:
-    """Raise `SourceError` if rows cannot be written in another split, as `policy.leakage: regroup` asks for."""
+    """Raise `SourceError` if rows cannot be written in another split, as `policy.leakage: regroup`
+    asks for.
+    """
     parts = source.parts if isinstance(source, Several) else ()
     own = [part.source for part in parts if not part.config.reference] or [source]
     if len({frozenset(part.rows["split"].unique().to_pylist()) for part in own}) > 1:
         message = (
-            f"{source.name}: policy.leakage=regroup cannot move samples between datasets that have different splits. "
-            f"Give each of dataset.sources the same splits, or clean them one by one."
+            f"{source.name}: policy.leakage=regroup cannot move samples between datasets that have"
+            " different splits. Give each of dataset.sources the same splits, or clean them one by"
+            " one."
         )
         raise SourceError(message)
     for part in own:
@@ -60,12 +69,18 @@ def check_movable(source: Source, splits: str) -> None:
 
 
 def write_splits(
-    source: Source, keep: NDArray[np.bool_], folder: Path, splits: str, files: str, moves: Moves = NO_MOVES
+    source: Source,
+    keep: NDArray[np.bool_],
+    folder: Path,
+    splits: str,
+    files: str,
+    moves: Moves = NO_MOVES,
 ) -> Written:
     """Write the kept rows to `folder`, those in `moves` in another split, and say how to open them.
 
-    `splits` is what `output.splits` names. The source's own form keeps all that the source has; another form gets
-    image, label, id and split of each sample, and the further columns that it can hold. Image bytes are never changed.
+    `splits` is what `output.splits` names. The source's own form keeps all that the source has;
+    another form gets image, label, id and split of each sample, and the further columns that it can
+    hold. Image bytes are never changed.
     """
     folder.mkdir(parents=True, exist_ok=True)
     form = _form(splits)
@@ -75,7 +90,9 @@ def write_splits(
         if isinstance(source, Several) and not source.own(keep).any():
             return Written(DatasetConfig(), there, is_empty=True)
         written = source.written(folder)
-        if not isinstance(source, Several):  # with symbolic links, what was written leads out of its folder
+        if not isinstance(
+            source, Several
+        ):  # with symbolic links, what was written leads out of its folder
             written = written.model_copy(update={"allow_outside": True})
         return Written(written, there, in_order=not moves)
     if isinstance(source, Several):
@@ -83,7 +100,10 @@ def write_splits(
     further = source.further()
     if further.left:
         logger.warning(
-            "%s: %s cannot be written in the form %s and stay behind.", source.name, _listed(further.left), splits
+            "%s: %s cannot be written in the form %s and stay behind.",
+            source.name,
+            _listed(further.left),
+            splits,
         )
     target = FORMS[form]
     if target.write is None:
@@ -96,8 +116,8 @@ def write_splits(
     config = target.write(kept, folder, files, further.schema)
     if without_image:
         logger.warning(
-            "%s: %s rows have no image. An image folder cannot hold them, so they stay behind: set output.splits to "
-            "parquet, manifest or webdataset to keep them.",
+            "%s: %s rows have no image. An image folder cannot hold them, so they stay behind: set"
+            " output.splits to parquet, manifest or webdataset to keep them.",
             source.name,
             f"{len(without_image):,}",
         )
@@ -133,7 +153,9 @@ def push_splits(folder: Path, repository: str) -> None:
 def _write_several(
     source: Several, keep: NDArray[np.bool_], folder: Path, splits: str, files: str, moves: Moves
 ) -> Written:
-    """Write what is cleaned in another form, each dataset to its own place; references stay as they are."""
+    """Write what is cleaned in another form, each dataset to its own place; references stay as they
+    are.
+    """
     entries: list[NamedSource] = []
     rows: list[NDArray[np.bool_]] = []
     default_split: str | None = None
@@ -149,7 +171,11 @@ def _write_several(
             rows[-1] = written.rows
             default_split = default_split or written.default_split
             in_order = in_order and written.in_order
-            entries.append(NamedSource(**written.config.model_dump(exclude={"sources"}), prefix=part.prefix))
+            entries.append(
+                NamedSource(**written.config.model_dump(exclude={"sources"}), prefix=part.prefix)
+            )
     if not source.own(keep).any():
         return Written(DatasetConfig(), np.concatenate(rows), is_empty=True)
-    return Written(DatasetConfig(sources=tuple(entries)), np.concatenate(rows), default_split, in_order)
+    return Written(
+        DatasetConfig(sources=tuple(entries)), np.concatenate(rows), default_split, in_order
+    )

@@ -1,4 +1,6 @@
-"""Which form a folder has: what each form explains of it is counted, and the form that explains the images wins."""
+"""Which form a folder has: what each form explains of it is counted, and the form that explains the
+images wins.
+"""
 
 import re
 import tarfile
@@ -15,7 +17,9 @@ from dedup.errors import ConfigError
 from dedup.formats.listing import Listing, Parts
 
 SMALL: Final = 0.1
-"""Share of the images in the winning form up to which those in another form are by-products, such as previews."""
+"""Share of the images in the winning form up to which those in another form are by-products, such
+as previews.
+"""
 
 ENOUGH: Final = 0.5
 """Share of the images in files that annotations must list to explain the folder."""
@@ -37,8 +41,8 @@ class Evidence:
 def chosen(listing: Listing, found: Mapping[str, Evidence]) -> str:
     """The form that explains the images; raises `ConfigError` where two compete.
 
-    `found` has the evidence by form. Annotations explain images in files that they list, so they are no rivals of the
-    image folder but for images that they do not list.
+    `found` has the evidence by form. Annotations explain images in files that they list, so they
+    are no rivals of the image folder but for images that they do not list.
     """
     if sure := [form for form, evidence in found.items() if evidence.is_sure]:
         return sure[0]
@@ -54,7 +58,9 @@ def chosen(listing: Listing, found: Mapping[str, Evidence]) -> str:
             rivals |= {form: evidence, "imagefolder": in_files}
     if not rivals and in_files.n_images:
         rivals["imagefolder"] = in_files
-    rivals |= {form: evidence for form, evidence in rows.items() if not _is_unpacked(evidence, listing)}
+    rivals |= {
+        form: evidence for form, evidence in rows.items() if not _is_unpacked(evidence, listing)
+    }
 
     most = max((evidence.n_images for evidence in rivals.values()), default=0)
     left = {form: evidence for form, evidence in rivals.items() if evidence.n_images > SMALL * most}
@@ -116,23 +122,37 @@ def _members(path: Path) -> tuple[set[str], float]:
                 if info.isreg() and Path(name).suffix in FILE_SUFFIXES:
                     names.add(name)
             return names, max(tar.offset / max(1, path.stat().st_size), 1e-6)
-    except (tarfile.TarError, OSError, ValueError, OverflowError, MemoryError):  # its form says what is wrong with it
+    except (
+        tarfile.TarError,
+        OSError,
+        ValueError,
+        OverflowError,
+        MemoryError,
+    ):  # its form says what is wrong with it
         return names, 1.0
 
 
 def of_rows(listing: Listing) -> Evidence | None:
-    """Rows of Parquet and Arrow files that have a column of images, or what `save_to_disk` wrote."""
+    """Rows of Parquet and Arrow files that have a column of images, or what `save_to_disk`
+    wrote.
+    """
     if {("dataset_dict.json",), ("state.json",)} & {*listing.others}:
         return Evidence(1, "what save_to_disk wrote", is_sure=True)
     files = [
-        parts for parts in listing.of_suffix(".parquet", ".arrow") if not parts[-1].lower().startswith("metadata.")
+        parts
+        for parts in listing.of_suffix(".parquet", ".arrow")
+        if not parts[-1].lower().startswith("metadata.")
     ]
     if not files:
         return None
     if not listing.images and not listing.of_suffix(".tar"):
         return Evidence(1, f"{len(files):,} Parquet or Arrow files")
     n = sum(map(_n_rows, map(listing.path, files)))
-    return Evidence(n, f"{n:,} rows with images in {len(files):,} Parquet or Arrow files") if n else None
+    return (
+        Evidence(n, f"{n:,} rows with images in {len(files):,} Parquet or Arrow files")
+        if n
+        else None
+    )
 
 
 def _n_rows(path: Path) -> int:
@@ -163,10 +183,15 @@ def is_image_struct(kind: pa.DataType) -> bool:
 
 
 def holds_encoded_images(field: pa.Field) -> bool:
-    """Whether a column of bytes has a name that says what the bytes are: img2dataset calls its own `jpg`."""
+    """Whether a column of bytes has a name that says what the bytes are: img2dataset calls its own
+    `jpg`.
+    """
     binary = pa.types.is_binary(field.type) or pa.types.is_large_binary(field.type)
     name = field.name.lower()
-    return binary and ("." + name in FILE_SUFFIXES or re.fullmatch(r"(image|img)(_?(bytes|data))?", name) is not None)
+    return binary and (
+        "." + name in FILE_SUFFIXES
+        or re.fullmatch(r"(image|img)(_?(bytes|data))?", name) is not None
+    )
 
 
 def documents(listing: Listing, *suffixes: str) -> Iterator[Parts]:
@@ -182,4 +207,6 @@ def documents(listing: Listing, *suffixes: str) -> Iterator[Parts]:
 def below(listing: Listing, folders: Sequence[Parts]) -> int:
     """The number of images below any of the folders."""
     wanted = {*folders}
-    return sum(any(parts[:depth] in wanted for depth in range(len(parts))) for parts in listing.images)
+    return sum(
+        any(parts[:depth] in wanted for depth in range(len(parts))) for parts in listing.images
+    )

@@ -14,9 +14,12 @@ from dedup.formats.labels import joined, label_text
 def image_column(features: Features, named: str | None, name: str) -> str:
     """The column with the images: the named one, or the only one. `name` stands in messages.
 
-    A column of texts is one only if it is named: `dedup.formats.named_files` looks whether it names files.
+    A column of texts is one only if it is named: `dedup.formats.named_files` looks whether it names
+    files.
     """
-    known = ", ".join(f"{column!r} ({type(feature).__name__})" for column, feature in features.items())
+    known = ", ".join(
+        f"{column!r} ({type(feature).__name__})" for column, feature in features.items()
+    )
     if named is not None:
         if named not in features:
             message = f"{name}: no column {named!r} (dataset.image_column). It has {known}."
@@ -24,8 +27,8 @@ def image_column(features: Features, named: str | None, name: str) -> str:
         feature = features[named]
         if not isinstance(feature, Image) and not _is_binary(feature) and not is_text(feature):
             message = (
-                f"{name}: column {named!r} holds no images but {feature!r}. The columns are {known}."
-                f"{_way(named, feature)}"
+                f"{name}: column {named!r} holds no images but {feature!r}. The columns are"
+                f" {known}.{_way(named, feature)}"
             )
             raise ConfigError(message)
         return named
@@ -35,33 +38,44 @@ def image_column(features: Features, named: str | None, name: str) -> str:
     if len(images) == 1:
         return str(images[0])
     if not images:
-        ways = [_way(column, feature) for column, feature in features.items() if column.lower() in _LIKE_IMAGES]
+        ways = [
+            _way(column, feature)
+            for column, feature in features.items()
+            if column.lower() in _LIKE_IMAGES
+        ]
         message = (
-            f"{name}: no image column. It has {known}; name one that holds encoded images as dataset.image_column."
-            f"{next(filter(None, ways), '')}"
+            f"{name}: no image column. It has {known}; name one that holds encoded images as"
+            f" dataset.image_column.{next(filter(None, ways), '')}"
         )
     else:
-        message = f"{name}: several image columns: {', '.join(map(repr, images))}. Choose one as dataset.image_column."
+        message = (
+            f"{name}: several image columns: {', '.join(map(repr, images))}. Choose one as"
+            " dataset.image_column."
+        )
     raise ConfigError(message)
 
 
 _LIKE_IMAGES: Final = frozenset({
-    "image", "images", "img", "picture", "pictures", "photo", "file", "file_name", "filename", "path", "image_path",
-    "filepath", "file_path", "url", "image_url", "urls",
+    "image", "images", "img", "picture", "pictures", "photo", "file", "file_name", "filename",
+    "path", "image_path", "filepath", "file_path", "url", "image_url", "urls",
 })  # fmt: skip
 """Columns that people have where images should be, in lower case."""
 
 
 def _way(column: str, feature: Any) -> str:
-    """How a column of texts or lists can become one of images, as a sentence; nothing for other columns."""
+    """How a column of texts or lists can become one of images, as a sentence; nothing for other
+    columns.
+    """
     if is_text(feature):
         return (
-            f" If {column!r} holds paths of files in the dataset's folder, dataset.image_column: {column} reads them, "
-            f"as dataset.cast_column({column!r}, datasets.Image()) would; URLs are not fetched, download what they "
-            f"name first (img2dataset does)."
+            f" If {column!r} holds paths of files in the dataset's folder, dataset.image_column:"
+            f" {column} reads them, as dataset.cast_column({column!r}, datasets.Image()) would;"
+            " URLs are not fetched, download what they name first (img2dataset does)."
         )
     if _items(feature) is not None:
-        return f" {column!r} holds lists: give each image a row of its own, with what belongs to it."
+        return (
+            f" {column!r} holds lists: give each image a row of its own, with what belongs to it."
+        )
 
     return ""
 
@@ -70,7 +84,10 @@ def label_column(features: Features, named: str | None, name: str) -> str | None
     """The column with the labels: the named one, else `label`, else the only `ClassLabel`."""
     if named is not None:
         if named not in features:
-            message = f"{name}: no column {named!r} (dataset.label_column). It has {', '.join(map(repr, features))}."
+            message = (
+                f"{name}: no column {named!r} (dataset.label_column). It has"
+                f" {', '.join(map(repr, features))}."
+            )
             raise ConfigError(message)
         return named
     if "label" in features:
@@ -80,7 +97,9 @@ def label_column(features: Features, named: str | None, name: str) -> str | None
 
 
 def label(value: Any, feature: Any) -> str | None:
-    """A stored value as a label: the name of a class, the names of several, or the value as text."""
+    """A stored value as a label: the name of a class, the names of several, or the value as
+    text.
+    """
     if value is None:
         return None
     of_items = _items(feature)
@@ -105,7 +124,10 @@ def texts(column: pa.ChunkedArray, feature: Any = None) -> pa.ChunkedArray:
     if isinstance(feature, ClassLabel) and pa.types.is_integer(kind):
         known = pc.and_(pc.greater_equal(column, 0), pc.less(column, feature.num_classes))
         return pa.chunked_array(
-            [pa.array(feature.names, pa.string()).take(chunk) for chunk in pc.if_else(known, column, None).chunks],
+            [
+                pa.array(feature.names, pa.string()).take(chunk)
+                for chunk in pc.if_else(known, column, None).chunks
+            ],
             pa.string(),
         )
     if pa.types.is_integer(kind) or pa.types.is_string(kind) or pa.types.is_large_string(kind):
@@ -123,11 +145,15 @@ def _is_binary(feature: Any) -> bool:
 
 
 def features_of(schema: pa.Schema, name: str) -> Features:
-    """Features of the rows of a file. Files that `datasets` did not write do not say that a struct is an image."""
+    """Features of the rows of a file. Files that `datasets` did not write do not say that a struct
+    is an image.
+    """
     try:
         features = Features.from_arrow_schema(schema)
     except (ValueError, TypeError, KeyError) as error:
-        message = f"{name}: a column has a type that Hugging Face datasets do not know: {because(error)}."
+        message = (
+            f"{name}: a column has a type that Hugging Face datasets do not know: {because(error)}."
+        )
         raise SourceError(message) from error
     for column in schema:
         if is_image_struct(column.type) and not isinstance(features[column.name], Image):

@@ -1,4 +1,6 @@
-"""Samples that are files on this machine: what image folders, COCO and YOLO datasets have in common."""
+"""Samples that are files on this machine: what image folders, COCO and YOLO datasets have in
+common.
+"""
 
 import logging
 import os
@@ -29,7 +31,9 @@ class Files(Opened):
 
     name: str
 
-    def __init__(self, root: Path, files: Sequence[bytes], rows: pa.Table, *, allow_outside: bool = True) -> None:
+    def __init__(
+        self, root: Path, files: Sequence[bytes], rows: pa.Table, *, allow_outside: bool = True
+    ) -> None:
         self.root = root
         self.rows = rows
         self._files = files
@@ -58,21 +62,27 @@ class Files(Opened):
 
     def dataset_dict(self, keep: NDArray[np.bool_], moves: Moves = NO_MOVES) -> Any:
         """The kept files as datasets with the columns image, label and id."""
-        from dedup.formats.huggingface import files_as_dataset_dict  # `datasets` takes a second to import
+        # `datasets` takes a second to import
+        from dedup.formats.huggingface import (
+            files_as_dataset_dict,
+        )
 
-        return files_as_dataset_dict(moved_rows(self.rows, moves), [os.fsdecode(path) for path in self._files], keep)
+        return files_as_dataset_dict(
+            moved_rows(self.rows, moves), [os.fsdecode(path) for path in self._files], keep
+        )
 
 
 def not_movable(name: str, why: str) -> SourceError:
     """The error for images that cannot be moved from split to split in their own form."""
     return SourceError(
         f"{name}: policy.leakage=regroup cannot move images from split to split: {why}. "
-        f"Set output.splits: parquet, manifest, webdataset or none."
+        "Set output.splits: parquet, manifest, webdataset or none."
     )
 
 
 def beside(path: Path, split: str) -> Path:
-    """Another name for a file whose own is taken where it is moved to; it tells which split it came from.
+    """Another name for a file whose own is taken where it is moved to; it tells which split it came
+    from.
 
     >>> str(beside(Path("val/1.jpg"), "train"))
     'val/1_train.jpg'
@@ -87,12 +97,20 @@ def distinct_ids(uris: Sequence[str], splits: Sequence[str | None]) -> list[str]
     ['train:a.jpg', 'b.jpg', 'test:a.jpg']
     """
     seen: set[str] = set()
-    twice = {uri for uri in uris if uri in seen or seen.add(uri)}  # type: ignore[func-returns-value]
-    return [f"{split}:{uri}" if uri in twice else uri for uri, split in zip(uris, splits, strict=True)]
+    twice = {
+        uri
+        for uri in uris
+        if uri in seen or seen.add(uri)  # type: ignore[func-returns-value]
+    }
+    return [
+        f"{split}:{uri}" if uri in twice else uri for uri, split in zip(uris, splits, strict=True)
+    ]
 
 
 def refuse_missing(named: Mapping[Path, str], name: str, remedy: str) -> None:
-    """Warn of files that do not exist, and raise where none does: then they lie elsewhere. `named`: path and name."""
+    """Warn of files that do not exist, and raise where none does: then they lie elsewhere. `named`:
+    path and name.
+    """
     missing = [text for path, text in named.items() if not is_file(path)]
     if not missing:
         return

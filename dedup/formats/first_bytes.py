@@ -6,7 +6,9 @@ import stat
 from typing import Final
 
 N_BYTES: Final = 32
-"""How much of a file is needed to recognise it. The brand of an ISO file (AVIF, HEIF) stands last, in bytes 8 to 12."""
+"""How much of a file is needed to recognise it. The brand of an ISO file (AVIF, HEIF) stands last,
+in bytes 8 to 12.
+"""
 
 _PATTERNS: Final = tuple(
     (re.compile(pattern, re.DOTALL), suffix)
@@ -32,7 +34,8 @@ _PATTERNS: Final = tuple(
 
 
 def image_suffix(head: bytes) -> str | None:
-    """The suffix that fits the first bytes of an image; None where they are not known to be those of one.
+    """The suffix that fits the first bytes of an image; None where they are not known to be those
+    of one.
 
     >>> image_suffix(bytes.fromhex("ffd8ffe000104a464946")), image_suffix(b"id,label")
     ('.jpg', None)
@@ -41,11 +44,13 @@ def image_suffix(head: bytes) -> str | None:
 
 
 def head_of(path: str | bytes, n_bytes: int = N_BYTES) -> bytes:
-    """The first bytes of a regular file; nothing of what cannot be read. A named pipe is never waited for."""
+    """The first bytes of a regular file; nothing of what cannot be read. A named pipe is never
+    waited for.
+    """
     try:
-        if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116  # names may be bytes
+        if not stat.S_ISREG(os.stat(path).st_mode):  # names may be bytes
             return b""
-        with open(path, "rb") as file:  # noqa: PTH123
+        with open(path, "rb") as file:
             return file.read(n_bytes)
     except (OSError, ValueError):
         return b""

@@ -1,4 +1,6 @@
-"""Parquet files that are damaged: what reading them raises, and those that would end the process that reads them."""
+"""Parquet files that are damaged: what reading them raises, and those that would end the process
+that reads them.
+"""
 
 import os
 import subprocess
@@ -15,7 +17,9 @@ PARQUET_ERRORS: Final = (pa.ArrowException, OSError, ValueError, OverflowError, 
 """What reading a damaged file was seen to raise; texts that are not UTF-8 are a `ValueError`."""
 
 _SECONDS: Final = 600
-"""For all files of a dataset. A footer takes a millisecond; a thousand on a slow network drive take minutes."""
+"""For all files of a dataset. A footer takes a millisecond; a thousand on a slow network drive take
+minutes.
+"""
 
 
 @contextmanager
@@ -33,21 +37,29 @@ def broken(name: str, error: Exception) -> SourceError:
 
 
 def refuse_fatal(files: Sequence[str]) -> None:
-    """Raise `SourceError` for a file whose footer would end this process, which no `except` prevents.
+    """Raise `SourceError` for a file whose footer would end this process, which no `except`
+    prevents.
 
     Costs the start of an interpreter that imports PyArrow, a third of a second.
     """
     names = b"\0".join(os.fsencode(name) for name in files)
     try:
         done = subprocess.run(
-            [sys.executable, "-P", "-c", _PROGRAM], input=names, capture_output=True, timeout=_SECONDS, check=False
+            [sys.executable, "-P", "-c", _PROGRAM],
+            input=names,
+            capture_output=True,
+            timeout=_SECONDS,
+            check=False,
         )
     except subprocess.TimeoutExpired as error:
         name = _last(error.stdout or b"") or files[0]
         message = f"{name}: its footer takes more than {_SECONDS} s to read. Get the file again."
         raise SourceError(message) from error
     if done.returncode < 0:  # by a signal; an exception is raised again where the file is read
-        message = f"{_last(done.stdout)}: its footer is damaged: a process that read it was ended. Get the file again."
+        message = (
+            f"{_last(done.stdout)}: its footer is damaged: a process that read it was ended. Get"
+            " the file again."
+        )
         raise SourceError(message)
 
 

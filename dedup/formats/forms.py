@@ -14,7 +14,9 @@ from dedup.formats.listing import Listing
 from dedup.formats.source import Sample, Source
 
 Writer = Callable[[Iterable[Sample], Path, str, pa.Schema], DatasetConfig]
-"""Writes samples of any form to a folder; the text is `output.files`, the schema that of further columns."""
+"""Writes samples of any form to a folder; the text is `output.files`, the schema that of further
+columns.
+"""
 
 ALL: Final = ("path", "source", "group_column", "group_pattern", "allow_outside")
 """Keys of `dataset` that every form takes."""
@@ -25,7 +27,8 @@ class Form:
     """One form of dataset."""
 
     name: str  # what dataset.source calls it
-    open: Callable[[Path, DatasetConfig, Listing | None], Source]  # the listing of a folder that was walked already
+    # the listing of a folder that was walked already
+    open: Callable[[Path, DatasetConfig, Listing | None], Source]
     detects: Callable[[Listing], Evidence | None]  # what of a folder it explains
     takes: tuple[str, ...]  # keys of `dataset` that say something of it, besides ALL
     is_folder: bool | None = None  # whether it lies in a folder or in a file; None: either
@@ -43,13 +46,17 @@ def _rows_on_disk(path: Path, config: DatasetConfig, _: Listing | None) -> Sourc
     return on_disk(path, config)
 
 
-def _write_rows(samples: Iterable[Sample], folder: Path, files: str, further: pa.Schema) -> DatasetConfig:
+def _write_rows(
+    samples: Iterable[Sample], folder: Path, files: str, further: pa.Schema
+) -> DatasetConfig:
     from dedup.formats.shards import write_samples  # `datasets` takes a second to import
 
     return write_samples(samples, folder, files, further)
 
 
-def _without_listing(made: Callable[[Path, DatasetConfig], Any]) -> Callable[[Path, DatasetConfig, Any], Source]:
+def _without_listing(
+    made: Callable[[Path, DatasetConfig], Any],
+) -> Callable[[Path, DatasetConfig, Any], Source]:
     def opened(path: Path, config: DatasetConfig, _: Listing | None) -> Source:
         source: Source = made(path, config)
         return source
@@ -110,5 +117,9 @@ FORMS: Final[Mapping[str, Form]] = {form.name: form for form in _FORMS}
 
 def detected(listing: Listing) -> str:
     """The form of what lies in a folder; raises `ConfigError` where two forms compete."""
-    found = {name: evidence for name, form in FORMS.items() if (evidence := form.detects(listing)) is not None}
+    found = {
+        name: evidence
+        for name, form in FORMS.items()
+        if (evidence := form.detects(listing)) is not None
+    }
     return detection.chosen(listing, found)

@@ -1,4 +1,6 @@
-"""Further columns: what a dataset says of its samples beside id, split and label, for a writer of another form."""
+"""Further columns: what a dataset says of its samples beside id, split and label, for a writer of
+another form.
+"""
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
@@ -20,7 +22,8 @@ class Further:
     """Columns that other forms can hold: texts, numbers, times, and lists and structs of them."""
 
     schema: pa.Schema
-    rows: Callable[[], Iterator[Row]]  # of all samples, in the order of the source; may go on after them
+    # of all samples, in the order of the source; may go on after them
+    rows: Callable[[], Iterator[Row]]
     left: Sequence[str] = ()  # columns that only the source's own form can hold
 
 
@@ -28,8 +31,11 @@ NOTHING: Final = Further(pa.schema([]), lambda: repeat({}))
 
 
 def inferred(names: Sequence[str], rows: Callable[[], Iterator[Row]]) -> Further:
-    """Columns whose types are told by their values, as JSON has no schema. Values of several types become texts."""
-    odd = [name for name in names if name and as_text(name) != name]  # no other form can hold such a name
+    """Columns whose types are told by their values, as JSON has no schema. Values of several types
+    become texts.
+    """
+    # no other form can hold such a name
+    odd = [name for name in names if name and as_text(name) != name]
     names = [name for name in names if name not in odd]
     types: dict[str, pa.DataType] = {}
     every = rows()
@@ -37,14 +43,22 @@ def inferred(names: Sequence[str], rows: Callable[[], Iterator[Row]]) -> Further
         for name in names:
             values = [row.get(name) for row in some]
             types[name] = _common(types.get(name, pa.null()), _type_of(values))
-    fields = [(name, pa.string() if pa.types.is_null(types.get(name, pa.null())) else types[name]) for name in names]
+    fields = [
+        (name, pa.string() if pa.types.is_null(types.get(name, pa.null())) else types[name])
+        for name in names
+    ]
     return _as_declared(pa.schema(fields), rows, [as_text(name) or name for name in odd])
 
 
 def of_schema(
-    schema: pa.Schema, rows: Callable[[], Iterator[Row]], left: Sequence[str] = (), names: Mapping[str, Any] = {}
+    schema: pa.Schema,
+    rows: Callable[[], Iterator[Row]],
+    left: Sequence[str] = (),
+    names: Mapping[str, Any] = {},
 ) -> Further:
-    """Columns with types: those with bytes in them are `left`; `names` has for some a function from value to text."""
+    """Columns with types: those with bytes in them are `left`; `names` has for some a function from
+    value to text.
+    """
     fields, others = [], [*left]
     for field in schema:
         if field.name in names:
@@ -71,7 +85,9 @@ def united(parts: Sequence[Further], rows: Callable[[], Iterator[Row]]) -> Furth
 
 
 def is_plain(kind: pa.DataType) -> bool:
-    """Whether every form can hold such values: there are no bytes in them, and nothing that only one library knows."""
+    """Whether every form can hold such values: there are no bytes in them, and nothing that only
+    one library knows.
+    """
     if isinstance(kind, pa.BaseExtensionType) or pa.types.is_union(kind) or pa.types.is_map(kind):
         return False
     if pa.types.is_struct(kind):
@@ -80,13 +96,21 @@ def is_plain(kind: pa.DataType) -> bool:
         return is_plain(kind.value_type)
     if pa.types.is_dictionary(kind):
         return is_plain(kind.value_type)
-    return not (pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind))
+    return not (
+        pa.types.is_binary(kind)
+        or pa.types.is_large_binary(kind)
+        or pa.types.is_fixed_size_binary(kind)
+    )
 
 
-def written_names(columns: Sequence[str], taken: Set[str], *, no_files: bool = False) -> dict[str, str]:
-    """How further columns are called where some names are taken: `source_label` for one called `label`.
+def written_names(
+    columns: Sequence[str], taken: Set[str], *, no_files: bool = False
+) -> dict[str, str]:
+    """How further columns are called where some names are taken: `source_label` for one called
+    `label`.
 
-    With `no_files` none ends in `file_name`: an image folder takes such columns for names of images.
+    With `no_files` none ends in `file_name`: an image folder takes such columns for names of
+    images.
     """
     found: dict[str, str] = {}
     used = {*taken, *columns}
@@ -112,7 +136,9 @@ def as_cell(value: Any) -> str:
     return as_text(value) or ""
 
 
-def _as_declared(schema: pa.Schema, rows: Callable[[], Iterator[Row]], left: Sequence[str] = ()) -> Further:
+def _as_declared(
+    schema: pa.Schema, rows: Callable[[], Iterator[Row]], left: Sequence[str] = ()
+) -> Further:
     texts = [field.name for field in schema if pa.types.is_string(field.type)]
 
     def told() -> Iterator[Row]:
@@ -123,7 +149,9 @@ def _as_declared(schema: pa.Schema, rows: Callable[[], Iterator[Row]], left: Seq
 
 
 def _text(value: Any) -> str | None:
-    return as_text(json.dumps(value, ensure_ascii=False) if isinstance(value, list | dict | bool) else value)
+    return as_text(
+        json.dumps(value, ensure_ascii=False) if isinstance(value, list | dict | bool) else value
+    )
 
 
 def _type_of(values: Iterable[Any]) -> pa.DataType:

@@ -42,10 +42,14 @@ class HuggingFace(Opened):
     """The splits of a Hugging Face dataset. Ids are `split/row` unless a column is named."""
 
     form: str = "huggingface"
-    downloads: Sequence[Path] | None = None  # of a dataset on the Hub: the folders in which its files are
+    downloads: Sequence[Path] | None = (
+        None  # of a dataset on the Hub: the folders in which its files are
+    )
     files: Sequence[Path] = ()  # that it is read from, on this machine
 
-    def __init__(self, splits: Sequence[Split], name: str, root: Path | None, config: DatasetConfig) -> None:
+    def __init__(
+        self, splits: Sequence[Split], name: str, root: Path | None, config: DatasetConfig
+    ) -> None:
         self.name = name
         self.root = root
         self._config = config
@@ -53,7 +57,8 @@ class HuggingFace(Opened):
         for split in splits:
             if not re.fullmatch(r"\w[\w.-]*", split.raw_name):
                 message = (
-                    f"{name}: {split.raw_name!r} is no name of a split: letters, digits, '_', '-' and '.' may be in it."
+                    f"{name}: {split.raw_name!r} is no name of a split: letters, digits, '_', '-'"
+                    " and '.' may be in it."
                 )
                 raise SourceError(message)
         check_split_names({split.raw_name: normal_split(split.raw_name) for split in splits}, name)
@@ -64,7 +69,10 @@ class HuggingFace(Opened):
         self._image = image_column(splits[0].features, config.image_column, name)
         for split in splits[1:]:
             if self._image not in split.features:
-                message = f"{name}: split {split.raw_name!r} has no column {self._image!r} as the others do."
+                message = (
+                    f"{name}: split {split.raw_name!r} has no column {self._image!r} as the"
+                    " others do."
+                )
                 raise SourceError(message)
         self._splits = with_images(splits, self._image, name, root)
         self.rows = pa.concat_tables([self._rows(split, config) for split in self._splits])
@@ -72,13 +80,17 @@ class HuggingFace(Opened):
         if self._split_column is not None:
             raw = self.texts(self._split_column)
             if not config.splits:
-                check_split_names({text: normal_split(text) for text in raw if text is not None}, name)
+                check_split_names(
+                    {text: normal_split(text) for text in raw if text is not None}, name
+                )
             named = [split_named(text, config, name, f"row {row}") for row, text in enumerate(raw)]
             place = self.rows.column_names.index("split")
             self.rows = self.rows.set_column(place, "split", pa.array(named, pa.string()))
 
     def _column_of_splits(self) -> str | None:
-        """A column `split` that holds nothing but usual names of splits, two at least, in a dataset of one split."""
+        """A column `split` that holds nothing but usual names of splits, two at least, in a dataset
+        of one split.
+        """
         if len(self._splits) > 1 or _SPLIT not in self._splits[0].features:
             return None
         feature = self._splits[0].features[_SPLIT]
@@ -91,7 +103,9 @@ class HuggingFace(Opened):
         return _SPLIT if names <= USUAL and len(names) > 1 else None
 
     def in_order(self, size: int) -> Iterator[pa.RecordBatch]:
-        """PAYLOAD batches of all rows, the stored bytes in them: row groups and streams are read once, in order."""
+        """PAYLOAD batches of all rows, the stored bytes in them: row groups and streams are read
+        once, in order.
+        """
         for split, start in zip(self._splits, self._starts, strict=False):
             row = int(start)
             for table in split.stored.tables([self._image], size):
@@ -99,7 +113,9 @@ class HuggingFace(Opened):
                 row += len(table)
 
     def references(self, size: int) -> Iterator[pa.RecordBatch]:
-        """Where the images lie in files that can be read by others; the images themselves where that cannot be said."""
+        """Where the images lie in files that can be read by others; the images themselves where
+        that cannot be said.
+        """
         for split, start in zip(self._splits, self._starts.tolist(), strict=False):
             row = start
             for found in split.stored.places(self._image, size):
@@ -116,7 +132,9 @@ class HuggingFace(Opened):
         for k, split in enumerate(self._splits):
             at = np.flatnonzero(of_split == k)
             if len(at):
-                values = split.stored.take(self._image, [rows[i] - int(self._starts[k]) for i in at.tolist()])
+                values = split.stored.take(
+                    self._image, [rows[i] - int(self._starts[k]) for i in at.tolist()]
+                )
                 for i, value in zip(at, values, strict=True):
                     images[i] = value
         yield self._payload(rows, images)
@@ -136,15 +154,18 @@ class HuggingFace(Opened):
             check_split_name(split.raw_name, self.name)
             if split.features.arrow_schema != first.features.arrow_schema:
                 message = (
-                    f"{self.name}: splits {first.raw_name!r} and {split.raw_name!r} have different columns, and "
-                    f"load_dataset reads no such dataset. Give them the same ones, or set output.splits: none."
+                    f"{self.name}: splits {first.raw_name!r} and {split.raw_name!r} have different"
+                    " columns, and load_dataset reads no such dataset. Give them the same ones, or"
+                    " set output.splits: none."
                 )
                 raise SourceError(message)
 
     def columns(self) -> Sequence[str]:
         """All but the image, of every split."""
         first, *others = (split.features for split in self._splits)
-        return [name for name in first if name != self._image and all(name in other for other in others)]
+        return [
+            name for name in first if name != self._image and all(name in other for other in others)
+        ]
 
     def texts(self, column: str) -> list[str | None]:
         """Any column of every split; classes by their names."""
@@ -164,9 +185,19 @@ class HuggingFace(Opened):
         features: dict[str, Any] = {}
         for split in self._splits:
             labelled = label_column(split.features, self._config.label_column, self.name)
-            features |= {c: f for c, f in split.features.items() if c not in parts and c != labelled}
-        classes = {c: partial(label, feature=f) for c, f in features.items() if isinstance(f, datasets.ClassLabel)}
-        left = [c for c, f in features.items() if hasattr(f, "embed_storage") or hasattr(f, "decode_example")]
+            features |= {
+                c: f for c, f in split.features.items() if c not in parts and c != labelled
+            }
+        classes = {
+            c: partial(label, feature=f)
+            for c, f in features.items()
+            if isinstance(f, datasets.ClassLabel)
+        }
+        left = [
+            c
+            for c, f in features.items()
+            if hasattr(f, "embed_storage") or hasattr(f, "decode_example")
+        ]
         schema = Features({c: f for c, f in features.items() if c not in left}).arrow_schema
 
         def rows() -> Iterator[Row]:
@@ -185,26 +216,32 @@ class HuggingFace(Opened):
         """Splits with the same columns are."""
         if self._split_column is not None:
             message = (
-                f"{self.name}: policy.leakage=regroup cannot move rows where the column {self._split_column!r} "
-                f"says the splits. Set output.splits: manifest, imagefolder, webdataset or none."
+                f"{self.name}: policy.leakage=regroup cannot move rows where the column"
+                f" {self._split_column!r} says the splits. Set output.splits: manifest,"
+                " imagefolder, webdataset or none."
             )
             raise SourceError(message)
         for split in self._splits[1:]:
             if split.features != self._splits[0].features:
                 message = (
-                    f"{self.name}: policy.leakage=regroup cannot move rows between {self._splits[0].raw_name!r} and "
-                    f"{split.raw_name!r}, which have different columns. Give them the same ones."
+                    f"{self.name}: policy.leakage=regroup cannot move rows between"
+                    f" {self._splits[0].raw_name!r} and {split.raw_name!r}, which have different"
+                    " columns. Give them the same ones."
                 )
                 raise SourceError(message)
 
     def write(
         self, keep: NDArray[np.bool_], folder: Path, files: str, moves: Moves = NO_MOVES
     ) -> NDArray[np.bool_]:  # rows, not files
-        """The kept rows as `data/<split>-00000-of-000NN.parquet`, features, column and row order as they were."""
+        """The kept rows as `data/<split>-00000-of-000NN.parquet`, features, column and row order as
+        they were.
+        """
         of_row = self._split_numbers(moves)
         with ExitStack() as stack:
             shards = [
-                stack.enter_context(Shards(folder / "data", split.raw_name, split.features.arrow_schema))
+                stack.enter_context(
+                    Shards(folder / "data", split.raw_name, split.features.arrow_schema)
+                )
                 for split in self._splits
             ]
             for split, start in zip(self._splits, self._starts, strict=False):
@@ -219,8 +256,19 @@ class HuggingFace(Opened):
 
     def written(self, folder: Path) -> DatasetConfig:
         """The same columns, in a folder on this machine."""
-        of_the_hub = {"name": None, "revision": None, "split": (), "data_files": (), "streaming": False}
-        update = {"source": self.form, "path": str(folder), "split_column": self._split_column, **of_the_hub}
+        of_the_hub = {
+            "name": None,
+            "revision": None,
+            "split": (),
+            "data_files": (),
+            "streaming": False,
+        }
+        update = {
+            "source": self.form,
+            "path": str(folder),
+            "split_column": self._split_column,
+            **of_the_hub,
+        }
         return self._config.model_copy(update=update)
 
     def dataset_dict(self, keep: NDArray[np.bool_], moves: Moves = NO_MOVES) -> Any:
@@ -234,13 +282,17 @@ class HuggingFace(Opened):
                 kept = np.flatnonzero(keep[here] & (of_row[here] == number))
                 if len(kept) or split is target:
                     parts.append(split.stored.dataset(kept))
-            filtered[target.raw_name] = parts[0] if len(parts) == 1 else datasets.concatenate_datasets(parts)
+            filtered[target.raw_name] = (
+                parts[0] if len(parts) == 1 else datasets.concatenate_datasets(parts)
+            )
         return DatasetDict(filtered)
 
     def _split_numbers(self, moves: Moves) -> NDArray[np.int64]:
         """For each row the place of the split that it is written in."""
         of_row = np.repeat(np.arange(len(self._splits)), np.diff(self._starts))
-        numbers = {normal_split(split.raw_name): number for number, split in enumerate(self._splits)}
+        numbers = {
+            normal_split(split.raw_name): number for number, split in enumerate(self._splits)
+        }
         for row, name in moves.items():
             of_row[row] = numbers[name]
         return of_row
@@ -253,7 +305,10 @@ class HuggingFace(Opened):
         for column in columns:
             if column not in split.features:
                 known = ", ".join(map(repr, split.features))
-                message = f"{self.name}: split {split.raw_name!r} has no column {column!r}. It has {known}."
+                message = (
+                    f"{self.name}: split {split.raw_name!r} has no column {column!r}. It has"
+                    f" {known}."
+                )
                 raise ConfigError(message)
         n = split.n_rows
         read = list(split.stored.tables(columns, 100_000)) if columns else []
@@ -262,8 +317,9 @@ class HuggingFace(Opened):
             ids = _whole(texts(table[config.id_column]) for table in read)
             if ids.null_count:
                 message = (
-                    f"{self.name}: split {split.raw_name!r}, row {pc.index(ids.is_null(), True).as_py()}: column "
-                    f"{config.id_column!r} is null. Give every sample an id."
+                    f"{self.name}: split {split.raw_name!r}, row"
+                    f" {pc.index(ids.is_null(), True).as_py()}: column {config.id_column!r} is"
+                    " null. Give every sample an id."
                 )
                 raise SourceError(message)
         else:
@@ -271,7 +327,10 @@ class HuggingFace(Opened):
         if labelled:
             feature = split.features[labelled]
             labels = _whole(texts(table[labelled], feature) for table in read)
-        return pa.table([ids, pa.repeat(pa.scalar(normal, pa.string()), n), labels, pa.nulls(n, pa.string())], ROWS)
+        return pa.table(
+            [ids, pa.repeat(pa.scalar(normal, pa.string()), n), labels, pa.nulls(n, pa.string())],
+            ROWS,
+        )
 
     def _payload_of_column(self, first_row: int, column: pa.ChunkedArray) -> pa.RecordBatch:
         rows, stored = range(first_row, first_row + len(column)), stored_bytes(column)
@@ -287,11 +346,19 @@ class HuggingFace(Opened):
             data.append(image["bytes"])
             named = image.get("path") if image["bytes"] is None else None
             inside_path = None if named is None else self._inside(named)
-            paths.append(None if named is None else REFUSED if inside_path is None else os.fsencode(inside_path))
+            paths.append(
+                None
+                if named is None
+                else REFUSED
+                if inside_path is None
+                else os.fsencode(inside_path)
+            )
         return pa.record_batch([list(rows), paths, data], schema=PAYLOAD)
 
     def _inside(self, path: str | None) -> str | None:
-        """Where an image that is stored as a path lies. Files from elsewhere must not name files of this machine."""
+        """Where an image that is stored as a path lies. Files from elsewhere must not name files of
+        this machine.
+        """
         if path is None:
             return None
         if self.downloads is not None:
@@ -312,7 +379,7 @@ class HuggingFace(Opened):
         for value, path in zip(values, batch["path"].to_pylist(), strict=True):
             if value is not None and value["bytes"] is None and path is not None:
                 data = read_bytes(path, None)
-                name = os.path.basename(value["path"])  # noqa: PTH119
+                name = os.path.basename(value["path"])
                 value = value if isinstance(data, Unreadable) else {"bytes": data, "path": name}
             embedded.append(value)
         index = table.column_names.index(self._image)
@@ -324,14 +391,20 @@ def _whole(parts: Iterable[pa.ChunkedArray]) -> pa.ChunkedArray:
 
 
 def _has_all_bytes(column: pa.ChunkedArray) -> bool:
-    """Whether no image is a mere path; told by counts, as a million rows should not become Python objects."""
+    """Whether no image is a mere path; told by counts, as a million rows should not become Python
+    objects.
+    """
     stored = pc.struct_field(column, "bytes")
     return bool(stored.null_count == column.null_count)
 
 
-def files_as_dataset_dict(rows: pa.Table, images: Sequence[Any], keep: NDArray[np.bool_]) -> DatasetDict:
+def files_as_dataset_dict(
+    rows: pa.Table, images: Sequence[Any], keep: NDArray[np.bool_]
+) -> DatasetDict:
     """Rows of another form as datasets with the columns image, label and id."""
-    features = Features({"image": Image(), "label": datasets.Value("string"), "id": datasets.Value("string")})
+    features = Features(
+        {"image": Image(), "label": datasets.Value("string"), "id": datasets.Value("string")}
+    )
     split_of = [split or "train" for split in rows["split"].to_pylist()]
     ids, labels = rows["id"].to_pylist(), rows["label"].to_pylist()
     made = {}

@@ -1,4 +1,6 @@
-"""A folder of image files: `split/label/file`, `split/file`, `label/file` or just files, at any depth."""
+"""A folder of image files: `split/label/file`, `split/file`, `label/file` or just files, at any
+depth.
+"""
 
 import json
 import logging
@@ -51,17 +53,21 @@ _SPLIT: Final = "split"  # the column of metadata that says it, unless the confi
 
 
 _STATS: Final = "_stats.json"
-"""What img2dataset writes beside each folder that holds a shard: the folder's name is a number, not a label."""
+"""What img2dataset writes beside each folder that holds a shard: the folder's name is a number, not
+a label.
+"""
 
 
 class ImageFolder(Opened):
-    """The image files below a folder and what metadata says of them. Ids are their paths below it, with `/`."""
+    """The image files below a folder and what metadata says of them. Ids are their paths below it,
+    with `/`.
+    """
 
     form: str = "imagefolder"
 
     def __init__(self, root: Path, config: DatasetConfig, listing: Listing | None = None) -> None:
         self.root = root
-        self._before = os.path.join(root, "")  # noqa: PTH118  # of every path
+        self._before = os.path.join(root, "")  # of every path
         self.name = str(root)
         self._config = config
         listing = listing or listed(root)
@@ -70,8 +76,12 @@ class ImageFolder(Opened):
         self._sidecars = Sidecars(root)
         self._parallel = parallel(listing.images, listing.others, config.companions)
         self._others = listing.others
-        files = self._with_named([parts for parts in listing.images if parts not in self._parallel.images])
-        self._shards = {parts[0].removesuffix(_STATS) for parts in listing.others if parts[-1].endswith(_STATS)}
+        files = self._with_named(
+            [parts for parts in listing.images if parts not in self._parallel.images]
+        )
+        self._shards = {
+            parts[0].removesuffix(_STATS) for parts in listing.others if parts[-1].endswith(_STATS)
+        }
         self._layout = layout_of(files, config.top_folders, config.split_folders)
         self.has_splits = bool(self._layout.splits)
         check_names(self._layout, self.name)
@@ -88,12 +98,17 @@ class ImageFolder(Opened):
         self.place = Place(root, paths, allowed=config.allow_outside)
         self.understood = told_in_a_line(self._layout, self._files, columns.labels)
         if self._parallel.folders:
-            self.understood += f"; {', '.join(map(repr, self._parallel.folders))} go with the images of the same names"
+            self.understood += (
+                f"; {', '.join(map(repr, self._parallel.folders))} go with the images of the same"
+                " names"
+            )
         if self._layout.doubt and not any(columns.splits):
             self.doubts = [self._layout.doubt]
 
     def _samples(self, files: Sequence[Parts]) -> tuple[list[Parts], "_Columns", list[Parts]]:
-        """The files that are samples, what is known of each, and the images that are in no split."""
+        """The files that are samples, what is known of each, and the images that are in no
+        split.
+        """
         said = self._said(self._config)
         default = normal_split(self._config.default_split)
         splits, labels = self._layout.splits, self._layout.labels()
@@ -110,12 +125,21 @@ class ImageFolder(Opened):
             samples.append(parts)
             columns.ids.append(row.id)
             columns.splits.append(split)
-            columns.labels.append(row.label if row.labelled else None if label in self._shards else label)
+            columns.labels.append(
+                row.label if row.labelled else None if label in self._shards else label
+            )
         return samples, columns, outside
 
     def _read(self) -> set[Parts]:
-        """Everything below the root that is part of the dataset: samples, what goes with them, and metadata."""
-        beside = {p for metadata in self._metadata for column in metadata.companions.values() for p in column}
+        """Everything below the root that is part of the dataset: samples, what goes with them, and
+        metadata.
+        """
+        beside = {
+            p
+            for metadata in self._metadata
+            for column in metadata.companions.values()
+            for p in column
+        }
         own = {*self._files, *beside, *(metadata.parts for metadata in self._metadata)}
         parallel = {p for image in self._files for p in self._parallel.of_image.get(image, ())}
         return own | parallel | sidecars_beside(self._files, self._others)
@@ -123,7 +147,10 @@ class ImageFolder(Opened):
     def _no_images(self) -> SourceError:
         found = ", ".join(f"{n} {reason.replace('_', ' ')}" for reason, n in self.skipped.items())
         why = f"skipped: {found}" if found else "it is empty"
-        return SourceError(f"{self.root}: no image files in this folder or below it ({why}).{archives(self.not_read)}")
+        return SourceError(
+            f"{self.root}: no image files in this folder or below it"
+            f" ({why}).{archives(self.not_read)}"
+        )
 
     def payload_of(self, rows: Sequence[int]) -> Iterator[pa.RecordBatch]:
         """One PAYLOAD batch of the named rows."""
@@ -163,7 +190,9 @@ class ImageFolder(Opened):
             *([config.label_column] if config.label_column else ["label", "class"]),
         }
         found = [
-            m.records.further([n for n in m.records.names if n not in parts and not n.endswith("file_name")])
+            m.records.further(
+                [n for n in m.records.names if n not in parts and not n.endswith("file_name")]
+            )
             for m in self._metadata
         ]
         if not found:
@@ -179,18 +208,23 @@ class ImageFolder(Opened):
         return united(found, rows)
 
     def check_movable(self) -> None:
-        """Files go to the folder of their new split, or metadata says the split; what it says must have a place."""
+        """Files go to the folder of their new split, or metadata says the split; what it says must
+        have a place.
+        """
         why = moving.obstacle(self._files, self._metadata, self._split_column, self._layout)
         if why is not None:
             raise not_movable(self.name, why)
 
-    def write(self, keep: NDArray[np.bool_], folder: Path, files: str, moves: Moves = NO_MOVES) -> NDArray[np.bool_]:
-        """The kept files at the same places below `folder`, and the rows of the metadata that name them.
+    def write(
+        self, keep: NDArray[np.bool_], folder: Path, files: str, moves: Moves = NO_MOVES
+    ) -> NDArray[np.bool_]:
+        """The kept files at the same places below `folder`, and the rows of the metadata that name
+        them.
 
-        Files that are moved go to the folder of their new split, under another name where theirs is taken, and what
-        metadata says of them goes with them. Where metadata says the splits, files stay where they are.
-        What goes with an image is put beside it if it is of this dataset, or an image itself. Raises `SourceError` for
-        a kept file that is gone.
+        Files that are moved go to the folder of their new split, under another name where theirs is
+        taken, and what metadata says of them goes with them. Where metadata says the splits, files
+        stay where they are. What goes with an image is put beside it if it is of this dataset, or
+        an image itself. Raises `SourceError` for a kept file that is gone.
         """
         targets = self._targets(moves) if self.has_splits else {}
         for row in np.flatnonzero(keep):
@@ -200,7 +234,8 @@ class ImageFolder(Opened):
             self._put_parallel(parts, target, folder, files)
         present = {self._files[row] for row in np.flatnonzero(keep)}
         moved = {
-            self._files[row]: moving.Move(targets.get(row, self._files[row]), split) for row, split in moves.items()
+            self._files[row]: moving.Move(targets.get(row, self._files[row]), split)
+            for row, split in moves.items()
         }
         for metadata, rows in moving.rewritten(self._metadata, present, moved, self._split_column):
             metadata.write(folder, rows.keep, rows.values, rows.more)
@@ -209,9 +244,14 @@ class ImageFolder(Opened):
         return keep.copy()
 
     def _put_parallel(self, parts: Parts, target: Parts, folder: Path, files: str) -> None:
-        """Put what goes with an image and lies in a parallel folder; where the image is moved, it is moved alike."""
+        """Put what goes with an image and lies in a parallel folder; where the image is moved, it
+        is moved alike.
+        """
         for other in self._parallel.of_image.get(parts, ()):
-            to = [new if new != old else own for own, old, new in zip(other, parts, target, strict=True)]
+            to = [
+                new if new != old else own
+                for own, old, new in zip(other, parts, target, strict=True)
+            ]
             suffix = other[-1][len(stem_of(parts[-1])) :]
             place_at = folder.joinpath(*to[:-1], stem_of(target[-1]) + suffix)
             self._sidecars.carry(self._encoded(other), place_at, files)
@@ -230,7 +270,10 @@ class ImageFolder(Opened):
         splits = self._layout.splits
         if not splits:
             return {"top_folders": "labels", "split_folders": {}}
-        if all(len(folder) == 1 and normal_split(printable(folder[0])) == split for folder, split in splits.items()):
+        if all(
+            len(folder) == 1 and normal_split(printable(folder[0])) == split
+            for folder, split in splits.items()
+        ):
             return {"top_folders": "splits", "split_folders": {}}
         named = {"/".join(folder): split for folder, split in splits.items()}
         if any(printable(path) != path for path in named):  # no setting can hold such a name
@@ -245,7 +288,7 @@ class ImageFolder(Opened):
             own = self._layout.folder_of(self._files[row]) or ()
             parts = (*self._layout.folder_for(split, own), *self._files[row][len(own) :])
             while parts in taken:
-                stem, suffix = os.path.splitext(parts[-1])  # noqa: PTH122
+                stem, suffix = os.path.splitext(parts[-1])
                 parts = (*parts[:-1], f"{stem}_{own[-1] if own else split}{suffix}")
             taken.add(parts)
             targets[row] = parts
@@ -253,50 +296,74 @@ class ImageFolder(Opened):
 
     def dataset_dict(self, keep: NDArray[np.bool_], moves: Moves = NO_MOVES) -> Any:
         """The kept files as datasets with the columns image, label and id."""
-        from dedup.formats.huggingface import files_as_dataset_dict  # `datasets` takes a second to import
+        # `datasets` takes a second to import
+        from dedup.formats.huggingface import (
+            files_as_dataset_dict,
+        )
 
         return files_as_dataset_dict(
-            moved_rows(self.rows, moves), [os.fsdecode(self._path(r)) for r in range(len(keep))], keep
+            moved_rows(self.rows, moves),
+            [os.fsdecode(self._path(r)) for r in range(len(keep))],
+            keep,
         )
 
     def _path(self, row: int | np.integer[Any]) -> bytes:
         return self._encoded(self._files[int(row)])
 
     def _encoded(self, parts: Parts) -> bytes:
-        return encoded(self._before + os.sep.join(parts))  # noqa: PTH118  # not always UTF-8
+        return encoded(self._before + os.sep.join(parts))  # not always UTF-8
 
     def _with_named(self, files: Sequence[Parts]) -> list[Parts]:
-        """The samples: scanned files and files that only metadata names, without the files of other image columns."""
+        """The samples: scanned files and files that only metadata names, without the files of other
+        image columns.
+        """
         scanned = set(files)
         named = {parts for metadata in self._metadata for parts in metadata.files}
-        missing = {p for p in named - scanned if not os.path.isfile(self._encoded(p))}  # noqa: PTH113
+        missing = {p for p in named - scanned if not os.path.isfile(self._encoded(p))}
         if missing:
             metadata, first = next((m, p) for m in self._metadata for p in m.files if p in missing)
-            text = f"{metadata.name} names files that do not exist, the first is {'/'.join(first)!r}"
+            text = (
+                f"{metadata.name} names files that do not exist, the first is {'/'.join(first)!r}"
+            )
             if not named - missing:
-                message = f"{text}: none of them does. file_name is relative to the folder of the metadata."
+                message = (
+                    f"{text}: none of them does. file_name is relative to the folder of the"
+                    " metadata."
+                )
                 raise SourceError(message)
             logger.warning(
                 "%s, %s in all. They are listed as missing: restore them or remove their rows.",
                 text,
                 f"{len(missing):,}",
             )
-        companions = {p for metadata in self._metadata for column in metadata.companions.values() for p in column}
+        companions = {
+            p
+            for metadata in self._metadata
+            for column in metadata.companions.values()
+            for p in column
+        }
         return sorted(named | (scanned - companions))
 
     def _refuse_columns(self, config: DatasetConfig) -> None:
         """A folder without metadata has no columns to name."""
-        keys = [key for key in ("image_column", "id_column", "split_column", "label_column") if getattr(config, key)]
+        keys = [
+            key
+            for key in ("image_column", "id_column", "split_column", "label_column")
+            if getattr(config, key)
+        ]
         if keys and not self._metadata:
             problems = [
-                f"dataset.{key}: not used by the form 'imagefolder' without metadata; take it out." for key in keys
+                f"dataset.{key}: not used by the form 'imagefolder' without metadata; take it out."
+                for key in keys
             ]
             raise ConfigError(*problems)
 
     def _said(self, config: DatasetConfig) -> dict[Parts, "_Said"]:
         """What metadata says of each file; where several rows name one file, the first."""
         said: dict[Parts, _Said] = {}
-        named_columns = [c for c in (config.id_column, config.label_column, config.split_column) if c is not None]
+        named_columns = [
+            c for c in (config.id_column, config.label_column, config.split_column) if c is not None
+        ]
         self._refuse_columns(config)
         for metadata in self._metadata:
             for column in named_columns:
@@ -310,8 +377,12 @@ class ImageFolder(Opened):
             labelled = bool({*of_label} & {*metadata.records.names})
             raw = metadata.texts([self._split_column])
             if not config.splits:
-                check_split_names({name: normal_split(name) for name in raw if name is not None}, metadata.name)
-            for row, (parts, name, text, label) in enumerate(zip(metadata.files, ids, raw, labels, strict=True), 1):
+                check_split_names(
+                    {name: normal_split(name) for name in raw if name is not None}, metadata.name
+                )
+            for row, (parts, name, text, label) in enumerate(
+                zip(metadata.files, ids, raw, labels, strict=True), 1
+            ):
                 split = split_named(text, config, metadata.name, f"row {row}")
                 said.setdefault(parts, _Said(name, split, label, labelled))
         return said
@@ -333,17 +404,23 @@ class _Said:
     id: str | None = None
     split: str | None = None
     label: str | None = None
-    labelled: bool = False  # the metadata has a column of labels: null means none, whatever the folder is called
+    labelled: bool = (
+        False  # the metadata has a column of labels: null means none, whatever the folder is called
+    )
 
 
-def write_samples(samples: Iterable[Sample], folder: Path, files: str, further: pa.Schema) -> DatasetConfig:
+def write_samples(
+    samples: Iterable[Sample], folder: Path, files: str, further: pa.Schema
+) -> DatasetConfig:
     """Samples of another form as `split/label/file`, with a `metadata.jsonl` in each split.
 
-    It has the columns file_name, id, label and split as they were, as folders cannot be named by every text, and what
-    else the source has.
+    It has the columns file_name, id, label and split as they were, as folders cannot be named by
+    every text, and what else the source has.
     """
     names = Names()
-    others = written_names(further.names, {"file_name", "image", "id", "label", "split"}, no_files=True)
+    others = written_names(
+        further.names, {"file_name", "image", "id", "label", "split"}, no_files=True
+    )
     with ExitStack() as stack:
         metadata: dict[tuple[str, ...], IO[str]] = {}
         for sample in samples:
@@ -357,7 +434,11 @@ def write_samples(samples: Iterable[Sample], folder: Path, files: str, further: 
                 path = folder.joinpath(*above, "metadata.jsonl")
                 metadata[above] = stack.enter_context(new_file(path, encoding="utf-8"))
             put(sample, folder.joinpath(*parts), files)
-            row = {"file_name": "/".join(parts[len(above) :]), "id": sample.id, "label": sample.label}
+            row = {
+                "file_name": "/".join(parts[len(above) :]),
+                "id": sample.id,
+                "label": sample.label,
+            }
             row |= {"split": sample.split} if sample.split is not None else {}
             row |= {name: as_json(sample.more.get(column)) for column, name in others.items()}
             metadata[above].write(json.dumps(row, ensure_ascii=False) + "\n")

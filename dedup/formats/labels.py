@@ -8,18 +8,24 @@ from typing import Any, Final
 from dedup.formats.source import as_text
 
 BACKGROUND: Final = "(background)"
-"""The label of an image that annotators looked at and found nothing in: no label at all is something else."""
+"""The label of an image that annotators looked at and found nothing in: no label at all is
+something else.
+"""
 
 _BRACKETS: Final = ("[", "(", "{")
 
 
 def label_text(value: Any) -> str | None:
-    """A value as a label: a list of different names or numbers is a set, sorted and joined by commas.
+    """A value as a label: a list of different names or numbers is a set, sorted and joined by
+    commas.
 
-    A list in which a value occurs twice is no set (it may have a place for each class), and stays as it is.
+    A list in which a value occurs twice is no set (it may have a place for each class), and stays
+    as it is.
 
-    >>> label_text(["dog", "cat"]), label_text('["cat", "dog"]'), label_text([0, 1, 1]), label_text("a b")
-    ('cat, dog', 'cat, dog', '[0, 1, 1]', 'a b')
+    >>> label_text(["dog", "cat"]), label_text('["cat", "dog"]')
+    ('cat, dog', 'cat, dog')
+    >>> label_text([0, 1, 1]), label_text("a b")
+    ('[0, 1, 1]', 'a b')
     """
     if isinstance(value, str) and value.startswith(_BRACKETS):
         found = _parsed(value)

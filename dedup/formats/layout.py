@@ -1,6 +1,8 @@
-"""Which folders of images are splits and which are labels, told by the names of all folders together.
+"""Which folders of images are splits and which are labels, told by the names of all folders
+together.
 
-A folder is a split only where that is unambiguous. In every other case it is a label, and the layout says why.
+A folder is a split only where that is unambiguous. In every other case it is a label, and the
+layout says why.
 """
 
 from collections import Counter, defaultdict
@@ -14,7 +16,9 @@ from dedup.formats.listing import Parts
 from dedup.formats.source import check_split_names, printable
 from dedup.formats.split_words import Told, told_by
 
-_HOLDS_IMAGES: Final = frozenset({"images", "image", "imgs", "img", "jpegimages", "pictures", "photos"})
+_HOLDS_IMAGES: Final = frozenset(
+    {"images", "image", "imgs", "img", "jpegimages", "pictures", "photos"}
+)
 """Folders between a split and its labels, or above all of them, that say nothing themselves."""
 
 _NAMED: Final = 4
@@ -37,7 +41,8 @@ class Layout:
     splits: Mapping[Parts, str | None]  # folder and split, normalised
     shared: int = 0  # how many folders at the top say nothing, as all images lie below them
     doubt: str | None = None  # why folders with names of splits are taken for labels
-    empty_levels: Mapping[Parts, int] = field(default_factory=dict)  # folders below a split that say nothing, if any
+    # folders below a split that say nothing, if any
+    empty_levels: Mapping[Parts, int] = field(default_factory=dict)
 
     def folder_of(self, parts: Parts) -> Parts | None:
         """The split's folder in which a file lies."""
@@ -57,7 +62,9 @@ class Layout:
         return Labels(self, self._n_common() if self.splits else 0)
 
     def label(self, parts: Parts, n_common: int) -> str | None:
-        """What the folders around a file say beside its split; `n_common` folders are above all splits."""
+        """What the folders around a file say beside its split; `n_common` folders are above all
+        splits.
+        """
         folder = self.folder_of(parts)
         if folder is None:
             between = parts[self.shared : -1]
@@ -81,7 +88,9 @@ class Layout:
         return parts[len(folder) + self.empty_levels.get(folder, 0) : -1]
 
     def _rest(self, folder: Parts) -> str | None:
-        """What a folder's own name says beside its split, where several folders of the split lie side by side."""
+        """What a folder's own name says beside its split, where several folders of the split lie
+        side by side.
+        """
         beside = [other for other in self.splits if other[:-1] == folder[:-1]]
         if sum(self.splits[other] == self.splits[folder] for other in beside) < 2:
             return None
@@ -100,21 +109,30 @@ class Labels(dict[Parts, tuple[Parts | None, str | None]]):
     def __missing__(self, folder: Parts) -> tuple[Parts | None, str | None]:
         """Ask the layout."""
         file = (*folder, "")
-        self[folder] = found = self._layout.folder_of(file), self._layout.label(file, self._n_common)
+        self[folder] = found = (
+            self._layout.folder_of(file),
+            self._layout.label(file, self._n_common),
+        )
         return found
 
 
 def layout_of(files: Iterable[Parts], top_folders: str, split_folders: Mapping[str, str]) -> Layout:
     """The layout of image files, as their paths below the root.
 
-    `top_folders` is `splits`, `labels` or `auto`; `split_folders` names splits by their folder's path and counts alone.
+    `top_folders` is `splits`, `labels` or `auto`; `split_folders` names splits by their folder's
+    path and counts alone.
     """
     top = _tree(files)
     if split_folders:
-        named = {tuple(path.strip("/").split("/")): normal_split(split) for path, split in split_folders.items()}
+        named = {
+            tuple(path.strip("/").split("/")): normal_split(split)
+            for path, split in split_folders.items()
+        }
         return Layout(named, empty_levels=_empty_levels(top, named))
     if top_folders == "splits":
-        splits: dict[Parts, str | None] = {(name,): normal_split(printable(name)) for name in top.inner}
+        splits: dict[Parts, str | None] = {
+            (name,): normal_split(printable(name)) for name in top.inner
+        }
         return Layout(splits, empty_levels=_empty_levels(top, splits))
     if top_folders == "labels":
         return Layout({}, _n_shared(top))
@@ -169,7 +187,9 @@ def _found(top: _Folder) -> Layout:
 
 
 def _empty_levels(top: _Folder, splits: Iterable[Parts]) -> dict[Parts, int]:
-    """How many folders below each split hold all its images and say nothing: its own name again, or `images`."""
+    """How many folders below each split hold all its images and say nothing: its own name again, or
+    `images`.
+    """
     found: dict[Parts, int] = {}
     for parts in splits:
         folder = _at(top, parts)
@@ -183,8 +203,9 @@ def _empty_levels(top: _Folder, splits: Iterable[Parts]) -> dict[Parts, int]:
 
 def _few(splits: Mapping[Parts, str | None], n_inside: int, n: int) -> str:
     return (
-        f"{_listed('/'.join(folder) for folder in splits)} may be splits, but only {n_inside:,} of {n:,} images are in "
-        f"them, so folders are taken for labels. If they are splits, say so as dataset.split_folders."
+        f"{_listed('/'.join(folder) for folder in splits)} may be splits, but only {n_inside:,} of"
+        f" {n:,} images are in them, so folders are taken for labels. If they are splits, say so as"
+        " dataset.split_folders."
     )
 
 
@@ -200,37 +221,50 @@ def _splits_among(folders: Mapping[str, _Folder]) -> tuple[dict[str, str], str |
     if _same_below(folders, named, others) or _deeper(folders, named, others):
         return named, None
     doubt = (
-        f"{_listed(named)} may be a split, but {_listed(others)} beside it "
-        f"{'have' if len(others) > 1 else 'has'} no usual name of a split: all of them are taken for labels. If they "
-        f"are splits, set dataset.top_folders: splits, or name them in dataset.split_folders."
+        f"{_listed(named)} may be a split, but {_listed(others)} beside it"
+        f" {'have' if len(others) > 1 else 'has'} no usual name of a split: all of them are taken"
+        " for labels. If they are splits, set dataset.top_folders: splits, or name them in"
+        " dataset.split_folders."
     )
     return {}, doubt
 
 
 def _named(folders: Iterable[str]) -> dict[str, str]:
-    """Folders with names of splits: sure ones, and those that differ from another in nothing but the split."""
+    """Folders with names of splits: sure ones, and those that differ from another in nothing but
+    the split.
+    """
     told = {name: found for name in folders if (found := told_by(printable(name)))}
     of_rest: dict[tuple[str, ...], set[str]] = defaultdict(set)
     for found in told.values():
         of_rest[found.rest].add(found.split)
-    return {name: found.split for name, found in told.items() if _counts(found, len(of_rest[found.rest]))}
+    return {
+        name: found.split
+        for name, found in told.items()
+        if _counts(found, len(of_rest[found.rest]))
+    }
 
 
 def _counts(told: Told, n_splits: int) -> bool:
     return told.is_sure or n_splits > 1
 
 
-def _same_below(folders: Mapping[str, _Folder], named: Iterable[str], others: Iterable[str]) -> bool:
+def _same_below(
+    folders: Mapping[str, _Folder], named: Iterable[str], others: Iterable[str]
+) -> bool:
     """Whether every other folder has mostly the same sub-folders as those with names of splits."""
     below = set().union(*(folders[name].inner for name in named))
     shares = [(len(below & {*folders[name].inner}), len(folders[name].inner)) for name in others]
     return bool(below) and all(n and 2 * n_same >= n for n_same, n in shares)
 
 
-def _deeper(folders: Mapping[str, _Folder], named: Mapping[str, str], others: Iterable[str]) -> bool:
+def _deeper(
+    folders: Mapping[str, _Folder], named: Mapping[str, str], others: Iterable[str]
+) -> bool:
     """Whether train has folders of labels, several of them, and the folders beside it have none."""
     has_labels = all(len(folders[name].inner) > 1 and not folders[name].n_here for name in named)
-    return "train" in named.values() and has_labels and not any(folders[name].inner for name in others)
+    return (
+        "train" in named.values() and has_labels and not any(folders[name].inner for name in others)
+    )
 
 
 def _n_shared(top: _Folder) -> int:
@@ -258,13 +292,23 @@ def _listed(names: Iterable[str]) -> str:
 def told_in_a_line(layout: Layout, files: Sequence[Parts], labels: Sequence[str | None]) -> str:
     """What was understood, for a person: which folder is which split, and what the labels are."""
     folders_of = layout.labels()
-    sizes: Counter[Parts] = Counter(folder for parts in files if (folder := folders_of[parts[:-1]][0]) is not None)
+    sizes: Counter[Parts] = Counter(
+        folder for parts in files if (folder := folders_of[parts[:-1]][0]) is not None
+    )
     words = []
-    for split in dict.fromkeys(sorted(filter(None, layout.splits.values()), key=lambda name: (name != "train", name))):
-        folders = [folder for folder in sorted(layout.splits) if layout.splits[folder] == split and sizes[folder]]
+    for split in dict.fromkeys(
+        sorted(filter(None, layout.splits.values()), key=lambda name: (name != "train", name))
+    ):
+        folders = [
+            folder
+            for folder in sorted(layout.splits)
+            if layout.splits[folder] == split and sizes[folder]
+        ]
         if folders:
             n = sum(sizes[folder] for folder in folders)
-            words.append(f"{split} is {_listed('/'.join(folder) for folder in folders)} ({n:,} images)")
+            words.append(
+                f"{split} is {_listed('/'.join(folder) for folder in folders)} ({n:,} images)"
+            )
     text = "; ".join(words) or "no folder is a split"
     return f"{text}; {labels_in_a_line(labels)}"
 

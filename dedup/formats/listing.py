@@ -1,4 +1,6 @@
-"""What lies below a folder: every file once, the images told from the rest by name or, without one, by content."""
+"""What lies below a folder: every file once, the images told from the rest by name or, without one,
+by content.
+"""
 
 import errno
 import os
@@ -29,17 +31,21 @@ TOO_LONG: Final = "path_too_long"
 LINK_ABOVE: Final = "link_to_a_folder_above"
 
 _TELLING: Final = frozenset({
-    ".txt", ".text", ".caption", ".md", ".rst", ".log", ".json", ".jsonl", ".ndjson", ".geojson", ".xml", ".html",
-    ".htm", ".csv", ".tsv", ".xls", ".xlsx", ".yaml", ".yml", ".toml", ".ini", ".cfg", ".conf", ".names", ".data",
-    ".list", ".lst", ".idx", ".rec", ".tfrecord", ".tfrecords", ".npy", ".npz", ".mat", ".h5", ".hdf5", ".pkl", ".pt",
-    ".pth", ".ckpt", ".safetensors", ".onnx", ".parquet", ".arrow", ".feather", ".db", ".sqlite", ".lmdb", ".mdb",
-    ".tar", ".gz", ".tgz", ".bz2", ".xz", ".zst", ".zip", ".7z", ".rar", ".py", ".ipynb", ".sh", ".bat", ".m", ".r",
-    ".c", ".cpp", ".h", ".js", ".css", ".pdf", ".doc", ".docx", ".ppt", ".pptx", ".tex", ".bib", ".svg", ".eps", ".ps",
-    ".mp4", ".avi", ".mov", ".mkv", ".webm", ".wav", ".mp3", ".flac", ".nii", ".dcm", ".mhd", ".mha", ".raw", ".nrrd",
-    ".ply", ".pcd", ".obj", ".stl", ".exr", ".hdr", ".flo", ".part", ".partial", ".crdownload", ".tmp",
-    ".lock", ".md5", ".sha256", ".cls", ".url", ".ds_store",
+    ".txt", ".text", ".caption", ".md", ".rst", ".log", ".json", ".jsonl", ".ndjson", ".geojson",
+    ".xml", ".html", ".htm", ".csv", ".tsv", ".xls", ".xlsx", ".yaml", ".yml", ".toml", ".ini",
+    ".cfg", ".conf", ".names", ".data", ".list", ".lst", ".idx", ".rec", ".tfrecord", ".tfrecords",
+    ".npy", ".npz", ".mat", ".h5", ".hdf5", ".pkl", ".pt", ".pth", ".ckpt", ".safetensors", ".onnx",
+    ".parquet", ".arrow", ".feather", ".db", ".sqlite", ".lmdb", ".mdb", ".tar", ".gz", ".tgz",
+    ".bz2", ".xz", ".zst", ".zip", ".7z", ".rar", ".py", ".ipynb", ".sh", ".bat", ".m", ".r", ".c",
+    ".cpp", ".h", ".js", ".css", ".pdf", ".doc", ".docx", ".ppt", ".pptx", ".tex", ".bib", ".svg",
+    ".eps", ".ps", ".mp4", ".avi", ".mov", ".mkv", ".webm", ".wav", ".mp3", ".flac", ".nii", ".dcm",
+    ".mhd", ".mha", ".raw", ".nrrd", ".ply", ".pcd", ".obj", ".stl", ".exr", ".hdr", ".flo",
+    ".part", ".partial", ".crdownload", ".tmp", ".lock", ".md5", ".sha256", ".cls", ".url",
+    ".ds_store",
 })  # fmt: skip
-"""File names, in lower case, that say what a file is. All others are opened, as downloads and caches have none."""
+"""File names, in lower case, that say what a file is. All others are opened, as downloads and
+caches have none.
+"""
 
 
 _WITH_FILES: Final = frozenset({"manifest", "coco", "yolo"})
@@ -55,7 +61,8 @@ class Listing:
     root: Path
     images: Sequence[Parts]  # sorted
     others: Sequence[Parts]  # sorted: neither images nor hidden
-    passed: Sequence[tuple[Parts, str]]  # what was not entered or not opened, and why: hidden, a link that goes up
+    # what was not entered or not opened, and why: hidden, a link that goes up
+    passed: Sequence[tuple[Parts, str]]
 
     def of_suffix(self, *suffixes: str) -> list[Parts]:
         """Those of the other files that have one of the suffixes, in lower case."""
@@ -95,7 +102,9 @@ def listed(root: Path) -> Listing:
 
 
 def not_read(listing: Listing, read: Collection[Parts], reasons: dict[Parts, str]) -> pa.Table:
-    """NOT_READ: what lies below the root and is not in `read`, with a reason, one of `reasons` or the usual one."""
+    """NOT_READ: what lies below the root and is not in `read`, with a reason, one of `reasons` or
+    the usual one.
+    """
     rows = list(listing.passed)
     for files, usual in ((listing.images, NOT_OF_THE_DATASET), (listing.others, NOT_AN_IMAGE)):
         rows += [(parts, reasons.get(parts, usual)) for parts in files if parts not in read]
@@ -104,11 +113,16 @@ def not_read(listing: Listing, read: Collection[Parts], reasons: dict[Parts, str
 
 
 def account_for(source: "Source", listing: Listing | None) -> None:
-    """Note what lies in the folder of a dataset and is not part of it, unless its form has said so itself."""
+    """Note what lies in the folder of a dataset and is not part of it, unless its form has said so
+    itself.
+    """
     source.understood = source.understood or in_a_line(source.rows)
     if listing is None or source.not_read is not EVERYTHING_READ:
         return
-    from dedup.formats.companions import beside  # which knows names of metadata, and these the listing
+    # which knows names of metadata, and these the listing
+    from dedup.formats.companions import (
+        beside,
+    )
 
     own = {*names_of(source.own_files(), listing.root)}
     own |= beside(own & {*listing.images}, listing.others) if source.form in _WITH_FILES else set()
@@ -121,13 +135,17 @@ def archives(table: pa.Table) -> str:
     if not found:
         return ""
     first = ", ".join(map(repr, found[:3])) + (", …" if len(found) > 3 else "")
-    return f" There are archives, which are not unpacked: {first}. Unpack them, and name the folder."
+    return (
+        f" There are archives, which are not unpacked: {first}. Unpack them, and name the folder."
+    )
 
 
 def _opened(folder: str) -> tuple[tuple[int, int], list["os.DirEntry[str]"]] | None:
-    """What tells the folder from all others, and its entries; None where its path is longer than systems allow."""
+    """What tells the folder from all others, and its entries; None where its path is longer than
+    systems allow.
+    """
     try:
-        status = os.stat(folder)  # noqa: PTH116  # ten times faster than Path over a million files
+        status = os.stat(folder)  # ten times faster than Path over a million files
         with os.scandir(folder) as entries:
             return (status.st_dev, status.st_ino), list(entries)
     except OSError as error:
@@ -145,7 +163,7 @@ def _is_folder(entry: "os.DirEntry[str]") -> bool:
 
 
 def _is_image(entry: "os.DirEntry[str]") -> bool:
-    suffix = os.path.splitext(entry.name)[1].lower()  # noqa: PTH122  # ten times faster here
+    suffix = os.path.splitext(entry.name)[1].lower()  # ten times faster here
     if suffix in FILE_SUFFIXES:
         return True
     return suffix not in _TELLING and image_suffix(head_of(entry.path)) is not None
@@ -153,8 +171,12 @@ def _is_image(entry: "os.DirEntry[str]") -> bool:
 
 def names_of(paths: Iterable[Path], root: Path) -> Iterator[Parts]:
     """Paths below the root as names; those that lie elsewhere are left out."""
-    before = (os.path.join(root, ""), os.path.join(os.path.abspath(root), ""))  # noqa: PTH100, PTH118  # not resolved
+    # not resolved
+    before = (
+        os.path.join(root, ""),
+        os.path.join(os.path.abspath(root), ""),
+    )
     for path in map(str, paths):
         start = next((start for start in before if path.startswith(start)), None)
         if start is not None:
-            yield tuple(path[len(start) :].split(os.sep))  # noqa: PTH206  # a million of them
+            yield tuple(path[len(start) :].split(os.sep))  # a million of them

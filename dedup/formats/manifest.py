@@ -1,4 +1,6 @@
-"""A manifest: CSV, TSV, JSONL or Parquet with one row per sample, naming a file or holding its bytes."""
+"""A manifest: CSV, TSV, JSONL or Parquet with one row per sample, naming a file or holding its
+bytes.
+"""
 
 import csv
 import logging
@@ -55,7 +57,8 @@ _DEFAULT_COLUMNS: Final = {
 
 
 def lists_files(path: Path) -> bool:
-    """Whether a file is a manifest by its looks: the first row has a path, under a usual name, of a file beside it.
+    """Whether a file is a manifest by its looks: the first row has a path, under a usual name, of a
+    file beside it.
 
     Metadata of an image folder (`metadata.csv` and the like) is none.
     """
@@ -69,7 +72,9 @@ def lists_files(path: Path) -> bool:
 
 
 class Manifest(Opened):
-    """The rows of a manifest at a path or URL. Paths are relative to it; further columns are carried through."""
+    """The rows of a manifest at a path or URL. Paths are relative to it; further columns are
+    carried through.
+    """
 
     form: str = "manifest"
 
@@ -79,7 +84,10 @@ class Manifest(Opened):
         self._config = config
         self._records = open_records(self._file)
         if not self._records.names:
-            message = f"{path}: the file is empty: a manifest has a column with paths, and a row for each picture."
+            message = (
+                f"{path}: the file is empty: a manifest has a column with paths, and a row for each"
+                " picture."
+            )
             raise SourceError(message)
         columns = self._columns(config)
         self._paths: list[str | None] = self._texts(columns["path"])
@@ -97,10 +105,15 @@ class Manifest(Opened):
         splits = [None if raw is None else normal[raw] for raw in raw_splits]
         self._paths = [self._from_windows(path) for path in self._paths]
         uris = [p if p is None or is_url(p) else str(PurePosixPath(p)) for p in self._paths]
-        ids = self._texts(columns["id"]) if columns["id"] else [self._default_id(uri) for uri in uris]
+        ids = (
+            self._texts(columns["id"]) if columns["id"] else [self._default_id(uri) for uri in uris]
+        )
         for row, name in enumerate(ids):
             if name is None and columns["id"]:
-                message = f"{path}, row {row + 1}: column {columns['id']!r} is null. Give every sample an id."
+                message = (
+                    f"{path}, row {row + 1}: column {columns['id']!r} is null. Give every sample"
+                    " an id."
+                )
                 raise SourceError(message)
             if name is None:
                 ids[row] = f"{splits[row] or 'row'}/{row}"
@@ -111,7 +124,11 @@ class Manifest(Opened):
         if self._boxes is not None:
             self._paths = [self._paths[record] for record in self._boxes.first]
             self.understood = f"{in_a_line(self.rows)}; {self._boxes.in_a_line(len(rows))}"
-        self.place = Place(self.root, [self._local_file(path) for path in self._paths], allowed=config.allow_outside)
+        self.place = Place(
+            self.root,
+            [self._local_file(path) for path in self._paths],
+            allowed=config.allow_outside,
+        )
 
     def _local_file(self, path: str | None) -> bytes | None:
         """The file of this machine that a path stands for, if it is one."""
@@ -127,7 +144,12 @@ class Manifest(Opened):
             first = rows if self._boxes is None else [self._boxes.first[row] for row in rows]
             data = self._records.binary(self._bytes_column, first)
         for i, path in enumerate(paths):
-            if data[i] is None and path is not None and self._is_fetched(path) and not self._is_refused(rows[i]):
+            if (
+                data[i] is None
+                and path is not None
+                and self._is_fetched(path)
+                and not self._is_refused(rows[i])
+            ):
                 data[i] = content(path)
         files = [os.fsencode(local(path)) if path else None for path in paths]
         names = [
@@ -138,7 +160,9 @@ class Manifest(Opened):
         yield pa.record_batch([list(rows), names, data], schema=PAYLOAD)
 
     def _is_refused(self, row: int) -> bool:
-        """Whether a manifest at a URL names a place that is not below its own: it comes from somebody else."""
+        """Whether a manifest at a URL names a place that is not below its own: it comes from
+        somebody else.
+        """
         path = self._paths[row]
         if self.root is not None or not path:
             return False
@@ -166,33 +190,46 @@ class Manifest(Opened):
 
     def further(self) -> Further:
         """The columns that play no part."""
-        found = self._records.further([name for name in self._records.names if name not in self._parts])
+        found = self._records.further(
+            [name for name in self._records.names if name not in self._parts]
+        )
         return found if self._boxes is None else self._boxes.further(found)
 
     def check_movable(self) -> None:
         """Every manifest with a column of splits is."""
 
-    def write(self, keep: NDArray[np.bool_], folder: Path, files: str, moves: Moves = NO_MOVES) -> NDArray[np.bool_]:
+    def write(
+        self, keep: NDArray[np.bool_], folder: Path, files: str, moves: Moves = NO_MOVES
+    ) -> NDArray[np.bool_]:
         """The kept rows under the manifest's own name, with the files they name beside it.
 
         Every column stays as it was, but for the split of moved rows.
 
-        Paths that lead out of the manifest's folder, and URLs, are made absolute instead, and nothing is put beside it
-        for them.
+        Paths that lead out of the manifest's folder, and URLs, are made absolute instead, and
+        nothing is put beside it for them.
         """
         make_folder(folder)
         target = folder / PurePosixPath(self._file).name
         outside = {path for path in self._paths if path and self._leads_out(path)}
         changes = {}
         if outside and self._path_column:
-            changes[self._path_column] = lambda p: self._absolute(p) if self._from_windows(p) in outside else p
-        raw = {normal: raw for raw, normal in self._normal.items()}  # as this manifest calls its splits
+            changes[self._path_column] = lambda p: (
+                self._absolute(p) if self._from_windows(p) in outside else p
+            )
+        # as this manifest calls its splits
+        raw = {normal: raw for raw, normal in self._normal.items()}
         moved = {row: raw.get(split, split) for row, split in moves.items()}
         kept_records = keep
         if self._boxes is not None:
             kept_records = keep[self._boxes.sample_of]
-            moved = {k: moved[row] for k, row in enumerate(self._boxes.sample_of.tolist()) if row in moved}
-        self._records.write(target, kept_records, changes, {self._split_column: moved} if self._split_column else {})
+            moved = {
+                k: moved[row]
+                for k, row in enumerate(self._boxes.sample_of.tolist())
+                if row in moved
+            }
+        self._records.write(
+            target, kept_records, changes, {self._split_column: moved} if self._split_column else {}
+        )
         inside = {self._paths[row] for row in np.flatnonzero(keep)} - outside - {None, ""}
         sidecars = Sidecars(self.root)
         for path in sorted(filter(None, inside)):
@@ -205,16 +242,27 @@ class Manifest(Opened):
         """The same settings; URLs that were read may be read again."""
         path = str(folder / PurePosixPath(self._file).name)
         protocols = tuple(sorted(self._fetched - _NO_NETWORK))
-        return self._config.model_copy(update={"source": self.form, "path": path, "protocols": protocols})
+        return self._config.model_copy(
+            update={"source": self.form, "path": path, "protocols": protocols}
+        )
 
     def dataset_dict(self, keep: NDArray[np.bool_], moves: Moves = NO_MOVES) -> Any:
         """The kept rows as datasets with the columns image, label and id."""
-        from dedup.formats.huggingface import files_as_dataset_dict  # `datasets` takes a second to import
+        # `datasets` takes a second to import
+        from dedup.formats.huggingface import (
+            files_as_dataset_dict,
+        )
 
         images: list[Any] = []
         for batch in payloads(self, 1024):
-            for path, data in zip(batch["path"].to_pylist(), batch["data"].to_pylist(), strict=True):
-                images.append({"bytes": data, "path": None} if data is not None else path and os.fsdecode(path))
+            for path, data in zip(
+                batch["path"].to_pylist(), batch["data"].to_pylist(), strict=True
+            ):
+                images.append(
+                    {"bytes": data, "path": None}
+                    if data is not None
+                    else path and os.fsdecode(path)
+                )
         return files_as_dataset_dict(moved_rows(self.rows, moves), images, keep)
 
     def _columns(self, config: DatasetConfig) -> dict[str, str | None]:
@@ -225,23 +273,36 @@ class Manifest(Opened):
             named = getattr(config, f"{part}_column")
             if named is not None and named not in names:
                 message = (
-                    f"{self._file}: no column {named!r} (dataset.{part}_column). It has {', '.join(map(repr, names))}."
+                    f"{self._file}: no column {named!r} (dataset.{part}_column). It has"
+                    f" {', '.join(map(repr, names))}."
                 )
                 raise ConfigError(message)
             columns[part] = named or next((name for name in usual if name in names), None)
         if columns["bytes"] and not self._records.is_binary(columns["bytes"]):
             if config.bytes_column:
-                message = f"{self._file}: column {config.bytes_column!r} (dataset.bytes_column) does not hold bytes."
+                message = (
+                    f"{self._file}: column {config.bytes_column!r} (dataset.bytes_column) does not"
+                    " hold bytes."
+                )
                 raise ConfigError(message)
             columns["bytes"] = None  # the size of the file, most likely
         if columns["path"] is None and columns["bytes"] is None:
-            separated = len(names) == 1 and next((mark for mark in ";\t|" if mark in names[0]), None)
-            remedy = (
-                f"it seems to be separated by {separated!r}: separate it by commas, or by tabs in a .tsv."
-                if separated
-                else "name one of them as dataset.path_column or dataset.bytes_column, or call it 'path' or 'bytes'."
+            separated = len(names) == 1 and next(
+                (mark for mark in ";\t|" if mark in names[0]), None
             )
-            message = f"{self._file}: no column with paths or bytes. It has {', '.join(map(repr, names))}; {remedy}"
+            remedy = (
+                f"it seems to be separated by {separated!r}: separate it by commas, or by tabs in a"
+                " .tsv."
+                if separated
+                else (
+                    "name one of them as dataset.path_column or dataset.bytes_column, or call it"
+                    " 'path' or 'bytes'."
+                )
+            )
+            message = (
+                f"{self._file}: no column with paths or bytes. It has"
+                f" {', '.join(map(repr, names))}; {remedy}"
+            )
             raise ConfigError(message)
         self._path_column = columns["path"]
         return columns
@@ -254,37 +315,46 @@ class Manifest(Opened):
         if column is not None and None in splits:
             message = (
                 f"{self._file}, row {splits.index(None) + 1}: column {column!r} is null. "
-                f"Give every sample a split or set dataset.default_split."
+                "Give every sample a split or set dataset.default_split."
             )
             raise SourceError(message)
         return splits
 
-    def _normalised(self, raw_splits: Sequence[str | None], config: DatasetConfig) -> dict[str, str | None]:
+    def _normalised(
+        self, raw_splits: Sequence[str | None], config: DatasetConfig
+    ) -> dict[str, str | None]:
         """The split that each name in the column means."""
         if not config.splits:
             normal = {raw: normal_split(raw) for raw in set(raw_splits) if raw is not None}
             check_split_names(normal, self.name)
             return normal
-        rows = {raw: row for row, raw in reversed([*enumerate(raw_splits, start=1)]) if raw is not None}
-        found = {raw: split_named(raw, config, self._file, f"row {row}") for raw, row in rows.items()}
-        return dict(sorted(found.items(), reverse=True))  # the first name of a split is the one that moved rows get
+        rows = {
+            raw: row for row, raw in reversed([*enumerate(raw_splits, start=1)]) if raw is not None
+        }
+        found = {
+            raw: split_named(raw, config, self._file, f"row {row}") for raw, row in rows.items()
+        }
+        # the first name of a split is the one that moved rows get
+        return dict(sorted(found.items(), reverse=True))
 
     def _default_id(self, uri: str | None) -> str | None:
         if self.root is None:
             return uri and uri.removeprefix(beside(self._file, "") + "/")
-        if uri is not None and os.path.isabs(uri):  # noqa: PTH117
+        if uri is not None and os.path.isabs(uri):
             inside = os.path.relpath(uri, self.root)
             return uri if _leads_out(inside) else PurePosixPath(inside).as_posix()
         return uri
 
     def _leads_out(self, path: str) -> bool:
         """Whether the file is not below the manifest's folder on this machine."""
-        if self.root is None or is_url(path) or os.path.isabs(path):  # noqa: PTH117
+        if self.root is None or is_url(path) or os.path.isabs(path):
             return True
         return _leads_out(os.path.normpath(path))
 
     def _from_windows(self, path: str | None) -> str | None:
-        """The path with `/` where it has the backslashes of Windows, which are part of a name elsewhere."""
+        """The path with `/` where it has the backslashes of Windows, which are part of a name
+        elsewhere.
+        """
         if path is None or "\\" not in path or is_url(path) or os.sep == "\\" or self.root is None:
             return path
         with_slashes = path.replace("\\", "/")
@@ -303,13 +373,16 @@ class Manifest(Opened):
         return is_url(path) and protocol(path) in self._fetched and protocol(path) != "file"
 
     def _protocols(self, config: DatasetConfig) -> frozenset[str]:
-        """Protocols of URLs that are read. A manifest on this machine must not send dedup to the network unasked."""
+        """Protocols of URLs that are read. A manifest on this machine must not send dedup to the
+        network unasked.
+        """
         own = {protocol(self._file)} if self.root is None else set()
         fetched = frozenset(_NO_NETWORK | own | {name.lower() for name in config.protocols})
         others = sorted({protocol(path) for path in self._paths if path and is_url(path)} - fetched)
         if others:
             logger.warning(
-                "%s: paths with %s:// are not fetched. Name what may be fetched as dataset.protocols, for example %s.",
+                "%s: paths with %s:// are not fetched. Name what may be fetched as"
+                " dataset.protocols, for example %s.",
                 self.name,
                 ":// and ".join(others),
                 others,
@@ -321,7 +394,9 @@ def _leads_out(path: str) -> bool:
     return path == ".." or path.startswith(f"..{os.sep}")
 
 
-def write_samples(samples: Iterable[Sample], folder: Path, files: str, further: pa.Schema) -> DatasetConfig:
+def write_samples(
+    samples: Iterable[Sample], folder: Path, files: str, further: pa.Schema
+) -> DatasetConfig:
     """Samples of another form as `manifest.csv`, files below `images`.
 
     The columns are path, id, label, split and what else the source has.
@@ -339,5 +414,7 @@ def write_samples(samples: Iterable[Sample], folder: Path, files: str, further: 
             parts = names.of(sample, "images", sample.split)
             has_image = put(sample, folder.joinpath(*parts), files)
             row = ["/".join(parts) if has_image else "", sample.id, sample.label, sample.split]
-            writer.writerow([*row[: len(header)], *(as_cell(sample.more.get(column)) for column in others)])
+            writer.writerow(
+                [*row[: len(header)], *(as_cell(sample.more.get(column)) for column in others)]
+            )
     return DatasetConfig(source="manifest", path=str(path))

@@ -1,4 +1,6 @@
-"""Metadata of an image folder when files are moved from split to split: which of its rows go where, and say what."""
+"""Metadata of an image folder when files are moved from split to split: which of its rows go where,
+and say what.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
@@ -27,13 +29,18 @@ class Rewritten:
     keep: NDArray[np.bool_]
     values: dict[str, dict[int, str]] = field(default_factory=dict)  # new ones, by column and row
     more: list[Record] = field(default_factory=list)  # of another file
-    companions: list[tuple[Parts, Parts]] = field(default_factory=list)  # further files: where from and where to
+    # further files: where from and where to
+    companions: list[tuple[Parts, Parts]] = field(default_factory=list)
 
 
-def obstacle(files: Sequence[Parts], metadata: Sequence[Metadata], split_column: str, layout: Layout) -> str | None:
+def obstacle(
+    files: Sequence[Parts], metadata: Sequence[Metadata], split_column: str, layout: Layout
+) -> str | None:
     """Why files cannot be moved from split to split, if they cannot."""
     if layout.splits:
-        if deep := next((one for one in metadata if len(layout.folder_of((*one.folder, "")) or ()) > 1), None):
+        if deep := next(
+            (one for one in metadata if len(layout.folder_of((*one.folder, "")) or ()) > 1), None
+        ):
             return f"{'/'.join(deep.parts)!r} is in a folder of splits that is not a top folder"
         folders = sorted({parts[0] for parts in files})
         at = {one.parts: one for one in metadata}
@@ -49,17 +56,31 @@ def obstacle(files: Sequence[Parts], metadata: Sequence[Metadata], split_column:
     if not said:
         return "no folder is a split"
     unsaid = next((parts for parts in files if parts not in said), None)
-    return None if unsaid is None else f"no column {split_column!r} says the split of {'/'.join(unsaid)!r}"
+    return (
+        None
+        if unsaid is None
+        else f"no column {split_column!r} says the split of {'/'.join(unsaid)!r}"
+    )
 
 
 def rewritten(
-    metadata: Sequence[Metadata], present: Set[Parts], moved: Mapping[Parts, Move], split_column: str
+    metadata: Sequence[Metadata],
+    present: Set[Parts],
+    moved: Mapping[Parts, Move],
+    split_column: str,
 ) -> Iterator[tuple[Metadata, Rewritten]]:
-    """Each metadata file with what is written of it, when of the files those `present` are, and some are moved."""
+    """Each metadata file with what is written of it, when of the files those `present` are, and
+    some are moved.
+    """
     at = {one.parts: one for one in metadata}
-    found = {one.parts: Rewritten(np.array([p in present for p in one.files], dtype=bool)) for one in metadata}
+    found = {
+        one.parts: Rewritten(np.array([p in present for p in one.files], dtype=bool))
+        for one in metadata
+    }
     names = _names_of_splits(metadata, split_column)
-    taken = {p for one in metadata for column in one.companions.values() for p in column} | set(present)
+    taken = {p for one in metadata for column in one.companions.values() for p in column} | set(
+        present
+    )
     for one in metadata:
         own = found[one.parts]
         leaving: dict[Parts, list[int]] = {}
@@ -91,7 +112,12 @@ def rewritten(
 
 def _names_of_splits(metadata: Sequence[Metadata], column: str) -> dict[str | None, str]:
     """What each split is called in a column of the metadata."""
-    texts = (text for one in metadata if column in one.records.names for text in one.records.texts(column))
+    texts = (
+        text
+        for one in metadata
+        if column in one.records.names
+        for text in one.records.texts(column)
+    )
     return {normal_split(text): text for text in texts if text is not None}
 
 

@@ -1,4 +1,6 @@
-"""A column of texts that name picture files, shown as a column of images: what `cast_column` does to it."""
+"""A column of texts that name picture files, shown as a column of images: what `cast_column` does
+to it.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -53,7 +55,9 @@ class NamedFiles:
         """The kept rows, the column cast to images."""
         rows = self.stored.dataset(kept)
         order = rows.column_names
-        texts = [self._whole(text) for text in rows.with_format("arrow")[:][self.column].to_pylist()]
+        texts = [
+            self._whole(text) for text in rows.with_format("arrow")[:][self.column].to_pylist()
+        ]
         named: Dataset = rows.remove_columns(self.column).add_column(self.column, texts)
 
         return named.select_columns(order).cast_column(self.column, Image())
@@ -63,15 +67,20 @@ class NamedFiles:
 
     def _shown(self, table: pa.Table) -> pa.Table:
         texts = table[self.column].cast(pa.string()).combine_chunks()
-        absent = pc.fill_null(pc.equal(texts, ""), True)  # noqa: FBT003  # of Arrow's own making
-        fields = [texts if field.name == "path" else pa.nulls(len(texts), field.type) for field in self.kind]
+        absent = pc.fill_null(pc.equal(texts, ""), True)  # of Arrow's own making
+        fields = [
+            texts if field.name == "path" else pa.nulls(len(texts), field.type)
+            for field in self.kind
+        ]
         images = pa.StructArray.from_arrays(fields, fields=list(self.kind), mask=absent)
         place = table.column_names.index(self.column)
 
         return table.set_column(place, pa.field(self.column, self.kind), images)
 
 
-def with_images(splits: Sequence[Split], column: str, name: str, root: Path | None) -> Sequence[Split]:
+def with_images(
+    splits: Sequence[Split], column: str, name: str, root: Path | None
+) -> Sequence[Split]:
     """The splits with their column of paths as one of images; as they are where it is one already.
 
     Raises `ConfigError` for URLs, and for texts of which none names a file below `root`.
@@ -84,7 +93,9 @@ def with_images(splits: Sequence[Split], column: str, name: str, root: Path | No
     if not any(_names_a_file(text, root) for split in splits for text in texts_of(split, column)):
         raise _no_files(splits[0].features, column, name, root)
 
-    return [_as_images(split, column, root) if split.raw_name in texts else split for split in splits]
+    return [
+        _as_images(split, column, root) if split.raw_name in texts else split for split in splits
+    ]
 
 
 def texts_of(split: Split, column: str) -> Iterator[str]:
@@ -121,18 +132,21 @@ def _refuse_urls(splits: Sequence[Split], column: str, name: str) -> None:
         for row, text in enumerate(texts_of(split, column)):
             if "://" in text:
                 message = (
-                    f"{name}: column {column!r} (dataset.image_column) holds URLs; of split {split.raw_name!r} text "
-                    f"{row + 1} is {text!r}. They are not fetched, as what they name can change or be gone. Download "
-                    f"the pictures (img2dataset does), and give their paths or bytes."
+                    f"{name}: column {column!r} (dataset.image_column) holds URLs; of split"
+                    f" {split.raw_name!r} text {row + 1} is {text!r}. They are not fetched, as what"
+                    " they name can change or be gone. Download the pictures (img2dataset does),"
+                    " and give their paths or bytes."
                 )
                 raise ConfigError(message)
 
 
 def _no_files(features: Features, column: str, name: str, root: Path | None) -> ConfigError:
-    known = ", ".join(f"{other!r} ({type(feature).__name__})" for other, feature in features.items())
+    known = ", ".join(
+        f"{other!r} ({type(feature).__name__})" for other, feature in features.items()
+    )
     where = "from the working folder" if root is None else f"below {str(root)!r}"
 
     return ConfigError(
-        f"{name}: column {column!r} holds no images: it has texts, and none names a file {where}. The columns are "
-        f"{known}. Name one with images, or put the files where the paths say."
+        f"{name}: column {column!r} holds no images: it has texts, and none names a file {where}."
+        f" The columns are {known}. Name one with images, or put the files where the paths say."
     )

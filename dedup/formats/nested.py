@@ -1,4 +1,6 @@
-"""JSON that other people wrote: a value that is nested too deep, or an absurd number, costs that value only."""
+"""JSON that other people wrote: a value that is nested too deep, or an absurd number, costs that
+value only.
+"""
 
 import json
 import re
@@ -7,8 +9,9 @@ from typing import Any, Final
 import numpy as np
 
 MAX_DEPTH: Final = 50
-"""Lists and objects within each other. Arrow reads no type that is nested deeper than 64, and Python's own reader of
-JSON ends with an exception somewhere below 1,000, depending on where it is called from."""
+"""Lists and objects within each other. Arrow reads no type that is nested deeper than 64, and
+Python's own reader of JSON ends with an exception somewhere below 1,000, depending on where it is
+called from."""
 
 _STRING: Final = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
 """A string of JSON, also one that never ends."""
@@ -20,7 +23,8 @@ _ALL_BUT_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
 
 
 def parsed(content: str | bytes) -> tuple[Any, bool]:
-    """The value, and whether a part of it was left out: what is nested deeper than `MAX_DEPTH` is null.
+    """The value, and whether a part of it was left out: what is nested deeper than `MAX_DEPTH` is
+    null.
 
     Raises `ValueError` for what is not JSON.
     """

@@ -1,8 +1,9 @@
 """Pictures outside the dataset's own folder: links and absolute paths lead there.
 
-Links into a store are how the Hub's cache, DVC and git-annex keep pictures, and lists of absolute paths are legitimate:
-such pictures are samples like any others, and counted. What may be carried into an output is decided by what a file is,
-never by where it is: only what its first bytes show to be an image.
+Links into a store are how the Hub's cache, DVC and git-annex keep pictures, and lists of absolute
+paths are legitimate: such pictures are samples like any others, and counted. What may be carried
+into an output is decided by what a file is, never by where it is: only what its first bytes show to
+be an image.
 """
 
 import logging
@@ -37,7 +38,9 @@ class Place:
 
 
 def leading_out(root: Path, paths: Sequence[bytes | None]) -> NDArray[np.bool_]:
-    """Whether each file, links resolved, lies outside `root`. A file that is not there is where its folder is."""
+    """Whether each file, links resolved, lies outside `root`. A file that is not there is where its
+    folder is.
+    """
     home = os.path.realpath(os.fsencode(root))
     real_of: dict[bytes, bytes] = {}
     outside = np.zeros(len(paths), bool)
@@ -48,8 +51,8 @@ def leading_out(root: Path, paths: Sequence[bytes | None]) -> NDArray[np.bool_]:
         try:
             if folder not in real_of:
                 real_of[folder] = os.path.realpath(folder)
-            real = os.path.join(real_of[folder], name)  # noqa: PTH118  # the names are bytes
-            real = os.path.realpath(real) if os.path.islink(real) else real  # noqa: PTH114
+            real = os.path.join(real_of[folder], name)  # the names are bytes
+            real = os.path.realpath(real) if os.path.islink(real) else real
         except (OSError, ValueError):  # no file can have such a name
             continue
         outside[row] = not (real == home or real.startswith(home.rstrip(b"/") + b"/"))
@@ -73,23 +76,32 @@ def tell_outside(source: Source, config: DatasetConfig) -> None:
             source.name,
             f"{n:,}",
             f"{len(source.rows):,}",
-            "samples like any others (dataset.allow_outside)" if allows(config) else "not read, status 'outside'",
+            (
+                "samples like any others (dataset.allow_outside)"
+                if allows(config)
+                else "not read, status 'outside'"
+            ),
         )
 
 
 def allows(config: DatasetConfig) -> bool:
     """Whether pictures outside the dataset may be read, of every dataset that is opened."""
-    return all(of_one.allow_outside for of_one in (config.sources or (config,)))
+    return all(of_one.allow_outside for of_one in config.sources or (config,))
 
 
 def refuse_push_of_outside(source: Source, config: DatasetConfig) -> None:
-    """Raise `ConfigError` for an upload of pictures from outside, unless the config names the key that allows it."""
+    """Raise `ConfigError` for an upload of pictures from outside, unless the config names the key
+    that allows it.
+    """
     n = n_outside(source)
-    asked = all("allow_outside" in of_one.model_fields_set for of_one in (config.sources or (config,)))
+    asked = all(
+        "allow_outside" in of_one.model_fields_set for of_one in config.sources or (config,)
+    )
     if n and allows(config) and not asked:
         message = (
-            f"output.push_to_hub: {n:,} pictures lie outside the dataset's folder, as links or absolute paths. Set "
-            f"dataset.allow_outside: true to upload them as well, or false to leave them out."
+            f"output.push_to_hub: {n:,} pictures lie outside the dataset's folder, as links or"
+            " absolute paths. Set dataset.allow_outside: true to upload them as well, or false to"
+            " leave them out."
         )
         raise ConfigError(message)
 

@@ -8,7 +8,9 @@ from typing import BinaryIO, Final, cast
 from dedup.errors import MissingExtraError, SourceError, because
 
 _EXTRAS: Final = {"http": "http", "https": "http", "s3": "s3", "s3a": "s3"}
-"""The extra of this package that has the file system of a protocol; others come from packages of their own."""
+"""The extra of this package that has the file system of a protocol; others come from packages of
+their own.
+"""
 
 
 def is_url(path: str) -> bool:
@@ -43,7 +45,10 @@ def opened(path: str) -> BinaryIO:
     except ImportError as error:
         extra = _EXTRAS.get(protocol(path))
         remedy = f" It is in an extra: pip install 'dedup-images[{extra}]'." if extra else ""
-        message = f"{path!r}: the file system of {protocol(path)!r} is not installed: {because(error)}.{remedy}"
+        message = (
+            f"{path!r}: the file system of {protocol(path)!r} is not installed:"
+            f" {because(error)}.{remedy}"
+        )
         raise MissingExtraError(message) from error
     except ValueError as error:
         message = f"{path!r}: fsspec knows no such file system: {because(error)}."
@@ -60,15 +65,16 @@ def content(path: str) -> bytes | None:
 
 
 def as_spelled(folder: str, name: str) -> str:
-    """A name below a folder as the file system spells it: é is one character or two, and lists are made elsewhere.
+    """A name below a folder as the file system spells it: é is one character or two, and lists are
+    made elsewhere.
 
     The name itself, where it is there or no other form of it is.
     """
-    if name.isascii() or os.path.lexists(os.path.join(folder, name)):  # noqa: PTH118
+    if name.isascii() or os.path.lexists(os.path.join(folder, name)):
         return name
     forms = (unicodedata.normalize(form, name) for form in ("NFC", "NFD"))
 
-    return next((form for form in forms if os.path.lexists(os.path.join(folder, form))), name)  # noqa: PTH118
+    return next((form for form in forms if os.path.lexists(os.path.join(folder, form))), name)
 
 
 def beside(path: str, name: str) -> str:
@@ -79,5 +85,5 @@ def beside(path: str, name: str) -> str:
         if name.startswith("/"):
             return f"{protocol(path)}://{name.lstrip('/')}" if protocol(path) == "memory" else name
         scheme, _, rest = path.partition("://")
-        return f"{scheme}://{os.path.normpath(os.path.join(os.path.dirname(rest), name))}"  # noqa: PTH118, PTH120
-    return os.path.abspath(os.path.join(os.path.dirname(path), name))  # noqa: PTH100, PTH118, PTH120  # no links resolved
+        return f"{scheme}://{os.path.normpath(os.path.join(os.path.dirname(rest), name))}"
+    return os.path.abspath(os.path.join(os.path.dirname(path), name))  # no links resolved

@@ -1,7 +1,8 @@
 """Files of an output: each is new, so that nothing is written into a file that has a name already.
 
-A hard link shares its bytes with the user's own file, and on a disk that takes `A.png` and `a.png`, or two forms of one
-letter in Unicode, for one name, the second of two files would be written into the first.
+A hard link shares its bytes with the user's own file, and on a disk that takes `A.png` and `a.png`,
+or two forms of one letter in Unicode, for one name, the second of two files would be written into
+the first.
 """
 
 import filecmp
@@ -16,7 +17,9 @@ from dedup.paths import make_folder
 
 
 def new_file(path: Path, mode: str = "w", **options: Any) -> Any:
-    """Open a file that is not there yet, as `Path.open` does; raises `SourceError` where the name is taken."""
+    """Open a file that is not there yet, as `Path.open` does; raises `SourceError` where the name
+    is taken.
+    """
     try:
         return path.open(mode.replace("w", "x"), **options)
     except FileExistsError as error:
@@ -24,7 +27,9 @@ def new_file(path: Path, mode: str = "w", **options: Any) -> Any:
 
 
 def write_new(path: Path, content: str | bytes) -> None:
-    """Write a file that is not there yet, texts as UTF-8; raises `SourceError` where the name is taken."""
+    """Write a file that is not there yet, texts as UTF-8; raises `SourceError` where the name is
+    taken.
+    """
     with new_file(path, "wb") as file:
         file.write(content.encode() if isinstance(content, str) else content)
 
@@ -38,14 +43,16 @@ def refuse_taken(path: Path) -> None:
 def taken(path: Path | str) -> SourceError:
     """The error for a second file of one name."""
     return SourceError(
-        f"{printable(str(path))!r} is there already, so a second file of this name is not written. Names in the "
-        f"dataset may differ only by capitals or by the form of their Unicode, which this disk does not tell apart. "
-        f"Rename one of them, set output.splits: parquet, or write to another disk."
+        f"{printable(str(path))!r} is there already, so a second file of this name is not written."
+        " Names in the dataset may differ only by capitals or by the form of their Unicode, which"
+        " this disk does not tell apart. Rename one of them, set output.splits: parquet, or write"
+        " to another disk."
     )
 
 
 def put(sample: Sample, target: Path, files: str) -> bool:
-    """Put a sample's file at `target`, linked or copied as `place` does; False for a row without an image.
+    """Put a sample's file at `target`, linked or copied as `place` does; False for a row without an
+    image.
 
     Raises `SourceError` for a file that is gone.
     """
@@ -60,7 +67,9 @@ def put(sample: Sample, target: Path, files: str) -> bool:
 
 
 def place_kept(original: bytes, target: Path, files: str) -> None:
-    """Put the file of a kept picture at `target`; raises `SourceError` where it is gone since it was hashed."""
+    """Put the file of a kept picture at `target`; raises `SourceError` where it is gone since it
+    was hashed.
+    """
     try:
         if place(original, target, files):
             return
@@ -70,18 +79,19 @@ def place_kept(original: bytes, target: Path, files: str) -> None:
 
 
 def place(original: bytes, target: Path, files: str) -> bool:
-    """Put a file at `target`: a hard link (a copy where links are impossible), a copy, or a symbolic link.
+    """Put a file at `target`: a hard link (a copy where links are impossible), a copy, or a
+    symbolic link.
 
-    False where there is no regular file: a kept sample may be one that could not be read. Raises `SourceError` where
-    the name is taken.
+    False where there is no regular file: a kept sample may be one that could not be read. Raises
+    `SourceError` where the name is taken.
     """
-    if not os.path.isfile(original):  # noqa: PTH113  # the name is bytes
+    if not os.path.isfile(original):  # the name is bytes
         return False
     make_folder(target.parent)
     refuse_taken(target)
     try:
         if files == "symlink":
-            os.symlink(os.path.abspath(original), os.fsencode(target))  # noqa: PTH100, PTH211  # the name is bytes
+            os.symlink(os.path.abspath(original), os.fsencode(target))  # the name is bytes
         elif files == "copy" or not _linked(original, target):
             _copy(original, target)
     except FileExistsError as error:
@@ -90,7 +100,8 @@ def place(original: bytes, target: Path, files: str) -> bool:
 
 
 def put_once(original: bytes | Path, target: Path, files: str) -> bool:
-    """Put the file of a kept picture at `target` unless it is there already: one picture may be in two splits.
+    """Put the file of a kept picture at `target` unless it is there already: one picture may be in
+    two splits.
 
     Raises `SourceError` where it is gone, or where another file has the name.
     """
@@ -104,7 +115,12 @@ def put_once(original: bytes | Path, target: Path, files: str) -> bool:
 
 def _is_copy(original: bytes, target: Path) -> bool:
     there = os.fsencode(target)
-    return os.path.isfile(original) and os.path.isfile(there) and filecmp.cmp(original, there, shallow=False)  # noqa: PTH113  # the names are bytes
+    # the names are bytes
+    return (
+        os.path.isfile(original)
+        and os.path.isfile(there)
+        and filecmp.cmp(original, there, shallow=False)
+    )
 
 
 def _linked(original: bytes, target: Path) -> bool:
@@ -119,7 +135,9 @@ def _linked(original: bytes, target: Path) -> bool:
 
 
 def _copy(original: bytes, target: Path) -> None:
-    """Copy a file to a name that nothing has yet: `shutil` would write into what is there, through links, too."""
+    """Copy a file to a name that nothing has yet: `shutil` would write into what is there, through
+    links, too.
+    """
     with target.open("xb"):
         pass
     shutil.copy2(original, os.fsencode(target))

@@ -1,4 +1,6 @@
-"""A dataset without splits, as one whose samples were given splits: it is written in any form that has splits."""
+"""A dataset without splits, as one whose samples were given splits: it is written in any form that
+has splits.
+"""
 
 from collections.abc import Sequence
 from typing import Any, Final
@@ -8,7 +10,9 @@ import pyarrow as pa
 from dedup.formats.source import Source
 
 WRITTEN_AS: Final = {"huggingface": "parquet", "webdataset": "webdataset", "manifest": "manifest"}
-"""The form in which the splits of a pool of some form are written; of all others it is folders of images."""
+"""The form in which the splits of a pool of some form are written; of all others it is folders of
+images.
+"""
 
 
 class Pool:

@@ -1,4 +1,6 @@
-"""Rows of text files and Parquet files, read and written without a change: what manifests and metadata are made of."""
+"""Rows of text files and Parquet files, read and written without a change: what manifests and
+metadata are made of.
+"""
 
 import csv
 import io
@@ -31,7 +33,9 @@ SUFFIXES: Final = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
 
 
 _LONGEST_CELL: Final = 2**31 - 1
-"""Characters. Python's own limit of 131,072 is shorter than some captions; this is the most that it takes."""
+"""Characters. Python's own limit of 131,072 is shorter than some captions; this is the most that it
+takes.
+"""
 
 _ROWS_AT_ONCE: Final = 1024
 
@@ -102,12 +106,18 @@ class _Texts(ABC):
 
     def picked(self, rows: Sequence[int], values: Values = NO_VALUES) -> list[Record]:
         """The named rows as they are, with new values."""
-        return [self._values[row] | {c: new[row] for c, new in values.items() if row in new} for row in rows]
+        return [
+            self._values[row] | {c: new[row] for c, new in values.items() if row in new}
+            for row in rows
+        ]
 
     def further(self, columns: Sequence[str]) -> Further:
         """All values are texts."""
         schema = pa.schema([(column, pa.string()) for column in columns])
-        return Further(schema, lambda: ({c: as_text(record.get(c)) for c in columns} for record in self._values))
+        return Further(
+            schema,
+            lambda: ({c: as_text(record.get(c)) for c in columns} for record in self._values),
+        )
 
     def write(
         self,
@@ -125,7 +135,9 @@ class _Texts(ABC):
     def _put(self, records: Iterable[Record], file: TextIO) -> None:
         """Write whole records in the form of the file."""
 
-    def _changed(self, keep: NDArray[np.bool_], changes: Mapping[str, Any], values: Values) -> Iterator[Record]:
+    def _changed(
+        self, keep: NDArray[np.bool_], changes: Mapping[str, Any], values: Values
+    ) -> Iterator[Record]:
         for row, (kept, record) in enumerate(zip(keep, self._values, strict=True)):
             if kept:
                 changed = {c: change(record[c]) for c, change in changes.items() if record.get(c)}
@@ -135,19 +147,30 @@ class _Texts(ABC):
 class _Delimited(_Texts):
     def __init__(self, path: str, delimiter: str) -> None:
         self._delimiter = delimiter
-        with _long_cells(), io.TextIOWrapper(opened(path), encoding="utf-8-sig", newline="") as file:
+        with (
+            _long_cells(),
+            io.TextIOWrapper(opened(path), encoding="utf-8-sig", newline="") as file,
+        ):
             lines = csv.reader(file, delimiter=delimiter, strict=True)
             header = next(lines, [])
             if padded := [name for name in header if name != name.strip()]:
-                message = f"{path}: blanks around the column name {padded[0]!r}. Take them out of the header."
+                message = (
+                    f"{path}: blanks around the column name {padded[0]!r}. Take them out of the"
+                    " header."
+                )
                 raise SourceError(message)
             if len(set(header)) < len(header):
-                message = f"{path}: a column name occurs twice in the header: {', '.join(map(repr, header))}."
+                message = (
+                    f"{path}: a column name occurs twice in the header:"
+                    f" {', '.join(map(repr, header))}."
+                )
                 raise SourceError(message)
             values = []
             for row, line in enumerate((line for line in lines if line), start=1):
                 if len(line) != len(header):
-                    message = f"{path}, row {row}: {len(line)} fields, the header has {len(header)}."
+                    message = (
+                        f"{path}, row {row}: {len(line)} fields, the header has {len(header)}."
+                    )
                     raise SourceError(message)
                 values.append(dict(zip(header, line, strict=True)))
         super().__init__(header, values)
@@ -173,13 +196,18 @@ class _Lines(_Texts):
                     message = f"{path}, line {number}: not valid JSON: {because(error)}."
                     raise SourceError(message) from error
                 if not isinstance(record, dict):
-                    message = f"{path}, line {number}: expected an object, got {type(record).__name__}."
+                    message = (
+                        f"{path}, line {number}: expected an object, got {type(record).__name__}."
+                    )
                     raise SourceError(message)
                 values.append(record)
                 names |= dict.fromkeys(record)
                 deep += [number] if is_deep else []
         if deep:
-            text = "%s: in %s lines, the first of them line %s, values are nested deeper than %s levels. They are null."
+            text = (
+                "%s: in %s lines, the first of them line %s, values are nested deeper than %s"
+                " levels. They are null."
+            )
             logger.warning(text, path, f"{len(deep):,}", deep[0], MAX_DEPTH)
         super().__init__(list(names), values)
 
@@ -196,11 +224,19 @@ class _Columns:
 
     def __init__(self, path: str) -> None:
         self._name = path
-        self._file = pq.ParquetFile(opened(path)) if is_url(path) else pq.ParquetFile(path, memory_map=True)
+        self._file = (
+            pq.ParquetFile(opened(path)) if is_url(path) else pq.ParquetFile(path, memory_map=True)
+        )
         self.names: list[str] = self._file.schema_arrow.names
         self.n_rows: int = self._file.metadata.num_rows
         self._group_starts = np.cumsum(
-            [0, *(self._file.metadata.row_group(g).num_rows for g in range(self._file.num_row_groups))]
+            [
+                0,
+                *(
+                    self._file.metadata.row_group(g).num_rows
+                    for g in range(self._file.num_row_groups)
+                ),
+            ]
         )
         if self._group_starts[-1] != self.n_rows:
             self._refuse_count(int(self._group_starts[-1]))
@@ -209,7 +245,9 @@ class _Columns:
     def texts(self, column: str) -> list[str | None]:
         """A column as strings; null and empty are None."""
         with reading(self._name):
-            found = [as_text(value) for value in self._file.read(columns=[column])[column].to_pylist()]
+            found = [
+                as_text(value) for value in self._file.read(columns=[column])[column].to_pylist()
+            ]
         if len(found) != self.n_rows:
             self._refuse_count(len(found))
         return found
@@ -226,7 +264,11 @@ class _Columns:
             group = int(np.searchsorted(self._group_starts, row, side="right")) - 1
             if self._loaded is None or self._loaded[:2] != (group, column):
                 with reading(self._name):
-                    self._loaded = (group, column, self._file.read_row_group(group, columns=[column])[column])
+                    self._loaded = (
+                        group,
+                        column,
+                        self._file.read_row_group(group, columns=[column])[column],
+                    )
             found.append(self._loaded[2][row - int(self._group_starts[group])].as_py())
         return found
 
@@ -248,7 +290,9 @@ class _Columns:
                     rows = batch.to_pylist()
                 yield from rows
 
-        found = of_schema(pa.schema([self._file.schema_arrow.field(column) for column in columns]), rows)
+        found = of_schema(
+            pa.schema([self._file.schema_arrow.field(column) for column in columns]), rows
+        )
         plain = found.schema.names
         return found
 
@@ -285,13 +329,18 @@ class _Columns:
             yield from self._file.iter_batches(_ROWS_AT_ONCE, columns=columns)
 
     def _refuse_count(self, n_rows: int) -> None:
-        message = f"{self._name}: its footer states {self.n_rows:,} rows, and there are {n_rows:,}. Get the file again."
+        message = (
+            f"{self._name}: its footer states {self.n_rows:,} rows, and there are {n_rows:,}. Get"
+            " the file again."
+        )
         raise SourceError(message)
 
 
 @contextmanager
 def _long_cells() -> Iterator[None]:
-    """Python's limit for the cells of a CSV, which is one for the whole process, set to ours meanwhile."""
+    """Python's limit for the cells of a CSV, which is one for the whole process, set to ours
+    meanwhile.
+    """
     before = csv.field_size_limit(_LONGEST_CELL)
     try:
         yield
@@ -308,7 +357,9 @@ def _with_values(table: pa.Table, column: str, new: Mapping[int, str], start: in
     values = table[column].to_pylist()
     for row in rows:
         values[row - start] = new[row]
-    return table.set_column(index, table.schema.field(index), pa.array(values, table.schema.field(index).type))
+    return table.set_column(
+        index, table.schema.field(index), pa.array(values, table.schema.field(index).type)
+    )
 
 
 def _json(record: dict[str, Any]) -> str:
@@ -321,7 +372,9 @@ def _is_unicode(text: str) -> bool:
 
 
 def first_record(path: Path, columns: Sequence[str]) -> Record:
-    """Some columns of a file's first row, those that there are; nothing where it cannot be read. No more is read."""
+    """Some columns of a file's first row, those that there are; nothing where it cannot be read. No
+    more is read.
+    """
     try:
         if path.suffix.lower() == ".parquet":
             with pq.ParquetFile(path) as file:
@@ -334,10 +387,19 @@ def first_record(path: Path, columns: Sequence[str]) -> Record:
                 record, _ = parsed(next(lines, "null"))
             else:
                 with _long_cells():
-                    record = next(csv.DictReader(lines, delimiter="\t" if path.suffix.lower() == ".tsv" else ","), None)
+                    record = next(
+                        csv.DictReader(
+                            lines, delimiter="\t" if path.suffix.lower() == ".tsv" else ","
+                        ),
+                        None,
+                    )
     except (*PARQUET_ERRORS, csv.Error):
         return {}
-    return {column: record[column] for column in columns if column in record} if isinstance(record, dict) else {}
+    return (
+        {column: record[column] for column in columns if column in record}
+        if isinstance(record, dict)
+        else {}
+    )
 
 
 def open_records(path: str) -> Records:
@@ -352,7 +414,10 @@ def open_records(path: str) -> Records:
         if suffix == ".parquet":
             return _Columns(path)
     except (UnicodeDecodeError, csv.Error) as error:
-        message = f"{path}: not a readable {suffix[1:].upper()} file in UTF-8: {because(error)}. Save it as UTF-8."
+        message = (
+            f"{path}: not a readable {suffix[1:].upper()} file in UTF-8: {because(error)}. Save it"
+            " as UTF-8."
+        )
         raise SourceError(message) from error
     except FileNotFoundError as error:
         message = f"{path}: there is no such file. Check the name."

@@ -1,7 +1,9 @@
-"""References: where the bytes of samples lie inside larger files, so that whoever needs them reads them himself.
+"""References: where the bytes of samples lie inside larger files, so that whoever needs them reads
+them himself.
 
-A batch of PAYLOAD may hold the bytes of its samples; one of REFERENCES never does. Sources whose files can be opened by
-every process of this machine give references, and nothing large goes through the process that hands out the work.
+A batch of PAYLOAD may hold the bytes of its samples; one of REFERENCES never does. Sources whose
+files can be opened by every process of this machine give references, and nothing large goes through
+the process that hands out the work.
 """
 
 from collections.abc import Iterator, Sequence
@@ -23,7 +25,9 @@ class Referring(Protocol):
     """A source that can say where its bytes lie."""
 
     def references(self, size: int) -> Iterator[pa.RecordBatch]:
-        """REFERENCES, or PAYLOAD where the bytes lie nowhere else, of all rows in order, in batches of about `size`."""
+        """REFERENCES, or PAYLOAD where the bytes lie nowhere else, of all rows in order, in batches
+        of about `size`.
+        """
 
 
 def tasks(source: Source, size: int) -> Iterator[pa.RecordBatch]:
@@ -44,20 +48,34 @@ def tasks(source: Source, size: int) -> Iterator[pa.RecordBatch]:
 
 def of_ranges(rows: Any, paths: Any, starts: Any, sizes: Any) -> pa.RecordBatch:
     """References to ranges of bytes."""
-    return pa.record_batch([rows, paths, np.zeros(len(rows), np.int32), starts, sizes], schema=REFERENCES)
+    return pa.record_batch(
+        [rows, paths, np.zeros(len(rows), np.int32), starts, sizes], schema=REFERENCES
+    )
 
 
-def of_parquet(rows: Any, path: bytes, group: int, at: Any, size: int, column: str) -> pa.RecordBatch:
-    """References to rows of a row group, of about `size` bytes each, in a column of bytes or of image structs."""
+def of_parquet(
+    rows: Any, path: bytes, group: int, at: Any, size: int, column: str
+) -> pa.RecordBatch:
+    """References to rows of a row group, of about `size` bytes each, in a column of bytes or of
+    image structs.
+    """
     n = len(rows)
-    arrays = [rows, pa.repeat(pa.scalar(path, pa.binary()), n), np.full(n, group, np.int32), at, np.full(n, size)]
+    arrays = [
+        rows,
+        pa.repeat(pa.scalar(path, pa.binary()), n),
+        np.full(n, group, np.int32),
+        at,
+        np.full(n, size),
+    ]
     return pa.record_batch(arrays, schema=REFERENCES.with_metadata({COLUMN: column.encode()}))
 
 
 def of_mapped(column: pa.ChunkedArray, first_row: int) -> Iterator[pa.RecordBatch | int]:
-    """References to the values of a column that are mapped from Arrow files; the number of rows of those that are not.
+    """References to the values of a column that are mapped from Arrow files; the number of rows of
+    those that are not.
 
-    Found by the address of the values, so it holds whatever made the column. Only where the system tells (Linux).
+    Found by the address of the values, so it holds whatever made the column. Only where the system
+    tells (Linux).
     """
     for n, path, starts, sizes in _mapped_ranges(stored_bytes(column)):
         if path is None:
@@ -76,9 +94,9 @@ def _mapped_ranges(column: pa.ChunkedArray) -> Iterator[tuple[int, bytes | None,
             continue
         offsets, values = chunk.buffers()[1:3]
         wide = pa.types.is_large_binary(chunk.type)
-        ends = np.frombuffer(offsets, np.int64 if wide else np.int32)[chunk.offset : chunk.offset + n + 1].astype(
-            np.int64
-        )
+        ends = np.frombuffer(offsets, np.int64 if wide else np.int32)[
+            chunk.offset : chunk.offset + n + 1
+        ].astype(np.int64)
         start = 0 if values is None else values.address + int(ends[0])
         stop = 0 if values is None else values.address + int(ends[-1])
         region = next((r for r in regions if r[0] <= start and stop <= r[1]), None)
@@ -90,7 +108,9 @@ def _mapped_ranges(column: pa.ChunkedArray) -> Iterator[tuple[int, bytes | None,
 
 
 def _regions() -> Sequence[tuple[int, int, int, bytes]]:
-    """(first address, address after the last, place in the file, file) of what this process has mapped from files."""
+    """(first address, address after the last, place in the file, file) of what this process has
+    mapped from files.
+    """
     try:
         lines = Path("/proc/self/maps").read_bytes().splitlines()
     except OSError:
@@ -98,8 +118,14 @@ def _regions() -> Sequence[tuple[int, int, int, bytes]]:
     found = []
     for line in lines:
         addresses, _, offset, _, _, *name = line.split(maxsplit=5)
-        # A name with a backslash stands for another one; one that ends in "(deleted)" cannot be opened again.
-        if name and name[0].startswith(b"/") and name[0].endswith(b".arrow") and b"\\" not in name[0]:
+        # A name with a backslash stands for another one; one that ends in "(deleted)" cannot be
+        # opened again.
+        if (
+            name
+            and name[0].startswith(b"/")
+            and name[0].endswith(b".arrow")
+            and b"\\" not in name[0]
+        ):
             low, high = addresses.split(b"-")
             found.append((int(low, 16), int(high, 16), int(offset, 16), name[0]))
     return found

@@ -29,7 +29,9 @@ class Part:
 
 
 class Several(Opened):
-    """All rows of the datasets, one after the other. Ids are `prefix/id`, splits of a reference set `prefix/split`."""
+    """All rows of the datasets, one after the other. Ids are `prefix/id`, splits of a reference set
+    `prefix/split`.
+    """
 
     form: str = "several"
     root: Path | None = None
@@ -53,7 +55,9 @@ class Several(Opened):
     def payload_of(self, rows: Sequence[int]) -> Iterator[pa.RecordBatch]:
         """PAYLOAD batches of the named rows, a new one wherever the dataset changes."""
         of_part = np.searchsorted(self._starts, np.asarray(rows, dtype=np.int64), side="right") - 1
-        for number, group in groupby(zip(of_part.tolist(), rows, strict=True), key=lambda pair: pair[0]):
+        for number, group in groupby(
+            zip(of_part.tolist(), rows, strict=True), key=lambda pair: pair[0]
+        ):
             start = int(self._starts[number])
             for batch in self.parts[number].source.payload_of([row - start for _, row in group]):
                 yield _moved(batch, start)
@@ -74,9 +78,13 @@ class Several(Opened):
         return np.concatenate(parts)
 
     def targets(self, folder: Path) -> list[Path | None]:
-        """Where each dataset is written: one to the folder itself, several to folders below it, references nowhere."""
+        """Where each dataset is written: one to the folder itself, several to folders below it,
+        references nowhere.
+        """
         n_own = sum(not part.config.reference for part in self.parts)
-        below = [folder / (safe(part.prefix) or f"dataset-{k}") for k, part in enumerate(self.parts)]
+        below = [
+            folder / (safe(part.prefix) or f"dataset-{k}") for k, part in enumerate(self.parts)
+        ]
         return [
             None if part.config.reference else folder if n_own == 1 else target
             for part, target in zip(self.parts, below, strict=True)
@@ -115,13 +123,19 @@ class Several(Opened):
             for start, stop in pairwise(starts)
         ]
 
-    def write(self, keep: NDArray[np.bool_], folder: Path, files: str, moves: Moves = NO_MOVES) -> NDArray[np.bool_]:
-        """Write the datasets that are cleaned, each in its form; the rows of references are there as they were."""
+    def write(
+        self, keep: NDArray[np.bool_], folder: Path, files: str, moves: Moves = NO_MOVES
+    ) -> NDArray[np.bool_]:
+        """Write the datasets that are cleaned, each in its form; the rows of references are there
+        as they were.
+        """
         there = []
         for (part, kept), target, own in zip(
             self.slices(keep), self.targets(folder), self.moves_of_parts(moves), strict=True
         ):
-            there.append(part.source.write(kept, target, files, own) if target and kept.any() else kept)
+            there.append(
+                part.source.write(kept, target, files, own) if target and kept.any() else kept
+            )
         return np.concatenate(there)
 
     def written(self, folder: Path) -> DatasetConfig:
@@ -130,7 +144,9 @@ class Several(Opened):
         for part, target in zip(self.parts, self.targets(folder), strict=True):
             entry = part.config.model_copy(update={"prefix": part.prefix})
             if target is not None:
-                written = part.source.written(target).model_dump(exclude={"sources"}) | {"allow_outside": True}
+                written = part.source.written(target).model_dump(exclude={"sources"}) | {
+                    "allow_outside": True
+                }
                 entry = NamedSource(**written, prefix=part.prefix)
             if target is None or target.exists():
                 entries.append(entry)
@@ -142,7 +158,8 @@ class Several(Opened):
         own = [(part, kept, moved) for (part, kept), moved in sliced if not part.config.reference]
         if len(own) > 1:
             message = (
-                f"{len(own)} datasets were cleaned, which make no single DatasetDict. Set output.dir to write them."
+                f"{len(own)} datasets were cleaned, which make no single DatasetDict. Set"
+                " output.dir to write them."
             )
             raise SourceError(message)
         return own[0][0].source.dataset_dict(*own[0][1:])
@@ -157,7 +174,8 @@ class Several(Opened):
         for name in sorted(filter(None, splits[False])):
             if name.partition("/")[0] in references:
                 message = (
-                    f"{self.name}: the split {name!r} is called like a reference set. Set another prefix for that."
+                    f"{self.name}: the split {name!r} is called like a reference set. Set another"
+                    " prefix for that."
                 )
                 raise SourceError(message)
 
@@ -178,4 +196,6 @@ def _prefixed(part: Part) -> pa.Table:
 
 
 def _moved(batch: pa.RecordBatch, start: int) -> pa.RecordBatch:
-    return pa.record_batch([pc.add(batch["row"], start), batch["path"], batch["data"]], schema=PAYLOAD)
+    return pa.record_batch(
+        [pc.add(batch["row"], start), batch["path"], batch["data"]], schema=PAYLOAD
+    )

@@ -1,4 +1,6 @@
-"""Parquet shards as on the Hub: `data/<split>-00000-of-000NN.parquet`, written a batch at a time."""
+"""Parquet shards as on the Hub: `data/<split>-00000-of-000NN.parquet`, written a batch at a
+time.
+"""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -23,7 +25,8 @@ _BYTES_AT_ONCE: Final = 64_000_000
 
 
 class Shards:
-    """The files of one split. They get their names when all are written, as each says how many there are.
+    """The files of one split. They get their names when all are written, as each says how many
+    there are.
 
     A split without rows has no file: `load_dataset` cannot read a Parquet file without rows.
     """
@@ -41,7 +44,10 @@ class Shards:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
     ) -> None:
         if self._writer is not None:
             self._writer.close()
@@ -71,8 +77,8 @@ def check_split_name(split: str, name: str) -> None:
     if not re.fullmatch(r"\w+(\.\w+)*", split):
         instead = re.sub(r"\W", "_", split)
         message = (
-            f"{name}: load_dataset reads no split called {split!r}. Rename it, for instance {instead!r}, or set "
-            f"output.splits: none, or manifest."
+            f"{name}: load_dataset reads no split called {split!r}. Rename it, for instance"
+            f" {instead!r}, or set output.splits: none, or manifest."
         )
         raise SourceError(message)
 
@@ -80,7 +86,9 @@ def check_split_name(split: str, name: str) -> None:
 def write_samples(
     samples: Iterable[Sample], folder: Path, files: str, further: pa.Schema
 ) -> DatasetConfig:  # rows, no files
-    """Samples of another form: image, label, id and what else the source has; those without a split are train."""
+    """Samples of another form: image, label, id and what else the source has; those without a split
+    are train.
+    """
     features = Features({"image": Image(), "label": Value("string"), "id": Value("string")})
     others = written_names(further.names, {*features})
     columns = pa.schema([further.field(column).with_name(name) for column, name in others.items()])
@@ -91,12 +99,16 @@ def write_samples(
             split = sample.split or "train"
             if split not in batches:
                 batches[split] = _Batch(
-                    stack.enter_context(Shards(folder / "data", split, features.arrow_schema)), columns, others
+                    stack.enter_context(Shards(folder / "data", split, features.arrow_schema)),
+                    columns,
+                    others,
                 )
             batches[split].add(sample)
         for batch in batches.values():
             batch.flush()
-    return DatasetConfig(source="huggingface", path=str(folder), image_column="image", id_column="id")
+    return DatasetConfig(
+        source="huggingface", path=str(folder), image_column="image", id_column="id"
+    )
 
 
 class _Batch:

@@ -24,8 +24,12 @@ from dedup.formats.first_bytes import N_BYTES, head_of, image_suffix
 if TYPE_CHECKING:
     from dedup.formats.further import Further, Row
 
-ROWS: Final = pa.schema([("id", pa.string()), ("split", pa.string()), ("label", pa.string()), ("uri", pa.string())])
-"""What is known of the samples before any byte is read, in the order of the source. Splits are normalised."""
+ROWS: Final = pa.schema(
+    [("id", pa.string()), ("split", pa.string()), ("label", pa.string()), ("uri", pa.string())]
+)
+"""What is known of the samples before any byte is read, in the order of the source. Splits are
+normalised.
+"""
 
 Moves = Mapping[int, str]
 """Rows that are written in another split than their own, with the normalised name of that split."""
@@ -58,25 +62,36 @@ class Source(Protocol):
         """The columns that `texts` reads."""
 
     def own_files(self) -> Iterator[Path]:
-        """Every file of the dataset on this machine: samples, what goes with them, and what says something of them."""
+        """Every file of the dataset on this machine: samples, what goes with them, and what says
+        something of them.
+        """
 
     def texts(self, column: str) -> list[str | None]:
-        """A column of the dataset, in the order of `rows`, as texts; raises `ConfigError` where there is none."""
+        """A column of the dataset, in the order of `rows`, as texts; raises `ConfigError` where
+        there is none.
+        """
 
     def further(self) -> "Further":
         """Columns beside image, id, split and label, for a writer of another form."""
 
     def check_writable(self) -> None:
-        """Raise `SourceError` for what could not be written and read again, before any work is done."""
+        """Raise `SourceError` for what could not be written and read again, before any work is
+        done.
+        """
 
     def check_movable(self) -> None:
-        """Raise `SourceError` if rows of this form cannot be written in another split than their own."""
+        """Raise `SourceError` if rows of this form cannot be written in another split than their
+        own.
+        """
 
-    def write(self, keep: NDArray[np.bool_], folder: Path, files: str, moves: Moves = NO_MOVES) -> NDArray[np.bool_]:
+    def write(
+        self, keep: NDArray[np.bool_], folder: Path, files: str, moves: Moves = NO_MOVES
+    ) -> NDArray[np.bool_]:
         """Write the kept rows to `folder` in this form; `files` is hardlink, copy or symlink.
 
-        Rows in `moves` are written in the split named there. Returns which rows are there now, in the order of the
-        source: those kept, less what cannot be put anywhere, such as a file that does not exist.
+        Rows in `moves` are written in the split named there. Returns which rows are there now, in
+        the order of the source: those kept, less what cannot be put anywhere, such as a file that
+        does not exist.
         """
 
     def written(self, folder: Path) -> DatasetConfig:
@@ -116,7 +131,9 @@ class Sample:
     more: Mapping[str, Any] = field(default_factory=dict)  # further columns
 
     def content(self) -> bytes | None:
-        """The stored bytes; None for a row without an image. Raises `SourceError` for a file that is gone."""
+        """The stored bytes; None for a row without an image. Raises `SourceError` for a file that
+        is gone.
+        """
         found = read_bytes(self.path, self.data)
         if not isinstance(found, Unreadable):
             return found
@@ -125,14 +142,22 @@ class Sample:
         raise gone(self.path)
 
     def suffix(self) -> str:
-        """The file suffix that fits: that of its own file, else of its first bytes, else of its id, else `.jpg`."""
-        own = os.path.splitext(os.fsdecode(self.path or b""))[1].lower()  # noqa: PTH122
+        """The file suffix that fits: that of its own file, else of its first bytes, else of its id,
+        else `.jpg`.
+        """
+        own = os.path.splitext(os.fsdecode(self.path or b""))[1].lower()
         if own in FILE_SUFFIXES:
             return own
-        head = self.data[:N_BYTES] if self.data is not None else head_of(self.path) if self.path else b""
+        head = (
+            self.data[:N_BYTES]
+            if self.data is not None
+            else head_of(self.path)
+            if self.path
+            else b""
+        )
         if (suffix := image_suffix(head)) is not None:
             return suffix
-        named = os.path.splitext(self.id)[1].lower()  # noqa: PTH122
+        named = os.path.splitext(self.id)[1].lower()
         return named if named in FILE_SUFFIXES else ".jpg"
 
 
@@ -140,9 +165,14 @@ _ROWS_AT_ONCE: Final = 64  # their bytes are in memory together
 
 
 def samples(
-    source: Source, keep: NDArray[np.bool_], moves: Moves = NO_MOVES, further: "Iterator[Row] | None" = None
+    source: Source,
+    keep: NDArray[np.bool_],
+    moves: Moves = NO_MOVES,
+    further: "Iterator[Row] | None" = None,
 ) -> Iterator[Sample]:
-    """The kept samples in the order of the source, read batch by batch; `further` has more of all of its rows."""
+    """The kept samples in the order of the source, read batch by batch; `further` has more of all
+    of its rows.
+    """
     further = repeat({}) if further is None else further
     ids, splits, labels = (source.rows[column] for column in ("id", "split", "label"))
     for batch in payloads(source, _ROWS_AT_ONCE):
@@ -170,11 +200,15 @@ def moved_rows(rows: pa.Table, moves: Moves) -> pa.Table:
 
 def no_column(name: str, column: str, known: Sequence[str]) -> ConfigError:
     """The error for a column that a dataset does not have."""
-    return ConfigError(f"{name}: no column {column!r}. It has {', '.join(map(repr, known)) or 'no columns'}.")
+    return ConfigError(
+        f"{name}: no column {column!r}. It has {', '.join(map(repr, known)) or 'no columns'}."
+    )
 
 
 class Names:
-    """File names for samples, whatever their ids are: readable, safe on every file system, each given once."""
+    """File names for samples, whatever their ids are: readable, safe on every file system, each
+    given once.
+    """
 
     def __init__(self) -> None:
         self._given: set[str] = set()
@@ -183,7 +217,7 @@ class Names:
         """Safe names of the folders and a file name that no other sample has in them."""
         above = tuple(name for name in (safe(folder or "") for folder in folders) if name)
         last = re.split(r"[/\\]", sample.id)[-1]
-        stem, suffix = os.path.splitext(last)  # noqa: PTH122
+        stem, suffix = os.path.splitext(last)
         stem = safe(stem if suffix.lower() in FILE_SUFFIXES else last) or "image"
         while (key := _folded("/".join((*above, stem)))) in self._given:
             stem = f"{stem}-{sample.row}"
@@ -201,12 +235,20 @@ def safe(text: str) -> str:
     return re.sub(r"[^\w.-]+", "_", text).strip(".")[:_LONGEST_NAME]
 
 
-_LONGEST_NAME: Final = 60  # characters; four bytes each at the most, below the 255 that file systems allow
+_LONGEST_NAME: Final = (
+    60  # characters; four bytes each at the most, below the 255 that file systems allow
+)
 
 
 def as_text(value: Any) -> str | None:
-    """A value as valid Unicode, None for null and empty: JSON can hold half a surrogate pair, Arrow cannot."""
-    return None if value is None or value == "" else str(value).encode("utf-8", "backslashreplace").decode()
+    """A value as valid Unicode, None for null and empty: JSON can hold half a surrogate pair, Arrow
+    cannot.
+    """
+    return (
+        None
+        if value is None or value == ""
+        else str(value).encode("utf-8", "backslashreplace").decode()
+    )
 
 
 def printable(name: str) -> str:
@@ -215,7 +257,9 @@ def printable(name: str) -> str:
 
 
 def encoded(name: str) -> bytes:
-    """A file name as the system knows it; that of half a surrogate pair, which no file can have, is spelled out."""
+    """A file name as the system knows it; that of half a surrogate pair, which no file can have, is
+    spelled out.
+    """
     try:
         return os.fsencode(name)
     except UnicodeEncodeError:
@@ -240,7 +284,9 @@ def printable_names(names: Sequence[str]) -> list[str]:
 
 
 def are_splits(names: Set[str | None]) -> bool:
-    """Whether these are names of splits: one is train, or all are usual ones. A class may be called test."""
+    """Whether these are names of splits: one is train, or all are usual ones. A class may be called
+    test.
+    """
     return "train" in names or (bool(names) and names <= {"validation", "test"})
 
 
@@ -250,21 +296,25 @@ def check_split_names(raw_to_normal: Mapping[str, str | None], name: str) -> Non
     for raw, normal in sorted(raw_to_normal.items()):
         if normal in seen:
             message = (
-                f"{name}: {seen[normal]!r} and {raw!r} both mean the split {normal!r}. Rename or merge one of them."
+                f"{name}: {seen[normal]!r} and {raw!r} both mean the split {normal!r}. Rename or"
+                " merge one of them."
             )
             raise SourceError(message)
         seen[normal] = raw
 
 
 def split_named(text: str | None, config: SourceConfig, name: str, where: str) -> str | None:
-    """The split that a value of the split column means; `where` stands in the error for a value that none has."""
+    """The split that a value of the split column means; `where` stands in the error for a value
+    that none has.
+    """
     try:
         return config.split_of(text)
     except KeyError as error:
         known = ", ".join(f"{split}: {list(values)}" for split, values in config.splits.items())
         message = (
-            f"{name}, {where}: column {config.split_column!r} has the value {text!r}, which dataset.splits does not "
-            f"name. It has {known}. Put the value into one of them, or into a split of its own."
+            f"{name}, {where}: column {config.split_column!r} has the value {text!r}, which"
+            f" dataset.splits does not name. It has {known}. Put the value into one of them, or"
+            " into a split of its own."
         )
         raise ConfigError(message) from error
 
@@ -273,6 +323,6 @@ def gone(path: bytes | str) -> SourceError:
     """The error for a picture that is kept and cannot be written any more."""
     name = printable(os.fsdecode(path))
     return SourceError(
-        f"{name!r} was hashed and is kept, but it is not a file that can be read any more, so nothing is written. "
-        f"Run it again when the dataset is at rest."
+        f"{name!r} was hashed and is kept, but it is not a file that can be read any more, so"
+        " nothing is written. Run it again when the dataset is at rest."
     )

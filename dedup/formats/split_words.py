@@ -1,4 +1,6 @@
-"""Which split the name of a folder tells of: `train2017`, `seg_train`, `training_set`, `trainA`, `imagesTr`."""
+"""Which split the name of a folder tells of: `train2017`, `seg_train`, `training_set`, `trainA`,
+`imagesTr`.
+"""
 
 import re
 from collections.abc import Iterable
@@ -10,21 +12,25 @@ from dedup.config import normal_split
 USUAL: Final = frozenset({"train", "validation", "test"})
 
 _RUN_TOGETHER: Final = re.compile(
-    r"(train|training|trn|val|valid|validation|test|testing|dev|eval)(set|data|images?|imgs?|split|folder)s?"
+    r"(train|training|trn|val|valid|validation|test|testing|dev|eval)"
+    r"(set|data|images?|imgs?|split|folder)s?"
 )
 """Names such as `trainset` and `testimages`, in lower case."""
 
 _OF_MEDICAL_TASKS: Final = {"tr": "train", "ts": "test", "te": "test", "va": "validation"}
-"""What stands behind `images` and `labels` in the folders of nnU-Net and the Medical Segmentation Decathlon."""
+"""What stands behind `images` and `labels` in the folders of nnU-Net and the Medical Segmentation
+Decathlon.
+"""
 
 _SHORT: Final = {"trn": "train", "tst": "test", "trainval": "train"}
 
 _FILLING: Final = frozenset({
-    "set", "sets", "data", "dataset", "datasets", "image", "images", "img", "imgs", "jpeg", "jpegs", "jpg", "png",
-    "pic", "pics", "picture", "pictures", "photo", "photos", "frame", "frames", "file", "files", "folder", "folders",
-    "split", "splits", "part", "seg", "stage", "crop", "crops", "raw", "final", "all", "full", "new", "original",
-    "resized", "small", "large", "clean", "x", "rgb", "color", "colour", "gray", "grey", "hr", "lr", "input", "inputs",
-    "sample", "samples", "processed", "subset", "the", "my", "of", "for",
+    "set", "sets", "data", "dataset", "datasets", "image", "images", "img", "imgs", "jpeg", "jpegs",
+    "jpg", "png", "pic", "pics", "picture", "pictures", "photo", "photos", "frame", "frames",
+    "file", "files", "folder", "folders", "split", "splits", "part", "seg", "stage", "crop",
+    "crops", "raw", "final", "all", "full", "new", "original", "resized", "small", "large", "clean",
+    "x", "rgb", "color", "colour", "gray", "grey", "hr", "lr", "input", "inputs", "sample",
+    "samples", "processed", "subset", "the", "my", "of", "for",
 })  # fmt: skip
 """Words beside that of a split which say nothing of what the pictures are."""
 
@@ -35,7 +41,8 @@ class Told:
 
     split: str  # normalised
     word: str  # as it stands in the name, in lower case
-    rest: tuple[str, ...]  # the other words, in order, with the place of the split's as an empty one
+    # the other words, in order, with the place of the split's as an empty one
+    rest: tuple[str, ...]
 
     @property
     def is_bare(self) -> bool:
@@ -51,7 +58,8 @@ class Told:
 def told_by(name: str) -> Told | None:
     """The split that a name tells of; None for none, or for more than one.
 
-    >>> [told_by(name).split for name in ("train2017", "seg_train", "Training_Set", "testA", "imagesTs", "valset")]
+    >>> names = ("train2017", "seg_train", "Training_Set", "testA", "imagesTs", "valset")
+    >>> [told_by(name).split for name in names]
     ['train', 'train', 'train', 'test', 'test', 'validation']
     >>> [told_by(name) for name in ("trains", "contest", "cat", "train_test", "testament")]
     [None, None, None, None, None]
@@ -61,7 +69,11 @@ def told_by(name: str) -> Told | None:
     if len({split for _, _, split in found}) != 1:
         return None
     at, word, split = found[0]
-    rest = tuple("" if k == at else other for k, other in enumerate(words) if k == at or (k, other) not in _same(found))
+    rest = tuple(
+        "" if k == at else other
+        for k, other in enumerate(words)
+        if k == at or (k, other) not in _same(found)
+    )
     return Told(split, word, rest)
 
 
@@ -70,7 +82,8 @@ def _same(found: Iterable[tuple[int, str, str]]) -> set[tuple[int, str]]:
 
 
 def _words(name: str) -> Iterable[str]:
-    """The words of a name in lower case: at blanks and marks, between letters and digits, and where capitals begin.
+    """The words of a name in lower case: at blanks and marks, between letters and digits, and where
+    capitals begin.
 
     >>> list(_words("trainA-2017_myTestSet")), list(_words("DIV2K_TRAIN"))
     (['train', 'a', '2017', 'my', 'test', 'set'], ['div', '2', 'k', 'train'])

@@ -1,4 +1,6 @@
-"""One split of a Hugging Face dataset as Arrow tables, whatever it is stored in. Images stay the structs they are."""
+"""One split of a Hugging Face dataset as Arrow tables, whatever it is stored in. Images stay the
+structs they are.
+"""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -32,7 +34,8 @@ class Stored(Protocol):
         """Values of one column in the named rows; None where rows cannot be had out of order."""
 
     def places(self, column: str, size: int) -> Iterator[pa.RecordBatch | pa.Table]:
-        """All rows in order: REFERENCES to the places of the column's bytes, or the column where that cannot be said.
+        """All rows in order: REFERENCES to the places of the column's bytes, or the column where
+        that cannot be said.
 
         Rows of references count from the first one that is stored here.
         """
@@ -85,7 +88,9 @@ class InMemory:
 
 @dataclass(frozen=True)
 class ParquetFiles:
-    """Parquet files, on this machine or at URLs, of which row groups are read as they are needed."""
+    """Parquet files, on this machine or at URLs, of which row groups are read as they are
+    needed.
+    """
 
     files: tuple[str, ...]
     start: int  # first row that counts
@@ -103,16 +108,22 @@ class ParquetFiles:
         refuse_fatal([file for file in self.files if not is_url(file)])
         for group, low, high, first in self._chosen():
             name, number = group
-            n_bytes = None if is_url(name) else self._read(name, lambda file, g=number: _bytes_of(file, g, column))
+            n_bytes = (
+                None
+                if is_url(name)
+                else self._read(name, lambda file, g=number: _bytes_of(file, g, column))
+            )
             if n_bytes is None or n_bytes > _BYTES_AT_ONCE:
                 yield from self._rows_of(group, low, high, [column], size)
                 continue
             rows = np.arange(first + low - self.start, first + high - self.start)
-            path, at = os.fsencode(os.path.abspath(name)), np.arange(low, high)  # noqa: PTH100
+            path, at = os.fsencode(os.path.abspath(name)), np.arange(low, high)
             yield of_parquet(rows, path, number, at, n_bytes // max(1, high), column)
 
     def _chosen(self) -> Iterator[tuple[tuple[str, int], int, int, int]]:
-        """((file, row group), first row in it, row after the last in it, its first row among all) of what counts."""
+        """((file, row group), first row in it, row after the last in it, its first row among all)
+        of what counts.
+        """
         for group, first, stop in self._groups:
             low, high = max(self.start - first, 0), min(self.stop, stop) - first
             if low < high:
@@ -123,7 +134,9 @@ class ParquetFiles:
     ) -> Iterator[pa.Table]:
         row = 0
         for batch in self._batches(group, columns, size):
-            part = batch.slice(max(low - row, 0), max(min(high, row + len(batch)) - max(low, row), 0))
+            part = batch.slice(
+                max(low - row, 0), max(min(high, row + len(batch)) - max(low, row), 0)
+            )
             row += len(batch)
             if len(part):
                 yield self._fitted(pa.Table.from_batches([part]))
@@ -147,20 +160,28 @@ class ParquetFiles:
         return fitted(table, pa.schema(wanted, schema.metadata))
 
     def _of_group(self, group: tuple[str, int], column: str) -> pa.ChunkedArray:
-        """A column of a row group. The last one is kept: rows are taken a few at a time, a hundred of one group."""
+        """A column of a row group. The last one is kept: rows are taken a few at a time, a hundred
+        of one group.
+        """
         if (group, column) not in self._last_group:
             self._last_group.clear()
-            read = self._read(group[0], lambda file: file.read_row_group(group[1], columns=[column]))
+            read = self._read(
+                group[0], lambda file: file.read_row_group(group[1], columns=[column])
+            )
             self._last_group[group, column] = read[column]
         return self._last_group[group, column]
 
     def select(self, start: int, stop: int) -> "ParquetFiles":
         """A range of the rows."""
-        return ParquetFiles(self.files, self.start + start, min(self.start + stop, self.stop), self.features)
+        return ParquetFiles(
+            self.files, self.start + start, min(self.start + stop, self.stop), self.features
+        )
 
     def dataset(self, kept: NDArray[np.int64]) -> Dataset:
         """The kept rows."""
-        return Dataset.from_parquet(list(self.files), features=self.features).select(kept + self.start)
+        return Dataset.from_parquet(list(self.files), features=self.features).select(
+            kept + self.start
+        )
 
     @cached_property
     def _groups(self) -> list[tuple[tuple[str, int], int, int]]:
@@ -169,11 +190,15 @@ class ParquetFiles:
         for file in self.files:
             metadata = parquet_file(file).metadata
             groups += [(file, group) for group in range(metadata.num_row_groups)]
-            sizes += [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
+            sizes += [
+                metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)
+            ]
         ends = pairwise(np.cumsum(sizes).tolist())
         return [(group, first, stop) for group, (first, stop) in zip(groups, ends, strict=True)]
 
-    def _batches(self, group: tuple[str, int], columns: Sequence[str] | None, size: int) -> Iterator[pa.RecordBatch]:
+    def _batches(
+        self, group: tuple[str, int], columns: Sequence[str] | None, size: int
+    ) -> Iterator[pa.RecordBatch]:
         def read(file: pq.ParquetFile) -> Iterator[pa.RecordBatch]:
             of_group = file.metadata.row_group(group[1])
             n_bytes = max(1, of_group.total_byte_size // max(1, of_group.num_rows))
@@ -192,7 +217,9 @@ class ParquetFiles:
 
     @cached_property
     def _last(self) -> dict[str, pq.ParquetFile]:
-        """The file that was read last: opening one at a URL costs a request and its footer another."""
+        """The file that was read last: opening one at a URL costs a request and its footer
+        another.
+        """
         return {}
 
     def _read(self, name: str, read: Any) -> Any:
@@ -238,17 +265,23 @@ class ArrowTable:
 
 @dataclass(frozen=True, slots=True)
 class Streamed:
-    """A `datasets.IterableDataset`: read from the first row to the last, as often as needed, and never stored."""
+    """A `datasets.IterableDataset`: read from the first row to the last, as often as needed, and
+    never stored.
+    """
 
     rows: IterableDataset
 
     def tables(self, columns: Sequence[str] | None, size: int) -> Iterator[pa.Table]:
-        """All rows in order. Columns are always named: some streams have them in another order in every row."""
+        """All rows in order. Columns are always named: some streams have them in another order in
+        every row.
+        """
         chosen = self.rows.select_columns(list(self.rows.features if columns is None else columns))
         return iter(chosen.with_format("arrow").iter(batch_size=size))
 
     def take(self, column: str, rows: Sequence[int]) -> list[Any]:
-        """Nothing: a stream has no order but its own, and reading it again for a few pictures takes too long."""
+        """Nothing: a stream has no order but its own, and reading it again for a few pictures takes
+        too long.
+        """
         return [None] * len(rows)
 
     def places(self, column: str, size: int) -> Iterator[pa.RecordBatch | pa.Table]:
@@ -261,12 +294,17 @@ class Streamed:
 
     def dataset(self, kept: NDArray[np.int64]) -> Dataset:
         """Raises `SourceError`: what does not fit the disk does not fit a dataset in memory."""
-        message = f"A streamed dataset cannot be held in memory ({len(kept):,} rows). Set output.dir to write it."
+        message = (
+            f"A streamed dataset cannot be held in memory ({len(kept):,} rows). Set output.dir to"
+            " write it."
+        )
         raise SourceError(message)
 
 
 def fitted(table: pa.Table, schema: pa.Schema) -> pa.Table:
-    """The table with the columns of the schema, in its order and types; as it is where it has them already."""
+    """The table with the columns of the schema, in its order and types; as it is where it has them
+    already.
+    """
     if table.schema.names == schema.names and table.schema.types == schema.types:
         return table
     return table.select(schema.names).cast(schema)
@@ -299,12 +337,16 @@ def _places_in_arrow(parts: Iterator[pa.Table], column: str) -> Iterator[pa.Reco
 
 
 def _bytes_of(file: pq.ParquetFile, group: int, column: str) -> int | None:
-    """Bytes of a column of bytes or image structs in a row group, or None where some may be missing."""
+    """Bytes of a column of bytes or image structs in a row group, or None where some may be
+    missing.
+    """
     of_group = file.metadata.row_group(group)
     for number in range(of_group.num_columns):
         chunk = of_group.column(number)
         if chunk.path_in_schema in {column, f"{column}.bytes"}:
             statistics = chunk.statistics
-            whole = statistics is not None and statistics.has_null_count and statistics.null_count == 0
+            whole = (
+                statistics is not None and statistics.has_null_count and statistics.null_count == 0
+            )
             return int(chunk.total_uncompressed_size) if whole else None
     return None

@@ -1,4 +1,6 @@
-"""Tar shards read in order without unpacking: where each sample's members lie, and nothing that could harm."""
+"""Tar shards read in order without unpacking: where each sample's members lie, and nothing that
+could harm.
+"""
 
 import logging
 import os
@@ -34,7 +36,9 @@ class Entry:
     start: int  # of the first header, bytes
     stop: int  # after the last member's padding
     members: tuple[Member, ...]
-    is_refused: bool = False  # its names lead out of the archive, or are links: it is neither read nor written
+    is_refused: bool = (
+        False  # its names lead out of the archive, or are links: it is neither read nor written
+    )
 
     def member(self, field: str) -> Member | None:
         """The member with that field, or None."""
@@ -44,15 +48,24 @@ class Entry:
 def entries(path: Path) -> Iterator[Entry]:
     """The samples of a shard, in order.
 
-    A sample whose name is absolute, has `..` in it, or is a link is there and refused. Raises `SourceError` for a file
-    that is not a plain tar, is cut short, or has another member that no dataset has: a device, such a name that is not
-    of a sample.
+    A sample whose name is absolute, has `..` in it, or is a link is there and refused. Raises
+    `SourceError` for a file that is not a plain tar, is cut short, or has another member that no
+    dataset has: a device, such a name that is not of a sample.
     """
     try:
         with path.open("rb") as file, tarfile.open(fileobj=file, mode="r:") as tar:
             yield from _entries(path, file, tar)
-    except (tarfile.TarError, OSError, ValueError, OverflowError, MemoryError) as error:  # of headers with absurd sizes
-        message = f"{path}: cannot be read as a tar file: {str(error) or 'its headers are absurd'}. {_remedy(path)}"
+    except (
+        tarfile.TarError,
+        OSError,
+        ValueError,
+        OverflowError,
+        MemoryError,
+    ) as error:  # of headers with absurd sizes
+        message = (
+            f"{path}: cannot be read as a tar file: {str(error) or 'its headers are absurd'}."
+            f" {_remedy(path)}"
+        )
         raise SourceError(message) from error
 
 
@@ -65,7 +78,8 @@ def _entries(path: Path, file: BinaryIO, tar: tarfile.TarFile) -> Iterator[Entry
         named = info.name if _leads_out(info) is None else info.name.replace("\\", "/")
         folder, _, name = named.rpartition("/")
         stem, _, field = name.partition(".")
-        is_none = info.isdir() or not field or not stem  # so does the webdataset library: such names make no sample
+        # so does the webdataset library: such names make no sample
+        is_none = info.isdir() or not field or not stem
         leads_out = _leads_out(info)
         _refuse(path, info, leads_out if is_none else None)
         if is_none:
@@ -78,7 +92,10 @@ def _entries(path: Path, file: BinaryIO, tar: tarfile.TarFile) -> Iterator[Entry
         if not members:
             key, start = of, info.offset
         elif any(member.field == field.lower() for member in members):
-            message = f"{path}: the sample {key!r} has two members {field!r}. Give every sample its own key."
+            message = (
+                f"{path}: the sample {key!r} has two members {field!r}. Give every sample its own"
+                " key."
+            )
             raise SourceError(message)
         size = 0 if info.issym() or info.islnk() else info.size
         members.append(Member(field.lower(), info.offset_data, size))
@@ -104,11 +121,14 @@ def _refuse(path: Path, info: tarfile.TarInfo, leads_out: str | None) -> None:
     wrong = leads_out
     if wrong is None and info.size < 0:  # `tarfile` would go back, and perhaps for ever
         wrong = f"has a size of {info.size} bytes"
-    elif wrong is None and (info.issparse() or not (info.isdir() or info.isreg() or info.issym() or info.islnk())):
+    elif wrong is None and (
+        info.issparse() or not (info.isdir() or info.isreg() or info.issym() or info.islnk())
+    ):
         wrong = "is not a regular file"
     if wrong:
         message = (
-            f"{path}: the member {info.name!r} {wrong}. Shards of images have plain files only; do not trust this one."
+            f"{path}: the member {info.name!r} {wrong}. Shards of images have plain files only; do"
+            " not trust this one."
         )
         raise SourceError(message)
 
@@ -118,15 +138,24 @@ def _refuse_broken_end(path: Path, file: BinaryIO, tar: tarfile.TarFile) -> None
     file.seek(tar.offset)
     rest = file.read(BLOCK)
     if not rest:
-        logger.warning("%s: the tar file has no end mark. If a download was cut short, get it again.", path)
+        logger.warning(
+            "%s: the tar file has no end mark. If a download was cut short, get it again.", path
+        )
     elif rest.strip(b"\0") or len(rest) < BLOCK:
-        message = f"{path}: the header at byte {tar.offset:,} is damaged or cut short. {_remedy(path)}"
+        message = (
+            f"{path}: the header at byte {tar.offset:,} is damaged or cut short. {_remedy(path)}"
+        )
         raise SourceError(message)
 
 
 def _remedy(path: Path) -> str:
     with path.open("rb") as file:
         head = file.read(4)
-    if head[:2] == b"\x1f\x8b" or head == b"\x28\xb5\x2f\xfd" or head[:3] == b"BZh" or head == b"\xfd7zX":
+    if (
+        head[:2] == b"\x1f\x8b"
+        or head == b"\x28\xb5\x2f\xfd"
+        or head[:3] == b"BZh"
+        or head == b"\xfd7zX"
+    ):
         return "It is compressed; images gain nothing from that: uncompress it first."
     return "Get or make the file again."

@@ -1,4 +1,6 @@
-"""Pascal VOC: images in `JPEGImages`, their objects in `Annotations`, and lists in `ImageSets` that are the splits."""
+"""Pascal VOC: images in `JPEGImages`, their objects in `Annotations`, and lists in `ImageSets` that
+are the splits.
+"""
 
 import os
 import re
@@ -31,7 +33,9 @@ _MAIN: Final = ("Main", "main", "Segmentation", "Layout", "Action")
 _LONGEST_XML: Final = 10_000_000  # bytes; what is longer is no description of one image
 
 _OBJECT: Final = re.compile(r"<object>.*?<name>\s*([^<]*?)\s*</name>", re.DOTALL)
-"""The name of an object comes before those of its parts. Not parsed as XML, whose entities can grow without end."""
+"""The name of an object comes before those of its parts. Not parsed as XML, whose entities can grow
+without end.
+"""
 
 
 @dataclass(slots=True)
@@ -39,8 +43,10 @@ class _Kit:
     """One folder with `ImageSets`: a year of the challenge, or a dataset made like one."""
 
     folder: Path
-    lists: dict[str, list[str]] = field(default_factory=dict)  # the names of images by the name of their list
-    files: dict[str, list[Path]] = field(default_factory=dict)  # everything that has an image's name, by that name
+    # the names of images by the name of their list
+    lists: dict[str, list[str]] = field(default_factory=dict)
+    # everything that has an image's name, by that name
+    files: dict[str, list[Path]] = field(default_factory=dict)
 
     def image(self, name: str) -> Path:
         """The image of that name, which may not exist."""
@@ -52,8 +58,14 @@ class _Kit:
         return (path for path in self.files.get(image.stem, ()) if path != image)
 
     def splits(self) -> Iterator[tuple[str, str]]:
-        """Each name in a list of a split, and the split. `trainval` is train where nothing is said more closely."""
-        of_split = {told.split: names for list_name, names in self.lists.items() if (told := _told(list_name))}
+        """Each name in a list of a split, and the split. `trainval` is train where nothing is said
+        more closely.
+        """
+        of_split = {
+            told.split: names
+            for list_name, names in self.lists.items()
+            if (told := _told(list_name))
+        }
         for split, names in sorted(of_split.items()):
             yield from ((split, name) for name in names)
         known = {name for names in of_split.values() for name in names}
@@ -63,7 +75,8 @@ class _Kit:
 class Voc(Files):
     """The images that the lists name. Ids are paths below the root.
 
-    The label is what can be seen: the names of the objects in an image's annotations, sorted and joined.
+    The label is what can be seen: the names of the objects in an image's annotations, sorted and
+    joined.
     """
 
     form: str = "voc"
@@ -77,7 +90,10 @@ class Voc(Files):
             for split, name in kit.splits():
                 kit_of.setdefault((normal_split(split) or split, kit.image(name)), kit)
         if not kit_of:
-            message = f"{path}: no list in {SETS} names images. It needs train.txt, val.txt, trainval.txt or test.txt."
+            message = (
+                f"{path}: no list in {SETS} names images. It needs train.txt, val.txt, trainval.txt"
+                " or test.txt."
+            )
             raise SourceError(message)
 
         self._kit_of = list(kit_of.values())
@@ -104,8 +120,12 @@ class Voc(Files):
         why = f"the lists in {SETS} say the splits, for each class anew"
         raise not_movable(self.name, why)
 
-    def write(self, keep: NDArray[np.bool_], folder: Path, files: str, moves: Moves = NO_MOVES) -> NDArray[np.bool_]:
-        """The kept images with what goes with them at the same places, and the lists with their names."""
+    def write(
+        self, keep: NDArray[np.bool_], folder: Path, files: str, moves: Moves = NO_MOVES
+    ) -> NDArray[np.bool_]:
+        """The kept images with what goes with them at the same places, and the lists with their
+        names.
+        """
         there = keep.copy()
         splits = self.rows["split"].to_pylist()
         kept: dict[Path, dict[str, set[str]]] = {kit.folder: {} for kit in self._kits}
@@ -157,7 +177,11 @@ def _of_main(lists: Sequence[Parts], depth: int) -> list[Parts]:
 
 def _add_files(kit: _Kit, listing: Listing, folder: Parts) -> None:
     for parts in (*listing.images, *listing.others):
-        if parts[: len(folder)] == folder and SETS not in parts[:-1] and len(parts) > len(folder) + 1:
+        if (
+            parts[: len(folder)] == folder
+            and SETS not in parts[:-1]
+            and len(parts) > len(folder) + 1
+        ):
             kit.files.setdefault(Path(parts[-1]).stem, []).append(listing.path(parts))
 
 
@@ -165,7 +189,9 @@ def _names_in(path: Path) -> list[str]:
     """The first word of each line; lists of classes have a mark behind it."""
     text = path.read_bytes().decode("utf-8", "surrogateescape")
     names = [words[0] for line in text.splitlines() if (words := line.split())]
-    return [name for name in names if "/" not in name and "\\" not in name and name not in {".", ".."}]
+    return [
+        name for name in names if "/" not in name and "\\" not in name and name not in {".", ".."}
+    ]
 
 
 def _told(list_name: str) -> Told | None:
@@ -182,7 +208,9 @@ def _label(kit: _Kit, image: Path) -> str | None:
 
 
 def _is_of_an_image(path: Path) -> bool:
-    """Whether a file is what goes with an image: another image, such as a mask, or its annotations."""
+    """Whether a file is what goes with an image: another image, such as a mask, or its
+    annotations.
+    """
     if path.suffix.lower() != ".xml":
         return is_image_file(str(path))
     head = head_of(str(path), _HEAD_OF_XML).lstrip(b"\xef\xbb\xbf \t\r\n")
@@ -195,7 +223,13 @@ _HEAD_OF_XML: Final = 4096  # bytes in which the annotations of an image begin, 
 def _write_list(original: Path, target: Path, kept: Mapping[str, set[str]]) -> None:
     """The lines of a list whose images are kept in the splits that the list is of."""
     told = told_by(original.stem)
-    own = {"train", "validation"} if original.stem.endswith(_BOTH) else {told.split} if told else set(kept)
+    own = (
+        {"train", "validation"}
+        if original.stem.endswith(_BOTH)
+        else {told.split}
+        if told
+        else set(kept)
+    )
     names = set().union(*(kept.get(split, set()) for split in own))
     lines = original.read_bytes().decode("utf-8", "surrogateescape").splitlines(keepends=True)
     there = [line for line in lines if (words := line.split()) and words[0] in names]

@@ -60,7 +60,9 @@ _NUMBERS: Final = re.compile(r"[-_.]?\d*(-of-\d+)?$")
 
 
 class WebDataset(Opened):
-    """The samples of tar shards, in the order of the shards. Ids are `shard/key`, without the shard's `.tar`."""
+    """The samples of tar shards, in the order of the shards. Ids are `shard/key`, without the
+    shard's `.tar`.
+    """
 
     form: str = "webdataset"
 
@@ -69,14 +71,18 @@ class WebDataset(Opened):
         self.name = str(path)
         self._config = config
         self._shards = _shards(path)
-        self._shard, self._start, self._stop, self._offset, self._size = (array("q") for _ in range(5))
+        self._shard, self._start, self._stop, self._offset, self._size = (
+            array("q") for _ in range(5)
+        )
         self._is_refused = array("b")
         self._columns: set[str] = set()
         ids: list[str] = []
         labels: list[str | None] = []
         splits: list[str | None] = []
         deep: list[str] = []
-        of_shard = _splits_of([shard.relative_to(self.root) for shard in self._shards], config, self.name)
+        of_shard = _splits_of(
+            [shard.relative_to(self.root) for shard in self._shards], config, self.name
+        )
         broken: list[str] = []
         for number, shard in enumerate(self._shards):
             prefix = shard.relative_to(self.root).with_suffix("").as_posix()
@@ -87,20 +93,33 @@ class WebDataset(Opened):
                     self._columns |= said.columns()
                     labels.append(label_text(said.label(config.label_column)))
                     own = said.text(config.split_column) if config.split_column else None
-                    splits.append(of_shard[number] if own is None else split_named(own, config, str(shard), entry.key))
+                    splits.append(
+                        of_shard[number]
+                        if own is None
+                        else split_named(own, config, str(shard), entry.key)
+                    )
                     is_broken = said.is_broken
                     named = config.id_column and not is_broken
-                    ids.append(_id(said, entry, config, shard) if named else f"{prefix}/{entry.key}")
+                    ids.append(
+                        _id(said, entry, config, shard) if named else f"{prefix}/{entry.key}"
+                    )
                     broken += [f"{shard}: {entry.key}.json"] if is_broken else []
                     deep += [ids[-1]] if said.is_deep else []
         if broken:
             self.doubts = [_of_broken(broken)]
         if not ids or max(self._size) < 0:
-            what = f"dataset.image_column {config.image_column!r}" if config.image_column else "a suffix of images"
+            what = (
+                f"dataset.image_column {config.image_column!r}"
+                if config.image_column
+                else "a suffix of images"
+            )
             message = f"{path}: no member of the {len(ids):,} samples in its tar files has {what}."
             raise SourceError(message)
         if deep:
-            text = "%s: in %s samples, the first of them %r, values are nested deeper than %s levels. They are null."
+            text = (
+                "%s: in %s samples, the first of them %r, values are nested deeper than %s levels."
+                " They are null."
+            )
             logger.warning(text, self.name, f"{len(deep):,}", deep[0], MAX_DEPTH)
         ids = printable_names(ids)
         self.rows = pa.table([ids, splits, labels, ids], schema=ROWS)
@@ -112,7 +131,13 @@ class WebDataset(Opened):
             rows = range(start, min(start + size, len(self._shard)))
             sizes = self._size[start : rows.stop]
             paths = [
-                REFUSED if self._is_refused[row] else names[self._shard[row]] if self._size[row] >= 0 else None
+                (
+                    REFUSED
+                    if self._is_refused[row]
+                    else names[self._shard[row]]
+                    if self._size[row] >= 0
+                    else None
+                )
                 for row in rows
             ]
             yield of_ranges(list(rows), paths, list(self._offset[start : rows.stop]), list(sizes))
@@ -129,7 +154,11 @@ class WebDataset(Opened):
                         file.close()
                     at = self._shard[row]
                     file = self._shards[at].open("rb")
-                data.append(_read(file, self._offset[row], self._size[row]) if file and self._size[row] >= 0 else None)
+                data.append(
+                    _read(file, self._offset[row], self._size[row])
+                    if file and self._size[row] >= 0
+                    else None
+                )
         finally:
             if file is not None:
                 file.close()
@@ -175,23 +204,31 @@ class WebDataset(Opened):
         return inferred(names, rows)
 
     def check_movable(self) -> None:
-        """Samples can go to a shard of another split if shards, not samples, say what they are of."""
-        places = {split: self._shard_of_moved(split, 0) for split in self.rows["split"].unique().to_pylist() if split}
+        """Samples can go to a shard of another split if shards, not samples, say what they are
+        of.
+        """
+        places = {
+            split: self._shard_of_moved(split, 0)
+            for split in self.rows["split"].unique().to_pylist()
+            if split
+        }
         names = [path.relative_to(self.root) for path in places.values()]
         if self._config.split_column or _splits_of(names, self._config, self.name) != list(places):
             message = (
-                f"{self.name}: policy.leakage=regroup cannot move samples between these shards, as their names do not "
-                f"say the splits. Set output.splits: parquet, manifest, imagefolder or none."
+                f"{self.name}: policy.leakage=regroup cannot move samples between these shards, as"
+                " their names do not say the splits. Set output.splits: parquet, manifest,"
+                " imagefolder or none."
             )
             raise SourceError(message)
 
     def write(
         self, keep: NDArray[np.bool_], folder: Path, files: str, moves: Moves = NO_MOVES
     ) -> NDArray[np.bool_]:  # no files
-        """The kept samples in shards of the same names: the bytes of their members, headers included, as they were.
+        """The kept samples in shards of the same names: the bytes of their members, headers
+        included, as they were.
 
-        Moved ones go to shards of their own, `test-moved-000000.tar`.
-        A shard of which nothing is kept stays as an empty one, so that `{0000..0099}` finds every number.
+        Moved ones go to shards of their own, `test-moved-000000.tar`. A shard of which nothing is
+        kept stays as an empty one, so that `{0000..0099}` finds every number.
         """
         of_shard = np.asarray(self._shard)
         for number, shard in enumerate(self._shards):
@@ -200,7 +237,8 @@ class WebDataset(Opened):
             rows = np.flatnonzero(of_shard == number)
             with shard.open("rb") as source, new_file(target, "wb") as out:
                 if len(rows):
-                    _copy(source, out, 0, self._start[int(rows[0])])  # headers that hold for the whole shard
+                    # headers that hold for the whole shard
+                    _copy(source, out, 0, self._start[int(rows[0])])
                 stay = [row for row in rows[keep[rows]].tolist() if row not in moves]
                 for row in stay:
                     _copy(source, out, self._start[row], self._stop[row])
@@ -217,7 +255,9 @@ class WebDataset(Opened):
         return keep
 
     def _shard_of_moved(self, split: str, number: int) -> Path:
-        """The shard that samples of the shard `number` are moved to: beside those of the split, and named like it."""
+        """The shard that samples of the shard `number` are moved to: beside those of the split, and
+        named like it.
+        """
         of_split = self._shard[self.rows["split"].to_pylist().index(split)]
         beside: Path = self._shards[of_split]
         inside = any(told_by(folder) for folder in beside.relative_to(self.root).parts[:-1])
@@ -229,7 +269,10 @@ class WebDataset(Opened):
 
     def dataset_dict(self, keep: NDArray[np.bool_], moves: Moves = NO_MOVES) -> Any:
         """The kept pictures as datasets with the columns image, label and id."""
-        from dedup.formats.huggingface import files_as_dataset_dict  # `datasets` takes a second to import
+        # `datasets` takes a second to import
+        from dedup.formats.huggingface import (
+            files_as_dataset_dict,
+        )
 
         images: list[Any] = [None] * len(keep)
         for batch in self.payload_of(np.flatnonzero(keep).tolist()):
@@ -259,10 +302,14 @@ class _Said:
         self.is_deep = False  # a part of the JSON member was left out
 
     def label(self, named: str | None) -> str | None:
-        """The named member or key of the JSON member; else its `label` or `class`, else the member `cls`."""
+        """The named member or key of the JSON member; else its `label` or `class`, else the member
+        `cls`.
+        """
         if named is not None:
             return self.text(named)
-        found = next((value for key in ("label", "class") if (value := self._value(key)) is not None), None)
+        found = next(
+            (value for key in ("label", "class") if (value := self._value(key)) is not None), None
+        )
         return found if found is not None else self._member("cls")
 
     def text(self, name: str) -> str | None:
@@ -272,11 +319,15 @@ class _Said:
 
     def columns(self) -> set[str]:
         """The names of what `text` reads, without reading more than the JSON."""
-        return {field for field in _TEXTS if self._entry.member(field) is not None} | (self._object() or {}).keys()
+        return {field for field in _TEXTS if self._entry.member(field) is not None} | (
+            self._object() or {}
+        ).keys()
 
     def everything(self) -> dict[str, Any]:
         """The members that are texts, and the keys of the JSON member."""
-        texts = {field: self._member(field) for field in _TEXTS if self._entry.member(field) is not None}
+        texts = {
+            field: self._member(field) for field in _TEXTS if self._entry.member(field) is not None
+        }
         return texts | (self._object() or {})
 
     def _member(self, field: str) -> str | None:
@@ -306,22 +357,30 @@ class _Said:
         return _read(self._file, member.offset, min(member.size, _LONGEST_TEXT))
 
 
-def write_samples(samples: Iterable[Sample], folder: Path, files: str, further: pa.Schema) -> DatasetConfig:  # no files
-    """Samples of another form as shards `split-000000.tar`, each with its image and a JSON of all that is said of it.
+def write_samples(
+    samples: Iterable[Sample], folder: Path, files: str, further: pa.Schema
+) -> DatasetConfig:  # no files
+    """Samples of another form as shards `split-000000.tar`, each with its image and a JSON of all
+    that is said of it.
 
-    A label that is a number is also written as `cls`, which readers of WebDataset take for a whole number.
+    A label that is a number is also written as `cls`, which readers of WebDataset take for a whole
+    number.
     """
     shards: dict[str | None, _Shards] = {}
     others = written_names(further.names, {"id", "label", "class", "split"})
     try:
         for sample in samples:
             if sample.split not in shards:
-                shards[sample.split] = _Shards(folder, safe(sample.split or "") or "images", len(shards), others)
+                shards[sample.split] = _Shards(
+                    folder, safe(sample.split or "") or "images", len(shards), others
+                )
             shards[sample.split].add(sample)
     finally:
         for open_shards in shards.values():
             open_shards.close()
-    return DatasetConfig(source="webdataset", path=str(folder), id_column="id", split_column="split")
+    return DatasetConfig(
+        source="webdataset", path=str(folder), id_column="id", split_column="split"
+    )
 
 
 class _Shards:
@@ -337,9 +396,15 @@ class _Shards:
     def add(self, sample: Sample) -> None:
         """Append the members of a sample."""
         data = sample.content()
-        if self._tar is None or self._n_samples >= _SAMPLES_PER_SHARD or self._n_bytes >= _BYTES_PER_SHARD:
+        if (
+            self._tar is None
+            or self._n_samples >= _SAMPLES_PER_SHARD
+            or self._n_bytes >= _BYTES_PER_SHARD
+        ):
             self.close()
-            self._tar = tarfile.TarFile(f"{self._name}-{self._n_shards:06d}.tar", "x", format=tarfile.PAX_FORMAT)
+            self._tar = tarfile.TarFile(
+                f"{self._name}-{self._n_shards:06d}.tar", "x", format=tarfile.PAX_FORMAT
+            )
             self._n_shards, self._n_samples, self._n_bytes = self._n_shards + 1, 0, 0
         said = {"id": sample.id, "label": sample.label, "split": sample.split}
         said |= {name: as_json(sample.more.get(column)) for column, name in self._others.items()}
@@ -383,17 +448,25 @@ def _refuse_gaps(shards: Sequence[Path]) -> None:
             for number in range(int(found[4])):
                 other = f"{found[1]}{number:0{len(found[2])}d}{found[3]}{found[4]}.tar"
                 if other not in named:
-                    message = f"{other}: this shard is missing, though {shard.name!r} tells of it. Get it again."
+                    message = (
+                        f"{other}: this shard is missing, though {shard.name!r} tells of it. Get it"
+                        " again."
+                    )
                     raise SourceError(message)
 
 
 def _splits_of(shards: Sequence[Path], config: DatasetConfig, name: str) -> list[str | None]:
-    """The split of each shard, from its folders or its name; the default where these are no names of splits."""
+    """The split of each shard, from its folders or its name; the default where these are no names
+    of splits.
+    """
     layout = layout_of((shard.parts for shard in shards), "auto", {})
     if layout.splits:
         check_names(layout, name)
         of_folders = [layout.folder_of(shard.parts) for shard in shards]
-        return [normal_split(config.default_split) if f is None else layout.splits[f] for f in of_folders]
+        return [
+            normal_split(config.default_split) if f is None else layout.splits[f]
+            for f in of_folders
+        ]
     raw = [_prefix(shard.stem) for shard in shards]
     if not are_splits({normal_split(split) for split in raw}):
         return [normal_split(config.default_split)] * len(shards)
@@ -405,15 +478,18 @@ def _of_broken(broken: Sequence[str]) -> str:
     first = ", ".join(map(repr, broken[:_NAMED])) + (", …" if len(broken) > _NAMED else "")
     n = len(broken)
     return (
-        f"{n:,} JSON member{' is' if n == 1 else 's are'} not valid JSON: {first}. The samples go on without what "
-        f"{'it says' if n == 1 else 'they say'}."
+        f"{n:,} JSON member{' is' if n == 1 else 's are'} not valid JSON: {first}. The samples go"
+        f" on without what {'it says' if n == 1 else 'they say'}."
     )
 
 
 def _id(said: _Said, entry: Entry, config: DatasetConfig, shard: Path) -> str:
     found = said.text(config.id_column) if config.id_column else None
     if found is None:
-        message = f"{shard}: the sample {entry.key!r} has no {config.id_column!r} (dataset.id_column), nor its JSON."
+        message = (
+            f"{shard}: the sample {entry.key!r} has no {config.id_column!r} (dataset.id_column),"
+            " nor its JSON."
+        )
         raise SourceError(message)
     return found
 
@@ -425,7 +501,11 @@ def _prefix(stem: str) -> str:
     ['train', 'val', 'fold1']
     """
     prefix = _NUMBERS.sub("", stem)
-    words = [word for word in re.split(r"[-_.]", prefix) if normal_split(word) in {"train", "validation", "test"}]
+    words = [
+        word
+        for word in re.split(r"[-_.]", prefix)
+        if normal_split(word) in {"train", "validation", "test"}
+    ]
     return words[0] if words else prefix
 
 
@@ -435,7 +515,10 @@ def _image(entry: Entry, named: str | None, shard: Path) -> Member | None:
     images = [m for m in entry.members if "." + m.field.rsplit(".", 1)[-1] in FILE_SUFFIXES]
     if len(images) > 1:
         known = ", ".join(repr(member.field) for member in images)
-        message = f"{shard}: the sample {entry.key!r} has several images: {known}. Choose one as dataset.image_column."
+        message = (
+            f"{shard}: the sample {entry.key!r} has several images: {known}. Choose one as"
+            " dataset.image_column."
+        )
         raise ConfigError(message)
     return images[0] if images else None
 

@@ -1,4 +1,6 @@
-"""YOLO: a `data.yaml` that names the splits, images in folders or lists, a text file of labels for each image."""
+"""YOLO: a `data.yaml` that names the splits, images in folders or lists, a text file of labels for
+each image.
+"""
 
 import logging
 import os
@@ -28,7 +30,13 @@ from dedup.formats.source import (
     encoded,
     printable_names,
 )
-from dedup.formats.yolo_files import NAMES, names_files, nearest, read_description, write_description
+from dedup.formats.yolo_files import (
+    NAMES,
+    names_files,
+    nearest,
+    read_description,
+    write_description,
+)
 from dedup.paths import exists, files_below, is_file, make_folder
 from dedup.tables.drawn import Box, boxes_as_text
 
@@ -55,13 +63,16 @@ class _Listing:
 
 
 _Place = tuple[_Listing, Path, int, Path]
-"""The listing that an image is written to, where it lies, its row, and where it goes below the folder."""
+"""The listing that an image is written to, where it lies, its row, and where it goes below the
+folder.
+"""
 
 
 class Yolo(Files):
     """The images of the splits that a `data.yaml` names. Ids are paths below the root.
 
-    The label is what can be seen: the names of the classes in an image's label file, sorted and joined.
+    The label is what can be seen: the names of the classes in an image's label file, sorted and
+    joined.
     """
 
     form: str = "yolo"
@@ -78,20 +89,30 @@ class Yolo(Files):
         check_split_names({key: normal_split(key) for key in raw}, self.name)
         for key in raw:
             for place in _places(self._content[key], root, self.name, key):
-                images = {i: row_of.setdefault((normal_split(key), i), len(row_of)) for i in _images(place, root)}
+                images = {
+                    i: row_of.setdefault((normal_split(key), i), len(row_of))
+                    for i in _images(place, root)
+                }
                 self._listings.append(_Listing(key, place, images))
         if not row_of:
-            message = f"{self.name}: none of its splits has images. It needs 'train', 'val' or 'test' beside 'names'."
+            message = (
+                f"{self.name}: none of its splits has images. It needs 'train', 'val' or 'test'"
+                " beside 'names'."
+            )
             raise SourceError(message)
         uris = printable_names([image.relative_to(root).as_posix() for _, image in row_of])
         remedy = "Paths in lists are relative to 'path' in data.yaml, or start with './'."
-        refuse_missing({i: uri for (_, i), uri in zip(row_of, uris, strict=True)}, self.name, remedy)
+        refuse_missing(
+            {i: uri for (_, i), uri in zip(row_of, uris, strict=True)}, self.name, remedy
+        )
         names = _class_names(self._content, self.name)
         splits = [split for split, _ in row_of]
         said = [_said(_label_file(image), names) for _, image in row_of]
         labels = [label for label, _ in said]
         self.boxes = [boxes for _, boxes in said]
-        annotated = {split for split, label in zip(splits, labels, strict=True) if label is not None}
+        annotated = {
+            split for split, label in zip(splits, labels, strict=True) if label is not None
+        }
         labels = [
             BACKGROUND if label is None and split in annotated else label
             for split, label in zip(splits, labels, strict=True)
@@ -106,11 +127,15 @@ class Yolo(Files):
             why = "some of its splits are folders and some are lists"
             raise not_movable(self.name, why)
 
-    def write(self, keep: NDArray[np.bool_], folder: Path, files: str, moves: Moves = NO_MOVES) -> NDArray[np.bool_]:
-        """The kept images with their label files at the same places, and a `data.yaml` for the folder.
+    def write(
+        self, keep: NDArray[np.bool_], folder: Path, files: str, moves: Moves = NO_MOVES
+    ) -> NDArray[np.bool_]:
+        """The kept images with their label files at the same places, and a `data.yaml` for the
+        folder.
 
-        It has all that the original has, but for `path`: what it names is relative to the file itself. Moved images go
-        with their labels to the folder of their new split or, where splits are lists, to its list.
+        It has all that the original has, but for `path`: what it names is relative to the file
+        itself. Moved images go with their labels to the folder of their new split or, where splits
+        are lists, to its list.
         """
         there = keep.copy()
         written: dict[Path, list[Path]] = {listing.path: [] for listing in self._listings}
@@ -120,7 +145,11 @@ class Yolo(Files):
             if there[row]:
                 written[listing.path].append(folder / inner)
                 if _label_lines(labels) is not None:
-                    put_once(labels, folder / _label_file(self.root / inner).relative_to(self.root), files)
+                    put_once(
+                        labels,
+                        folder / _label_file(self.root / inner).relative_to(self.root),
+                        files,
+                    )
                 self._sidecars.put(image, folder / inner, files)
         named: dict[str, list[str]] = {}
         for listing in self._listings:
@@ -131,7 +160,9 @@ class Yolo(Files):
                 make_folder(folder / inner)
             named.setdefault(listing.split, []).append(inner.as_posix())
         changed = {key: value[0] if len(value) == 1 else value for key, value in named.items()}
-        content = {key: changed.get(key, value) for key, value in self._content.items() if key != "path"}
+        content = {
+            key: changed.get(key, value) for key, value in self._content.items() if key != "path"
+        }
         write_description(folder, self._yaml, self.root, content)
         return there
 
@@ -151,12 +182,20 @@ class Yolo(Files):
                     yield listing, image, row, image.relative_to(self.root)
 
     def _moved(self, moves: Moves) -> Iterator[_Place]:
-        """Moved rows, each once, under other names where theirs are taken: `1.jpg` and `1.png` share their labels."""
+        """Moved rows, each once, under other names where theirs are taken: `1.jpg` and `1.png`
+        share their labels.
+        """
         taken = {inner.with_suffix("") for _, _, _, inner in self._staying(moves) if inner.name}
-        at = {row: (listing, image) for listing in reversed(self._listings) for image, row in listing.lines.items()}
+        at = {
+            row: (listing, image)
+            for listing in reversed(self._listings)
+            for image, row in listing.lines.items()
+        }
         for row, split in sorted(moves.items()):
             listing, image = at[row]
-            target = next(listing for listing in self._listings if normal_split(listing.split) == split)
+            target = next(
+                listing for listing in self._listings if normal_split(listing.split) == split
+            )
             inner = image.relative_to(self.root)
             if not target.is_list:
                 inner = target.path.relative_to(self.root) / image.relative_to(listing.path)
@@ -200,16 +239,22 @@ def _n_named(content: Mapping[str, Any], root: Path, listing: Listing) -> int:
 
 
 def _texts(value: Any) -> list[str]:
-    return [text for text in (value if isinstance(value, list) else [value]) if isinstance(text, str)]
+    return [
+        text for text in (value if isinstance(value, list) else [value]) if isinstance(text, str)
+    ]
 
 
 def _descriptions(folder: Path, listing: Listing | None = None) -> list[Path]:
-    """`data.yaml`, else other files at the top of a folder, or one level down, that name splits and classes."""
+    """`data.yaml`, else other files at the top of a folder, or one level down, that name splits and
+    classes.
+    """
     found = [folder / name for name in NAMES if (folder / name).is_file()]
     if found:
         return found
     listing = listing or listed(folder)
-    others = [parts for parts in listing.of_suffix(".yaml", ".yml", ".data") if len(parts) <= _DEPTH]
+    others = [
+        parts for parts in listing.of_suffix(".yaml", ".yml", ".data") if len(parts) <= _DEPTH
+    ]
     return [path for parts in others if _names_splits(path := listing.path(parts))]
 
 
@@ -218,7 +263,9 @@ def _names_splits(path: Path) -> bool:
         content = read_description(path)
     except SourceError:
         return False
-    return any(_texts(content.get(key)) for key in _SPLITS) and bool({"names", "nc"} & content.keys())
+    return any(_texts(content.get(key)) for key in _SPLITS) and bool(
+        {"names", "nc"} & content.keys()
+    )
 
 
 def _description_of(path: Path) -> Path:
@@ -237,7 +284,7 @@ def _root(path: Path, content: Mapping[str, Any]) -> Path:
     """The folder that the splits are relative to: `path` if it exists, else that of the file."""
     named = content.get("path")
     root = path.parent / named if isinstance(named, str) else path.parent
-    return Path(os.path.abspath(root if root.is_dir() else path.parent))  # noqa: PTH100  # no links resolved
+    return Path(os.path.abspath(root if root.is_dir() else path.parent))  # no links resolved
 
 
 def _places(value: Any, root: Path, name: str, key: str) -> list[Path]:
@@ -251,36 +298,48 @@ def _places(value: Any, root: Path, name: str, key: str) -> list[Path]:
         if path is None and text.startswith("../"):  # as Roboflow writes it
             path = _below(root, text.removeprefix("../"))
         if path is None or not exists(path):
-            message = f"{name}: {key}: {text!r} does not exist below {str(root)!r}. Set 'path' in it, or put it there."
+            message = (
+                f"{name}: {key}: {text!r} does not exist below {str(root)!r}. Set 'path' in it, or"
+                " put it there."
+            )
             raise SourceError(message)
         places.append(path)
     return places
 
 
 def _below(root: Path, text: str) -> Path | None:
-    path = Path(os.path.abspath(root / text))  # noqa: PTH100  # no links resolved
+    path = Path(os.path.abspath(root / text))  # no links resolved
     return path if path.is_relative_to(root) else None
 
 
 def _images(listed: Path, root: Path) -> Iterator[Path]:
     """The images in a folder, or those that a list names, in order, each once."""
     if listed.is_dir():
-        yield from sorted(path for path in files_below(listed) if path.suffix.lower() in FILE_SUFFIXES)
+        yield from sorted(
+            path for path in files_below(listed) if path.suffix.lower() in FILE_SUFFIXES
+        )
         return
     lines = listed.read_bytes().decode("utf-8", "surrogateescape").splitlines()
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
         line = _with_slashes(line.strip(), root)
-        image = _below(root, str(listed.parent / line[2:]) if line.startswith("./") else nearest(root, line))
+        image = _below(
+            root, str(listed.parent / line[2:]) if line.startswith("./") else nearest(root, line)
+        )
         if image is None:
-            message = f"{listed}, line {number}: {line!r} is not below {str(root)!r}. Name files inside it."
+            message = (
+                f"{listed}, line {number}: {line!r} is not below {str(root)!r}. Name files"
+                " inside it."
+            )
             raise SourceError(message)
         yield root / as_spelled(str(root), str(image.relative_to(root)))
 
 
 def _with_slashes(line: str, root: Path) -> str:
-    """A line with `/` where it has the backslashes of Windows, which are part of a name elsewhere."""
+    """A line with `/` where it has the backslashes of Windows, which are part of a name
+    elsewhere.
+    """
     return line if os.path.lexists(root / line) else line.replace("\\", "/")
 
 
@@ -312,7 +371,9 @@ def _said(path: Path, names: Mapping[str, str]) -> tuple[str | None, str | None]
     if any(len(row) != _N_OF_BOX for row in rows):  # outlines and poses are not compared
         return label, None
 
-    return label, boxes_as_text(_edges(names.get(row[0], row[0]), *map(float, row[1:])) for row in rows)
+    return label, boxes_as_text(
+        _edges(names.get(row[0], row[0]), *map(float, row[1:])) for row in rows
+    )
 
 
 _N_OF_BOX: Final = 5  # numbers in the line of a box: class, centre, size
@@ -323,9 +384,11 @@ def _edges(name: str, x: float, y: float, width: float, height: float) -> Box:
 
 
 def _label_lines(path: Path) -> list[str] | None:
-    """The lines of a label file; None for one that is not there, or that holds anything but numbers.
+    """The lines of a label file; None for one that is not there, or that holds anything but
+    numbers.
 
-    Whatever else lies where labels should be, a link to a key perhaps, is neither read into a label nor carried along.
+    Whatever else lies where labels should be, a link to a key perhaps, is neither read into a label
+    nor carried along.
     """
     try:
         if not path.is_file():

@@ -1,4 +1,6 @@
-"""What names the splits and classes of a YOLO dataset: a YAML file, or a `.data` file of Darknet with its names."""
+"""What names the splits and classes of a YOLO dataset: a YAML file, or a `.data` file of Darknet
+with its names.
+"""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -17,7 +19,9 @@ NAMES: Final = ("data.yaml", "data.yml")
 _DARKNET: Final = ".data"
 
 _OTHER_ROOTS: Final = ("data/", "build/darknet/x64/data/")
-"""What paths in Darknet's files begin with: they are relative to the folder of the program, not to the file."""
+"""What paths in Darknet's files begin with: they are relative to the folder of the program, not to
+the file.
+"""
 
 
 def read_description(path: Path) -> dict[str, Any]:
@@ -33,7 +37,9 @@ def read_description(path: Path) -> dict[str, Any]:
         message = f"{path}: cannot be read as YAML: {because(error)}."
         raise SourceError(message) from error
     if not isinstance(content, dict):
-        message = f"{path}: expected keys such as 'train' and 'names', got {type(content).__name__}."
+        message = (
+            f"{path}: expected keys such as 'train' and 'names', got {type(content).__name__}."
+        )
         raise SourceError(message)
     return content
 
@@ -52,7 +58,10 @@ def _of_darknet(path: Path) -> dict[str, Any]:
         names = path.parent / content["names"]
         if is_file(names):
             lines = names.read_text(encoding="utf-8", errors="backslashreplace").splitlines()
-            content |= {"names": [line.strip() for line in lines if line.strip()], _NAMES_FILE: content["names"]}
+            content |= {
+                "names": [line.strip() for line in lines if line.strip()],
+                _NAMES_FILE: content["names"],
+            }
         else:
             del content["names"]
     return content

@@ -42,10 +42,12 @@ def gate(
     max_uncompared: int | None = None,
     allow_nothing: bool | None = None,
 ) -> Verdict:
-    """Hold a finished run, or the folder of one, against limits; those not given are of the run's own config.
+    """Hold a finished run, or the folder of one, against limits; those not given are of the run's
+    own config.
 
-    Raises `ConfigError` for a limit that is none, `RunError` for a folder without a finished run. Which run passed is
-    `Verdict.passed`; `Verdict.junit()`, `.markdown()` and `.json()` are the documents.
+    Raises `ConfigError` for a limit that is none, `RunError` for a folder without a finished run.
+    Which run passed is `Verdict.passed`; `Verdict.junit()`, `.markdown()` and `.json()` are the
+    documents.
     """
     given = {
         "max_leakage": max_leakage,
@@ -58,15 +60,22 @@ def gate(
     if isinstance(run, str | Path):
         with folder.reading(Path(run)):
             info = folder.finished(Path(run))
-            leakage, summary = storage.read(Path(run), "leakage"), folder.read_json(Path(run) / folder.SUMMARY)
+            leakage, summary = (
+                storage.read(Path(run), "leakage"),
+                folder.read_json(Path(run) / folder.SUMMARY),
+            )
         return _judged(summary, leakage, _limits(info["config"]["gate"], limits), info)
-    return _judged(run.summary, run.leakage, _limits(run.config.gate.model_dump(), limits), run.info)
+    return _judged(
+        run.summary, run.leakage, _limits(run.config.gate.model_dump(), limits), run.info
+    )
 
 
 def _limits(own: Mapping[str, Any], given: Mapping[str, Any]) -> GateConfig:
     return configuration.build({"gate": {**own, **given}}, where="gate").gate
 
 
-def _judged(summary: Mapping[str, Any], leakage: pa.Table, limits: GateConfig, info: Mapping[str, Any]) -> Verdict:
+def _judged(
+    summary: Mapping[str, Any], leakage: pa.Table, limits: GateConfig, info: Mapping[str, Any]
+) -> Verdict:
     seconds = sum(stage["seconds"] for stage in info.get("stages", ()))
     return judge(summary, leakage, limits, title=info["source"]["name"], seconds=seconds)

@@ -22,9 +22,12 @@ def junit(verdict: "Verdict") -> str:
         "skipped": sum(check.state == "not judged" for check in verdict.checks),
     }
     attributes = {**{key: str(n) for key, n in counts.items()}, "time": f"{verdict.seconds:.3f}"}
-    of_all = {key: value for key, value in attributes.items() if key != "skipped"}  # strict readers refuse it there
+    # strict readers refuse it there
+    of_all = {key: value for key, value in attributes.items() if key != "skipped"}
     root = ET.Element("testsuites", of_all)
-    suite = ET.SubElement(root, "testsuite", {"name": plain(f"dedup {verdict.title}".rstrip()), **attributes})
+    suite = ET.SubElement(
+        root, "testsuite", {"name": plain(f"dedup {verdict.title}".rstrip()), **attributes}
+    )
     properties = ET.SubElement(suite, "properties")
     for name, value in _properties(verdict).items():
         ET.SubElement(properties, "property", {"name": name, "value": plain(value)})
@@ -40,16 +43,24 @@ def _properties(verdict: "Verdict") -> dict[str, str]:
         "dedup.version": verdict.summary["dedup_version"],
         **{f"samples.{key}": str(samples[key]) for key in ("total", "readable", "unreadable")},
         **{f"decisions.{key}": str(decisions[key]) for key in ("keep", "drop", "unreadable")},
-        **{f"gate.{key}": str(value) for key, value in verdict.gate.model_dump().items() if value is not None},
+        **{
+            f"gate.{key}": str(value)
+            for key, value in verdict.gate.model_dump().items()
+            if value is not None
+        },
     }
 
 
 def _case(suite: ET.Element, check: "Check", verdict: "Verdict") -> None:
     case = ET.SubElement(
-        suite, "testcase", {"classname": f"dedup.{check.kind}", "name": plain(check.name), "time": "0"}
+        suite,
+        "testcase",
+        {"classname": f"dedup.{check.kind}", "name": plain(check.name), "time": "0"},
     )
     if check.state == "failed":
-        failure = ET.SubElement(case, "failure", {"message": plain(check.message), "type": check.kind})
+        failure = ET.SubElement(
+            case, "failure", {"message": plain(check.message), "type": check.kind}
+        )
         failure.text = "\n".join([plain(check.message), *_worst(check, verdict)])
     elif check.state == "not judged":
         ET.SubElement(case, "skipped", {"message": plain(check.message)})
@@ -62,7 +73,9 @@ def _worst(check: "Check", verdict: "Verdict") -> list[str]:
         certificate = verdict.summary.get("certificate") or {"train_held_out_first": []}
         pairs = [(row["id"], row["witness_id"], "") for row in certificate["train_held_out_first"]]
     elif check.kind == "leakage":
-        pairs = [(row["id"], row["witness_id"], f"  ({facts(row)})") for row in verdict.worst_of(check)]
+        pairs = [
+            (row["id"], row["witness_id"], f"  ({facts(row)})") for row in verdict.worst_of(check)
+        ]
     else:
         pairs = []
     return [f"{plain(train)}  =  {plain(held_out)}{why}" for train, held_out, why in pairs]

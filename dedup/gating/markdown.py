@@ -1,7 +1,7 @@
 """A page in Markdown for a pull request or a job's summary.
 
-Ids and labels are hostile input: they stand in `<code>` with everything escaped that Markdown, a table or a forge
-(mentions, references, links) would act on.
+Ids and labels are hostile input: they stand in `<code>` with everything escaped that Markdown, a
+table or a forge (mentions, references, links) would act on.
 """
 
 import html
@@ -30,10 +30,14 @@ def markdown(verdict: "Verdict") -> str:
         *([literal(verdict.title)] if verdict.title else []),
         _table(
             ("check", "result", "found"),
-            [(code(check.name), _MARKS[check.state], literal(check.message)) for check in verdict.checks],
+            [
+                (code(check.name), _MARKS[check.state], literal(check.message))
+                for check in verdict.checks
+            ],
         ),
         _counts(summary),
-        "Images of a row's split that match another image of a column's split:\n\n" + _matrix(summary),
+        "Images of a row's split that match another image of a column's split:\n\n"
+        + _matrix(summary),
         *([_worst(verdict)] if verdict.worst else []),
         *filter(None, [gone_with_every_match(summary)]),
         *(f"> **Warning:** {literal(warning)}" for warning in summary["warnings"]),
@@ -56,7 +60,9 @@ def literal(text: str) -> str:
     text = plain(text)
     text = text if len(text) <= MAX_TEXT * 2 else f"{text[:MAX_TEXT]} … {text[-MAX_TEXT:]}"
     escaped = html.escape(text, quote=False)
-    escaped = "".join(f"&#{ord(character)};" if character in _ACTED_ON else character for character in escaped)
+    escaped = "".join(
+        f"&#{ord(character)};" if character in _ACTED_ON else character for character in escaped
+    )
     return escaped.replace("www.", "www&#46;")
 
 
@@ -72,7 +78,9 @@ def _counts(summary: Mapping[str, Any]) -> str:
     rows: list[Sequence[object]] = []
     for name, n in list(summary["splits"].items())[:MAX_SPLITS]:
         found = summary["leakage"].get(name)
-        rows.append((code(name), *(n[key] for key in names), "" if found is None else found["leaking"]))
+        rows.append(
+            (code(name), *(n[key] for key in names), "" if found is None else found["leaking"])
+        )
     totals = {key: sum(n[key] for n in summary["splits"].values()) for key in names}
     if len(summary["splits"]) > 1:
         rows.append(("all", *totals.values(), ""))
@@ -83,17 +91,30 @@ def _counts(summary: Mapping[str, Any]) -> str:
 def _matrix(summary: Mapping[str, Any]) -> str:
     matrix = summary["leakage_matrix"]
     names = list(matrix)[:MAX_SPLITS]
-    return _table(("", *map(code, names)), [(code(row), *(matrix[row][column] for column in names)) for row in names])
+    return _table(
+        ("", *map(code, names)),
+        [(code(row), *(matrix[row][column] for column in names)) for row in names],
+    )
 
 
 def _cut(summary: Mapping[str, Any]) -> str:
     n = len(summary["splits"])
-    return f"\n\n{MAX_SPLITS} of {n:,} splits are shown; all are in `summary.json`." if n > MAX_SPLITS else ""
+    return (
+        f"\n\n{MAX_SPLITS} of {n:,} splits are shown; all are in `summary.json`."
+        if n > MAX_SPLITS
+        else ""
+    )
 
 
 def _worst(verdict: "Verdict") -> str:
     rows = [
-        (code(row["id"]), _cell(row["label"]), code(row["witness_id"]), _cell(row["witness_label"]), facts(row))
+        (
+            code(row["id"]),
+            _cell(row["label"]),
+            code(row["witness_id"]),
+            _cell(row["witness_label"]),
+            facts(row),
+        )
         for row in verdict.worst[:5]
     ]
     return "Worst leaks:\n\n" + _table(("train", "label", "held out", "label", "why"), rows)
@@ -113,6 +134,12 @@ def _settings(summary: Mapping[str, Any]) -> str:
 def _table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     """Columns of numbers are set to the right."""
     columns = list(zip(*rows, strict=True)) or [()] * len(head)
-    ruler = ["---:" if any(isinstance(cell, int) for cell in column) else "---" for column in columns]
-    lines = [head, ruler, *([f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in row] for row in rows)]
+    ruler = [
+        "---:" if any(isinstance(cell, int) for cell in column) else "---" for column in columns
+    ]
+    lines = [
+        head,
+        ruler,
+        *([f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in row] for row in rows),
+    ]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -37,7 +37,8 @@ class Verdict:
     summary: Mapping[str, Any]
     gate: GateConfig
     checks: tuple[Check, ...]
-    worst: Sequence[Mapping[str, Any]]  # rows of `leakage`: the worst of all and of each split, the worst first
+    # rows of `leakage`: the worst of all and of each split, the worst first
+    worst: Sequence[Mapping[str, Any]]
     n_leaks: int  # rows of `leakage`
     seconds: float  # that the run took
 
@@ -53,8 +54,12 @@ class Verdict:
 
     @property
     def judged_nothing(self) -> tuple[Check, ...]:
-        """The checks that a limit asks for, had nothing to judge and were let pass by `gate.allow_nothing`."""
-        return tuple(check for check in self.checks if check.over_nothing and check.state == "not judged")
+        """The checks that a limit asks for, had nothing to judge and were let pass by
+        `gate.allow_nothing`.
+        """
+        return tuple(
+            check for check in self.checks if check.over_nothing and check.state == "not judged"
+        )
 
     def _repr_html_(self) -> str:
         """For notebooks: whether the gate is open, and each check."""
@@ -71,7 +76,9 @@ class Verdict:
         return [leak for leak in self.worst if _name_of(leak) == check.name][:WORST]
 
     def json(self) -> str:
-        """The summary with the verdict under `gate`, as dedup/reporting/summary.schema.json describes it."""
+        """The summary with the verdict under `gate`, as dedup/reporting/summary.schema.json
+        describes it.
+        """
         gate = {
             **self.gate.model_dump(mode="json"),
             "passed": self.passed,
@@ -90,12 +97,19 @@ class Verdict:
 
 
 def judge(
-    summary: Mapping[str, Any], leakage: pa.Table, gate: GateConfig, *, title: str = "", seconds: float = 0.0
+    summary: Mapping[str, Any],
+    leakage: pa.Table,
+    gate: GateConfig,
+    *,
+    title: str = "",
+    seconds: float = 0.0,
 ) -> Verdict:
     """Hold a run against the limits of a gate. Every limit is inclusive."""
     checks = (*_leakage(summary, gate), _unreadable(summary, gate), _certificate(summary, gate))
     in_order = leakage.take(pa.array(leaks.worst_first(leakage)))
-    return Verdict(title, summary, gate, checks, _worst_of_each(in_order, checks), len(leakage), seconds)
+    return Verdict(
+        title, summary, gate, checks, _worst_of_each(in_order, checks), len(leakage), seconds
+    )
 
 
 def _worst_of_each(in_order: pa.Table, checks: Sequence[Check]) -> list[Mapping[str, Any]]:
@@ -128,14 +142,18 @@ def _leakage(summary: Mapping[str, Any], gate: GateConfig) -> Iterator[Check]:
     limit = gate.max_leakage
     if not summary["leakage"]:
         asked = limit is not None
-        message = f"There is no held-out split beside train, so there is nothing to judge. {_REMEDY}"
+        message = (
+            f"There is no held-out split beside train, so there is nothing to judge. {_REMEDY}"
+        )
         yield Check("leakage", "leakage", None, _over_nothing(gate, asked=asked), message, asked)
 
     blind = [] if limit is None else [name for name, n in summary["splits"].items() if _is_blind(n)]
     for split in blind:
         message = f"No image of {split!r} can be read, so nobody knows whether it leaks."
         state = _over_nothing(gate, asked=True)
-        yield Check(f"pictures of {split!r}", "unreadable", split, state, message, over_nothing=True)
+        yield Check(
+            f"pictures of {split!r}", "unreadable", split, state, message, over_nothing=True
+        )
 
     groups = summary.get("group_leakage") or {}
     for what, of_splits, words in (
@@ -146,10 +164,18 @@ def _leakage(summary: Mapping[str, Any], gate: GateConfig) -> Iterator[Check]:
             images = f"{found['leaking']:,} of {found['images']:,} images of {split!r}"
             said = f"{images} {words} ({percent(found['share'])}); gate.max_leakage"
             if limit is None:
-                yield Check(f"{what} of {split!r}", "leakage", split, "not judged", f"{said} sets no limit.")
+                yield Check(
+                    f"{what} of {split!r}", "leakage", split, "not judged", f"{said} sets no limit."
+                )
             elif split not in blind:
                 state = "failed" if found["share"] > limit else "passed"
-                yield Check(f"{what} of {split!r}", "leakage", split, state, f"{said} allows {percent(limit)}.")
+                yield Check(
+                    f"{what} of {split!r}",
+                    "leakage",
+                    split,
+                    state,
+                    f"{said} allows {percent(limit)}.",
+                )
 
 
 def _is_blind(split: Mapping[str, int]) -> bool:
@@ -160,21 +186,40 @@ def _is_blind(split: Mapping[str, int]) -> bool:
 def _unreadable(summary: Mapping[str, Any], gate: GateConfig) -> Check:
     samples, limit = summary["samples"], gate.max_unreadable
     share = samples["unreadable"] / samples["total"]
-    said = f"{samples['unreadable']:,} of {samples['total']:,} samples are unreadable ({percent(share)})"
+    said = (
+        f"{samples['unreadable']:,} of {samples['total']:,} samples are unreadable"
+        f" ({percent(share)})"
+    )
     if limit is None:
         message = f"{said}; gate.max_unreadable sets no limit."
         return Check("unreadable", "unreadable", None, "not judged", message)
     state: State = "failed" if share > limit else "passed"
-    return Check("unreadable", "unreadable", None, state, f"{said}; gate.max_unreadable allows {percent(limit)}.")
+    return Check(
+        "unreadable",
+        "unreadable",
+        None,
+        state,
+        f"{said}; gate.max_unreadable allows {percent(limit)}.",
+    )
 
 
 def _certificate(summary: Mapping[str, Any], gate: GateConfig) -> Check:
     certificate = summary.get("certificate")
     references = summary.get("resolved", {}).get("references", ())
-    kept = sum(n.get("keep", 0) + n.get("move", 0) for name, n in summary["splits"].items() if name not in references)
+    kept = sum(
+        n.get("keep", 0) + n.get("move", 0)
+        for name, n in summary["splits"].items()
+        if name not in references
+    )
     if certificate is None and kept:
         message = "There is no certificate: no splits were written."
-        return Check("certificate", "certificate", None, "failed" if gate.certified else "not judged", message)
+        return Check(
+            "certificate",
+            "certificate",
+            None,
+            "failed" if gate.certified else "not judged",
+            message,
+        )
 
     nothing = _nothing_certified(certificate, summary)
     if certificate is None or nothing is not None:
@@ -188,19 +233,27 @@ def _certificate(summary: Mapping[str, Any], gate: GateConfig) -> Check:
     return Check("certificate", "certificate", None, state, certificate["statement"] + allowed)
 
 
-def _nothing_certified(certificate: Mapping[str, Any] | None, summary: Mapping[str, Any]) -> str | None:
+def _nothing_certified(
+    certificate: Mapping[str, Any] | None, summary: Mapping[str, Any]
+) -> str | None:
     """Why a certificate says nothing, if it does not: no pair is left where there could be none."""
     if certificate is None:
-        return "Nothing was kept, so there is nothing to certify. Set gate.allow_nothing: true if that is meant."
+        return (
+            "Nothing was kept, so there is nothing to certify. Set gate.allow_nothing: true if that"
+            " is meant."
+        )
     if not summary["leakage"]:
-        return f"There is no held-out split beside train, so the certificate is over nothing. {_REMEDY}"
+        return (
+            "There is no held-out split beside train, so the certificate is over nothing."
+            f" {_REMEDY}"
+        )
 
     readable = certificate.get("readable_in", {})
     for side, what in (("held_out", "a held-out split"), ("train", "train")):
         if readable.get(side) == 0 and certificate["clean"]:
             return (
-                f"No image that was written in {what} can be read, so the certificate is over nothing. "
-                f"Set gate.allow_nothing: true if that is meant."
+                f"No image that was written in {what} can be read, so the certificate is over"
+                " nothing. Set gate.allow_nothing: true if that is meant."
             )
     return None
 
@@ -215,4 +268,6 @@ def percent(share: float) -> str:
 
 
 def _rounded(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: round(value, 4) if isinstance(value, float) else value for key, value in row.items()}
+    return {
+        key: round(value, 4) if isinstance(value, float) else value for key, value in row.items()
+    }

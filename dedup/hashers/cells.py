@@ -1,7 +1,9 @@
-"""Large pictures as a fixed number of cells, each the mean of its part: what all that is measured on them starts from.
+"""Large pictures as a fixed number of cells, each the mean of its part: what all that is measured
+on them starts from.
 
-Weights of a filter depend on the length of the side that they are for, and a dataset has hundreds of lengths. Means of
-areas need none, and one pass over the picture; from there on every matrix is a constant.
+Weights of a filter depend on the length of the side that they are for, and a dataset has hundreds
+of lengths. Means of areas need none, and one pass over the picture; from there on every matrix is a
+constant.
 """
 
 import math
@@ -18,9 +20,13 @@ from dedup.hashers.resampling import Plane, Target, matrix, read_only
 from dedup.tables import THUMBNAIL_SIDE
 
 FINENESS: Final = 64
-"""Parts of a grey level: a cell is a whole number of them, so that sums of cells are exact in any order."""
+"""Parts of a grey level: a cell is a whole number of them, so that sums of cells are exact in any
+order.
+"""
 
-_EXTENT: Final = 64  # parts of a pixel in which an extent that is no whole number is counted; eighths are exact
+_EXTENT: Final = (
+    64  # parts of a pixel in which an extent that is no whole number is counted; eighths are exact
+)
 
 Cells = NDArray[np.float64]
 """Whole numbers, shape (n, side, side)."""
@@ -42,7 +48,9 @@ def cells(planes: Sequence[Plane], side: int) -> Cells:
 
 
 def shrunk(of: Cells, target: Target) -> NDArray[np.float64]:
-    """Each picture at the target's size, shape (n, rows, columns), whole numbers × `resampling.SCALE` / `FINENESS`."""
+    """Each picture at the target's size, shape (n, rows, columns), whole numbers ×
+    `resampling.SCALE` / `FINENESS`.
+    """
     side = of.shape[-1]
     left, right = (_constant(side, n, target.kernel) for n in (target.rows, target.columns))
     small: NDArray[np.float64] = (left @ of) @ right.T
@@ -69,13 +77,26 @@ def _constant(side: int, n: int, kernel: str) -> NDArray[np.float64]:
 
 
 @compiled
-def _means(levels: Any, row_parts: Any, parts_of_row: Any, column_parts: Any, parts_of_column: Any, cell: Any) -> None:
-    """`row_parts / parts_of_row` is the picture's extent in rows; cells are counted in parts, so all is whole."""
+def _means(
+    levels: Any,
+    row_parts: Any,
+    parts_of_row: Any,
+    column_parts: Any,
+    parts_of_column: Any,
+    cell: Any,
+) -> None:
+    """`row_parts / parts_of_row` is the picture's extent in rows; cells are counted in parts, so
+    all is whole.
+    """
     width, side = np.uint64(levels.shape[1]), np.uint64(cell.shape[0])
     p, q = np.uint64(row_parts), np.uint64(parts_of_row) * side
     across, unit = np.uint64(column_parts), np.uint64(parts_of_column) * side
     scale = np.float64(FINENESS) / (np.float64(row_parts) * np.float64(column_parts))
-    last_column, beyond = np.empty(side, np.uint64), np.empty(side, np.uint64)  # of each cell, and its part of it
+    # of each cell, and its part of it
+    last_column, beyond = (
+        np.empty(side, np.uint64),
+        np.empty(side, np.uint64),
+    )
     for m in range(side):
         stop = (m + np.uint64(1)) * across
         last_column[m] = (stop - np.uint64(1)) // unit
@@ -90,7 +111,11 @@ def _means(levels: Any, row_parts: Any, parts_of_row: Any, column_parts: Any, pa
             for x in range(width):
                 line[x] = w * np.int32(levels[first, x])
         else:
-            u, v, w = np.int32((first + np.uint64(1)) * q - start), np.int32(q), np.int32(stop - last * q)
+            u, v, w = (
+                np.int32((first + np.uint64(1)) * q - start),
+                np.int32(q),
+                np.int32(stop - last * q),
+            )
             if last - first == np.uint64(2):  # the commonest number of rows, in one pass
                 between = first + np.uint64(1)
                 for x in range(width):
@@ -119,7 +144,11 @@ def _means(levels: Any, row_parts: Any, parts_of_row: Any, column_parts: Any, pa
 @compiled
 def _triangles(of: Any, taps: Any, small: Any) -> None:
     side, n = np.uint64(of.shape[1]), np.uint64(small.shape[1])
-    step, beyond = side // n, (np.uint64(len(taps)) - side // n) // np.uint64(2)  # of the taps on either side
+    # of the taps on either side
+    step, beyond = (
+        side // n,
+        (np.uint64(len(taps)) - side // n) // np.uint64(2),
+    )
     line = np.zeros(side + np.uint64(2) * beyond)
     total = np.zeros(n)  # of the taps that lie in the picture
     for k in range(n):

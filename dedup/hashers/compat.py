@@ -18,7 +18,9 @@ FUNCTIONS: Final = {
 
 
 def codes(images: Sequence[Image.Image], algorithm: str, bits: int) -> NDArray[np.uint8]:
-    """Codes of the pictures, shape (n, bits // 8); a row's hex digits are `str` of ImageHash's own result."""
+    """Codes of the pictures, shape (n, bits // 8); a row's hex digits are `str` of ImageHash's own
+    result.
+    """
     function = FUNCTIONS[algorithm]
     side = math.isqrt(bits)
     packed = np.empty((len(images), bits // 8), dtype=np.uint8)

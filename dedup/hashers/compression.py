@@ -8,11 +8,15 @@ from numpy.typing import NDArray
 
 from dedup.decoding.pictures import Picture
 
-_BLOCKS: Final = 320  # of 8 × 8 pixels, evenly spread: enough for the estimate, and the same cost for any size
+_BLOCKS: Final = (
+    320  # of 8 × 8 pixels, evenly spread: enough for the estimate, and the same cost for any size
+)
 _LOWEST_AC: Final = ((0, 1), (1, 0), (2, 0), (1, 1), (0, 2), (0, 3), (1, 2), (2, 1), (3, 0))
 _LARGEST_STEP: Final = 64
 _MIN_COEFFICIENTS: Final = 48
-_MIN_PERIODICITY: Final = 0.65  # noise of n ≥ 48 coefficients stays below 0.4; rounding of pixels leaves 0.73 at step 4
+_MIN_PERIODICITY: Final = (
+    0.65  # noise of n ≥ 48 coefficients stays below 0.4; rounding of pixels leaves 0.73 at step 4
+)
 
 _k = np.arange(8)
 _DCT: Final = np.sqrt(2 / 8) * np.cos(np.pi * (2 * _k[None, :] + 1) * _k[:, None] / 16)
@@ -20,12 +24,14 @@ _DCT[0] /= np.sqrt(2)
 
 
 def compression(picture: Picture) -> float | None:
-    """Mean quantisation step of the nine lowest luma frequencies above zero; 1.0 means none was found.
+    """Mean quantisation step of the nine lowest luma frequencies above zero; 1.0 means none was
+    found.
 
-    A JPEG says it in its header. In a lossless file it is estimated from the pixels, because a JPEG that was saved
-    again as PNG is not the better copy: the steps leave their period in the histogram of the DCT coefficients (Fan and
-    de Queiroz 2003, "Identification of bitmap compression history", section IV). None where it cannot be told: other
-    lossy formats and palettes.
+    A JPEG says it in its header. In a lossless file it is estimated from the pixels, because a JPEG
+    that was saved again as PNG is not the better copy: the steps leave their period in the
+    histogram of the DCT coefficients (Fan and de Queiroz 2003, "Identification of bitmap
+    compression history", section IV). None where it cannot be told: other lossy formats and
+    palettes.
     """
     if picture.luma_steps is not None:
         return of_steps(picture.luma_steps)
@@ -44,7 +50,12 @@ def of_levels(grey: NDArray[np.uint8]) -> float:
     if rows * columns < _MIN_COEFFICIENTS:
         return 1.0
     chosen = np.unique(np.linspace(0, rows * columns - 1, _BLOCKS).astype(np.int64))
-    blocks = grey[: 8 * rows, : 8 * columns].reshape(rows, 8, columns, 8).swapaxes(1, 2).reshape(-1, 8, 8)[chosen]
+    blocks = (
+        grey[: 8 * rows, : 8 * columns]
+        .reshape(rows, 8, columns, 8)
+        .swapaxes(1, 2)
+        .reshape(-1, 8, 8)[chosen]
+    )
     coefficients = _DCT @ (blocks - 128.0) @ _DCT.T
     return float(np.mean([_step(coefficients[:, y, x]) for y, x in _LOWEST_AC]))
 

@@ -1,7 +1,8 @@
 """How far codes made here are from those that others made of the same pictures.
 
-Decoders differ between versions and platforms by a bit or two. A bank carries the codes of the canary
-pictures where it was made, so that whoever reads it can measure how far his own decoders are off.
+Decoders differ between versions and platforms by a bit or two. A bank carries the codes of the
+canary pictures where it was made, so that whoever reads it can measure how far his own decoders are
+off.
 """
 
 import logging
@@ -17,8 +18,8 @@ from dedup.tables.entries import BankInfo, BankSpec
 logger = logging.getLogger(__name__)
 
 MAX_DRIFT: Final = 3
-"""Bits of 64 by which codes of one picture may differ between two sets of decoders; in proportion for
-wider codes. Measured between the lowest and the newest Pillow and simplejpeg: docs/banks.md."""
+"""Bits of 64 by which codes of one picture may differ between two sets of decoders; in proportion
+for wider codes. Measured between the lowest and the newest Pillow and simplejpeg: docs/banks.md."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,9 @@ def setup_of(spec: BankSpec) -> Setup:
 
 @lru_cache
 def canary_codes_of(spec: BankSpec) -> dict[str, list[bytes]]:
-    """The codes of the canary pictures here, by algorithm; empty for one that is not decoded here."""
+    """The codes of the canary pictures here, by algorithm; empty for one that is not decoded
+    here.
+    """
     from dedup.hashers.canaries import PICTURES  # it brings the decoders
     from dedup.hashers.measure import measure
 
@@ -64,14 +67,15 @@ def widened_by(info: BankInfo, where: str) -> int:
     most = MAX_DRIFT * info.spec.bits // 64
     if found.bits > most:
         message = (
-            f"{where} was made by {libraries_of(info)}; codes of the same canary pictures made here differ "
-            f"by up to {found.bits} bits, and at most {most} can be made up for. Use versions that are nearer."
+            f"{where} was made by {libraries_of(info)}; codes of the same canary pictures made here"
+            f" differ by up to {found.bits} bits, and at most {most} can be made up for. Use"
+            " versions that are nearer."
         )
         raise BankError(message)
     if found.bits:
         logger.warning(
-            "%s was made by other decoders (%s): codes of the same pictures differ by up to %d bits "
-            "here, so the search goes %d bits further.",
+            "%s was made by other decoders (%s): codes of the same pictures differ by up to %d bits"
+            " here, so the search goes %d bits further.",
             where,
             libraries_of(info),
             found.bits,

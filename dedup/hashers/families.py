@@ -27,6 +27,10 @@ MODES: Final[Mapping[str, Family]] = {"fast": fast.codes, "compat": _compat}
 """Family by `hash.mode`."""
 
 
-def picture_codes(images: Sequence[Image.Image], algorithm: str, bits: int, mode: str) -> NDArray[np.uint8]:
-    """Codes of normalised pictures, shape (n, bits // 8). PDQ is none of ImageHash's: it is the same in every mode."""
+def picture_codes(
+    images: Sequence[Image.Image], algorithm: str, bits: int, mode: str
+) -> NDArray[np.uint8]:
+    """Codes of normalised pictures, shape (n, bits // 8). PDQ is none of ImageHash's: it is the
+    same in every mode.
+    """
     return pdq.codes(images) if algorithm == "pdq" else MODES[mode](images, algorithm, bits)

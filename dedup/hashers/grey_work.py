@@ -40,7 +40,9 @@ def start(setup: Mapping[str, Any]) -> Callable[[pa.RecordBatch], pa.RecordBatch
             batch["row"],
             pa.array([None if grey is None else grey.shape[0] for grey in greys], pa.int32()),
             pa.array([None if grey is None else grey.shape[1] for grey in greys], pa.int32()),
-            pa.array([None if grey is None else grey.tobytes() for grey in greys], pa.large_binary()),
+            pa.array(
+                [None if grey is None else grey.tobytes() for grey in greys], pa.large_binary()
+            ),
         ]
         return pa.record_batch(columns, schema=GREYS)
 

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from dedup.errors import MissingExtraError
 
 SIDE: Final = 256
-"""Pixels of the longer side at which key points are found. At 320 no more crops were found than with
-a larger radius at 256, which costs less (benchmarks/RESULTS.md, "Parts")."""
+"""Pixels of the longer side at which key points are found. At 320 no more crops were found than
+with a larger radius at 256, which costs less (benchmarks/RESULTS.md, "Parts")."""
 
 COUNT: Final = 128
 """Key points of a picture at most: half of them the strongest, half spread over the picture."""
@@ -58,7 +58,10 @@ def opencv() -> Any:
     try:
         return import_module("cv2")
     except ImportError as error:
-        message = "search.parts needs OpenCV: pip install 'dedup-images[parts]', or any package that brings cv2."
+        message = (
+            "search.parts needs OpenCV: pip install 'dedup-images[parts]', or any package that"
+            " brings cv2."
+        )
         raise MissingExtraError(message) from error
 
 
@@ -123,7 +126,9 @@ def _chosen(found: Any, shape: tuple[int, ...]) -> list[Any]:
 
     # The first of every cell come before the second of any.
     in_turn = sorted(
-        (place, cell, number) for number, cell in enumerate(sorted(cells)) for place in range(len(cells[cell]))
+        (place, cell, number)
+        for number, cell in enumerate(sorted(cells))
+        for place in range(len(cells[cell]))
     )
     spread = [cells[cell][place] for place, cell, _ in in_turn]
     return strongest + spread[: COUNT - len(strongest)]

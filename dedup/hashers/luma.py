@@ -1,6 +1,7 @@
 """Stored bytes to the luma on which everything is measured in mode `fast`.
 
-A plain JPEG is decoded to luma only, at a fraction of its size; anything else is decoded in full, and box-averaged.
+A plain JPEG is decoded to luma only, at a fraction of its size; anything else is decoded in full,
+and box-averaged.
 """
 
 import math
@@ -12,7 +13,13 @@ from PIL import Image
 
 from dedup.decoding import jpeg, png
 from dedup.decoding.orientation import TURN_OF_EXIF, TURNS
-from dedup.decoding.pictures import Unreadable, file_digest, open_picture, orientation_of, pixel_digest
+from dedup.decoding.pictures import (
+    Unreadable,
+    file_digest,
+    open_picture,
+    orientation_of,
+    pixel_digest,
+)
 from dedup.decoding.repairs import repaired
 from dedup.hashers.compression import compression, of_levels, of_steps
 from dedup.hashers.resampling import Plane, whole
@@ -37,8 +44,8 @@ class Luma:
 def open_luma(data: bytes, setup: Setup, own: bytes) -> Luma | Unreadable:
     """The luma, or why there is none; `own` is the file's digest.
 
-    What is read here without Pillow is the picture that Pillow makes of the file; a status is Pillow's word, in either
-    mode. docs/hashing.md lists the exceptions.
+    What is read here without Pillow is the picture that Pillow makes of the file; a status is
+    Pillow's word, in either mode. docs/hashing.md lists the exceptions.
     """
     plain = _of_plain_jpeg(data, setup, own)
     if plain is not None:
@@ -63,7 +70,9 @@ def open_luma(data: bytes, setup: Setup, own: bytes) -> Luma | Unreadable:
 
 
 def _of_plain_jpeg(data: bytes, setup: Setup, own: bytes) -> Luma | None:
-    """The luma of a plain JPEG; of one that lacks its end marker and nothing else, as if it had it."""
+    """The luma of a plain JPEG; of one that lacks its end marker and nothing else, as if it had
+    it.
+    """
     found = jpeg.header(data)
     if found is None or not _fits(found, data, setup):
         return None
@@ -72,7 +81,9 @@ def _of_plain_jpeg(data: bytes, setup: Setup, own: bytes) -> Luma | None:
         return None
     levels = jpeg.luma(data, min_side(setup.bits))
     if levels is not None:
-        return _of_jpeg(data, found, levels, setup.bits, own, TURN_OF_EXIF.get(orientation, "identity"))
+        return _of_jpeg(
+            data, found, levels, setup.bits, own, TURN_OF_EXIF.get(orientation, "identity")
+        )
 
     for repair in repaired(data):
         luma = _of_plain_jpeg(repair.data, setup, file_digest(repair.data))
@@ -86,16 +97,22 @@ def _fits(found: jpeg.Header, data: bytes, setup: Setup) -> bool:
     n_pixels = found.width * found.height
     is_scaled = min(found.width, found.height) >= jpeg.EIGHTH * min_side(setup.bits)
 
-    return n_pixels <= setup.max_pixels or (is_scaled and n_pixels <= jpeg.most_pixels(data, setup.max_pixels))
+    return n_pixels <= setup.max_pixels or (
+        is_scaled and n_pixels <= jpeg.most_pixels(data, setup.max_pixels)
+    )
 
 
 def min_side(bits: int) -> int:
-    """Pixels that the shorter side of a luma keeps for codes of so many bits, if it has them: 128 for 64."""
+    """Pixels that the shorter side of a luma keeps for codes of so many bits, if it has them: 128
+    for 64.
+    """
     return 16 * math.isqrt(bits)
 
 
 def luma_of(image: Image.Image, bits: int) -> Plane:
-    """Grey levels of a picture; each axis divided by the whole factor that leaves twice the side that codes need."""
+    """Grey levels of a picture; each axis divided by the whole factor that leaves twice the side
+    that codes need.
+    """
     luma = image if image.mode == "L" else image.convert("L")
     keep = 2 * min_side(bits)
     across, down = max(luma.width // keep, 1), max(luma.height // keep, 1)
@@ -103,7 +120,9 @@ def luma_of(image: Image.Image, bits: int) -> Plane:
     return Plane(np.asarray(small), luma.height / down, luma.width / across)
 
 
-def _of_jpeg(data: bytes, found: jpeg.Header, levels: NDArray[np.uint8], bits: int, own: bytes, turn: str) -> Luma:
+def _of_jpeg(
+    data: bytes, found: jpeg.Header, levels: NDArray[np.uint8], bits: int, own: bytes, turn: str
+) -> Luma:
     width, height = found.width, found.height
     if TURNS[turn][0]:
         width, height = height, width
@@ -121,7 +140,9 @@ def _of_jpeg(data: bytes, found: jpeg.Header, levels: NDArray[np.uint8], bits: i
 def _of_png(small: png.Pixels) -> Luma:
     height, width = small.luma.shape
     digest = pixel_digest(small.values)
-    return Luma(whole(small.luma), width, height, "PNG", of_levels(small.luma), digest, from_stream=False)
+    return Luma(
+        whole(small.luma), width, height, "PNG", of_levels(small.luma), digest, from_stream=False
+    )
 
 
 def _plane(levels: NDArray[np.uint8], found: jpeg.Header, bits: int, turn: str) -> Plane:
@@ -133,4 +154,9 @@ def _plane(levels: NDArray[np.uint8], found: jpeg.Header, bits: int, turn: str) 
     if max(levels.shape) < 4 * min_side(bits):
         return Plane(levels, height, width, turn)
     plane = luma_of(Image.fromarray(levels), bits)
-    return Plane(plane.levels, plane.height * height / levels.shape[0], plane.width * width / levels.shape[1], turn)
+    return Plane(
+        plane.levels,
+        plane.height * height / levels.shape[0],
+        plane.width * width / levels.shape[1],
+        turn,
+    )

@@ -1,4 +1,6 @@
-"""A batch of stored bytes to the columns of `hashes`: all that is measured on a picture, or why there is none."""
+"""A batch of stored bytes to the columns of `hashes`: all that is measured on a picture, or why
+there is none.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -18,7 +20,8 @@ from dedup.tables import MIN_INFORMATION
 Row = dict[str, Any]  # by column; what is not there is null
 
 _SAID: Final = (
-    "status", "detail", "width", "height", "format", "n_frames", "file_digest", "pixel_digest", "compression"
+    "status", "detail", "width", "height", "format", "n_frames",
+    "file_digest", "pixel_digest", "compression",
 )  # fmt: skip
 """Columns that are known before the luma is measured."""
 
@@ -26,7 +29,8 @@ _LEVELS_AT_ONCE: Final = 1_400_000  # of lumas that are in memory together: some
 
 
 def measure(contents: Sequence[bytes | Unreadable], setup: Setup) -> dict[str, pa.Array]:
-    """One column per field of the table but `sample`, in the order of the schema; one row per content, in their order.
+    """One column per field of the table but `sample`, in the order of the schema; one row per
+    content, in their order.
 
     A row depends on its own bytes only, never on the others of the batch.
     """
@@ -34,7 +38,9 @@ def measure(contents: Sequence[bytes | Unreadable], setup: Setup) -> dict[str, p
     if setup.mode == "fast":
         return _Measured(contents, setup).columns(fields)
     rows = [_compat(content, setup) for content in contents]
-    return {field.name: pa.array([row.get(field.name) for row in rows], field.type) for field in fields}
+    return {
+        field.name: pa.array([row.get(field.name) for row in rows], field.type) for field in fields
+    }
 
 
 def unreadable_row(found: Unreadable, digest: bytes | None = None) -> Row:
@@ -50,7 +56,8 @@ def unreadable_row(found: Unreadable, digest: bytes | None = None) -> Row:
 
 
 class _Measured:
-    """Contents in mode `fast`: what the files say as lists, what is measured on the lumas as arrays.
+    """Contents in mode `fast`: what the files say as lists, what is measured on the lumas as
+    arrays.
 
     There is no object for a row: at 32 px it would cost more than the hash.
     """
@@ -86,26 +93,40 @@ class _Measured:
         else:
             own = said["file_digest"][at] = file_digest(content)
             found = open_luma(content, self._setup, own)
-        said["width"][at], said["height"][at], said["format"][at] = found.width, found.height, found.format
+        said["width"][at], said["height"][at], said["format"][at] = (
+            found.width,
+            found.height,
+            found.format,
+        )
         if isinstance(found, Unreadable):
             said["status"][at], said["detail"][at] = found.status, found.detail
             return None
-        said["status"][at], said["detail"][at], said["n_frames"][at] = "ok", found.remark, found.n_frames
+        said["status"][at], said["detail"][at], said["n_frames"][at] = (
+            "ok",
+            found.remark,
+            found.n_frames,
+        )
         said["pixel_digest"][at], said["compression"][at] = found.pixel_digest, found.compression
         return found
 
-    def _measure(self, contents: Sequence[bytes | Unreadable], lumas: Sequence[tuple[int, Luma]]) -> None:
+    def _measure(
+        self, contents: Sequence[bytes | Unreadable], lumas: Sequence[tuple[int, Luma]]
+    ) -> None:
         places = np.array([at for at, _ in lumas])
         self._readable[places] = True
         of = _of_lumas([luma.plane for _, luma in lumas], self._setup)
         for name, values in of.items():
             if name not in self._arrays:
-                self._arrays[name] = np.zeros((len(self._readable), *values.shape[1:]), values.dtype)
+                self._arrays[name] = np.zeros(
+                    (len(self._readable), *values.shape[1:]), values.dtype
+                )
             self._arrays[name][places] = values
         for k in np.flatnonzero(of["information"] < MIN_INFORMATION).tolist():
             at, luma = lumas[k]
             if luma.from_stream:
-                self._said["pixel_digest"][at] = _decoded_digest(contents[at], self._setup) or luma.pixel_digest
+                self._said["pixel_digest"][at] = (
+                    _decoded_digest(contents[at], self._setup) or luma.pixel_digest
+                )
 
     def _column(self, field: pa.Field) -> pa.Array:
         if field.name in self._said:
@@ -119,7 +140,9 @@ class _Measured:
 
 
 def _decoded_digest(content: bytes | Unreadable, setup: Setup) -> bytes | None:
-    """The digest of all pixels: what matches pictures without information, whatever their format."""
+    """The digest of all pixels: what matches pictures without information, whatever their
+    format.
+    """
     if isinstance(content, Unreadable):
         return None
     picture = open_picture(content, max_pixels=setup.max_pixels, background=setup.background)
@@ -136,17 +159,24 @@ def _of_lumas(planes: Sequence[Plane], setup: Setup) -> Mapping[str, NDArray[Any
         "information": thumbnail.information(thumbnails).astype(np.float32),
     }
     for name in own:
-        columns |= {column: of for (column, *_), of in zip(setup.codes_of(name), found[name], strict=True)}
+        columns |= {
+            column: of for (column, *_), of in zip(setup.codes_of(name), found[name], strict=True)
+        }
     if "pdq" in setup.algorithms:
         (small,) = resampling.shrink(planes, [pdq.TARGET])
         codes = pdq.oriented(small, turns)
-        columns |= {column: of for (column, *_), of in zip(setup.codes_of("pdq"), codes, strict=True)}
+        columns |= {
+            column: of for (column, *_), of in zip(setup.codes_of("pdq"), codes, strict=True)
+        }
         columns["pdq_quality"] = pdq.quality(small)
     return columns
 
 
 def _compat(content: bytes | Unreadable, setup: Setup) -> Row:
-    from dedup.hashers import compat  # ImageHash, SciPy and PyWavelets, of which other modes have no use
+    # ImageHash, SciPy and PyWavelets, of which other modes have no use
+    from dedup.hashers import (
+        compat,
+    )
 
     if isinstance(content, Unreadable):
         return unreadable_row(content)
@@ -155,7 +185,9 @@ def _compat(content: bytes | Unreadable, setup: Setup) -> Row:
     if isinstance(picture, Unreadable):
         return unreadable_row(picture, digest)
     small = thumbnail.thumbnail(picture.image)
-    oriented = {transform: turned(picture.image, transform) for transform in ("identity", *setup.transforms)}
+    oriented = {
+        transform: turned(picture.image, transform) for transform in ("identity", *setup.transforms)
+    }
     row = {
         "status": "ok",
         "detail": picture.remark,
@@ -181,5 +213,8 @@ def _pdq(plane: Plane, setup: Setup) -> Row:
     """PDQ is none of ImageHash's: the same computation in both modes, here on the whole picture."""
     (small,) = resampling.shrink([plane], [pdq.TARGET])
     codes = pdq.oriented(small, ("identity", *setup.transforms))
-    columns = {column: of[0].tobytes() for (column, *_), of in zip(setup.codes_of("pdq"), codes, strict=True)}
+    columns = {
+        column: of[0].tobytes()
+        for (column, *_), of in zip(setup.codes_of("pdq"), codes, strict=True)
+    }
     return {**columns, "pdq_quality": int(pdq.quality(small)[0])}

@@ -35,7 +35,10 @@ def start(setup: Mapping[str, Any]) -> Callable[[pa.RecordBatch], pa.RecordBatch
     of, reader = setup_of(setup), Reader()
 
     def rows(batch: pa.RecordBatch) -> pa.RecordBatch:
-        found = [_key_points(content, of, mirrored=setup["mirrored"]) for content in reader.contents(batch)]
+        found = [
+            _key_points(content, of, mirrored=setup["mirrored"])
+            for content in reader.contents(batch)
+        ]
         return _batch(batch["row"], found)
 
     return rows
@@ -53,7 +56,9 @@ def lost(setup: Mapping[str, Any], batch: pa.RecordBatch, reason: str) -> pa.Rec
 
 
 def grey_of(content: bytes, setup: Setup, side: int) -> NDArray[np.uint8] | None:
-    """The upright grey levels of a stored picture, its longer side at most `side`; None without one."""
+    """The upright grey levels of a stored picture, its longer side at most `side`; None without
+    one.
+    """
     luma = open_luma(content, setup, file_digest(content))
     if isinstance(luma, Unreadable):
         return None
@@ -70,7 +75,9 @@ def grey_of(content: bytes, setup: Setup, side: int) -> NDArray[np.uint8] | None
     return shrunk
 
 
-def _key_points(content: bytes | Unreadable, setup: Setup, *, mirrored: bool) -> tuple[KeyPoints, KeyPoints]:
+def _key_points(
+    content: bytes | Unreadable, setup: Setup, *, mirrored: bool
+) -> tuple[KeyPoints, KeyPoints]:
     """Those of the picture and of the mirrored one."""
     grey = None if isinstance(content, Unreadable) else grey_of(content, setup, SIDE)
     if grey is None:

@@ -1,8 +1,9 @@
-"""PDQ: 256 bits from the low frequencies of a 64 × 64 picture, and a measure of how far they can be trusted.
+"""PDQ: 256 bits from the low frequencies of a 64 × 64 picture, and a measure of how far they can be
+trusted.
 
-Meta, "The TMK+PDQF Video-Hashing Algorithm and the PDQ Image-Hashing Algorithm", 2019, section "PDQ". The filter
-before the 64 × 64 picture is the paper's, but applied to any size in the same proportion, so a resize does not move the
-code.
+Meta, "The TMK+PDQF Video-Hashing Algorithm and the PDQ Image-Hashing Algorithm", 2019, section
+"PDQ". The filter before the 64 × 64 picture is the paper's, but applied to any size in the same
+proportion, so a resize does not move the code.
 """
 
 from collections.abc import Sequence
@@ -21,12 +22,16 @@ BITS: Final = 256
 TARGET: Final = Target(64, 64, "tent")
 
 _SIDE: Final = 16
-_FINENESS: Final = 16  # parts of a grey level: the paper has floats, and exact sums need whole numbers
+_FINENESS: Final = (
+    16  # parts of a grey level: the paper has floats, and exact sums need whole numbers
+)
 _QUALITY_DIVISOR: Final = 90  # the paper's, "heuristic scaling factor"
 
 
 def oriented(small: NDArray[np.float64], transforms: Sequence[str]) -> list[NDArray[np.uint8]]:
-    """Packed codes, shape (n, 32), in each of the orientations; `small` is `TARGET` of each picture."""
+    """Packed codes, shape (n, 32), in each of the orientations; `small` is `TARGET` of each
+    picture.
+    """
     values = np.floor(small * (_FINENESS / SCALE) + 0.5)
     low = low_frequencies(values, _SIDE, first=1)
     return [_above_median(turned_frequencies(low, transform, first=1)) for transform in transforms]
@@ -39,7 +44,9 @@ def codes(images: Sequence[Image.Image]) -> NDArray[np.uint8]:
 
 
 def quality(small: NDArray[np.float64]) -> NDArray[np.uint8]:
-    """0 to 100 for each picture: the sum of its gradients, scaled. The paper advises against codes below 50."""
+    """0 to 100 for each picture: the sum of its gradients, scaled. The paper advises against codes
+    below 50.
+    """
     values = small / SCALE
     down = np.trunc(np.diff(values, axis=1) * (100 / 255))
     across = np.trunc(np.diff(values, axis=2) * (100 / 255))

@@ -1,7 +1,9 @@
-"""Pictures made small, exactly: the same values on any machine, in any batch and in any of the eight orientations.
+"""Pictures made small, exactly: the same values on any machine, in any batch and in any of the
+eight orientations.
 
-Each axis has its own weights, as in Pillow's resize. They are whole numbers, so every sum is exact in floating point
-and its order does not matter. That is why turning the small picture is the same as making the turned picture small.
+Each axis has its own weights, as in Pillow's resize. They are whole numbers, so every sum is exact
+in floating point and its order does not matter. That is why turning the small picture is the same
+as making the turned picture small.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,8 +18,8 @@ from dedup.compiled import compiled, compiled_exact, inner
 from dedup.decoding.orientation import TURNS, turned
 
 _ONE: Final = 1 << 14
-"""Weights of one output sum to this. 255 × 1.5 × 2¹⁴ < 2²⁴, so 32-bit floats hold the first axis exactly: the absolute
-values of lanczos weights sum to at most 1.4."""
+"""Weights of one output sum to this. 255 × 1.5 × 2¹⁴ < 2²⁴, so 32-bit floats hold the first axis
+exactly: the absolute values of lanczos weights sum to at most 1.4."""
 
 _PILLOW_BITS: Final = 22  # PRECISION_BITS of Pillow's Resample.c
 _HALF: Final = 1 << (_PILLOW_BITS - 1)
@@ -52,7 +54,9 @@ def whole(levels: NDArray[np.uint8]) -> Plane:
 
 
 def shrink(planes: Sequence[Plane], targets: Sequence[Target]) -> list[NDArray[np.float64]]:
-    """Each picture at each target's size: one array per target, shape (n, rows, columns), whole numbers × `SCALE`."""
+    """Each picture at each target's size: one array per target, shape (n, rows, columns), whole
+    numbers × `SCALE`.
+    """
     small = [np.empty((len(planes), target.rows, target.columns)) for target in targets]
     for plane, places, stack in _alike(planes):
         asked = [_as_stored(target, plane) for target in targets]
@@ -62,19 +66,25 @@ def shrink(planes: Sequence[Plane], targets: Sequence[Target]) -> list[NDArray[n
         _shrink(stack, *rows.arrays, *columns.arrays, raw)
         for into, target, stop in zip(small, asked, ends, strict=True):
             start = stop - target.rows * target.columns
-            into[places] = turned(raw[:, start:stop].reshape(-1, target.rows, target.columns), plane.turn)
+            into[places] = turned(
+                raw[:, start:stop].reshape(-1, target.rows, target.columns), plane.turn
+            )
     return small
 
 
 def resized(planes: Sequence[Plane], targets: Sequence[Target]) -> list[NDArray[np.uint8]]:
-    """The same as grey levels, with Pillow's own arithmetic: whole levels between the axes, columns first.
+    """The same as grey levels, with Pillow's own arithmetic: whole levels between the axes, columns
+    first.
 
-    In tiny and synthetic pictures neighbours are so close that this rounding decides on a tenth of the bits.
+    In tiny and synthetic pictures neighbours are so close that this rounding decides on a tenth of
+    the bits.
     """
     small = [np.empty((len(planes), target.rows, target.columns), np.uint8) for target in targets]
     for plane, places, stack in _alike(planes):
         height, width = plane.levels.shape
-        for into, target in zip(small, (_as_stored(target, plane) for target in targets), strict=True):
+        for into, target in zip(
+            small, (_as_stored(target, plane) for target in targets), strict=True
+        ):
             levels = np.empty((len(places), target.rows, target.columns), np.uint8)
             rows = _fixed_point(height, plane.height, target.rows, target.kernel)
             columns = _fixed_point(width, plane.width, target.columns, target.kernel)
@@ -84,7 +94,8 @@ def resized(planes: Sequence[Plane], targets: Sequence[Target]) -> list[NDArray[
 
 
 def read_only(levels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The same levels as a kernel may not write to them: numba compiles each kernel once for either sort of array.
+    """The same levels as a kernel may not write to them: numba compiles each kernel once for either
+    sort of array.
 
     Decoders return both sorts.
     """
@@ -97,10 +108,16 @@ def _alike(planes: Sequence[Plane]) -> Iterator[tuple[Plane, list[int], NDArray[
     """For each kind of plane one of them, the places of all, and their levels as one array."""
     alike: dict[tuple[Any, ...], list[int]] = {}
     for place, plane in enumerate(planes):
-        alike.setdefault((plane.levels.shape, plane.height, plane.width, plane.turn), []).append(place)
+        alike.setdefault((plane.levels.shape, plane.height, plane.width, plane.turn), []).append(
+            place
+        )
     for places in alike.values():
         first = planes[places[0]]
-        stack = first.levels[None] if len(places) == 1 else np.stack([planes[place].levels for place in places])
+        stack = (
+            first.levels[None]
+            if len(places) == 1
+            else np.stack([planes[place].levels for place in places])
+        )
         yield first, places, read_only(np.ascontiguousarray(stack))
 
 
@@ -112,7 +129,8 @@ def _as_stored(target: Target, plane: Plane) -> Target:
 
 
 def matrix(length: int, n: int, kernel: str, short: int = 0) -> NDArray[np.float64]:
-    """The weights of n outputs for a whole side of so many levels, shape (n, length): whole numbers that sum to 2¹⁴.
+    """The weights of n outputs for a whole side of so many levels, shape (n, length): whole numbers
+    that sum to 2¹⁴.
 
     `short`: for haar, the shorter side of the picture.
     """
@@ -130,19 +148,24 @@ def grey(raw: NDArray[np.float64]) -> NDArray[np.uint8]:
 class _Axis:
     """How one axis of all targets is made, one after the other."""
 
-    arrays: tuple[NDArray[Any], ...]  # outputs per target; first input, last + 1 and first weight per output; weights
+    # outputs per target; first input, last + 1 and first weight per output; weights
+    arrays: tuple[NDArray[Any], ...]
     ends: tuple[int, ...]  # where each target's values end among those of one picture
 
 
 @lru_cache(maxsize=4096)
-def _axes(shape: tuple[int, int], height: float, width: float, targets: tuple[Target, ...]) -> tuple[_Axis, _Axis]:
+def _axes(
+    shape: tuple[int, int], height: float, width: float, targets: tuple[Target, ...]
+) -> tuple[_Axis, _Axis]:
     ends = tuple(np.cumsum([target.rows * target.columns for target in targets]).tolist())
     rows = tuple((target.rows, target.kernel) for target in targets)
     columns = tuple((target.columns, target.kernel) for target in targets)
     return _Axis(_axis(shape[0], height, rows), ends), _Axis(_axis(shape[1], width, columns), ends)
 
 
-def _axis(length: int, extent: float, outputs: Sequence[tuple[int, str]]) -> tuple[NDArray[Any], ...]:
+def _axis(
+    length: int, extent: float, outputs: Sequence[tuple[int, str]]
+) -> tuple[NDArray[Any], ...]:
     parts = [_weights(length, extent, n, kernel) for n, kernel in outputs]
     counts = np.array([n for n, _ in outputs])
     starts, stops, weights = (np.concatenate([part[k] for part in parts]) for k in range(3))
@@ -152,7 +175,9 @@ def _axis(length: int, extent: float, outputs: Sequence[tuple[int, str]]) -> tup
 
 @lru_cache(maxsize=8192)
 def _weights(length: int, extent: float, n: int, kernel: str) -> tuple[NDArray[Any], ...]:
-    """First input, last + 1, and the weights between them, of each of n outputs, for levels of some length."""
+    """First input, last + 1, and the weights between them, of each of n outputs, for levels of some
+    length.
+    """
     matrix = _KERNELS[kernel](length, extent, n, 0)
     numbers = _numbers(matrix, symmetrical=extent == length)
     there = numbers != 0
@@ -166,7 +191,9 @@ def _weights(length: int, extent: float, n: int, kernel: str) -> tuple[NDArray[A
 def _fixed_point(length: int, extent: float, n: int, kernel: str) -> tuple[NDArray[Any], ...]:
     """First input, last + 1, first weight, and the weights, as Pillow has them: parts of 2²²."""
     weights = _KERNELS[kernel](length, extent, n, 0)
-    if extent == length:  # the same from either end, so that turning a picture turns what is made of it
+    if (
+        extent == length
+    ):  # the same from either end, so that turning a picture turns what is made of it
         weights[n - n // 2 :] = weights[: n // 2][::-1, ::-1]
         if n % 2:
             weights[n // 2, length - length // 2 :] = weights[n // 2, : length // 2][::-1]
@@ -180,7 +207,9 @@ def _fixed_point(length: int, extent: float, n: int, kernel: str) -> tuple[NDArr
 
 
 def _numbers(matrix: NDArray[np.float64], *, symmetrical: bool) -> NDArray[np.float64]:
-    """The weights as whole numbers that sum to `_ONE`, and the same from either end where the picture is whole."""
+    """The weights as whole numbers that sum to `_ONE`, and the same from either end where the
+    picture is whole.
+    """
     n, length = matrix.shape
     numbers: NDArray[np.float64] = np.rint(matrix * _ONE)
     if symmetrical and n % 2:  # the middle output is symmetrical in itself
@@ -194,7 +223,9 @@ def _numbers(matrix: NDArray[np.float64], *, symmetrical: bool) -> NDArray[np.fl
     return numbers
 
 
-def _convolved(length: int, extent: float, n: int, *, support: float, kernel: Any) -> NDArray[np.float64]:
+def _convolved(
+    length: int, extent: float, n: int, *, support: float, kernel: Any
+) -> NDArray[np.float64]:
     """Weights as Pillow's resize has them: the kernel is as wide as the reduction asks for."""
     if length == n == extent:
         return np.eye(n)
@@ -224,9 +255,13 @@ def _bilinear(length: int, extent: float, n: int, _short: int) -> NDArray[np.flo
 
 
 def _haar(length: int, extent: float, n: int, short: int) -> NDArray[np.float64]:
-    """Lanczos to the largest power of two that the shorter side holds, then the mean of each of n parts."""
+    """Lanczos to the largest power of two that the shorter side holds, then the mean of each of n
+    parts.
+    """
     side = max(1 << (max(short, 1).bit_length() - 1), n)
-    means: NDArray[np.float64] = _lanczos(length, extent, side, short).reshape(n, side // n, length).mean(axis=1)
+    means: NDArray[np.float64] = (
+        _lanczos(length, extent, side, short).reshape(n, side // n, length).mean(axis=1)
+    )
     return means
 
 
@@ -274,7 +309,9 @@ def _shrink(
                 while y + 4 <= stop:  # four at a time: the line is read and written less often
                     w0, w1 = row_weights[at + y], row_weights[at + y + 1]
                     w2, w3 = row_weights[at + y + 2], row_weights[at + y + 3]
-                    for x in range(width):  # by index: a slice for each row costs a tenth of the loop
+                    for x in range(
+                        width
+                    ):  # by index: a slice for each row costs a tenth of the loop
                         line[x] += (
                             w0 * np.float32(stack[picture, y, x])
                             + w1 * np.float32(stack[picture, y + 1, x])
@@ -325,7 +362,9 @@ def _narrowed(levels: Any, start: Any, stop: Any, at: Any, weights: Any, out: An
 
 
 @inner
-def _lowered(levels: Any, start: Any, stop: Any, at: Any, weights: Any, line: Any, out: Any) -> None:
+def _lowered(
+    levels: Any, start: Any, stop: Any, at: Any, weights: Any, line: Any, out: Any
+) -> None:
     width = levels.shape[1]
     for k in range(out.shape[0]):
         line[:width] = np.int32(_HALF)

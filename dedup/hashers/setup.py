@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
 
 DECODING: Final = 4
-"""Version of what decides a picture, its digest and its status before a code is computed; CHANGELOG.md has them all."""
+"""Version of what decides a picture, its digest and its status before a code is computed;
+CHANGELOG.md has them all.
+"""
 
 _CHOICES: Final = MappingProxyType(
     {
@@ -39,7 +41,9 @@ class Setup:
     mode: str
     background: str
     max_pixels: int
-    transforms: tuple[str, ...] = ()  # orientations that are hashed besides the picture as it stands
+    transforms: tuple[
+        str, ...
+    ] = ()  # orientations that are hashed besides the picture as it stands
 
     @classmethod
     def of(cls, config: "Config") -> "Setup":
@@ -55,7 +59,9 @@ class Setup:
         return cls(**{**values, **lists})
 
     def spec(self) -> dict[str, Any]:
-        """The spec that travels with the codes: the settings and the choices made before a hash is computed."""
+        """The spec that travels with the codes: the settings and the choices made before a hash is
+        computed.
+        """
         lists = {"algorithms": list(self.algorithms), "transforms": list(self.transforms)}
         return {**asdict(self), **lists, **_CHOICES}
 
@@ -70,4 +76,6 @@ class Setup:
     def codes_of(self, algorithm: str) -> list[tuple[str, str, str]]:
         """(column, algorithm, transform) of one algorithm's columns of codes."""
         turns = ("identity", *self.transforms)
-        return [(tables.code_column(algorithm, transform), algorithm, transform) for transform in turns]
+        return [
+            (tables.code_column(algorithm, transform), algorithm, transform) for transform in turns
+        ]

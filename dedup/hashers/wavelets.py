@@ -1,8 +1,9 @@
 """ImageHash's wavelets on small pictures, in its own floating point.
 
-ImageHash takes a picture apart into Haar wavelets, puts it together without its mean, and takes it apart again. In
-icons and gradients many coefficients equal their median but for what that loses, 10⁻¹⁶, and there it decides the bits.
-So it is repeated step by step. Every step is a product or a sum, rounded by itself, so any machine gives the same.
+ImageHash takes a picture apart into Haar wavelets, puts it together without its mean, and takes it
+apart again. In icons and gradients many coefficients equal their median but for what that loses,
+10⁻¹⁶, and there it decides the bits. So it is repeated step by step. Every step is a product or a
+sum, rounded by itself, so any machine gives the same.
 """
 
 from typing import Any, Final
@@ -17,7 +18,8 @@ Floats = NDArray[np.float64]
 
 
 def coarsest(levels: NDArray[np.uint8], n: int) -> Floats:
-    """What is in the order of the n × n coarsest coefficients of square pictures of n times a power of two.
+    """What is in the order of the n × n coarsest coefficients of square pictures of n times a power
+    of two.
 
     Where the two in the middle differ, as in photos, sums of grey levels are in that order.
     """
@@ -31,7 +33,9 @@ def coarsest(levels: NDArray[np.uint8], n: int) -> Floats:
 
 
 def coefficients(levels: NDArray[np.uint8], n: int) -> Floats:
-    """The n × n coarsest coefficients, but for the mean, of square pictures whose side is n times a power of two."""
+    """The n × n coarsest coefficients, but for the mean, of square pictures whose side is n times a
+    power of two.
+    """
     rest = _without_mean(levels / 255.0)
     while rest.shape[1] > n:
         rest = _sums(_sums(rest, 1), 2)
@@ -51,7 +55,11 @@ def _without_mean(pictures: Floats) -> Floats:
 
 
 def _every_other(pictures: Floats, axis: int) -> tuple[Any, Any]:
-    return (pictures[:, ::2], pictures[:, 1::2]) if axis == 1 else (pictures[:, :, ::2], pictures[:, :, 1::2])
+    return (
+        (pictures[:, ::2], pictures[:, 1::2])
+        if axis == 1
+        else (pictures[:, :, ::2], pictures[:, :, 1::2])
+    )
 
 
 def _sums(pictures: Floats, axis: int) -> Floats:

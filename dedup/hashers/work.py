@@ -21,16 +21,22 @@ from dedup.hashers.setup import Setup
 
 WORK: Final = "dedup.hashers.work"
 FRESH: Final = "fresh"
-"""Column of the work's results beside those of the table: the row was measured now and may be kept for later."""
+"""Column of the work's results beside those of the table: the row was measured now and may be kept
+for later.
+"""
 
 
 def work(setup: Setup, known: Path | None = None) -> dict[str, Any]:
-    """The setup of the work; `known` is the room of the cache whose rows need not be measured again."""
+    """The setup of the work; `known` is the room of the cache whose rows need not be measured
+    again.
+    """
     return {"hash": asdict(setup), "known": None if known is None else str(known)}
 
 
 def start(setup: Mapping[str, Any]) -> Callable[[pa.RecordBatch], pa.RecordBatch]:
-    """A function from tasks (PAYLOAD or REFERENCES) to rows of the table, with the row of the source as `sample`."""
+    """A function from tasks (PAYLOAD or REFERENCES) to rows of the table, with the row of the
+    source as `sample`.
+    """
     of, reader = Setup.from_dict(setup["hash"]), Reader()
     known = None if setup["known"] is None else known_rows(Path(setup["known"]), of.schema())
     # With nothing to look up, the digest is taken only once, where the picture is measured.
@@ -39,7 +45,9 @@ def start(setup: Mapping[str, Any]) -> Callable[[pa.RecordBatch], pa.RecordBatch
 
 
 def lost(setup: Mapping[str, Any], batch: pa.RecordBatch, reason: str) -> pa.RecordBatch:
-    """The rows of a batch whose worker died on it. Their bytes are digested, but not decoded again."""
+    """The rows of a batch whose worker died on it. Their bytes are digested, but not decoded
+    again.
+    """
     of = Setup.from_dict(setup["hash"])
     rows = []
     for row, content in zip(batch["row"].to_pylist(), Reader().contents(batch), strict=True):
@@ -49,7 +57,13 @@ def lost(setup: Mapping[str, Any], batch: pa.RecordBatch, reason: str) -> pa.Rec
             status = "undecodable" if shows_image(content) else NOT_IMAGE
             found, digest = Unreadable(status, reason), file_digest(content)
         rows.append(
-            {"sample": row, "status": found.status, "detail": found.detail, "file_digest": digest, FRESH: False}
+            {
+                "sample": row,
+                "status": found.status,
+                "detail": found.detail,
+                "file_digest": digest,
+                FRESH: False,
+            }
         )
     return pa.RecordBatch.from_pylist(rows, schema=result_schema(of))
 
@@ -59,16 +73,24 @@ def result_schema(setup: Setup) -> pa.Schema:
     return setup.schema().append(pa.field(FRESH, pa.bool_(), nullable=False))
 
 
-def _rows(batch: pa.RecordBatch, reader: Reader, setup: Setup, known: Rows | None) -> pa.RecordBatch:
-    """One row for each sample, in any order: what is known of files with its digest, or what is measured on it."""
+def _rows(
+    batch: pa.RecordBatch, reader: Reader, setup: Setup, known: Rows | None
+) -> pa.RecordBatch:
+    """One row for each sample, in any order: what is known of files with its digest, or what is
+    measured on it.
+    """
     rows = batch["row"]
     if known is None:
         return _measured(rows, list(reader.contents(batch)), setup)
     width = tables.DIGEST_BYTES
-    # Each file is digested where it was read and dropped, while the core still has it; what is new is read once more.
-    digests = b"".join(bytes(width) if isinstance(c, Unreadable) else file_digest(c) for c in reader.contents(batch))
+    # Each file is digested where it was read and dropped, while the core still has it; what is new
+    # is read once more.
+    digests = b"".join(
+        bytes(width) if isinstance(c, Unreadable) else file_digest(c)
+        for c in reader.contents(batch)
+    )
     at, found = known.find(np.frombuffer(digests, np.uint8).reshape(-1, width))
-    named = {"sample": rows.take(pa.array(at)), FRESH: pa.repeat(False, len(at))}  # noqa: FBT003
+    named = {"sample": rows.take(pa.array(at)), FRESH: pa.repeat(False, len(at))}
     schema = result_schema(setup)
     batches = found.add_column(0, "sample", named["sample"]).append_column(FRESH, named[FRESH])
     table = pa.table([batches[name] for name in schema.names], schema=schema)
@@ -81,7 +103,12 @@ def _rows(batch: pa.RecordBatch, reader: Reader, setup: Setup, known: Rows | Non
 
 
 def _measured(rows: pa.Array, contents: list[bytes | Unreadable], setup: Setup) -> pa.RecordBatch:
-    from dedup.hashers.measure import measure  # it imports the decoders, which take a while and may not be needed
+    # it imports the decoders, which take a while and may not be needed
+    from dedup.hashers.measure import (
+        measure,
+    )
 
     columns = measure(contents, setup)
-    return pa.record_batch([rows, *columns.values(), columns["file_digest"].is_valid()], schema=result_schema(setup))
+    return pa.record_batch(
+        [rows, *columns.values(), columns["file_digest"].is_valid()], schema=result_schema(setup)
+    )

@@ -1,7 +1,8 @@
 """How doubtful a pair is, from the pair alone, and which pairs are accepted.
 
-The rule and how its weights were chosen: docs/decisions/0014-acceptance-by-evidence.md. Whoever changes a weight raises
-`config.resolved.ACCEPTANCE_RULE`: with the same version a run, `compare` and a bank say the same of a pair.
+The rule and how its weights were chosen: docs/decisions/0014-acceptance-by-evidence.md. Whoever
+changes a weight raises `config.resolved.ACCEPTANCE_RULE`: with the same version a run, `compare`
+and a bank say the same of a pair.
 """
 
 from collections.abc import Mapping
@@ -23,14 +24,20 @@ MUST_AGREE: Final = "must_agree"
 """In `verify.colour`: pictures that were seen to differ in colour are no pair."""
 
 _KEEPS_FINITE: Final = 0.02
-"""Added to what is missing to 1, so that its logarithm is finite: JPEG noise alone leaves about as much."""
+"""Added to what is missing to 1, so that its logarithm is finite: JPEG noise alone leaves about as
+much.
+"""
 
-_DECIMALS: Final = 4  # as of similarities; more would only show the rounding of different processors
+_DECIMALS: Final = (
+    4  # as of similarities; more would only show the rounding of different processors
+)
 
 
 @dataclass(frozen=True, slots=True)
 class _Weights:
-    """Of a logistic model; none of them lets more similarity or more structure make a pair more doubtful."""
+    """Of a logistic model; none of them lets more similarity or more structure make a pair more
+    doubtful.
+    """
 
     constant: float
     missing: float  # of the logarithm of what the deciding similarity lacks, 0 or more
@@ -39,7 +46,9 @@ class _Weights:
 
 
 _RANGES: Final = ((40.0, 120.0), (120.0, 170.0), (170.0, 200.0))
-"""Of cells, in each of which structure has a weight of its own: beyond 40 and 200 nothing was learned."""
+"""Of cells, in each of which structure has a weight of its own: beyond 40 and 200 nothing was
+learned.
+"""
 
 _BY_THUMBNAILS: Final = _Weights(20.65, 4.07, 0.0, (-1.17, -3.73, -2.93))
 _BY_CLOSER_LOOK: Final = _Weights(9.45, 2.6, 1.6, ())
@@ -50,7 +59,8 @@ class Evidence:
     """What is known of some pairs: four arrays of one length, as columns of `candidates`."""
 
     similarity: NDArray[np.float32]  # of thumbnails, in [0, 1]; NaN where nothing was verified
-    structure: NDArray[np.float32]  # cells of 256, of the picture that has fewer; NaN where not measured
+    # cells of 256, of the picture that has fewer; NaN where not measured
+    structure: NDArray[np.float32]
     close: NDArray[np.float32]  # in [0, 1]; NaN where nobody looked closer
     views: NDArray[np.uint8]  # places in `tables.UNFRAMED`
 
@@ -60,16 +70,21 @@ class Evidence:
         names = ("similarity", "structure", "close_similarity", "unframed")
         if missing := [name for name in names if name not in candidates.column_names]:
             message = (
-                f"The table candidates has no column {missing[0]!r}: it was made by an older version, which accepted "
-                "pairs by other evidence. Run it again."
+                f"The table candidates has no column {missing[0]!r}: it was made by an older"
+                " version, which accepted pairs by other evidence. Run it again."
             )
             raise RunError(message)
         return cls(*(candidates[name].to_numpy() for name in names))
 
     @classmethod
-    def of_one(cls, similarity: float | None, structure: float | None, close: float | None, view: int) -> "Evidence":
+    def of_one(
+        cls, similarity: float | None, structure: float | None, close: float | None, view: int
+    ) -> "Evidence":
         """Of a single pair; None for what is not known."""
-        known = [np.array([np.nan if v is None else v], np.float32) for v in (similarity, structure, close)]
+        known = [
+            np.array([np.nan if v is None else v], np.float32)
+            for v in (similarity, structure, close)
+        ]
         return cls(known[0], known[1], known[2], np.array([view], np.uint8))
 
 
@@ -80,7 +95,9 @@ class Limits:
     max_false_probability: float
     min_similarity: float  # of thumbnails
     min_close_similarity: float  # where somebody looked closer
-    min_thumbnail_similarity: float  # of thumbnails, where nobody did or both were compared without a frame
+    min_thumbnail_similarity: (
+        float  # of thumbnails, where nobody did or both were compared without a frame
+    )
 
     @classmethod
     def of(cls, resolved: Mapping[str, Any]) -> "Limits | None":
@@ -92,14 +109,19 @@ class Limits:
 
 
 def false_probability(evidence: Evidence) -> NDArray[np.float32]:
-    """For each pair the probability, in [0, 1], that it is not the same picture; NaN where nothing was verified.
+    """For each pair the probability, in [0, 1], that it is not the same picture; NaN where nothing
+    was verified.
 
-    More similarity and more structure never raise it. Structure that was not measured counts as the least.
+    More similarity and more structure never raise it. Structure that was not measured counts as the
+    least.
     """
-    by_thumbnails = _probability(_BY_THUMBNAILS, evidence.similarity, evidence.similarity, evidence.structure)
+    by_thumbnails = _probability(
+        _BY_THUMBNAILS, evidence.similarity, evidence.similarity, evidence.structure
+    )
     closely = _probability(_BY_CLOSER_LOOK, evidence.close, evidence.similarity, evidence.structure)
 
-    # Drawings without their margins are more alike, so both kinds of evidence must speak for such a pair.
+    # Drawings without their margins are more alike, so both kinds of evidence must speak for such a
+    # pair.
     of_looked = np.where(evidence.views == BOTH, np.maximum(closely, by_thumbnails), closely)
     found = np.where(np.isnan(evidence.close), by_thumbnails, of_looked)
     return np.round(found, _DECIMALS).astype(np.float32)
@@ -114,7 +136,9 @@ def accepted(evidence: Evidence, limits: Limits | None) -> NDArray[np.bool_]:
     by_thumbnails = evidence.similarity >= alone
     of_both = evidence.similarity >= np.float32(limits.min_similarity)
     looked = of_both & (evidence.close >= np.float32(limits.min_close_similarity))
-    similar = np.where(np.isnan(evidence.close), by_thumbnails, looked & (by_thumbnails | (evidence.views != BOTH)))
+    similar = np.where(
+        np.isnan(evidence.close), by_thumbnails, looked & (by_thumbnails | (evidence.views != BOTH))
+    )
 
     plausible = false_probability(evidence) <= np.float32(limits.max_false_probability)
     return np.asarray(similar & plausible)
@@ -140,8 +164,13 @@ def _missing(similarity: NDArray[np.float32]) -> NDArray[np.float64]:
 
 
 def accepts(candidates: pa.Table, resolved: Resolved) -> NDArray[np.bool_]:
-    """For each row of `candidates` whether it is within the distances and keeps the limits asked for."""
-    distances = {name: candidates[tables.distance_column(name)].to_numpy() for name in resolved.hash.algorithms}
+    """For each row of `candidates` whether it is within the distances and keeps the limits asked
+    for.
+    """
+    distances = {
+        name: candidates[tables.distance_column(name)].to_numpy()
+        for name in resolved.hash.algorithms
+    }
     near = within(distances, resolved.search.max_distance, resolved.search.combine)
     limits = Limits.of(resolved.settings())
     similar = accepted(Evidence.of(candidates), limits)
@@ -157,25 +186,31 @@ def accepts(candidates: pa.Table, resolved: Resolved) -> NDArray[np.bool_]:
 
 def colours_differ(candidates: pa.Table) -> NDArray[np.bool_]:
     """For each row of `candidates` whether its pictures were seen to differ in colour."""
-    seen = pc.fill_null(candidates["colour_differs"], False)  # noqa: FBT003
+    seen = pc.fill_null(candidates["colour_differs"], False)
     return np.asarray(seen.to_numpy())
 
 
 def within(
     distances: Mapping[str, NDArray[np.uint16]], max_distance: Mapping[str, int], combine: str
 ) -> NDArray[np.bool_]:
-    """For each pair whether its distances, by algorithm, are within those of any (or of all), inclusive.
+    """For each pair whether its distances, by algorithm, are within those of any (or of all),
+    inclusive.
 
     `TOTAL` in `max_distance` is the sum over the algorithms.
     """
     known: dict[str, NDArray[Any]] = dict(distances)
     known[TOTAL] = np.sum([of.astype(np.int64) for of in distances.values()], axis=0)
     near = [known[name] <= bits for name, bits in max_distance.items()]
-    return np.asarray(np.logical_or.reduce(near) if combine == "any" else np.logical_and.reduce(near))
+    return np.asarray(
+        np.logical_or.reduce(near) if combine == "any" else np.logical_and.reduce(near)
+    )
 
 
-def _sure_by_signs(similarity: NDArray[np.float32], doubt: NDArray[np.float32], limits: Limits) -> NDArray[np.bool_]:
-    """Which candidates that only signs speak for are pairs: by plain limits of the user's own, else the sure ones.
+def _sure_by_signs(
+    similarity: NDArray[np.float32], doubt: NDArray[np.float32], limits: Limits
+) -> NDArray[np.bool_]:
+    """Which candidates that only signs speak for are pairs: by plain limits of the user's own, else
+    the sure ones.
 
     What they say with more doubt is never dropped and never fails a gate: it stays in `candidates`.
     """

@@ -1,4 +1,6 @@
-"""Chains: samples that match no held-out one, but a sample that does, or one that matches that, and so on."""
+"""Chains: samples that match no held-out one, but a sample that does, or one that matches that, and
+so on.
+"""
 
 from dataclasses import dataclass
 from typing import Final
@@ -16,18 +18,21 @@ Samples = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Chains:
-    """The shortest way from each class of identical pictures to one with a goal in it; all by representative."""
+    """The shortest way from each class of identical pictures to one with a goal in it; all by
+    representative.
+    """
 
-    hops: (
-        Samples  # pairs on the way; 0 for classes with a goal, -1 where no way leads to one; for what matches anything
-    )
+    # pairs on the way; 0 for classes with a goal, -1 where no way leads to one; for what matches
+    # anything
+    hops: Samples
     following: Samples  # the next class on the way
     end: Samples  # the lowest goal in the last class, -1 without a way
     similarity: NDArray[np.float32]  # the lowest on the way; NaN where nothing was verified
 
 
 def chains_to(graph: Graph, goals: NDArray[np.bool_]) -> Chains:
-    """Breadth-first from all goals at once; of several shortest ways the one by the best pair, then the lowest class.
+    """Breadth-first from all goals at once; of several shortest ways the one by the best pair, then
+    the lowest class.
 
     Linear in samples and pairs.
     """
@@ -47,7 +52,9 @@ def chains_to(graph: Graph, goals: NDArray[np.bool_]) -> Chains:
         at = graph.near_start[source] + within
         at, source = at[hops[graph.near_b[at]] < 0], source[hops[graph.near_b[at]] < 0]
         target, row = graph.near_b[at], graph.near_row[at]
-        order = np.lexsort((source, graph.distance[row], -np.nan_to_num(graph.similarity[row]), target))
+        order = np.lexsort(
+            (source, graph.distance[row], -np.nan_to_num(graph.similarity[row]), target)
+        )
         frontier, first = np.unique(target[order], return_index=True)
         before, by = source[order][first], row[order][first]
         hops[frontier], following[frontier], end[frontier] = level, before, end[before]
@@ -56,10 +63,11 @@ def chains_to(graph: Graph, goals: NDArray[np.bool_]) -> Chains:
 
 
 def paths(chains: Chains, graph: Graph, samples: Samples) -> tuple[Samples, Samples]:
-    """The way of each sample: (where each one's path starts in the second, the samples on the paths).
+    """The way of each sample: (where each one's path starts in the second, the samples on the
+    paths).
 
-    A path holds the sample, the lowest of each class that follows, and the goal; of one longer than `MAX_PATH` only the
-    beginning and the goal.
+    A path holds the sample, the lowest of each class that follows, and the goal; of one longer than
+    `MAX_PATH` only the beginning and the goal.
     """
     at = graph.class_of[samples]
     hops = chains.hops[at]

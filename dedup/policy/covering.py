@@ -9,19 +9,22 @@ from dedup.graph import Graph, Witnesses
 
 Samples = NDArray[np.int64]
 
-_TOO_FEW: Final = 0.2  # share of the pairs that a round must settle: a long row of neighbours settles two at a time
+# share of the pairs that a round must settle: a long row of neighbours settles two at a time
+_TOO_FEW: Final = 0.2
 
 
 def leader_cover(graph: Graph, order: Samples, eligible: NDArray[np.bool_]) -> Witnesses:
-    """Cover the eligible samples by leaders: whoever comes first in `order` leads all its matches not yet covered.
+    """Cover the eligible samples by leaders: whoever comes first in `order` leads all its matches
+    not yet covered.
 
-    A leader is its own witness. Every covered sample matches its leader directly, so there are no chains; what a leader
-    covers is never a leader itself. Linear in samples and pairs.
+    A leader is its own witness. Every covered sample matches its leader directly, so there are no
+    chains; what a leader covers is never a leader itself. Linear in samples and pairs.
     """
     n = graph.n_samples
     order = np.asarray(order, np.int64)
     order = order[eligible[order]]
-    first = np.full(n, -1, dtype=np.int64)  # of each class the first of its samples in the order, -1: none
+    # of each class the first of its samples in the order, -1: none
+    first = np.full(n, -1, dtype=np.int64)
     first[graph.class_of[order[::-1]]] = order[::-1]
     rank = np.full(n, len(order), dtype=np.int64)  # of each class
     rank[graph.class_of[order[::-1]]] = np.arange(len(order))[::-1]
@@ -34,7 +37,8 @@ def leader_cover(graph: Graph, order: Samples, eligible: NDArray[np.bool_]) -> W
     led_by = np.where(leads, np.arange(n), -1)  # class → the class whose first sample leads it
     by_row = np.full(n, -1, dtype=np.int64)
     led = np.flatnonzero(leads[b] & ~leads[a])
-    led = led[np.argsort(rank[b[led]])[::-1]]  # of several leaders the last one assigned, the first in order
+    # of several leaders the last one assigned, the first in order
+    led = led[np.argsort(rank[b[led]])[::-1]]
     led_by[a[led]], by_row[a[led]] = b[led], graph.near_row[among[led]]
     chosen = led_by[graph.class_of]
     leader = np.where(eligible & (chosen >= 0), first[chosen], -1)
@@ -46,11 +50,13 @@ def leader_cover(graph: Graph, order: Samples, eligible: NDArray[np.bool_]) -> W
 
 
 def _leading(rank: Samples, able: NDArray[np.bool_], a: Samples, b: Samples) -> NDArray[np.bool_]:
-    """Which classes lead: in the order of `rank` each that is able and next to none that leads already.
+    """Which classes lead: in the order of `rank` each that is able and next to none that leads
+    already.
 
-    The lexicographically first maximal independent set. `a`, `b`: pairs in both directions, sorted by `a`. Many are
-    settled at once: those that come before all their open neighbours lead, whatever happens elsewhere (Blelloch,
-    Fineman and Shun 2012, "Greedy sequential maximal independent set and matching are parallel on average", section 3).
+    The lexicographically first maximal independent set. `a`, `b`: pairs in both directions, sorted
+    by `a`. Many are settled at once: those that come before all their open neighbours lead,
+    whatever happens elsewhere (Blelloch, Fineman and Shun 2012, "Greedy sequential maximal
+    independent set and matching are parallel on average", section 3).
     """
     leads, open_ = np.zeros(len(rank), dtype=bool), able.copy()
     n_before = 2 * len(a)

@@ -26,7 +26,8 @@ def evidence_of(placements: pa.Table) -> Evidence:
 
 
 def same_region(placements: pa.Table, resolved: Resolved) -> NDArray[np.bool_]:
-    """For each placement whether the region is accepted as the same picture, by the rule for whole ones.
+    """For each placement whether the region is accepted as the same picture, by the rule for whole
+    ones.
 
     A region that nobody looked at closely is not: at 32 pixels a part of a picture is too little.
     """
@@ -44,7 +45,9 @@ def is_crop(placements: pa.Table) -> NDArray[np.bool_]:
 def with_crops(
     pairs: pa.Table, placements: pa.Table, hashes: pa.Table, manifest: pa.Table, resolved: Resolved
 ) -> pa.Table:
-    """The pairs with boxes, null so far, and behind them the crops that are not pairs already; sorted."""
+    """The pairs with boxes, null so far, and behind them the crops that are not pairs already;
+    sorted.
+    """
     empty = pa.nulls(len(pairs), tables.BOX)
     boxed = pairs.append_column("box_a", empty).append_column("box_b", empty)
     if resolved.parts.crops == "report":
@@ -57,8 +60,12 @@ def with_crops(
     return together.take(pa.array(order)).combine_chunks()
 
 
-def overlaps(placements: pa.Table, pairs: pa.Table, manifest: pa.Table, resolved: Resolved) -> pa.Table:
-    """The accepted regions that are not pairs: parts of pictures, and crops that are only reported."""
+def overlaps(
+    placements: pa.Table, pairs: pa.Table, manifest: pa.Table, resolved: Resolved
+) -> pa.Table:
+    """The accepted regions that are not pairs: parts of pictures, and crops that are only
+    reported.
+    """
     chosen = same_region(placements, resolved) & ~_among(placements, pairs)
     rows = placements.filter(pa.array(chosen))
     named = manifest.select(["id", "split", "label"])
@@ -89,13 +96,15 @@ def _names(rows: pa.Table) -> pa.Array:
     return pa.array(tables.TRANSFORMS, pa.string()).take(rows["transform"].combine_chunks())
 
 
-def _rows(rows: pa.Table, hashes: pa.Table, manifest: pa.Table, resolved: Resolved, schema: pa.Schema) -> pa.Table:
+def _rows(
+    rows: pa.Table, hashes: pa.Table, manifest: pa.Table, resolved: Resolved, schema: pa.Schema
+) -> pa.Table:
     """Placements as rows of `pairs`."""
     named = manifest.select(["id", "split", "label"])
     of_a, of_b = named.take(rows["a"]), named.take(rows["b"])
     n_frames = [hashes["n_frames"].fill_null(1).take(rows[side]) for side in ("a", "b")]
     several = pc.greater(pc.max_element_wise(*n_frames), 1)
-    conflict = pc.not_equal(of_a["label"], of_b["label"]).fill_null(False)  # noqa: FBT003
+    conflict = pc.not_equal(of_a["label"], of_b["label"]).fill_null(False)
     columns = {
         "id_a": of_a["id"],
         "id_b": of_b["id"],
@@ -108,7 +117,10 @@ def _rows(rows: pa.Table, hashes: pa.Table, manifest: pa.Table, resolved: Resolv
         "false_probability": pa.array(false_probability(evidence_of(rows))),
         "first_frames_only": several,
         "label_conflict": conflict,
-        **{tables.distance_column(name): _distances(hashes[name], rows) for name in resolved.hash.algorithms},
+        **{
+            tables.distance_column(name): _distances(hashes[name], rows)
+            for name in resolved.hash.algorithms
+        },
     }
     columns |= {name: rows[name] for name in rows.column_names if name not in columns}
     # What else is known of pairs was measured on whole pictures, and says nothing of a part.
@@ -117,7 +129,9 @@ def _rows(rows: pa.Table, hashes: pa.Table, manifest: pa.Table, resolved: Resolv
 
 
 def _distances(codes: pa.ChunkedArray, rows: pa.Table) -> pa.Array:
-    """Hamming distances of the pictures' own codes, in bits: large, since a crop has another code."""
+    """Hamming distances of the pictures' own codes, in bits: large, since a crop has another
+    code.
+    """
     one, two = (tables.fixed_width(codes.take(rows[side])) for side in ("a", "b"))
     differing = np.unpackbits(one ^ two, axis=1).sum(axis=1)
     return pa.array(differing.astype(np.uint16))

@@ -1,8 +1,8 @@
 """How sure a match is: the probability that it is another picture, by what verified it.
 
-Each kind of evidence has a rule of its own, a logistic model of what the similarity lacks to 1. They
-are shipped with the package, and were chosen by `benchmarks/bank.py signs` on one half of its pairs
-and scored on the other: docs/banks.md has the figures.
+Each kind of evidence has a rule of its own, a logistic model of what the similarity lacks to 1.
+They are shipped with the package, and were chosen by `benchmarks/bank.py signs` on one half of its
+pairs and scored on the other: docs/banks.md has the figures.
 """
 
 from dataclasses import dataclass
@@ -28,7 +28,9 @@ MAX_SURE_OF_SIGNS: Final = 0.01
 """What signs alone say above it is never decided without a person, and never fails a gate."""
 
 _KEEPS_FINITE: Final = 0.02
-"""Added to what is missing to 1, so that its logarithm is finite: JPEG noise alone leaves about as much."""
+"""Added to what is missing to 1, so that its logarithm is finite: JPEG noise alone leaves about as
+much.
+"""
 
 _EVIDENCE: Final = (40.0, 400.0)
 """Differences in which evidence counts: beyond them nothing was learned."""
@@ -49,15 +51,18 @@ _RULES: Final = {
     ("shared_signs", False): _Rule(7.6, 7.0),
     ("shared_signs", True): _Rule(9.4, 15.0),
 }
-"""By what verified, and whether one of the two pictures is small. `shared_signs`: neither side is there in full.
-Thumbnails and the second look have the rule of `policy.acceptance`, the same as in a run."""
+"""By what verified, and whether one of the two pictures is small. `shared_signs`: neither side is
+there in full. Thumbnails and the second look have the rule of `policy.acceptance`, the same as in a
+run."""
 
 
-def false_probability(similarity: float, verified: str, *, small: bool, evidence: float | None = None) -> float:
+def false_probability(
+    similarity: float, verified: str, *, small: bool, evidence: float | None = None
+) -> float:
     """The probability, in [0, 1], that a match of this similarity is not the same picture.
 
-    `verified`: by what. `small`: one of the two is below `SMALL_SIDE` pixels. `evidence`: differences
-    of the asked picture that count (`signs.evidence`); None counts as the fewest.
+    `verified`: by what. `small`: one of the two is below `SMALL_SIDE` pixels. `evidence`:
+    differences of the asked picture that count (`signs.evidence`); None counts as the fewest.
     """
     if verified in {"bytes", "pixels"}:
         return 0.0
@@ -70,10 +75,14 @@ def false_probability(similarity: float, verified: str, *, small: bool, evidence
 
 
 def thresholds() -> dict[str, dict[str, float]]:
-    """What similarities mean: the false probability at some of them, by what verified and by size."""
+    """What similarities mean: the false probability at some of them, by what verified and by
+    size.
+    """
     return {
         f"{verified}, {'small' if small else 'photos'}": {
-            f"{similarity:.2f}": false_probability(similarity, verified, small=small, evidence=300.0)
+            f"{similarity:.2f}": false_probability(
+                similarity, verified, small=small, evidence=300.0
+            )
             for similarity in (0.7, 0.75, 0.8, 0.87, 0.9, 0.95)
         }
         for verified, small in _RULES

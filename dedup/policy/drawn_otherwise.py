@@ -20,11 +20,15 @@ class DrawnOtherwise:
         """What to know of them, where there are any."""
         if self.first is None:
             return []
-        pairs = "1 pair of copies has" if self.n_pairs == 1 else f"{self.n_pairs:,} pairs of copies have"
+        pairs = (
+            "1 pair of copies has"
+            if self.n_pairs == 1
+            else f"{self.n_pairs:,} pairs of copies have"
+        )
         a, b = map(repr, self.first)
         message = (
-            f"{pairs} the same labels and other boxes, the first is {a} and {b}. Which copy is kept says nothing of "
-            f"whose boxes are right: compare their annotations."
+            f"{pairs} the same labels and other boxes, the first is {a} and {b}. Which copy is kept"
+            " says nothing of whose boxes are right: compare their annotations."
         )
 
         return [message]
@@ -37,7 +41,9 @@ def drawn_otherwise(pairs: pa.Table, manifest: pa.Table) -> DrawnOtherwise:
     drawn = manifest["distinct"].combine_chunks()
     one, other = (drawn.take(compared[side].combine_chunks()) for side in ("a", "b"))
     compared = compared.append_column("one", one).append_column("other", other)
-    compared = compared.filter(pc.fill_null(pc.not_equal(compared["one"], compared["other"]), False))  # noqa: FBT003
+    compared = compared.filter(
+        pc.fill_null(pc.not_equal(compared["one"], compared["other"]), False)
+    )
 
     start = f"{BOXES}="
     found = [

@@ -1,7 +1,9 @@
-"""Lists that people make: pairs that are no duplicates, pairs that are, and ids to keep where there is a choice.
+"""Lists that people make: pairs that are no duplicates, pairs that are, and ids to keep where there
+is a choice.
 
-A list is a CSV with a header, `id_a,id_b` for pairs or `id` for ids; further columns, such as a note, are for people.
-What a person says of two samples holds for the pictures that they show, so for identical copies of them too.
+A list is a CSV with a header, `id_a,id_b` for pairs or `id` for ids; further columns, such as a
+note, are for people. What a person says of two samples holds for the pictures that they show, so
+for identical copies of them too.
 """
 
 import csv
@@ -45,17 +47,29 @@ class Lists:
     prefer: tuple[Entry, ...] = ()
 
     def digests(self) -> dict[str, str]:
-        """By list that says anything, the SHA-256 of what it says: order of pairs and notes do not count."""
-        pairs = {name: sorted(e.ids for e in entries) for name, entries in (("allow", self.allow), ("deny", self.deny))}
-        content: dict[str, Sequence[tuple[str, ...]]] = {**pairs, "prefer": [e.ids for e in self.prefer]}
+        """By list that says anything, the SHA-256 of what it says: order of pairs and notes do not
+        count.
+        """
+        pairs = {
+            name: sorted(e.ids for e in entries)
+            for name, entries in (("allow", self.allow), ("deny", self.deny))
+        }
+        content: dict[str, Sequence[tuple[str, ...]]] = {
+            **pairs,
+            "prefer": [e.ids for e in self.prefer],
+        }
         return {
-            f"{name}_list": hashlib.sha256(json.dumps(ids).encode()).hexdigest() for name, ids in content.items() if ids
+            f"{name}_list": hashlib.sha256(json.dumps(ids).encode()).hexdigest()
+            for name, ids in content.items()
+            if ids
         }
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """What the lists say of pictures, known by their pixel digests: it holds wherever these pictures are."""
+    """What the lists say of pictures, known by their pixel digests: it holds wherever these
+    pictures are.
+    """
 
     allowed: frozenset[Pair] = frozenset()
     denied: frozenset[Pair] = frozenset()
@@ -66,14 +80,17 @@ NOT_JUDGED: Final = Judged()
 
 
 def read_lists(config: Config) -> Lists:
-    """The lists that the config names. Raises `ConfigError` with every problem in them that needs no dataset to see."""
+    """The lists that the config names. Raises `ConfigError` with every problem in them that needs
+    no dataset to see.
+    """
     policy, problems = config.policy, list[str]()
     allow = _read("allow_list", policy.allow_list, ("id_a", "id_b"), problems)
     deny = _read("deny_list", policy.deny_list, ("id_a", "id_b"), problems)
     prefer = _read("prefer_list", policy.prefer_list, ("id",), problems)
     places = {entry.ids: entry.where for entry in allow}
     both = [
-        f"{entry.where}: {_named(entry)} are said to be duplicates, and at {places[entry.ids]} to be none."
+        f"{entry.where}: {_named(entry)} are said to be duplicates, and at {places[entry.ids]} to"
+        " be none."
         for entry in deny
         if entry.ids in places
     ]
@@ -84,7 +101,9 @@ def read_lists(config: Config) -> Lists:
 
 
 def places(lists: Lists, manifest: pa.Table) -> dict[str, int]:
-    """The sample of each id on the lists. Raises `ConfigError` for ids that the dataset does not have."""
+    """The sample of each id on the lists. Raises `ConfigError` for ids that the dataset does not
+    have.
+    """
     entries = [*lists.allow, *lists.deny, *lists.prefer]
     if not entries:
         return {}
@@ -98,15 +117,18 @@ def places(lists: Lists, manifest: pa.Table) -> dict[str, int]:
         if sample_of[name] is None
     ]
     if unknown:
-        raise ConfigError(*_first(unknown, "more ids are not in the dataset. Take them out, or correct them."))
+        raise ConfigError(
+            *_first(unknown, "more ids are not in the dataset. Take them out, or correct them.")
+        )
     return sample_of
 
 
 def judge(lists: Lists, manifest: pa.Table, hashes: pa.Table) -> Judged:
     """What the lists say of the pictures of a dataset.
 
-    Raises `ConfigError` for ids that it does not have, for pictures with the same pixels said to be no duplicates, and
-    for contradictions between identical copies. Samples that cannot be read are passed over.
+    Raises `ConfigError` for ids that it does not have, for pictures with the same pixels said to be
+    no duplicates, and for contradictions between identical copies. Samples that cannot be read are
+    passed over.
     """
     sample_of = places(lists, manifest)
     if not sample_of:
@@ -115,14 +137,16 @@ def judge(lists: Lists, manifest: pa.Table, hashes: pa.Table) -> Judged:
     digest_of = dict(zip(sample_of, digests, strict=True))
     allowed, denied = _pictures(lists.allow, digest_of), _pictures(lists.deny, digest_of)
     problems = [
-        f"{entry.where}: {_named(entry)} show the same pixels, so they are duplicates whatever a list says. "
-        f"Take the pair out; to keep both, set policy.duplicates or policy.leakage to report_only."
+        f"{entry.where}: {_named(entry)} show the same pixels, so they are duplicates whatever a"
+        " list says. Take the pair out; to keep both, set policy.duplicates or policy.leakage to"
+        " report_only."
         for pair, entry in allowed.items()
         if pair[0] == pair[1]
     ]
     problems += [
-        f"{denied[pair].where}: {_named(denied[pair])} are said to be duplicates; {allowed[pair].where} says of "
-        f"{_named(allowed[pair])}, which show the same two pictures, that they are none."
+        f"{denied[pair].where}: {_named(denied[pair])} are said to be duplicates;"
+        f" {allowed[pair].where} says of {_named(allowed[pair])}, which show the same two pictures,"
+        " that they are none."
         for pair in sorted(allowed.keys() & denied.keys())
     ]
     if problems:
@@ -142,15 +166,18 @@ def _read(key: str, path: str | None, columns: tuple[str, ...], problems: list[s
             header = rows.fieldnames or []
             if missing := [column for column in columns if column not in header]:
                 problems.append(
-                    f"policy.{key}: {path}: no column {missing[0]!r} in the header ({', '.join(header) or 'empty'}). "
-                    f"Begin the file with the line {','.join(columns)!r}."
+                    f"policy.{key}: {path}: no column {missing[0]!r} in the header"
+                    f" ({', '.join(header) or 'empty'}). Begin the file with the line"
+                    f" {','.join(columns)!r}."
                 )
                 return []
             for row, record in enumerate(rows, start=1):
                 where = f"policy.{key}: {path}, row {row}"
                 ids = tuple(sorted(_GUARD.sub("", record[column] or "") for column in columns))
                 if "" in ids:
-                    found.append(f"{where}: {columns[0] if len(columns) == 1 else 'id_a or id_b'} is empty.")
+                    found.append(
+                        f"{where}: {columns[0] if len(columns) == 1 else 'id_a or id_b'} is empty."
+                    )
                 elif len(set(ids)) < len(columns):
                     found.append(f"{where}: {ids[0]!r} is paired with itself.")
                 else:
@@ -168,7 +195,10 @@ def _repeated(entries: Sequence[Entry]) -> Iterator[str]:
     seen: dict[tuple[str, ...], Entry] = {}
     for entry in entries:
         if entry.ids in seen:
-            yield f"{entry.where}: {_named(entry)} stand there already, {seen[entry.ids].where.rpartition(', ')[2]}."
+            yield (
+                f"{entry.where}: {_named(entry)} stand there already,"
+                f" {seen[entry.ids].where.rpartition(', ')[2]}."
+            )
         else:
             seen[entry.ids] = entry
 
@@ -188,4 +218,6 @@ def _named(entry: Entry) -> str:
 
 def _first(problems: Sequence[str], more: str) -> list[str]:
     shown = list(problems[:_SHOWN])
-    return shown if len(problems) <= _SHOWN else [*shown, f"… and {len(problems) - _SHOWN:,} {more}"]
+    return (
+        shown if len(problems) <= _SHOWN else [*shown, f"… and {len(problems) - _SHOWN:,} {more}"]
+    )

@@ -23,10 +23,12 @@ def keep_order(
     preferred: Samples | None = None,
     n_better: Samples | None = None,
 ) -> Samples:
-    """The samples `among` others, the one to be kept first in front: of the list, then by the rule, then by quality.
+    """The samples `among` others, the one to be kept first in front: of the list, then by the rule,
+    then by quality.
 
-    `class_of`: of each sample the lowest one with the same pixels. `preferred`: samples in front of all others.
-    `n_better`: how many matches of a representative are better pictures, where that is known.
+    `class_of`: of each sample the lowest one with the same pixels. `preferred`: samples in front of
+    all others. `n_better`: how many matches of a representative are better pictures, where that is
+    known.
     """
     n = len(class_of)
     if rule == "keep_first":
@@ -35,7 +37,9 @@ def keep_order(
         ranked = quality_order(hashes, class_of, among, n_better)
         if rule == "keep_by":
             values = _as_numbers(manifest["keep_by"])
-            ranked = ranked[np.argsort((values if order == "ascending" else -values)[ranked], kind="stable")]
+            ranked = ranked[
+                np.argsort((values if order == "ascending" else -values)[ranked], kind="stable")
+            ]
     if preferred is None or len(preferred) == 0:
         return ranked
     place = np.full(n, len(preferred), dtype=np.int64)
@@ -44,13 +48,18 @@ def keep_order(
 
 
 def _as_numbers(column: pa.ChunkedArray) -> NDArray[np.float64]:
-    """The places of the values in their order, which is alphabetical unless all are numbers; NaN, the last, for none.
+    """The places of the values in their order, which is alphabetical unless all are numbers; NaN,
+    the last, for none.
 
     Numbers are compared digit by digit: as floats, neighbours above 2**53 are the same.
     """
     texts = column.to_pylist()
     given = {text for text in texts if text is not None}
-    worth = {text: value for text in given if not (value := Decimal(text)).is_nan()} if _are_numbers(given) else None
+    worth = (
+        {text: value for text in given if not (value := Decimal(text)).is_nan()}
+        if _are_numbers(given)
+        else None
+    )
     if worth is None:
         place = {text: i for i, text in enumerate(sorted(given))}
     else:
@@ -67,7 +76,8 @@ def _are_numbers(texts: Set[str]) -> bool:
 
 
 def conflicting(graph: Graph, label: Samples, candidates: NDArray[np.bool_]) -> Witnesses:
-    """For each sample with a label (>= 0) its best match among the candidates that have another label.
+    """For each sample with a label (>= 0) its best match among the candidates that have another
+    label.
 
     Identical, then most similar, nearest, lowest; as `best_witnesses` chooses.
     """
@@ -89,7 +99,9 @@ def conflicting(graph: Graph, label: Samples, candidates: NDArray[np.bool_]) -> 
     target, rows = differing(graph.near_b[at], label[source]), graph.near_row[at]
     usable = target < n
     source, target, rows = source[usable], target[usable], rows[usable]
-    ranked = np.lexsort((target, graph.distance[rows], -np.nan_to_num(graph.similarity[rows]), source))
+    ranked = np.lexsort(
+        (target, graph.distance[rows], -np.nan_to_num(graph.similarity[rows]), source)
+    )
     those, first = np.unique(source[ranked], return_index=True)
     sample[those], row[those] = target[ranked][first], rows[ranked][first]
     identical = differing(own, label[labelled])
@@ -98,8 +110,12 @@ def conflicting(graph: Graph, label: Samples, candidates: NDArray[np.bool_]) -> 
     return _measured(graph, sample, row)
 
 
-def _two_labels(graph: Graph, label: Samples, candidates: NDArray[np.bool_]) -> tuple[Samples, Samples]:
-    """For each class its lowest labelled candidate, and the lowest with another label than that; n where none is."""
+def _two_labels(
+    graph: Graph, label: Samples, candidates: NDArray[np.bool_]
+) -> tuple[Samples, Samples]:
+    """For each class its lowest labelled candidate, and the lowest with another label than that; n
+    where none is.
+    """
     n = graph.n_samples
     lowest, other = np.full(n, n, dtype=np.int64), np.full(n, n, dtype=np.int64)
     members = np.flatnonzero(candidates & (label >= 0))
@@ -109,22 +125,30 @@ def _two_labels(graph: Graph, label: Samples, candidates: NDArray[np.bool_]) -> 
     return lowest, other
 
 
-def conflict_cover(graph: Graph, order: Iterable[int], eligible: NDArray[np.bool_], label: Samples) -> Witnesses:
+def conflict_cover(
+    graph: Graph, order: Iterable[int], eligible: NDArray[np.bool_], label: Samples
+) -> Witnesses:
     """As `leader_cover`, but a leader leads only matches that have another label than its own.
 
-    Linear: what a leader finds and leaves has its own label, so each class holds one label once it has been visited.
+    Linear: what a leader finds and leaves has its own label, so each class holds one label once it
+    has been visited.
     """
     n = graph.n_samples
     leader, row = np.full(n, -1, dtype=np.int64), np.full(n, -1, dtype=np.int64)
     open_: dict[int, dict[int, list[int]]] = {}
     for member in np.flatnonzero(eligible & (label >= 0) & graph.matched()).tolist():
-        open_.setdefault(int(graph.class_of[member]), {}).setdefault(int(label[member]), []).append(member)
+        open_.setdefault(int(graph.class_of[member]), {}).setdefault(int(label[member]), []).append(
+            member
+        )
     for sample in order:
         if leader[sample] >= 0 or not eligible[sample] or label[sample] < 0:
             continue
         own, mine = int(graph.class_of[sample]), int(label[sample])
         leader[sample] = sample
-        edges = [(own, -1), *((int(graph.near_b[k]), int(graph.near_row[k])) for k in graph.near(own))]
+        edges = [
+            (own, -1),
+            *((int(graph.near_b[k]), int(graph.near_row[k])) for k in graph.near(own)),
+        ]
         for near, pair_row in edges:
             of_class = open_.get(near, {})
             for name in [name for name in of_class if name != mine]:

@@ -9,13 +9,17 @@ Samples = NDArray[np.int64]
 
 
 def leaders(crowds: pa.Table) -> Samples:
-    """The leaders of crowds, ascending. All members were compared with them, so they are what is kept."""
+    """The leaders of crowds, ascending. All members were compared with them, so they are what is
+    kept.
+    """
     of_all = crowds["leader"].filter(pc.equal(crowds["role"], "leader"))
     return np.sort(of_all.to_numpy()).astype(np.int64)
 
 
 def first_held_out(crowds: pa.Table, held_out: tuple[str, ...]) -> Samples:
-    """Of each crowd and held-out split the sample that the others of that split were compared with, ascending."""
+    """Of each crowd and held-out split the sample that the others of that split were compared with,
+    ascending.
+    """
     inside = pc.is_in(crowds["split"], pa.array(held_out, pa.string()))
     accepted = pc.is_in(crowds["role"], pa.array(["leader", "member"]))
     rows = crowds.filter(pc.and_(inside, accepted))

@@ -1,4 +1,6 @@
-"""Regrouping: samples that belong together are moved into one split; splits stay about as large and as mixed."""
+"""Regrouping: samples that belong together are moved into one split; splits stay about as large and
+as mixed.
+"""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -29,7 +31,8 @@ class Movable:
 def regrouped(graph: Graph, movable: Movable, max_moved: float | None) -> Samples:
     """The split of each sample afterwards, as a place in `movable.names`.
 
-    Raises `LimitError` when a larger share of a split than `max_moved` would leave it, or everything.
+    Raises `LimitError` when a larger share of a split than `max_moved` would leave it, or
+    everything.
     """
     after = movable.split.copy()
     for members, destination in _destinations(movable, _together(graph, movable)):
@@ -39,7 +42,9 @@ def regrouped(graph: Graph, movable: Movable, max_moved: float | None) -> Sample
 
 
 def _together(graph: Graph, movable: Movable) -> Samples:
-    """The component of each sample over pairs, identical pictures and groups among the movable samples."""
+    """The component of each sample over pairs, identical pictures and groups among the movable
+    samples.
+    """
     samples = np.flatnonzero(movable.samples)
     there = np.zeros(graph.n_samples, dtype=bool)
     there[graph.class_of[samples]] = True
@@ -53,10 +58,11 @@ def _together(graph: Graph, movable: Movable) -> Samples:
 
 
 def _destinations(movable: Movable, component: Samples) -> "list[tuple[Samples, int]]":
-    """The members of each component that straddles splits and has a held-out one, with the split it goes to.
+    """The members of each component that straddles splits and has a held-out one, with the split it
+    goes to.
 
-    Largest first, each goes where sizes and labels come nearest to what they were: the sum over splits and labels of
-    squared differences, each relative to what was there.
+    Largest first, each goes where sizes and labels come nearest to what they were: the sum over
+    splits and labels of squared differences, each relative to what was there.
     """
     samples = np.flatnonzero(movable.samples & (movable.split >= 0))
     order = samples[np.lexsort((samples, component[samples]))]
@@ -78,7 +84,9 @@ def _destinations(movable: Movable, component: Samples) -> "list[tuple[Samples, 
     held_out = set(np.flatnonzero(movable.held_out).tolist())
     return [
         (members, balance.placed(movable, members, held_out if to_held_out else None))
-        for members, to_held_out in sorted(straddling, key=lambda one: (-len(one[0]), int(one[0][0])))
+        for members, to_held_out in sorted(
+            straddling, key=lambda one: (-len(one[0]), int(one[0][0]))
+        )
     ]
 
 
@@ -104,18 +112,31 @@ class _Balance:
 
         def counted(which: Samples) -> NDArray[np.float64]:
             cells = movable.split[which] * n_labels + movable.label[which] % n_labels
-            return np.bincount(cells, minlength=len(movable.names) * n_labels).reshape(-1, n_labels).astype(np.float64)
+            return (
+                np.bincount(cells, minlength=len(movable.names) * n_labels)
+                .reshape(-1, n_labels)
+                .astype(np.float64)
+            )
 
         wanted = counted(samples)
         placed = wanted - (counted(np.concatenate(open_)) if open_ else 0)
-        return cls(wanted.tolist(), placed.tolist(), placed.sum(axis=1).tolist(), wanted.sum(axis=1).tolist())
+        return cls(
+            wanted.tolist(),
+            placed.tolist(),
+            placed.sum(axis=1).tolist(),
+            wanted.sum(axis=1).tolist(),
+        )
 
     def placed(self, movable: Movable, members: Samples, allowed: set[int] | None) -> int:
-        """Which of their splits, of the allowed ones, these cost least in; note that they are there."""
+        """Which of their splits, of the allowed ones, these cost least in; note that they are
+        there.
+        """
         came_from = Counter(movable.split[members].tolist())
         labels = Counter(movable.label[members].tolist())
         where = came_from.keys() if allowed is None else came_from.keys() & allowed
-        best: int = min(where, key=lambda s: (round(self._cost(s, labels, len(members)), 9), -came_from[s], s))
+        best: int = min(
+            where, key=lambda s: (round(self._cost(s, labels, len(members)), 9), -came_from[s], s)
+        )
         for label, n in labels.items():
             self.placed_[best][label] += n
         self.size[best] += len(members)
@@ -125,7 +146,9 @@ class _Balance:
         """What the squared differences grow by, in size and in labels."""
         there, targets = self.placed_[split], self.wanted[split]
         cost = _growth(self.size[split], n_members, self.target[split])
-        return cost + sum(_growth(there[label], n, targets[label]) for label, n in sorted(labels.items()))
+        return cost + sum(
+            _growth(there[label], n, targets[label]) for label, n in sorted(labels.items())
+        )
 
 
 def _growth(there: float, more: int, target: float) -> float:
@@ -144,13 +167,17 @@ def _refuse_far(movable: Movable, after: Samples, max_moved: float | None) -> No
         if n and not left:
             problems.append(f"nothing would be left of the split {name!r}")
         elif max_moved is not None and gone > max_moved * n:
-            problems.append(f"{gone:,} of the {n:,} samples of {name!r} ({100 * gone / n:.1f} %) would be moved")
+            problems.append(
+                f"{gone:,} of the {n:,} samples of {name!r} ({100 * gone / n:.1f} %) would be moved"
+            )
     if problems:
         limit = "Choose"
         if max_moved is not None and not all(problem.startswith("nothing") for problem in problems):
-            limit = f"policy.max_moved allows {100 * max_moved:.1f} % of a split. Raise it, or choose"
+            limit = (
+                f"policy.max_moved allows {100 * max_moved:.1f} % of a split. Raise it, or choose"
+            )
         message = (
-            f"policy.leakage=regroup: {'; '.join(problems)}. {limit} another policy.leakage, which drops samples and "
-            f"moves none."
+            f"policy.leakage=regroup: {'; '.join(problems)}. {limit} another policy.leakage, which"
+            " drops samples and moves none."
         )
         raise LimitError(message)

@@ -28,8 +28,9 @@ Mask = NDArray[np.bool_]
 def reasons(statuses: pa.ChunkedArray, held_out: Mask, references: Mask, rule: str) -> pa.Array:
     """Why each unreadable sample is written or not, one of `REASONS`; null for readable samples.
 
-    `rule` is `policy.unreadable`: it is about broken files only. What this decoder merely does not know, or finds too
-    large, is kept, as it may be a good picture; so is a row without an image. Reference sets are never altered.
+    `rule` is `policy.unreadable`: it is about broken files only. What this decoder merely does not
+    know, or finds too large, is kept, as it may be a good picture; so is a row without an image.
+    Reference sets are never altered.
     """
     broken, not_decoded, absent, not_there = (
         _is_one_of(statuses, names) for names in (BROKEN, NOT_DECODED, (ABSENT,), NOT_THERE)
@@ -49,8 +50,9 @@ def refuse_emptied(hashes: pa.Table, manifest: pa.Table, resolved: Resolved) -> 
     found = emptied(hashes, manifest, resolved)
     if found:
         message = (
-            f"{found[0]} The splits are not written. Set policy.unreadable: keep to write the samples as they are, "
-            f"policy.unreadable: drop to go on without them, or output.splits: none."
+            f"{found[0]} The splits are not written. Set policy.unreadable: keep to write the"
+            " samples as they are, policy.unreadable: drop to go on without them, or"
+            " output.splits: none."
         )
         raise SourceError(message)
 
@@ -74,16 +76,18 @@ def emptied(hashes: pa.Table, manifest: pa.Table, resolved: Resolved) -> list[st
     sentences = []
     for name in sorted(splits.unique().to_pylist(), key=lambda name: name or ""):
         inside = np.asarray(
-            (pc.is_null(splits) if name is None else pc.fill_null(pc.equal(splits, name), False)).to_numpy()  # noqa: FBT003
+            (
+                pc.is_null(splits) if name is None else pc.fill_null(pc.equal(splits, name), False)
+            ).to_numpy()
         )
         if not gone[inside].all():
             continue
         first = int(np.flatnonzero(inside)[0])
         which = "that are in no split" if name is None else f"of split {name!r}"
         sentences.append(
-            f"None of the samples {which} ({int(inside.sum()):,}) can be read, so nothing would be left of it. "
-            f"The first is "
-            f"{manifest['id'][first].as_py()!r}: {hashes['status'][first].as_py()}, {hashes['detail'][first].as_py()}."
+            f"None of the samples {which} ({int(inside.sum()):,}) can be read, so nothing would be"
+            f" left of it. The first is {manifest['id'][first].as_py()!r}:"
+            f" {hashes['status'][first].as_py()}, {hashes['detail'][first].as_py()}."
         )
 
     return sentences
@@ -92,4 +96,6 @@ def emptied(hashes: pa.Table, manifest: pa.Table, resolved: Resolved) -> list[st
 def _is_one_of(column: pa.ChunkedArray | pa.Array, names: tuple[str, ...]) -> Mask:
     found = pc.is_in(column, pa.array(names, pa.string()))
 
-    return np.asarray(found.to_numpy(zero_copy_only=False) if isinstance(found, pa.Array) else found.to_numpy())
+    return np.asarray(
+        found.to_numpy(zero_copy_only=False) if isinstance(found, pa.Array) else found.to_numpy()
+    )

@@ -1,9 +1,10 @@
-"""The kernels of a first run, compiled by processes of their own while the dataset is read and hashed.
+"""The kernels of a first run, compiled by processes of their own while the dataset is read and
+hashed.
 
-What compiles keeps all that it compiled with for good, 300 MB for the verification, and takes ten seconds
-of a core. The processes (`python -m dedup.rehearsal PART`) search and compare made pictures under the
-settings of the run, so what they compiled is where the run looks for it. What they missed the run compiles
-itself. No two of them need the same kernel.
+What compiles keeps all that it compiled with for good, 300 MB for the verification, and takes ten
+seconds of a core. The processes (`python -m dedup.rehearsal PART`) search and compare made pictures
+under the settings of the run, so what they compiled is where the run looks for it. What they missed
+the run compiles itself. No two of them need the same kernel.
 """
 
 import logging
@@ -34,22 +35,27 @@ Compiled = Callable[[int, int], None]
 def rehearsed(config: Config) -> Iterator[Callable[[Compiled], None] | None]:
     """Let what a run with these settings compiles be compiled meanwhile.
 
-    Yields a function that waits for it, or None where all is there, or nothing could be kept. Processes that were not
-    waited for are ended.
+    Yields a function that waits for it, or None where all is there, or nothing could be kept.
+    Processes that were not waited for are ended.
     """
     parts = missing(config)
     if not parts:
         yield None
         return
     use = "the search" if config.verify.method == "none" else "the search and the verification"
-    logger.info("Kernels for %s are compiled meanwhile, as in any first run; later runs here find them.", use)
+    logger.info(
+        "Kernels for %s are compiled meanwhile, as in any first run; later runs here find them.",
+        use,
+    )
     with compiling(config, parts) as wait:
         yield wait
 
 
 @contextmanager
 def compiling(config: Config, parts: Sequence[str]) -> Iterator[Callable[[Compiled], None]]:
-    """Let the kernels of these parts be compiled, by a process for each; what it yields waits for them."""
+    """Let the kernels of these parts be compiled, by a process for each; what it yields waits for
+    them.
+    """
     settings = config.model_dump_json(include={"hash", "search", "verify"}).encode()
     total = sum(len(kept_kernels(module)) for part in parts for module in _modules(part))
     with ExitStack() as stack:
@@ -101,12 +107,17 @@ def missing_of_all(config: Config) -> list[str]:
 
 
 def unkept() -> str | None:
-    """Why nothing that is compiled could be kept, if so: numba found no folder that it may write to."""
+    """Why nothing that is compiled could be kept, if so: numba found no folder that it may write
+    to.
+    """
     from dedup.search import kernels
 
     if kept_kernels(kernels):
         return None
-    return "warm: no folder can be written to keep kernels in. Name one with the variable NUMBA_CACHE_DIR."
+    return (
+        "warm: no folder can be written to keep kernels in. Name one with the variable"
+        " NUMBA_CACHE_DIR."
+    )
 
 
 def missing(config: Config) -> list[str]:
@@ -117,8 +128,12 @@ def missing(config: Config) -> list[str]:
     verified = config.verify.method != "none"
     found: Mapping[str, bool] = {
         SEARCH: is_kept(kernels.scan),
-        VERIFICATION: not verified
-        or (similarity.is_compiled() and (closer.is_compiled() or not config.verify.second_look)),
+        VERIFICATION: (
+            not verified
+            or (
+                similarity.is_compiled() and (closer.is_compiled() or not config.verify.second_look)
+            )
+        ),
     }
     return [part for part, is_found in found.items() if not is_found]
 

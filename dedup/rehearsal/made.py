@@ -18,9 +18,13 @@ from dedup.verify.closer import CLOSE_SIDE, close_similarities
 from dedup.verify.frames import without_frames
 from dedup.verify.views import within_frames
 
-_PICTURES: Final = 6_000  # so many that the search is planned, and not every code compared with every other
+_PICTURES: Final = (
+    6_000  # so many that the search is planned, and not every code compared with every other
+)
 _COPIED: Final = 8  # of them, so that there are pairs
-_NEAR: Final = 4  # of the copies, the first: their codes differ in a bit, those of the others in none
+_NEAR: Final = (
+    4  # of the copies, the first: their codes differ in a bit, those of the others in none
+)
 _FRAME: Final = 3  # pixels of the first one's thumbnail
 _BUDGET: Final = 20_000  # candidates
 
@@ -57,12 +61,23 @@ def _search_all(hashes: pa.Table, resolved: Resolved) -> None:
 def _search_views(hashes: pa.Table, resolved: Resolved) -> None:
     """Search what is within frames among all pictures."""
     thumbnails, samples = tables.fixed_width(hashes["thumbnail"]), np.arange(len(hashes))
-    views = within_frames(thumbnails, samples, resolved.hash.algorithms, resolved.hash.bits, ("identity",))
+    views = within_frames(
+        thumbnails, samples, resolved.hash.algorithms, resolved.hash.bits, ("identity",)
+    )
     if len(views.of):  # none are made of codes with more bits than a thumbnail has detail for
         left = [views.codes[name] for name in resolved.hash.algorithms]
         right = [pack(tables.fixed_width(hashes[name])) for name in resolved.hash.algorithms]
         at, limit = [0] * len(left), 100 * _BUDGET
-        list(join_hashes_batches(left, right, max_distance=at, combine=resolved.search.combine, limit=limit, threads=1))
+        list(
+            join_hashes_batches(
+                left,
+                right,
+                max_distance=at,
+                combine=resolved.search.combine,
+                limit=limit,
+                threads=1,
+            )
+        )
     without_frames(np.zeros((1, CLOSE_SIDE, CLOSE_SIDE), np.uint8), np.full((1, 4), float(_FRAME)))
 
 
@@ -79,7 +94,9 @@ def _verify(hashes: pa.Table, large: NDArray[np.uint8], resolved: Resolved) -> N
 
 
 def _hash(config: Config) -> None:
-    """Hash what every run hashes first: pictures of each form, small and large, grey and in colours."""
+    """Hash what every run hashes first: pictures of each form, small and large, grey and in
+    colours.
+    """
     from dedup.hashers.canaries import canary  # the decoders, of which the other parts have no use
     from dedup.hashers.setup import Setup
 
@@ -97,27 +114,40 @@ def _picture(random: np.random.Generator) -> NDArray[np.uint8]:
     return np.asarray(blots.resize((CLOSE_SIDE, CLOSE_SIDE), Image.Resampling.BICUBIC))
 
 
-def _hashes(resolved: Resolved, large: Sequence[NDArray[np.uint8]], random: np.random.Generator) -> pa.Table:
-    """What `hashes` has for the search: codes at random; the last samples are copies of the first."""
+def _hashes(
+    resolved: Resolved, large: Sequence[NDArray[np.uint8]], random: np.random.Generator
+) -> pa.Table:
+    """What `hashes` has for the search: codes at random; the last samples are copies of the
+    first.
+    """
     n, side = _PICTURES + _COPIED, THUMBNAIL_SIDE
-    small = [Image.fromarray(picture).resize((side, side), Image.Resampling.BOX) for picture in large]
+    small = [
+        Image.fromarray(picture).resize((side, side), Image.Resampling.BOX) for picture in large
+    ]
     thumbnails = random.integers(0, 256, (_PICTURES, side, side), np.uint8)
     thumbnails[:_COPIED] = [np.asarray(image) for image in small]
     inner = slice(_FRAME, -_FRAME)
     thumbnails[0] = 0
-    thumbnails[0, inner, inner] = np.asarray(small[0].resize((side - 2 * _FRAME, side - 2 * _FRAME)))
+    thumbnails[0, inner, inner] = np.asarray(
+        small[0].resize((side - 2 * _FRAME, side - 2 * _FRAME))
+    )
     columns = {
         "information": pa.array(np.full(n, 100, np.float32)),
-        "pixel_digest": _binary(np.arange(n, dtype=np.uint64)[:, None].repeat(tables.DIGEST_BYTES // 8, 1)),
+        "pixel_digest": _binary(
+            np.arange(n, dtype=np.uint64)[:, None].repeat(tables.DIGEST_BYTES // 8, 1)
+        ),
         "thumbnail": _binary(_with_copies(thumbnails)),
     }
     for name in resolved.hash.algorithms:
-        codes = _with_copies(random.integers(0, 256, (_PICTURES, resolved.hash.bits // 8), np.uint8))
+        codes = _with_copies(
+            random.integers(0, 256, (_PICTURES, resolved.hash.bits // 8), np.uint8)
+        )
         codes[_PICTURES : _PICTURES + _NEAR, 0] ^= 1
         columns[name] = _binary(codes)
         for turn in tables.ORIENTATIONS[resolved.search.orientations]:
             turned = random.integers(0, 256, codes.shape, np.uint8)
-            turned[1:_COPIED] = codes[: _COPIED - 1]  # turned, they are their neighbours: turned pairs
+            # turned, they are their neighbours: turned pairs
+            turned[1:_COPIED] = codes[: _COPIED - 1]
             columns[tables.code_column(name, turn)] = _binary(turned)
     return pa.table(columns)
 
@@ -130,4 +160,6 @@ def _binary(rows: NDArray[np.generic]) -> pa.Array:
     """Rows of an array as fixed-size binary."""
     rows = np.ascontiguousarray(rows)
     width = rows.nbytes // len(rows)
-    return pa.FixedSizeBinaryArray.from_buffers(pa.binary(width), len(rows), [None, pa.py_buffer(rows)])
+    return pa.FixedSizeBinaryArray.from_buffers(
+        pa.binary(width), len(rows), [None, pa.py_buffer(rows)]
+    )

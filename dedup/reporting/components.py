@@ -8,8 +8,8 @@ import pyarrow as pa
 from dedup.graph import components as connected
 
 WARNING = (
-    "A component holds pictures that are connected through others and need not resemble each other. "
-    "Nothing is dropped by component: whatever is dropped matches a kept picture directly."
+    "A component holds pictures that are connected through others and need not resemble each other."
+    " Nothing is dropped by component: whatever is dropped matches a kept picture directly."
 )
 
 
@@ -25,6 +25,8 @@ def components(pairs: pa.Table, groups: pa.Table, n_samples: int) -> dict[str, A
         "number": int(several.sum()),
         "images": int(sizes[several].sum()),
         "largest": int(sizes[largest]) if largest >= 0 else 0,
-        "largest_group_in_it": int(np.bincount(of_largest).max(initial=0)) if len(of_largest) else 0,
+        "largest_group_in_it": (
+            int(np.bincount(of_largest).max(initial=0)) if len(of_largest) else 0
+        ),
         "warning": WARNING,
     }

@@ -1,4 +1,6 @@
-"""What a report says of the dataset itself: how its layout was understood, and which files were not read."""
+"""What a report says of the dataset itself: how its layout was understood, and which files were not
+read.
+"""
 
 import os
 from collections import Counter
@@ -31,7 +33,9 @@ def not_read(table: "pa.Table") -> dict[str, Any]:
 
 
 def described(summary: Mapping[str, Any], source: Mapping[str, Any]) -> dict[str, Any]:
-    """The summary with what `run.json` has of the dataset; runs of older versions have less of it."""
+    """The summary with what `run.json` has of the dataset; runs of older versions have less of
+    it.
+    """
     doubts = source.get("doubts", [])
     return {
         **summary,
@@ -42,10 +46,14 @@ def described(summary: Mapping[str, Any], source: Mapping[str, Any]) -> dict[str
 
 
 def in_a_line(found: Mapping[str, Any], *, kept: bool = True) -> str:
-    """The files that were not read in one line, empty where there are none; `kept`: whether all are in a table."""
+    """The files that were not read in one line, empty where there are none; `kept`: whether all are
+    in a table.
+    """
     if not found or not found["files"]:
         return ""
-    reasons = ", ".join(f"{n:,} {reason.replace('_', ' ')}" for reason, n in found["by_reason"].items())
+    reasons = ", ".join(
+        f"{n:,} {reason.replace('_', ' ')}" for reason, n in found["by_reason"].items()
+    )
     kinds = ", ".join(f"{n:,} {suffix}" for suffix, n in found["by_suffix"].items())
     first = ", ".join(map(repr, found["first"]))
     more = ", …" if sum(found["by_suffix"].values()) > len(found["first"]) else ""
@@ -55,23 +63,31 @@ def in_a_line(found: Mapping[str, Any], *, kept: bool = True) -> str:
 
 
 def recorded(found: Mapping[str, Any] | None) -> str:
-    """What was found of recordings in several splits and what to do, for people; empty where there is nothing."""
+    """What was found of recordings in several splits and what to do, for people; empty where there
+    is nothing.
+    """
     if not found:
         return ""
     n = found["series"]
-    counts = ", ".join(f"{images:,} of {split!r}" for split, images in found["held_out_images"].items() if images)
+    counts = ", ".join(
+        f"{images:,} of {split!r}" for split, images in found["held_out_images"].items() if images
+    )
     first = ", ".join(map(repr, found["first"][:3])) + (", …" if n > 3 else "")
     pattern = found["group_pattern"]
     remedy = (
         f"dataset.group_pattern: {pattern!r} keeps each together (with policy.leakage: regroup)."
         if pattern
-        else "Nothing in the names tells them apart: name a column with the recording as dataset.group_column."
+        else (
+            "Nothing in the names tells them apart: name a column with the recording as"
+            " dataset.group_column."
+        )
     )
     return (
-        f"{n:,} recording{' is' if n == 1 else 's are'} in train and in a held-out split: {first}. Frames of these, "
-        f"{counts}, show scenes that train shows a moment before or after. {remedy}"
+        f"{n:,} recording{' is' if n == 1 else 's are'} in train and in a held-out split: {first}."
+        f" Frames of these, {counts}, show scenes that train shows a moment before or after."
+        f" {remedy}"
     )
 
 
 def _suffix(path: str) -> str:
-    return os.path.splitext(path)[1].lower() or "without suffix"  # noqa: PTH122  # an id, no path of this machine
+    return os.path.splitext(path)[1].lower() or "without suffix"  # an id, no path of this machine

@@ -1,7 +1,7 @@
 """The HTML report: one self-contained file, the worst cases in galleries, the rest in Parquet.
 
-File names and labels are hostile input: the template escapes everything, and the page's own policy forbids frames,
-connections and every script but the page's own, which is named by its digest.
+File names and labels are hostile input: the template escapes everything, and the page's own policy
+forbids frames, connections and every script but the page's own, which is named by its digest.
 """
 
 import base64
@@ -97,23 +97,26 @@ def render(
     written: bool = True,
     opened: bool = True,
 ) -> str:
-    """The page's text; `settings` say how its pictures are decoded, `engine` where; by default in this process.
+    """The page's text; `settings` say how its pictures are decoded, `engine` where; by default in
+    this process.
 
-    `candidates` gives that table's parts, one at least; `thumbnails` gives those of some samples where the table of
-    hashes was read without them. `written`: whether the kept samples are written, or would only be;
-    `opened`: whether the dataset is.
+    `candidates` gives that table's parts, one at least; `thumbnails` gives those of some samples
+    where the table of hashes was read without them. `written`: whether the kept samples are
+    written, or would only be; `opened`: whether the dataset is.
     """
     settings = settings or HashConfig()
     cases = {
         "leaks": _leaks(stored),
-        "conflicts": _pairs(stored, pc.equal(stored["pairs"]["label_conflict"], True)),  # noqa: FBT003
+        "conflicts": _pairs(stored, pc.equal(stored["pairs"]["label_conflict"], True)),
         "borderline": _pairs(stored, pc.equal(stored["pairs"]["kind"], "near")),
         "rejected": _rejected(stored, candidates(), summary["resolved"]),
         "groups": _groups(stored),
     }
     wanted = Counter(sample for gallery in cases.values() for case in gallery for sample in case[0])
     listing = Listing(stored["manifest"], stored["hashes"])
-    with ThreadPoolExecutor(1) as reader:  # the files are large, and are read while the list is made
+    with ThreadPoolExecutor(
+        1
+    ) as reader:  # the files are large, and are read while the list is made
         pictures = reader.submit(
             _pictures,
             list(wanted),
@@ -123,16 +126,20 @@ def render(
             engine or InlineEngine(),
         )
         places = {
-            name: _places(gallery, listing, "in a group" if name == "groups" else "") for name, gallery in cases.items()
+            name: _places(gallery, listing, "in a group" if name == "groups" else "")
+            for name, gallery in cases.items()
         }
         listing.fill(stored, summary["resolved"]["held_out"])
         histograms = _histograms(stored, candidates())
         album = _album(wanted, pictures.result())
-    galleries = {name: _cases(gallery, stored["manifest"], album, places[name]) for name, gallery in cases.items()}
+    galleries = {
+        name: _cases(gallery, stored["manifest"], album, places[name])
+        for name, gallery in cases.items()
+    }
     script = resources.files("dedup.reporting").joinpath("report.js").read_text(encoding="utf-8")
     environment = Environment(
-        loader=PackageLoader("dedup.reporting", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True,
+        loader=PackageLoader("dedup.reporting", "."), autoescape=True, undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     return environment.get_template(
         "report.html.j2"
@@ -192,16 +199,24 @@ def _groups(stored: Mapping[str, pa.Table]) -> list[_Outline]:
     starts = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
     outlines: list[_Outline] = []
     for number in np.argsort(-sizes, kind="stable")[:MAX_GROUPS]:
-        samples = groups["sample"].slice(int(starts[number]), min(int(sizes[number]), MAX_MEMBERS)).to_pylist()
+        samples = (
+            groups["sample"]
+            .slice(int(starts[number]), min(int(sizes[number]), MAX_MEMBERS))
+            .to_pylist()
+        )
         more = max(0, int(sizes[number]) - MAX_MEMBERS)
-        outlines.append((tuple(samples), f"{sizes[number]:,} images, the keeper first", False, more))
+        outlines.append(
+            (tuple(samples), f"{sizes[number]:,} images, the keeper first", False, more)
+        )
     return outlines
 
 
 def _rejected(
     stored: Mapping[str, pa.Table], candidates: Iterator[pa.Table], resolved: Mapping[str, Any]
 ) -> list[_Outline]:
-    """The most similar candidates that were not accepted: what the tool may have missed, or a person has allowed."""
+    """The most similar candidates that were not accepted: what the tool may have missed, or a
+    person has allowed.
+    """
     pairs, n = stored["pairs"], len(stored["manifest"])
     accepted = pairs["a"].to_numpy() * n + pairs["b"].to_numpy()
     best = pa.concat_tables(_most_similar(part, accepted, n) for part in candidates)
@@ -211,7 +226,13 @@ def _rejected(
     for row in best.take(pa.array(order)).to_pylist():
         a, b = labels[row["a"]].as_py(), labels[row["b"]].as_py()
         named = {**row, "kind": "near", "transform": tables.TRANSFORMS[row["transform"]]}
-        why = ALLOWED if _within(row, resolved) else SAME_SCENE if _same_scene(row, resolved) else None
+        why = (
+            ALLOWED
+            if _within(row, resolved)
+            else SAME_SCENE
+            if _same_scene(row, resolved)
+            else None
+        )
         facts = pair_facts(named) + (f" · {why}" if why else "")
         outlines.append(((row["a"], row["b"]), facts, None not in (a, b) and a != b, 0))
     return outlines
@@ -220,14 +241,18 @@ def _rejected(
 def _most_similar(candidates: pa.Table, accepted: NDArray[np.int64], n_samples: int) -> pa.Table:
     """The first of those candidates that were verified and not accepted."""
     keys = candidates["a"].to_numpy() * n_samples + candidates["b"].to_numpy()
-    similarity = np.where(np.isin(keys, accepted), -1.0, candidates["similarity"].fill_null(-1.0).to_numpy())
+    similarity = np.where(
+        np.isin(keys, accepted), -1.0, candidates["similarity"].fill_null(-1.0).to_numpy()
+    )
     order = np.argsort(-similarity, kind="stable")[:MAX_PAIRS]
     return candidates.take(pa.array(order[similarity[order] >= 0]))
 
 
 def _within(candidate: Mapping[str, Any], resolved: Mapping[str, Any]) -> bool:
     """Whether a candidate keeps all thresholds, so that only a list can have rejected it."""
-    distances = {name: np.array([candidate[tables.distance_column(name)]]) for name in resolved["algorithms"]}
+    distances = {
+        name: np.array([candidate[tables.distance_column(name)]]) for name in resolved["algorithms"]
+    }
     if resolved.get("colour") == MUST_AGREE and candidate["colour_differs"]:
         return False
     near_enough = within(distances, resolved["max_distance"], resolved["combine"])[0]
@@ -241,12 +266,17 @@ def _same_scene(candidate: Mapping[str, Any], resolved: Mapping[str, Any]) -> bo
     if limits is None or candidate["close_similarity"] is None:
         return False
     looked_the_same = _evidence({**candidate, "close_similarity": 1.0})
-    return bool(accepted(looked_the_same, limits)[0] and not accepted(_evidence(candidate), limits)[0])
+    return bool(
+        accepted(looked_the_same, limits)[0] and not accepted(_evidence(candidate), limits)[0]
+    )
 
 
 def _evidence(candidate: Mapping[str, Any]) -> Evidence:
-    similarity, close, view = (candidate[name] for name in ("similarity", "close_similarity", "unframed"))
-    return Evidence.of_one(similarity, candidate.get("structure"), close, view)  # an older run has no structure
+    similarity, close, view = (
+        candidate[name] for name in ("similarity", "close_similarity", "unframed")
+    )
+    # an older run has no structure
+    return Evidence.of_one(similarity, candidate.get("structure"), close, view)
 
 
 def _chains(stored: Mapping[str, pa.Table]) -> list[dict[str, Any]]:
@@ -257,11 +287,15 @@ def _chains(stored: Mapping[str, pa.Table]) -> list[dict[str, Any]]:
 
 def _near(pairs: pa.Table) -> int:
     """Pairs with something to judge."""
-    return int(pc.sum(pc.invert(pc.is_in(pairs["kind"], pa.array(["bytes", "pixels"])))).as_py() or 0)
+    return int(
+        pc.sum(pc.invert(pc.is_in(pairs["kind"], pa.array(["bytes", "pixels"])))).as_py() or 0
+    )
 
 
 def _places(outlines: Sequence[_Outline], listing: Listing, said: str) -> list[list[int | None]]:
-    """Where the pairs of each case are listed; `said` of them there, in place of the case's own facts."""
+    """Where the pairs of each case are listed; `said` of them there, in place of the case's own
+    facts.
+    """
     return [
         [None, *(listing.place(samples[0], sample, said or facts) for sample in samples[1:])]
         for samples, facts, _, _ in outlines
@@ -308,7 +342,9 @@ def _pictures(
     settings: HashConfig,
     engine: Engine,
 ) -> dict[int, bytes]:
-    """A small JPEG of each sample, from the dataset or, where it cannot be had there, from the thumbnail."""
+    """A small JPEG of each sample, from the dataset or, where it cannot be had there, from the
+    thumbnail.
+    """
     batches = (
         batch
         for start in range(0, len(samples), _READ_AT_ONCE)
@@ -342,8 +378,12 @@ def _album(wanted: Mapping[int, int], pictures: Mapping[int, bytes]) -> dict[int
     return album
 
 
-def _histograms(stored: Mapping[str, pa.Table], candidates: Iterator[pa.Table]) -> dict[str, list[Bar]]:
-    """Candidates by distance in each algorithm, and by similarity; accepted and rejected side by side."""
+def _histograms(
+    stored: Mapping[str, pa.Table], candidates: Iterator[pa.Table]
+) -> dict[str, list[Bar]]:
+    """Candidates by distance in each algorithm, and by similarity; accepted and rejected side by
+    side.
+    """
     near = stored["pairs"].filter(pc.equal(stored["pairs"]["kind"], "near"))
     names = tables.algorithms_of(near)
     by_bits = {name: np.zeros(0, np.int64) for name in names}
@@ -351,12 +391,16 @@ def _histograms(stored: Mapping[str, pa.Table], candidates: Iterator[pa.Table]) 
     by_similarity = np.zeros(_SIMILARITY_STEPS, np.int64)
     for part in candidates:
         for name in names:
-            by_bits[name] = _sum(by_bits[name], np.bincount(part[tables.distance_column(name)].to_numpy()))
+            by_bits[name] = _sum(
+                by_bits[name], np.bincount(part[tables.distance_column(name)].to_numpy())
+            )
         by_similarity += np.histogram(part["similarity"].drop_null().to_numpy(), edges)[0]
     found = {}
     for name, everything in by_bits.items():
         step = max(1, math.ceil(len(everything) / _MAX_BARS))
-        accepted = np.bincount(near[tables.distance_column(name)].to_numpy(), minlength=max(1, len(everything)))
+        accepted = np.bincount(
+            near[tables.distance_column(name)].to_numpy(), minlength=max(1, len(everything))
+        )
         starts = range(0, max(1, len(everything)), step)
         found[f"{name}, bits"] = _bars(
             [int(everything[k : k + step].sum()) for k in starts],
@@ -365,7 +409,9 @@ def _histograms(stored: Mapping[str, pa.Table], candidates: Iterator[pa.Table]) 
         )
     if by_similarity.any():
         accepted = np.histogram(near["similarity"].to_numpy(), edges)[0]
-        found["similarity"] = _bars(by_similarity.tolist(), accepted.tolist(), [f"{edge:.2f}" for edge in edges[:-1]])
+        found["similarity"] = _bars(
+            by_similarity.tolist(), accepted.tolist(), [f"{edge:.2f}" for edge in edges[:-1]]
+        )
     return found
 
 
@@ -380,7 +426,13 @@ def _sum(one: NDArray[np.int64], two: NDArray[np.int64]) -> NDArray[np.int64]:
 def _bars(everything: Sequence[int], accepted: Sequence[int], labels: Sequence[str]) -> list[Bar]:
     top = math.log10(1 + max(*everything, 1))
     return [
-        Bar(label, n, of_all - n, 100 * math.log10(1 + n) / top, 100 * math.log10(1 + of_all - n) / top)
+        Bar(
+            label,
+            n,
+            of_all - n,
+            100 * math.log10(1 + n) / top,
+            100 * math.log10(1 + of_all - n) / top,
+        )
         for label, of_all, n in zip(labels, everything, accepted, strict=True)
     ]
 
@@ -390,7 +442,12 @@ def _unreadable(stored: Mapping[str, pa.Table]) -> list[dict[str, Any]]:
     some = stored["hashes"].filter(bad).slice(0, MAX_UNREADABLE)
     of = stored["manifest"].take(some["sample"])
     return [
-        {"id": _short(name), "split": _short(split or ""), "status": status, "detail": _short(detail or "")}
+        {
+            "id": _short(name),
+            "split": _short(split or ""),
+            "status": status,
+            "detail": _short(detail or ""),
+        }
         for name, split, status, detail in zip(
             of["id"].to_pylist(),
             of["split"].to_pylist(),

@@ -11,7 +11,8 @@ from dedup.reporting.words import KINDS
 
 
 def worst_first(leakage: pa.Table) -> NDArray[np.int64]:
-    """Rows of `leakage`: under another label first, then the same file, the same pixels, the most similar.
+    """Rows of `leakage`: under another label first, then the same file, the same pixels, the most
+    similar.
 
     Leaks that are equally bad stay in the order of the table.
     """

@@ -37,25 +37,37 @@ class Listing:
         return len(self._rows)
 
     def place(self, a: int, b: int, facts: str) -> int | None:
-        """Where the pair stands in the list, at its end if it is new; None when it is not listed."""
+        """Where the pair stands in the list, at its end if it is new; None when it is not
+        listed.
+        """
         key = (min(a, b), max(a, b))
         if key not in self._places:
             self._places[key] = self._added(a, b, facts)
         return self._places[key]
 
     def fill(self, stored: Mapping[str, pa.Table], held_out: Iterable[str]) -> None:
-        """Add accepted pairs until the list is full: leaks, other labels, then the least similar first."""
+        """Add accepted pairs until the list is full: leaks, other labels, then the least similar
+        first.
+        """
         pairs = stored["pairs"]
         names = pa.array(list(held_out), pa.string())
         pairs = pairs.filter(pc.invert(pc.is_in(pairs["kind"], pa.array(["bytes", "pixels"]))))
-        across = pc.xor(pc.is_in(pairs["split_a"], names), pc.is_in(pairs["split_b"], names)).to_numpy()
+        across = pc.xor(
+            pc.is_in(pairs["split_a"], names), pc.is_in(pairs["split_b"], names)
+        ).to_numpy()
         conflict = pairs["label_conflict"].to_numpy()
         similarity = pairs["similarity"].fill_null(1.0).to_numpy()
         order = np.lexsort((similarity, ~conflict, ~across))
         for start in range(0, len(order), _AT_ONCE):
             part = pairs.take(pa.array(order[start : start + _AT_ONCE]))
-            sides = (_column(part, f"{name}_{side}") for side in "ab" for name in ("id", "split", "label"))
-            for a, b, facts, *texts in zip(_column(part, "a"), _column(part, "b"), _facts(part), *sides, strict=True):
+            sides = (
+                _column(part, f"{name}_{side}")
+                for side in "ab"
+                for name in ("id", "split", "label")
+            )
+            for a, b, facts, *texts in zip(
+                _column(part, "a"), _column(part, "b"), _facts(part), *sides, strict=True
+            ):
                 if (a, b) not in self._places:
                     self._places[a, b] = self._written(texts[:3], texts[3:], facts)
             if self.n_bytes > 0.99 * MAX_BYTES:
@@ -90,7 +102,11 @@ class Listing:
 def pair_facts(row: Mapping[str, Any]) -> str:
     """Why a row of `pairs`, `leakage` or `candidates` is one, in a few words."""
     prefix = tables.distance_column("")
-    distances = [f"{name.removeprefix(prefix)} {value}" for name, value in row.items() if name.startswith(prefix)]
+    distances = [
+        f"{name.removeprefix(prefix)} {value}"
+        for name, value in row.items()
+        if name.startswith(prefix)
+    ]
     seen = (row["similarity"], row.get("close_similarity"), row.get("colour_differs"))
     return _said(row["kind"], row["transform"], distances or [f"distance {row['distance']}"], *seen)
 
@@ -99,7 +115,8 @@ def _facts(pairs: pa.Table) -> Iterator[str]:
     """The facts of each pair: thousands are listed."""
     names = tables.algorithms_of(pairs)
     distances = zip(
-        *([f"{name} {n}" for n in _column(pairs, tables.distance_column(name))] for name in names), strict=True
+        *([f"{name} {n}" for n in _column(pairs, tables.distance_column(name))] for name in names),
+        strict=True,
     )
     seen = (_column(pairs, name) for name in ("similarity", "close_similarity", "colour_differs"))
     return map(_said, _column(pairs, "kind"), _column(pairs, "transform"), distances, *seen)

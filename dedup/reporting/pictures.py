@@ -1,4 +1,5 @@
-"""The pictures of the report: decoded where the engine works, with its limits, and sent as small JPEGs.
+"""The pictures of the report: decoded where the engine works, with its limits, and sent as small
+JPEGs.
 
 Work for an engine: this module is named to it, and `start` and `lost` are what it calls.
 """

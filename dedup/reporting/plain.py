@@ -1,4 +1,6 @@
-"""Text of a dataset as plain characters: what could act on a terminal, in a log or in XML is spelled out."""
+"""Text of a dataset as plain characters: what could act on a terminal, in a log or in XML is
+spelled out.
+"""
 
 import unicodedata
 from typing import Final

@@ -1,4 +1,6 @@
-"""README.md of the written splits: a dataset card that says what was removed, how and with which settings."""
+"""README.md of the written splits: a dataset card that says what was removed, how and with which
+settings.
+"""
 
 import json
 from collections.abc import Mapping
@@ -13,12 +15,22 @@ from dedup.reporting.words import counted, gone_with_every_match, shifted
 
 def readme(summary: Mapping[str, Any], splits: Path) -> str:
     """The README's text; where Parquet shards were written, with the YAML that lists the splits."""
-    lines = [*(_front_matter(splits) if (splits / "data").is_dir() else []), "# Cleaned dataset", ""]
+    lines = [
+        *(_front_matter(splits) if (splits / "data").is_dir() else []),
+        "# Cleaned dataset",
+        "",
+    ]
     counts, decisions = summary["samples"], summary["decisions"]
     moved = f", {decisions['move']:,} moved to another split" if decisions["move"] else ""
     lines += [
-        f"Written by dedup {summary['dedup_version']} (distribution dedup-images) from {counts['total']:,} samples:",
-        f"{decisions['keep']:,} kept, {decisions['drop']:,} dropped, {decisions['unreadable']:,} unreadable{moved}.",
+        (
+            f"Written by dedup {summary['dedup_version']} (distribution dedup-images) from"
+            f" {counts['total']:,} samples:"
+        ),
+        (
+            f"{decisions['keep']:,} kept, {decisions['drop']:,} dropped,"
+            f" {decisions['unreadable']:,} unreadable{moved}."
+        ),
         "",
         *_splits(summary),
         "",
@@ -38,8 +50,8 @@ def readme(summary: Mapping[str, Any], splits: Path) -> str:
             "| split | before | moved out | moved in | after | labels shifted | most |",
             "|---|---:|---:|---:|---:|---:|---|",
             *(
-                f"| {_cell(name)} | {n['before']:,} | {n['moved_out']:,} | {n['moved_in']:,} | {n['after']:,} | "
-                f"{100 * n['label_shift']:.1f} % | {_cell(shifted(n))} |"
+                f"| {_cell(name)} | {n['before']:,} | {n['moved_out']:,} | {n['moved_in']:,} |"
+                f" {n['after']:,} | {100 * n['label_shift']:.1f} % | {_cell(shifted(n))} |"
                 for name, n in summary["regroup"].items()
             ),
             "",
@@ -47,7 +59,10 @@ def readme(summary: Mapping[str, Any], splits: Path) -> str:
     if summary.get("certificate"):
         lines += ["Certificate: " + summary["certificate"]["statement"], ""]
     lines += [
-        f"Method: perceptual hashes joined exactly within a Hamming distance, {_verified(summary['resolved'])}.",
+        (
+            "Method: perceptual hashes joined exactly within a Hamming distance,"
+            f" {_verified(summary['resolved'])}."
+        ),
         "Resolved settings:",
         "",
         "```json",
@@ -61,7 +76,8 @@ def readme(summary: Mapping[str, Any], splits: Path) -> str:
 def _splits(summary: Mapping[str, Any]) -> list[str]:
     names = counted(summary)
     rows = (
-        f"| {_cell(name)} | {' | '.join(f'{n[key]:,}' for key in names)} |" for name, n in summary["splits"].items()
+        f"| {_cell(name)} | {' | '.join(f'{n[key]:,}' for key in names)} |"
+        for name, n in summary["splits"].items()
     )
     return [f"| split | {' | '.join(names.values())} |", "|---|" + "---:|" * len(names), *rows]
 
@@ -69,14 +85,17 @@ def _splits(summary: Mapping[str, Any]) -> list[str]:
 def _verified(resolved: Mapping[str, Any]) -> str:
     if resolved["method"] == "none":
         return "candidates not verified"
-    return "candidates verified on thumbnails" + (", similar ones at a higher size" if resolved["second_look"] else "")
+    return "candidates verified on thumbnails" + (
+        ", similar ones at a higher size" if resolved["second_look"] else ""
+    )
 
 
 def _front_matter(splits: Path) -> list[str]:
     """YAML that lists the splits.
 
-    Not as `configs` with `data_files`: `load_dataset` then takes two folders of one name, or one folder that was
-    written again, for the same dataset, and gives what it has in its cache (seen in datasets 5.2).
+    Not as `configs` with `data_files`: `load_dataset` then takes two folders of one name, or one
+    folder that was written again, for the same dataset, and gives what it has in its cache (seen in
+    datasets 5.2).
     """
     files: dict[str, list[Path]] = {}
     for file in sorted((splits / "data").glob("*.parquet")):
@@ -85,7 +104,11 @@ def _front_matter(splits: Path) -> list[str]:
     for name in sorted(files, key=lambda name: (name != "train", name)):
         n_examples = sum(pq.read_metadata(file).num_rows for file in files[name])
         n_bytes = sum(file.stat().st_size for file in files[name])
-        lines += [f"  - name: {json.dumps(name)}", f"    num_bytes: {n_bytes}", f"    num_examples: {n_examples}"]
+        lines += [
+            f"  - name: {json.dumps(name)}",
+            f"    num_bytes: {n_bytes}",
+            f"    num_examples: {n_examples}",
+        ]
     return [*lines, "---", ""]
 
 

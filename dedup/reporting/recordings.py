@@ -1,8 +1,9 @@
-"""Recordings in several splits: names that differ in a number form a series, and its neighbours look alike.
+"""Recordings in several splits: names that differ in a number form a series, and its neighbours
+look alike.
 
-Frames of one video in train and test are the most common leak of detection sets, and most of them are not duplicates:
-they show the same scene a moment later. What tells a recording from a folder of numbered photos is that pictures with
-neighbouring numbers are similar throughout.
+Frames of one video in train and test are the most common leak of detection sets, and most of them
+are not duplicates: they show the same scene a moment later. What tells a recording from a folder of
+numbered photos is that pictures with neighbouring numbers are similar throughout.
 """
 
 import os
@@ -19,32 +20,37 @@ from numpy.typing import NDArray
 from dedup.graph import components
 
 MIN_SIMILARITY: Final = 0.7
-"""Thumbnails from which neighbours show the same scene: the lower end of the valley between strangers and copies."""
+"""Thumbnails from which neighbours show the same scene: the lower end of the valley between
+strangers and copies.
+"""
 
 MIN_SHARE: Final = 0.5
-"""Share of the neighbours in a series that must show the same scene, at the lower end of its confidence interval: most
-of them do in a recording, and hardly any in numbered photos."""
+"""Share of the neighbours in a series that must show the same scene, at the lower end of its
+confidence interval: most of them do in a recording, and hardly any in numbered photos."""
 
 MIN_SHARE_OF_ALL: Final = 0.25
-"""The same over all series together, which are many more neighbours: then it is a set of recordings, and a series in
-which things move fast is one, too."""
+"""The same over all series together, which are many more neighbours: then it is a set of
+recordings, and a series in which things move fast is one, too."""
 
 MIN_CONTRAST: Final = 2.0
-"""How many times more of the neighbours than of pictures half a series apart must show the same scene. Portraits and
-X-rays look alike whatever their numbers are."""
+"""How many times more of the neighbours than of pictures half a series apart must show the same
+scene. Portraits and X-rays look alike whatever their numbers are."""
 
 MIN_SIMILARITY_OF_ALL: Final = 0.5
-"""Thumbnails that count over all series together. One such pair may be chance, hundreds of neighbours in a row are not:
-it is what is left when a camera moves on by several metres."""
+"""Thumbnails that count over all series together. One such pair may be chance, hundreds of
+neighbours in a row are not: it is what is left when a camera moves on by several metres."""
 
 _Z: Final = 1.96
-"""Standard deviations of a 95 % confidence interval. It keeps a few lucky pairs of a short series from counting."""
+"""Standard deviations of a 95 % confidence interval. It keeps a few lucky pairs of a short series
+from counting.
+"""
 
 _MANY: Final = 10
 """Series that are listed; all of them are counted."""
 
 _SPLIT_WORDS: Final = re.compile(
-    r"(?<![a-z])(train(?:ing|val)?|val(?:id(?:ation)?)?|test(?:ing)?|dev|eval)(?:set|images?|data)?(?![a-z])",
+    r"(?<![a-z])(train(?:ing|val)?|val(?:id(?:ation)?)?|test(?:ing)?|dev|eval)"
+    r"(?:set|images?|data)?(?![a-z])",
     re.IGNORECASE,
 )
 """Words of splits in a path: the frames of one recording lie in the folders of several splits."""
@@ -55,9 +61,12 @@ _PATTERNS: Final = (
     r"([^/]+)/[^/]+/[^/]*$",  # the folder above: clip07/left/0001.jpg
     r"([^/]+/[^/]*?)[-_. ]*\d+[^\d/]*$",  # the folder and the name before its number
     r"([^/]+/[^/]+)/[^/]*$",  # two folders
-    r"([^/]*?)[-_. ]*\d+[^\d/]*\d+[^\d/]*$",  # the name before the last number but one: clip07_0001_2.jpg
+    # the name before the last number but one: clip07_0001_2.jpg
+    r"([^/]*?)[-_. ]*\d+[^\d/]*\d+[^\d/]*$",
 )
-"""What may name a recording in an id, the simplest first. A suffix such as `.jp2` is taken off before."""
+"""What may name a recording in an id, the simplest first. A suffix such as `.jp2` is taken off
+before.
+"""
 
 _SUFFIX: Final = r"(?:\.\w+)?$"
 
@@ -73,7 +82,9 @@ class _Series:
 def recordings(
     manifest: pa.Table, pairs: pa.Table, candidates: Iterable[pa.Table], held_out: Sequence[str]
 ) -> dict[str, Any] | None:
-    """Series in train and in a held-out split whose neighbours show the same scene; None where there are none."""
+    """Series in train and in a held-out split whose neighbours show the same scene; None where
+    there are none.
+    """
     splits = manifest["split"].to_pylist()
     held = np.array([split in set(held_out) for split in splits], dtype=bool)
     ids: list[str] = manifest["id"].to_pylist()
@@ -82,7 +93,9 @@ def recordings(
         return None
 
     similar = _Similar(len(ids), pairs, candidates)
-    recorded = [series for series in found if similar.is_recording([series], MIN_SIMILARITY, MIN_SHARE)]
+    recorded = [
+        series for series in found if similar.is_recording([series], MIN_SIMILARITY, MIN_SHARE)
+    ]
     limit = MIN_SIMILARITY
     if similar.is_recording(found, MIN_SIMILARITY_OF_ALL, MIN_SHARE_OF_ALL):
         recorded, limit = found, MIN_SIMILARITY_OF_ALL
@@ -95,10 +108,14 @@ def recordings(
         "series": len(recorded),
         "images": len(members),
         "held_out_images": {
-            split: int(sum(splits[sample] == split for sample in members.tolist())) for split in sorted(held_out)
+            split: int(sum(splits[sample] == split for sample in members.tolist()))
+            for split in sorted(held_out)
         },
         "group_pattern": _pattern(ids, recorded),
-        "first": [series.name for series in sorted(recorded, key=lambda one: (-len(one.samples), one.name))[:_MANY]],
+        "first": [
+            series.name
+            for series in sorted(recorded, key=lambda one: (-len(one.samples), one.name))[:_MANY]
+        ],
     }
 
 
@@ -106,7 +123,7 @@ def _series(ids: Sequence[str], splits: Sequence[str | None]) -> Iterator[_Serie
     """Ids that are equal but for their last number and the words of splits."""
     of_name: dict[str, list[tuple[int, int]]] = {}
     for sample, (name, split) in enumerate(zip(ids, splits, strict=True)):
-        stem, suffix = os.path.splitext(name)  # noqa: PTH122  # an id, no path of this machine
+        stem, suffix = os.path.splitext(name)  # an id, no path of this machine
         numbers = list(re.finditer(r"\d+", stem.rpartition("/")[2]))
         is_row = re.fullmatch(rf"{re.escape(split or '')}/\d+", name)  # a row's number is no name
         if not numbers or is_row or len(numbers[-1][0]) > _LONGEST:
@@ -137,7 +154,8 @@ class _Evidence:
 
 
 def _is_recording(series: Sequence[_Evidence], min_share: float) -> bool:
-    """Whether most neighbours show the same scene, and more of them than of pictures that are far apart.
+    """Whether most neighbours show the same scene, and more of them than of pictures that are far
+    apart.
 
     Frames of a still camera are alike however far apart they are, but they are duplicates.
     """
@@ -146,7 +164,11 @@ def _is_recording(series: Sequence[_Evidence], min_share: float) -> bool:
     copies = np.concatenate([one.copies for one in series])
     if _at_least(copies) >= min_share:
         return True
-    stands_out = neighbours.mean() >= MIN_CONTRAST * (far.mean() if len(far) else 0.0) if len(neighbours) else False
+    stands_out = (
+        neighbours.mean() >= MIN_CONTRAST * (far.mean() if len(far) else 0.0)
+        if len(neighbours)
+        else False
+    )
     return bool(stands_out) and _at_least(neighbours) >= min_share
 
 
@@ -168,10 +190,13 @@ class _Similar:
         self._first = np.arange(n, dtype=np.int64)  # the lowest sample with the same picture
         same = pairs.filter(pc.is_in(pairs["kind"], pa.array(["bytes", "pixels"])))
         self._first[same["b"].to_numpy()] = same["a"].to_numpy()
-        # Duplicates of duplicates count: of thousands of frames alike each is compared with one of them only.
+        # Duplicates of duplicates count: of thousands of frames alike each is compared with one of
+        # them only.
         self._copies_of = components(n, pairs["a"].to_numpy(), pairs["b"].to_numpy())
         limits = (MIN_SIMILARITY, MIN_SIMILARITY_OF_ALL)
-        keys: dict[float, list[NDArray[np.int64]]] = {limit: [np.empty(0, np.int64)] for limit in limits}
+        keys: dict[float, list[NDArray[np.int64]]] = {
+            limit: [np.empty(0, np.int64)] for limit in limits
+        }
         for part in candidates:
             for limit in limits:
                 near = part.filter(pc.greater_equal(part["similarity"], limit))
@@ -179,11 +204,15 @@ class _Similar:
         self._keys = {limit: np.unique(np.concatenate(found)) for limit, found in keys.items()}
 
     def is_recording(self, series: Sequence[_Series], limit: float, min_share: float) -> bool:
-        """Whether these series, taken together, are of recordings; `limit` is the similarity that counts."""
+        """Whether these series, taken together, are of recordings; `limit` is the similarity that
+        counts.
+        """
         return _is_recording([self._evidence(one.samples, limit) for one in series], min_share)
 
     def any_across(self, samples: NDArray[np.int64], held: NDArray[np.bool_], limit: float) -> bool:
-        """Whether one sample of train and the next one that is held out look alike, or the other way round."""
+        """Whether one sample of train and the next one that is held out look alike, or the other
+        way round.
+        """
         across = held[samples[:-1]] != held[samples[1:]]
         return bool((self._alike(samples[:-1], samples[1:], limit) & across).any())
 
@@ -196,7 +225,9 @@ class _Similar:
             self._copies_of[samples[:-1]] == self._copies_of[samples[1:]],
         )
 
-    def _alike(self, one: NDArray[np.int64], two: NDArray[np.int64], limit: float) -> NDArray[np.bool_]:
+    def _alike(
+        self, one: NDArray[np.int64], two: NDArray[np.int64], limit: float
+    ) -> NDArray[np.bool_]:
         a, b = self._first[one], self._first[two]
         near = np.isin(np.minimum(a, b) * self._n + np.maximum(a, b), self._keys[limit])
         return np.asarray(near | (self._copies_of[one] == self._copies_of[two]))

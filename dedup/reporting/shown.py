@@ -1,4 +1,6 @@
-"""What a notebook shows of results: a sentence, a table, and pictures. Names and labels are hostile: all is escaped."""
+"""What a notebook shows of results: a sentence, a table, and pictures. Names and labels are
+hostile: all is escaped.
+"""
 
 import base64
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -21,7 +23,9 @@ def paragraph(text: str) -> str:
 def table(names: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """A table; numbers are grouped by thousands."""
     head = "".join(f"<th>{escape(name)}</th>" for name in names)
-    body = "".join("<tr>" + "".join(f"<td>{_cell(value)}</td>" for value in row) + "</tr>" for row in rows)
+    body = "".join(
+        "<tr>" + "".join(f"<td>{_cell(value)}</td>" for value in row) + "</tr>" for row in rows
+    )
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
@@ -60,8 +64,13 @@ def difference(one: NDArray[np.uint8], two: NDArray[np.uint8]) -> NDArray[np.uin
 def counts(summary: Mapping[str, Any]) -> str:
     """The samples of each split, and what became of them."""
     splits = summary["splits"]
-    names = list(dict.fromkeys(key for of in splits.values() for key, n in of.items() if isinstance(n, int)))
-    return table(["split", *names], ([name, *(of.get(key, 0) for key in names)] for name, of in splits.items()))
+    names = list(
+        dict.fromkeys(key for of in splits.values() for key, n in of.items() if isinstance(n, int))
+    )
+    return table(
+        ["split", *names],
+        ([name, *(of.get(key, 0) for key in names)] for name, of in splits.items()),
+    )
 
 
 def sentence(summary: Mapping[str, Any]) -> str:
@@ -72,8 +81,13 @@ def sentence(summary: Mapping[str, Any]) -> str:
         f"({100 * found['share']:.2f} %)"
         for name, found in summary["leakage"].items()
     ]
-    leaking = "; ".join(leaks) or "No held-out split beside train, so only duplicates were looked for"
-    return f"{leaking}. {done['keep']:,} samples stay, {done['drop']:,} go, {done['unreadable']:,} are unreadable."
+    leaking = (
+        "; ".join(leaks) or "No held-out split beside train, so only duplicates were looked for"
+    )
+    return (
+        f"{leaking}. {done['keep']:,} samples stay, {done['drop']:,} go, {done['unreadable']:,} are"
+        " unreadable."
+    )
 
 
 def _cell(value: object) -> str:
@@ -85,4 +99,6 @@ def _cell(value: object) -> str:
 def doubtful(pairs: Sequence[Mapping[str, Any]], n: int) -> Iterator[Mapping[str, Any]]:
     """The near pairs that are most likely to be different pictures, the most doubtful first."""
     near = [row for row in pairs if row["kind"] not in {"bytes", "pixels"}]
-    yield from sorted(near, key=lambda row: (-(row.get("false_probability") or 0), row["similarity"] or 0))[:n]
+    yield from sorted(
+        near, key=lambda row: (-(row.get("false_probability") or 0), row["similarity"] or 0)
+    )[:n]

@@ -20,7 +20,9 @@ from dedup.tables import MANY_WITHOUT_INFORMATION, MIN_INFORMATION
 from dedup.versions import DEDUP_VERSION
 
 NO_SPLIT: Final = "(no split)"
-"""What samples without a split are counted under, unless a split is called so: see `key_of_no_split`."""
+"""What samples without a split are counted under, unless a split is called so: see
+`key_of_no_split`.
+"""
 
 MANY_RECOLOURED: Final = 3  # pairs of other colours under other labels: fewer may be wrong labels
 MAX_LABEL_PAIRS: Final = 100  # pairs of labels in conflict that are listed
@@ -50,7 +52,10 @@ def summary(
     statuses = _counts(hashes["status"])
     groups = _groups(manifest, hashes, in_split, resolved)
     by_group = pc.equal(leakage["kind"], "group")
-    n_chained_held_out = pc.sum(pc.is_in(chains["split"], pa.array(resolved.splits.held_out, pa.string()))).as_py() or 0
+    n_chained_held_out = (
+        pc.sum(pc.is_in(chains["split"], pa.array(resolved.splits.held_out, pa.string()))).as_py()
+        or 0
+    )
     drawn = drawn_otherwise(pairs, manifest)
     return {
         "schema_version": tables.SCHEMA_VERSION,
@@ -60,7 +65,9 @@ def summary(
             "readable": statuses["ok"],
             "without_image": statuses[tables.ABSENT],
             "unreadable": len(manifest) - statuses["ok"] - statuses[tables.ABSENT],
-            "by_status": {status: statuses[status] for status in tables.STATUSES if statuses[status]},
+            "by_status": {
+                status: statuses[status] for status in tables.STATUSES if statuses[status]
+            },
             "without_information": n_no_information,
         },
         "skipped_files": dict(skipped),
@@ -71,7 +78,9 @@ def summary(
         "samples_without_split_as": unsplit,
         "decisions": _decisions(decisions),
         "pairs": {
-            "by_kind": {kind: pc.sum(pc.equal(pairs["kind"], kind)).as_py() or 0 for kind in tables.KINDS},
+            "by_kind": {
+                kind: pc.sum(pc.equal(pairs["kind"], kind)).as_py() or 0 for kind in tables.KINDS
+            },
             "images": int(graph.matched().sum()),
             "label_conflicts": pc.sum(pairs["label_conflict"]).as_py() or 0,
             "box_conflicts": drawn.n_pairs,
@@ -82,13 +91,19 @@ def summary(
         "label_conflicts": label_conflicts(pairs),
         "leakage_matrix": _matrix(graph, in_split),
         "leakage": _leakage(graph, in_split, resolved),
-        "leaking_train_images": pc.count_distinct(leakage["id"].filter(pc.invert(by_group))).as_py(),
+        "leaking_train_images": (
+            pc.count_distinct(leakage["id"].filter(pc.invert(by_group))).as_py()
+        ),
         "chained_train_images": len(chains) - n_chained_held_out,
         "chained_held_out_images": n_chained_held_out,
         "longest_chain": pc.max(chains["hops"]).as_py() or 0,
         "group_leakage": groups,
-        "regroup": regroup(manifest, decisions, in_split) if resolved.policy.leakage == "regroup" else None,
-        "held_out_images_in_another_held_out_split": _between_held_out(graph, in_split, resolved.splits.held_out),
+        "regroup": (
+            regroup(manifest, decisions, in_split) if resolved.policy.leakage == "regroup" else None
+        ),
+        "held_out_images_in_another_held_out_split": _between_held_out(
+            graph, in_split, resolved.splits.held_out
+        ),
         "resolved": resolved.settings(),
         "warnings": [
             *_of_colours(pairs, resolved),
@@ -107,15 +122,18 @@ def _of_colours(pairs: pa.Table, resolved: Resolved) -> list[str]:
     near = pairs.filter(pc.equal(pairs["kind"], "near"))
     if resolved.acceptance.colour == MUST_AGREE:
         unseen = near["colour_differs"].null_count
-        said = f"The colours of {unseen:,} near pairs were not compared: one was seen without its frame, or not again."
+        said = (
+            f"The colours of {unseen:,} near pairs were not compared: one was seen without its"
+            " frame, or not again."
+        )
         return [said] if unseen else []
     both = pc.and_(near["colour_differs"], near["label_conflict"])
     n_both = pc.sum(both).as_py() or 0
     if n_both < MANY_RECOLOURED:
         return []
     said = (
-        f"{n_both:,} pairs differ in colour and in their labels. If colour makes another picture here, as of flags or "
-        f"lights, set verify.colour: must_agree."
+        f"{n_both:,} pairs differ in colour and in their labels. If colour makes another picture"
+        " here, as of flags or lights, set verify.colour: must_agree."
     )
     return [said]
 
@@ -127,18 +145,24 @@ def _mean(column: pa.ChunkedArray) -> float | None:
 
 
 def not_decoded(hashes: pa.Table) -> Iterator[str]:
-    """A sentence for each status of pictures that are not decoded here, with its most frequent detail and a remedy."""
+    """A sentence for each status of pictures that are not decoded here, with its most frequent
+    detail and a remedy.
+    """
     for status in tables.NOT_DECODED:
         details = _counts(hashes["detail"].filter(pc.equal(hashes["status"], status)))
         if not details:
             continue
         n, (detail, of_detail) = sum(details.values()), details.most_common(1)[0]
         pictures = "1 picture is" if n == 1 else f"{n:,} pictures are"
-        why = "too large to be decoded" if status == "too_large" else "of a kind that is not decoded here"
+        why = (
+            "too large to be decoded"
+            if status == "too_large"
+            else "of a kind that is not decoded here"
+        )
         yield (
-            f"{pictures} {why}, so nobody knows whether {'it leaks' if n == 1 else 'they leak'}: {detail}"
-            f"{'' if of_detail == n else f' ({of_detail:,} of them)'}. "
-            f"{'It is' if n == 1 else 'They are'} kept. {_remedy(status, detail)}"
+            f"{pictures} {why}, so nobody knows whether {'it leaks' if n == 1 else 'they leak'}:"
+            f" {detail}{'' if of_detail == n else f' ({of_detail:,} of them)'}."
+            f" {'It is' if n == 1 else 'They are'} kept. {_remedy(status, detail)}"
         )
 
 
@@ -156,7 +180,9 @@ def _n_absent(hashes: pa.Table, inside: Mask) -> int:
 
 
 def label_conflicts(pairs: pa.Table) -> list[dict[str, Any]]:
-    """Pairs whose two samples have different labels, by the two labels: the most frequent first, a part of many."""
+    """Pairs whose two samples have different labels, by the two labels: the most frequent first, a
+    part of many.
+    """
     rows = pairs.filter(pairs["label_conflict"]).select(["label_a", "label_b"])
     counts: Counter[tuple[str, str]] = Counter()
     for one in rows.group_by(["label_a", "label_b"]).aggregate([([], "count_all")]).to_pylist():
@@ -166,25 +192,34 @@ def label_conflicts(pairs: pa.Table) -> list[dict[str, Any]]:
     return [{"labels": list(labels), "pairs": n} for labels, n in ranked[:MAX_LABEL_PAIRS]]
 
 
-def regroup(manifest: pa.Table, decisions: pa.Table, in_split: Mapping[str, Mask]) -> dict[str, dict[str, Any]]:
+def regroup(
+    manifest: pa.Table, decisions: pa.Table, in_split: Mapping[str, Mask]
+) -> dict[str, dict[str, Any]]:
     """Size and label balance of each split before and after samples were moved and dropped.
 
-    `label_shift` is half the sum of the differences between the labels' shares: 0 is as before, 1 nothing in common.
-    `labels` has counts of those labels whose share changed most.
+    `label_shift` is half the sum of the differences between the labels' shares: 0 is as before, 1
+    nothing in common. `labels` has counts of those labels whose share changed most.
     """
     moved = pc.equal(decisions["action"], "move").to_numpy()
     to = decisions["new_split"].to_numpy(zero_copy_only=False)
     coded = pc.dictionary_encode(manifest["label"].combine_chunks())
-    label, names = coded.indices.fill_null(-1).to_numpy().astype(np.int64) + 1, [None, *coded.dictionary.to_pylist()]
+    label, names = (
+        coded.indices.fill_null(-1).to_numpy().astype(np.int64) + 1,
+        [None, *coded.dictionary.to_pylist()],
+    )
     found = {}
     for name, inside in in_split.items():
         counts = _split(decisions, inside)
         came = moved & (to == name)
         kept = inside & pc.equal(decisions["action"], "keep").to_numpy()
-        before, after = (np.bincount(label[which], minlength=len(names)) for which in (inside, kept | came))
+        before, after = (
+            np.bincount(label[which], minlength=len(names)) for which in (inside, kept | came)
+        )
         shares = [counted / max(counted.sum(), 1) for counted in (before, after)]
         shift = np.abs(shares[0] - shares[1])
-        most = sorted(np.flatnonzero(shift).tolist(), key=lambda k: (-shift[k], names[k] or ""))[:MAX_SHIFTED]
+        most = sorted(np.flatnonzero(shift).tolist(), key=lambda k: (-shift[k], names[k] or ""))[
+            :MAX_SHIFTED
+        ]
         found[name] = {
             "before": counts["images"],
             "moved_out": counts["move"],
@@ -193,13 +228,16 @@ def regroup(manifest: pa.Table, decisions: pa.Table, in_split: Mapping[str, Mask
             "unreadable": counts["unreadable"],
             "after": int((kept | came).sum()),
             "label_shift": round(float(shift.sum() / 2), 6),
-            "labels": [{"label": names[k], "before": int(before[k]), "after": int(after[k])} for k in most],
+            "labels": [
+                {"label": names[k], "before": int(before[k]), "after": int(after[k])} for k in most
+            ],
         }
     return found
 
 
 def key_of_no_split(column: pa.ChunkedArray) -> str | None:
-    """What samples without a split are counted under, a key that no split has; None where all have a split.
+    """What samples without a split are counted under, a key that no split has; None where all have
+    a split.
 
     >>> key_of_no_split(pa.chunked_array([["train", None, "(no split)"]]))
     '((no split))'
@@ -215,10 +253,12 @@ def key_of_no_split(column: pa.ChunkedArray) -> str | None:
 
 
 def _in_split(column: pa.ChunkedArray) -> dict[str, Mask]:
-    """Which samples are in each split, train first; those without one under the key that stands for them."""
+    """Which samples are in each split, train first; those without one under the key that stands for
+    them.
+    """
     unsplit = key_of_no_split(column)
     found = {
-        name: pc.fill_null(pc.equal(column, name), False).to_numpy()  # noqa: FBT003
+        name: pc.fill_null(pc.equal(column, name), False).to_numpy()
         for name in column.unique().drop_null().to_pylist()
     }
     if unsplit is not None:
@@ -234,11 +274,14 @@ def _matrix(graph: Graph, in_split: Mapping[str, Mask]) -> dict[str, dict[str, i
     """For each split the number of its images that match another image of each split."""
     matched = {name: matches_one_of(graph, inside) for name, inside in in_split.items()}
     return {
-        row: {column: int((matched[column] & inside).sum()) for column in in_split} for row, inside in in_split.items()
+        row: {column: int((matched[column] & inside).sum()) for column in in_split}
+        for row, inside in in_split.items()
     }
 
 
-def _leakage(graph: Graph, in_split: Mapping[str, Mask], resolved: Resolved) -> dict[str, dict[str, Any]]:
+def _leakage(
+    graph: Graph, in_split: Mapping[str, Mask], resolved: Resolved
+) -> dict[str, dict[str, Any]]:
     """For each held-out split its images that match a train image, and their share."""
     leaks = matches_one_of(graph, _train(in_split, resolved))
     return {name: _share(in_split[name], leaks) for name in resolved.splits.held_out}
@@ -247,17 +290,24 @@ def _leakage(graph: Graph, in_split: Mapping[str, Mask], resolved: Resolved) -> 
 def _groups(
     manifest: pa.Table, hashes: pa.Table, in_split: Mapping[str, Mask], resolved: Resolved
 ) -> dict[str, dict[str, Any]] | None:
-    """For each held-out split its readable images whose group is in train too, and their share; None without groups."""
+    """For each held-out split its readable images whose group is in train too, and their share;
+    None without groups.
+    """
     if manifest["group"].null_count == len(manifest):
         return None
     readable = pc.equal(hashes["status"], "ok").to_numpy()
-    in_train = group_witnesses(numbers(manifest["group"]), readable & _train(in_split, resolved)) >= 0
+    in_train = (
+        group_witnesses(numbers(manifest["group"]), readable & _train(in_split, resolved)) >= 0
+    )
     return {name: _share(in_split[name], in_train & readable) for name in resolved.splits.held_out}
 
 
 def _train(in_split: Mapping[str, Mask], resolved: Resolved) -> Mask:
     return np.asarray(
-        np.any([inside for name, inside in in_split.items() if name not in resolved.splits.held_out], axis=0)
+        np.any(
+            [inside for name, inside in in_split.items() if name not in resolved.splits.held_out],
+            axis=0,
+        )
     )
 
 
@@ -270,7 +320,9 @@ def _between_held_out(graph: Graph, in_split: Mapping[str, Mask], held_out: tupl
     """Held-out images that match an image of another held-out split: the policy leaves them."""
     found = np.zeros(graph.n_samples, dtype=bool)
     for name in held_out:
-        others = np.any([in_split[other] for other in held_out if other != name] or [~found & False], axis=0)
+        others = np.any(
+            [in_split[other] for other in held_out if other != name] or [~found & False], axis=0
+        )
         found |= in_split[name] & matches_one_of(graph, others)
     return int(found.sum())
 
@@ -281,7 +333,9 @@ def _split(decisions: pa.Table, inside: Mask) -> dict[str, int]:
 
 
 def _crowds(crowds: pa.Table | None) -> dict[str, int]:
-    """Crowds of look-alikes, the images in them, and those beside them that their leader rejected."""
+    """Crowds of look-alikes, the images in them, and those beside them that their leader
+    rejected.
+    """
     roles = _counts(tables.CROWDS.empty_table()["role"] if crowds is None else crowds["role"])
     return {
         "number": roles["leader"],
@@ -294,8 +348,8 @@ def _of_uncompared(uncompared: pa.Table | None) -> list[str]:
     if uncompared is None or len(uncompared) == 0:
         return []
     message = (
-        f"{len(uncompared):,} kept train images were not compared with all their candidates, as crowds of look-alikes "
-        f"are too large for that: see uncompared.parquet."
+        f"{len(uncompared):,} kept train images were not compared with all their candidates, as"
+        " crowds of look-alikes are too large for that: see uncompared.parquet."
     )
     return [message]
 
@@ -327,14 +381,18 @@ def _warnings(
             found.append(f"Split {name!r} has a single sample, {only!r}. Is its name a slip?")
     if n_no_information > MANY_WITHOUT_INFORMATION * max(n_readable, 1):
         found.append(
-            f"{n_no_information:,} of {n_readable:,} pictures are blank, flat or bare gradients: they are matched by "
-            f"identical pixels only."
+            f"{n_no_information:,} of {n_readable:,} pictures are blank, flat or bare gradients:"
+            " they are matched by identical pixels only."
         )
     if "train" not in own and own != {unsplit} and not own_held_out:
-        others = " but reference sets" if resolved.splits.references else ", and only duplicates are looked for"
+        others = (
+            " but reference sets"
+            if resolved.splits.references
+            else ", and only duplicates are looked for"
+        )
         found.append(
-            f"No split is called train ({', '.join(map(repr, sorted(own)))}). Unless policy.held_out names some, "
-            f"nothing is held out{others}."
+            f"No split is called train ({', '.join(map(repr, sorted(own)))}). Unless"
+            f" policy.held_out names some, nothing is held out{others}."
         )
     if n_readable == 0:
         found.append("No sample could be read.")

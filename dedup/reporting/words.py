@@ -29,7 +29,13 @@ def facts(row: Mapping[str, Any]) -> str:
 
 def counted(summary: Mapping[str, Any], *, written: bool = True) -> dict[str, str]:
     """What a table of splits counts: keys of `splits` in the summary, with their headings."""
-    names = {"images": "images", "keep": "kept", "move": "moved out", "drop": "dropped", "unreadable": "unreadable"}
+    names = {
+        "images": "images",
+        "keep": "kept",
+        "move": "moved out",
+        "drop": "dropped",
+        "unreadable": "unreadable",
+    }
     if not written:
         names |= {"keep": "would stay", "move": "would move out", "drop": "would go"}
     if not any(of["move"] for of in summary["splits"].values()):
@@ -43,18 +49,21 @@ def gone_with_every_match(summary: Mapping[str, Any]) -> str:
         return ""
     one = gone == 1
     return (
-        f"{gone:,} {'sample is' if one else 'samples are'} dropped with every match of "
-        f"{'its' if one else 'theirs'} (policy.label_conflicts: drop_all): the witness in decisions.parquet goes too "
-        f"(witness_kept: false)."
+        f"{gone:,} {'sample is' if one else 'samples are'} dropped with every match of"
+        f" {'its' if one else 'theirs'} (policy.label_conflicts: drop_all): the witness in"
+        " decisions.parquet goes too (witness_kept: false)."
     )
 
 
 def shifted(split: Mapping[str, Any]) -> str:
-    """How the labels of a regrouped split are balanced before and after: those whose share changed most."""
+    """How the labels of a regrouped split are balanced before and after: those whose share changed
+    most.
+    """
     shares = (
         (of["label"], *(100 * of[when] / max(split[when], 1) for when in ("before", "after")))
         for of in split["labels"][:_SHIFTED]
     )
     return ", ".join(
-        f"{'(no label)' if label is None else label} {before:.1f} → {after:.1f} %" for label, before, after in shares
+        f"{'(no label)' if label is None else label} {before:.1f} → {after:.1f} %"
+        for label, before, after in shares
     )

@@ -14,11 +14,14 @@ Mask = NDArray[np.bool_]
 
 
 def filtered(dataset: Any, keep: Mask) -> Any:
-    """The rows where `keep`, shape (rows,), is true; the splits of a dict follow each other in its order."""
+    """The rows where `keep`, shape (rows,), is true; the splits of a dict follow each other in its
+    order.
+    """
     if isinstance(dataset, Mapping):
         return _of_splits(dataset, keep)
     if not hasattr(dataset, "__len__"):
-        return dataset.filter(lambda _, row: bool(keep[row]), with_indices=True)  # a stream, whose length nobody knows
+        # a stream, whose length nobody knows
+        return dataset.filter(lambda _, row: bool(keep[row]), with_indices=True)
     _check(len(dataset), len(keep))
     return _of_rows(dataset, keep)
 
@@ -28,7 +31,10 @@ def _of_splits(dataset: Mapping[str, Any], keep: Mask) -> Any:
     _check(sum(lengths), len(keep))
     parts = np.split(keep, np.cumsum(lengths)[:-1])
     return type(dataset)(
-        {name: _of_rows(part, which) for (name, part), which in zip(dataset.items(), parts, strict=True)}  # type: ignore[call-arg]
+        {
+            name: _of_rows(part, which)
+            for (name, part), which in zip(dataset.items(), parts, strict=True)
+        }  # type: ignore[call-arg]
     )
 
 
@@ -46,5 +52,8 @@ def _of_rows(dataset: Any, keep: Mask) -> Any:
 
 def _check(n_rows: int, n_kept: int) -> None:
     if n_rows != n_kept:
-        message = f"filter: the dataset has {n_rows:,} rows, and the run judged {n_kept:,}. Give what was audited."
+        message = (
+            f"filter: the dataset has {n_rows:,} rows, and the run judged {n_kept:,}. Give what was"
+            " audited."
+        )
         raise RunError(message)

@@ -34,7 +34,12 @@ def specs(config: Config, resolved: Resolved) -> dict[str, dict[str, Any]]:
     judged = {name: digest for name, digest in resolved.lists.items() if name != "prefer_list"}
     of_parts = {**of_candidates, "parts": resolved.parts.parts}
     crops = {"parts": asdict(resolved.parts)} if resolved.parts.parts == "on" else {}
-    of_pairs = {**of_candidates, **crops, "acceptance": asdict(resolved.acceptance), "lists": judged}
+    of_pairs = {
+        **of_candidates,
+        **crops,
+        "acceptance": asdict(resolved.acceptance),
+        "lists": judged,
+    }
     of_matches = {**of_pairs, "splits": asdict(resolved.splits)}
     of_decisions = {**of_matches, "lists": resolved.lists, "policy": asdict(resolved.policy)}
 
@@ -84,10 +89,14 @@ def run_info(
     *,
     known: str | None = None,
 ) -> dict[str, Any]:
-    """What `run.json` says before the work begins; `known` is the fingerprint of the manifest, if it is known."""
+    """What `run.json` says before the work begins; `known` is the fingerprint of the manifest, if
+    it is known.
+    """
     settings = config.model_dump(mode="json")
     sections = (config.dataset, *config.dataset.sources)
-    for section, of_one in zip(sections, (settings["dataset"], *settings["dataset"]["sources"]), strict=True):
+    for section, of_one in zip(
+        sections, (settings["dataset"], *settings["dataset"]["sources"]), strict=True
+    ):
         if "allow_outside" not in section.model_fields_set:
             del of_one["allow_outside"]  # an upload asks whether somebody has set it
         for key in ("path", "image_folder"):

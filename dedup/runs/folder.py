@@ -1,4 +1,6 @@
-"""The run folder: what may be in it, when it may be used again, and how a run is made beside the one that is there."""
+"""The run folder: what may be in it, when it may be used again, and how a run is made beside the
+one that is there.
+"""
 
 import os
 import shutil
@@ -25,7 +27,11 @@ NOT_READ: Final = "not_read"
 """The table of files that are not part of the dataset."""
 SPLITS: Final = "splits"
 
-_FILES: Final = (SUMMARY, REPORT, *(f"{name}.parquet" for name in (*tables.NAMES, *tables.NAMES_OF_PARTS, NOT_READ)))
+_FILES: Final = (
+    SUMMARY,
+    REPORT,
+    *(f"{name}.parquet" for name in (*tables.NAMES, *tables.NAMES_OF_PARTS, NOT_READ)),
+)
 """What a run writes beside `run.json` and the splits."""
 
 _TRIES: Final = 20  # to read a run while others replace it; each waits until the others are done
@@ -34,7 +40,9 @@ _SPARE: Final = 1_000_000  # bytes of a disk that must stay free beside what is 
 
 @dataclass(frozen=True, slots=True)
 class Staged:
-    """A run that is being made: beside the finished one in its folder, whose place it takes, or in an empty folder."""
+    """A run that is being made: beside the finished one in its folder, whose place it takes, or in
+    an empty folder.
+    """
 
     home: Path  # where the run will be
     is_first: bool  # there is no finished run in the folder
@@ -59,14 +67,18 @@ class Staged:
 def staged(
     folder: Path, fingerprints: Mapping[str, str], info: Mapping[str, Any], *, overwrite: bool
 ) -> Iterator[Staged]:
-    """A place for a run beside the one that is in the folder, or a refusal. The folder is locked meanwhile.
+    """A place for a run beside the one that is in the folder, or a refusal. The folder is locked
+    meanwhile.
 
-    A folder that holds a run over the same input and config is rebuilt. One with another run is refused unless
-    `overwrite` is set. A folder that is neither empty nor marked as ours is always refused, whatever is in it. Where no
-    run was finished yet, `info` says in its `run.json` that one was begun.
+    A folder that holds a run over the same input and config is rebuilt. One with another run is
+    refused unless `overwrite` is set. A folder that is neither empty nor marked as ours is always
+    refused, whatever is in it. Where no run was finished yet, `info` says in its `run.json` that
+    one was begun.
     """
     if folder.exists() and not folder.is_dir():
-        message = f"The output folder {str(folder)!r} is a file. Name another one with -o or output.dir."
+        message = (
+            f"The output folder {str(folder)!r} is a file. Name another one with -o or output.dir."
+        )
         raise RunError(message)
     with ExitStack() as stack:
         try:
@@ -96,13 +108,18 @@ def owner_of(folder: Path) -> files.Marked:
     """What may be deleted in a run folder; raises `RunError` where it has no marker."""
     owner = files.marked(folder, KIND)
     if owner is None:
-        message = f"{str(folder)!r} is not marked as a run of dedup, so nothing in it is replaced. Name another folder."
+        message = (
+            f"{str(folder)!r} is not marked as a run of dedup, so nothing in it is replaced. Name"
+            " another folder."
+        )
         raise RunError(message)
     return owner
 
 
 def put_splits(written: Path, place: Path, home: Path) -> None:
-    """Move splits that were written whole to their place, and write down by what they are known again."""
+    """Move splits that were written whole to their place, and write down by what they are known
+    again.
+    """
     owner = owner_of(home)
     if place == home:
         files.remove(home / SPLITS, owner)
@@ -111,7 +128,9 @@ def put_splits(written: Path, place: Path, home: Path) -> None:
 
 
 def discard(folder: Path) -> None:
-    """Remove what a run left that was refused: with no finished run beside it, the folder too, if it is empty then."""
+    """Remove what a run left that was refused: with no finished run beside it, the folder too, if
+    it is empty then.
+    """
     owner = files.marked(folder, KIND)
     if owner is None or _is_finished(folder):
         return
@@ -123,7 +142,9 @@ def discard(folder: Path) -> None:
 
 @contextmanager
 def reading(folder: Path) -> Iterator[None]:
-    """Read a run whole: the old one or the new one, never files of both. An interrupted switch is completed first."""
+    """Read a run whole: the old one or the new one, never files of both. An interrupted switch is
+    completed first.
+    """
     for _ in range(_TRIES):
         switching.settle(folder)
         with together(folder):
@@ -137,14 +158,16 @@ def reading(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def adding(folder: Path, names: Sequence[str]) -> Iterator[None]:
-    """Write files beside those of a finished run; raises `RunError` where others have such names."""
+    """Write files beside those of a finished run; raises `RunError` where others have such
+    names.
+    """
     switching.settle(folder)
     owner = files.marked(folder, KIND)
     for name in names:
         if os.path.lexists(folder / name) and (owner is None or not owner.owns(folder / name)):
             message = (
-                f"{str(folder / name)!r} is in the way, and {str(folder)!r} is not marked as a run of this dedup. Move "
-                f"it away, or run it again in another folder."
+                f"{str(folder / name)!r} is in the way, and {str(folder)!r} is not marked as a run"
+                " of this dedup. Move it away, or run it again in another folder."
             )
             raise RunError(message)
     if owner is None:
@@ -157,7 +180,8 @@ def adding(folder: Path, names: Sequence[str]) -> Iterator[None]:
 
 
 def refuse_without_space(folder: Path, *, but: Container[str] = ()) -> None:
-    """Raise `RunError` where a second run of the size of the one in the folder would not fit beside it.
+    """Raise `RunError` where a second run of the size of the one in the folder would not fit beside
+    it.
 
     Files that are links to a dataset take no space and are not counted, nor are the names in `but`.
     """
@@ -169,8 +193,9 @@ def refuse_without_space(folder: Path, *, but: Container[str] = ()) -> None:
     free = shutil.disk_usage(folder).free
     if free < needed + _SPARE:
         message = (
-            f"The run in {str(folder)!r} takes {needed:,} bytes, and the new one is made beside it, but only {free:,} "
-            f"are free. Free some, or name a folder elsewhere with -o or output.dir."
+            f"The run in {str(folder)!r} takes {needed:,} bytes, and the new one is made beside it,"
+            f" but only {free:,} are free. Free some, or name a folder elsewhere with -o or"
+            " output.dir."
         )
         raise RunError(message)
 
@@ -196,7 +221,9 @@ def _claim(folder: Path, fingerprints: Mapping[str, str], *, overwrite: bool) ->
 
 
 def _make_room(place: Staged) -> None:
-    """Remove what an unfinished run left; a first run writes down what it will make before it does."""
+    """Remove what an unfinished run left; a first run writes down what it will make before it
+    does.
+    """
     owner = owner_of(place.home)
     if not place.is_first:
         files.remove(place.folder, owner)
@@ -209,8 +236,8 @@ def _make_room(place: Staged) -> None:
     for name in (*_FILES, SPLITS):
         if os.path.lexists(place.home / name):
             message = (
-                f"The output folder {str(place.home)!r} holds {name!r}, which was not made by dedup. Move it away, or "
-                f"name another folder with -o or output.dir."
+                f"The output folder {str(place.home)!r} holds {name!r}, which was not made by"
+                " dedup. Move it away, or name another folder with -o or output.dir."
             )
             raise RunError(message)
     files.mark(place.home, KIND, dict.fromkeys((RUN, *_FILES)))
@@ -228,11 +255,14 @@ def _refuse_strangers(folder: Path) -> None:
     hint = "Name another folder with -o or output.dir."
     if RUN in held:
         message = (
-            f"The output folder {str(folder)!r} holds no run of dedup: its {RUN} has no marker of this tool beside it, "
-            f"so another tool made it, or a dedup from before there were markers. {hint}"
+            f"The output folder {str(folder)!r} holds no run of dedup: its {RUN} has no marker of"
+            " this tool beside it, so another tool made it, or a dedup from before there were"
+            f" markers. {hint}"
         )
     else:
-        message = f"The output folder {str(folder)!r} is not empty and holds no run of dedup. {hint}"
+        message = (
+            f"The output folder {str(folder)!r} is not empty and holds no run of dedup. {hint}"
+        )
     raise RunError(message)
 
 
@@ -241,5 +271,8 @@ def _refuse_another_run(folder: Path, fingerprints: Mapping[str, str]) -> None:
     before = read_json(folder / RUN).get("fingerprints", {})
     other = [what for what in ("input", "config") if before.get(what) != fingerprints[what]]
     if other:
-        message = f"The output folder {str(folder)!r} holds a run with another {' and another '.join(other)}. {hint}"
+        message = (
+            f"The output folder {str(folder)!r} holds a run with another"
+            f" {' and another '.join(other)}. {hint}"
+        )
         raise RunError(message)

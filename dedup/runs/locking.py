@@ -1,7 +1,7 @@
 """Locks on a run folder: one run writes to it at a time, and nobody reads it while it is switched.
 
-The locks are the system's own (`flock`), so they end with the process that holds them, however it ends. On a system
-without them nothing is locked.
+The locks are the system's own (`flock`), so they end with the process that holds them, however it
+ends. On a system without them nothing is locked.
 """
 
 import json
@@ -24,19 +24,27 @@ LOCK: Final = "lock"
 """Held by the run that writes to the folder, from its beginning to its end."""
 
 SWITCH: Final = "switch.lock"
-"""Held alone while a new run takes the place of the old one, and by everybody together who reads a run."""
+"""Held alone while a new run takes the place of the old one, and by everybody together who reads a
+run.
+"""
 
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold the folder for writing; raises `RunError` at once where another process, or thread, does."""
+    """Hold the folder for writing; raises `RunError` at once where another process, or thread,
+    does.
+    """
     path = folder / files.OWN / LOCK
     path.parent.mkdir(parents=True, exist_ok=True)
     with _opened(path) as file:
         if not _try_alone(file):
             raise RunError(_in_use(folder, path))
 
-        holder = {"process": os.getpid(), "host": platform.node(), "since": time.strftime("%Y-%m-%d %H:%M:%S")}
+        holder = {
+            "process": os.getpid(),
+            "host": platform.node(),
+            "since": time.strftime("%Y-%m-%d %H:%M:%S"),
+        }
         file.truncate(0)
         file.write(json.dumps(holder))
         file.flush()
@@ -80,7 +88,9 @@ def together(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[IO[str]]:
-    """The lock's file, the one that is there: it could be deleted and made again while it is opened."""
+    """The lock's file, the one that is there: it could be deleted and made again while it is
+    opened.
+    """
     while True:
         with path.open("a+", encoding="utf-8") as file:
             try:
@@ -112,6 +122,6 @@ def _in_use(folder: Path, path: Path) -> str:
     except (OSError, ValueError, LookupError, TypeError):
         who = ""
     return (
-        f"The folder {str(folder)!r} is in use by another run of dedup{who}. Wait until it ends, or name "
-        f"another folder with -o or output.dir."
+        f"The folder {str(folder)!r} is in use by another run of dedup{who}. Wait until it ends, or"
+        " name another folder with -o or output.dir."
     )

@@ -29,7 +29,9 @@ logger = logging.getLogger(__name__)
 
 
 def output_folder(output: OutputConfig, datasets: Sequence[str]) -> Path | None:
-    """Where the run goes: neither into a dataset, whose samples its files would become, nor around it."""
+    """Where the run goes: neither into a dataset, whose samples its files would become, nor around
+    it.
+    """
     if output.dir is None:
         return None
     if not output.dir.strip():
@@ -38,10 +40,16 @@ def output_folder(output: OutputConfig, datasets: Sequence[str]) -> Path | None:
     out = Path(output.dir).expanduser()
     for dataset in datasets:
         if Path(dataset).is_dir() and files.inside(out, Path(dataset)):
-            message = f"output.dir {str(out)!r} lies inside the dataset {dataset!r}. Name a folder outside it."
+            message = (
+                f"output.dir {str(out)!r} lies inside the dataset {dataset!r}. Name a folder"
+                " outside it."
+            )
             raise ConfigError(message)
         if Path(dataset).exists() and files.inside(Path(dataset), out):
-            message = f"The dataset {dataset!r} lies inside the output folder {str(out)!r}. Name another folder."
+            message = (
+                f"The dataset {dataset!r} lies inside the output folder {str(out)!r}. Name another"
+                " folder."
+            )
             raise ConfigError(message)
     return out
 
@@ -56,7 +64,8 @@ def write_certified(result: Run) -> Run:
     place = result.store.folder
     if place is None:
         if keep.any() and source.form == "huggingface":
-            again = source.written(Path()).model_copy(update={"source": "auto", "path": None})  # no slices of slices
+            # no slices of slices
+            again = source.written(Path()).model_copy(update={"source": "auto", "path": None})
             certificate = _certified(result, lambda: open_source(again, result.splits()), keep)
         return _with(result, certificate)
 
@@ -70,7 +79,9 @@ def write_certified(result: Run) -> Run:
         result.store.release("file_digest")
         give_back()
         if out.rows.any() and not out.is_empty:
-            certificate = _certified(result, lambda: open_source(out.config), out.rows, out.default_split, out.in_order)
+            certificate = _certified(
+                result, lambda: open_source(out.config), out.rows, out.default_split, out.in_order
+            )
         else:
             logger.warning("Nothing was written: no picture that is kept could be found.")
     result = _with(result, certificate)
@@ -87,23 +98,36 @@ def _with(result: Run, certificate: Mapping[str, Any] | None) -> Run:
 
 
 def refuse_push(config: Config, source: Source) -> None:
-    """Refuse an upload that could not be made, or that nobody has asked for, before the work begins."""
+    """Refuse an upload that could not be made, or that nobody has asked for, before the work
+    begins.
+    """
     output = config.output
     form = source.form if output.splits == "same" else output.splits
-    if output.push_to_hub is not None and (form not in {"parquet", "huggingface"} or output.dir is None):
-        message = "output.push_to_hub: only Parquet splits are pushed. Set output.splits=parquet and output.dir."
+    if output.push_to_hub is not None and (
+        form not in {"parquet", "huggingface"} or output.dir is None
+    ):
+        message = (
+            "output.push_to_hub: only Parquet splits are pushed. Set output.splits=parquet and"
+            " output.dir."
+        )
         raise ConfigError(message)
     if output.push_to_hub is not None:
         refuse_push_of_outside(source, config.dataset)
 
 
 def push(result: Run) -> None:
-    """Upload the splits of a finished run if the config asks for it; a dataset that still leaks stays at home."""
+    """Upload the splits of a finished run if the config asks for it; a dataset that still leaks
+    stays at home.
+    """
     repository, certificate = result.config.output.push_to_hub, result.summary["certificate"]
     if repository is None or result.dir is None:
         return
     if certificate is None or not certificate["clean"]:
-        logger.warning("Not pushed to %s: %s", repository, certificate["statement"] if certificate else "it is empty.")
+        logger.warning(
+            "Not pushed to %s: %s",
+            repository,
+            certificate["statement"] if certificate else "it is empty.",
+        )
         return
     push_splits(result.dir / folder.SPLITS, repository)
     logger.info("Pushed to %s", repository)
@@ -116,7 +140,9 @@ def _certified(
     default_split: str | None = None,
     in_order: bool = True,  # noqa: FBT001, FBT002
 ) -> dict[str, Any]:
-    """The certificate of what was written: the rows `there`, in the order of the source unless `in_order` is false."""
+    """The certificate of what was written: the rows `there`, in the order of the source unless
+    `in_order` is false.
+    """
     from dedup.certificate.certificate import certificate, groups_across  # they bring numba
     from dedup.certificate.readback import by_split
     from dedup.certificate.search import Searched
@@ -163,7 +189,8 @@ def _crops(result: Run, samples: NDArray[np.int64], splits: pa.ChunkedArray) -> 
 
 
 def write_report(result: Run, engine: Engine, *, open_dataset: bool = True) -> None:
-    """The HTML page; its pictures come from the dataset, or from the stored thumbnails where that is gone.
+    """The HTML page; its pictures come from the dataset, or from the stored thumbnails where that
+    is gone.
 
     A dataset that is not open is opened only if `open_dataset` is set.
     """

@@ -50,7 +50,8 @@ def find_parts(result: Run, engine: Engine, clock: Clock) -> Run:
 def crops_left(result: Run, samples: NDArray[np.int64], splits: pa.ChunkedArray) -> pa.Table:
     """Crops between train and a held-out split among the samples that were written, searched again.
 
-    `splits`: of each of the samples, where it was written. Rows of `pairs`, none without `search.parts`.
+    `splits`: of each of the samples, where it was written. Rows of `pairs`, none without
+    `search.parts`.
     """
     resolved = result.resolved
     if resolved.parts.parts == "off" or resolved.parts.crops == "report":
@@ -83,7 +84,9 @@ def crops_left(result: Run, samples: NDArray[np.int64], splits: pa.ChunkedArray)
 
 def _setup(result: Run) -> dict[str, Any]:
     hashing, orientations = result.config.hash, result.resolved.search.orientations
-    return parts_work.work(hashing.background, hashing.max_pixels, mirrored=orientations != "upright")
+    return parts_work.work(
+        hashing.background, hashing.max_pixels, mirrored=orientations != "upright"
+    )
 
 
 def _searched(result: Run, parts: pa.Table) -> NDArray[np.int64]:
@@ -93,7 +96,9 @@ def _searched(result: Run, parts: pa.Table) -> NDArray[np.int64]:
     has_points = pc.greater(parts["n_points"], 0).to_numpy()
     chosen = first & has_points
     crowds = result.store["crowds"]
-    members = crowds["sample"].to_numpy()[crowds["sample"].to_numpy() != crowds["leader"].to_numpy()]
+    members = crowds["sample"].to_numpy()[
+        crowds["sample"].to_numpy() != crowds["leader"].to_numpy()
+    ]
     chosen[members] = False
     return np.flatnonzero(chosen).astype(np.int64)
 

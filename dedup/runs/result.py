@@ -29,7 +29,8 @@ N_SHOWN: Final = 8  # pairs in a notebook
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Run:
-    """What a run found: its tables (pyarrow), its summary, and the dataset without what was dropped.
+    """What a run found: its tables (pyarrow), its summary, and the dataset without what was
+    dropped.
 
     Stages do not change it: each hands on a new one, over the same store of tables.
     """
@@ -45,16 +46,26 @@ class Run:
     changed: bool = False  # whether the manifest is another one than was stored
 
     def __repr__(self) -> str:
-        name, where = self.info["source"]["name"], "" if self.dir is None else f", in {str(self.dir)!r}"
-        done = {key: self.summary["decisions"][key] for key in ("keep", "drop", "unreadable")} if self.summary else {}
+        name, where = (
+            self.info["source"]["name"],
+            "" if self.dir is None else f", in {str(self.dir)!r}",
+        )
+        done = (
+            {key: self.summary["decisions"][key] for key in ("keep", "drop", "unreadable")}
+            if self.summary
+            else {}
+        )
         counts = ", ".join(f"{key} {n:,}" for key, n in done.items())
         leaks = "".join(
-            f", {found['leaking']:,} of {split} leak" for split, found in self.summary.get("leakage", {}).items()
+            f", {found['leaking']:,} of {split} leak"
+            for split, found in self.summary.get("leakage", {}).items()
         )
         return f"<dedup.Run of {name!r}: {counts}{leaks}{where}>"
 
     def _repr_html_(self) -> str:
-        """For notebooks: what is wrong, the splits, and the pairs that are most in doubt, as pictures."""
+        """For notebooks: what is wrong, the splits, and the pairs that are most in doubt, as
+        pictures.
+        """
         if not self.summary:
             return shown.paragraph(repr(self))
         asked = list(shown.doubtful(self.pairs.to_pylist(), N_SHOWN))
@@ -68,7 +79,10 @@ class Run:
         ]
         heading = shown.paragraph("The near pairs that are most in doubt:") if cases else ""
         return (
-            shown.paragraph(shown.sentence(self.summary)) + shown.counts(self.summary) + heading + shown.pictures(cases)
+            shown.paragraph(shown.sentence(self.summary))
+            + shown.counts(self.summary)
+            + heading
+            + shown.pictures(cases)
         )
 
     def _pictures(self, samples: list[int]) -> Iterator[tuple[int, Image.Image]]:
@@ -78,18 +92,26 @@ class Run:
         settings = self.config.hash
         contents = (
             read_bytes(path, stored)
-            for batch in self.source.payload_of([int(self.row_of_sample[sample]) for sample in samples])
-            for path, stored in zip(batch["path"].to_pylist(), batch["data"].to_pylist(), strict=True)
+            for batch in self.source.payload_of(
+                [int(self.row_of_sample[sample]) for sample in samples]
+            )
+            for path, stored in zip(
+                batch["path"].to_pylist(), batch["data"].to_pylist(), strict=True
+            )
         )
         for sample, content in zip(samples, contents, strict=True):
             if not isinstance(content, Unreadable):
-                picture = open_picture(content, max_pixels=settings.max_pixels, background=settings.background)
+                picture = open_picture(
+                    content, max_pixels=settings.max_pixels, background=settings.background
+                )
                 if not isinstance(picture, Unreadable):
                     yield sample, picture.image
 
     @property
     def dir(self) -> Path | None:
-        """The run's folder; None for a run in memory. Until the run is finished its files are elsewhere."""
+        """The run's folder; None for a run in memory. Until the run is finished its files are
+        elsewhere.
+        """
         return self.store.home
 
     @property
@@ -104,12 +126,16 @@ class Run:
 
     @property
     def hashes(self) -> pa.Table:
-        """One row per sample: status, digests, codes, thumbnail; read from the run's folder, if it has one."""
+        """One row per sample: status, digests, codes, thumbnail; read from the run's folder, if it
+        has one.
+        """
         return self.store.whole_hashes()
 
     @property
     def candidates(self) -> pa.Table:
-        """Pairs of samples within the searched distance; read from the run's folder, if it has one."""
+        """Pairs of samples within the searched distance; read from the run's folder, if it has
+        one.
+        """
         return pa.concat_tables(self.candidate_parts())
 
     @property
@@ -148,7 +174,9 @@ class Run:
         return self.store["decisions"]
 
     def candidate_parts(self) -> Iterator[pa.Table]:
-        """The candidates part by part: they are many, and not held in memory where there is a folder."""
+        """The candidates part by part: they are many, and not held in memory where there is a
+        folder.
+        """
         return self.store.parts("candidates")
 
     def keep(self) -> NDArray[np.bool_]:
@@ -173,11 +201,15 @@ class Run:
     def filter(self, dataset: Any) -> Any:
         """The rows of `dataset` that this run keeps, in the form in which they are given.
 
-        `dataset` is what was audited: a `datasets` object, a dict of them, a DataFrame, an Arrow table or a list.
-        Raises `RunError` for another number of rows, and where rows would have to move to another split.
+        `dataset` is what was audited: a `datasets` object, a dict of them, a DataFrame, an Arrow
+        table or a list. Raises `RunError` for another number of rows, and where rows would have to
+        move to another split.
         """
         if self.moves():
-            message = "filter: this run moves samples to other splits (policy.leakage: regroup); use run.splits()."
+            message = (
+                "filter: this run moves samples to other splits (policy.leakage: regroup); use"
+                " run.splits()."
+            )
             raise RunError(message)
         return filtered(dataset, self.keep())
 

@@ -1,4 +1,6 @@
-"""The search of a run: crowds, how far `auto` goes, candidates, and a second look at the similar ones."""
+"""The search of a run: crowds, how far `auto` goes, candidates, and a second look at the similar
+ones.
+"""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -29,14 +31,24 @@ from dedup.stages.candidates import (
     radius,
     searched,
 )
-from dedup.stages.crowds import Codes, Comparisons, Found, Sides, crowds, near_distances, table, with_closed
+from dedup.stages.crowds import (
+    Codes,
+    Comparisons,
+    Found,
+    Sides,
+    crowds,
+    near_distances,
+    table,
+    with_closed,
+)
 from dedup.stages.hashes import drift
 from dedup.verify.framed import merged
 from dedup.verify.kept_signs import KeptSigns, by_signs
 from dedup.verify.second_look import Looks, PairsBar, See, looked, looking
 
 _TOO_MANY_EQUAL: Final = 256
-"""Pictures with one code from which on they are not compared with each other, where nothing else fits the budget.
+"""Pictures with one code from which on they are not compared with each other, where nothing else
+fits the budget.
 
 Of fewer there are 32,640 pairs, so that 300 such groups fit the default budget.
 """
@@ -90,7 +102,9 @@ def _second_look(result: Run, engine: Engine) -> Iterator[See | None]:
 class _Searching:
     """The parts of a search, which share what they compare with and what they count."""
 
-    def __init__(self, result: Run, see: See | None, counts: Counts, looks: Looks, threads: int) -> None:
+    def __init__(
+        self, result: Run, see: See | None, counts: Counts, looks: Looks, threads: int
+    ) -> None:
         self._result, self._see, self._threads = result, see, threads
         self._counts, self._looks = counts, looks
         self._hashes = result.store["hashes"]
@@ -105,26 +119,40 @@ class _Searching:
         class_of = graph.representatives(self._hashes["pixel_digest"])
         self._sides = _sides(class_of, self._result.manifest, resolved.splits.held_out)
         self._order = _order(self._result, class_of)
-        # Whoever asks for equal colours gets no crowds: their members are compared by thumbnails, which are grey.
+        # Whoever asks for equal colours gets no crowds: their members are compared by thumbnails,
+        # which are grey.
         grey_will_do = resolved.acceptance.colour != MUST_AGREE
         self._compared = Comparisons(
-            self._comparer(), lambda rows: accepts(rows, resolved) & grey_will_do, 0, Foretold(progress, _ADVICE)
+            self._comparer(),
+            lambda rows: accepts(rows, resolved) & grey_will_do,
+            0,
+            Foretold(progress, _ADVICE),
         )
         schema = tables.candidates_schema(resolved.hash.algorithms)
         schema = schema if self._kept is None else schema.append(pa.field(DOUBT, pa.float32()))
         return crowds(
-            self._codes(), self._sides, self._order, self._compared, schema, n_samples=n, threads=self._threads
+            self._codes(),
+            self._sides,
+            self._order,
+            self._compared,
+            schema,
+            n_samples=n,
+            threads=self._threads,
         )
 
     def radius(self, found: Found, progress: Progress) -> Found:
-        """Set how far `auto` goes; pictures with one code that are too many for it become crowds."""
+        """Set how far `auto` goes; pictures with one code that are too many for it become
+        crowds.
+        """
         resolved = self.resolved
         fitting = fitting_radius(self._hashes, resolved, threads=self._threads, spared=found.spared)
         for name, bits in fitting.items():
             if bits is None:
                 groups = equal_codes(self._hashes, name, found.spared, _TOO_MANY_EQUAL)
                 found = self._closed(found, groups)
-        distances = radius(self._hashes, resolved, threads=self._threads, progress=progress, spared=found.spared)
+        distances = radius(
+            self._hashes, resolved, threads=self._threads, progress=progress, spared=found.spared
+        )
         self.resolved = resolved.but(max_distance=distances)
         if near_distances(self.resolved) != near_distances(resolved):
             return self.crowds(progress)  # their members are farther apart than is searched
@@ -137,11 +165,14 @@ class _Searching:
             n = len(self.resolved.hash.algorithms)
             times = {name: n if name == TOTAL else 1 for name in distances}
             wider = {
-                name: min(distance + bits * times[name], most * times[name]) for name, distance in distances.items()
+                name: min(distance + bits * times[name], most * times[name])
+                for name, distance in distances.items()
             }
             self.resolved = self.resolved.but(max_distance=wider)
 
-    def candidates(self, found: Found, progress: Progress, explain: Callable[[str], None] | None) -> Iterator[pa.Table]:
+    def candidates(
+        self, found: Found, progress: Progress, explain: Callable[[str], None] | None
+    ) -> Iterator[pa.Table]:
         """All rows of `candidates`, in order, those that crowds were made from among them."""
         bar = PairsBar(Foretold(progress, _ADVICE), looks=self._see is not None)
         parts = candidates(
@@ -165,7 +196,14 @@ class _Searching:
     def _looked(self, parts: Iterator[pa.Table], progress: Progress | None) -> Iterator[pa.Table]:
         if self._see is None:
             return parts
-        return looked(parts, self._see, self._thumbnails, self._looks, threads=self._threads, progress=progress)
+        return looked(
+            parts,
+            self._see,
+            self._thumbnails,
+            self._looks,
+            threads=self._threads,
+            progress=progress,
+        )
 
     def _comparer(self) -> Callable[[NDArray[np.int64], NDArray[np.int64]], pa.Table]:
         compare = comparer(self._hashes, self.resolved, threads=self._threads, counts=self._counts)
@@ -179,7 +217,9 @@ class _Searching:
 
     def _codes(self) -> Codes:
         samples, resolved = searched(self._hashes), self.resolved
-        return Codes(samples, packed_codes(self._hashes, samples, resolved), near_distances(resolved))
+        return Codes(
+            samples, packed_codes(self._hashes, samples, resolved), near_distances(resolved)
+        )
 
     def _closed(self, found: Found, groups: list[NDArray[np.int64]]) -> Found:
         if self._compared is None or not groups:
@@ -200,10 +240,12 @@ def _sides(class_of: NDArray[np.int64], manifest: pa.Table, held_out: tuple[str,
         return inside
 
     splits = manifest["split"]
-    inside = {name: pc.equal(splits, name).fill_null(False).to_numpy() for name in held_out}  # noqa: FBT003
+    inside = {name: pc.equal(splits, name).fill_null(False).to_numpy() for name in held_out}
     train = ~np.any([*inside.values(), np.zeros(len(class_of), bool)], axis=0)
     label = graph.numbers(manifest["label"])
-    return Sides(of_classes(train), {name: of_classes(mask) for name, mask in inside.items()}, label)
+    return Sides(
+        of_classes(train), {name: of_classes(mask) for name, mask in inside.items()}, label
+    )
 
 
 def _order(result: Run, class_of: NDArray[np.int64]) -> NDArray[np.int64]:

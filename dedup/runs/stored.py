@@ -1,4 +1,6 @@
-"""Finished runs: reading their tables, opening their dataset again, and what cannot be asked of them."""
+"""Finished runs: reading their tables, opening their dataset again, and what cannot be asked of
+them.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -27,11 +29,15 @@ Tables = Mapping[str, pa.Table]
 
 
 def like(run_folder: Path, form: str) -> dict[str, Any]:
-    """The settings of a finished run for a dataset of some form, with the numbers that `auto` came to."""
+    """The settings of a finished run for a dataset of some form, with the numbers that `auto` came
+    to.
+    """
     with folder.reading(run_folder):
         info = folder.finished(run_folder)
         resolved = folder.read_json(run_folder / folder.SUMMARY)["resolved"]
-    settings = {section: dict(info["config"][section]) for section in ("hash", "search", "verify", "policy")}
+    settings = {
+        section: dict(info["config"][section]) for section in ("hash", "search", "verify", "policy")
+    }
     settings["dataset"] = {
         key: info["config"]["dataset"][key]
         for key in keys_of(form, info["source"]["form"])
@@ -50,7 +56,9 @@ def like(run_folder: Path, form: str) -> dict[str, Any]:
     return settings
 
 
-def load(run_folder: Path, overrides: Sequence[str], names: Sequence[str], *, thumbnails: bool = False) -> Run:
+def load(
+    run_folder: Path, overrides: Sequence[str], names: Sequence[str], *, thumbnails: bool = False
+) -> Run:
     """A finished run, with the overrides applied to its config.
 
     The thumbnails, most of what is stored, are read only when they are asked for.
@@ -59,19 +67,27 @@ def load(run_folder: Path, overrides: Sequence[str], names: Sequence[str], *, th
         return _loaded(run_folder, overrides, names, thumbnails=thumbnails)
 
 
-def _loaded(run_folder: Path, overrides: Sequence[str], names: Sequence[str], *, thumbnails: bool) -> Run:
+def _loaded(
+    run_folder: Path, overrides: Sequence[str], names: Sequence[str], *, thumbnails: bool
+) -> Run:
     info = folder.finished(run_folder)
     settings = {key: dict(section) for key, section in info["config"].items()}
     config = build(settings, overrides, where=str(run_folder / folder.RUN))
     spared = () if thumbnails else ("thumbnail",)
     loaded = {
         # In one piece: rows are picked out of it again and again.
-        name: storage.read(run_folder, name, without=spared if name == "hashes" else ()).combine_chunks()
+        name: (
+            storage.read(
+                run_folder, name, without=spared if name == "hashes" else ()
+            ).combine_chunks()
+        )
         for name in names
         if name != "candidates"
     }
     lists = read_lists(config) if "pairs" not in names else Lists()
-    resolved = replace(resolve(config, loaded["manifest"]["split"].unique().to_pylist()), lists=lists.digests())
+    resolved = replace(
+        resolve(config, loaded["manifest"]["split"].unique().to_pylist()), lists=lists.digests()
+    )
     if config.search.max_distance == "auto":
         distances = _radius(run_folder, build(info["config"]), resolved, config, loaded)
         resolved = resolved.but(max_distance=distances)
@@ -95,24 +111,26 @@ def _loaded(run_folder: Path, overrides: Sequence[str], names: Sequence[str], *,
 def _refuse_other_columns(loaded: dict[str, pa.Table], config: Config, resolved: Resolved) -> bool:
     """Raise `ConfigError` for settings of the dataset that the stored manifest was not read with.
 
-    A column of values to keep by that is not asked for any more is taken out, as if it had not been read; returns
-    whether there was one.
+    A column of values to keep by that is not asked for any more is taken out, as if it had not been
+    read; returns whether there was one.
     """
     manifest = loaded["manifest"]
     stored, asked = storage.spec_of(manifest), specs(config, resolved)["manifest"]
     problems = [
-        f"dataset.{key}: the stored manifest was read with {stored['dataset'].get(key)!r}, not {value!r}."
+        f"dataset.{key}: the stored manifest was read with {stored['dataset'].get(key)!r}, not"
+        f" {value!r}."
         for key, value in asked["dataset"].items()
         if stored["dataset"].get(key, value) != value
     ]
     if asked["keep_by"] not in {None, stored["keep_by"]}:
         problems.append(
-            f"policy.keep_by: the stored manifest has the column {stored['keep_by']!r}, not {asked['keep_by']!r}."
+            f"policy.keep_by: the stored manifest has the column {stored['keep_by']!r}, not"
+            f" {asked['keep_by']!r}."
         )
     if list(asked["distinct_columns"]) != list(stored.get("distinct_columns", ())):
         problems.append(
-            f"policy.distinct_columns: the stored manifest was read with {stored.get('distinct_columns', ())!r}, not "
-            f"{asked['distinct_columns']!r}."
+            "policy.distinct_columns: the stored manifest was read with"
+            f" {stored.get('distinct_columns', ())!r}, not {asked['distinct_columns']!r}."
         )
     if problems:
         raise ConfigError(*problems, "Run it again with these settings.")
@@ -126,7 +144,9 @@ def _refuse_other_columns(loaded: dict[str, pa.Table], config: Config, resolved:
 
 
 def read_manifest(source: Source, config: Config) -> tuple[pa.Table, NDArray[np.int64]]:
-    """The manifest of an opened dataset with the columns that the config names, and the row of each sample."""
+    """The manifest of an opened dataset with the columns that the config names, and the row of each
+    sample.
+    """
     keep_by = config.policy.keep_by
     return listed(
         source.rows,
@@ -137,17 +157,28 @@ def read_manifest(source: Source, config: Config) -> tuple[pa.Table, NDArray[np.
     )
 
 
-def _radius(run_folder: Path, stored: Config, resolved: Resolved, config: Config, loaded: Tables) -> dict[str, int]:
-    """What `auto` came to when the run was made, or comes to on the stored codes under other settings."""
+def _radius(
+    run_folder: Path, stored: Config, resolved: Resolved, config: Config, loaded: Tables
+) -> dict[str, int]:
+    """What `auto` came to when the run was made, or comes to on the stored codes under other
+    settings.
+    """
     summary = run_folder / folder.SUMMARY
     if (stored.search, stored.hash) == (config.search, config.hash) and summary.exists():
         distances: dict[str, int] = folder.read_json(summary)["resolved"]["max_distance"]
         return distances
-    from dedup.stages.candidates import radius  # the search brings numba: half a second that is seldom needed
+    # the search brings numba: half a second that is seldom needed
+    from dedup.stages.candidates import (
+        radius,
+    )
 
-    refuse_other_hashes(storage.stored_spec(run_folder, "candidates"), specs(config, resolved)["candidates"])
+    refuse_other_hashes(
+        storage.stored_spec(run_folder, "candidates"), specs(config, resolved)["candidates"]
+    )
     hashes = loaded["hashes"]
-    if "thumbnail" not in hashes.column_names and resolved.verify.method != "none":  # frames are seen on them
+    if (
+        "thumbnail" not in hashes.column_names and resolved.verify.method != "none"
+    ):  # frames are seen on them
         hashes = storage.read(run_folder, "hashes")
     return radius(hashes, resolved, threads=search_threads(config))
 
@@ -167,9 +198,12 @@ def reopen(result: Run) -> Run:
 
 
 def refuse_other_hashes(stored: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
-    """Raise `ConfigError` where the specs of two tables of candidates differ in more than thresholds."""
+    """Raise `ConfigError` where the specs of two tables of candidates differ in more than
+    thresholds.
+    """
     problems = [
-        f"{section}.{key}: the stored tables were made with {stored[section][key]!r}, not {value!r}."
+        f"{section}.{key}: the stored tables were made with {stored[section][key]!r}, not"
+        f" {value!r}."
         for section, key, value in [
             *(("hash", key, value) for key, value in asked["hash"].items() if key != "transforms"),
             ("search", "orientations", asked["search"]["orientations"]),
@@ -183,7 +217,10 @@ def refuse_other_hashes(stored: Mapping[str, Any], asked: Mapping[str, Any]) -> 
 
 def refuse_what_was_not_searched(result: Run, run_folder: Path) -> None:
     """Raise `ConfigError` for settings that the stored candidates cannot answer, naming each."""
-    stored, asked = storage.stored_spec(run_folder, "candidates"), specs(result.config, result.resolved)["candidates"]
+    stored, asked = (
+        storage.stored_spec(run_folder, "candidates"),
+        specs(result.config, result.resolved)["candidates"],
+    )
     refuse_other_hashes(stored, asked)
     problems = []
     if result.resolved.parts.parts == "on" and not (run_folder / "placements.parquet").exists():
@@ -191,12 +228,24 @@ def refuse_what_was_not_searched(result: Run, run_folder: Path) -> None:
     searched = stored["search"]
     if searched["orientations"] != "upright" and asked["search"] != searched:
         # One transform is stored for a pair, the best one under the settings of that search.
-        problems.append("search: with other orientations than upright, no search setting can be changed afterwards.")
+        problems.append(
+            "search: with other orientations than upright, no search setting can be changed"
+            " afterwards."
+        )
     for name, distance in asked["search"]["max_distance"].items():
         limit = searched["max_distance"].get(name, -1)
         if distance > limit:
-            problems.append(f"search.max_distance: {name} was searched up to {limit} bits, not to {distance}.")
-    if searched["combine"] == "all" and asked["search"]["combine"] == "any" and len(searched["max_distance"]) > 1:
-        problems.append("search.combine: only pairs within the distance of all algorithms were searched, not of any.")
+            problems.append(
+                f"search.max_distance: {name} was searched up to {limit} bits, not to {distance}."
+            )
+    if (
+        searched["combine"] == "all"
+        and asked["search"]["combine"] == "any"
+        and len(searched["max_distance"]) > 1
+    ):
+        problems.append(
+            "search.combine: only pairs within the distance of all algorithms were searched, not of"
+            " any."
+        )
     if problems:
         raise ConfigError(*problems, "Run it again with these settings.")

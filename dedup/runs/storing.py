@@ -20,7 +20,10 @@ class Store:
     """
 
     def __init__(
-        self, folder: Path | None = None, tables: Mapping[str, pa.Table] | None = None, home: Path | None = None
+        self,
+        folder: Path | None = None,
+        tables: Mapping[str, pa.Table] | None = None,
+        home: Path | None = None,
     ) -> None:
         self.folder = folder
         self.home = folder if home is None else home  # where the folder is in the end
@@ -55,7 +58,9 @@ class Store:
     @contextmanager
     def putting(self, tables: Mapping[str, pa.Table], specs: Specs) -> Iterator[None]:
         """Put tables, on a disk while other things are done with them."""
-        self._tables |= {name: storage.described(table, name, specs[name]) for name, table in tables.items()}
+        self._tables |= {
+            name: storage.described(table, name, specs[name]) for name, table in tables.items()
+        }
 
         with ThreadPoolExecutor(1) as writer:
             pending = [

@@ -1,8 +1,10 @@
-"""From the old run in a folder to the new one: a journal says what moves, so that a switch always ends.
+"""From the old run in a folder to the new one: a journal says what moves, so that a switch always
+ends.
 
-A new run is made whole in `DIR/.dedup/next`. Then its files take the places of the old ones, which go to
-`DIR/.dedup/old` first. Nothing but names changes, so it needs no space. A process that is killed in between leaves the
-journal, and the next command that looks at the folder completes the switch.
+A new run is made whole in `DIR/.dedup/next`. Then its files take the places of the old ones, which
+go to `DIR/.dedup/old` first. Nothing but names changes, so it needs no space. A process that is
+killed in between leaves the journal, and the next command that looks at the folder completes the
+switch.
 """
 
 import os
@@ -25,18 +27,23 @@ SWITCHING: Final = "switching"
 
 
 def begin(folder: Path, owner: files.Marked) -> None:
-    """Write the journal of the switch to what is in `next`; raises `RunError` for what is not ours to replace."""
+    """Write the journal of the switch to what is in `next`; raises `RunError` for what is not ours
+    to replace.
+    """
     new = sorted(entry.name for entry in (folder / files.OWN / NEXT).iterdir())
-    old = sorted(name for name in {*owner.made, *new} if name != RUN and os.path.lexists(folder / name))
+    old = sorted(
+        name for name in {*owner.made, *new} if name != RUN and os.path.lexists(folder / name)
+    )
     for name in old:
         if not owner.owns(folder / name):
             message = (
-                f"{str(folder / name)!r} was not made by dedup, or was replaced since, so the run in {str(folder)!r} "
-                f"is left as it was. Move it away, or name another folder."
+                f"{str(folder / name)!r} was not made by dedup, or was replaced since, so the run"
+                f" in {str(folder)!r} is left as it was. Move it away, or name another folder."
             )
             raise RunError(message)
 
-    files.remove(folder / files.OWN / OLD, owner)  # of an earlier switch that was ended behind its last step
+    # of an earlier switch that was ended behind its last step
+    files.remove(folder / files.OWN / OLD, owner)
     made = {name: _proof(folder / files.OWN / NEXT / name) for name in new}
     files.write_json(folder / files.OWN / JOURNAL, {"new": new, "old": old, "made": made})
 
@@ -65,7 +72,11 @@ def complete(folder: Path) -> None:
 
 def settle(folder: Path) -> None:
     """Complete a switch that was interrupted; raises `RunError` where that cannot be done here."""
-    if not (folder / files.OWN / JOURNAL).exists() or files.marked(folder, KIND) is None or is_locked(folder):
+    if (
+        not (folder / files.OWN / JOURNAL).exists()
+        or files.marked(folder, KIND) is None
+        or is_locked(folder)
+    ):
         return  # whoever holds the lock is about to complete it
 
     try:
@@ -74,14 +85,16 @@ def settle(folder: Path) -> None:
                 complete(folder)
     except OSError as error:
         message = (
-            f"The run in {str(folder)!r} was interrupted while it was replaced, and the folder cannot be written "
-            f"({error.strerror}). Run the command again where it can."
+            f"The run in {str(folder)!r} was interrupted while it was replaced, and the folder"
+            f" cannot be written ({error.strerror}). Run the command again where it can."
         )
         raise RunError(message) from error
 
 
 def is_whole(folder: Path) -> bool:
-    """Whether the files in the folder are those of one run; to be asked while nobody can begin to switch it."""
+    """Whether the files in the folder are those of one run; to be asked while nobody can begin to
+    switch it.
+    """
     if not (folder / files.OWN / JOURNAL).exists():
         return True
 

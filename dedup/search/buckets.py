@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from dedup.search import kernels
 from dedup.search.crew import Crew, spans
 
-_ROWS_AT_ONCE = 1 << 16  # rows between two looks at the stop sign; at first each can touch a page of fresh memory
+# rows between two looks at the stop sign; at first each can touch a page of fresh memory
+_ROWS_AT_ONCE = 1 << 16
 _ROWS_FOR_THREADS = 1 << 16  # fewer are sorted by one thread
 _PAGE = 4096  # bytes; larger pages exist, smaller ones do not
 
@@ -25,8 +26,12 @@ def bucket_offsets(sizes: NDArray[np.int64]) -> NDArray[np.int64]:
     return offsets
 
 
-def in_steps(crew: Crew, parts: list[tuple[int, int]], step: Callable[[int, int, int], None]) -> None:
-    """step(part, first, last) over all parts, each on one thread and in steps short enough for Ctrl-C."""
+def in_steps(
+    crew: Crew, parts: list[tuple[int, int]], step: Callable[[int, int, int], None]
+) -> None:
+    """step(part, first, last) over all parts, each on one thread and in steps short enough for
+    Ctrl-C.
+    """
 
     def run(part: int, first: int, last: int) -> None:
         for begin in range(first, last, _ROWS_AT_ONCE):
@@ -36,23 +41,31 @@ def in_steps(crew: Crew, parts: list[tuple[int, int]], step: Callable[[int, int,
     crew.run(run, [(part, first, last) for part, (first, last) in enumerate(parts)])
 
 
-def bucket_sizes(planes: NDArray[np.uint64], n: int, start: int, width: int, crew: Crew) -> NDArray[np.uint32]:
-    """Sizes of the buckets, one row for each thread's span of the codes: shape (parts, 2**width)."""
+def bucket_sizes(
+    planes: NDArray[np.uint64], n: int, start: int, width: int, crew: Crew
+) -> NDArray[np.uint32]:
+    """Sizes of the buckets, one row for each thread's span of the codes: shape (parts,
+    2**width).
+    """
     parts = spans(n, crew.threads if n > _ROWS_FOR_THREADS else 1)
     sizes = np.zeros((len(parts), 1 << width), np.uint32)
     in_steps(
         crew,
         parts,
-        lambda part, first, last: kernels.count_keys(planes, first, last, start, width, sizes[part]),
+        lambda part, first, last: kernels.count_keys(
+            planes, first, last, start, width, sizes[part]
+        ),
     )
     return sizes
 
 
-def _fresh(planes: NDArray[np.uint64], n: int, crew: Crew) -> tuple[NDArray[np.uint64], NDArray[np.uint32]]:
+def _fresh(
+    planes: NDArray[np.uint64], n: int, crew: Crew
+) -> tuple[NDArray[np.uint64], NDArray[np.uint32]]:
     """Room for the sorted codes and their ids, every page of it already there.
 
-    The system clears a page when it is first written to. Sorting writes all over the place, so without this its
-    first step would wait until all of the memory is cleared.
+    The system clears a page when it is first written to. Sorting writes all over the place, so
+    without this its first step would wait until all of the memory is cleared.
     """
     to, ids = np.empty_like(planes), np.empty(n, np.uint32)
     to[:, n:] = 0
@@ -75,8 +88,8 @@ def sort_into_buckets(
 ) -> kernels.Side:
     """The first n codes of the planes, sorted stably by their bits start .. start + width - 1.
 
-    In linear time. `reuse`: a side of as many codes that is no longer needed; fresh memory costs more than
-    the sorting.
+    In linear time. `reuse`: a side of as many codes that is no longer needed; fresh memory costs
+    more than the sorting.
     """
     sizes = bucket_sizes(planes, n, start, width, crew)
     offsets = bucket_offsets(sizes.sum(axis=0, dtype=np.int64))
@@ -92,7 +105,9 @@ def sort_into_buckets(
     in_steps(
         crew,
         parts,
-        lambda part, first, last: kernels.scatter(planes, first, last, start, width, cursors[part], to, ids),
+        lambda part, first, last: kernels.scatter(
+            planes, first, last, start, width, cursors[part], to, ids
+        ),
     )
     if len(planes) > 1:
         in_steps(crew, parts, lambda _, first, last: kernels.gather(planes, ids, first, last, to))
@@ -100,8 +115,14 @@ def sort_into_buckets(
 
 
 def neighbour_masks(width: int, radius: int) -> NDArray[np.int64]:
-    """Differences between the numbers of buckets whose keys differ in at most `radius` bits, ascending."""
-    masks = [sum(1 << bit for bit in bits) for q in range(radius + 1) for bits in combinations(range(width), q)]
+    """Differences between the numbers of buckets whose keys differ in at most `radius` bits,
+    ascending.
+    """
+    masks = [
+        sum(1 << bit for bit in bits)
+        for q in range(radius + 1)
+        for bits in combinations(range(width), q)
+    ]
     return np.sort(np.array(masks, np.int64))
 
 

@@ -14,7 +14,8 @@ from dedup.search.sample import degrees
 from dedup.search.scan import Keys
 from dedup.search.searching import Sides, collapsed, search
 
-_COMPARISONS: Final = 1 << 32  # for a sample: a fifth of a second on one core, and good enough among 10**7 codes
+# for a sample: a fifth of a second on one core, and good enough among 10**7 codes
+_COMPARISONS: Final = 1 << 32
 
 
 def largest_distance_within(
@@ -27,12 +28,14 @@ def largest_distance_within(
     threads: int | None = None,
     progress: Progress | None = None,
 ) -> int | None:
-    """The largest distance up to `cap` that has at most `budget` pairs; None: not even 0 has so few.
+    """The largest distance up to `cap` that has at most `budget` pairs; None: not even 0 has so
+    few.
 
-    `also`: further codes that `codes` is joined with; their pairs count too, as the join finds them. The pairs are
-    counted, not estimated: the answer depends on the codes alone, not on the machine or the number of threads. A sample
-    says where to begin, and may say that a distance has too many where that is certain but for a chance of one in
-    10**15. Nothing is kept of the pairs. Costs about one search at the answer, at the most two.
+    `also`: further codes that `codes` is joined with; their pairs count too, as the join finds
+    them. The pairs are counted, not estimated: the answer depends on the codes alone, not on the
+    machine or the number of threads. A sample says where to begin, and may say that a distance has
+    too many where that is certain but for a chance of one in 10**15. Nothing is kept of the pairs.
+    Costs about one search at the answer, at the most two.
     """
     check_limit(budget)
     with Crew(threads, progress) as crew:

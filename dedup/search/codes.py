@@ -13,7 +13,9 @@ from dedup.search.crew import Crew, spans
 
 MAX_BITS = 1024
 MAX_ROWS = 2**32 - 1
-_CODES_A_BUCKET = 64  # while equal codes are looked for: one bucket's table stays in the first-level cache
+_CODES_A_BUCKET = (
+    64  # while equal codes are looked for: one bucket's table stays in the first-level cache
+)
 _ROWS_A_TASK = 1 << 21
 
 
@@ -52,10 +54,15 @@ def check(codes: NDArray[np.uint64], other: NDArray[np.uint64] | None, max_dista
 
 
 def check_distance(max_distance: int, n_bits: int) -> None:
-    """Raises `ConfigError` unless it is a whole number of bits that codes of this width can differ in."""
+    """Raises `ConfigError` unless it is a whole number of bits that codes of this width can differ
+    in.
+    """
     whole = isinstance(max_distance, int | np.integer) and not isinstance(max_distance, bool)
     if not whole or not 0 <= max_distance <= n_bits:
-        message = f"max_distance must be a whole number between 0 and {n_bits} bits, not {max_distance!r}."
+        message = (
+            f"max_distance must be a whole number between 0 and {n_bits} bits, not"
+            f" {max_distance!r}."
+        )
         raise ConfigError(message)
 
 
@@ -79,7 +86,8 @@ class Distinct:
 
     planes: NDArray[np.uint64]  # (words, n + kernels.PADDING)
     members: NDArray[np.uint32]  # rows, grouped by code; ascending within a group
-    starts: NDArray[np.int64] | None  # (n + 1,): code u is in rows members[starts[u]:starts[u + 1]]; None: in one
+    # (n + 1,): code u is in rows members[starts[u]:starts[u + 1]]; None: in one
+    starts: NDArray[np.int64] | None
 
     def __len__(self) -> int:
         return int(self.planes.shape[1]) - kernels.PADDING
@@ -91,7 +99,11 @@ class Distinct:
 
     def sizes(self, codes: NDArray[np.int64]) -> NDArray[np.int64]:
         """How many rows have each of these codes."""
-        return np.ones(len(codes), np.int64) if self.starts is None else self.starts[codes + 1] - self.starts[codes]
+        return (
+            np.ones(len(codes), np.int64)
+            if self.starts is None
+            else self.starts[codes + 1] - self.starts[codes]
+        )
 
     @property
     def equal_pairs(self) -> int:
@@ -108,7 +120,9 @@ class Distinct:
 
 
 def _order_of_bits(n_bits: int) -> NDArray[np.intp]:
-    """A fixed shuffle: neighbouring bits of a perceptual hash hang together, which makes uneven buckets."""
+    """A fixed shuffle: neighbouring bits of a perceptual hash hang together, which makes uneven
+    buckets.
+    """
     return np.random.default_rng(64).permutation(n_bits)
 
 
@@ -128,7 +142,9 @@ def _table(place: NDArray[np.intp], words: int) -> NDArray[np.uint64]:
     values = np.arange(256, dtype=np.uint64)
     for bit in range(64 * words):
         word, shift = divmod(int(place[bit]), 64)
-        table[bit // 8, :, word] |= ((values >> np.uint64(bit % 8)) & np.uint64(1)) << np.uint64(shift)
+        table[bit // 8, :, word] |= ((values >> np.uint64(bit % 8)) & np.uint64(1)) << np.uint64(
+            shift
+        )
     return table
 
 
@@ -166,7 +182,9 @@ def unpermuted(planes: NDArray[np.uint64]) -> NDArray[np.uint64]:
 
 
 def collapse(codes: NDArray[np.uint64], crew: Crew) -> Distinct:
-    """The different codes, equal ones found in linear time by hashing; the rows of each are kept."""
+    """The different codes, equal ones found in linear time by hashing; the rows of each are
+    kept.
+    """
     n = len(codes)
     planes = permuted(codes, crew)
     width = min(24, max(0, (n // _CODES_A_BUCKET).bit_length()))
@@ -175,19 +193,30 @@ def collapse(codes: NDArray[np.uint64], crew: Crew) -> Distinct:
     tasks = 1 + n // _ROWS_A_TASK * crew.threads
     crew.run(
         kernels.find_leaders,
-        [(side.planes, side.offsets, first, last, leaders) for first, last in spans(1 << width, tasks)],
+        [
+            (side.planes, side.offsets, first, last, leaders)
+            for first, last in spans(1 << width, tasks)
+        ],
     )
-    counts = crew.run(kernels.count_leaders, [(leaders, first, last) for first, last in spans(n, tasks)])
+    counts = crew.run(
+        kernels.count_leaders, [(leaders, first, last) for first, last in spans(n, tasks)]
+    )
     if sum(counts) == n:
         return Distinct(side.planes, side.ids, None)
     return _grouped(side, leaders, sum(counts), crew)
 
 
-def _grouped(side: kernels.Side, leaders: NDArray[np.uint32], n_distinct: int, crew: Crew) -> Distinct:
+def _grouped(
+    side: kernels.Side, leaders: NDArray[np.uint32], n_distinct: int, crew: Crew
+) -> Distinct:
     whole = [(0, len(leaders))]
     groups, members = np.empty(len(leaders), np.uint32), np.empty(len(leaders), np.uint32)
     sizes, state = np.zeros(n_distinct, np.int64), np.zeros(1, np.int64)
-    in_steps(crew, whole, lambda _, first, last: kernels.number_groups(leaders, first, last, groups, sizes, state))
+    in_steps(
+        crew,
+        whole,
+        lambda _, first, last: kernels.number_groups(leaders, first, last, groups, sizes, state),
+    )
     starts = bucket_offsets(sizes)
     cursors, planes = starts[:-1].copy(), empty_planes(len(side.planes), n_distinct)
     in_steps(

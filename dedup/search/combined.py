@@ -21,7 +21,8 @@ from dedup.search.searching import Sides, collapsed, search
 Codes = NDArray[np.uint64]
 
 COMBINE = ("any", "all")
-_PAIR_SECONDS = 2e-8  # to hand on a pair that another hash may reject: two touches of memory that is in no cache
+# to hand on a pair that another hash may reject: two touches of memory that is in no cache
+_PAIR_SECONDS = 2e-8
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +51,10 @@ def join_hashes(
 ) -> CombinedMatches:
     """Pairs within the distance of at least one hash (`any`) or of every one (`all`).
 
-    `codes` has one array (n, words) for each hash, all of the same n rows; `others` the same for the second
-    side of a cross-join. `max_distance` is one number for hashes of one width, or one for each hash. `any`
-    costs one join for each hash, `all` the join of the most selective one. Raises `LimitError` for more than
-    `limit` pairs.
+    `codes` has one array (n, words) for each hash, all of the same n rows; `others` the same for
+    the second side of a cross-join. `max_distance` is one number for hashes of one width, or one
+    for each hash. `any` costs one join for each hash, `all` the join of the most selective one.
+    Raises `LimitError` for more than `limit` pairs.
     """
     with Crew(threads, progress) as crew:
         keys = _keys(codes, others, max_distance, combine, limit, crew, finder)
@@ -80,7 +81,9 @@ def join_hashes_batches(
         crew.finish()
         for begin in range(0, len(keys), batch_rows):
             part = keys[begin : begin + batch_rows]
-            yield replace(_matches(codes, codes if others is None else others, part, crew), total=len(keys))
+            yield replace(
+                _matches(codes, codes if others is None else others, part, crew), total=len(keys)
+            )
 
 
 def _keys(
@@ -101,31 +104,43 @@ def _keys(
     return in_order(sink.parts, len(codes[0]), crew)
 
 
-def _matches(codes: Sequence[Codes], others: Sequence[Codes], keys: Keys, crew: Crew) -> CombinedMatches:
+def _matches(
+    codes: Sequence[Codes], others: Sequence[Codes], keys: Keys, crew: Crew
+) -> CombinedMatches:
     a, b = (keys >> np.uint64(32)).astype(np.int64), (keys & np.uint64(0xFFFFFFFF)).astype(np.int64)
-    found = crew.run(distances_of, [(one, two, keys) for one, two in zip(codes, others, strict=True)])
+    found = crew.run(
+        distances_of, [(one, two, keys) for one, two in zip(codes, others, strict=True)]
+    )
     return CombinedMatches(a, b, tuple(found))
 
 
 def checked(
-    codes: Sequence[Codes], others: Sequence[Codes] | None, max_distance: int | Sequence[int], combine: str
+    codes: Sequence[Codes],
+    others: Sequence[Codes] | None,
+    max_distance: int | Sequence[int],
+    combine: str,
 ) -> list[int]:
     """The distance of every hash. Raises `ConfigError` for anything that cannot be joined."""
     if combine not in COMBINE:
         message = f"combine must be one of {', '.join(map(repr, COMBINE))}, not {combine!r}."
         raise ConfigError(message)
     if not codes or (others is not None and len(others) != len(codes)):
-        message = f"Every hash needs codes on both sides; there are {len(codes)} and {len(others or codes)} arrays."
+        message = (
+            f"Every hash needs codes on both sides; there are {len(codes)} and"
+            f" {len(others or codes)} arrays."
+        )
         raise ConfigError(message)
     if isinstance(max_distance, Sequence):
         bounds = list(max_distance)
     else:
         bounds = [max_distance] * len(codes)
-        widths = sorted({64 * one.shape[1] for one in codes if isinstance(one, np.ndarray) and one.ndim == 2})
+        widths = sorted(
+            {64 * one.shape[1] for one in codes if isinstance(one, np.ndarray) and one.ndim == 2}
+        )
         if len(widths) > 1:
             message = (
                 f"Hashes of {widths} bits need one max_distance each; one number, {max_distance}, "
-                f"is another share of each."
+                "is another share of each."
             )
             raise ConfigError(message)
     if len(bounds) != len(codes):
@@ -154,7 +169,8 @@ def joined(
 ) -> None:
     """Gives every pair of rows to the sink once.
 
-    `early`: the number of pairs above which an estimate may end the search; None: only the sink may.
+    `early`: the number of pairs above which an estimate may end the search; None: only the sink
+    may.
     """
     two = codes if others is None else others
     if combine == "all":
@@ -166,7 +182,8 @@ def joined(
         return
     for number in range(len(codes)):
         crew.begin(number, len(codes))
-        # What an earlier hash has found is not found again: no set of pairs is needed to keep them apart.
+        # What an earlier hash has found is not found again: no set of pairs is needed to keep them
+        # apart.
         earlier = [(codes[k], two[k], bounds[k]) for k in range(number)]
         sides = collapsed(codes[number], None if others is None else others[number], crew)
         check_sample(*sides, bounds[number], early)
@@ -204,7 +221,8 @@ def distances_of(one: Codes, two: Codes, keys: Keys) -> NDArray[np.uint16]:
 def too_many(bounds: Sequence[int], limit: int) -> LimitError:
     """The error for several hashes that find too much together."""
     return LimitError(
-        f"There are more than {limit:,} pairs within the distances {list(bounds)}. Lower them or raise the limit."
+        f"There are more than {limit:,} pairs within the distances {list(bounds)}. Lower them or"
+        " raise the limit."
     )
 
 

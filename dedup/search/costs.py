@@ -1,4 +1,6 @@
-"""What the steps of a search cost on this machine, measured once in a process, in a few milliseconds."""
+"""What the steps of a search cost on this machine, measured once in a process, in a few
+milliseconds.
+"""
 
 import time
 from collections.abc import Callable
@@ -36,14 +38,18 @@ def _best(run: Callable[[], object], repeats: int = 3) -> float:
     return min(seconds)
 
 
-def _scanned(side: kernels.Side, width: int, masks: np.ndarray, prefix: int) -> Callable[[], object]:
+def _scanned(
+    side: kernels.Side, width: int, masks: np.ndarray, prefix: int
+) -> Callable[[], object]:
     bands = np.array([[0, width, 0]], np.int64)
     within = True
     out = np.empty(2 * kernels.EMITTED_AT_ONCE, np.uint64)
 
     def run() -> object:
         state = np.zeros(4, np.int64)
-        return kernels.scan(side, side, bands, 0, masks, within, 0, prefix, len(side.ids), state, out)
+        return kernels.scan(
+            side, side, bands, 0, masks, within, 0, prefix, len(side.ids), state, out
+        )
 
     run()
     return run
@@ -51,7 +57,9 @@ def _scanned(side: kernels.Side, width: int, masks: np.ndarray, prefix: int) -> 
 
 @cache
 def measured(words: int, prefix: int) -> Costs:
-    """The costs for codes of so many 64-bit words of which the first `prefix` are compared first."""
+    """The costs for codes of so many 64-bit words of which the first `prefix` are compared
+    first.
+    """
     rng = np.random.default_rng(0)
     planes = rng.integers(0, 2**64, (words, _CODES + kernels.PADDING), dtype=np.uint64)
     keys = np.arange(_CODES, dtype=np.uint64) >> np.uint64(_CODES.bit_length() - 1 - _KEY_BITS)
@@ -62,10 +70,14 @@ def measured(words: int, prefix: int) -> Costs:
     block = _best(_scanned(whole, 0, neighbour_masks(0, 0), prefix)) / (
         _CODES * (_CODES + 1) / 2 / (kernels.ROWS * kernels.LANES)
     )
-    bucketed = kernels.Side(planes, ids, bucket_offsets(np.bincount(keys.astype(np.int64), minlength=1 << _KEY_BITS)))
+    bucketed = kernels.Side(
+        planes, ids, bucket_offsets(np.bincount(keys.astype(np.int64), minlength=1 << _KEY_BITS))
+    )
     masks = neighbour_masks(_KEY_BITS, 1)
     visits = (1 << _KEY_BITS) * (len(masks) + 1) / 2
-    one_visit = max(_best(_scanned(bucketed, _KEY_BITS, masks, prefix)) / visits - block, 0.2 * block)
+    one_visit = max(
+        _best(_scanned(bucketed, _KEY_BITS, masks, prefix)) / visits - block, 0.2 * block
+    )
     return Costs(block, one_visit / 2, one_visit / 2, _move(words))
 
 
@@ -97,6 +109,8 @@ def _miss() -> float:
 
 
 def misses(n: int, words: int) -> float:
-    """Seconds for touching one code at random among n, whose share outside the cache grows with n."""
+    """Seconds for touching one code at random among n, whose share outside the cache grows with
+    n.
+    """
     n_bytes = 8 * n * words
     return _miss() * (1 - _CACHED_BYTES / n_bytes) if n_bytes > _CACHED_BYTES else 0.0

@@ -1,4 +1,6 @@
-"""Threads that run kernels: in parts of bounded work, so that Ctrl-C and a passed limit stop them at once."""
+"""Threads that run kernels: in parts of bounded work, so that Ctrl-C and a passed limit stop them
+at once.
+"""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -39,7 +41,10 @@ class Crew:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self._stop.set()
         self._pool.shutdown(cancel_futures=True)
@@ -54,7 +59,10 @@ class Crew:
         self._stop.set()
 
     def run(
-        self, function: Callable[..., Result], parts: Sequence[tuple[object, ...]], seconds: float = 0.0
+        self,
+        function: Callable[..., Result],
+        parts: Sequence[tuple[object, ...]],
+        seconds: float = 0.0,
     ) -> list[Result]:
         """function(*part) for every part, in their order; `seconds`: expected for all together."""
         tasks = [self._pool.submit(function, *part) for part in parts]
@@ -65,7 +73,9 @@ class Crew:
         return results
 
     def begin(self, phase: int, phases: int) -> None:
-        """From here on the work is one of several searches, each of which counts alike for the progress."""
+        """From here on the work is one of several searches, each of which counts alike for the
+        progress.
+        """
         self._phase, self._phases = phase, phases
         self._done = self.expected = 0.0
 

@@ -21,7 +21,11 @@ _DRAWN = 512  # codes whose neighbours are counted where all would be too many
 
 
 def neighbours_within(
-    codes: Sequence[Codes], max_distance: Sequence[int], *, threads: int | None = None, seed: int = 0
+    codes: Sequence[Codes],
+    max_distance: Sequence[int],
+    *,
+    threads: int | None = None,
+    seed: int = 0,
 ) -> NDArray[np.int64]:
     """For each row the number of other rows within the distance in every hash.
 
@@ -33,13 +37,17 @@ def neighbours_within(
     if n == 0:
         return np.zeros(0, np.int64)
     whole = np.concatenate(codes, axis=1)
-    _, first, of_row, sizes = np.unique(whole, axis=0, return_index=True, return_inverse=True, return_counts=True)
+    _, first, of_row, sizes = np.unique(
+        whole, axis=0, return_index=True, return_inverse=True, return_counts=True
+    )
     of_row = of_row.reshape(-1)
     distinct = [one[first] for one in codes]
     counter = _Counter(sizes, MAX_COUNTED)
     try:
         with Crew(threads) as crew:
-            joined(distinct, None, max_distance, "all", MAX_COUNTED, crew, counter, "auto", early=None)
+            joined(
+                distinct, None, max_distance, "all", MAX_COUNTED, crew, counter, "auto", early=None
+            )
     except LimitError:
         return _of_drawn(distinct, sizes, max_distance, seed)[of_row]
     return (counter.near + sizes - 1)[of_row]
@@ -48,7 +56,9 @@ def neighbours_within(
 def rows_within(
     codes: Sequence[Codes], row: int, among: NDArray[np.int64], max_distance: Sequence[int]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Which of the rows `among` are within the distance of one row in every hash, and their summed distances."""
+    """Which of the rows `among` are within the distance of one row in every hash, and their summed
+    distances.
+    """
     near = np.ones(len(among), np.bool_)
     total = np.zeros(len(among), np.int64)
     for one, bits in zip(codes, max_distance, strict=True):
@@ -80,7 +90,10 @@ class _Counter:
 
     def accept(self, keys: Keys) -> bool:
         """Keeps nothing but the counts."""
-        a, b = (keys >> np.uint64(32)).astype(np.int64), (keys & np.uint64(0xFFFFFFFF)).astype(np.int64)
+        a, b = (
+            (keys >> np.uint64(32)).astype(np.int64),
+            (keys & np.uint64(0xFFFFFFFF)).astype(np.int64),
+        )
         with self._lock:
             self._left -= len(keys)
             np.add.at(self.near, a, self._sizes[b])

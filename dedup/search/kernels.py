@@ -1,13 +1,13 @@
 """The compiled loops of the search. Everything here runs without the interpreter's lock.
 
-Codes are held as *planes*: uint64, shape (words, n + PADDING), word w of all codes side by side, so that
-eight codes fill one vector register. Reading up to `PADDING` codes past an end is allowed; what is found
-there is not emitted.
+Codes are held as *planes*: uint64, shape (words, n + PADDING), word w of all codes side by side, so
+that eight codes fill one vector register. Reading up to `PADDING` codes past an end is allowed;
+what is found there is not emitted.
 
-All kernels live in one file: numba notices a changed kernel by its file, not by the files it calls into. They
-are compiled on the first call and kept in `__pycache__` beside this file or, where that cannot be written, in
-numba's folder below the user's cache folder (or NUMBA_CACHE_DIR). Where neither can be written they are
-compiled again in every process, which takes a few seconds.
+All kernels live in one file: numba notices a changed kernel by its file, not by the files it calls
+into. They are compiled on the first call and kept in `__pycache__` beside this file or, where that
+cannot be written, in numba's folder below the user's cache folder (or NUMBA_CACHE_DIR). Where
+neither can be written they are compiled again in every process, which takes a few seconds.
 """
 
 from collections.abc import Callable
@@ -24,11 +24,14 @@ from dedup.compiled import compiled
 
 LANES = 8  # codes in one vector of 512 bits; LLVM splits it where registers are narrower
 ROWS = 8  # codes compared with each loaded vector: their running minima stay in registers
-TILE = 1024  # codes that one group of rows passes over: 8 KB a word, which stay in the first-level cache
+# codes that one group of rows passes over: 8 KB a word, which stay in the first-level cache
+TILE = 1024
 CHUNK = 512  # rows of one bucket that share each tile
 PADDING = 64
-AHEAD = 12  # neighbouring buckets that are fetched before they are compared: memory answers in that time
-EMITTED_AT_ONCE = ROWS * (TILE + ROWS)  # room that `scan` needs in its output before it looks at a tile
+# neighbouring buckets that are fetched before they are compared: memory answers in that time
+AHEAD = 12
+# room that `scan` needs in its output before it looks at a tile
+EMITTED_AT_ONCE = ROWS * (TILE + ROWS)
 
 _I32, _I64 = ir.IntType(32), ir.IntType(64)
 _VECTOR = ir.VectorType(_I64, LANES)
@@ -37,7 +40,8 @@ _FAR = 1 << 20
 
 
 inlined: Callable[[Callable[..., Any]], Callable[..., Any]] = njit(inline="always")
-"""For what is called once for each code: a real call counts references to arrays, which takes 20 ns.
+"""For what is called once for each code: a real call counts references to arrays, which takes 20
+ns.
 """
 
 
@@ -46,7 +50,8 @@ class Side(NamedTuple):
 
     planes: NDArray[np.uint64]  # (words, n + PADDING)
     ids: NDArray[np.uint32]  # (n,) number of the code before sorting
-    offsets: NDArray[np.int64]  # (2**width + 1,) bucket k holds the positions offsets[k] .. offsets[k + 1] - 1
+    # (2**width + 1,) bucket k holds the positions offsets[k] .. offsets[k + 1] - 1
+    offsets: NDArray[np.int64]
 
 
 @intrinsic
@@ -63,16 +68,22 @@ def _spread(builder: Any, word: Any) -> Any:
     """A vector with the word in every lane."""
     undefined = ir.Constant(_VECTOR, ir.Undefined)
     first = builder.insert_element(undefined, word, _I32(0))
-    return builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(_I32, LANES), [0] * LANES))
+    return builder.shuffle_vector(
+        first, undefined, ir.Constant(ir.VectorType(_I32, LANES), [0] * LANES)
+    )
 
 
 def _set_bits(builder: Any, vector: Any) -> Any:
     kind = ir.FunctionType(_VECTOR, [_VECTOR])
-    return builder.call(cgutils.get_or_insert_function(builder.module, kind, "llvm.ctpop.v8i64"), [vector])
+    return builder.call(
+        cgutils.get_or_insert_function(builder.module, kind, "llvm.ctpop.v8i64"), [vector]
+    )
 
 
 def _minimum(builder: Any, one: Any, two: Any) -> Any:
-    """Lane by lane, as 32-bit halves: distances fit, and AVX-512's 64-bit minimum takes twice as long."""
+    """Lane by lane, as 32-bit halves: distances fit, and AVX-512's 64-bit minimum takes twice as
+    long.
+    """
     one, two = builder.bitcast(one, _HALVES), builder.bitcast(two, _HALVES)
     return builder.bitcast(builder.select(builder.icmp_unsigned("<", one, two), one, two), _VECTOR)
 
@@ -98,7 +109,9 @@ class _Planes:
         return self.builder.load(pointer, align=8)
 
 
-def _least_of_one_word(builder: Any, rows: _Planes, codes: _Planes, blocks: Any, least: list[Any]) -> None:
+def _least_of_one_word(
+    builder: Any, rows: _Planes, codes: _Planes, blocks: Any, least: list[Any]
+) -> None:
     spread = [rows.spread(_I64(0), _I64(r)) for r in range(ROWS)]
     with cgutils.for_range(builder, blocks, intp=_I64) as block:
         vector = codes.vector(_I64(0), builder.mul(block.index, _I64(LANES)))
@@ -107,7 +120,9 @@ def _least_of_one_word(builder: Any, rows: _Planes, codes: _Planes, blocks: Any,
             builder.store(_minimum(builder, builder.load(least[r]), distance), least[r])
 
 
-def _least_of_words(builder: Any, rows: _Planes, codes: _Planes, blocks: Any, words: Any, least: list[Any]) -> None:
+def _least_of_words(
+    builder: Any, rows: _Planes, codes: _Planes, blocks: Any, words: Any, least: list[Any]
+) -> None:
     distances = [cgutils.alloca_once(builder, _VECTOR) for _ in range(ROWS)]
     with cgutils.for_range(builder, blocks, intp=_I64) as block:
         for distance in distances:
@@ -119,7 +134,9 @@ def _least_of_words(builder: Any, rows: _Planes, codes: _Planes, blocks: Any, wo
                 bits = _set_bits(builder, builder.xor(vector, rows.spread(word.index, _I64(r))))
                 builder.store(builder.add(builder.load(distances[r]), bits), distances[r])
         for r in range(ROWS):
-            builder.store(_minimum(builder, builder.load(least[r]), builder.load(distances[r])), least[r])
+            builder.store(
+                _minimum(builder, builder.load(least[r]), builder.load(distances[r])), least[r]
+            )
 
 
 @intrinsic
@@ -132,10 +149,11 @@ def least_distance(
     blocks: Any,
     words: Any,
 ) -> Any:
-    """Least distance of ROWS codes from `row` on to blocks × LANES from `position` on, by `words` words.
+    """Least distance of ROWS codes from `row` on to blocks × LANES from `position` on, by `words`
+    words.
 
-    Written as vector instructions because a plain loop loses its vectors at the short, uneven ends that
-    buckets have.
+    Written as vector instructions because a plain loop loses its vectors at the short, uneven ends
+    that buckets have.
     """
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -143,7 +161,10 @@ def least_distance(
         codes = _Planes(context, builder, signature.args[2], arguments[2], arguments[3])
         far = ir.Constant(_VECTOR, [_FAR] * LANES)
         least = [cgutils.alloca_once_value(builder, far) for _ in range(ROWS)]
-        with builder.if_else(builder.icmp_signed("==", arguments[5], _I64(1))) as (one_word, more_words):
+        with builder.if_else(builder.icmp_signed("==", arguments[5], _I64(1))) as (
+            one_word,
+            more_words,
+        ):
             with one_word:
                 _least_of_one_word(builder, rows, codes, arguments[4], least)
             with more_words:
@@ -152,7 +173,9 @@ def least_distance(
         for r in range(1, ROWS):
             total = _minimum(builder, total, builder.load(least[r]))
         kind = ir.FunctionType(_I64, [_VECTOR])
-        reduce = cgutils.get_or_insert_function(builder.module, kind, "llvm.vector.reduce.umin.v8i64")
+        reduce = cgutils.get_or_insert_function(
+            builder.module, kind, "llvm.vector.reduce.umin.v8i64"
+        )
         return builder.call(reduce, [total])
 
     return types.uint64(left, types.int64, right, types.int64, types.int64, types.int64), codegen
@@ -168,15 +191,21 @@ def lanes_within(
     words: Any,
     max_distance: Any,
 ) -> Any:
-    """Bit k < LANES is set where codes `row` and `position` + k differ in at most `max_distance` bits."""
+    """Bit k < LANES is set where codes `row` and `position` + k differ in at most `max_distance`
+    bits.
+    """
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         rows = _Planes(context, builder, signature.args[0], arguments[0], arguments[1])
         codes = _Planes(context, builder, signature.args[2], arguments[2], arguments[3])
         distance = cgutils.alloca_once_value(builder, ir.Constant(_VECTOR, [0] * LANES))
         with cgutils.for_range(builder, arguments[4], intp=_I64) as word:
-            different = builder.xor(codes.vector(word.index, _I64(0)), rows.spread(word.index, _I64(0)))
-            builder.store(builder.add(builder.load(distance), _set_bits(builder, different)), distance)
+            different = builder.xor(
+                codes.vector(word.index, _I64(0)), rows.spread(word.index, _I64(0))
+            )
+            builder.store(
+                builder.add(builder.load(distance), _set_bits(builder, different)), distance
+            )
         within = builder.icmp_unsigned("<=", builder.load(distance), _spread(builder, arguments[5]))
         return builder.zext(builder.bitcast(within, ir.IntType(LANES)), _I64)
 
@@ -211,7 +240,9 @@ def mixed(planes: Any, position: Any) -> Any:
 
 @inlined
 def key_of(planes: Any, position: Any, start: Any, width: Any) -> Any:
-    """The bits start .. start + width - 1 of one code as a bucket number; with start -1 bits of its hash."""
+    """The bits start .. start + width - 1 of one code as a bucket number; with start -1 bits of its
+    hash.
+    """
     if width == 0:
         return np.int64(0)
     if start < 0:
@@ -233,12 +264,20 @@ def count_keys(planes: Any, first: Any, last: Any, start: Any, width: Any, count
 
 @compiled
 def scatter(
-    planes: Any, first: Any, last: Any, start: Any, width: Any, cursors: Any, to_planes: Any, to_ids: Any
+    planes: Any,
+    first: Any,
+    last: Any,
+    start: Any,
+    width: Any,
+    cursors: Any,
+    to_planes: Any,
+    to_ids: Any,
 ) -> None:
-    """Moves the first word of positions first .. last - 1 to their buckets and notes where each came from.
+    """Moves the first word of positions first .. last - 1 to their buckets and notes where each
+    came from.
 
-    `cursors` has the next free position of every bucket. The other words follow in `gather`: a loop over
-    words in here makes LLVM generate code that is six times as slow.
+    `cursors` has the next free position of every bucket. The other words follow in `gather`: a loop
+    over words in here makes LLVM generate code that is six times as slow.
     """
     source, target = planes[0], to_planes[0]
     for p in range(first, last):
@@ -278,7 +317,9 @@ def permute(codes: Any, table: Any, first: Any, last: Any, planes: Any) -> None:
 
 @compiled
 def find_leaders(planes: Any, offsets: Any, first: Any, last: Any, leaders: Any) -> None:
-    """Notes for every position of a range of buckets the first position in its bucket with the same code."""
+    """Notes for every position of a range of buckets the first position in its bucket with the same
+    code.
+    """
     largest = 1
     for bucket in range(first, last):
         largest = max(largest, offsets[bucket + 1] - offsets[bucket])
@@ -312,7 +353,8 @@ def find_leaders(planes: Any, offsets: Any, first: Any, last: Any, leaders: Any)
 def sum_of_neighbours(layers: Any, width: Any) -> None:
     """layers[q, k] becomes the sum of layers[0] over all keys that differ from k in exactly q bits.
 
-    Bit by bit, so that the cost is width × keys × radius instead of one visit for every pair of neighbours.
+    Bit by bit, so that the cost is width × keys × radius instead of one visit for every pair of
+    neighbours.
     """
     radius = layers.shape[0] - 1
     for bit in range(width):
@@ -351,10 +393,11 @@ def emit(
     out: Any,
     n: Any,
 ) -> Any:
-    """Appends the pairs of a range of rows with a range of positions that are within the distance and new.
+    """Appends the pairs of a range of rows with a range of positions that are within the distance
+    and new.
 
-    `later`: only positions behind the row. Inlined, so it stands in one place only: compiling it takes a
-    second.
+    `later`: only positions behind the row. Inlined, so it stands in one place only: compiling it
+    takes a second.
     """
     words = left.planes.shape[0]
     one = np.uint64(1)
@@ -386,12 +429,13 @@ def scan(
     state: Any,
     out: Any,
 ) -> Any:
-    """Compares rows of `left` with the neighbouring buckets of `right`; returns the number of pairs in `out`.
+    """Compares rows of `left` with the neighbouring buckets of `right`; returns the number of pairs
+    in `out`.
 
-    `masks` are the differences between the numbers of neighbouring buckets. `within`: both sides are the
-    same, and every pair of positions is looked at once. `prefix`: words that are compared first. `state`
-    (row, mask, position, row in chunk) is where to go on; the call returns when `out` is full or when row
-    `last` is reached.
+    `masks` are the differences between the numbers of neighbouring buckets. `within`: both sides
+    are the same, and every pair of positions is looked at once. `prefix`: words that are compared
+    first. `state` (row, mask, position, row in chunk) is where to go on; the call returns when
+    `out` is full or when row `last` is reached.
     """
     start, width = bands[band, 0], bands[band, 1]
     t = np.uint64(max_distance)
@@ -418,9 +462,13 @@ def scan(
                         return n
                     begin = max(tile, i + ROWS) if same else tile
                     blocks = (until - begin + LANES - 1) // LANES
-                    near = blocks > 0 and least_distance(left.planes, i, right.planes, begin, blocks, prefix) <= t
+                    near = (
+                        blocks > 0
+                        and least_distance(left.planes, i, right.planes, begin, blocks, prefix) <= t
+                    )
                     last_position = until
-                    # A group's own rows: the minimum cannot tell them, each is at distance 0 from itself.
+                    # A group's own rows: the minimum cannot tell them, each is at distance 0 from
+                    # itself.
                     if same and tile <= i < until:
                         begin = i + 1
                         last_position = until if near else min(i + ROWS, stop)
@@ -453,9 +501,9 @@ def scan(
 def expand(keys: Any, one: Any, two: Any, within: Any, state: Any, out: Any) -> Any:
     """Pairs of codes as pairs of rows: every row of the first code with every row of the second.
 
-    `one` and `two` are (members, starts): code u stands in the rows members[starts[u]] .. members[starts[u +
-    1] - 1]. `state` (key, row of the first, row of the second) is where to go on; returns when `out` is full
-    or at the end.
+    `one` and `two` are (members, starts): code u stands in the rows members[starts[u]] ..
+    members[starts[u + 1] - 1]. `state` (key, row of the first, row of the second) is where to go
+    on; returns when `out` is full or at the end.
     """
     n = 0
     while state[0] < len(keys):
@@ -481,7 +529,9 @@ def expand(keys: Any, one: Any, two: Any, within: Any, state: Any, out: Any) -> 
 
 @compiled
 def expand_groups(members: Any, starts: Any, last: Any, state: Any, out: Any) -> Any:
-    """All pairs of rows inside each group up to `last`; `state` (group, first, second) as in `expand`."""
+    """All pairs of rows inside each group up to `last`; `state` (group, first, second) as in
+    `expand`.
+    """
     n = 0
     while state[0] < last:
         begin = starts[state[0]]
@@ -516,7 +566,9 @@ def distances(codes: Any, other: Any, keys: Any, out: Any) -> None:
 
 @compiled
 def rename(keys: Any, one: Any, two: Any, within: Any) -> None:
-    """Pairs of codes as pairs of rows, in place, where code u stands in row one[u] (or two[u]) only."""
+    """Pairs of codes as pairs of rows, in place, where code u stands in row one[u] (or two[u])
+    only.
+    """
     for k in range(len(keys)):
         a = one[np.int64(keys[k] >> np.uint64(32))]
         b = two[np.int64(keys[k] & np.uint64(0xFFFFFFFF))]
@@ -537,7 +589,8 @@ def count_leaders(leaders: Any, first: Any, last: Any) -> Any:
 def number_groups(leaders: Any, first: Any, last: Any, groups: Any, sizes: Any, state: Any) -> None:
     """Numbers the groups by their leaders and counts them; to be called from front to back.
 
-    `state[0]`: groups so far. A leader stands before its followers, so its number is known when they come.
+    `state[0]`: groups so far. A leader stands before its followers, so its number is known when
+    they come.
     """
     for p in range(first, last):
         leader = leaders[p]
@@ -551,9 +604,18 @@ def number_groups(leaders: Any, first: Any, last: Any, groups: Any, sizes: Any, 
 
 @compiled
 def gather_groups(
-    groups: Any, leaders: Any, ids: Any, planes: Any, first: Any, last: Any, cursors: Any, members: Any, to_planes: Any
+    groups: Any,
+    leaders: Any,
+    ids: Any,
+    planes: Any,
+    first: Any,
+    last: Any,
+    cursors: Any,
+    members: Any,
+    to_planes: Any,
 ) -> None:
-    """Writes the ids of positions first .. last - 1 by group, in order, and each group's code to its number.
+    """Writes the ids of positions first .. last - 1 by group, in order, and each group's code to
+    its number.
 
     `cursors` has the next free place of every group.
     """
@@ -615,11 +677,12 @@ def near_in_band(
     out: Any,
     n: Any,
 ) -> Any:
-    """Appends the rows whose codes are within the distance of one code and neighbours of it in this band.
+    """Appends the rows whose codes are within the distance of one code and neighbours of it in this
+    band.
 
-    `asked` has the one code at position 0. `masks`: differences between the keys of neighbouring buckets. Rows that an
-    earlier band has found are left out. Returns how many rows there are now: more than `out` has room for means that
-    the rest was counted only.
+    `asked` has the one code at position 0. `masks`: differences between the keys of neighbouring
+    buckets. Rows that an earlier band has found are left out. Returns how many rows there are now:
+    more than `out` has room for means that the rest was counted only.
     """
     words, one, t = planes.shape[0], np.uint64(1), np.uint64(max_distance)
     key = key_of(asked, 0, bands[band, 0], bands[band, 1])
@@ -646,8 +709,11 @@ def near_in_band(
 
 
 @compiled
-def near_in_rows(asked: Any, planes: Any, first: Any, last: Any, max_distance: Any, out: Any, n: Any) -> Any:
-    """Appends the rows first .. last - 1 whose codes are within the distance of one code: every one is compared.
+def near_in_rows(
+    asked: Any, planes: Any, first: Any, last: Any, max_distance: Any, out: Any, n: Any
+) -> Any:
+    """Appends the rows first .. last - 1 whose codes are within the distance of one code: every one
+    is compared.
 
     `asked`, `out` and what is returned are as in `near_in_band`.
     """

@@ -1,4 +1,6 @@
-"""The join: codes in, every pair within a distance out, by whichever finder is named or is the fastest."""
+"""The join: codes in, every pair within a distance out, by whichever finder is named or is the
+fastest.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -44,9 +46,12 @@ def plan(
     threads: int | None = None,
     finder: str = "auto",
 ) -> Plan:
-    """How `join` would search these codes, with the pairs to expect; `str()` of it is for people."""
+    """How `join` would search these codes, with the pairs to expect; `str()` of it is for
+    people.
+    """
     check(codes, other, max_distance)
-    max_distance = index(max_distance)  # NumPy's integers of 8 bits overflow in what is reckoned with it
+    # NumPy's integers of 8 bits overflow in what is reckoned with it
+    max_distance = index(max_distance)
     check_finder(finder)
     with Crew(threads) as crew:
         left, right = collapsed(codes, other, crew)
@@ -67,10 +72,11 @@ def join(
 ) -> Matches:
     """Every pair of rows whose codes differ in at most `max_distance` bits.
 
-    `codes` has shape (n, words), `other` (m, words): with it rows of `codes` are paired with rows of `other`,
-    without it rows of `codes` with each other, a < b. `finder` is a name of `dedup.search.FINDERS` or "auto",
-    for the fastest; `plan` uses one that stands already. Neither of them nor the number of threads changes
-    the result. Raises `LimitError` as soon as it is clear that there are more than `limit` pairs.
+    `codes` has shape (n, words), `other` (m, words): with it rows of `codes` are paired with rows
+    of `other`, without it rows of `codes` with each other, a < b. `finder` is a name of
+    `dedup.search.FINDERS` or "auto", for the fastest; `plan` uses one that stands already. Neither
+    of them nor the number of threads changes the result. Raises `LimitError` as soon as it is clear
+    that there are more than `limit` pairs.
     """
     with Crew(threads, progress) as crew:
         keys = _found(codes, other, max_distance, limit, crew, finder, plan)
@@ -93,14 +99,16 @@ def join_batches(
 ) -> Iterator[Matches]:
     """The same pairs in the same order, in parts of `batch_rows`, for writing a large result.
 
-    Between the parts a pair takes 8 bytes instead of 18, and nothing else of the search is in memory any
-    more.
+    Between the parts a pair takes 8 bytes instead of 18, and nothing else of the search is in
+    memory any more.
     """
     with Crew(threads, progress) as crew:
         keys = _found(codes, other, max_distance, limit, crew, finder, plan)
         crew.finish()
         for begin in range(0, len(keys), batch_rows):
-            yield _matches(codes, codes if other is None else other, keys[begin : begin + batch_rows], crew)
+            yield _matches(
+                codes, codes if other is None else other, keys[begin : begin + batch_rows], crew
+            )
 
 
 def distances(
@@ -122,16 +130,18 @@ def find_pairs(
 ) -> pa.Table:
     """All pairs of codes within `max_distance` bits (inclusive), exactly.
 
-    `codes`: uint8, shape (n, n_bytes), n_bytes a multiple of 8. Without `other` the codes are paired with
-    each other (a < b); with it a is a row of `codes` and b a row of `other`. Returns a table with columns a,
-    b (int64) and distance (uint16), sorted by (a, b). Raises `LimitError` when there are more than `limit`
-    pairs.
+    `codes`: uint8, shape (n, n_bytes), n_bytes a multiple of 8. Without `other` the codes are
+    paired with each other (a < b); with it a is a row of `codes` and b a row of `other`. Returns a
+    table with columns a, b (int64) and distance (uint16), sorted by (a, b). Raises `LimitError`
+    when there are more than `limit` pairs.
 
     >>> codes = np.array([[0] * 8, [0] * 7 + [3], [255] * 8], dtype=np.uint8)
     >>> find_pairs(codes, max_distance=2).to_pylist()
     [{'a': 0, 'b': 1, 'distance': 2}]
     """
-    found = join(pack(codes), None if other is None else pack(other), max_distance=max_distance, limit=limit)
+    found = join(
+        pack(codes), None if other is None else pack(other), max_distance=max_distance, limit=limit
+    )
     return pa.table({"a": found.a, "b": found.b, "distance": found.distance})
 
 
@@ -167,5 +177,8 @@ def _matches(one: NDArray[np.uint64], two: NDArray[np.uint64], keys: Keys, crew:
         part = slice(first, last)
         kernels.split(keys[part], one, two, a[part], b[part], distance[part])
 
-    crew.run(fill, [(first, min(first + BATCH_ROWS, len(keys))) for first in range(0, len(keys), BATCH_ROWS)])
+    crew.run(
+        fill,
+        [(first, min(first + BATCH_ROWS, len(keys))) for first in range(0, len(keys), BATCH_ROWS)],
+    )
     return Matches(a, b, distance)

@@ -10,7 +10,9 @@ _KEYS_A_SLICE = 1 << 21  # pairs sorted by one task: a tenth of a second
 
 
 def in_order(parts: list[Keys], n_rows: int, crew: Crew) -> Keys:
-    """All parts as one sorted array; empties the list as it goes, so that memory stays at one copy."""
+    """All parts as one sorted array; empties the list as it goes, so that memory stays at one
+    copy.
+    """
     total = sum(len(part) for part in parts)
     n_slices = total // _KEYS_A_SLICE
     if n_slices <= 1:

@@ -1,12 +1,13 @@
 """Mirrored and turned copies: the codes of the other orientations joined against the upright ones.
 
-There are eight orientations of a picture, and one might join each with each. It is enough to turn one of the
-two: if `transform` applied to b gives a, then a as it stands matches b turned. So seven cross-joins do, not
-63. Turning a back by the inverse instead matches b as it stands; for an exact hash of exact pixels that would
-be the same distance, but hashes are not quite equivariant (a DCT of an even number of samples, a difference
-that loses its first column, resized edges). The cross-joins contain both ways, (a, b) under a transform and
-(b, a) under its inverse, so the smaller of the two distances is used. Thus the result does not depend on
-which picture comes first.
+There are eight orientations of a picture, and one might join each with each. It is enough to turn
+one of the two: if `transform` applied to b gives a, then a as it stands matches b turned. So seven
+cross-joins do, not
+63. Turning a back by the inverse instead matches b as it stands; for an exact hash of exact pixels
+that would be the same distance, but hashes are not quite equivariant (a DCT of an even number of
+samples, a difference that loses its first column, resized edges). The cross-joins contain both
+ways, (a, b) under a transform and (b, a) under its inverse, so the smaller of the two distances is
+used. Thus the result does not depend on which picture comes first.
 """
 
 import threading
@@ -56,19 +57,21 @@ def join_orientations(
 ) -> OrientedMatches:
     """Pairs of rows that match as they stand or after turning one of them.
 
-    `upright` has one array (n, words) for each hash; `oriented` for each hash the codes of the same rows
-    turned first, by transform (all hashes the same transforms). `max_distance` and `combine` as in
-    `join_hashes`; the distances of a pair under a transform are the smaller ones of both ways. Of several
-    transforms the one with the smallest share of differing bits, summed over the hashes, is given; ties go to
-    the first in `TRANSFORMS`. The work is one join for each transform. Raises `LimitError` for more than
-    `limit` pairs.
+    `upright` has one array (n, words) for each hash; `oriented` for each hash the codes of the same
+    rows turned first, by transform (all hashes the same transforms). `max_distance` and `combine`
+    as in `join_hashes`; the distances of a pair under a transform are the smaller ones of both
+    ways. Of several transforms the one with the smallest share of differing bits, summed over the
+    hashes, is given; ties go to the first in `TRANSFORMS`. The work is one join for each transform.
+    Raises `LimitError` for more than `limit` pairs.
     """
     bounds = checked(upright, None, max_distance, combine)
     check_limit(limit)
     limit = index(limit)
     check_finder(finder)
     transforms = _transforms(upright, oriented, bounds, combine)
-    best = _Best(np.empty(0, np.uint64), np.empty(0, np.uint8), np.empty((len(upright), 0), np.uint16))
+    best = _Best(
+        np.empty(0, np.uint64), np.empty(0, np.uint8), np.empty((len(upright), 0), np.uint16)
+    )
     with Crew(threads, progress) as crew:
         for phase, transform in enumerate((0, *transforms)):
             crew.begin(phase, 1 + len(transforms))
@@ -76,8 +79,9 @@ def join_orientations(
             best = _better(best, found, [64 * one.shape[1] for one in upright])
             if len(best.keys) > limit:
                 message = (
-                    f"There are more than {limit:,} pairs within the distances {bounds} in {2 + phase} of "
-                    f"{1 + len(transforms)} orientations; lower them or raise the limit."
+                    f"There are more than {limit:,} pairs within the distances {bounds} in"
+                    f" {2 + phase} of {1 + len(transforms)} orientations; lower them or raise the"
+                    " limit."
                 )
                 raise LimitError(message)
         crew.finish()
@@ -96,7 +100,10 @@ class _Best:
 
 
 def _transforms(
-    upright: Sequence[Codes], oriented: Sequence[Mapping[int, Codes]], bounds: Sequence[int], combine: str
+    upright: Sequence[Codes],
+    oriented: Sequence[Mapping[int, Codes]],
+    bounds: Sequence[int],
+    combine: str,
 ) -> list[int]:
     """The transforms that are given, checked."""
     if len(oriented) != len(upright):
@@ -115,7 +122,10 @@ def _transforms(
         turned_codes = [turned[transform] for turned in oriented]
         checked(upright, turned_codes, list(bounds), combine)
         if any(len(turned) != len(one) for turned, one in zip(turned_codes, upright, strict=True)):
-            message = f"The codes turned by {TRANSFORMS[transform]!r} must be of the same rows as the upright ones."
+            message = (
+                f"The codes turned by {TRANSFORMS[transform]!r} must be of the same rows as the"
+                " upright ones."
+            )
             raise ConfigError(message)
     return transforms
 
@@ -130,7 +140,9 @@ def _directed(
     crew: Crew,
     finder: str,
 ) -> _Best:
-    """Pairs under one transform, where b turned matches a; those with a > b are told the other way round."""
+    """Pairs under one transform, where b turned matches a; those with a > b are told the other way
+    round.
+    """
     if transform == 0:
         plain = PairSink(limit)
         joined(upright, None, bounds, combine, limit, crew, plain, finder, early=limit)
@@ -139,18 +151,22 @@ def _directed(
         return _Best(keys, np.zeros(len(keys), np.uint8), distances)
     sink = _Turned(upright, oriented, transform, list(bounds), combine, limit)
     turned = [one[transform] for one in oriented]
-    # A pair can be found from both ends, and a symmetrical picture matches itself: neither may end a search.
+    # A pair can be found from both ends, and a symmetrical picture matches itself: neither may end
+    # a search.
     early = 2 * limit + len(upright[0])
     if combine == "any":
         joined(upright, turned, bounds, combine, limit, crew, sink, finder, early)
     else:
-        # Both ways count for every hash, so the sink decides; one hash, the same for all transforms, finds.
+        # Both ways count for every hash, so the sink decides; one hash, the same for all
+        # transforms, finds.
         joined(upright[:1], turned[:1], bounds[:1], "any", limit, crew, sink, finder, early=None)
     return sink.best()
 
 
 class _Turned:
-    """Takes pairs (a, b) where `transform` applied to b matches a, at least for the hash that is searched."""
+    """Takes pairs (a, b) where `transform` applied to b matches a, at least for the hash that is
+    searched.
+    """
 
     def __init__(
         self,
@@ -205,7 +221,11 @@ class _Turned:
     def best(self) -> _Best:
         """All that was accepted."""
         if not self._parts:
-            return _Best(np.empty(0, np.uint64), np.empty(0, np.uint8), np.empty((len(self._upright), 0), np.uint16))
+            return _Best(
+                np.empty(0, np.uint64),
+                np.empty(0, np.uint8),
+                np.empty((len(self._upright), 0), np.uint16),
+            )
         return _Best(
             np.concatenate([part.keys for part in self._parts]),
             np.concatenate([part.transforms for part in self._parts]),
@@ -214,7 +234,9 @@ class _Turned:
 
 
 def _better(one: _Best, two: _Best, widths: Sequence[int]) -> _Best:
-    """Each pair once, with the transform of the smallest share of differing bits, the first of equal ones."""
+    """Each pair once, with the transform of the smallest share of differing bits, the first of
+    equal ones.
+    """
     keys = np.concatenate([one.keys, two.keys])
     transforms = np.concatenate([one.transforms, two.transforms])
     distances = np.concatenate([one.distances, two.distances], axis=1)

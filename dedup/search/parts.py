@@ -31,7 +31,8 @@ class PartMatches:
 
     a: NDArray[np.int64]  # picture of each pair, a < b
     b: NDArray[np.int64]
-    starts: NDArray[np.int64]  # where each pair's matches begin in the two arrays below, and their number
+    # where each pair's matches begin in the two arrays below, and their number
+    starts: NDArray[np.int64]
     points_a: NDArray[np.int64]  # places in the list of all key points
     points_b: NDArray[np.int64]
     distance: int  # bits, inclusive
@@ -57,9 +58,9 @@ def part_matches(
 ) -> PartMatches:
     """Pairs of pictures with `MIN_MATCHES` matching key points or more, sorted by (a, b).
 
-    `others`: key points of the same pictures, altered, that those of lower pictures are matched with; None: the same
-    points. A distance at which more than `limit` descriptors match is too large, and the next one is
-    tried. Raises `LimitError` where none fits.
+    `others`: key points of the same pictures, altered, that those of lower pictures are matched
+    with; None: the same points. A distance at which more than `limit` descriptors match is too
+    large, and the next one is tried. Raises `LimitError` where none fits.
     """
     sides = [points] if others is None else [points, others]
     usable = [_usable(side) for side in sides]
@@ -67,7 +68,9 @@ def part_matches(
 
     for distance in distances:
         try:
-            found = join(*codes, max_distance=distance, limit=limit, threads=threads, progress=progress)
+            found = join(
+                *codes, max_distance=distance, limit=limit, threads=threads, progress=progress
+            )
         except LimitError:
             continue
         break
@@ -85,7 +88,9 @@ def part_matches(
     common_a = _common(a, two.picture[b], len(one.picture))
     common_b = _common(b, one.picture[a], len(two.picture))
     if others is None:
-        common_a = common_b = _common(np.concatenate([a, b]), one.picture[np.concatenate([b, a])], len(one.picture))
+        common_a = common_b = _common(
+            np.concatenate([a, b]), one.picture[np.concatenate([b, a])], len(one.picture)
+        )
 
     rare = ~(common_a[a] | common_b[b])
     n_common = int(common_a.sum()) + len(points.picture) - len(usable[0])
@@ -108,7 +113,9 @@ def _usable(points: Points) -> NDArray[np.int64]:
     return np.flatnonzero(n_pictures[number] <= MAX_PICTURES + 1)
 
 
-def _common(points: NDArray[np.int64], others: NDArray[np.int64], n_points: int) -> NDArray[np.bool_]:
+def _common(
+    points: NDArray[np.int64], others: NDArray[np.int64], n_points: int
+) -> NDArray[np.bool_]:
     """Whether each of n key points matches points of more than `MAX_PICTURES` pictures.
 
     `points`, `others`: a key point and the picture of one that it matches.

@@ -47,7 +47,9 @@ class Request:
         n = len(self.left)
         return n * (n - 1) / 2 if self.right is None else float(n) * len(self.right)
 
-    def plan(self, finder: str, bands: tuple[Band, ...], prefix: int, candidates: int, work: float) -> Plan:
+    def plan(
+        self, finder: str, bands: tuple[Band, ...], prefix: int, candidates: int, work: float
+    ) -> Plan:
         """The plan with these parts; `work` in seconds on one core."""
         n_other = None if self.right is None else len(self.right)
         widest = max(band.width for band in bands)
@@ -71,9 +73,13 @@ class Request:
 def _prefix_words(request: Request) -> int:
     """Words after which a pair at random is hardly ever still within the distance."""
     for words in range(1, request.left.words):
-        # Where a third of the bits may differ, chance alone lets pairs through; no need to draw a sample.
+        # Where a third of the bits may differ, chance alone lets pairs through; no need to draw a
+        # sample.
         hopeless = request.max_distance > 64 * words * 0.4
-        if not hopeless and prefix_share(request.left, request.right, words, request.max_distance) <= _RARE:
+        if (
+            not hopeless
+            and prefix_share(request.left, request.right, words, request.max_distance) <= _RARE
+        ):
             return words
     return request.left.words
 
@@ -90,10 +96,10 @@ def plan_brute(request: Request) -> Plan:
 def plan_banded(request: Request) -> Plan:
     """The fastest choice of bands.
 
-    For every number of bands the radii are spread evenly, and bits go one by one to the band where they save
-    most. The costs come from a model with the distances of a sample; the few best plans are then compared by
-    their exact cost on these codes. Where no bands can help (a distance near the width), it is one band of
-    width 0.
+    For every number of bands the radii are spread evenly, and bits go one by one to the band where
+    they save most. The costs come from a model with the distances of a sample; the few best plans
+    are then compared by their exact cost on these codes. Where no bands can help (a distance near
+    the width), it is one band of width 0.
     """
     if len(request.left) == 0 or len(request.other) == 0:
         return replace(plan_brute(request), finder="banded")
@@ -101,10 +107,16 @@ def plan_banded(request: Request) -> Plan:
     costs = measured(request.left.words, prefix)
     model = _Model(request, costs)
     ranked = sorted(
-        ((model.total(widths, radii), widths, radii) for widths, radii in map(model.allot, _shapes(request))),
+        (
+            (model.total(widths, radii), widths, radii)
+            for widths, radii in map(model.allot, _shapes(request))
+        ),
         key=lambda ranked: ranked[0],
     )
-    plans = [_exact(request, laid_out(widths, radii), prefix, costs) for _, widths, radii in ranked[:_SHORTLIST]]
+    plans = [
+        _exact(request, laid_out(widths, radii), prefix, costs)
+        for _, widths, radii in ranked[:_SHORTLIST]
+    ]
     if not plans:
         return replace(plan_brute(request), finder="banded")
     return min(plans, key=lambda plan: plan.seconds)
@@ -115,14 +127,22 @@ def _shapes(request: Request) -> list[tuple[int, ...]]:
 
 
 class _Model:
-    """Cost of a band of each width and radius, as if sampled distances were spread evenly over all bits."""
+    """Cost of a band of each width and radius, as if sampled distances were spread evenly over all
+    bits.
+    """
 
     def __init__(self, request: Request, costs: Costs) -> None:
         n_codes, n_other = len(request.left), len(request.other)
         self.max_width = min(_MAX_WIDTH, max(4, max(n_codes, n_other).bit_length() + 1))
         self.n_bits = request.n_bits
-        radii = range(max(max(shape) for shape in _shapes(request)) + 1) if _shapes(request) else range(1)
-        met = meeting_shares(distance_shares(request.left, request.right), self.max_width, len(radii) - 1)
+        radii = (
+            range(max(max(shape) for shape in _shapes(request)) + 1)
+            if _shapes(request)
+            else range(1)
+        )
+        met = meeting_shares(
+            distance_shares(request.left, request.right), self.max_width, len(radii) - 1
+        )
         half = 0.5 if request.right is None else 1.0
         moved = n_codes if request.right is None else n_codes + n_other
         far = misses(n_other, request.left.words)
@@ -133,11 +153,13 @@ class _Model:
                 filled, groups = _filling(n_codes / keys, kernels.ROWS)
                 other_filled, blocks = _filling(n_other / keys, kernels.LANES)
                 skew = met[radius, width] * keys / neighbours
-                compared = groups * (other_filled * costs.group + blocks * costs.block) * max(skew, 0.0)
-                looked_up = filled * (costs.visit + far)
-                self.seconds[radius, width] = keys * neighbours * half * (compared + looked_up) + moved * (
-                    costs.move + far
+                compared = (
+                    groups * (other_filled * costs.group + blocks * costs.block) * max(skew, 0.0)
                 )
+                looked_up = filled * (costs.visit + far)
+                self.seconds[radius, width] = keys * neighbours * half * (
+                    compared + looked_up
+                ) + moved * (costs.move + far)
 
     def allot(self, radii: tuple[int, ...]) -> tuple[list[int], tuple[int, ...]]:
         """Widths for bands of these radii: each further bit goes where it saves most."""
@@ -161,19 +183,29 @@ class _Model:
 
     def total(self, widths: list[int], radii: tuple[int, ...]) -> float:
         """Cost of these bands."""
-        return float(sum(self.seconds[radius, width] for width, radius in zip(widths, radii, strict=True)))
+        return float(
+            sum(self.seconds[radius, width] for width, radius in zip(widths, radii, strict=True))
+        )
 
 
 def _filling(mean: float, at_once: int) -> tuple[float, float]:
-    """Of buckets of `mean` codes: the share that is not empty, and the runs of `at_once` codes in one."""
+    """Of buckets of `mean` codes: the share that is not empty, and the runs of `at_once` codes in
+    one.
+    """
     filled = 1 - float(np.exp(-mean))
     return filled, filled * max(1.0, mean / at_once + 0.45)
 
 
 def band_costs(
-    sizes: NDArray[np.int64], other_sizes: NDArray[np.int64] | None, band: Band, costs: Costs, far: float
+    sizes: NDArray[np.int64],
+    other_sizes: NDArray[np.int64] | None,
+    band: Band,
+    costs: Costs,
+    far: float,
 ) -> NDArray[np.float64]:
-    """Seconds on one core for every bucket of one band, from the sizes of all buckets: shape (2**width,)."""
+    """Seconds on one core for every bucket of one band, from the sizes of all buckets: shape
+    (2**width,).
+    """
     others = sizes if other_sizes is None else other_sizes
     half = 0.5 if other_sizes is None else 1.0
     weights = (others > 0) * costs.group + -(-others // kernels.LANES) * costs.block
@@ -211,7 +243,10 @@ FINDERS: dict[str, Callable[[Request], Plan]] = {"brute": plan_brute, "banded": 
 def check_finder(finder: str) -> None:
     """Raises `ConfigError` for a name that is not in the table."""
     if finder != "auto" and finder not in FINDERS:
-        message = f"Unknown finder {finder!r}; it must be one of 'auto', {', '.join(map(repr, sorted(FINDERS)))}."
+        message = (
+            f"Unknown finder {finder!r}; it must be one of 'auto',"
+            f" {', '.join(map(repr, sorted(FINDERS)))}."
+        )
         raise ConfigError(message)
 
 

@@ -10,12 +10,16 @@ from dedup.errors import ConfigError
 from dedup.search import kernels
 
 MAX_RADIUS = 3
-"""Beyond it a bucket has so many neighbours that looking them up costs more than comparing codes."""
+"""Beyond it a bucket has so many neighbours that looking them up costs more than comparing
+codes.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Band:
-    """Some bits of the shuffled code; two codes meet in the band if these differ in at most `radius`."""
+    """Some bits of the shuffled code; two codes meet in the band if these differ in at most
+    `radius`.
+    """
 
     start: int  # first bit
     width: int  # bits
@@ -32,12 +36,18 @@ class Plan:
     n_codes: int  # different codes on the first side
     n_other: int | None  # different codes on the second side; None in a self-join
     bands: tuple[Band, ...]  # one of width 0 for brute force: everything in one bucket
-    prefix_words: int  # 64-bit words that are compared first; the rest only where these are near enough
-    candidates: int  # pairs of different codes that will be compared, a pair once for each band that offers it
-    expected_pairs: float | None  # pairs of rows within the distance, estimated from a sample; None: not estimated
+    prefix_words: (
+        int  # 64-bit words that are compared first; the rest only where these are near enough
+    )
+    # pairs of different codes that will be compared, a pair once for each band that offers it
+    candidates: int
+    # pairs of rows within the distance, estimated from a sample; None: not estimated
+    expected_pairs: float | None
     seconds: float  # expected on these threads
     threads: int
-    memory_bytes: int  # expected at the peak, without the pairs (8 bytes each until they are handed out)
+    memory_bytes: (
+        int  # expected at the peak, without the pairs (8 bytes each until they are handed out)
+    )
 
     def __str__(self) -> str:
         side = "" if self.n_other is None else f" × {self.n_other:,}"
@@ -53,7 +63,9 @@ class Plan:
             bands = ", ".join(f"{band.width} bits within {band.radius}" for band in self.bands)
             lines.append(f"  {len(self.bands)} bands: {bands}")
         if self.prefix_words < self.n_bits // 64:
-            lines.append(f"  compares the first {self.prefix_words} of {self.n_bits // 64} words first")
+            lines.append(
+                f"  compares the first {self.prefix_words} of {self.n_bits // 64} words first"
+            )
         return "\n".join(lines)
 
     @property
@@ -69,26 +81,36 @@ class Plan:
 def check_exact(plan: Plan, n_bits: int, max_distance: int) -> None:
     """Raises `ConfigError` if the plan is for other codes or could miss a pair.
 
-    Two codes that differ in more than radius bits in *every* band differ in at least sum(radius + 1) bits. So
-    no pair is missed where that sum exceeds the distance (the general pigeonhole principle: Qin et al. 2018,
-    "GPH: Similarity Search in Hamming Space", section 3).
+    Two codes that differ in more than radius bits in *every* band differ in at least sum(radius +
+    1) bits. So no pair is missed where that sum exceeds the distance (the general pigeonhole
+    principle: Qin et al. 2018, "GPH: Similarity Search in Hamming Space", section 3).
     """
     if (plan.n_bits, plan.max_distance) != (n_bits, max_distance):
         wanted = f"{max_distance} of {n_bits}"
-        message = f"The plan is for distance {plan.max_distance} of {plan.n_bits} bits, not {wanted}."
+        message = (
+            f"The plan is for distance {plan.max_distance} of {plan.n_bits} bits, not {wanted}."
+        )
         raise ConfigError(message)
     end = 0
     for band in plan.bands:
-        if band.start < end or band.width < 0 or band.radius < 0 or band.start + band.width > n_bits:
-            message = f"The bands of a plan must be disjoint parts of {n_bits} bits in ascending order, not {band}."
+        if (
+            band.start < end
+            or band.width < 0
+            or band.radius < 0
+            or band.start + band.width > n_bits
+        ):
+            message = (
+                f"The bands of a plan must be disjoint parts of {n_bits} bits in ascending order,"
+                f" not {band}."
+            )
             raise ConfigError(message)
         end = band.start + band.width
     whole = any(band.radius >= band.width for band in plan.bands)
     total = sum(band.radius + 1 for band in plan.bands)
     if not whole and total <= max_distance:
         message = (
-            f"The plan could miss pairs: sum(radius + 1) over its bands is {total} and must be more than "
-            f"max_distance, {max_distance}."
+            f"The plan could miss pairs: sum(radius + 1) over its bands is {total} and must be more"
+            f" than max_distance, {max_distance}."
         )
         raise ConfigError(message)
     if not 1 <= plan.prefix_words <= n_bits // 64:
@@ -111,17 +133,23 @@ def least_width(radius: int) -> int:
 
 
 def laid_out(widths: list[int], radii: tuple[int, ...]) -> tuple[Band, ...]:
-    """Bands side by side; the widest radius last, so that the cheap check for earlier bands comes first."""
+    """Bands side by side; the widest radius last, so that the cheap check for earlier bands comes
+    first.
+    """
     bands = []
     start = 0
-    for width, radius in sorted(zip(widths, radii, strict=True), key=lambda band: (band[1], band[0])):
+    for width, radius in sorted(
+        zip(widths, radii, strict=True), key=lambda band: (band[1], band[0])
+    ):
         bands.append(Band(start, width, radius))
         start += width
     return tuple(bands)
 
 
 def memory_of(n_codes: int, n_other: int | None, words: int, widest: int, threads: int) -> int:
-    """Bytes at the peak, with the shuffled and the bucketed copy of each side, without the given codes."""
+    """Bytes at the peak, with the shuffled and the bucketed copy of each side, without the given
+    codes.
+    """
     rows = n_codes + (n_other or 0)
     copies = 2 * rows * (8 * words + 4) + rows * 4
     buckets = (1 << widest) * (8 + 8 * threads + 40) * (1 if n_other is None else 2)

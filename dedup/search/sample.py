@@ -1,4 +1,6 @@
-"""What a few codes tell about all of them: how far apart they are, and about how many pairs to expect."""
+"""What a few codes tell about all of them: how far apart they are, and about how many pairs to
+expect.
+"""
 
 from dataclasses import dataclass
 from math import comb
@@ -17,7 +19,9 @@ _CHANCE = 1e-15  # of ending a search that would have fitted; a memory chip errs
 
 
 def distance_shares(left: Distinct, right: Distinct | None, seed: int = 0) -> NDArray[np.float64]:
-    """Share of each distance among pairs of different codes drawn at random, shape (n_bits + 1,)."""
+    """Share of each distance among pairs of different codes drawn at random, shape (n_bits +
+    1,).
+    """
     rng = np.random.default_rng(seed)
     other = left if right is None else right
     one = rng.integers(0, len(left), _PAIRS, dtype=np.uint64)
@@ -31,15 +35,21 @@ def distance_shares(left: Distinct, right: Distinct | None, seed: int = 0) -> ND
     return counts / _PAIRS
 
 
-def prefix_share(left: Distinct, right: Distinct | None, words: int, max_distance: int, seed: int = 0) -> float:
+def prefix_share(
+    left: Distinct, right: Distinct | None, words: int, max_distance: int, seed: int = 0
+) -> float:
     """Share of such pairs whose first `words` words differ in at most `max_distance` bits."""
     shortened = Distinct(left.planes[:words], left.members, None)
     other = None if right is None else Distinct(right.planes[:words], right.members, None)
     return float(distance_shares(shortened, other, seed)[: max_distance + 1].sum())
 
 
-def meeting_shares(shares: NDArray[np.float64], max_width: int, max_radius: int) -> NDArray[np.float64]:
-    """Share of pairs that differ in at most r of w random bits, shape (max_radius + 1, max_width + 1)."""
+def meeting_shares(
+    shares: NDArray[np.float64], max_width: int, max_radius: int
+) -> NDArray[np.float64]:
+    """Share of pairs that differ in at most r of w random bits, shape (max_radius + 1, max_width +
+    1).
+    """
     n_bits = len(shares) - 1
     met = np.zeros((max_radius + 1, max_width + 1))
     present = np.flatnonzero(shares)
@@ -48,7 +58,9 @@ def meeting_shares(shares: NDArray[np.float64], max_width: int, max_radius: int)
         for radius in range(max_radius + 1):
             for d in present.tolist():
                 met[radius, width] += shares[d] * (
-                    comb(d, radius) * comb(n_bits - d, width - radius) / ways if radius <= width else 0.0
+                    comb(d, radius) * comb(n_bits - d, width - radius) / ways
+                    if radius <= width
+                    else 0.0
                 )
     return np.cumsum(met, axis=0)
 
@@ -58,7 +70,8 @@ class Degrees:
     """Matches of some codes, drawn without repetition: what the whole search will find, roughly."""
 
     n_codes: int  # of which they were drawn
-    rows: NDArray[np.float64]  # for each drawn code the pairs of rows it takes part in, those of equal codes left out
+    # for each drawn code the pairs of rows it takes part in, those of equal codes left out
+    rows: NDArray[np.float64]
     by_distance: NDArray[np.float64]  # the sum of these by distance, 0 .. max_distance
     halved: bool  # in a self-join every pair is seen from both ends
 
@@ -75,9 +88,9 @@ class Degrees:
     def at_least(self) -> float:
         """A number of pairs that the whole search exceeds, but for a chance of one in 10**15.
 
-        If k of s drawn codes have x or more matches, the share of such codes is hardly below k / s minus
-        Hoeffding's margin. So one code with very many matches, which a plain mean would scale up, cannot end
-        a search.
+        If k of s drawn codes have x or more matches, the share of such codes is hardly below k / s
+        minus Hoeffding's margin. So one code with very many matches, which a plain mean would scale
+        up, cannot end a search.
         """
         if self.complete:
             return float(self.rows.sum()) * self.scale
@@ -89,9 +102,16 @@ class Degrees:
 
 
 def degrees(
-    left: Distinct, right: Distinct | None, max_distance: int, seed: int = 0, *, comparisons: int = _COMPARISONS
+    left: Distinct,
+    right: Distinct | None,
+    max_distance: int,
+    seed: int = 0,
+    *,
+    comparisons: int = _COMPARISONS,
 ) -> Degrees:
-    """Compares some codes of the left side with the whole of the other, in about so many comparisons."""
+    """Compares some codes of the left side with the whole of the other, in about so many
+    comparisons.
+    """
     other = left if right is None else right
     n = len(left)
     size = min(n, _MAX_ROWS, max(kernels.ROWS, comparisons // max(1, len(other) * left.words)))
@@ -113,7 +133,10 @@ def degrees(
         last = min(first + kernels.ROWS, size)
         state = np.array([first, 0, 0, 0], np.int64)
         while state[0] < last:
-            n_out = kernels.scan(one, two, bands, 0, masks, False, max_distance, left.words, last, state, out)  # noqa: FBT003  # kernels take no keywords
+            # kernels take no keywords
+            n_out = kernels.scan(
+                one, two, bands, 0, masks, False, max_distance, left.words, last, state, out
+            )
             i, j = (
                 (out[:n_out] >> np.uint64(32)).astype(np.int64),
                 (out[:n_out] & np.uint64(0xFFFFFFFF)).astype(np.int64),

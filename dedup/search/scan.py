@@ -1,4 +1,6 @@
-"""Carries a plan out in tasks of bounded work, band by band; each pair of rows goes to a sink once."""
+"""Carries a plan out in tasks of bounded work, band by band; each pair of rows goes to a sink
+once.
+"""
 
 import threading
 from collections.abc import Callable
@@ -50,10 +52,16 @@ class _Rows:
             return
         one = self.left.spelled_out()
         two = one if self.within else self.right.spelled_out()
-        self.drain(lambda state, out: kernels.expand(keys, one, two, self.within, state, out), len(keys))
+        self.drain(
+            lambda state, out: kernels.expand(keys, one, two, self.within, state, out), len(keys)
+        )
 
-    def drain(self, kernel: Callable[[NDArray[np.int64], Keys], int], end: int, begin: int = 0) -> None:
-        """Calls a kernel that fills an output and remembers where it was, until it is at the end."""
+    def drain(
+        self, kernel: Callable[[NDArray[np.int64], Keys], int], end: int, begin: int = 0
+    ) -> None:
+        """Calls a kernel that fills an output and remembers where it was, until it is at the
+        end.
+        """
         state = np.array([begin, 0, 0], np.int64)
         out = np.empty(_OUT, np.uint64)
         while state[0] < end and not self.crew.stopped:
@@ -145,7 +153,9 @@ def _emit_equal(left: Distinct, crew: Crew, rows: _Rows) -> None:
 def _tasks(
     one: kernels.Side, two: kernels.Side | None, band: Band, costs: Costs, crew: Crew
 ) -> tuple[list[tuple[int, int]], float]:
-    """Ranges of rows of about equal cost, and the seconds for all of them; `two` is None in a self-join."""
+    """Ranges of rows of about equal cost, and the seconds for all of them; `two` is None in a
+    self-join.
+    """
     n = len(one.ids)
     sizes = np.diff(one.offsets)
     other_sizes = None if two is None else np.diff(two.offsets)

@@ -31,8 +31,8 @@ def search(
 ) -> None:
     """Gives every pair of rows within the distance to the sink.
 
-    Raises `LimitError` where there are more than `limit`, by estimate at first and then because the sink
-    wants no more.
+    Raises `LimitError` where there are more than `limit`, by estimate at first and then because the
+    sink wants no more.
     """
     left, right = sides
     if limit is not None:

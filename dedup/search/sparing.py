@@ -1,4 +1,5 @@
-"""The join without the pairs inside crowds: k rows that are known to be alike cost k comparisons, not k².
+"""The join without the pairs inside crowds: k rows that are known to be alike cost k comparisons,
+not k².
 
 A crowd has a leader and members. Members are not paired with members, of their own crowd or of
 another one; everything else is paired with everything. What was compared inside a crowd is known to
@@ -33,7 +34,8 @@ class Spared:
     """Which pairs of rows a search leaves out."""
 
     members: NDArray[np.bool_]  # rows that are not paired with each other
-    crowd: NDArray[np.int64]  # the crowd that each row is in, or beside; NO_CROWD: in none, or its leader
+    # the crowd that each row is in, or beside; NO_CROWD: in none, or its leader
+    crowd: NDArray[np.int64]
     known: Keys  # pairs that were compared already, the lower row first, sorted
 
     def any(self) -> bool:
@@ -124,9 +126,13 @@ def join_sparing_batches(
 
 
 class _Renamed:
-    """Hands on pairs of chosen rows as pairs of all rows, the lower first, without those left out."""
+    """Hands on pairs of chosen rows as pairs of all rows, the lower first, without those left
+    out.
+    """
 
-    def __init__(self, sink: Sink, one: NDArray[np.int64], two: NDArray[np.int64], spared: Spared) -> None:
+    def __init__(
+        self, sink: Sink, one: NDArray[np.int64], two: NDArray[np.int64], spared: Spared
+    ) -> None:
         self._sink, self._one, self._two, self._spared = sink, one, two, spared
 
     def accept(self, keys: Keys) -> bool:

@@ -48,7 +48,9 @@ def pairs_of(
     tile: Tile, codes: Codes, other: Codes | None, *, max_distance: int, threads: int | None = None
 ) -> Matches:
     """Pairs of one tile, by the rows of the whole sides. `codes`, `other`: all rows, (n, words)."""
-    index = Index.build(codes[tile.first_a : tile.last_a], max_distance=max_distance, threads=threads)
+    index = Index.build(
+        codes[tile.first_a : tile.last_a], max_distance=max_distance, threads=threads
+    )
     if tile.within:
         found = index.pairs(max_distance=max_distance, threads=threads)
         return Matches(found.a + tile.first_a, found.b + tile.first_a, found.distance)

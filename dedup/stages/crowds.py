@@ -1,9 +1,10 @@
-"""crowds: masses of pictures that are alike, each compared with one leader instead of with each other.
+"""crowds: masses of pictures that are alike, each compared with one leader instead of with each
+other.
 
 k frames of a still camera are k²/2 pairs that say no more than k do. So where codes are dense, the
-best picture leads: it is compared with everything near it, and what is accepted is its crowd. Members
-are not compared with members, but for what decides about them: a train member is compared with
-held-out members, nearest code first, until one is accepted.
+best picture leads: it is compared with everything near it, and what is accepted is its crowd.
+Members are not compared with members, but for what decides about them: a train member is compared
+with held-out members, nearest code first, until one is accepted.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -21,19 +22,29 @@ from dedup.search.density import UNKNOWN, neighbours_within, rows_within
 from dedup.search.sparing import NO_CROWD, Spared, keys_of, nobody_spared
 
 MIN_CROWD: Final = 32
-"""Members of a crowd, its leader included. Fewer are at most 496 pairs, which are compared one by one."""
+"""Members of a crowd, its leader included. Fewer are at most 496 pairs, which are compared one by
+one.
+"""
 
 MAX_TRIES: Final = 8
-"""Held-out members of its crowd that a train member is compared with, nearest code first, in each split.
+"""Held-out members of its crowd that a train member is compared with, nearest code first, in each
+split.
 
-Still frames are accepted at the first try. Where eight of the nearest are rejected, more are no help.
+Still frames are accepted at the first try. Where eight of the nearest are rejected, more are no
+help.
 """
 
 NEAR_PER_64_BITS: Final = 4
-"""How far, in every hash, members are from their leader at most; frames of a noisy camera differ in 1 to 4 bits."""
+"""How far, in every hash, members are from their leader at most; frames of a noisy camera differ in
+1 to 4 bits.
+"""
 
-_PROBED: Final = 8  # neighbours that a leader is compared with first: most of a crowd must be accepted
-_MAX_FAILURES: Final = 3  # leaders without a crowd that a sample may be near to before it leads none itself
+_PROBED: Final = (
+    8  # neighbours that a leader is compared with first: most of a crowd must be accepted
+)
+_MAX_FAILURES: Final = (
+    3  # leaders without a crowd that a sample may be near to before it leads none itself
+)
 _COMPARED_AT_ONCE: Final = 2_048  # pairs; between two batches progress is told and Ctrl-C is heard
 _DISTANCES_AT_ONCE: Final = 1 << 22  # while the nearest codes are looked for: 64 MB
 _MAX_ROUNDS: Final = 8  # searches for leaders: samples that leave a crowd may make one of their own
@@ -50,7 +61,9 @@ Accepts = Callable[[pa.Table], Mask]
 
 @dataclass(frozen=True, slots=True)
 class Sides:
-    """Where the pictures of each class of identical ones are, at the place of its representative."""
+    """Where the pictures of each class of identical ones are, at the place of its
+    representative.
+    """
 
     train: Mask
     held_out: Mapping[str, Mask]  # by split
@@ -88,7 +101,8 @@ class Found:
     """The crowds of a dataset."""
 
     crowds: list[Crowd]
-    rows: pa.Table  # of `candidates`: what was compared on the way, sorted by (a, b), each pair once
+    # of `candidates`: what was compared on the way, sorted by (a, b), each pair once
+    rows: pa.Table
     spared: Spared  # of all samples
 
 
@@ -101,7 +115,8 @@ class Comparisons:
     expected: int  # comparisons, for the progress
     progress: Progress | None = None
     parts: list[pa.Table] = field(default_factory=list)
-    known: dict[tuple[int, int], bool] = field(default_factory=dict)  # whether each pair was accepted
+    # whether each pair was accepted
+    known: dict[tuple[int, int], bool] = field(default_factory=dict)
 
     def of(self, one: Samples, two: Samples) -> Mask:
         """Whether each pair is accepted; one pair may stand twice, in any order."""
@@ -144,8 +159,8 @@ def crowds(
 ) -> Found:
     """The crowds among the searched samples; `schema` is that of `candidates`.
 
-    `order`: all samples, the best one to keep first. A leader is the first of its crowd in that order,
-    train before held-out, so that what is kept in train was compared with all others.
+    `order`: all samples, the best one to keep first. A leader is the first of its crowd in that
+    order, train before held-out, so that what is kept in train was compared with all others.
     """
     forming = _Forming(searched, sides, _ranks(order, sides, n_samples), compared)
     for _ in range(_MAX_ROUNDS):
@@ -196,22 +211,36 @@ class _Forming:
         self.taken, self.failures = np.zeros(n_rows, bool), np.zeros(n_rows, np.int64)
 
     def once(self, threads: int) -> bool:
-        """Try the dense samples in no crowd as leaders, the best first; whether any crowd was made."""
+        """Try the dense samples in no crowd as leaders, the best first; whether any crowd was
+        made.
+        """
         before = len(self.crowds)
         rows = np.flatnonzero(~self.taken)
-        degree = neighbours_within([one[rows] for one in self.searched.codes], self.searched.near, threads=threads)
+        degree = neighbours_within(
+            [one[rows] for one in self.searched.codes], self.searched.near, threads=threads
+        )
         dense, self_and_near = rows[degree >= MIN_CROWD - 1], rows[degree != 0]
         self.compared.expected = len(self.compared.known) + 2 * len(dense)
-        for row in dense[np.argsort(self.rank[self.searched.samples[dense]], kind="stable")].tolist():
+        for row in dense[
+            np.argsort(self.rank[self.searched.samples[dense]], kind="stable")
+        ].tolist():
             if not self.taken[row] and self.failures[row] < _MAX_FAILURES:
-                self._try(row, self_and_near[~self.taken[self_and_near]], recentre=bool((degree == UNKNOWN).any()))
+                self._try(
+                    row,
+                    self_and_near[~self.taken[self_and_near]],
+                    recentre=bool((degree == UNKNOWN).any()),
+                )
         return len(self.crowds) > before
 
     def _try(self, row: int, among: NDArray[np.int64], *, recentre: bool) -> None:
         near = self._near(row, among)
         if recentre and len(near):
             best = int(near[np.argmin(self.rank[self.searched.samples[near]])])
-            row = best if self.rank[self.searched.samples[best]] < self.rank[self.searched.samples[row]] else row
+            row = (
+                best
+                if self.rank[self.searched.samples[best]] < self.rank[self.searched.samples[row]]
+                else row
+            )
             near = self._near(row, among)
         if len(near) < MIN_CROWD - 1:
             return
@@ -249,11 +278,16 @@ class _Forming:
 def settled(crowd: Crowd, sides: Sides, searched: Codes, compared: Comparisons) -> Samples:
     """Compare a crowd's samples with what decides about them; returns the members that stay in it.
 
-    A train sample is compared with held-out ones, a held-out one with those of other held-out splits
-    and with the first of its own, and a sample with those of other labels. Where the leader leaks and
-    a train member does not, the leader may go and the member may stay: it leaves the crowd.
+    A train sample is compared with held-out ones, a held-out one with those of other held-out
+    splits and with the first of its own, and a sample with those of other labels. Where the leader
+    leaks and a train member does not, the leader may go and the member may stay: it leaves the
+    crowd.
     """
-    own = [crowd.leader, *crowd.members.tolist(), *(crowd.rejected.tolist() if crowd.closed else [])]
+    own = [
+        crowd.leader,
+        *crowd.members.tolist(),
+        *(crowd.rejected.tolist() if crowd.closed else []),
+    ]
     everyone = np.array(own, np.int64)
     leaks = sides.any_held_out(everyone)
     for split in sorted(sides.held_out):
@@ -271,8 +305,11 @@ def settled(crowd: Crowd, sides: Sides, searched: Codes, compared: Comparisons) 
     return np.sort(everyone[members][stays])
 
 
-def nearest_accepted(ones: Samples, targets: Samples, searched: Codes, compared: Comparisons) -> Mask:
-    """Compare each sample with the targets, nearest code first, until one is accepted; whether any was.
+def nearest_accepted(
+    ones: Samples, targets: Samples, searched: Codes, compared: Comparisons
+) -> Mask:
+    """Compare each sample with the targets, nearest code first, until one is accepted; whether any
+    was.
 
     At most `MAX_TRIES` times.
     """
@@ -313,9 +350,16 @@ def _ranks(order: Samples, sides: Sides, n_samples: int) -> Samples:
 
 
 def _found(
-    made: list[Crowd], searched: Codes, sides: Sides, compared: Comparisons, schema: pa.Schema, n_samples: int
+    made: list[Crowd],
+    searched: Codes,
+    sides: Sides,
+    compared: Comparisons,
+    schema: pa.Schema,
+    n_samples: int,
 ) -> Found:
-    """The crowds, when what they rejected was compared with those of their samples that decide about it."""
+    """The crowds, when what they rejected was compared with those of their samples that decide
+    about it.
+    """
     spared = nobody_spared(n_samples)
     for number, crowd in enumerate(made):
         spared.members[crowd.members] = True
@@ -329,7 +373,9 @@ def _found(
         everyone = np.array([crowd.leader, *crowd.members.tolist()], np.int64)
         held_out, train = everyone[sides.any_held_out(everyone)], everyone[sides.train[everyone]]
         nearest_accepted(crowd.rejected[sides.train[crowd.rejected]], held_out, searched, compared)
-        nearest_accepted(crowd.rejected[sides.any_held_out(crowd.rejected)], train, searched, compared)
+        nearest_accepted(
+            crowd.rejected[sides.any_held_out(crowd.rejected)], train, searched, compared
+        )
     rows = compared.rows(schema)
     known = keys_of(rows["a"].to_numpy(), rows["b"].to_numpy())
     return Found(made, rows, Spared(spared.members, spared.crowd, known))
@@ -357,11 +403,18 @@ def table(found: Found, manifest: pa.Table) -> pa.Table:
 def _rows(number: int, crowd: Crowd) -> tuple[NDArray[Any], ...]:
     others = np.concatenate([crowd.members, crowd.rejected])
     rejected = tables.ROLES.index("left_out" if crowd.closed else "rejected")
-    roles = np.repeat([tables.ROLES.index("member"), rejected], [len(crowd.members), len(crowd.rejected)])
+    roles = np.repeat(
+        [tables.ROLES.index("member"), rejected], [len(crowd.members), len(crowd.rejected)]
+    )
     in_order = np.argsort(others)
     sample = np.concatenate([[crowd.leader], others[in_order]])
     role = np.concatenate([[tables.ROLES.index("leader")], roles[in_order]])
-    return np.full(len(sample), number), sample, np.full(len(sample), crowd.leader), role.astype(np.int8)
+    return (
+        np.full(len(sample), number),
+        sample,
+        np.full(len(sample), crowd.leader),
+        role.astype(np.int8),
+    )
 
 
 def _similarity(sample: Samples, leader: Samples, rows: pa.Table) -> pa.Array:

@@ -66,7 +66,8 @@ class _Decided:
 
     dropped: Mask
     split: NDArray[np.int64]  # where each sample is now
-    contradicted: NDArray[np.int64]  # by which sample with another label, for those dropped for that; -1: none
+    # by which sample with another label, for those dropped for that; -1: none
+    contradicted: NDArray[np.int64]
     drops: list[_Drop] = field(default_factory=list)
 
     def drop(self, samples: Mask, reason: str, witnesses: Witnesses) -> None:
@@ -87,11 +88,12 @@ def decisions(
 ) -> pa.Table:
     """One row per sample, in sample order.
 
-    From pairs, not from groups: first what leaks goes or is moved, then labels in conflict, then a leader cover over
-    what remains in train, by the rule that says what to keep. When leaks go from the held-out splits they go last, so
-    that a witness is a sample that is kept; only where `drop_all` leaves none it is one that goes as well. Reference
-    sets are never altered: what matches them goes, unless leaks are only reported. `leaking`: the matches that are
-    leaks across splits, where they are more than those that make duplicates. Raises `LimitError` where `regroup`
+    From pairs, not from groups: first what leaks goes or is moved, then labels in conflict, then a
+    leader cover over what remains in train, by the rule that says what to keep. When leaks go from
+    the held-out splits they go last, so that a witness is a sample that is kept; only where
+    `drop_all` leaves none it is one that goes as well. Reference sets are never altered: what
+    matches them goes, unless leaks are only reported. `leaking`: the matches that are leaks across
+    splits, where they are more than those that make duplicates. Raises `LimitError` where `regroup`
     would move too much.
     """
     leaking = graph if leaking is None else leaking
@@ -101,12 +103,16 @@ def decisions(
     train = of.readable & ~of.is_held_out
     stays = of.is_held_out if resolved.policy.leakage == "drop_from_train" else of.is_reference
     if resolved.policy.leakage != "report_only":
-        outside = of.is_reference if resolved.policy.leakage == "drop_from_held_out" else of.is_held_out
+        outside = (
+            of.is_reference if resolved.policy.leakage == "drop_from_held_out" else of.is_held_out
+        )
         _drop_leaks(done, leaking, of, train, stays=stays, outside=outside)
     if resolved.policy.chains == "drop":
         done.drop(train, CHAIN, _ends(graph, stays & of.readable))
     if resolved.policy.leakage == "regroup" and resolved.splits.held_out:
-        done.split = regrouped(graph, _movable(graph, of, done.dropped, resolved), resolved.policy.max_moved)
+        done.split = regrouped(
+            graph, _movable(graph, of, done.dropped, resolved), resolved.policy.max_moved
+        )
         held_out = np.isin(np.array([*of.names, ""]), resolved.splits.held_out)
         train = of.readable & ~held_out[done.split]
     _drop_conflicts(done, graph, of, train, resolved)
@@ -122,9 +128,13 @@ def decisions(
 
 
 def kept(decisions: pa.Table) -> Mask:
-    """Whether each sample is written: kept and moved samples, and those without a picture that stay all the same."""
+    """Whether each sample is written: kept and moved samples, and those without a picture that stay
+    all the same.
+    """
     keep = pc.is_in(decisions["action"], pa.array(["keep", "move"]))
-    return np.asarray(pc.or_(keep, pc.is_in(decisions["reason"], pa.array(unreadable.STAY))).to_numpy())
+    return np.asarray(
+        pc.or_(keep, pc.is_in(decisions["reason"], pa.array(unreadable.STAY))).to_numpy()
+    )
 
 
 def _samples(manifest: pa.Table, hashes: pa.Table, resolved: Resolved) -> _Samples:
@@ -132,7 +142,9 @@ def _samples(manifest: pa.Table, hashes: pa.Table, resolved: Resolved) -> _Sampl
     names = tuple(sorted(filter(None, splits.unique().to_pylist())))
     is_held_out = pc.is_in(splits, pa.array(resolved.splits.held_out, pa.string())).to_numpy()
     is_reference = pc.is_in(splits, pa.array(resolved.splits.references, pa.string())).to_numpy()
-    why = unreadable.reasons(hashes["status"], is_held_out, is_reference, resolved.policy.unreadable)
+    why = unreadable.reasons(
+        hashes["status"], is_held_out, is_reference, resolved.policy.unreadable
+    )
     return _Samples(
         is_held_out=is_held_out,
         is_reference=is_reference,
@@ -142,16 +154,21 @@ def _samples(manifest: pa.Table, hashes: pa.Table, resolved: Resolved) -> _Sampl
         why=why,
         label=numbers(manifest["label"]),
         group=numbers(manifest["group"]),
-        split=pc.index_in(splits, pa.array(names, pa.string())).fill_null(-1).to_numpy().astype(np.int64),
+        split=pc.index_in(splits, pa.array(names, pa.string()))
+        .fill_null(-1)
+        .to_numpy()
+        .astype(np.int64),
         names=names,
     )
 
 
-def _drop_leaks(done: _Decided, graph: Graph, of: _Samples, train: Mask, *, stays: Mask, outside: Mask) -> None:
+def _drop_leaks(
+    done: _Decided, graph: Graph, of: _Samples, train: Mask, *, stays: Mask, outside: Mask
+) -> None:
     """Train samples that match what stays, or are of its groups.
 
-    What cannot be read counts for its group where it is written, as nothing moves it: on both sides, `outside` is the
-    other one.
+    What cannot be read counts for its group where it is written, as nothing moves it: on both
+    sides, `outside` is the other one.
     """
     unseen_train = of.stays_unreadable & ~of.is_held_out & ~of.is_reference
     ends = (stays & of.readable) | (outside & of.stays_unreadable)
@@ -163,7 +180,9 @@ def _drop_leaks(done: _Decided, graph: Graph, of: _Samples, train: Mask, *, stay
 
 
 def _drop_leaked(done: _Decided, graph: Graph, of: _Samples, train: Mask, *, chains: bool) -> None:
-    """Held-out samples that match what was kept in train, are of its groups or, with `chains`, lead to it."""
+    """Held-out samples that match what was kept in train, are of its groups or, with `chains`, lead
+    to it.
+    """
     own = of.readable & of.is_held_out & ~of.is_reference
     kept = train & ~done.dropped
     unseen = of.stays_unreadable & ~done.dropped
@@ -180,20 +199,32 @@ def _ends(graph: Graph, goals: Mask) -> Witnesses:
     return _unmeasured(chains_to(graph, goals).end[graph.class_of])
 
 
-def _drop_conflicts(done: _Decided, graph: Graph, of: _Samples, train: Mask, resolved: Resolved) -> None:
+def _drop_conflicts(
+    done: _Decided, graph: Graph, of: _Samples, train: Mask, resolved: Resolved
+) -> None:
     if resolved.policy.label_conflicts == "drop_all":
         partners = conflicting(graph, of.label, of.readable)
         done.contradicted = np.where(train & ~done.dropped, partners.sample, -1)
         done.drop(train, CONFLICTS, partners)
     elif resolved.policy.label_conflicts == "drop":
-        stays = of.is_held_out if resolved.policy.leakage in {"drop_from_train", "report_only"} else of.is_reference
+        stays = (
+            of.is_held_out
+            if resolved.policy.leakage in {"drop_from_train", "report_only"}
+            else of.is_reference
+        )
         done.drop(train, CONFLICT, conflicting(graph, of.label, stays))
 
 
 def _drop_duplicates(
-    done: _Decided, graph: Graph, of: _Samples, train: Mask, by: tuple[pa.Table, pa.Table, Resolved, NDArray[np.int64]]
+    done: _Decided,
+    graph: Graph,
+    of: _Samples,
+    train: Mask,
+    by: tuple[pa.Table, pa.Table, Resolved, NDArray[np.int64]],
 ) -> None:
-    """What a kept sample of train covers; where duplicates are only reported, what has another label than it."""
+    """What a kept sample of train covers; where duplicates are only reported, what has another
+    label than it.
+    """
     hashes, manifest, resolved, preferred = by
     every = resolved.policy.duplicates != "report_only"
     if not every and resolved.policy.label_conflicts != "drop":
@@ -220,10 +251,11 @@ def _drop_duplicates(
 
 
 def _name_what_is_kept(done: _Decided, graph: Graph, of: _Samples) -> None:
-    """Give samples dropped for a label in conflict a witness that is kept, if any of their matches is.
+    """Give samples dropped for a label in conflict a witness that is kept, if any of their matches
+    is.
 
-    Only now is it known which are: best one that contradicts the sample, else the best of all. Without any, the witness
-    stays the match that contradicts the sample, though it goes too.
+    Only now is it known which are: best one that contradicts the sample, else the best of all.
+    Without any, the witness stays the match that contradicts the sample, though it goes too.
     """
     for place, drop in enumerate(done.drops):
         if drop.reason == CONFLICTS:
@@ -237,7 +269,15 @@ def _movable(graph: Graph, of: _Samples, dropped: Mask, resolved: Resolved) -> M
     tied = best_witnesses(graph, of.is_reference).sample >= 0
     tied = tied | (group_witnesses(of.group, of.is_reference & of.readable) >= 0)
     held_out = np.isin(np.array(of.names), resolved.splits.held_out)
-    return Movable(of.readable & ~of.is_reference & ~dropped, of.split, of.label, of.group, tied, of.names, held_out)
+    return Movable(
+        of.readable & ~of.is_reference & ~dropped,
+        of.split,
+        of.label,
+        of.group,
+        tied,
+        of.names,
+        held_out,
+    )
 
 
 def _unmeasured(sample: NDArray[np.int64]) -> Witnesses:
@@ -251,13 +291,17 @@ _NO_MATCH = -2
 
 
 def _moved(graph: Graph, of: _Samples, done: _Decided) -> Witnesses:
-    """For each moved sample its best match among the kept samples that were in its new split before."""
+    """For each moved sample its best match among the kept samples that were in its new split
+    before.
+    """
     found = _unmeasured(np.full(graph.n_samples, -1, dtype=np.int64))
     stays = of.readable & ~done.dropped & (done.split == of.split)
     for number in np.unique(done.split[done.split != of.split]).tolist():
         best = best_witnesses(graph, stays & (of.split == number))
         here = (done.split == number) & (of.split != number) & (best.sample >= 0)
-        found = _of(np.where(here, new, old) for new, old in zip(_fields(best), _fields(found), strict=True))
+        found = _of(
+            np.where(here, new, old) for new, old in zip(_fields(best), _fields(found), strict=True)
+        )
     return found
 
 
@@ -276,7 +320,9 @@ def _of(columns: Iterable[NDArray[Any]]) -> Witnesses:
     return Witnesses(sample, distance.astype(np.uint16), similarity.astype(np.float32), row)
 
 
-def _table(manifest: pa.Table, graph: Graph, of: _Samples, done: _Decided, resolved: Resolved) -> pa.Table:
+def _table(
+    manifest: pa.Table, graph: Graph, of: _Samples, done: _Decided, resolved: Resolved
+) -> pa.Table:
     n = len(manifest)
     reasons = [KEPT, MOVED]
     action, reason = np.zeros(n, np.int8), np.zeros(n, np.int8)  # places in ACTIONS and `reasons`
@@ -286,7 +332,10 @@ def _table(manifest: pa.Table, graph: Graph, of: _Samples, done: _Decided, resol
 
     def because(samples: Mask, witnesses: Witnesses) -> None:
         witness[samples] = witnesses.sample[samples]
-        distance[samples], similarity[samples] = witnesses.distance[samples], witnesses.similarity[samples]
+        distance[samples], similarity[samples] = (
+            witnesses.distance[samples],
+            witnesses.similarity[samples],
+        )
         measured[samples] = (witnesses.row[samples] != _NO_MATCH) & (witnesses.sample[samples] >= 0)
 
     moved = of.readable & ~done.dropped & (done.split != of.split)

@@ -11,9 +11,14 @@ from dedup.policy.leading import first_held_out, in_front, leaders
 
 
 def groups(
-    graph: Graph, hashes: pa.Table, manifest: pa.Table, held_out: tuple[str, ...], crowds: pa.Table | None = None
+    graph: Graph,
+    hashes: pa.Table,
+    manifest: pa.Table,
+    held_out: tuple[str, ...],
+    crowds: pa.Table | None = None,
 ) -> pa.Table:
-    """Groups of two samples or more, numbered from 0 by their keeper's sample; the keeper is each group's first row.
+    """Groups of two samples or more, numbered from 0 by their keeper's sample; the keeper is each
+    group's first row.
 
     Held-out samples come first as keepers, because they are what stays; then those that stand for a
     crowd, then the better picture.
@@ -22,7 +27,9 @@ def groups(
     matched = graph.matched()
     by_quality = quality_order(hashes, graph.class_of, matched, graph.n_better)
     if crowds is not None and len(crowds):
-        by_quality = in_front(by_quality, np.union1d(leaders(crowds), first_held_out(crowds, held_out)))
+        by_quality = in_front(
+            by_quality, np.union1d(leaders(crowds), first_held_out(crowds, held_out))
+        )
     order = by_quality[np.argsort(~is_held_out[by_quality], kind="stable")]
     cover = leader_cover(graph, order, matched)
     size = np.bincount(cover.sample[cover.sample >= 0], minlength=graph.n_samples)

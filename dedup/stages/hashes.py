@@ -1,4 +1,6 @@
-"""The hashes of a dataset: what is known already and what workers measure, put together in the order of the samples."""
+"""The hashes of a dataset: what is known already and what workers measure, put together in the
+order of the samples.
+"""
 
 import logging
 import os
@@ -38,7 +40,9 @@ PARTS: Final = f"{files.OWN}/hashes"
 """Folder in the run folder for what is measured by a run without a cache."""
 
 ROWS_AT_ONCE: Final = 1024
-"""Rows of a task at most; small pictures are so quick that fewer would cost more to send than to hash."""
+"""Rows of a task at most; small pictures are so quick that fewer would cost more to send than to
+hash.
+"""
 
 _BYTES_AT_ONCE: Final = 32_000_000  # of the files of a task: some tenths of a second of work
 _TASKS_PER_WORKER: Final = 8  # where there are few samples, so that all workers have their share
@@ -54,10 +58,14 @@ class Place:
 
 
 @contextmanager
-def keeping(cache: CacheConfig, setup: Setup, environment: Environment, run_folder: Path | None) -> Iterator[Place]:
-    """Where rows are kept: in the cache, or without one in the run folder, until the table is written.
+def keeping(
+    cache: CacheConfig, setup: Setup, environment: Environment, run_folder: Path | None
+) -> Iterator[Place]:
+    """Where rows are kept: in the cache, or without one in the run folder, until the table is
+    written.
 
-    Warns when the cache was made with these settings where the canary pictures come out differently.
+    Warns when the cache was made with these settings where the canary pictures come out
+    differently.
     """
     folder = cache_folder(cache)
     own = None if run_folder is None else run_folder / PARTS
@@ -65,7 +73,8 @@ def keeping(cache: CacheConfig, setup: Setup, environment: Environment, run_fold
     room = None if where is None else Room(where, setup.spec(), environment, setup.schema())
     for other in room.others() if room is not None else ():
         logger.warning(
-            "Not used: what is kept in %s by %s. Here is %s, where the canary pictures come out differently.",
+            "Not used: what is kept in %s by %s. Here is %s, where the canary pictures come out"
+            " differently.",
             where,
             other,
             environment,
@@ -96,7 +105,10 @@ def cache_folder(cache: CacheConfig) -> Path | None:
 
 def environment(setup: Setup) -> Environment:
     """What decodes and measures here."""
-    from dedup.hashers.canaries import canary  # it brings the decoders and numba, for which finished runs have no use
+    # it brings the decoders and numba, for which finished runs have no use
+    from dedup.hashers.canaries import (
+        canary,
+    )
 
     return Environment(canary(setup), VERSIONS)
 
@@ -109,8 +121,8 @@ def refuse_other(stored: Mapping[str, Any] | None, setup: Setup, what: str) -> N
     if stored["canary"] != here.canary:
         there = Environment(**stored)
         message = (
-            f"{what} was made by {there}. Here is {here}, where the canary pictures come out differently: the codes "
-            f"cannot be compared. Use the same versions, or run it again."
+            f"{what} was made by {there}. Here is {here}, where the canary pictures come out"
+            " differently: the codes cannot be compared. Use the same versions, or run it again."
         )
         raise RunError(message)
 
@@ -123,7 +135,9 @@ def hashed(
     kept: Place,
     advance: Callable[[float], None],
 ) -> pa.Table:
-    """The table `hashes`. What is measured is kept every few seconds, so that a run that is killed loses no more."""
+    """The table `hashes`. What is measured is kept every few seconds, so that a run that is killed
+    loses no more.
+    """
     through = _Pass(source, row_of_sample, setup, engine, kept, advance)
     known = None if kept.room is None else kept.room.folder
     through.put_measured()
@@ -136,7 +150,9 @@ def hashed(
     return _with_signs(table, source, row_of_sample, setup)
 
 
-def _with_signs(table: pa.Table, source: Source, row_of_sample: NDArray[np.int64], setup: Setup) -> pa.Table:
+def _with_signs(
+    table: pa.Table, source: Source, row_of_sample: NDArray[np.int64], setup: Setup
+) -> pa.Table:
     """The table with the column of signs, where a bank is among the datasets."""
     parts = list(_measured_parts(source))
     if not parts:
@@ -166,18 +182,23 @@ def drift(source: Source) -> int:
 
 
 def refuse_absent(hashes: pa.Table, manifest: pa.Table, name: str) -> None:
-    """Raise `SourceError` where not one sample has a file: then it is the dataset that is not where it should be."""
+    """Raise `SourceError` where not one sample has a file: then it is the dataset that is not where
+    it should be.
+    """
     if pc.all(pc.is_in(hashes["status"], pa.array(["missing", ABSENT]))).as_py():
         first = f"the first is {manifest['id'][0].as_py()!r}: {hashes['detail'][0].as_py()}"
         message = (
-            f"{name}: none of the {len(hashes):,} pictures is where the dataset says, {first}. Paths are relative to "
-            f"the file that names them; another column is chosen as dataset.path_column or dataset.image_column."
+            f"{name}: none of the {len(hashes):,} pictures is where the dataset says, {first}."
+            " Paths are relative to the file that names them; another column is chosen as"
+            " dataset.path_column or dataset.image_column."
         )
         raise SourceError(message)
 
 
 def tell_skipped(hashes: pa.Table) -> None:
-    """Log how many pictures skip the near-duplicate join, if any do; a warning where they are many."""
+    """Log how many pictures skip the near-duplicate join, if any do; a warning where they are
+    many.
+    """
     information = hashes["information"]
     n_readable = len(information) - information.null_count
     n_skipped = pc.sum(pc.less(information, MIN_INFORMATION)).as_py() or 0
@@ -186,8 +207,8 @@ def tell_skipped(hashes: pa.Table) -> None:
     many = n_skipped > MANY_WITHOUT_INFORMATION * n_readable
     logger.log(
         logging.WARNING if many else logging.INFO,
-        "hashes: %s of %s readable pictures (%.1f %%) are blank, flat or bare gradients and skip the near-duplicate "
-        "join: they are matched by identical pixels only%s",
+        "hashes: %s of %s readable pictures (%.1f %%) are blank, flat or bare gradients and skip"
+        " the near-duplicate join: they are matched by identical pixels only%s",
         f"{n_skipped:,}",
         f"{n_readable:,}",
         100 * n_skipped / n_readable,
@@ -216,7 +237,8 @@ class _Pass:
         self._n_done = 0
         self._n_tasks = _TASKS_PER_WORKER * engine.workers  # at least
         self._reaches = engine.reaches
-        self._stamps = np.zeros((self._n if kept.room is not None else 0, STAMP_BYTES), np.uint8)  # by row
+        # by row
+        self._stamps = np.zeros((self._n if kept.room is not None else 0, STAMP_BYTES), np.uint8)
         self._stamped = np.zeros(len(self._stamps), bool)
         self._keeping = True
 
@@ -250,7 +272,11 @@ class _Pass:
         except OSError as error:
             self._keeping = False
             where = self._kept.room.folder if self._kept.room is not None else ""
-            logger.warning("%s cannot be written (%s): what is hashed is not kept.", where, error.strerror or error)
+            logger.warning(
+                "%s cannot be written (%s): what is hashed is not kept.",
+                where,
+                error.strerror or error,
+            )
 
     def put_measured(self) -> None:
         """Take the rows of banks as they are."""
@@ -259,7 +285,9 @@ class _Pass:
             self._put(rows.set_column(0, rows.schema.field(0), pc.add(rows["sample"], start)))
 
     def sent(self) -> Iterator[pa.RecordBatch]:
-        """The tasks as the engine gets them: with their bytes, where its work does not find the files."""
+        """The tasks as the engine gets them: with their bytes, where its work does not find the
+        files.
+        """
         return self.tasks() if self._reaches else map(_with_bytes, self.tasks())
 
     def tasks(self) -> Iterator[pa.RecordBatch]:
@@ -270,7 +298,9 @@ class _Pass:
             else:
                 stamps, sizes = _stamps(batch)
                 if self._kept.trust_time:
-                    batch, stamps, sizes = self._without_known(self._kept.room, batch, stamps, sizes)
+                    batch, stamps, sizes = self._without_known(
+                        self._kept.room, batch, stamps, sizes
+                    )
                 self._note(batch["row"].to_numpy(), stamps)
             if are_references(batch) and place(batch):
                 yield from _slices(batch, max(ROWS_AT_ONCE, self._n // self._n_tasks))
@@ -279,7 +309,9 @@ class _Pass:
 
     def _note(self, rows: NDArray[np.int64], stamps: list[bytes]) -> None:
         there = np.array([bool(of) for of in stamps], bool)
-        self._stamps[rows[there]] = np.frombuffer(b"".join(stamps), np.uint8).reshape(-1, STAMP_BYTES)
+        self._stamps[rows[there]] = np.frombuffer(b"".join(stamps), np.uint8).reshape(
+            -1, STAMP_BYTES
+        )
         self._stamped[rows[there]] = True
 
     def _without_known(
@@ -300,7 +332,8 @@ def _with_bytes(batch: pa.RecordBatch) -> pa.RecordBatch:
     """A task with the bytes that it is about; what cannot be read keeps the name of its file."""
     contents = [None if isinstance(of, Unreadable) else of for of in Reader().contents(batch)]
     paths = [
-        path if content is None else None for path, content in zip(batch["path"].to_pylist(), contents, strict=True)
+        path if content is None else None
+        for path, content in zip(batch["path"].to_pylist(), contents, strict=True)
     ]
     return pa.record_batch([batch["row"], paths, contents], schema=PAYLOAD)
 
@@ -312,12 +345,14 @@ def _sizes(batch: pa.RecordBatch) -> NDArray[np.int64]:
         return sizes
     lengths = pc.binary_length(batch["data"]).fill_null(-1).to_pylist()
     paths = batch["path"].to_pylist()
-    return np.array([_size(path) if n < 0 else n for path, n in zip(paths, lengths, strict=True)], np.int64)
+    return np.array(
+        [_size(path) if n < 0 else n for path, n in zip(paths, lengths, strict=True)], np.int64
+    )
 
 
 def _size(path: bytes | None) -> int:
     try:
-        return 0 if path is None else os.stat(path).st_size  # noqa: PTH116  # the name is bytes
+        return 0 if path is None else os.stat(path).st_size  # the name is bytes
     except (OSError, ValueError):
         return 0
 
@@ -338,7 +373,9 @@ def _stamps(batch: pa.RecordBatch) -> tuple[list[bytes], NDArray[np.int64]]:
 def _stamps_inside(batch: pa.RecordBatch) -> list[bytes]:
     files: dict[bytes | None, bytes] = {None: b""}
     found, inside = [], b"in " + place(batch)
-    for path, group, at, size in zip(*(batch[c].to_pylist() for c in ("path", "group", "at", "size")), strict=True):
+    for path, group, at, size in zip(
+        *(batch[c].to_pylist() for c in ("path", "group", "at", "size")), strict=True
+    ):
         if path not in files:
             files[path] = file_stamp(path)[0]
         text = files[path]
@@ -347,7 +384,9 @@ def _stamps_inside(batch: pa.RecordBatch) -> list[bytes]:
 
 
 def _slices(batch: pa.RecordBatch, rows: int) -> Iterator[pa.RecordBatch]:
-    """Slices of a row group. A worker reads the group once; others read it again, which costs little beside hashing."""
+    """Slices of a row group. A worker reads the group once; others read it again, which costs
+    little beside hashing.
+    """
     for start in range(0, len(batch), rows):
         yield batch.slice(start, rows)
 

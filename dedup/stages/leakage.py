@@ -16,12 +16,15 @@ Samples = NDArray[np.int64]
 _BY_GROUP: Final = -2  # in place of a row of pairs
 
 
-def leakage(graph: Graph, pairs: pa.Table, hashes: pa.Table, manifest: pa.Table, held_out: tuple[str, ...]) -> pa.Table:
-    """One row for each train sample and each class of pictures that holds held-out samples it matches.
+def leakage(
+    graph: Graph, pairs: pa.Table, hashes: pa.Table, manifest: pa.Table, held_out: tuple[str, ...]
+) -> pa.Table:
+    """One row for each train sample and each class of pictures that holds held-out samples it
+    matches.
 
-    The witness is the class's lowest held-out sample. Besides, of kind `group`, one row for each readable train sample
-    whose group has readable held-out samples, the lowest of them its witness. Sorted by (train sample, witness), what
-    looks alike first.
+    The witness is the class's lowest held-out sample. Besides, of kind `group`, one row for each
+    readable train sample whose group has readable held-out samples, the lowest of them its witness.
+    Sorted by (train sample, witness), what looks alike first.
     """
     n = graph.n_samples
     is_held_out = pc.is_in(manifest["split"], pa.array(held_out, pa.string())).to_numpy()
@@ -37,7 +40,9 @@ def leakage(graph: Graph, pairs: pa.Table, hashes: pa.Table, manifest: pa.Table,
     grouped = train[readable[train] & (by_group[train] >= 0)]
     sample = np.concatenate([same, near_sample, grouped])
     witness = np.concatenate([lowest[graph.class_of[same]], near_witness, by_group[grouped]])
-    row = np.concatenate([np.full(len(same), -1, np.int64), near_row, np.full(len(grouped), _BY_GROUP, np.int64)])
+    row = np.concatenate(
+        [np.full(len(same), -1, np.int64), near_row, np.full(len(grouped), _BY_GROUP, np.int64)]
+    )
     order = np.lexsort((witness, row == _BY_GROUP, sample))
     sample, witness, row = sample[order], witness[order], row[order]
 
@@ -48,9 +53,15 @@ def leakage(graph: Graph, pairs: pa.Table, hashes: pa.Table, manifest: pa.Table,
     kind = pc.if_else(pa.array(near), of_pair, pc.if_else(same_file, "bytes", "pixels"))
     kind = pc.if_else(pa.array(alike), kind, "group")
     names = pairs["transform"].take(pa.array(np.maximum(row, 0), mask=~near)).fill_null("identity")
-    distance = np.where(near, graph.distance[np.maximum(row, 0)], 0) if len(graph.distance) else np.zeros(len(row))
+    distance = (
+        np.where(near, graph.distance[np.maximum(row, 0)], 0)
+        if len(graph.distance)
+        else np.zeros(len(row))
+    )
     similarity = (
-        np.where(near, graph.similarity[np.maximum(row, 0)], 1.0) if len(graph.similarity) else np.ones(len(row))
+        np.where(near, graph.similarity[np.maximum(row, 0)], 1.0)
+        if len(graph.similarity)
+        else np.ones(len(row))
     )
     named = manifest.select(["id", "split", "label"])
     of, by = named.take(pa.array(sample)), named.take(pa.array(witness))
@@ -65,13 +76,15 @@ def leakage(graph: Graph, pairs: pa.Table, hashes: pa.Table, manifest: pa.Table,
         names,
         pa.array(distance.astype(np.uint16), mask=~alike),
         pa.array(similarity.astype(np.float32), mask=np.isnan(similarity) | ~alike),
-        pc.and_(pc.not_equal(of["label"], by["label"]).fill_null(False), pa.array(alike)),  # noqa: FBT003
+        pc.and_(pc.not_equal(of["label"], by["label"]).fill_null(False), pa.array(alike)),
     ]
     return pa.table(columns, schema=tables.LEAKAGE).combine_chunks()
 
 
 def _near(graph: Graph, train: Samples, lowest: Samples) -> tuple[Samples, Samples, Samples]:
-    """(train sample, row of pairs, witness) for every near match with a class that holds held-out samples."""
+    """(train sample, row of pairs, witness) for every near match with a class that holds held-out
+    samples.
+    """
     own = graph.class_of[train]
     counts = graph.near_start[own + 1] - graph.near_start[own]
     sample = np.repeat(train, counts)

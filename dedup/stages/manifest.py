@@ -27,13 +27,13 @@ def manifest(
 
     `groups`, `keep_by` and `distinct` are further columns, in the order of the rows.
 
-    The table depends on the set of rows, not on their order. `name` stands in messages. Raises `SourceError` when two
-    rows have one id.
+    The table depends on the set of rows, not on their order. `name` stands in messages. Raises
+    `SourceError` when two rows have one id.
     """
     if (n_splits := len(rows["split"].unique())) > MAX_SPLITS:
         message = (
             f"{name}: {n_splits:,} different splits, at most {MAX_SPLITS} are allowed. "
-            f"Is it the right column? Name it as dataset.split_column."
+            "Is it the right column? Name it as dataset.split_column."
         )
         raise SourceError(message)
     row_of_sample = pc.sort_indices(rows["id"]).to_numpy().astype(np.int64)
@@ -46,16 +46,22 @@ def manifest(
             first, second = sorted(int(row) + 1 for row in row_of_sample[at : at + 2])
             repeat = "row repeats" if twice == 1 else "rows repeat"
             message = (
-                f"{name}: {twice:,} {repeat} the id of another one, the first is {ids[at].as_py()!r} in rows "
-                f"{first} and {second}. Give every row its own id, or name another column as dataset.id_column."
+                f"{name}: {twice:,} {repeat} the id of another one, the first is"
+                f" {ids[at].as_py()!r} in rows {first} and {second}. Give every row its own id, or"
+                " name another column as dataset.id_column."
             )
             raise SourceError(message)
     samples = pa.array(np.arange(len(ordered), dtype=np.int64))
     further = [
-        pa.nulls(len(ordered), pa.string()) if texts is None else pa.array(texts, pa.string()).take(row_of_sample)
+        (
+            pa.nulls(len(ordered), pa.string())
+            if texts is None
+            else pa.array(texts, pa.string()).take(row_of_sample)
+        )
         for texts in (groups, keep_by, distinct)
     ]
-    # Tools and file systems differ in the Unicode form that they write: a label is one label in either.
+    # Tools and file systems differ in the Unicode form that they write: a label is one label in
+    # either.
     labels = pc.utf8_normalize(ordered["label"], "NFC")
     columns = [samples, ordered["id"], ordered["split"], labels, ordered["uri"], *further]
     return pa.table(columns, schema=tables.MANIFEST), row_of_sample

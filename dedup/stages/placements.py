@@ -1,4 +1,6 @@
-"""placements: pictures of which a region was found in another one, and how similar the regions are."""
+"""placements: pictures of which a region was found in another one, and how similar the regions
+are.
+"""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -8,7 +10,15 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from dedup.hashers.keypoints import ANGLES, DESCRIPTOR_BYTES, PER_PIXEL, PLACE, STEP, opencv, shrink_factor
+from dedup.hashers.keypoints import (
+    ANGLES,
+    DESCRIPTOR_BYTES,
+    PER_PIXEL,
+    PLACE,
+    STEP,
+    opencv,
+    shrink_factor,
+)
 from dedup.search import Progress
 from dedup.search.parts import MIN_MATCHES, PartMatches, Points, part_matches
 from dedup.tables import PLACEMENTS, THUMBNAIL_SIDE, TRANSFORMS
@@ -19,11 +29,15 @@ from dedup.verify.placement import place_all
 from dedup.verify.similarity import verified
 
 Greys = Callable[[Sequence[int]], Iterator[NDArray[np.uint8] | None]]
-"""The grey levels of the named samples, in the order given; None where there is no picture any more."""
+"""The grey levels of the named samples, in the order given; None where there is no picture any
+more.
+"""
 
 _MIN_SIDE: Final = 16  # pixels of a region: less says nothing about a picture
 _MAX_SCALE: Final = 8.0
-"""Of one shrunk picture against the other: a pyramid of eight levels reaches 3.6, and corners move."""
+"""Of one shrunk picture against the other: a pyramid of eight levels reaches 3.6, and corners
+move.
+"""
 
 _LOOK_FROM: Final = 0.7  # similarity at 32 pixels from which a region is compared at 128
 _TURNS: Final = ("identity", "rotate270", "rotate180", "rotate90")
@@ -57,7 +71,9 @@ class Pictures:
         )
 
 
-def _points_of(parts: pa.Table, number: str, descriptors: str, places: str) -> tuple[Points, NDArray[np.void]]:
+def _points_of(
+    parts: pa.Table, number: str, descriptors: str, places: str
+) -> tuple[Points, NDArray[np.void]]:
     codes = np.frombuffer(b"".join(parts[descriptors].to_pylist()), np.uint8)
     pictures = np.repeat(np.arange(len(parts)), parts[number].to_numpy())
     where = np.frombuffer(b"".join(parts[places].to_pylist()), PLACE)
@@ -73,10 +89,11 @@ def placements(
     progress: Progress | None = None,
     known: pa.Table | None = None,
 ) -> pa.Table:
-    """Pairs of pictures that a transform lays over each other, sorted by (a, b), with the similarity of the overlap.
+    """Pairs of pictures that a transform lays over each other, sorted by (a, b), with the
+    similarity of the overlap.
 
-    `known`: placements of an earlier search; what lies there as it does here is not compared again. Raises
-    `LimitError` where more than `limit` key points are equal.
+    `known`: placements of an earlier search; what lies there as it does here is not compared again.
+    Raises `LimitError` where more than `limit` key points are equal.
     """
     found = part_matches(pictures.points, limit=limit, threads=threads)
     rows = _placed(pictures, found, pictures.places, mirrored=False)
@@ -88,7 +105,10 @@ def placements(
     where = _columns(pictures, rows)
     new, of_known = _told_apart(where, known)
     measured = _compared(pictures, [rows[at] for at in new], greys, threads, progress)
-    columns = {name: _put_together(len(rows), new, values, of_known, known, name) for name, values in measured.items()}
+    columns = {
+        name: _put_together(len(rows), new, values, of_known, known, name)
+        for name, values in measured.items()
+    }
     return pa.table({**where, **columns}, schema=PLACEMENTS)
 
 
@@ -106,14 +126,17 @@ def _columns(pictures: Pictures, rows: Sequence["_Row"]) -> dict[str, list[Any]]
     }
 
 
-def _told_apart(where: dict[str, list[Any]], known: pa.Table | None) -> tuple[list[int], dict[int, int]]:
+def _told_apart(
+    where: dict[str, list[Any]], known: pa.Table | None
+) -> tuple[list[int], dict[int, int]]:
     """Places of the rows that must be compared, and of the others the place in `known`."""
     names = ("a", "b", "box_a", "box_b")
     if known is None:
         return list(range(len(where["a"]))), {}
 
     place_of = {
-        _key(key): place for place, key in enumerate(zip(*(known[name].to_pylist() for name in names), strict=True))
+        _key(key): place
+        for place, key in enumerate(zip(*(known[name].to_pylist() for name in names), strict=True))
     }
     keys = [_key(key) for key in zip(*(where[name] for name in names), strict=True)]
     of_known = {at: place_of[key] for at, key in enumerate(keys) if key in place_of}
@@ -155,7 +178,9 @@ class _Row:
     overlap: Overlap
 
 
-def _placed(pictures: Pictures, found: PartMatches, places_b: NDArray[np.void], *, mirrored: bool) -> list[_Row]:
+def _placed(
+    pictures: Pictures, found: PartMatches, places_b: NDArray[np.void], *, mirrored: bool
+) -> list[_Row]:
     """The pairs of pictures with enough matches that agree, sorted."""
     by, counts = np.zeros((len(found.a), 4)), np.zeros(len(found.a), np.int64)
     one = _points(pictures.places)[:, found.points_a]
@@ -193,7 +218,9 @@ def _points(places: NDArray[np.void]) -> NDArray[np.float64]:
     )
 
 
-def _row(pictures: Pictures, a: int, b: int, n_matches: int, by: NDArray[np.float64], *, mirrored: bool) -> _Row | None:
+def _row(
+    pictures: Pictures, a: int, b: int, n_matches: int, by: NDArray[np.float64], *, mirrored: bool
+) -> _Row | None:
     scale = float(np.hypot(by[0], by[1]))
     if not 1 / _MAX_SCALE <= scale <= _MAX_SCALE:
         return None
@@ -215,7 +242,9 @@ def _row(pictures: Pictures, a: int, b: int, n_matches: int, by: NDArray[np.floa
 
 
 def _in_pixels(by: NDArray[np.float64], factor_a: float, factor_b: float) -> NDArray[np.float64]:
-    """The transform between shrunk pictures, whose points count from pixel centres, for whole ones."""
+    """The transform between shrunk pictures, whose points count from pixel centres, for whole
+    ones.
+    """
     c, s, x, y = by.tolist()
     scale = factor_b / factor_a
     shift_x = (x + 0.5 - 0.5 * (c - s)) / factor_a
@@ -224,7 +253,9 @@ def _in_pixels(by: NDArray[np.float64], factor_a: float, factor_b: float) -> NDA
 
 
 def _nearest(by: NDArray[np.float64], *, mirrored: bool) -> int:
-    """The orientation, as a place in TRANSFORMS, that turns the second picture nearly as the first."""
+    """The orientation, as a place in TRANSFORMS, that turns the second picture nearly as the
+    first.
+    """
     quarter = round(float(np.arctan2(by[1], by[0])) / (np.pi / 2)) % 4
     turns = _MIRRORED_TURNS if mirrored else _TURNS
     return TRANSFORMS.index(turns[quarter])
@@ -256,7 +287,9 @@ def _compared(
         look = np.flatnonzero(of.similarity >= _LOOK_FROM)
         turns = np.zeros(len(look), np.uint8)
         pairs = cuts.reshape(-1, CLOSE_SIDE, CLOSE_SIDE)
-        close[np.array(at)[look]] = close_similarities(pairs, first[look], first[look] + 1, turns, threads=threads)
+        close[np.array(at)[look]] = close_similarities(
+            pairs, first[look], first[look] + 1, turns, threads=threads
+        )
         if progress is not None:
             progress((chosen[-1] + 1) / n)
 
@@ -280,7 +313,9 @@ def _batches(rows: Sequence[_Row]) -> Iterator[list[int]]:
         yield chosen
 
 
-def _cuts(pictures: Pictures, row: _Row, seen: dict[int, Any]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+def _cuts(
+    pictures: Pictures, row: _Row, seen: dict[int, Any]
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """The region, cut out of both pictures."""
     cv2 = opencv()
     still = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])

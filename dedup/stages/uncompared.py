@@ -1,4 +1,6 @@
-"""uncompared: train samples that are kept although nobody compared them with all their candidates."""
+"""uncompared: train samples that are kept although nobody compared them with all their
+candidates.
+"""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -34,7 +36,9 @@ class _Crowds:
 
     def size(self, inside: Mask) -> Samples:
         """For each sample the number of those `inside` in its crowd."""
-        counts = np.bincount(self.number[inside & (self.number >= 0)], minlength=int(self.number.max(initial=-1)) + 2)
+        counts = np.bincount(
+            self.number[inside & (self.number >= 0)], minlength=int(self.number.max(initial=-1)) + 2
+        )
         return np.where(self.number >= 0, counts[self.number], 0)
 
 
@@ -46,21 +50,26 @@ def uncompared(
     manifest: pa.Table,
     resolved: Resolved,
 ) -> pa.Table:
-    """One row for each kept train sample of a crowd that matches nothing held out, with what it was not compared with.
+    """One row for each kept train sample of a crowd that matches nothing held out, with what it was
+    not compared with.
 
-    `held_out`, `train`: how many samples of its crowd on that side nobody compared with it. Train samples count where
-    duplicates are dropped and the crowd's leader does not stand for it: with stricter limits than those of the search.
-    Sorted by sample.
+    `held_out`, `train`: how many samples of its crowd on that side nobody compared with it. Train
+    samples count where duplicates are dropped and the crowd's leader does not stand for it: with
+    stricter limits than those of the search. Sorted by sample.
     """
     n = graph.n_samples
     if len(crowds) == 0:
         return tables.UNCOMPARED.empty_table()
     of = _Crowds.of(crowds, n)
-    held_out = pc.is_in(manifest["split"], pa.array(resolved.splits.held_out, pa.string())).to_numpy()
+    held_out = pc.is_in(
+        manifest["split"], pa.array(resolved.splits.held_out, pa.string())
+    ).to_numpy()
     kept = pc.is_in(decisions["action"], pa.array(["keep", "move"])).to_numpy()
     open_ = kept & ~held_out & ~matches_one_of(graph, held_out)
     representative = graph.class_of
-    has_open, has_held_out, has_train = (_of_classes(representative, mask) for mask in (open_, held_out, ~held_out))
+    has_open, has_held_out, has_train = (
+        _of_classes(representative, mask) for mask in (open_, held_out, ~held_out)
+    )
     broken = _broken(of, has_open, resolved)
     compared = _compared(candidates, of)
     of_held_out = _missing(of, has_held_out, broken, compared)
@@ -72,7 +81,14 @@ def uncompared(
     samples = np.flatnonzero(listed)
     named = manifest.select(["id", "split"]).take(pa.array(samples))
     own = representative[samples]
-    columns = [samples, named["id"], named["split"], of.number[own], of_held_out[own], of_train[own]]
+    columns = [
+        samples,
+        named["id"],
+        named["split"],
+        of.number[own],
+        of_held_out[own],
+        of_train[own],
+    ]
     return pa.table(columns, schema=tables.UNCOMPARED).combine_chunks()
 
 

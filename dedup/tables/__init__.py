@@ -1,4 +1,6 @@
-"""The tables that pass between the stages: what is in them, how they are stored, how they are filled."""
+"""The tables that pass between the stages: what is in them, how they are stored, how they are
+filled.
+"""
 
 from dedup.tables.schemas import (
     ABSENT,

@@ -33,7 +33,9 @@ SIGNS_VERSION: Final = 1
 SIGNS_BYTES: Final = 68  # 544 signs of gradients
 
 SMALL_SIDE: Final = 64
-"""Pixels: entries with a shorter side keep a thumbnail, because signs alone tell small pictures apart less well."""
+"""Pixels: entries with a shorter side keep a thumbnail, because signs alone tell small pictures
+apart less well.
+"""
 
 METADATA: Final = b"dedup.bank"
 
@@ -64,14 +66,22 @@ class BankSpec:
         return cls(**{**values, "algorithms": tuple(values["algorithms"])})
 
     def differences(self, other: "BankSpec") -> list[str]:
-        """What keeps the codes of the two from being compared, for people; `max_pixels` does not."""
+        """What keeps the codes of the two from being compared, for people; `max_pixels` does
+        not.
+        """
         mine, theirs = self.to_dict(), other.to_dict()
         names = ("algorithms", "bits", "mode", "background", "signs")
-        return [f"{name} {mine[name]!r}, not {theirs[name]!r}" for name in names if mine[name] != theirs[name]]
+        return [
+            f"{name} {mine[name]!r}, not {theirs[name]!r}"
+            for name in names
+            if mine[name] != theirs[name]
+        ]
 
 
 def default_distance(spec: BankSpec) -> int:
-    """Bits, inclusive, within which a check searches: the largest radius of `search.max_distance: auto`."""
+    """Bits, inclusive, within which a check searches: the largest radius of `search.max_distance:
+    auto`.
+    """
     return 16 * spec.bits // 64
 
 
@@ -89,7 +99,10 @@ class BankInfo:
 
     def to_json(self) -> str:
         """As text, with codes in base 64."""
-        codes = {name: [b64encode(code).decode() for code in of] for name, of in self.canary_codes.items()}
+        codes = {
+            name: [b64encode(code).decode() for code in of]
+            for name, of in self.canary_codes.items()
+        }
         return json.dumps(
             {
                 "format": self.format,
@@ -104,15 +117,20 @@ class BankInfo:
 
     @classmethod
     def from_json(cls, text: str, where: str) -> Self:
-        """The inverse of `to_json`. Raises `BankError` for a newer format; `where` is for that message."""
+        """The inverse of `to_json`. Raises `BankError` for a newer format; `where` is for that
+        message.
+        """
         values = json.loads(text)
         if values["format"] > FORMAT_VERSION:
             message = (
-                f"{where} has format {values['format']} of banks; this version of dedup knows formats "
-                f"up to {FORMAT_VERSION}. Update dedup, or make the bank again with this version."
+                f"{where} has format {values['format']} of banks; this version of dedup knows"
+                f" formats up to {FORMAT_VERSION}. Update dedup, or make the bank again with this"
+                " version."
             )
             raise BankError(message)
-        codes = {name: [b64decode(code) for code in of] for name, of in values["canary_codes"].items()}
+        codes = {
+            name: [b64decode(code) for code in of] for name, of in values["canary_codes"].items()
+        }
         return cls(
             spec=BankSpec.from_dict(values["spec"]),
             canary=values["canary"],
@@ -125,19 +143,25 @@ class BankInfo:
 
 
 def read_database(folder: Path) -> tuple[BankInfo, pa.Table]:
-    """The entries of a bank of one's own, sorted by id: the columns of a portable one, label, uri and thumbnail.
+    """The entries of a bank of one's own, sorted by id: the columns of a portable one, label, uri
+    and thumbnail.
 
     A small entry's thumbnail is unpacked to 32 × 32 grey levels. Raises `BankError`.
     """
     path = folder / DATABASE
     try:
-        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+        with closing(
+            sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+        ) as connection:
             connection.execute("BEGIN")
             (text,) = connection.execute("SELECT value FROM meta WHERE key = 'info'").fetchone()
             info = BankInfo.from_json(text, repr(str(folder)))
             rows = connection.execute(_ENTRIES).fetchall()
     except (sqlite3.Error, TypeError, ValueError, KeyError) as error:
-        message = f"{path}: cannot be read as a bank: {because(error)}. 'dedup bank verify {folder}' says what is left."
+        message = (
+            f"{path}: cannot be read as a bank: {because(error)}. 'dedup bank verify {folder}' says"
+            " what is left."
+        )
         raise BankError(message) from error
     width = info.spec.bits // 8
     columns = dict(zip(_READ, zip(*rows, strict=True) if rows else [()] * len(_READ), strict=True))
@@ -146,7 +170,9 @@ def read_database(folder: Path) -> tuple[BankInfo, pa.Table]:
         name: pa.array(columns[name], kind) for name, kind in _READ.items() if name != "codes"
     }
     for k, name in enumerate(info.spec.algorithms):
-        arrays[name] = pa.array([code[k * width : (k + 1) * width] for code in codes], pa.binary(width))
+        arrays[name] = pa.array(
+            [code[k * width : (k + 1) * width] for code in codes], pa.binary(width)
+        )
     small = [None if kept is None else unpacked(kept).tobytes() for kept in columns["thumbnail"]]
     arrays["thumbnail"] = pa.array(small, pa.binary(THUMBNAIL_SIDE * THUMBNAIL_SIDE))
     return info, pa.table(arrays)
@@ -170,7 +196,9 @@ _ENTRIES: Final = f"SELECT {', '.join(_READ)} FROM entry ORDER BY id"  # names o
 
 
 def portable_schema(spec: BankSpec, *, digests: bool) -> pa.Schema:
-    """Columns of a portable bank; `inside_…` are of what is within the frame of a picture that has one."""
+    """Columns of a portable bank; `inside_…` are of what is within the frame of a picture that has
+    one.
+    """
     code = pa.binary(spec.bits // 8)
     digest = pa.binary(DIGEST_BYTES)
     return pa.schema(
@@ -179,7 +207,11 @@ def portable_schema(spec: BankSpec, *, digests: bool) -> pa.Schema:
             pa.field("width", pa.int32()),
             pa.field("height", pa.int32()),
             pa.field("information", pa.float32()),
-            *([pa.field("file_digest", digest), pa.field("pixel_digest", digest)] if digests else []),
+            *(
+                [pa.field("file_digest", digest), pa.field("pixel_digest", digest)]
+                if digests
+                else []
+            ),
             *(pa.field(name, code, nullable=False) for name in spec.algorithms),
             pa.field("signs", pa.binary(SIGNS_BYTES), nullable=False),
             *(pa.field(f"inside_{name}", code) for name in spec.algorithms),
@@ -194,13 +226,21 @@ def read_portable(path: Path) -> tuple[BankInfo, pa.Table]:
         schema = pq.read_schema(path)
         text = (schema.metadata or {}).get(METADATA)
         if text is None:
-            message = f"{path} is not a portable bank: nothing in it says so. 'dedup bank export' makes one."
+            message = (
+                f"{path} is not a portable bank: nothing in it says so. 'dedup bank export' makes"
+                " one."
+            )
             raise BankError(message)
         info = BankInfo.from_json(text.decode(), str(path))
-        names = [field.name for field in portable_schema(info.spec, digests="file_digest" in schema.names)]
+        names = [
+            field.name
+            for field in portable_schema(info.spec, digests="file_digest" in schema.names)
+        ]
         table = pq.read_table(path, columns=names)
         table.validate(full=True)
     except (pa.ArrowException, OSError, ValueError, KeyError, TypeError) as error:
-        message = f"{path}: cannot be read as a portable bank: {because(error)}. Get the file again."
+        message = (
+            f"{path}: cannot be read as a portable bank: {because(error)}. Get the file again."
+        )
         raise BankError(message) from error
     return info, table

@@ -1,4 +1,6 @@
-"""The tables that pass between the stages: Arrow schemas in pipeline order, and the words that stand in them."""
+"""The tables that pass between the stages: Arrow schemas in pipeline order, and the words that
+stand in them.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -28,7 +30,9 @@ ABSENT: Final = "absent"
 """Status of a row without an image: nothing is wrong with it."""
 
 NOT_THERE: Final = ("missing", "not_image", "outside")
-"""Statuses of what is never written: no file, a file that is not an image, a file outside the dataset."""
+"""Statuses of what is never written: no file, a file that is not an image, a file outside the
+dataset.
+"""
 
 STATUSES: Final = ("ok", *BROKEN, *NOT_DECODED, ABSENT, *NOT_THERE)
 KINDS: Final = ("bytes", "pixels", "near", "listed", "crop")
@@ -47,7 +51,9 @@ TRANSFORMS: Final = (
 """The eight orientations; `candidates` stores the position in this tuple, `pairs` the name."""
 
 UNFRAMED: Final = (None, "a", "b", "both")
-"""Which of two pictures were compared without their frame, in the order of the numbers in `candidates.unframed`."""
+"""Which of two pictures were compared without their frame, in the order of the numbers in
+`candidates.unframed`.
+"""
 
 FIRST, SECOND, BOTH = 1, 2, 3
 
@@ -55,13 +61,17 @@ ORIENTATIONS: Final = {"upright": (), "mirrored": ("mirror",), "all": TRANSFORMS
 """What `search.orientations` searches besides the identity."""
 
 CANARY: Final = b"dedup.canary"
-"""In the metadata of `hashes`: digest of what is measured on the canary pictures where the table was made."""
+"""In the metadata of `hashes`: digest of what is measured on the canary pictures where the table
+was made.
+"""
 
 THUMBNAIL_SIDE: Final = 32  # pixels
 DIGEST_BYTES: Final = 32  # BLAKE3
 
 MIN_INFORMATION: Final = 1.0
-"""Grey levels. Below it a code is decided by noise, so the picture skips the near-duplicate join."""
+"""Grey levels. Below it a code is decided by noise, so the picture skips the near-duplicate
+join.
+"""
 
 MANY_WITHOUT_INFORMATION: Final = 0.05
 """Share of the readable samples above which a run warns that so many skip the join."""
@@ -103,7 +113,9 @@ def hashes_schema(code_bytes: Mapping[str, int]) -> pa.Schema:
 
 
 def code_column(algorithm: str, transform: str = "identity") -> str:
-    """Name of the column that holds one algorithm's codes, of the pictures as they stand or turned first."""
+    """Name of the column that holds one algorithm's codes, of the pictures as they stand or turned
+    first.
+    """
     return algorithm if transform == "identity" else f"{algorithm}_{transform}"
 
 
@@ -131,8 +143,15 @@ def candidates_schema(algorithms: Sequence[str]) -> pa.Schema:
 
 
 def not_looked_at(n: int) -> list[pa.Array]:
-    """The last columns of `candidates` before structure is measured and a second look is taken: null, n times."""
-    return [pa.nulls(n, pa.float32()), pa.nulls(n, pa.float32()), pa.nulls(n, pa.bool_()), pa.nulls(n, pa.int8())]
+    """The last columns of `candidates` before structure is measured and a second look is taken:
+    null, n times.
+    """
+    return [
+        pa.nulls(n, pa.float32()),
+        pa.nulls(n, pa.float32()),
+        pa.nulls(n, pa.bool_()),
+        pa.nulls(n, pa.int8()),
+    ]
 
 
 def with_column(table: pa.Table, name: str, values: NDArray[np.float32]) -> pa.Table:
@@ -171,8 +190,9 @@ def pairs_schema(algorithms: Sequence[str]) -> pa.Schema:
 ROLES: Final = ("leader", "member", "rejected", "left_out")
 """In a crowd: who leads it, whom the leader accepts, and whom it rejects.
 
-What is rejected is compared with everything but the members, of whom it meets those that decide about it; where that
-would be too much, it is `left_out` of the comparisons with the other rejected ones too.
+What is rejected is compared with everything but the members, of whom it meets those that decide
+about it; where that would be too much, it is `left_out` of the comparisons with the other rejected
+ones too.
 """
 
 CROWDS: Final = pa.schema(
@@ -271,22 +291,26 @@ def places(column: pa.ChunkedArray, wanted: pa.Array) -> pa.Array:
 
 
 def fixed_width(column: pa.ChunkedArray) -> NDArray[np.uint8]:
-    """A fixed-size binary column as uint8, shape (n, width), anything where it is null; not copied if in one piece."""
+    """A fixed-size binary column as uint8, shape (n, width), anything where it is null; not copied
+    if in one piece.
+    """
     if column.num_chunks == 1:
         array = column.chunk(0)  # `combine_chunks` would copy it
     else:
         array = pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
     width = column.type.byte_width
     start = array.offset * width
-    return np.frombuffer(array.buffers()[1] or b"", dtype=np.uint8)[start : start + len(array) * width].reshape(
-        -1, width
-    )
+    return np.frombuffer(array.buffers()[1] or b"", dtype=np.uint8)[
+        start : start + len(array) * width
+    ].reshape(-1, width)
 
 
 def algorithms_of(table: pa.Table) -> tuple[str, ...]:
     """The algorithms whose distances a candidates or pairs table holds, in column order."""
     prefix = distance_column("")
-    return tuple(name.removeprefix(prefix) for name in table.column_names if name.startswith(prefix))
+    return tuple(
+        name.removeprefix(prefix) for name in table.column_names if name.startswith(prefix)
+    )
 
 
 PARTS: Final = pa.schema(
@@ -295,7 +319,8 @@ PARTS: Final = pa.schema(
         pa.field("n_points", pa.int32(), nullable=False),
         pa.field("descriptors", pa.binary(), nullable=False),
         pa.field("places", pa.binary(), nullable=False),
-        pa.field("n_mirrored", pa.int32(), nullable=False),  # of the mirrored picture; 0 if not asked
+        # of the mirrored picture; 0 if not asked
+        pa.field("n_mirrored", pa.int32(), nullable=False),
         pa.field("mirrored_descriptors", pa.binary(), nullable=False),
         pa.field("mirrored_places", pa.binary(), nullable=False),
     ]

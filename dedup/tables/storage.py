@@ -1,7 +1,9 @@
-"""How tables are stored: whole or not at all, and with a description that is checked when they are read.
+"""How tables are stored: whole or not at all, and with a description that is checked when they are
+read.
 
-Every stored table says in its schema's metadata what it is: its name, the schema version, the spec that made it and
-the versions of the libraries that did. Reading a table made with another spec is an error that names both.
+Every stored table says in its schema's metadata what it is: its name, the schema version, the spec
+that made it and the versions of the libraries that did. Reading a table made with another spec is
+an error that names both.
 """
 
 import json
@@ -22,7 +24,9 @@ from dedup.errors import TableError, because
 from dedup.tables import CANARY, SCHEMA_VERSION
 from dedup.versions import VERSIONS
 
-ROWS_PER_GROUP: Final = 65_536  # of a stored table: in memory while it is written, and read without the others
+ROWS_PER_GROUP: Final = (
+    65_536  # of a stored table: in memory while it is written, and read without the others
+)
 _READERS: Final = 2  # row groups that are read at a time
 _ROWS_AT_ONCE: Final = 4096  # of a row group of which some values are picked
 _GROUPS_AT_ONCE: Final = 4  # of a table that is read part by part
@@ -54,13 +58,19 @@ def spec_of(table: pa.Table) -> dict[str, Any]:
 
 
 def write(table: pa.Table, folder: Path, name: str, spec: Mapping[str, Any]) -> pa.Table:
-    """Store the table as `folder/name.parquet`, whole or not at all, and return it with its description."""
+    """Store the table as `folder/name.parquet`, whole or not at all, and return it with its
+    description.
+    """
     write_parts(iter([table]), folder, name, spec)
     return described(table, name, spec)
 
 
-def write_parts(parts: Iterator[pa.Table], folder: Path, name: str, spec: Mapping[str, Any]) -> None:
-    """Store the table whose parts come one after the other, each when it comes; there is at least one."""
+def write_parts(
+    parts: Iterator[pa.Table], folder: Path, name: str, spec: Mapping[str, Any]
+) -> None:
+    """Store the table whose parts come one after the other, each when it comes; there is at least
+    one.
+    """
     first = described(next(parts), name, spec)
     partial = folder / f".{name}.parquet.partial"
     with pq.ParquetWriter(partial, first.schema, compression="zstd") as writer:
@@ -70,8 +80,11 @@ def write_parts(parts: Iterator[pa.Table], folder: Path, name: str, spec: Mappin
     partial.replace(folder / f"{name}.parquet")
 
 
-def read(folder: Path, name: str, *, spec: Mapping[str, Any] | None = None, without: Sequence[str] = ()) -> pa.Table:
-    """Read `folder/name.parquet`, a file or a folder of parts, and check that it is what its name says.
+def read(
+    folder: Path, name: str, *, spec: Mapping[str, Any] | None = None, without: Sequence[str] = ()
+) -> pa.Table:
+    """Read `folder/name.parquet`, a file or a folder of parts, and check that it is what its name
+    says.
 
     With `spec` given, a table made with another one is refused. Columns `without` are not read.
     """
@@ -105,7 +118,11 @@ def column(folder: Path, name: str, column: str) -> pa.ChunkedArray:
     with _told(path):
         parts = [stored.read([column])[column] for stored in _opened(path)]
     return pa.chunked_array(
-        [pa.chunked_array([c for part in parts for c in part.chunks], parts[0].type).combine_chunks()]
+        [
+            pa.chunked_array(
+                [c for part in parts for c in part.chunks], parts[0].type
+            ).combine_chunks()
+        ]
     )
 
 
@@ -142,10 +159,15 @@ def _files(path: Path) -> list[Path]:
 
 
 def _described_as(schema: pa.Schema, name: str, path: Path) -> str:
-    """The spec, as stored; raises `TableError` for another table than the name says, or of another version."""
+    """The spec, as stored; raises `TableError` for another table than the name says, or of another
+    version.
+    """
     metadata = {key.decode(): value.decode() for key, value in (schema.metadata or {}).items()}
     if metadata.get("dedup.table") != name:
-        message = f"{path} is not a {name} table of dedup (its metadata says {metadata.get('dedup.table')!r})."
+        message = (
+            f"{path} is not a {name} table of dedup (its metadata says"
+            f" {metadata.get('dedup.table')!r})."
+        )
         raise TableError(message)
     if metadata.get("dedup.schema_version") != str(SCHEMA_VERSION):
         message = (
@@ -157,7 +179,9 @@ def _described_as(schema: pa.Schema, name: str, path: Path) -> str:
 
 
 def values(folder: Path, name: str, column: str, rows: Sequence[int]) -> list[Any]:
-    """One column's values in some rows of a stored table; a few thousand of them are in memory at a time."""
+    """One column's values in some rows of a stored table; a few thousand of them are in memory at a
+    time.
+    """
     path = folder / f"{name}.parquet"
     wanted = np.unique(np.asarray(rows, np.int64))
     start, parts = 0, list[tuple[Path, int, NDArray[np.int64]]]()
@@ -174,7 +198,9 @@ def values(folder: Path, name: str, column: str, rows: Sequence[int]) -> list[An
         file, group, here = part
         values, start = list[Any](), 0
         with pq.ParquetFile(file) as stored:
-            for batch in stored.iter_batches(_ROWS_AT_ONCE, row_groups=[group], columns=[column], use_threads=False):
+            for batch in stored.iter_batches(
+                _ROWS_AT_ONCE, row_groups=[group], columns=[column], use_threads=False
+            ):
                 inside = here[(here >= start) & (here < start + len(batch))] - start
                 values += batch[column].take(pa.array(inside)).to_pylist()
                 start += len(batch)
@@ -187,13 +213,16 @@ def values(folder: Path, name: str, column: str, rows: Sequence[int]) -> list[An
 
 
 def link(source: Path, target: Path, name: str) -> None:
-    """Let a stored table be in another folder as well, without taking space; copied where links are impossible.
+    """Let a stored table be in another folder as well, without taking space; copied where links are
+    impossible.
 
     No file is ever written into: a table that is stored again is another file.
     """
     try:
         if (source / f"{name}.parquet").is_dir():
-            shutil.copytree(source / f"{name}.parquet", target / f"{name}.parquet", copy_function=os.link)
+            shutil.copytree(
+                source / f"{name}.parquet", target / f"{name}.parquet", copy_function=os.link
+            )
         else:
             os.link(source / f"{name}.parquet", target / f"{name}.parquet")
     except OSError:

@@ -12,7 +12,11 @@ _STEP: Final = 17  # 0, 17, … 255: sixteen levels
 
 def packed(thumbnail: bytes | NDArray[np.uint8]) -> bytes:
     """A thumbnail of 1,024 bytes in 512."""
-    grey = np.frombuffer(thumbnail, np.uint8) if isinstance(thumbnail, bytes) else thumbnail.reshape(-1)
+    grey = (
+        np.frombuffer(thumbnail, np.uint8)
+        if isinstance(thumbnail, bytes)
+        else thumbnail.reshape(-1)
+    )
     levels = (grey.astype(np.uint16) + _STEP // 2) // _STEP
     return (levels[::2] << 4 | levels[1::2]).astype(np.uint8).tobytes()
 

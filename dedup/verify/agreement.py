@@ -1,7 +1,8 @@
 """Kernels: how well two aligned thumbnails agree, from whole to part.
 
-What is compared are gradients of the thumbnails themselves, one of them laid over the other: a map through gradients
-would blur them. Lengths count with their fourth root, so that faint structure has a say beside strong contours.
+What is compared are gradients of the thumbnails themselves, one of them laid over the other: a map
+through gradients would blur them. Lengths count with their fourth root, so that faint structure has
+a say beside strong contours.
 """
 
 from typing import Any, Final
@@ -19,7 +20,8 @@ _NOTHING: Final = 1e-9
 
 @inner_rounded
 def fourth_roots(grey: Any, noise: Any, out: Any) -> None:
-    """Gradients between the pixels, lengths replaced by their fourth roots; `out`, (2, n, n), is one shorter.
+    """Gradients between the pixels, lengths replaced by their fourth roots; `out`, (2, n, n), is
+    one shorter.
 
     `noise`: grey levels; shorter gradients count less.
     """
@@ -38,7 +40,9 @@ def fourth_roots(grey: Any, noise: Any, out: Any) -> None:
 
 @inner_rounded
 def softened(grey: Any, share: float, work: Any, out: Any) -> None:
-    """A little blur: each pixel gives `share` to each neighbour, along rows and then along columns."""
+    """A little blur: each pixel gives `share` to each neighbour, along rows and then along
+    columns.
+    """
     n = grey.shape[0]
     part, rest = np.float32(share), np.float32(1.0 - 2.0 * share)
     for y in range(n):
@@ -47,7 +51,9 @@ def softened(grey: Any, share: float, work: Any, out: Any) -> None:
             work[y, x] = rest * np.float32(grey[y, x]) + part * beside
     for y in range(n):
         for x in range(n):
-            out[y, x] = rest * work[y, x] + part * (work[max(y - 1, 0), x] + work[min(y + 1, n - 1), x])
+            out[y, x] = rest * work[y, x] + part * (
+                work[max(y - 1, 0), x] + work[min(y + 1, n - 1), x]
+            )
 
 
 @inner_rounded
@@ -72,10 +78,12 @@ def _weights(t: Any, out: Any) -> None:
 
 @compiled_rounded
 def grey_laid_over(grey: Any, by: Any, out: Any, inside: Any, wider: Any) -> None:
-    """The second picture's grey levels at the places of the first; `inside`, 0.0 or 1.0, says where it has any.
+    """The second picture's grey levels at the places of the first; `inside`, 0.0 or 1.0, says where
+    it has any.
 
-    The map is one of gradients between the pixels, whose grid is a pixel smaller and has the same centre. `wider`,
-    (n + 3, n + 3): room for the picture with its edges repeated, once before and twice behind.
+    The map is one of gradients between the pixels, whose grid is a pixel smaller and has the same
+    centre. `wider`, (n + 3, n + 3): room for the picture with its edges repeated, once before and
+    twice behind.
     """
     n = grey.shape[0]
     for y in range(n + 3):
@@ -94,7 +102,12 @@ def grey_laid_over(grey: Any, by: Any, out: Any, inside: Any, wider: Any) -> Non
         for x in range(n):
             u = np.float32(x) - half
             column, row = xx * u + xy * v + right, yx * u + yy * v + down
-            within = column >= -beyond and row >= -beyond and column <= last + beyond and row <= last + beyond
+            within = (
+                column >= -beyond
+                and row >= -beyond
+                and column <= last + beyond
+                and row <= last + beyond
+            )
             inside[y, x] = np.float32(1.0) if within else nothing
             column, row = min(max(column, nothing), last), min(max(row, nothing), last)
             i, j = np.int32(column), np.int32(row)
@@ -111,7 +124,8 @@ def grey_laid_over(grey: Any, by: Any, out: Any, inside: Any, wider: Any) -> Non
 
 @inner_rounded
 def agreement(one: Any, two: Any, inside: Any) -> Any:
-    """Mean of three correlations: of all, of all but the worst eighth of the blocks, of the block below which 30 % lie.
+    """Mean of three correlations: of all, of all but the worst eighth of the blocks, of the block
+    below which 30 % lie.
 
     `inside` is that of the pixels: a gradient counts where all four of its pixels are inside.
     """
@@ -122,7 +136,9 @@ def agreement(one: Any, two: Any, inside: Any) -> Any:
         first = (y * _BLOCKS // n) * _BLOCKS
         for column in range(_BLOCKS):
             p = e = o = np.float32(0.0)
-            for x in range((column * n + _BLOCKS - 1) // _BLOCKS, ((column + 1) * n + _BLOCKS - 1) // _BLOCKS):
+            for x in range(
+                (column * n + _BLOCKS - 1) // _BLOCKS, ((column + 1) * n + _BLOCKS - 1) // _BLOCKS
+            ):
                 there = inside[y, x] * inside[y + 1, x] * inside[y, x + 1] * inside[y + 1, x + 1]
                 p += there * (one[0, y, x] * two[0, y, x] + one[1, y, x] * two[1, y, x])
                 e += there * (one[0, y, x] * one[0, y, x] + one[1, y, x] * one[1, y, x])
@@ -140,12 +156,20 @@ def agreement(one: Any, two: Any, inside: Any) -> Any:
 
 @inner_rounded
 def agreement_softened(
-    pictures: Any, sharp: Any, amounts: Any, noise: Any, inside: Any, work: Any, softer: Any, out: Any
+    pictures: Any,
+    sharp: Any,
+    amounts: Any,
+    noise: Any,
+    inside: Any,
+    work: Any,
+    softer: Any,
+    out: Any,
 ) -> Any:
-    """The best agreement where one of two `pictures` is softened by one of the `amounts`; `sharp`: as they are.
+    """The best agreement where one of two `pictures` is softened by one of the `amounts`; `sharp`:
+    as they are.
 
-    Filters, crops and halftones leave pictures sharper or softer than they were. `work` and `softer` are as large as a
-    picture, `out` as its fourth roots.
+    Filters, crops and halftones leave pictures sharper or softer than they were. `work` and
+    `softer` are as large as a picture, `out` as its fourth roots.
     """
     best = 0.0
     for trial in range(len(amounts)):
@@ -167,7 +191,11 @@ def _lower_block(product: Any, energy: Any, other: Any) -> Any:
     for k in range(_BLOCKS**2):
         adjusted = other[k] * gain
         weight[k] = np.sqrt(max(energy[k], adjusted))
-        agree[k] = product[k] / np.sqrt(energy[k] * other[k] + _NOTHING**2) if min(energy[k], adjusted) > least else 0.0
+        agree[k] = (
+            product[k] / np.sqrt(energy[k] * other[k] + _NOTHING**2)
+            if min(energy[k], adjusted) > least
+            else 0.0
+        )
     missing, lowest = _LOWER * total(weight), 0.0
     while missing > 0.0:
         worst = 0
@@ -181,7 +209,9 @@ def _lower_block(product: Any, energy: Any, other: Any) -> Any:
 
 @inner
 def _without_worst(product: Any, energy: Any, other: Any) -> Any:
-    """Correlation without the blocks that differ most, one after the other; the arrays are used up."""
+    """Correlation without the blocks that differ most, one after the other; the arrays are used
+    up.
+    """
     for _ in range(_LEFT_OUT):
         gain = np.sqrt((total(energy) + _NOTHING) / (total(other) + _NOTHING))
         worst, most = 0, -np.inf

@@ -1,9 +1,10 @@
 """Kernels: two small pictures laid over each other as well as an affine map can.
 
-The map is found by inverse compositional Gauss-Newton steps (Baker and Matthews 2004, "Lucas-Kanade 20 years on",
-section 3.2): what a step needs besides the difference belongs to the first picture alone, and is worked out once for
-all that it is compared with. A map is six numbers: the matrix row by row, then the shift, both in half-widths of the
-picture; it takes places of the first picture to the second.
+The map is found by inverse compositional Gauss-Newton steps (Baker and Matthews 2004, "Lucas-Kanade
+20 years on", section 3.2): what a step needs besides the difference belongs to the first picture
+alone, and is worked out once for all that it is compared with. A map is six numbers: the matrix row
+by row, then the shift, both in half-widths of the picture; it takes places of the first picture to
+the second.
 """
 
 from typing import Any, Final, NamedTuple
@@ -48,8 +49,8 @@ def unmoved(by: Any) -> None:
 def prepared(one: Any, descent: Any, inverse: Any) -> None:
     """What a step needs of the first picture.
 
-    `descent`, (6, 2, n, n): how its gradients change with each of the six numbers. `inverse`, (6, 6): that of the
-    damped Hessian; shears are rare and damped most.
+    `descent`, (6, 2, n, n): how its gradients change with each of the six numbers. `inverse`, (6,
+    6): that of the damped Hessian; shears are rare and damped most.
     """
     n = one.shape[1]
     half = np.float32((n - 1) / 2)
@@ -88,7 +89,9 @@ def prepared(one: Any, descent: Any, inverse: Any) -> None:
 
 @inner_rounded
 def laid_over(picture: Any, by: Any, out: Any, inside: Any) -> None:
-    """The second picture's gradients at the places of the first; `inside`, 0.0 or 1.0, says where it has any."""
+    """The second picture's gradients at the places of the first; `inside`, 0.0 or 1.0, says where
+    it has any.
+    """
     n = picture.shape[1]
     half = np.float32((n - 1) / 2)
     xx, xy, yx, yy = np.float32(by[0]), np.float32(by[1]), np.float32(by[2]), np.float32(by[3])
@@ -108,7 +111,9 @@ def laid_over(picture: Any, by: Any, out: Any, inside: Any) -> None:
             fx, fy = column - np.float32(i), row - np.float32(j)
             for c in range(2):
                 above = picture[c, j, i] + fx * (picture[c, j, i + 1] - picture[c, j, i])
-                below = picture[c, j + 1, i] + fx * (picture[c, j + 1, i + 1] - picture[c, j + 1, i])
+                below = picture[c, j + 1, i] + fx * (
+                    picture[c, j + 1, i + 1] - picture[c, j + 1, i]
+                )
                 out[c, y, x] = weight * (above + fy * (below - above))
 
 
@@ -129,7 +134,9 @@ def correlation(one: Any, two: Any, inside: Any, sums: Any) -> Any:
 
 
 @inner_rounded
-def _step(one: Any, laid: Any, inside: Any, gain: Any, descent: Any, inverse: Any, out: Any) -> None:
+def _step(
+    one: Any, laid: Any, inside: Any, gain: Any, descent: Any, inverse: Any, out: Any
+) -> None:
     """The Gauss-Newton step on gain · laid - one, in the first picture's own places."""
     n = one.shape[1]
     ones, twos, within = one.reshape(2, n * n), laid.reshape(2, n * n), inside.reshape(n * n)
@@ -166,8 +173,11 @@ def _composed(by: Any, step: Any) -> None:
 
 
 @inner_rounded
-def refined(one: Any, descent: Any, inverse: Any, two: Any, by: Any, n_steps: int, enough: Any, work: Any) -> Any:
-    """Improves the map `by` in at most `n_steps` steps; returns the best correlation, which `by` then gives.
+def refined(
+    one: Any, descent: Any, inverse: Any, two: Any, by: Any, n_steps: int, enough: Any, work: Any
+) -> Any:
+    """Improves the map `by` in at most `n_steps` steps; returns the best correlation, which `by`
+    then gives.
 
     Ends before where a step gains less than `enough`.
     """
@@ -193,7 +203,9 @@ def refined(one: Any, descent: Any, inverse: Any, two: Any, by: Any, n_steps: in
 
 @inner_rounded
 def best_start(one: Any, two: Any, starts: Any, least: Any, by: Any, work: Any) -> Any:
-    """The best correlation under one of the maps `starts`, which `by` then is, if it is more than `least`."""
+    """The best correlation under one of the maps `starts`, which `by` then is, if it is more than
+    `least`.
+    """
     laid, inside, sums = work.laid, work.inside, work.sums
     best = least
     for k in range(len(starts)):

@@ -1,7 +1,8 @@
 """Similarity at a higher resolution: whether two pictures are the same, or of the same scene.
 
-Two frames of a burst, a stereo pair or two products of one catalogue agree at 32 × 32; what moved or differs shows in
-the detail. The pictures are aligned from coarse to fine and then compared as thumbnails are.
+Two frames of a burst, a stereo pair or two products of one catalogue agree at 32 × 32; what moved
+or differs shows in the detail. The pictures are aligned from coarse to fine and then compared as
+thumbnails are.
 """
 
 from dataclasses import dataclass
@@ -24,10 +25,15 @@ from dedup.verify.similarity import INVERSES, STARTS, comes_after
 CLOSE_SIDE: Final = 128  # pixels
 COLOUR_SIDE: Final = 16
 _NOISE: Final = 16.0  # grey levels: shorter gradients are noise and count less
-_SOFTER: Final = np.array([0.08, 0.16])  # tried for each of the two: one may be a halftone or a smaller picture
+# tried for each of the two: one may be a halftone or a smaller picture
+_SOFTER: Final = np.array([0.08, 0.16])
 _BLOCKS: Final = 16  # on a side, in which contradictions are looked for
-_CONTRADICTED: Final = 4.0  # what a share of structure in which pictures contradict each other costs
-_DOUBTFUL: Final = 0.95  # a lower similarity makes that the first picture is laid over the second one, too
+_CONTRADICTED: Final = (
+    4.0  # what a share of structure in which pictures contradict each other costs
+)
+_DOUBTFUL: Final = (
+    0.95  # a lower similarity makes that the first picture is laid over the second one, too
+)
 _HOPELESS: Final = 0.5
 """Agreement at 64 pixels, less what is contradicted, below which 128 pixels are not compared.
 
@@ -36,9 +42,11 @@ reaches 0.87 at the end has less than 0.62 here, the better way round.
 """
 
 _LOST: Final = 0.6
-"""A similarity one way round below which the other way round is not compared, unless it began better by `_BETTER`.
+"""A similarity one way round below which the other way round is not compared, unless it began
+better by `_BETTER`.
 
-Of the same pairs those that the other way round brought to 0.87 had at least 0.73, or began better by 0.38.
+Of the same pairs those that the other way round brought to 0.87 had at least 0.73, or began better
+by 0.38.
 """
 
 _BETTER: Final = 0.1
@@ -50,21 +58,25 @@ _MIN_CHROMA: Final = 10.0  # levels of 256; JPEG and crops stay below 4
 
 
 class _Level:
-    """One of the sizes at which two pictures are aligned, of n × n pixels; gradients are a pixel smaller."""
+    """One of the sizes at which two pictures are aligned, of n × n pixels; gradients are a pixel
+    smaller.
+    """
 
     def __init__(self, n: int) -> None:
         self.one, self.two, self.work, self.smooth = np.empty((4, n, n), np.float32)
-        self.left, self.right = np.empty((2, 2, n - 1, n - 1), np.float32)  # gradients of the first and of the second
+        # gradients of the first and of the second
+        self.left, self.right = np.empty((2, 2, n - 1, n - 1), np.float32)
         self.descent = np.empty((6, 2, n - 1, n - 1), np.float32)
         self.everywhere = np.ones((n - 1, n - 1), np.float32)
         self.room = room_to_align(n - 1)
 
 
 class _Comparison:
-    """Two pictures at 128 pixels and what comparing them needs, made by NumPy and used for one pair after the other.
+    """Two pictures at 128 pixels and what comparing them needs, made by NumPy and used for one pair
+    after the other.
 
-    The steps are kernels of their own, called from here: one kernel of all of them would be compiled three times as
-    long, and a call costs some microseconds of a pair's milliseconds.
+    The steps are kernels of their own, called from here: one kernel of all of them would be
+    compiled three times as long, and a call costs some microseconds of a pair's milliseconds.
     """
 
     def __init__(self) -> None:
@@ -73,7 +85,8 @@ class _Comparison:
         self.levels = [_Level(n >> k) for k in range(4)]
         self.inverse = np.empty((6, 6))
         self.by, self.trial = np.empty(6), np.empty(6)  # maps
-        self.laid, self.inside = np.empty((2, n, n), np.float32)  # the second picture at the places of the first
+        # the second picture at the places of the first
+        self.laid, self.inside = np.empty((2, n, n), np.float32)
         self.wider = np.empty((n + 3, n + 3), np.float32)
         self.blurs = np.empty((2, n, n), np.float32)
         self.halves = np.empty((2, half, half), np.float32)
@@ -85,7 +98,9 @@ class _Comparison:
         self.small_blurs = np.empty((2, half, half), np.float32)
 
     def similarity(self, one: Any, two: Any, turn: int, *, has_rim: bool) -> float:
-        """Of two pictures, uint8, (128, 128), whichever is named first; below 0 where they contradict each other."""
+        """Of two pictures, uint8, (128, 128), whichever is named first; below 0 where they
+        contradict each other.
+        """
         if comes_after(one, two):
             one, two, turn = two, one, INVERSES[turn]
         self.pictures[0] = one
@@ -94,7 +109,8 @@ class _Comparison:
         return self._either_way(self.pictures[0], self.pictures[1], rim)
 
     def _either_way(self, one: Any, two: Any, rim: float) -> float:
-        """Each laid over the other, as a crop that is enlarged fixes more of the map than one that is shrunk.
+        """Each laid over the other, as a crop that is enlarged fixes more of the map than one that
+        is shrunk.
 
         What does not agree at 64 pixels, either way, is left at what it has there.
         """
@@ -111,7 +127,9 @@ class _Comparison:
         return max(found, self._ended(rim))
 
     def _begun(self, one: Any, two: Any, rim: float) -> float:
-        """Align the second picture to the first from 16 to 64 pixels; agreement without what is contradicted there."""
+        """Align the second picture to the first from 16 to 64 pixels; agreement without what is
+        contradicted there.
+        """
         whole, half, quarter, last = self.levels
         _pyramid(one, whole.one, half.one, quarter.one, last.one)
         _pyramid(two, whole.two, half.two, quarter.two, last.two)
@@ -125,18 +143,27 @@ class _Comparison:
         if agrees < _HOPELESS:
             return agrees
         contradicted = _contradiction(
-            half.one, self.small_laid, self.small_inside, int(_BLOCKS * rim), half.work, self.small_blurs
+            half.one,
+            self.small_laid,
+            self.small_inside,
+            int(_BLOCKS * rim),
+            half.work,
+            self.small_blurs,
         )
         return agrees - _CONTRADICTED * float(contradicted)
 
     def _ended(self, rim: float) -> float:
-        """Align the two that were begun last at 128 pixels; agreement without what is contradicted."""
+        """Align the two that were begun last at 128 pixels; agreement without what is
+        contradicted.
+        """
         whole, half = self.levels[0], self.levels[1]
         self._align(whole, STARTS[:0])
         grey_laid_over(whole.two, self.by, self.laid, self.inside, self.wider)
         _halved(self.laid, self.inside, self.halves[1], self.within)
         agrees = self._agreement_at_64(half.one, rim)
-        contradicted = _contradiction(whole.one, self.laid, self.inside, int(_BLOCKS * rim), whole.work, self.blurs)
+        contradicted = _contradiction(
+            whole.one, self.laid, self.inside, int(_BLOCKS * rim), whole.work, self.blurs
+        )
         return agrees - _CONTRADICTED * float(contradicted)
 
     def _align(self, level: _Level, starts: NDArray[np.float64]) -> None:
@@ -159,7 +186,9 @@ class _Comparison:
     def _agreement_at_64(self, half: NDArray[np.float32], rim: float) -> float:
         """Of the first picture with the second of `halves`, where that is `within`."""
         self.halves[0] = half
-        agreed = _agreement_at_64(rim, _SOFTER, self.halves, self.within, self.sharp, self.work, self.softer, self.out)
+        agreed = _agreement_at_64(
+            rim, _SOFTER, self.halves, self.within, self.sharp, self.work, self.softer, self.out
+        )
         return float(agreed)
 
 
@@ -188,7 +217,9 @@ def _aligned(
     by: Any,
     trial: Any,
 ) -> None:
-    """Improve the map `by` at one of the sizes, from where it is, and from the best of `starts`, if there are any."""
+    """Improve the map `by` at one of the sizes, from where it is, and from the best of `starts`, if
+    there are any.
+    """
     blurred(one, work, smooth)
     gradients(smooth, NOISE, left)
     blurred(two, work, smooth)
@@ -200,7 +231,8 @@ def _aligned(
         if attempt == 1 and len(starts) > 0:
             best_start(left, right, starts, -1.0, trial, room)
         elif attempt == 1:
-            # A stamp can pull the small pictures astray, so it is asked again whether they agree as they lie.
+            # A stamp can pull the small pictures astray, so it is asked again whether they agree as
+            # they lie.
             if correlation(left, right, everywhere, room.sums) <= best:
                 break
             unmoved(trial)
@@ -229,11 +261,17 @@ def _agreement_at_64(
     for y in range(n):
         for x in range(n):
             at_rim = min(y, x, n - 1 - y, n - 1 - x) < n * rim
-            within[y, x] = np.float32(1.0) if within[y, x] > np.float32(0.99) and not at_rim else np.float32(0.0)
+            within[y, x] = (
+                np.float32(1.0)
+                if within[y, x] > np.float32(0.99) and not at_rim
+                else np.float32(0.0)
+            )
     for k in range(2):
         fourth_roots(pictures[k], _NOISE, sharp[k])
     best = agreement(sharp[0], sharp[1], within)
-    return max(best, agreement_softened(pictures, sharp, amounts, _NOISE, within, work, softer, out))
+    return max(
+        best, agreement_softened(pictures, sharp, amounts, _NOISE, within, work, softer, out)
+    )
 
 
 @compiled_rounded
@@ -263,10 +301,11 @@ def close_similarities(
     rims: NDArray[np.bool_] | None = None,
     threads: int = 1,
 ) -> NDArray[np.float32]:
-    """Similarity of greys a[k] and b[k], in [0, 1], symmetric, rounded to four decimals; some milliseconds a pair.
+    """Similarity of greys a[k] and b[k], in [0, 1], symmetric, rounded to four decimals; some
+    milliseconds a pair.
 
-    `greys`: uint8, shape (n, 128, 128). `rims`: whether a thin line along the sides of a pair does not count, as where
-    one of them was cut; None: of all.
+    `greys`: uint8, shape (n, 128, 128). `rims`: whether a thin line along the sides of a pair does
+    not count, as where one of them was cut; None: of all.
     """
     out = np.zeros(len(a), np.float64)
     left_out = np.ones(len(a), bool) if rims is None else rims
@@ -293,6 +332,8 @@ def close_view(image: Image.Image) -> CloseView:
 
 
 def colours_differ(one: NDArray[np.uint8], two: NDArray[np.uint8], transform: int) -> bool:
-    """Whether the mean distance of the chroma of two pictures, the second turned first, is more than an edit leaves."""
+    """Whether the mean distance of the chroma of two pictures, the second turned first, is more
+    than an edit leaves.
+    """
     away = one.astype(np.float64) - turned_channels(two, transform)
     return bool(np.sqrt((away**2).sum(axis=-1)).mean() > _MIN_CHROMA)

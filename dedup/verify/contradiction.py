@@ -1,8 +1,9 @@
 """Kernels: what two aligned pictures contradict each other in.
 
-An edit takes something away (a blur, clipped lights) or adds something (a caption, a frame): one side shows structure
-where the other shows less. Two pictures of one scene differ in both directions: what moved is missing here and new
-there. So structure counts that each picture has where the other does not have it, and of the two sides the smaller one.
+An edit takes something away (a blur, clipped lights) or adds something (a caption, a frame): one
+side shows structure where the other shows less. Two pictures of one scene differ in both
+directions: what moved is missing here and new there. So structure counts that each picture has
+where the other does not have it, and of the two sides the smaller one.
 """
 
 from typing import Any, Final
@@ -16,7 +17,8 @@ _NOISE: Final = 4.0  # grey levels: shorter gradients are noise and count less
 _AGREES: Final = 0.6  # correlation in a block from which it contradicts nothing,
 _DIFFERS: Final = 0.2  # and below which all of it does
 _PLACES, _MIDDLE = 9, 4  # a block may be a pixel off, in each direction; as it lies
-RIM: Final = 16  # of the side, in which nothing counts: a thin line round a picture, or where one of them was cut
+# of the side, in which nothing counts: a thin line round a picture, or where one of them was cut
+RIM: Final = 16
 _STAMP: Final = (3, 6)  # sixteenths of the side: a stamp in a corner hides what was there,
 _STRIP: Final = 2  # and so does a line of text along a side
 _NOTHING: Final = 1e-6
@@ -24,7 +26,9 @@ _NOTHING: Final = 1e-6
 
 @inner_rounded
 def _counted(one: Any, inside: Any, there: Any) -> None:
-    """Where gradients between the pixels count, 1.0 or 0.0; the first picture's are 0 where they do not."""
+    """Where gradients between the pixels count, 1.0 or 0.0; the first picture's are 0 where they do
+    not.
+    """
     n = one.shape[1]
     for y in range(n):
         for x in range(n):
@@ -47,11 +51,14 @@ def _with_edges(picture: Any, out: Any) -> None:
 
 
 @inner_rounded
-def _sums_of_row(one: Any, two: Any, there: Any, first_row: Any, last_row: Any, shift: Any, columns: Any) -> None:
-    """For each column of a row of blocks the product, the energy of the first picture and of the second one.
+def _sums_of_row(
+    one: Any, two: Any, there: Any, first_row: Any, last_row: Any, shift: Any, columns: Any
+) -> None:
+    """For each column of a row of blocks the product, the energy of the first picture and of the
+    second one.
 
-    `two` has its edges repeated, a pixel on each side; it is read at one of the nine places, 4: as it lies. All columns
-    at once, so that a processor adds several at a time. `columns`: (3, n).
+    `two` has its edges repeated, a pixel on each side; it is read at one of the nine places, 4: as
+    it lies. All columns at once, so that a processor adds several at a time. `columns`: (3, n).
     """
     n = one.shape[1]
     down, right = shift // 3, shift % 3
@@ -68,8 +75,11 @@ def _sums_of_row(one: Any, two: Any, there: Any, first_row: Any, last_row: Any, 
 
 
 @inner_rounded
-def _row_of_blocks(one: Any, two: Any, there: Any, row: Any, best: Any, energies: Any, columns: Any) -> None:
-    """The best correlation in each block of a row under a small shift, and the energies of both pictures there.
+def _row_of_blocks(
+    one: Any, two: Any, there: Any, row: Any, best: Any, energies: Any, columns: Any
+) -> None:
+    """The best correlation in each block of a row under a small shift, and the energies of both
+    pictures there.
 
     No shift is tried where all blocks agree as they lie, and none counts in a block that does.
     """
@@ -102,7 +112,9 @@ def _row_of_blocks(one: Any, two: Any, there: Any, row: Any, best: Any, energies
 
 @inner
 def _covered(alone: Any, top: Any, left: Any, high: Any, wide: Any) -> Any:
-    """What a stamp over these blocks explains: what was there and what is there now, the smaller of the two."""
+    """What a stamp over these blocks explains: what was there and what is there now, the smaller of
+    the two.
+    """
     first = second = 0.0
     for row in range(top, top + high):
         for column in range(left, left + wide):
@@ -115,7 +127,11 @@ def _covered(alone: Any, top: Any, left: Any, high: Any, wide: Any) -> Any:
 def _stamped(alone: Any) -> Any:
     """The most that one stamp explains: a box in a corner, or a line of text along a side."""
     n = alone.shape[1]
-    short, long, strip = (n * _STAMP[0] + 15) // 16, (n * _STAMP[1] + 15) // 16, (n * _STRIP + 15) // 16
+    short, long, strip = (
+        (n * _STAMP[0] + 15) // 16,
+        (n * _STAMP[1] + 15) // 16,
+        (n * _STRIP + 15) // 16,
+    )
     most = 0.0
     # Loops over numbers: numba writes a loop over a tuple out, once for each of its parts.
     for upright in range(2):
@@ -132,10 +148,12 @@ def _stamped(alone: Any) -> Any:
 
 @inner_rounded
 def contradiction(one: Any, two: Any, inside: Any, n_blocks: Any, rim: Any) -> Any:
-    """Share of the structure in [0, 1] in which both pictures have what the other has not, but for one stamp.
+    """Share of the structure in [0, 1] in which both pictures have what the other has not, but for
+    one stamp.
 
-    `one` and `two`: grey, (n, n), laid over each other and a little blurred; `inside`: where both are; `n_blocks`: on a
-    side, in which they are compared; `rim`: how many of them along each side do not count.
+    `one` and `two`: grey, (n, n), laid over each other and a little blurred; `inside`: where both
+    are; `n_blocks`: on a side, in which they are compared; `rim`: how many of them along each side
+    do not count.
     """
     n = one.shape[0] - 1
     left, right = np.empty((2, n, n), np.float32), np.empty((2, n, n), np.float32)

@@ -1,8 +1,8 @@
 """Kernels: whether a picture says enough for an agreement with another one to mean anything.
 
-A straight edge can be laid over any other straight edge: the map has six free numbers, and such pictures fix two or
-three of them. What is then seen to agree was made to agree. The corner of a black box fixes more of them, and is still
-found in picture after picture.
+A straight edge can be laid over any other straight edge: the map has six free numbers, and such
+pictures fix two or three of them. What is then seen to agree was made to agree. The corner of a
+black box fixes more of them, and is still found in picture after picture.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -17,14 +17,20 @@ from dedup.verify.agreement import fourth_roots
 from dedup.verify.matrices import least_eigenvalue
 
 MEASURED_FROM: Final = 0.65
-"""Similarity of thumbnails from which the structure of a pair is measured: what is below hardly agrees at all."""
+"""Similarity of thumbnails from which the structure of a pair is measured: what is below hardly
+agrees at all.
+"""
 
 _NOISE: Final = 4.0  # grey levels: shorter gradients are noise and count less
 _FIXED: Final = 0.06  # photos have 0.12 and more, all but one in two hundred; straight edges 0.02
-_MANY: Final = 40.0  # cells; photos have 65 and more, all but one in two hundred; corners of boxes 35
+_MANY: Final = (
+    40.0  # cells; photos have 65 and more, all but one in two hundred; corners of boxes 35
+)
 _BLOCKS: Final = 8  # on a side, and four directions in each: the cells
 _SAME_PIXELS: Final = 2.0  # grey levels: what a JPEG leaves of a difference,
-_OF_CONTRAST: Final = 0.1  # and this share of the energy: a speck on white is within two levels of any other speck
+_OF_CONTRAST: Final = (
+    0.1  # and this share of the energy: a speck on white is within two levels of any other speck
+)
 _NOTHING: Final = 1e-6
 _PER_TASK: Final = 1_024  # thumbnails, 30 µs each
 
@@ -33,8 +39,8 @@ _PER_TASK: Final = 1_024  # thumbnails, 30 µs each
 def _summed(grey: Any, matrix: Any, cells: Any) -> None:
     """Sums over the gradients of a thumbnail.
 
-    `matrix`, (6, 6): the information on the six numbers of an affine map; `cells`, (blocks, blocks, 4): the energy in
-    each block, by direction.
+    `matrix`, (6, 6): the information on the six numbers of an affine map; `cells`, (blocks, blocks,
+    4): the energy in each block, by direction.
     """
     n = grey.shape[0] - 1
     roots = np.empty((2, n, n), np.float32)
@@ -61,8 +67,8 @@ def _summed(grey: Any, matrix: Any, cells: Any) -> None:
 def determinacy(grey: Any) -> Any:
     """How far a thumbnail fixes an affine map, and how many cells hold its structure.
 
-    The first, 1 at most, is the smallest eigenvalue of the information matrix, each number scaled to 1.
-    The second is the participation ratio of the roots of the energies, of 256.
+    The first, 1 at most, is the smallest eigenvalue of the information matrix, each number scaled
+    to 1. The second is the participation ratio of the roots of the energies, of 256.
     """
     matrix, cells = np.zeros((6, 6)), np.zeros((_BLOCKS, _BLOCKS, 4))
     _summed(grey, matrix, cells)
@@ -105,7 +111,9 @@ def _same_pixels(one: Any, two: Any) -> bool:
 
 @inner
 def determined(one: Any, two: Any, worth_of_one: Any, worth_of_two: Any) -> Any:
-    """What an agreement of two thumbnails is worth, in [0, 1]; all where they agree pixel by pixel as they lie."""
+    """What an agreement of two thumbnails is worth, in [0, 1]; all where they agree pixel by pixel
+    as they lie.
+    """
     least = min(worth_of_one, worth_of_two)
     return 1.0 if least < 1.0 and _same_pixels(one, two) else least
 
@@ -133,7 +141,9 @@ def cells(
 
 
 class Structure:
-    """The structure of pairs of thumbnails, each of which is measured when a pair first asks for it."""
+    """The structure of pairs of thumbnails, each of which is measured when a pair first asks for
+    it.
+    """
 
     def __init__(self, thumbnails: NDArray[np.uint8], *, threads: int = 1) -> None:
         """`thumbnails`: uint8, shape (n, 1024) or (n, 32, 32)."""
@@ -141,8 +151,12 @@ class Structure:
         self._cells = np.full(len(thumbnails), np.nan, np.float32)
         self._threads = threads
 
-    def of(self, a: NDArray[np.int64], b: NDArray[np.int64], similarity: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Cells of the picture that has fewer; NaN below `MEASURED_FROM`, where structure changes nothing."""
+    def of(
+        self, a: NDArray[np.int64], b: NDArray[np.int64], similarity: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """Cells of the picture that has fewer; NaN below `MEASURED_FROM`, where structure changes
+        nothing.
+        """
         found = np.full(len(a), np.nan, np.float32)
         rows = np.flatnonzero(similarity >= np.float32(MEASURED_FROM))
         asked = np.unique(np.concatenate([a[rows], b[rows]]))

@@ -1,7 +1,8 @@
 """Kernels: what is compared of a thumbnail: its gradients, at 32 × 32 and at 16 × 16.
 
-Gradients do not see brightness, and their correlation does not see contrast. Each counts with the root of its length,
-so that one strong contour, such as the frame of a product photo, does not outvote everything inside.
+Gradients do not see brightness, and their correlation does not see contrast. Each counts with the
+root of its length, so that one strong contour, such as the frame of a product photo, does not
+outvote everything inside.
 """
 
 from typing import Any, Final
@@ -16,7 +17,9 @@ NOISE: Final = 2.0
 
 @inner
 def put(values: Any, out: Any) -> None:
-    """Copy a row. `out[:] = values` makes numba compile, for seconds, the words for shapes that do not fit."""
+    """Copy a row. `out[:] = values` makes numba compile, for seconds, the words for shapes that do
+    not fit.
+    """
     for k in range(len(out)):
         out[k] = values[k]
 
@@ -40,12 +43,16 @@ def blurred(grey: Any, work: Any, out: Any) -> None:
     for y in range(n):
         work[y, 0] = np.float32(0.25) * (np.float32(3.0) * grey[y, 0] + grey[y, 1])
         for x in range(1, n - 1):
-            work[y, x] = np.float32(0.25) * (grey[y, x - 1] + np.float32(2.0) * grey[y, x] + grey[y, x + 1])
+            work[y, x] = np.float32(0.25) * (
+                grey[y, x - 1] + np.float32(2.0) * grey[y, x] + grey[y, x + 1]
+            )
         work[y, n - 1] = np.float32(0.25) * (np.float32(3.0) * grey[y, n - 1] + grey[y, n - 2])
     for y in range(n):
         up, down = max(y - 1, 0), min(y + 1, n - 1)
         for x in range(n):
-            out[y, x] = np.float32(0.25) * (work[up, x] + np.float32(2.0) * work[y, x] + work[down, x])
+            out[y, x] = np.float32(0.25) * (
+                work[up, x] + np.float32(2.0) * work[y, x] + work[down, x]
+            )
 
 
 @inner_rounded
@@ -54,7 +61,10 @@ def halved(grey: Any, out: Any) -> None:
     for y in range(out.shape[0]):
         for x in range(out.shape[0]):
             out[y, x] = np.float32(0.25) * (
-                grey[2 * y, 2 * x] + grey[2 * y, 2 * x + 1] + grey[2 * y + 1, 2 * x] + grey[2 * y + 1, 2 * x + 1]
+                grey[2 * y, 2 * x]
+                + grey[2 * y, 2 * x + 1]
+                + grey[2 * y + 1, 2 * x]
+                + grey[2 * y + 1, 2 * x + 1]
             )
 
 

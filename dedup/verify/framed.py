@@ -1,4 +1,6 @@
-"""candidates, the part that frames hide: pictures with a frame, searched by the code of what is inside it."""
+"""candidates, the part that frames hide: pictures with a frame, searched by the code of what is
+inside it.
+"""
 
 from collections.abc import Iterator, Mapping
 
@@ -24,21 +26,34 @@ def framed_candidates(
     limit: int,
     threads: int,
 ) -> pa.Table:
-    """Pairs of samples of which one or both are seen without their frame; sorted by (a, b, unframed), each once.
+    """Pairs of samples of which one or both are seen without their frame; sorted by (a, b,
+    unframed), each once.
 
-    The views are joined with everything: pictures as they stand, and other views. Raises `LimitError`.
+    The views are joined with everything: pictures as they stand, and other views. Raises
+    `LimitError`.
     """
     parts = []
-    for turn in ("identity", *tables.ORIENTATIONS[resolved.search.orientations]) if len(views.of) else ():
+    for turn in (
+        ("identity", *tables.ORIENTATIONS[resolved.search.orientations]) if len(views.of) else ()
+    ):
         left = [views.codes[tables.code_column(name, turn)] for name in resolved.hash.algorithms]
-        right = [np.concatenate([codes[name], views.codes[name]]) for name in resolved.hash.algorithms]
+        right = [
+            np.concatenate([codes[name], views.codes[name]]) for name in resolved.hash.algorithms
+        ]
         left, distance = with_total(left, resolved.hash.algorithms, resolved.search.max_distance)
         right, _ = with_total(right, resolved.hash.algorithms, resolved.search.max_distance)
         for found in join_hashes_batches(
-            left, right, max_distance=distance, combine=resolved.search.combine, limit=limit, threads=threads
+            left,
+            right,
+            max_distance=distance,
+            combine=resolved.search.combine,
+            limit=limit,
+            threads=threads,
         ):
             distances = found.distances[: len(resolved.hash.algorithms)]
-            part = _rows(found.a, found.b, distances, tables.TRANSFORMS.index(turn), samples, views, resolved)
+            part = _rows(
+                found.a, found.b, distances, tables.TRANSFORMS.index(turn), samples, views, resolved
+            )
             parts.append(part)
     schema = tables.candidates_schema(resolved.hash.algorithms)
     rows = _nearest(pa.concat_tables([schema.empty_table(), *parts]), resolved)
@@ -53,7 +68,11 @@ def merged(standing: Iterator[pa.Table], inside: pa.Table) -> Iterator[pa.Table]
         if len(part) == 0:
             continue
         until = int(np.searchsorted(keys, _keys(part.slice(len(part) - 1))[0], side="right"))
-        yield _in_order(pa.concat_tables([part, inside.slice(done, until - done)])) if until > done else part
+        yield (
+            _in_order(pa.concat_tables([part, inside.slice(done, until - done)]))
+            if until > done
+            else part
+        )
         done = until
     if done < len(inside):
         yield inside.slice(done)
@@ -68,7 +87,9 @@ def _rows(
     views: Views,
     resolved: Resolved,
 ) -> pa.Table:
-    """Matches of a view, turned, with a picture or (behind the pictures) another view, as rows of `candidates`."""
+    """Matches of a view, turned, with a picture or (behind the pictures) another view, as rows of
+    `candidates`.
+    """
     n = len(samples)
     is_view = other >= n
     place = np.where(is_view, views.of[np.maximum(other - n, 0)], other)
@@ -76,7 +97,9 @@ def _rows(
     swapped = one > two
     a, b = np.where(swapped, two, one), np.where(swapped, one, two)
     transform = np.where(swapped, INVERSES[turn], turn).astype(np.uint8)
-    unframed = np.where(is_view, tables.BOTH, np.where(swapped, tables.FIRST, tables.SECOND)).astype(np.uint8)
+    unframed = np.where(
+        is_view, tables.BOTH, np.where(swapped, tables.FIRST, tables.SECOND)
+    ).astype(np.uint8)
     keep = a != b
     arrays = [a, b, transform, *distances, np.zeros(len(a), np.float32), unframed]
     columns = [*(array[keep] for array in arrays), *tables.not_looked_at(int(keep.sum()))]
@@ -84,9 +107,13 @@ def _rows(
 
 
 def _nearest(rows: pa.Table, resolved: Resolved) -> pa.Table:
-    """Of rows with the same (a, b, unframed) the one with the smallest distance, under the first transform."""
+    """Of rows with the same (a, b, unframed) the one with the smallest distance, under the first
+    transform.
+    """
     columns = [rows[tables.distance_column(name)].to_numpy() for name in resolved.hash.algorithms]
-    a, b, unframed, transform = (rows[name].to_numpy() for name in ("a", "b", "unframed", "transform"))
+    a, b, unframed, transform = (
+        rows[name].to_numpy() for name in ("a", "b", "unframed", "transform")
+    )
     order = np.lexsort((*columns, transform, np.minimum.reduce(columns), unframed, b, a))
     a, b, unframed = a[order], b[order], unframed[order]
     first = np.ones(len(order), bool)
@@ -95,7 +122,11 @@ def _nearest(rows: pa.Table, resolved: Resolved) -> pa.Table:
 
 
 def _verified(
-    rows: pa.Table, samples: NDArray[np.int64], thumbnails: NDArray[np.uint8], views: Views, threads: int
+    rows: pa.Table,
+    samples: NDArray[np.int64],
+    thumbnails: NDArray[np.uint8],
+    views: Views,
+    threads: int,
 ) -> pa.Table:
     view_of = np.full(len(thumbnails), -1, np.int64)
     view_of[samples[views.of]] = len(thumbnails) + np.arange(len(views.of))
@@ -105,7 +136,10 @@ def _verified(
     found = verified(
         thumbnails, one, two, rows["transform"].to_numpy(), others=views.thumbnails, threads=threads
     ).similarity
-    small = (thumbnails.reshape(-1, tables.THUMBNAIL_SIDE**2), views.thumbnails.reshape(-1, tables.THUMBNAIL_SIDE**2))
+    small = (
+        thumbnails.reshape(-1, tables.THUMBNAIL_SIDE**2),
+        views.thumbnails.reshape(-1, tables.THUMBNAIL_SIDE**2),
+    )
     cells = _structure(*small, one, two, found, threads)
     return tables.with_column(tables.with_column(rows, "similarity", found), "structure", cells)
 
@@ -118,7 +152,9 @@ def _structure(
     similarity: NDArray[np.float32],
     threads: int,
 ) -> NDArray[np.float32]:
-    """Structure of pairs of which the second or both are places behind the thumbnails; only these are copied."""
+    """Structure of pairs of which the second or both are places behind the thumbnails; only these
+    are copied.
+    """
     used, places = np.unique(np.concatenate([one, two]), return_inverse=True)
     n = len(thumbnails)
     standing = thumbnails[used[used < n]]

@@ -1,7 +1,8 @@
-"""Frames round a picture, seen on its thumbnail: bars of one colour along two opposite sides or all four.
+"""Frames round a picture, seen on its thumbnail: bars of one colour along two opposite sides or all
+four.
 
-A frame moves and shrinks what is inside, which no code stands. A plain background is no frame: at its inner edge most
-of the line must change at once, as it does where a picture ends.
+A frame moves and shrinks what is inside, which no code stands. A plain background is no frame: at
+its inner edge most of the line must change at once, as it does where a picture ends.
 """
 
 from typing import Any, Final
@@ -45,7 +46,9 @@ def _plain(line: Any, colour: float) -> bool:
 
 @inner
 def _median(line: Any, work: Any) -> Any:
-    """The mean of the two in the middle; `work` has room for them sorted. `np.median` takes two seconds to compile."""
+    """The mean of the two in the middle; `work` has room for them sorted. `np.median` takes two
+    seconds to compile.
+    """
     n = len(line)
     for k in range(n):
         place = k
@@ -58,7 +61,9 @@ def _median(line: Any, work: Any) -> Any:
 
 @inner
 def _width(grey: Any, side: int, lines: Any) -> Any:
-    """Pixels of the bar along a side, 0 where there is none, and its colour. The last pixel may be partly picture."""
+    """Pixels of the bar along a side, 0 where there is none, and its colour. The last pixel may be
+    partly picture.
+    """
     n = grey.shape[0]
     _line(grey, side, np.int64(0), lines[0])
     colour = _median(lines[0], lines[1])
@@ -91,14 +96,19 @@ def _frame(grey: Any, lines: Any, widths: Any, colours: Any) -> bool:
     for side in range(4):
         widths[side], colours[side] = _width(grey, side, lines)
     for first in range(0, 4, 2):
-        if widths[first] == 0.0 or widths[first + 1] == 0.0 or abs(colours[first] - colours[first + 1]) > _TOLERANCE:
+        if (
+            widths[first] == 0.0
+            or widths[first + 1] == 0.0
+            or abs(colours[first] - colours[first + 1]) > _TOLERANCE
+        ):
             widths[first] = widths[first + 1] = -widths[first] - widths[first + 1]
     if widths[0] <= 0.0 and widths[2] <= 0.0:
         return False
     for first in range(0, 4, 2):
         if widths[first] > 0.0:
             continue
-        # The other two sides belong to the frame if they have its colour, even where the picture's edge has it too.
+        # The other two sides belong to the frame if they have its colour, even where the picture's
+        # edge has it too.
         width = (widths[2 - first] + widths[3 - first]) / 2
         for side in range(first, first + 2):
             belongs = abs(colours[side] - colours[2 - first]) <= _TOLERANCE
@@ -165,23 +175,30 @@ def _unframed(thumbnails: Any, which: Any, widths: Any, out: Any) -> None:
 
 
 def frame_widths(thumbnails: NDArray[np.uint8], which: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Widths of the frames of the pictures `which`, in pixels of the thumbnail: top, bottom, left, right; or zeros."""
+    """Widths of the frames of the pictures `which`, in pixels of the thumbnail: top, bottom, left,
+    right; or zeros.
+    """
     widths = np.zeros((len(which), 4))
     _frames(thumbnails, which, widths)
     return widths
 
 
 def without_frames(pictures: NDArray[np.uint8], widths: NDArray[np.float64]) -> NDArray[np.uint8]:
-    """What is within the frames, as large as the whole was; `widths`: in pixels of these pictures, shape (n, 4)."""
+    """What is within the frames, as large as the whole was; `widths`: in pixels of these pictures,
+    shape (n, 4).
+    """
     out = np.empty_like(pictures)
     _unframed(pictures, np.arange(len(pictures)), widths, out)
     return out
 
 
-def unframed(thumbnails: NDArray[np.uint8], which: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
+def unframed(
+    thumbnails: NDArray[np.uint8], which: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
     """Those of the pictures `which` that have a frame, and their thumbnails without it.
 
-    `thumbnails`: uint8, shape (n, 32, 32). Returns places in `which`, and uint8 of shape (found, 32, 32).
+    `thumbnails`: uint8, shape (n, 32, 32). Returns places in `which`, and uint8 of shape (found,
+    32, 32).
     """
     widths = frame_widths(thumbnails, which)
     found = np.flatnonzero(widths.any(axis=1)).astype(np.int64)

@@ -34,9 +34,13 @@ class KeptSigns:
         return cls(tables.fixed_width(hashes[COLUMN]), has, sides < SMALL_SIDE)
 
     def compared(self, candidates: pa.Table, thumbnails: NDArray[np.uint8]) -> pa.Table:
-        """The candidates with similarities by signs where a thumbnail is missing, and how doubtful they are."""
+        """The candidates with similarities by signs where a thumbnail is missing, and how doubtful
+        they are.
+        """
         a, b = candidates["a"].to_numpy(), candidates["b"].to_numpy()
-        rows = np.flatnonzero((self.has[a] | self.has[b]) & (candidates["unframed"].to_numpy() == 0))
+        rows = np.flatnonzero(
+            (self.has[a] | self.has[b]) & (candidates["unframed"].to_numpy() == 0)
+        )
         similarity = candidates["similarity"].to_numpy().copy()
         doubt = np.full(len(a), np.nan, np.float32)
         asked = np.where(self.has[a], b, a)[rows]
@@ -47,11 +51,15 @@ class KeptSigns:
             found, n = self._of_one(sample, kept[one], thumbnails)
             similarity[rows[one]] = np.clip(found, 0.0, 1.0)
             table = "shared_signs" if n is None else "signs"
-            for at, entry, similar in zip(rows[one].tolist(), kept[one].tolist(), found.tolist(), strict=True):
+            for at, entry, similar in zip(
+                rows[one].tolist(), kept[one].tolist(), found.tolist(), strict=True
+            ):
                 small = bool(self.is_small[sample] or self.is_small[entry])
                 doubt[at] = false_probability(max(similar, 0.0), table, small=small, evidence=n)
         place = candidates.column_names.index("similarity")
-        table = candidates.set_column(place, candidates.schema.field(place), pa.array(similarity, pa.float32()))
+        table = candidates.set_column(
+            place, candidates.schema.field(place), pa.array(similarity, pa.float32())
+        )
         return table.append_column(DOUBT, pa.array(doubt, mask=np.isnan(doubt)))
 
     def _of_one(
@@ -63,7 +71,9 @@ class KeptSigns:
 
 
 def by_signs(parts: Iterator[pa.Table], hashes: pa.Table, method: str) -> Iterator[pa.Table]:
-    """Candidates in parts, those that have signs on one side compared by them; as they are where no bank took part."""
+    """Candidates in parts, those that have signs on one side compared by them; as they are where no
+    bank took part.
+    """
     kept = KeptSigns.of(hashes) if method != "none" else None
     if kept is None:
         yield from parts

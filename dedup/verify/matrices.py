@@ -1,7 +1,7 @@
 """Kernels: what verification needs of linear algebra, on six by six numbers.
 
-numba's own goes through SciPy, which is then imported, and compiles for seconds what to say of a matrix that is not
-square.
+numba's own goes through SciPy, which is then imported, and compiles for seconds what to say of a
+matrix that is not square.
 """
 
 from typing import Any, Final
@@ -16,7 +16,9 @@ _NEGLIGIBLE: Final = 1e-40  # squared, relative to the diagonal: far below what 
 
 @inner
 def inverted(matrix: Any, out: Any) -> None:
-    """The inverse of a symmetric, positive definite matrix, which is used up (Gauss-Jordan, no pivots needed)."""
+    """The inverse of a symmetric, positive definite matrix, which is used up (Gauss-Jordan, no
+    pivots needed).
+    """
     n = len(matrix)
     for i in range(n):
         for j in range(n):

@@ -1,7 +1,7 @@
 """What two placed pictures have in common: the region, cut out of both at the same size.
 
-Coordinates are continuous: pixel k of a row covers k to k + 1, so that a picture of w pixels reaches
-from 0 to w whatever its scale.
+Coordinates are continuous: pixel k of a row covers k to k + 1, so that a picture of w pixels
+reaches from 0 to w whatever its scale.
 """
 
 from collections.abc import Sequence
@@ -30,7 +30,9 @@ class Overlap:
     in_frame_of_b: bool  # whether the frame is the second picture, else it is the first
 
 
-def overlap(size_a: tuple[int, int], size_b: tuple[int, int], a_from_b: NDArray[np.float64]) -> Overlap | None:
+def overlap(
+    size_a: tuple[int, int], size_b: tuple[int, int], a_from_b: NDArray[np.float64]
+) -> Overlap | None:
     """The overlap of pictures of (width, height), the second placed by `a_from_b`, shape (2, 3).
 
     None where they do not overlap. The frame is the picture of which more is in the region: of a
@@ -46,7 +48,9 @@ def overlap(size_a: tuple[int, int], size_b: tuple[int, int], a_from_b: NDArray[
     share_b = area(in_b) / (size_b[0] * size_b[1])
     in_frame_of_b = share_b >= share_a
     cut = inscribed(in_b if in_frame_of_b else region)
-    return Overlap(min(share_a, 1.0), min(share_b, 1.0), bounds(region), bounds(in_b), cut, in_frame_of_b)
+    return Overlap(
+        min(share_a, 1.0), min(share_b, 1.0), bounds(region), bounds(in_b), cut, in_frame_of_b
+    )
 
 
 def corners(size: tuple[int, int]) -> list[Point]:
@@ -131,7 +135,9 @@ def inscribed(polygon: list[Point]) -> Box:
 
 
 def _holds(polygon: Sequence[Point], box: Box) -> bool:
-    """Whether a convex polygon holds all corners of a box; a millionth of a pixel does not count."""
+    """Whether a convex polygon holds all corners of a box; a millionth of a pixel does not
+    count.
+    """
     left, top, right, bottom = box
     at = np.array([(left, top), (right, top), (right, bottom), (left, bottom)])
     start = np.array(polygon)
@@ -150,7 +156,9 @@ def cut_out(
     """
     left, top, right, bottom = box
     step_x, step_y = (right - left) / side, (bottom - top) / side
-    to_frame = np.array([[step_x, 0.0, left + step_x / 2], [0.0, step_y, top + step_y / 2], [0, 0, 1]])
+    to_frame = np.array(
+        [[step_x, 0.0, left + step_x / 2], [0.0, step_y, top + step_y / 2], [0, 0, 1]]
+    )
     at = from_frame @ to_frame
 
     smaller = float(np.sqrt(abs(np.linalg.det(at[:, :2]))))
@@ -160,7 +168,8 @@ def cut_out(
         grey = cv2.resize(grey, new, interpolation=cv2.INTER_AREA)
         at = np.diag([new[0] / width, new[1] / height]) @ at
 
-    at = at - np.array([[0, 0, 0.5], [0, 0, 0.5]])  # OpenCV counts from the middle of the first pixel
+    # OpenCV counts from the middle of the first pixel
+    at = at - np.array([[0, 0, 0.5], [0, 0, 0.5]])
     sampled: NDArray[np.uint8] = cv2.warpAffine(
         grey,
         at,

@@ -13,8 +13,8 @@ from dedup.compiled import compiled
 
 NEAR: Final = 4.0  # pixels at `keypoints.SIDE`: what corners move between copies
 _COARSE: Final = 0.08
-"""What a hypothesis may be off, as a part of the distance from its own match: a level of the pyramid
-is 20 % and an angle some degrees wide."""
+"""What a hypothesis may be off, as a part of the distance from its own match: a level of the
+pyramid is 20 % and an angle some degrees wide."""
 
 _ROUNDS: Final = 4  # of least squares: later ones change nothing
 _MIN_SPREAD: Final = 25.0  # squared pixels: of points in one place no scale can be found
@@ -22,7 +22,9 @@ _MIN_SPREAD: Final = 25.0  # squared pixels: of points in one place no scale can
 
 @compiled
 def _agreeing(one: Any, two: Any, by: Any, anchor: int, coarse: float, agrees: Any) -> Any:
-    """How many matches a transform of `two` brings near `one`; `anchor`: the match it comes from."""
+    """How many matches a transform of `two` brings near `one`; `anchor`: the match it comes
+    from.
+    """
     c, s, x, y = by[0], by[1], by[2], by[3]
     scale = np.sqrt(c * c + s * s)
     n_agreeing = 0
@@ -78,7 +80,9 @@ def _fitted(one: Any, two: Any, agrees: Any, by: Any) -> bool:
 
 @compiled
 def _placed(one: Any, two: Any, by: Any, trial: Any, agrees: Any) -> Any:
-    """The best transform of the matches of one pair of pictures into `by`; returns how many agree."""
+    """The best transform of the matches of one pair of pictures into `by`; returns how many
+    agree.
+    """
     best, anchor = 0, 0
     for k in range(one.shape[1]):
         scale, angle = one[2, k] / two[2, k], one[3, k] - two[3, k]
@@ -104,10 +108,10 @@ def _placed(one: Any, two: Any, by: Any, trial: Any, agrees: Any) -> Any:
 def place_all(one: Any, two: Any, starts: Any, by: Any, counts: Any) -> None:
     """Place many pairs of pictures.
 
-    `one`, `two`: float64 (4, n): x and y in pixels, size in pixels, angle in radians of matching key
-    points, those of a pair behind each other; `starts`: int64, where each pair begins, and n. `by`:
-    (pairs, 4) gets c, s, x, y, so that (x, y) of the second picture is (c x − s y + x₀, s x + c y + y₀)
-    in the first; `counts` gets the matches that agree, 0 where no transform was found.
+    `one`, `two`: float64 (4, n): x and y in pixels, size in pixels, angle in radians of matching
+    key points, those of a pair behind each other; `starts`: int64, where each pair begins, and n.
+    `by`: (pairs, 4) gets c, s, x, y, so that (x, y) of the second picture is (c x − s y + x₀, s x +
+    c y + y₀) in the first; `counts` gets the matches that agree, 0 where no transform was found.
     """
     trial = np.zeros(4)
     for k in range(len(starts) - 1):

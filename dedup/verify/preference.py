@@ -1,8 +1,9 @@
 """Which of two copies is the better picture, from what a second look sees of both.
 
-The better one has more detail, not more pixels: an enlargement adds none, and a little more contrast at all edges is
-sharpening. What only one of them adds (a stamp, a caption, a bar, a frame) counts against it. Colour counts where
-nothing else speaks. The limits were chosen on one half of the photos of `benchmarks.keeping`, and scored on the other.
+The better one has more detail, not more pixels: an enlargement adds none, and a little more
+contrast at all edges is sharpening. What only one of them adds (a stamp, a caption, a bar, a frame)
+counts against it. Colour counts where nothing else speaks. The limits were chosen on one half of
+the photos of `benchmarks.keeping`, and scored on the other.
 """
 
 from collections.abc import Sequence
@@ -27,11 +28,13 @@ _MIN_BLOCKS: Final = 4  # that are not flat
 
 _SAME_SIZE: Final = 1.1  # ratio of the longer sides up to which two pictures have one size
 _SOFT: Final = -0.75
-"""Octaves of energy from the finest band to the next: photos have -0.5 to 0.5, enlarged and blurred ones less."""
+"""Octaves of energy from the finest band to the next: photos have -0.5 to 0.5, enlarged and blurred
+ones less.
+"""
 
-_MORE: Final = (
-    0.15  # octaves of energy in the finest common band that a larger picture has more, if it is the better one
-)
+# octaves of energy in the finest common band that a larger picture has more, if it is the better
+# one
+_MORE: Final = 0.15
 _LESS: Final = 0.3  # or less, if it is an enlargement
 _MUCH: Final = 0.65  # octaves of slope that sharpening does not make
 _SOME: Final = 0.06  # octaves of slope in the second band that only sharpening or blur make
@@ -40,19 +43,29 @@ _STANDS_OUT, _CONTRADICTED = 16.0, 6.0  # times the median difference of the cel
 _MIN_DIFFERENCE: Final = 1.5  # grey levels
 _FEWEST_STAMPED: Final = 1  # cells
 _MOST_STAMPED: Final = 0.3  # share of the cells: more is another picture, not a stamp
-_ADDS: Final = 0.3  # octaves of squared gradient that one picture has more in these cells than elsewhere
+_ADDS: Final = (
+    0.3  # octaves of squared gradient that one picture has more in these cells than elsewhere
+)
 
 _UNTOUCHED: Final = 0.05
-"""Octaves of energy that the middle block of each band changes by at most, where only a stamp was added."""
+"""Octaves of energy that the middle block of each band changes by at most, where only a stamp was
+added.
+"""
 
 _FILTERED: Final = 0.25
-"""Octaves that it changes by at least where all of a picture was sharpened or blurred; saving it again changes less."""
+"""Octaves that it changes by at least where all of a picture was sharpened or blurred; saving it
+again changes less.
+"""
 
 _MIN_ADDED: Final = 0.25
-"""Octaves of energy by which a stamp changes a block, at least. Grey copies of photos differ by less in 99 of 100."""
+"""Octaves of energy by which a stamp changes a block, at least. Grey copies of photos differ by
+less in 99 of 100.
+"""
 
 _APART: Final = 10.0
-"""Times the median deviation of the blocks by which a stamped one stands out; what JPEG does is spread over all."""
+"""Times the median deviation of the blocks by which a stamped one stands out; what JPEG does is
+spread over all.
+"""
 
 _MARGIN: Final = 2  # pixels of 128 by which a frame is wider
 _OTHER_GREY: Final = 16.0  # grey levels between the frames of two pictures that are not of one kind
@@ -66,13 +79,17 @@ class Quality:
     """What is seen of the quality of one picture."""
 
     side: int  # pixels of the longer one
-    energy: NDArray[np.float32]  # (8, 8, 5): grey levels, by block and band; zero above the picture's own size
-    slopes: tuple[float, float]  # octaves of energy from the finest band of its own pixels to the next, and from there
+    # (8, 8, 5): grey levels, by block and band; zero above the picture's own size
+    energy: NDArray[np.float32]
+    # octaves of energy from the finest band of its own pixels to the next, and from there
+    slopes: tuple[float, float]
     colour: float  # mean distance of the chroma from grey, levels of 256
 
     def to_bytes(self) -> bytes:
         """On its way from a worker."""
-        return np.array([self.side, *self.slopes, self.colour, *self.energy.ravel()], np.float32).tobytes()
+        return np.array(
+            [self.side, *self.slopes, self.colour, *self.energy.ravel()], np.float32
+        ).tobytes()
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "Quality":
@@ -92,7 +109,9 @@ def quality(image: Image.Image) -> Quality:
     grey = image.convert("L")
     colour = 0.0
     if image.mode == "RGB":
-        small = np.asarray(image.resize((16, 16), Image.Resampling.BOX).convert("YCbCr"), np.float64)
+        small = np.asarray(
+            image.resize((16, 16), Image.Resampling.BOX).convert("YCbCr"), np.float64
+        )
         colour = float(np.abs(small[..., 1:] - 128).mean())
 
     return Quality(max(image.size), _energy(grey), _slopes(grey), colour)
@@ -134,19 +153,26 @@ def _band(level: Image.Image) -> tuple[NDArray[np.int16], Image.Image]:
 
 
 def better(
-    one: Quality, two: Quality, greys: tuple[NDArray[np.uint8], NDArray[np.uint8]], transform: int, view: int
+    one: Quality,
+    two: Quality,
+    greys: tuple[NDArray[np.uint8], NDArray[np.uint8]],
+    transform: int,
+    view: int,
 ) -> int:
-    """1 where the first picture is the better one, -1 where the second is, 0 where nothing speaks for either.
+    """1 where the first picture is the better one, -1 where the second is, 0 where nothing speaks
+    for either.
 
-    `greys`: both at 128 × 128, as they are; `transform` turns the second. `view`: which of them was compared without
-    its frame, as in `tables.UNFRAMED`.
+    `greys`: both at 128 × 128, as they are; `transform` turns the second. `view`: which of them was
+    compared without its frame, as in `tables.UNFRAMED`.
     """
     first, second = greys[0], turned_channels(greys[1], transform)
     framed = _frame(first, second, view, _sign(one.side - two.side))
     if framed:
         return -framed
     is_scaled = max(one.side, two.side) > _SAME_SIZE * min(one.side, two.side)
-    stamps = [0 if view else -_stamp(first, second, factor) for factor in (_STANDS_OUT, _CONTRADICTED)]
+    stamps = [
+        0 if view else -_stamp(first, second, factor) for factor in (_STANDS_OUT, _CONTRADICTED)
+    ]
     verdicts: Sequence[int]
     if is_scaled:
         verdicts = [_scaled(one, two, transform), stamps[1]]
@@ -156,17 +182,19 @@ def better(
     verdict = next(filter(None, verdicts), 0)
 
     return verdict or _sign(
-        (one.colour > _COLOURED and two.colour < _GREY) - (two.colour > _COLOURED and one.colour < _GREY)
+        (one.colour > _COLOURED and two.colour < _GREY)
+        - (two.colour > _COLOURED and one.colour < _GREY)
     )
 
 
 def _of_one_size(
     ratios: Sequence[NDArray[np.float32]], detail: int, stamps: Sequence[int], *, is_framed: bool
 ) -> Sequence[int]:
-    """What speaks for the first (1) or second (-1) of two pictures of one size, the strongest in front.
+    """What speaks for the first (1) or second (-1) of two pictures of one size, the strongest in
+    front.
 
-    A stamp leaves the rest of a picture as it was. A filter, such as sharpening or blur, changes all of it, and with
-    that the means of a few cells, as a stamp does.
+    A stamp leaves the rest of a picture as it was. A filter, such as sharpening or blur, changes
+    all of it, and with that the means of a few cells, as a stamp does.
     """
     change = max((abs(float(np.median(band))) for band in ratios), default=0.0)
     if change < _UNTOUCHED:
@@ -178,7 +206,8 @@ def _of_one_size(
 
 
 def _added(ratios: Sequence[NDArray[np.float32]]) -> int:
-    """1 where a few blocks of the first picture have far more detail than those of the second, -1 the other way round.
+    """1 where a few blocks of the first picture have far more detail than those of the second, -1
+    the other way round.
 
     Of the bands the one that shows it best: thin letters change the finer ones, large ones all.
     """
@@ -186,7 +215,9 @@ def _added(ratios: Sequence[NDArray[np.float32]]) -> int:
     for band in ratios:
         away = band - np.median(band)
         least = max(_MIN_ADDED, _APART * float(np.median(np.abs(away))))
-        more, less = (side if side > least else 0.0 for side in (float(away.max()), -float(away.min())))
+        more, less = (
+            side if side > least else 0.0 for side in (float(away.max()), -float(away.min()))
+        )
         if abs(more - less) > max(_MIN_ADDED, abs(best)):
             best = more - less
 
@@ -194,7 +225,9 @@ def _added(ratios: Sequence[NDArray[np.float32]]) -> int:
 
 
 def _ratios(first: NDArray[np.float32], second: NDArray[np.float32]) -> list[NDArray[np.float32]]:
-    """Octaves of energy that each block of the first has more than that of the second, for each band of both."""
+    """Octaves of energy that each block of the first has more than that of the second, for each
+    band of both.
+    """
     common = [k for k in range(len(SIDES)) if first[..., k].any() and second[..., k].any()]
 
     return [np.log2((first[..., k] + _MIN_ENERGY) / (second[..., k] + _MIN_ENERGY)) for k in common]
@@ -209,9 +242,16 @@ def _frame(first: NDArray[np.uint8], second: NDArray[np.uint8], view: int, large
         return 1 if view == FIRST else -1
     widths = _margin(first), _margin(second)
     corners = float(first[0, 0]), float(second[0, 0])
-    if min(widths) >= _MARGIN and abs(corners[0] - corners[1]) > _OTHER_GREY:  # a frame around a margin of another grey
-        inside = [float(picture[width + 2, width + 2]) for picture, width in zip((first, second), widths, strict=True)]
-        return int(abs(inside[0] - corners[1]) < _OTHER_GREY) - int(abs(inside[1] - corners[0]) < _OTHER_GREY)
+    if (
+        min(widths) >= _MARGIN and abs(corners[0] - corners[1]) > _OTHER_GREY
+    ):  # a frame around a margin of another grey
+        inside = [
+            float(picture[width + 2, width + 2])
+            for picture, width in zip((first, second), widths, strict=True)
+        ]
+        return int(abs(inside[0] - corners[1]) < _OTHER_GREY) - int(
+            abs(inside[1] - corners[0]) < _OTHER_GREY
+        )
     wider = widths[0] - widths[1]
 
     return larger if wider * larger >= _MARGIN else 0
@@ -231,10 +271,11 @@ def _margin(grey: NDArray[np.uint8]) -> int:
 
 
 def _stamp(first: NDArray[np.uint8], second: NDArray[np.uint8], factor: float) -> int:
-    """1 where the first has something in a few cells that the second has not, -1 the other way round.
+    """1 where the first has something in a few cells that the second has not, -1 the other way
+    round.
 
-    Cells are compared by their means, so that a blurred copy differs in none, and by how many edges each picture has
-    there more than elsewhere.
+    Cells are compared by their means, so that a blurred copy differs in none, and by how many edges
+    each picture has there more than elsewhere.
     """
     x, y = first.astype(np.float32), second.astype(np.float32)
     left, right = _means(x), _means(y)
@@ -268,7 +309,9 @@ def _means(values: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _scaled(one: Quality, two: Quality, transform: int) -> int:
-    """Of two pictures of different sizes 1 where the first has more detail, -1 where the second has."""
+    """Of two pictures of different sizes 1 where the first has more detail, -1 where the second
+    has.
+    """
     sign = 1 if one.side > two.side else -1
     larger = one if sign == 1 else two
     more = sign * _finest(one.energy, turned_channels(two.energy, transform))
@@ -279,7 +322,9 @@ def _scaled(one: Quality, two: Quality, transform: int) -> int:
 
 
 def _sharper(one: Quality, two: Quality) -> int:
-    """Of two pictures of one size 1 where the first has more detail or the second is sharpened, 0 for equals."""
+    """Of two pictures of one size 1 where the first has more detail or the second is sharpened, 0
+    for equals.
+    """
     finest, next_ = (a - b for a, b in zip(one.slopes, two.slopes, strict=True))
     more = max(finest, next_, key=abs)
     if abs(more) > _MUCH:
@@ -297,7 +342,9 @@ def _is_soft(picture: Quality) -> bool:
 
 
 def _finest(first: NDArray[np.float32], second: NDArray[np.float32]) -> float:
-    """Octaves of energy that the first has more in the finest band of both, apart from its gain; 0 in flat pictures."""
+    """Octaves of energy that the first has more in the finest band of both, apart from its gain; 0
+    in flat pictures.
+    """
     common = [k for k in range(len(SIDES)) if first[..., k].any() and second[..., k].any()]
     if len(common) < 2:
         return 0.0

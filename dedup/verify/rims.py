@@ -1,7 +1,9 @@
-"""Thin rims: a line along a side of a thumbnail that differs from what is inside it, as a blurred border leaves one.
+"""Thin rims: a line along a side of a thumbnail that differs from what is inside it, as a blurred
+border leaves one.
 
-Such a line is too thin to be a frame (`dedup.verify.frames`), and still is the strongest contour of a small photo. It
-is overwritten by the line inside it, so that two copies can be compared without it.
+Such a line is too thin to be a frame (`dedup.verify.frames`), and still is the strongest contour of
+a small photo. It is overwritten by the line inside it, so that two copies can be compared without
+it.
 """
 
 from typing import Any, Final
@@ -12,8 +14,12 @@ from numpy.typing import NDArray
 from dedup.compiled import compiled, inner
 
 _WIDEST: Final = 2  # pixels: what is wider is a frame
-_MIN_STEP: Final = 16.0  # grey levels, mean over the side; a smooth picture changes by less from line to line
-_MIN_SHARE: Final = 0.8  # of the side that steps the same way: contours of a picture hardly run along a whole side
+_MIN_STEP: Final = (
+    16.0  # grey levels, mean over the side; a smooth picture changes by less from line to line
+)
+_MIN_SHARE: Final = (
+    0.8  # of the side that steps the same way: contours of a picture hardly run along a whole side
+)
 _NO_STEP: Final = 2.0  # grey levels, within the noise of a JPEG
 
 
@@ -65,7 +71,9 @@ def _trim(thumbnails: Any, changed: Any) -> None:
 
 
 def without_rims(thumbnails: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-    """Copies of thumbnails, uint8 of shape (n, 32, 32), without thin rims; and which of them had one."""
+    """Copies of thumbnails, uint8 of shape (n, 32, 32), without thin rims; and which of them had
+    one.
+    """
     out = np.array(thumbnails, np.uint8, order="C")
     changed = np.zeros(len(out), np.bool_)
     _trim(out, changed)

@@ -1,7 +1,9 @@
-"""The second look: candidates that thumbnails find similar are decoded again, at a higher size, there and only there.
+"""The second look: candidates that thumbnails find similar are decoded again, at a higher size,
+there and only there.
 
-It says whether two pictures are the same or only of the same scene, and whether their colours differ. Its results are
-columns of `candidates`, so `decide` needs no pixels. Work for an engine: `start` and `lost` are what it calls.
+It says whether two pictures are the same or only of the same scene, and whether their colours
+differ. Its results are columns of `candidates`, so `decide` needs no pixels. Work for an engine:
+`start` and `lost` are what it calls.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,7 +21,14 @@ from dedup.engines import Engine
 from dedup.formats import Source, read_bytes
 from dedup.search import Progress
 from dedup.tables import BOTH, FIRST, SECOND, THUMBNAIL_SIDE
-from dedup.verify.closer import CLOSE_SIDE, COLOUR_SIDE, CloseView, close_similarities, close_view, colours_differ
+from dedup.verify.closer import (
+    CLOSE_SIDE,
+    COLOUR_SIDE,
+    CloseView,
+    close_similarities,
+    close_view,
+    colours_differ,
+)
 from dedup.verify.frames import frame_widths, without_frames
 from dedup.verify.preference import Quality, better, quality
 
@@ -30,15 +39,23 @@ LOOK_FROM: Final = 0.8
 MAX_LOOKS: Final = 500_000
 """Pairs of a run that are looked at, in the order of (a, b); the rest stay null and are counted."""
 
-_MIN_SIDE: Final = 96  # pixels: of smaller pictures the 64 that are compared would be interpolated ones
-_SMALL_SIDE: Final = 128  # pixels: of smaller pictures the 64 hold the noise of a JPEG, so the thumbnails have a say
+_MIN_SIDE: Final = (
+    96  # pixels: of smaller pictures the 64 that are compared would be interpolated ones
+)
+_SMALL_SIDE: Final = (
+    128  # pixels: of smaller pictures the 64 hold the noise of a JPEG, so the thumbnails have a say
+)
 _RIM: Final = 0.5  # pixels of the thumbnail, where what is inside is mixed with the frame
 _READ_AT_ONCE: Final = 16  # pictures of a batch
 _GIVEN_AT_ONCE: Final = 256  # pictures that are seen already, of a batch
 _KEPT: Final = 8_192  # pictures, 17 KB each
 _OF_JOIN: Final = 0.02  # of the bar: the join takes a second where the rest takes minutes
-_OF_THUMBNAILS: Final = 0.3  # of a pair, where there is a second look: most pairs have none, but it costs 20 times more
-_PAIRS_AT_ONCE: Final = 8_192  # with 17 KB for each of their pictures: 280 MB at most, beside those that are kept
+_OF_THUMBNAILS: Final = (
+    0.3  # of a pair, where there is a second look: most pairs have none, but it costs 20 times more
+)
+_PAIRS_AT_ONCE: Final = (
+    8_192  # with 17 KB for each of their pictures: 280 MB at most, beside those that are kept
+)
 _SEEN: Final = pa.schema(
     [
         ("row", pa.int64()),
@@ -50,7 +67,8 @@ _SEEN: Final = pa.schema(
 )
 
 See = Callable[[Sequence[int]], Iterator[pa.RecordBatch]]
-"""What is seen of the named samples, in the order given; `side` is null where there is no picture any more.
+"""What is seen of the named samples, in the order given; `side` is null where there is no picture
+any more.
 
 `grey` is null of pictures that are too small to be compared at that size.
 """
@@ -67,7 +85,9 @@ class Looks:
 
 
 @contextmanager
-def looking(source: Source, row_of_sample: NDArray[np.int64], config: Config, engine: Engine) -> Iterator[See]:
+def looking(
+    source: Source, row_of_sample: NDArray[np.int64], config: Config, engine: Engine
+) -> Iterator[See]:
     """What is seen of the samples of an opened source; processes that decode are kept as long."""
     setup = {"max_pixels": config.hash.max_pixels, "background": config.hash.background}
 
@@ -75,7 +95,9 @@ def looking(source: Source, row_of_sample: NDArray[np.int64], config: Config, en
         for begin in range(0, len(rows), _READ_AT_ONCE):
             yield from source.payload_of(rows[begin : begin + _READ_AT_ONCE])
 
-    kept: dict[int, tuple[Any, ...]] = {}  # by row, the last that were seen: copies of one picture come again and again
+    kept: dict[
+        int, tuple[Any, ...]
+    ] = {}  # by row, the last that were seen: copies of one picture come again and again
 
     def see(samples: Sequence[int]) -> Iterator[pa.RecordBatch]:
         rows = [int(row_of_sample[sample]) for sample in samples]
@@ -83,7 +105,10 @@ def looking(source: Source, row_of_sample: NDArray[np.int64], config: Config, en
         new = [row for row in rows if row not in again]
         seen = (of for batch in engine.run(WORK, setup, read(new)) for of in _rows(batch))
         for begin in range(0, len(rows), _GIVEN_AT_ONCE):
-            given = [again.pop(row) if row in again else next(seen) for row in rows[begin : begin + _GIVEN_AT_ONCE]]
+            given = [
+                again.pop(row) if row in again else next(seen)
+                for row in rows[begin : begin + _GIVEN_AT_ONCE]
+            ]
             yield _batch(given)
             kept.update((of[0], of) for of in given)
             for row in list(kept)[: max(len(kept) - _KEPT, 0)]:
@@ -103,13 +128,17 @@ def start(setup: Mapping[str, Any]) -> Callable[[pa.RecordBatch], pa.RecordBatch
 def lost(setup: Mapping[str, Any], batch: pa.RecordBatch, reason: str) -> pa.RecordBatch:
     """Nothing is seen of a batch whose worker died on it."""
     n = batch.num_rows
-    return pa.record_batch([batch["row"], *(pa.nulls(n, field.type) for field in list(_SEEN)[1:])], schema=_SEEN)
+    return pa.record_batch(
+        [batch["row"], *(pa.nulls(n, field.type) for field in list(_SEEN)[1:])], schema=_SEEN
+    )
 
 
 class PairsBar:
-    """The share of a stage by the pairs that are done: joined, compared by thumbnails, looked at a second time.
+    """The share of a stage by the pairs that are done: joined, compared by thumbnails, looked at a
+    second time.
 
-    A pair counts in part when its thumbnails are compared and in full when it was looked at, or need not be.
+    A pair counts in part when its thumbnails are compared and in full when it was looked at, or
+    need not be.
     """
 
     def __init__(self, progress: Progress, *, looks: bool) -> None:
@@ -148,10 +177,11 @@ def looked(
     threads: int,
     progress: Progress | None = None,
 ) -> Iterator[pa.Table]:
-    """The parts of `candidates` with `close_similarity`, `colour_differs` and `better` where a second look was taken.
+    """The parts of `candidates` with `close_similarity`, `colour_differs` and `better` where a
+    second look was taken.
 
-    `thumbnails`: of all samples, shape (n, 32 × 32). Of pictures without their frames the colours are not compared.
-    `progress` is told the share of each part.
+    `thumbnails`: of all samples, shape (n, 32 × 32). Of pictures without their frames the colours
+    are not compared. `progress` is told the share of each part.
     """
     for part in parts:
         rows = np.flatnonzero(part["similarity"].to_numpy() >= LOOK_FROM)
@@ -182,12 +212,17 @@ def looked(
 def _look(
     pairs: pa.Table, see: See, thumbnails: NDArray[np.uint8], looks: Looks, threads: int
 ) -> tuple[NDArray[np.float32], NDArray[np.int8], NDArray[np.int8]]:
-    """Of each pair the similarity, whether the colours differ (-1: unknown), and which picture is better."""
-    a, b, transforms, views = (pairs[name].to_numpy() for name in ("a", "b", "transform", "unframed"))
+    """Of each pair the similarity, whether the colours differ (-1: unknown), and which picture is
+    better.
+    """
+    a, b, transforms, views = (
+        pairs[name].to_numpy() for name in ("a", "b", "transform", "unframed")
+    )
     samples = np.unique(np.concatenate([a, b]))
     framed = np.searchsorted(samples, np.unique(np.concatenate([a[views != 0], b[views != 0]])))
     side = np.zeros(len(samples), np.int32)
-    greys = np.zeros((len(samples) + len(framed), CLOSE_SIDE, CLOSE_SIDE), np.uint8)  # no memory until it is filled
+    # no memory until it is filled
+    greys = np.zeros((len(samples) + len(framed), CLOSE_SIDE, CLOSE_SIDE), np.uint8)
     chroma = np.zeros((len(samples), COLOUR_SIDE, COLOUR_SIDE, 2), np.uint8)
     qualities = _fill(see(samples.tolist()), side, greys, chroma)
     one, two = np.searchsorted(samples, a), np.searchsorted(samples, b)
@@ -206,7 +241,9 @@ def _look(
     one = np.where((views == FIRST) | (views == BOTH), inside[one], one)
     two = np.where((views == SECOND) | (views == BOTH), inside[two], two)
     rims = views[large] != BOTH  # what is inside two frames begins behind them
-    found = close_similarities(greys, one[large], two[large], transforms[large], rims=rims, threads=threads)
+    found = close_similarities(
+        greys, one[large], two[large], transforms[large], rims=rims, threads=threads
+    )
     close[large] = _with_thumbnails(found, similarity[large], smaller[large])
     preferred = np.zeros(len(pairs), np.int8)
     for place in large.tolist():
@@ -221,9 +258,13 @@ def _look(
 
 
 def _fill(
-    seen: Iterator[pa.RecordBatch], side: NDArray[np.int32], greys: NDArray[np.uint8], chroma: NDArray[np.uint8]
+    seen: Iterator[pa.RecordBatch],
+    side: NDArray[np.int32],
+    greys: NDArray[np.uint8],
+    chroma: NDArray[np.uint8],
 ) -> list[Quality | None]:
-    """Put what is seen in its place, batch by batch, so that it is not in memory twice; zeros stay where nothing is.
+    """Put what is seen in its place, batch by batch, so that it is not in memory twice; zeros stay
+    where nothing is.
 
     Returns the quality of each picture.
     """
@@ -234,14 +275,19 @@ def _fill(
             for k, value in enumerate(batch[column].to_pylist(), place):
                 if value is not None:
                     room[k] = np.frombuffer(value, np.uint8).reshape(room.shape[1:])
-        qualities += [None if value is None else Quality.from_bytes(value) for value in batch["quality"].to_pylist()]
+        qualities += [
+            None if value is None else Quality.from_bytes(value)
+            for value in batch["quality"].to_pylist()
+        ]
         place += len(batch)
 
     return qualities
 
 
 def _unframed(greys: NDArray[np.uint8], thumbnails: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Pictures without their frames, which are found on their thumbnails; as they are where there is none."""
+    """Pictures without their frames, which are found on their thumbnails; as they are where there
+    is none.
+    """
     small = thumbnails.reshape(-1, THUMBNAIL_SIDE, THUMBNAIL_SIDE)
     widths = frame_widths(small, np.arange(len(small)))
     widths = np.where(widths > 0, widths + _RIM, 0.0) * (CLOSE_SIDE / THUMBNAIL_SIDE)
@@ -272,7 +318,8 @@ def look(
 ) -> float | None:
     """`close_similarity` of one pair, the second turned first, None where a run does not ask.
 
-    `views`: which of them is seen without its frame, as a place in `tables.UNFRAMED`; needs the `thumbnails` of both.
+    `views`: which of them is seen without its frame, as a place in `tables.UNFRAMED`; needs the
+    `thumbnails` of both.
     """
     side = np.array([min(one.side, two.side)], np.int32)
     if not _has_detail(np.array([similarity], np.float32), side)[0]:
@@ -290,7 +337,9 @@ def look(
 
 def _seen(batch: pa.RecordBatch, setup: Mapping[str, Any]) -> pa.RecordBatch:
     rows: list[tuple[Any, ...]] = []
-    for row, path, stored in zip(*(batch[c].to_pylist() for c in ("row", "path", "data")), strict=True):
+    for row, path, stored in zip(
+        *(batch[c].to_pylist() for c in ("row", "path", "data")), strict=True
+    ):
         data = read_bytes(path, stored)
         picture = data if isinstance(data, Unreadable) else open_picture(data, **setup)
         if isinstance(picture, Unreadable):
@@ -298,7 +347,9 @@ def _seen(batch: pa.RecordBatch, setup: Mapping[str, Any]) -> pa.RecordBatch:
             continue
         view = close_view(picture.image)
         grey = view.grey.tobytes() if view.side >= _MIN_SIDE else None
-        rows.append((row, view.side, grey, view.chroma.tobytes(), quality(picture.image).to_bytes()))
+        rows.append(
+            (row, view.side, grey, view.chroma.tobytes(), quality(picture.image).to_bytes())
+        )
     return _batch(rows)
 
 
@@ -308,4 +359,6 @@ def _rows(batch: pa.RecordBatch) -> Iterator[tuple[Any, ...]]:
 
 def _batch(rows: Sequence[tuple[Any, ...]]) -> pa.RecordBatch:
     columns = list(zip(*rows, strict=True)) or [()] * len(_SEEN)
-    return pa.record_batch([pa.array(c, f.type) for c, f in zip(columns, _SEEN, strict=True)], schema=_SEEN)
+    return pa.record_batch(
+        [pa.array(c, f.type) for c, f in zip(columns, _SEEN, strict=True)], schema=_SEEN
+    )

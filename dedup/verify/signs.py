@@ -27,7 +27,9 @@ N_BYTES: Final = N_SIGNS // 8
 
 _HALF: Final = N_SIGNS // 2
 _SOFT: Final = 0.2
-"""Part of each neighbour: with the interpolation that follows, about as soft as the mean of a cell."""
+"""Part of each neighbour: with the interpolation that follows, about as soft as the mean of a
+cell.
+"""
 
 _SURE: Final = 3.0
 """Grey levels: a shorter difference is in part noise, and its weight is cut in proportion."""
@@ -56,7 +58,8 @@ VIEWS: Final = _views()
 
 
 def _cells() -> NDArray[np.int64]:
-    """(17, 32): what each pixel adds to each cell of the grid, in 170ths: as `_softened` and `_seen` do it.
+    """(17, 32): what each pixel adds to each cell of the grid, in 170ths: as `_softened` and
+    `_seen` do it.
 
     A cell is interpolated between the two pixels beside its centre, in 34ths, after each pixel was
     softened by its neighbours, in fifths. Whole numbers: signs are the same on every machine.
@@ -86,7 +89,9 @@ def signs_of(thumbnails: NDArray[np.uint8]) -> NDArray[np.uint8]:
     grid = _CELLS @ small @ _CELLS.T
     across = grid[:, :, 1:] > grid[:, :, :-1]
     down = grid[:, 1:, :] > grid[:, :-1, :]
-    both = np.concatenate([across.reshape(len(grid), _HALF), down.reshape(len(grid), _HALF)], axis=1)
+    both = np.concatenate(
+        [across.reshape(len(grid), _HALF), down.reshape(len(grid), _HALF)], axis=1
+    )
     return np.packbits(both, axis=1)
 
 
@@ -100,22 +105,29 @@ def agreement(thumbnail: NDArray[np.uint8], signs: NDArray[np.uint8]) -> NDArray
 
 
 def evidence(thumbnail: NDArray[np.uint8]) -> float:
-    """How many of the 544 differences of a thumbnail (32, 32) count: of a drawing on white few, of a photo most.
+    """How many of the 544 differences of a thumbnail (32, 32) count: of a drawing on white few, of
+    a photo most.
 
     The effective number of equal weights: the square of their sum by the sum of their squares.
     """
     small = thumbnail.reshape(THUMBNAIL_SIDE, THUMBNAIL_SIDE).astype(np.int64)
     grid = (_CELLS @ small @ _CELLS.T) / float(_CELLS[0].sum()) ** 2
-    lengths = np.abs(np.concatenate([np.diff(grid, axis=1).reshape(-1), np.diff(grid, axis=0).reshape(-1)]))
+    lengths = np.abs(
+        np.concatenate([np.diff(grid, axis=1).reshape(-1), np.diff(grid, axis=0).reshape(-1)])
+    )
     weights = np.sqrt(lengths) * np.minimum(1.0, lengths / _SURE)
     squares = float((weights**2).sum())
     return round(float(weights.sum()) ** 2 / squares, 1) if squares else 0.0
 
 
 def shared(one: NDArray[np.uint8], signs: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """The same where the asked side has nothing but signs (68,): equal signs less different ones."""
+    """The same where the asked side has nothing but signs (68,): equal signs less different
+    ones.
+    """
     different = np.unpackbits(one[None, :] ^ signs, axis=1).sum(axis=1, dtype=np.int64)
-    similarity: NDArray[np.float32] = np.round(1.0 - 2.0 * different / N_SIGNS, _DECIMALS).astype(np.float32)
+    similarity: NDArray[np.float32] = np.round(1.0 - 2.0 * different / N_SIGNS, _DECIMALS).astype(
+        np.float32
+    )
     return similarity
 
 

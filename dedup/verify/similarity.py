@@ -1,8 +1,9 @@
-"""Similarity of two pictures from their thumbnails: agreement of gradients under the best alignment.
+"""Similarity of two pictures from their thumbnails: agreement of gradients under the best
+alignment.
 
-Full alignment is dear and candidates are many, so it is a cascade: 16 × 16 as they lie, aligned in a few steps, aligned
-from other scales; only what still agrees is aligned and compared at 32 × 32. Everything else has the correlation at
-which it was left, which is far below what makes a pair.
+Full alignment is dear and candidates are many, so it is a cascade: 16 × 16 as they lie, aligned in
+a few steps, aligned from other scales; only what still agrees is aligned and compared at 32 × 32.
+Everything else has the correlation at which it was left, which is far below what makes a pair.
 """
 
 from dataclasses import dataclass
@@ -40,21 +41,31 @@ _MIN_COARSE: Final = 0.65  # aligned at 16 × 16, below which 32 × 32 is not lo
 _ENOUGH: Final = 0.9  # after two steps, above which no other scale is tried
 _COARSE_STEPS: Final = (2, 3)
 _ALIGNED: Final = 0.85  # aligned at 16 × 16, above which
-_DOUBTFUL: Final = 0.9  # a lower similarity makes that the first picture is laid over the second one, too
+_DOUBTFUL: Final = (
+    0.9  # a lower similarity makes that the first picture is laid over the second one, too
+)
 _FINE_STEPS: Final = 3
 _COARSE_GAIN: Final = 0.005  # a step that gains less is the last
 _FINE_GAIN: Final = 0.002
 
 _NOISE: Final = 4.0  # grey levels: shorter gradients are noise and count less
 _SOFT: Final = 0.12  # part of each neighbour: a shift by half a pixel softens as much
-_OF_WHOLE: Final = 0.2  # how much a picture is softened to be as soft as the inside of a frame, which was enlarged,
+# how much a picture is softened to be as soft as the inside of a frame, which was enlarged,
+_OF_WHOLE: Final = 0.2
 _OF_VIEW: Final = 0.12  # and the inside itself
-_SOFTER: Final = np.array([0.2, 0.28])  # tried for each of two whole pictures: filters and crops soften differently
+# tried for each of two whole pictures: filters and crops soften differently
+_SOFTER: Final = np.array([0.2, 0.28])
 _NEARLY: Final = (0.8, 0.97)  # agreements between which that is tried
 _WORTH_IT: Final = 0.7  # agreement from which it is asked what it is worth
 _BLOCKS: Final = 8  # on a side, in which contradictions are looked for
-_WITH_RIM: Final = (np.float32(0.6), np.float32(0.97))  # similarities between which thin rims are taken away, too
-_CONTRADICTED: Final = 4.0  # what a share of structure in which pictures contradict each other costs
+# similarities between which thin rims are taken away, too
+_WITH_RIM: Final = (
+    np.float32(0.6),
+    np.float32(0.97),
+)
+_CONTRADICTED: Final = (
+    4.0  # what a share of structure in which pictures contradict each other costs
+)
 
 _SCALES: Final = ((0.89, 0.89), (1.12, 1.12), (0.89, 1.0), (1.0, 0.89), (1.12, 1.0), (1.0, 1.12))
 STARTS: Final = np.array([[x, 0.0, 0.0, y, 0.0, 0.0] for x, y in _SCALES])
@@ -73,7 +84,9 @@ class Verified:
 
 @compiled
 def comes_after(one: Any, two: Any) -> bool:
-    """The order in which two thumbnails are compared, so that it does not depend on which is named first."""
+    """The order in which two thumbnails are compared, so that it does not depend on which is named
+    first.
+    """
     for y in range(one.shape[0]):
         for x in range(one.shape[1]):
             if one[y, x] != two[y, x]:
@@ -82,7 +95,9 @@ def comes_after(one: Any, two: Any) -> bool:
 
 
 @compiled
-def _ordered(thumbnails: Any, others: Any, a: Any, b: Any, turns: Any, inverse: Any, out: Any, turned: Any) -> None:
+def _ordered(
+    thumbnails: Any, others: Any, a: Any, b: Any, turns: Any, inverse: Any, out: Any, turned: Any
+) -> None:
     """`out`, (2, n): each pair in its order; `turned`: how the second of it is turned."""
     n = len(thumbnails)
     for k in range(len(a)):
@@ -98,7 +113,8 @@ class _Scale(NamedTuple):
     """One of the two sizes at which pictures are aligned: what is kept of them, both ways round."""
 
     gradients: NDArray[np.float32]  # (2, 2, n, n): of the first and of the second
-    descent: NDArray[np.float32]  # (2, 6, 2, n, n): what `prepared` finds, of the first and of the second
+    # (2, 6, 2, n, n): what `prepared` finds, of the first and of the second
+    descent: NDArray[np.float32]
     inverse: NDArray[np.float64]  # (2, 6, 6)
     everywhere: NDArray[np.float32]  # (n, n): ones
     room: Room
@@ -106,8 +122,13 @@ class _Scale(NamedTuple):
     @classmethod
     def of(cls, n: int) -> "_Scale":
         """For gradients of n × n."""
-        pictures, descent = np.empty((2, 2, n, n), np.float32), np.empty((2, 6, 2, n, n), np.float32)
-        return cls(pictures, descent, np.empty((2, 6, 6)), np.ones((n, n), np.float32), room_to_align(n))
+        pictures, descent = (
+            np.empty((2, 2, n, n), np.float32),
+            np.empty((2, 6, 2, n, n), np.float32),
+        )
+        return cls(
+            pictures, descent, np.empty((2, 6, 6)), np.ones((n, n), np.float32), room_to_align(n)
+        )
 
 
 class _Comparison(NamedTuple):
@@ -126,14 +147,19 @@ class _Comparison(NamedTuple):
     def of(cls, n: int) -> "_Comparison":
         """For pictures of n × n."""
         inside, work, softer = (np.empty((n, n), np.float32) for _ in range(3))
-        sharp, wider = np.empty((2, 2, n - 1, n - 1), np.float32), np.empty((n + 3, n + 3), np.float32)
+        sharp, wider = (
+            np.empty((2, 2, n - 1, n - 1), np.float32),
+            np.empty((n + 3, n + 3), np.float32),
+        )
         laid, soft = np.empty((2, n, n), np.float32), np.empty((2, n, n), np.float32)
         out = np.empty((2, n - 1, n - 1), np.float32)
         return cls(laid, soft, sharp, inside, work, softer, wider, out)
 
 
 class _Workspace(NamedTuple):
-    """What `_compare` works in, made by NumPy: kernels that allocate take twice as long to compile."""
+    """What `_compare` works in, made by NumPy: kernels that allocate take twice as long to
+    compile.
+    """
 
     pictures: NDArray[np.uint8]  # (2, n, n): the second turned
     upright: NDArray[np.uint8]  # (n, n): the second, not turned
@@ -154,15 +180,17 @@ class _Workspace(NamedTuple):
         work, smooth, half = (np.empty((side, side), np.float32) for side in (n, n, n // 2))
         coarse, fine = _Scale.of(n // 2 - 1), _Scale.of(n - 1)
         by, trial, views = np.zeros(6), np.zeros(6), np.zeros(2, np.bool_)
-        return cls(pictures, upright, work, smooth, half, coarse, fine, _Comparison.of(n), by, trial, views)
+        return cls(
+            pictures, upright, work, smooth, half, coarse, fine, _Comparison.of(n), by, trial, views
+        )
 
 
 @inner_rounded
 def _agreeing(one: Any, two: Any, by: Any, views: Any, way: Any, most: Any, room: Any) -> Any:
     """How well two thumbnails agree under a map, less what they contradict each other in.
 
-    `views`: which of them is the inside of a frame; the other way round where `way` is 1. `most`: what their agreement
-    is worth.
+    `views`: which of them is the inside of a frame; the other way round where `way` is 1. `most`:
+    what their agreement is worth.
     """
     laid, soft, sharp, inside = room.laid, room.soft, room.sharp, room.inside
     put(one.reshape(-1), laid[0].reshape(-1))
@@ -178,20 +206,28 @@ def _agreeing(one: Any, two: Any, by: Any, views: Any, way: Any, most: Any, room
     if found < _WORTH_IT:
         return found
     if _NEARLY[0] <= found < _NEARLY[1] and not framed:
-        found = max(found, agreement_softened(laid, sharp, _SOFTER, _NOISE, inside, room.work, room.softer, room.out))
+        found = max(
+            found,
+            agreement_softened(
+                laid, sharp, _SOFTER, _NOISE, inside, room.work, room.softer, room.out
+            ),
+        )
     return found * most - _CONTRADICTED * contradiction(
         soft[0], soft[1], inside, np.int64(_BLOCKS), np.int64(_BLOCKS // RIM)
     )
 
 
 @inner_rounded
-def _refined(one: Any, two: Any, descent: Any, inverse: Any, by: Any, trial: Any, over_all: Any, room: Any) -> None:
+def _refined(
+    one: Any, two: Any, descent: Any, inverse: Any, by: Any, trial: Any, over_all: Any, room: Any
+) -> None:
     """Improve a map at 32 × 32, or find another one."""
     best = -1.0
     for attempt in range(2):
         put(by, trial)
         if attempt == 1:
-            # A stamp can pull the small pictures astray, so it is asked again whether they agree as they lie.
+            # A stamp can pull the small pictures astray, so it is asked again whether they agree as
+            # they lie.
             if correlation(one, two, over_all, room.sums) <= best:
                 return
             unmoved(trial)
@@ -200,10 +236,14 @@ def _refined(one: Any, two: Any, descent: Any, inverse: Any, by: Any, trial: Any
 
 
 @inner_rounded
-def _begun(one: Any, two: Any, descent: Any, inverse: Any, starts: Any, by: Any, trial: Any, room: Any) -> Any:
-    """The better of two maps at 16 × 16: from where the pictures lie, and from the best other scale.
+def _begun(
+    one: Any, two: Any, descent: Any, inverse: Any, starts: Any, by: Any, trial: Any, room: Any
+) -> Any:
+    """The better of two maps at 16 × 16: from where the pictures lie, and from the best other
+    scale.
 
-    Returns their correlation, and whether they agreed so far that both were tried, or one was enough.
+    Returns their correlation, and whether they agreed so far that both were tried, or one was
+    enough.
     """
     best = -1.0
     unmoved(by)
@@ -214,9 +254,14 @@ def _begun(one: Any, two: Any, descent: Any, inverse: Any, starts: Any, by: Any,
                 return best, True
             if best < _MIN_BEGUN:
                 return best, False
-            if best_start(one, two, starts, -1.0, trial, room) < _MIN_STARTED and best < _MIN_STARTED:
+            if (
+                best_start(one, two, starts, -1.0, trial, room) < _MIN_STARTED
+                and best < _MIN_STARTED
+            ):
                 return best, False
-        found = refined(one, descent, inverse, two, trial, _COARSE_STEPS[attempt], _COARSE_GAIN, room)
+        found = refined(
+            one, descent, inverse, two, trial, _COARSE_STEPS[attempt], _COARSE_GAIN, room
+        )
         if found > best:
             best = found
             put(trial, by)
@@ -245,7 +290,13 @@ def _compare(
 ) -> None:
     """Similarities of pairs, fastest where those with the same first picture follow each other."""
     n_thumbnails = len(thumbnails)
-    pictures, upright, work, smooth, half = space.pictures, space.upright, space.work, space.smooth, space.half
+    pictures, upright, work, smooth, half = (
+        space.pictures,
+        space.upright,
+        space.work,
+        space.smooth,
+        space.half,
+    )
     coarse, fine, by, trial, views = space.coarse, space.fine, space.by, space.trial, space.views
     before = coarse_of = fine_of = np.int64(-1)
     for k in range(len(one)):
@@ -266,13 +317,16 @@ def _compare(
         blurred(pictures[1], work, smooth)
         halved(smooth, half)
         gradients(half, NOISE, coarse.gradients[1])
-        out[k] = correlation(coarse.gradients[0], coarse.gradients[1], coarse.everywhere, coarse.room.sums)
+        out[k] = correlation(
+            coarse.gradients[0], coarse.gradients[1], coarse.everywhere, coarse.room.sums
+        )
         if out[k] < _MIN_LYING:
             continue
         counts[0] += 1
         aligned, most = 0.0, 0.0
         for way in range(2):
-            # One way round a crop is enlarged and fills the picture, the other way it is shrunk and fixes less.
+            # One way round a crop is enlarged and fills the picture, the other way it is shrunk and
+            # fixes less.
             if way == 1 and (aligned < _ALIGNED or out[k] >= _DOUBTFUL):
                 break
             if way == 1 or coarse_of != a:
@@ -312,13 +366,19 @@ def _compare(
                 fine.everywhere,
                 fine.room,
             )
-            similarity = _agreeing(pictures[way], pictures[1 - way], by, views, way, most, space.comparison)
+            similarity = _agreeing(
+                pictures[way], pictures[1 - way], by, views, way, most, space.comparison
+            )
             out[k] = max(out[k], similarity) if way == 1 else similarity
 
 
-def _compared(small: Any, more: Any, one: Any, two: Any, turns: Any, worths: Any, out: Any, counts: Any) -> None:
+def _compared(
+    small: Any, more: Any, one: Any, two: Any, turns: Any, worths: Any, out: Any, counts: Any
+) -> None:
     """`_compare` in a workspace of its own."""
-    _compare(small, more, one, two, turns, STARTS, worths, _Workspace.of(THUMBNAIL_SIDE), out, counts)
+    _compare(
+        small, more, one, two, turns, STARTS, worths, _Workspace.of(THUMBNAIL_SIDE), out, counts
+    )
 
 
 def is_compiled() -> bool:
@@ -337,15 +397,22 @@ def verified(
 ) -> Verified:
     """Similarity of thumbnails a[k] and b[k], in [0, 1], symmetric, rounded to four decimals.
 
-    `thumbnails`: uint8, shape (n, 32, 32); `others` are the ones from n on. `transforms`: how b[k] is turned first, as
-    places in `tables.TRANSFORMS`; None: not at all. A pair depends on its own two thumbnails only.
+    `thumbnails`: uint8, shape (n, 32, 32); `others` are the ones from n on. `transforms`: how b[k]
+    is turned first, as places in `tables.TRANSFORMS`; None: not at all. A pair depends on its own
+    two thumbnails only.
     """
     small = np.ascontiguousarray(thumbnails).reshape(-1, THUMBNAIL_SIDE, THUMBNAIL_SIDE)
-    more = np.empty((0, THUMBNAIL_SIDE, THUMBNAIL_SIDE), np.uint8) if others is None else np.ascontiguousarray(others)
+    more = (
+        np.empty((0, THUMBNAIL_SIDE, THUMBNAIL_SIDE), np.uint8)
+        if others is None
+        else np.ascontiguousarray(others)
+    )
     asked = np.zeros(len(a), np.uint8) if transforms is None else transforms
     found = _verified(small, more, a, b, asked, threads)
 
-    doubtful = np.flatnonzero((found.similarity >= _WITH_RIM[0]) & (found.similarity < _WITH_RIM[1]))
+    doubtful = np.flatnonzero(
+        (found.similarity >= _WITH_RIM[0]) & (found.similarity < _WITH_RIM[1])
+    )
     if len(doubtful):
         rows, again = _without_rims(small, more, a[doubtful], b[doubtful], asked[doubtful], threads)
         rows = doubtful[rows]
@@ -363,7 +430,8 @@ def _without_rims(
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """Which of these pairs have a thumbnail with a thin rim, and how similar they are without it.
 
-    Only thumbnails of the pairs are copied; those behind `small` stay behind it, as they are compared differently.
+    Only thumbnails of the pairs are copied; those behind `small` stay behind it, as they are
+    compared differently.
     """
     used, places = np.unique(np.concatenate([a, b]), return_inverse=True)
     n_standing = int(np.searchsorted(used, len(small)))
@@ -390,9 +458,13 @@ def _verified(
     out = np.empty(len(a), np.float64)
     places = [slice(start, start + _PAIRS_PER_TASK) for start in range(0, len(a), _PAIRS_PER_TASK)]
     counts = np.zeros((max(len(places), 1), 3), np.int64)
-    worths = np.full(len(small) + len(more), -1.0)  # of pictures that nobody asked for; all threads find the same
+    # of pictures that nobody asked for; all threads find the same
+    worths = np.full(len(small) + len(more), -1.0)
     with Crew(threads) as crew:
-        tasks = [(small, more, one[at], two[at], turns[at], worths, out[at], counts[k]) for k, at in enumerate(places)]
+        tasks = [
+            (small, more, one[at], two[at], turns[at], worths, out[at], counts[k])
+            for k, at in enumerate(places)
+        ]
         crew.run(_compared, tasks)
     similarity = np.empty(len(a), np.float32)
     similarity[order] = np.round(np.clip(out, 0.0, 1.0), _DECIMALS)

@@ -33,16 +33,27 @@ def within_frames(
     bits: int,
     transforms: Sequence[str],
 ) -> Views:
-    """The views of the pictures `samples`, whose thumbnails are uint8, shape (n, 1024) of all pictures."""
+    """The views of the pictures `samples`, whose thumbnails are uint8, shape (n, 1024) of all
+    pictures.
+    """
     small = thumbnails.reshape(-1, 32, 32)
     found, cut = unframed(small, samples if bits <= MAX_BITS else samples[:0])
     informed = information(cut) >= MIN_INFORMATION if len(cut) else np.zeros(0, bool)
     found, cut = found[informed], cut[informed]
     planes = [resampling.whole(one) for one in cut]
     codes: dict[str, NDArray[np.uint64]] = {}
-    _, measured = fast.measured(planes, [name for name in algorithms if name != "pdq"], bits, transforms)
+    _, measured = fast.measured(
+        planes, [name for name in algorithms if name != "pdq"], bits, transforms
+    )
     for name in algorithms if len(cut) else ():
         of_pdq = name == "pdq"
-        oriented = pdq.oriented(resampling.shrink(planes, [pdq.TARGET])[0], transforms) if of_pdq else measured[name]
-        codes |= {code_column(name, turn): pack(one) for turn, one in zip(transforms, oriented, strict=True)}
+        oriented = (
+            pdq.oriented(resampling.shrink(planes, [pdq.TARGET])[0], transforms)
+            if of_pdq
+            else measured[name]
+        )
+        codes |= {
+            code_column(name, turn): pack(one)
+            for turn, one in zip(transforms, oriented, strict=True)
+        }
     return Views(found, cut, codes)

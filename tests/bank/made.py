@@ -14,7 +14,9 @@ EVERYTHING = BankPolicy(reject=1.0, review=0.0)
 """Under it every entry within the distance is a match, however little it looks alike."""
 
 
-def measures(dhash: int, phash: int, *, signs: int = 0, information: float = 50.0) -> MeasuredPicture:
+def measures(
+    dhash: int, phash: int, *, signs: int = 0, information: float = 50.0
+) -> MeasuredPicture:
     """A picture of which there is nothing but these two codes of 64 bits, as numbers."""
     return MeasuredPicture(
         status="ok",

@@ -1,4 +1,5 @@
-"""One process at work on a bank, for tests of races and kills: `python -m tests.bank.one_process ACT BANK …`.
+"""One process at work on a bank, for tests of races and kills: `python -m tests.bank.one_process
+ACT BANK …`.
 
 Prints one line for each thing that was acknowledged.
 """

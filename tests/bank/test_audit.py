@@ -45,22 +45,36 @@ def test_leaks_into_a_bank_are_found_with_its_entries_as_witnesses(
     run = dedup.audit(data, against=against, workers=0)
 
     leaks = {row["id"]: row["witness_id"] for row in run.leakage.to_pylist()}
-    prefix = against.name.removesuffix(".parquet").removesuffix(".bank") if kind == "own" else "val.bank"
-    assert {"data/train/2.jpg": f"{prefix}/103.png", "data/train/4.jpg": f"{prefix}/105.png"} == leaks
+    prefix = (
+        against.name.removesuffix(".parquet").removesuffix(".bank") if kind == "own" else "val.bank"
+    )
+    assert {
+        "data/train/2.jpg": f"{prefix}/103.png",
+        "data/train/4.jpg": f"{prefix}/105.png",
+    } == leaks
     assert ["signs", "signs"] == run.pairs["verified"].to_pylist()
     dropped = {row["id"] for row in run.decisions.to_pylist() if row["action"] == "drop"}
     assert set(leaks) == dropped
 
 
-def test_splits_are_written_and_certified_against_a_bank(data: Path, benchmark: Path, tmp_path: Path) -> None:
+def test_splits_are_written_and_certified_against_a_bank(
+    data: Path, benchmark: Path, tmp_path: Path
+) -> None:
     sources = [{"path": str(data)}, {"path": str(benchmark), "reference": True}]
     out = tmp_path / "out"
 
-    run = dedup.run({"dataset": {"sources": sources}, "output": {"dir": str(out)}, "engine": {"workers": 0}})
+    run = dedup.run(
+        {"dataset": {"sources": sources}, "output": {"dir": str(out)}, "engine": {"workers": 0}}
+    )
 
-    kept = sorted(path.name for path in (out / "splits").rglob("*.*g") if path.suffix in {".png", ".jpg"})
+    kept = sorted(
+        path.name for path in (out / "splits").rglob("*.*g") if path.suffix in {".png", ".jpg"}
+    )
     assert ["0.png", "1.png", "3.png", "5.png"] == kept
-    assert (True, 16) == (run.summary["certificate"]["clean"], run.summary["certificate"]["samples"])
+    assert (True, 16) == (
+        run.summary["certificate"]["clean"],
+        run.summary["certificate"]["samples"],
+    )
 
 
 def test_the_same_leaks_are_found_as_with_the_pictures_of_the_benchmark(
@@ -87,18 +101,24 @@ def test_a_bank_alone_is_searched_for_duplicates_among_its_entries(tmp_path: Pat
 
     run = dedup.audit(tmp_path / "shop.bank", verify={"min_similarity": 0.8}, workers=0)
 
-    assert [("003.png", "copy.jpg")] == [(row["id_a"], row["id_b"]) for row in run.pairs.to_pylist()]
+    assert [("003.png", "copy.jpg")] == [
+        (row["id_a"], row["id_b"]) for row in run.pairs.to_pylist()
+    ]
 
 
 def test_small_entries_of_a_bank_of_ones_own_are_verified_by_thumbnails(tmp_path: Path) -> None:
     bank_of(tmp_path / "val.bank", photos(range(6), (40, 30))).close()
     root = tmp_path / "data"
     (root / "train").mkdir(parents=True)
-    (root / "train/a.png").write_bytes(encoded(Image.open(BytesIO(photos([2], (40, 30))["002.png"])).resize((44, 33))))
+    (root / "train/a.png").write_bytes(
+        encoded(Image.open(BytesIO(photos([2], (40, 30))["002.png"])).resize((44, 33)))
+    )
 
     run = dedup.audit(root, against=tmp_path / "val.bank", workers=0)
 
-    assert [("thumbnails", "val/002.png")] == [(r["verified"], r["id_b"]) for r in run.pairs.to_pylist()]
+    assert [("thumbnails", "val/002.png")] == [
+        (r["verified"], r["id_b"]) for r in run.pairs.to_pylist()
+    ]
 
 
 def test_other_codes_and_turned_pictures_are_refused(data: Path, benchmark: Path) -> None:
@@ -117,7 +137,9 @@ def test_a_broken_portable_bank_is_named(data: Path, benchmark: Path, n_bytes: i
 
 
 def drifted(path: Path, flips: int) -> None:
-    """The bank as others would have made it: every code differs in so many bits, those of the canaries too."""
+    """The bank as others would have made it: every code differs in so many bits, those of the
+    canaries too.
+    """
     info, table = entries.read_portable(path)
 
     def flip(code: bytes) -> bytes:
@@ -126,7 +148,9 @@ def drifted(path: Path, flips: int) -> None:
     codes = {name: [flip(code) for code in of] for name, of in info.canary_codes.items()}
     for name in info.spec.algorithms:
         place = table.column_names.index(name)
-        values = pa.array([flip(code) for code in table[name].to_pylist()], table.schema.field(place).type)
+        values = pa.array(
+            [flip(code) for code in table[name].to_pylist()], table.schema.field(place).type
+        )
         table = table.set_column(place, table.schema.field(place), values)
     text = replace(info, canary_codes=codes, canary="other").to_json()
     pq.write_table(table.replace_schema_metadata({entries.METADATA: text.encode()}), path)

@@ -19,7 +19,9 @@ def submitted(said: Submission | Answer) -> Submission:
     return said
 
 
-def test_an_edited_copy_is_rejected_with_its_entry_and_a_stranger_is_approved(tmp_path: Path) -> None:
+def test_an_edited_copy_is_rejected_with_its_entry_and_a_stranger_is_approved(
+    tmp_path: Path,
+) -> None:
     pictures = photos(range(12))
     bank = bank_of(tmp_path / "shop.bank", pictures)
 
@@ -27,8 +29,16 @@ def test_an_edited_copy_is_rejected_with_its_entry_and_a_stranger_is_approved(tm
     near = bank.check(edited(pictures["003.png"]))
     strange = bank.check(photos([99])["099.png"])
 
-    assert ("rejected", "bytes", "003.png") == (same.verdict, same.matches[0].kind, same.matches[0].id)
-    assert ("rejected", "near", "003.png") == (near.verdict, near.matches[0].kind, near.matches[0].id)
+    assert ("rejected", "bytes", "003.png") == (
+        same.verdict,
+        same.matches[0].kind,
+        same.matches[0].id,
+    )
+    assert ("rejected", "near", "003.png") == (
+        near.verdict,
+        near.matches[0].kind,
+        near.matches[0].id,
+    )
     assert near.matches[0].verified == "signs"
     assert ("approved", ()) == (strange.verdict, strange.matches)
 
@@ -48,7 +58,9 @@ def test_a_picture_is_given_as_a_path_as_bytes_or_decoded(tmp_path: Path, kind: 
     root = folder(tmp_path / "in", ["a.png"])
     bank = Bank.build(tmp_path / "a.bank", root, engine={"workers": 0})
     path = root / "a.png"
-    data: Any = {"path": path, "text": str(path), "bytes": path.read_bytes(), "image": photo(0)}[kind]
+    data: Any = {"path": path, "text": str(path), "bytes": path.read_bytes(), "image": photo(0)}[
+        kind
+    ]
 
     assert "rejected" == bank.check(data).verdict
 
@@ -100,9 +112,12 @@ def test_of_equal_pictures_in_one_group_the_first_is_approved(tmp_path: Path) ->
     picture = bank.measure(photos([1])["001.png"])
     other = bank.measure(photos([2])["002.png"])
 
-    said = bank.submit_many([SubmissionRequest(p, str(k)) for k, p in enumerate([picture, picture, other, picture])])
+    said = bank.submit_many(
+        [SubmissionRequest(p, str(k)) for k, p in enumerate([picture, picture, other, picture])]
+    )
 
-    assert ["approved", "rejected", "approved", "rejected"] == [submitted(one).verdict for one in said]  # type: ignore[arg-type]
+    got = [submitted(one).verdict for one in said]  # type: ignore[arg-type]
+    assert ["approved", "rejected", "approved", "rejected"] == got
 
 
 def test_between_the_limits_a_person_decides_and_approving_joins(tmp_path: Path) -> None:
@@ -147,12 +162,17 @@ def test_an_idempotency_key_gives_the_first_answer_again(tmp_path: Path) -> None
 def test_outcomes_are_in_the_outbox_in_the_transaction_of_the_verdict(tmp_path: Path) -> None:
     bank = Bank.create(tmp_path / "a.bank")
     data = photos([1])["001.png"]
-    said = [submitted(bank.submit(data, name, notify=("https://example.org/hook",))) for name in ("a", "b")]
+    said = [
+        submitted(bank.submit(data, name, notify=("https://example.org/hook",)))
+        for name in ("a", "b")
+    ]
 
     due = bank.outbox.due()
 
     assert ["submission.approved", "submission.rejected"] == [one.type for one in due]
-    assert [one.name for one in said] == [json.loads(one.payload)["data"]["submission"] for one in due]
+    assert [one.name for one in said] == [
+        json.loads(one.payload)["data"]["submission"] for one in due
+    ]
     bank.outbox.settle(due[0].number, "200", state="delivered")
     bank.outbox.settle(due[1].number, "500", state="failed")
     assert [] == bank.outbox.due()
@@ -309,7 +329,15 @@ def test_a_client_that_keeps_its_pixels_gets_an_answer(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "[]", "{}", '{"status": 3}', '{"status": "ok"}', '{"status": "ok", "codes": {"dhash": "AA=="}}', "[" * 9999],
+    [
+        "",
+        "[]",
+        "{}",
+        '{"status": 3}',
+        '{"status": "ok"}',
+        '{"status": "ok", "codes": {"dhash": "AA=="}}',
+        "[" * 9999,
+    ],
 )
 def test_what_is_not_the_measures_of_a_picture_is_refused(text: str) -> None:
     with pytest.raises(ConfigError, match=r"measures of a picture"):
@@ -320,14 +348,16 @@ def test_a_newer_bank_another_canary_and_other_codes_are_refused(tmp_path: Path)
     bank = bank_of(tmp_path / "a.bank", photos([1]))
     with bank._store.write() as connection:
         connection.execute(
-            """UPDATE meta SET value = replace(value, '"canary": "', '"canary": "0000') WHERE key = 'info'"""
+            """UPDATE meta SET value = replace(value, '"canary": "', '"canary": "0000')
+            WHERE key = 'info'"""
         )
     with pytest.raises(BankError, match=r"canary pictures come out as 0000.*bank rebuild"):
         Bank(bank.path).add(measures(1, 1), "a")
     assert "rejected" == Bank(bank.path).check(photos([1])["001.png"]).verdict
     with bank._store.write() as connection:
         connection.execute(
-            """UPDATE meta SET value = replace(value, '"format": 1', '"format": 9') WHERE key = 'info'"""
+            """UPDATE meta SET value = replace(value, '"format": 1', '"format": 9')
+            WHERE key = 'info'"""
         )
     with pytest.raises(BankError, match=r"format 9 of banks.*Update dedup"):
         Bank(bank.path)
@@ -356,7 +386,11 @@ def test_a_bank_that_is_read_only_answers_and_refuses_changes(tmp_path: Path) ->
     bank = Bank(tmp_path / "a.bank", read_only=True)
 
     assert "rejected" == bank.check(pictures["001.png"]).verdict
-    for change in (lambda: bank.add(measures(1, 1), "x"), lambda: bank.remove("001.png"), bank.compact):
+    for change in (
+        lambda: bank.add(measures(1, 1), "x"),
+        lambda: bank.remove("001.png"),
+        bank.compact,
+    ):
         with pytest.raises(BankError, match=r"opened read-only"):
             change()
 
@@ -375,7 +409,9 @@ def test_keys_are_shown_once_and_found_by_their_digest(tmp_path: Path) -> None:
 
     assert found is not None
     assert ("uploads", ("check", "submit")) == (found.name, found.scopes)
-    assert key.encode() not in b"".join(p.read_bytes() for p in (tmp_path / "a.bank").rglob("*") if p.is_file())
+    assert key.encode() not in b"".join(
+        p.read_bytes() for p in (tmp_path / "a.bank").rglob("*") if p.is_file()
+    )
     bank.keys.revoke("uploads")
     assert (None, None) == (bank.keys.find(key), bank.keys.find("dk_x"))
     with pytest.raises(ConfigError, match=r"'root'"):

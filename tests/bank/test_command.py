@@ -27,7 +27,9 @@ def bank(tmp_path: Path) -> Path:
     return tmp_path / "shop.bank"
 
 
-def test_check_exits_with_3_where_anything_matches_and_with_0_else(bank: Path, tmp_path: Path) -> None:
+def test_check_exits_with_3_where_anything_matches_and_with_0_else(
+    bank: Path, tmp_path: Path
+) -> None:
     near, strange = tmp_path / "near.jpg", tmp_path / "strange.png"
     near.write_bytes(edited(encoded(photo(2))))
     strange.write_bytes(encoded(photo(50)))
@@ -39,18 +41,24 @@ def test_check_exits_with_3_where_anything_matches_and_with_0_else(bank: Path, t
     assert "1 pictures, 0 matched, 0 unreadable" in free.output
 
 
-def test_check_of_a_folder_prints_a_json_document_for_each_picture(bank: Path, tmp_path: Path) -> None:
+def test_check_of_a_folder_prints_a_json_document_for_each_picture(
+    bank: Path, tmp_path: Path
+) -> None:
     root = folder(tmp_path / "new", ["a.png", "b.png"], first_seed=3)
     (root / "c.png").write_bytes(b"\x89PNG\r\n\x1a\n")
 
     result = dedup("check", bank, root, "--json", *INLINE)
 
     answers = {row["asked"]: row for row in map(json.loads, result.output.splitlines())}
-    assert {"a.png": "rejected", "b.png": "approved", "c.png": None} == {k: v["verdict"] for k, v in answers.items()}
+    assert {"a.png": "rejected", "b.png": "approved", "c.png": None} == {
+        k: v["verdict"] for k, v in answers.items()
+    }
     assert 3 == result.exit_code
 
 
-def test_add_unless_duplicate_names_what_matches_and_adds_the_rest(bank: Path, tmp_path: Path) -> None:
+def test_add_unless_duplicate_names_what_matches_and_adds_the_rest(
+    bank: Path, tmp_path: Path
+) -> None:
     root = folder(tmp_path / "new", ["a.png", "b.png"], first_seed=3)
 
     result = dedup("add", bank, root / "a.png", root / "b.png", "--unless-duplicate")
@@ -70,15 +78,21 @@ def test_add_remove_verify_compact_copy_and_export(bank: Path, tmp_path: Path) -
     assert "the index is what the rows say" in dedup("verify", bank).output
     assert "4 rows are in one search file" in dedup("compact", bank).output
     assert 0 == dedup("copy", bank, tmp_path / "b.bank").exit_code
-    assert "4 entries" in dedup("export", bank, tmp_path / "x.bank.parquet", "--licence", "mine").output
+    assert (
+        "4 entries"
+        in dedup("export", bank, tmp_path / "x.bank.parquet", "--licence", "mine").output
+    )
     assert "licence: mine" in dedup("info", tmp_path / "x.bank.parquet").output
     assert 4 == json.loads(dedup("info", tmp_path / "b.bank", "--json").output)["entries"]
 
 
-def test_rebuild_measures_all_entries_again_and_names_what_is_missing(bank: Path, tmp_path: Path) -> None:
+def test_rebuild_measures_all_entries_again_and_names_what_is_missing(
+    bank: Path, tmp_path: Path
+) -> None:
     with Bank(bank)._store.write() as connection:
         connection.execute(
-            """UPDATE meta SET value = replace(value, '"canary": "', '"canary": "00') WHERE key = 'info'"""
+            """UPDATE meta SET value = replace(value, '"canary": "', '"canary": "00')
+            WHERE key = 'info'"""
         )
         connection.execute("UPDATE entry SET codes = zeroblob(16)")
     assert 1 == dedup("add", bank, tmp_path / "in", *INLINE).exit_code

@@ -1,4 +1,6 @@
-"""Every answer of a bank equals that of two loops over Python integers, whatever happened to the bank."""
+"""Every answer of a bank equals that of two loops over Python integers, whatever happened to the
+bank.
+"""
 
 import tempfile
 from collections.abc import Iterator
@@ -98,7 +100,10 @@ class BankMachine(RuleBasedStateMachine):
             with pytest.raises(BankConflictError):
                 self.bank.submit(measures(dhash, phash), entry, EVERYTHING)
             return
-        near = any(min((dhash ^ d).bit_count(), (phash ^ p).bit_count()) <= DISTANCE for d, p in self.model.values())
+        near = any(
+            min((dhash ^ d).bit_count(), (phash ^ p).bit_count()) <= DISTANCE
+            for d, p in self.model.values()
+        )
 
         said = self.bank.submit(measures(dhash, phash), entry, EVERYTHING)
 
@@ -160,4 +165,6 @@ def like_a_large_bank(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def test_a_bank_answers_as_two_loops_do_after_anything() -> None:
     """Adds, removals, checks by two handles, compactions, crashes, damaged files, in any order."""
-    run_state_machine_as_test(BankMachine, settings=settings(max_examples=12, stateful_step_count=25, deadline=None))
+    run_state_machine_as_test(
+        BankMachine, settings=settings(max_examples=12, stateful_step_count=25, deadline=None)
+    )

@@ -20,11 +20,17 @@ def started(*arguments: object) -> subprocess.Popen[str]:
 
 
 @pytest.mark.parametrize("n_processes", [4])
-def test_of_equal_pictures_that_arrive_at_once_exactly_one_is_approved(tmp_path: Path, n_processes: int) -> None:
-    """64 submissions of the same 16 pictures by 4 processes; benchmarks/bank.py has 64 processes."""
+def test_of_equal_pictures_that_arrive_at_once_exactly_one_is_approved(
+    tmp_path: Path, n_processes: int
+) -> None:
+    """64 submissions of the same 16 pictures by 4 processes; benchmarks/bank.py has 64
+    processes.
+    """
     rounds = 16
     Bank.create(tmp_path / "a.bank").close()
-    processes = [started("submit", tmp_path / "a.bank", rounds, f"p{k}") for k in range(n_processes)]
+    processes = [
+        started("submit", tmp_path / "a.bank", rounds, f"p{k}") for k in range(n_processes)
+    ]
     for process in processes:
         assert process.stdout is not None
         assert "ready\n" == process.stdout.readline()
@@ -33,7 +39,11 @@ def test_of_equal_pictures_that_arrive_at_once_exactly_one_is_approved(tmp_path:
         assert process.stdin is not None
         process.stdin.write(f"{start}\n")
         process.stdin.flush()
-    said = [line.split() for process in processes for line in process.communicate(timeout=120)[0].splitlines()]
+    said = [
+        line.split()
+        for process in processes
+        for line in process.communicate(timeout=120)[0].splitlines()
+    ]
 
     approved = Counter(number for number, verdict in said if verdict == "approved")
     assert {str(number): 1 for number in range(rounds)} == dict(approved)

@@ -1,4 +1,6 @@
-"""A Hub on 127.0.0.1 that serves one dataset repository, as much of its interface as the real clients ask for."""
+"""A Hub on 127.0.0.1 that serves one dataset repository, as much of its interface as the real
+clients ask for.
+"""
 
 import base64
 import hashlib
@@ -49,7 +51,8 @@ class _Answer(BaseHTTPRequestHandler):
     server: Hub
     protocol_version = "HTTP/1.1"
 
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  # the base class calls it that
+    # The base class calls it that.
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
         """Say nothing."""
 
     def do_GET(self) -> None:
@@ -71,7 +74,13 @@ class _Answer(BaseHTTPRequestHandler):
         elif parts == ["api", "validate-yaml"]:
             self._json({"errors": [], "warnings": []})
         elif parts == ["api", "repos", "create"]:
-            self._json({"url": f"{self.server.endpoint}/datasets/org/name", "name": "org/name", "id": "org/name"})
+            self._json(
+                {
+                    "url": f"{self.server.endpoint}/datasets/org/name",
+                    "name": "org/name",
+                    "id": "org/name",
+                }
+            )
         elif parts[:4] == ["datasets", "org", "name", "resolve"] and len(parts) > 5:
             self._file(parts[4], "/".join(parts[5:]))
         else:
@@ -84,11 +93,13 @@ class _Answer(BaseHTTPRequestHandler):
         if folder is None:
             self._missing("RevisionNotFound")
         elif what == "revision":
-            files = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
+            files = sorted(
+                p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()
+            )
             self._json({
-                "_id": "1", "id": "org/name", "sha": self._commit(revision), "private": False, "gated": False,
-                "disabled": False, "tags": [], "downloads": 0, "likes": 0, "cardData": None,
-                "siblings": [{"rfilename": name} for name in files],
+                "_id": "1", "id": "org/name", "sha": self._commit(revision), "private": False,
+                "gated": False, "disabled": False, "tags": [], "downloads": 0, "likes": 0,
+                "cardData": None, "siblings": [{"rfilename": name} for name in files],
                 "lastModified": "2026-01-01T00:00:00.000Z", "createdAt": "2026-01-01T00:00:00.000Z",
             })  # fmt: skip
         elif what == "tree":
@@ -96,15 +107,27 @@ class _Answer(BaseHTTPRequestHandler):
             if not inside.is_dir():
                 self._missing("EntryNotFound")
                 return
-            found = inside.rglob("*") if query.get("recursive", ["false"])[0].lower() == "true" else inside.iterdir()
+            found = (
+                inside.rglob("*")
+                if query.get("recursive", ["false"])[0].lower() == "true"
+                else inside.iterdir()
+            )
             self._json([_entry(folder, path) for path in sorted(found)])
         elif what == "paths-info":
             asked = parse_qs(body.decode()) if b"=" in body else json.loads(body)
             names = asked["paths"] if isinstance(asked["paths"], list) else [asked["paths"]]
-            self._json([_entry(folder, folder / name) for name in names if (folder / name).exists()])
+            self._json(
+                [_entry(folder, folder / name) for name in names if (folder / name).exists()]
+            )
         elif what == "preupload":
             names = [file["path"] for file in json.loads(body)["files"]]
-            self._json({"files": [{"path": n, "uploadMode": "regular", "shouldIgnore": False} for n in names]})
+            self._json(
+                {
+                    "files": [
+                        {"path": n, "uploadMode": "regular", "shouldIgnore": False} for n in names
+                    ]
+                }
+            )
         elif what == "commit":
             for line in map(json.loads, body.splitlines()):
                 if line["key"] == "file":
@@ -112,7 +135,9 @@ class _Answer(BaseHTTPRequestHandler):
                     path.parent.mkdir(parents=True, exist_ok=True)
                     path.write_bytes(base64.b64decode(line["value"]["content"]))
             url = f"{self.server.endpoint}/datasets/org/name/commit/{COMMITS['main']}"
-            self._json({"success": True, "commitOid": COMMITS["main"], "commitUrl": url, "hookOutput": ""})
+            self._json(
+                {"success": True, "commitOid": COMMITS["main"], "commitUrl": url, "hookOutput": ""}
+            )
         else:
             self._missing("EntryNotFound")
 
@@ -126,7 +151,11 @@ class _Answer(BaseHTTPRequestHandler):
         asked = self.headers.get("Range", "")
         if asked.startswith("bytes="):
             first, _, last = asked.removeprefix("bytes=").partition("-")
-            start, stop, status = int(first), min(len(data), int(last) + 1 if last else len(data)), 206
+            start, stop, status = (
+                int(first),
+                min(len(data), int(last) + 1 if last else len(data)),
+                206,
+            )
         self.send_response(status)
         self.send_header("ETag", f'"{hashlib.sha1(data).hexdigest()}"')
         self.send_header("X-Repo-Commit", self._commit(revision))

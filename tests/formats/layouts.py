@@ -1,4 +1,6 @@
-"""Layouts of datasets that people have, each made without the package. docs/datasets.md says what is understood."""
+"""Layouts of datasets that people have, each made without the package. docs/datasets.md says what
+is understood.
+"""
 
 import io
 import json
@@ -32,7 +34,9 @@ class Made:
     def images(self, *names: str) -> None:
         """A picture under each name."""
         for name in names:
-            self.file(name, self.picture("JPEG" if name.endswith(("jpg", "jpeg", "JPEG")) else "PNG"))
+            self.file(
+                name, self.picture("JPEG" if name.endswith(("jpg", "jpeg", "JPEG")) else "PNG")
+            )
 
     def file(self, name: str, content: bytes | str = b"x") -> None:
         """Any file."""
@@ -63,7 +67,9 @@ class Made:
         content = {
             "images": [{"id": k, "file_name": file} for k, file in enumerate(files)],
             "categories": [{"id": 1, "name": category}] if category else [],
-            "annotations": [{"id": k, "image_id": k, "category_id": 1} for k in range(len(files)) if category],
+            "annotations": [
+                {"id": k, "image_id": k, "category_id": 1} for k in range(len(files)) if category
+            ],
         }
         self.file(path, json.dumps(content))
 
@@ -73,16 +79,27 @@ def caltech(of: Made) -> None:
 
 
 def imagenet(of: Made) -> None:
-    of.images("train/n01440764/a.JPEG", "train/n01443537/b.JPEG", "val/n01440764/c.JPEG", "val/n01443537/d.JPEG")
+    of.images(
+        "train/n01440764/a.JPEG",
+        "train/n01443537/b.JPEG",
+        "val/n01440764/c.JPEG",
+        "val/n01443537/d.JPEG",
+    )
     of.file("LOC_synset_mapping.txt", "n01440764 tench")
 
 
 def kaggle_sets(of: Made) -> None:
-    of.images("dataset/training_set/cats/1.jpg", "dataset/training_set/dogs/1.jpg", "dataset/test_set/cats/2.jpg")
+    of.images(
+        "dataset/training_set/cats/1.jpg",
+        "dataset/training_set/dogs/1.jpg",
+        "dataset/test_set/cats/2.jpg",
+    )
 
 
 def kaggle_intel(of: Made) -> None:
-    of.images("seg_train/seg_train/sea/1.jpg", "seg_test/seg_test/sea/2.jpg", "seg_pred/seg_pred/3.jpg")
+    of.images(
+        "seg_train/seg_train/sea/1.jpg", "seg_test/seg_test/sea/2.jpg", "seg_pred/seg_pred/3.jpg"
+    )
 
 
 def kaggle_numbered(of: Made) -> None:
@@ -91,8 +108,14 @@ def kaggle_numbered(of: Made) -> None:
 
 
 def kaggle_xray(of: Made) -> None:
-    of.images("chest_xray/train/NORMAL/1.jpeg", "chest_xray/val/NORMAL/2.jpeg", "chest_xray/test/NORMAL/3.jpeg")
-    of.images("chest_xray/chest_xray/train/NORMAL/1.jpeg", "chest_xray/chest_xray/test/NORMAL/3.jpeg")
+    of.images(
+        "chest_xray/train/NORMAL/1.jpeg",
+        "chest_xray/val/NORMAL/2.jpeg",
+        "chest_xray/test/NORMAL/3.jpeg",
+    )
+    of.images(
+        "chest_xray/chest_xray/train/NORMAL/1.jpeg", "chest_xray/chest_xray/test/NORMAL/3.jpeg"
+    )
     of.file("chest_xray/__MACOSX/._1.jpeg")
 
 
@@ -123,7 +146,9 @@ def split_images(of: Made) -> None:
 
 
 def mvtec(of: Made) -> None:
-    of.images("bottle/train/good/000.png", "bottle/test/good/000.png", "bottle/test/broken_large/000.png")
+    of.images(
+        "bottle/train/good/000.png", "bottle/test/good/000.png", "bottle/test/broken_large/000.png"
+    )
     of.images("cable/train/good/000.png", "cable/test/cut/000.png")
     of.file("bottle/license.txt")
 
@@ -141,7 +166,9 @@ def div2k(of: Made) -> None:
 
 
 def reid(of: Made) -> None:
-    of.images("bounding_box_train/0002_c1.jpg", "bounding_box_test/0003_c1.jpg", "query/0003_c2.jpg")
+    of.images(
+        "bounding_box_train/0002_c1.jpg", "bounding_box_test/0003_c1.jpg", "query/0003_c2.jpg"
+    )
 
 
 def nnunet(of: Made) -> None:
@@ -150,7 +177,12 @@ def nnunet(of: Made) -> None:
 
 
 def medical(of: Made) -> None:
-    of.images("Training/glioma/1.png", "Testing/glioma/2.png", "Training/meningioma/3.png", "Testing/meningioma/4.png")
+    of.images(
+        "Training/glioma/1.png",
+        "Testing/glioma/2.png",
+        "Training/meningioma/3.png",
+        "Testing/meningioma/4.png",
+    )
 
 
 def a_class_called_train(of: Made) -> None:
@@ -201,20 +233,25 @@ def webdataset(of: Made) -> None:
 
 def img2dataset_shards(of: Made) -> None:
     of.tar("00000.tar", "000000000.png", "000000000.json", "000000001.png", "000000001.json")
-    pq.write_table(pa.table({"key": ["000000000"], "status": ["success"]}), of.root / "00000.parquet")
+    pq.write_table(
+        pa.table({"key": ["000000000"], "status": ["success"]}), of.root / "00000.parquet"
+    )
     of.file("00000_stats.json", "{}")
 
 
 def img2dataset_files(of: Made) -> None:
     of.images("00000/000000000.jpg", "00001/000010000.jpg")
     for shard in ("00000", "00001"):
-        pq.write_table(pa.table({"key": ["x"], "status": ["success"]}), of.root / f"{shard}.parquet")
+        pq.write_table(
+            pa.table({"key": ["x"], "status": ["success"]}), of.root / f"{shard}.parquet"
+        )
         of.file(f"{shard}_stats.json", "{}")
 
 
 def img2dataset_parquet(of: Made) -> None:
     pq.write_table(
-        pa.table({"key": ["0", "1"], "jpg": [of.picture("JPEG"), of.picture("JPEG")]}), of.root / "0.parquet"
+        pa.table({"key": ["0", "1"], "jpg": [of.picture("JPEG"), of.picture("JPEG")]}),
+        of.root / "0.parquet",
     )
     of.file("0_stats.json", "{}")
 
@@ -222,7 +259,10 @@ def img2dataset_parquet(of: Made) -> None:
 def yolo_named(of: Made) -> None:
     of.images("images/train2017/1.jpg", "images/train2017/2.jpg", "images/val2017/3.jpg")
     of.file("labels/train2017/1.txt", "0 .5 .5 .1 .1")
-    of.file("coco128.yaml", "path: ../coco128\ntrain: images/train2017\nval: images/val2017\nnames: {0: cat}\n")
+    of.file(
+        "coco128.yaml",
+        "path: ../coco128\ntrain: images/train2017\nval: images/val2017\nnames: {0: cat}\n",
+    )
     of.file("README.txt")
 
 
@@ -240,7 +280,9 @@ def darknet(of: Made) -> None:
     of.file("train.txt", "data/obj/1.jpg\ndata/obj/2.jpg\n")
     of.file("test.txt", "data/obj/3.jpg\n")
     of.file(
-        "obj.data", "classes = 2\ntrain = data/train.txt\nvalid = data/test.txt\nnames = data/obj.names\nbackup = x/\n"
+        "obj.data",
+        "classes = 2\ntrain = data/train.txt\nvalid = data/test.txt\nnames = data/obj.names\nbackup"
+        " = x/\n",
     )
 
 
@@ -248,7 +290,8 @@ def voc(of: Made) -> None:
     kit = "VOCdevkit/VOC2012"
     of.images(*(f"{kit}/JPEGImages/{k}.jpg" for k in range(1, 5)))
     for k in (1, 2, 3):
-        xml = "<annotation><object><name>cat</name><part><name>head</name></part></object></annotation>"
+        inside = "<object><name>cat</name><part><name>head</name></part></object>"
+        xml = f"<annotation>{inside}</annotation>"
         of.file(f"{kit}/Annotations/{k}.xml", xml)
     of.file(f"{kit}/ImageSets/Main/train.txt", "1\n2\n")
     of.file(f"{kit}/ImageSets/Main/val.txt", "3\n")
@@ -284,7 +327,9 @@ def saved(of: Made) -> None:
     rows = {"image": [{"bytes": of.picture(), "path": None} for _ in range(3)]}
     features = datasets.Features({"image": datasets.Image()})
     whole = datasets.Dataset.from_dict(rows, features=features)
-    datasets.DatasetDict({"train": whole.select([0, 1]), "test": whole.select([2])}).save_to_disk(str(of.root))
+    datasets.DatasetDict({"train": whole.select([0, 1]), "test": whole.select([2])}).save_to_disk(
+        str(of.root)
+    )
 
 
 def split_in_rows(of: Made) -> None:

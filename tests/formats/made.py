@@ -19,7 +19,17 @@ from dedup.decoding.pictures import Unreadable
 from dedup.formats import Source, open_source, payloads, read_bytes
 from tests import pictures
 
-HOSTILE = ["com,ma", 'quo"te', "new\nline", "fox🦊é", "<b>html</b>", "tab\tand\r\nmore", "' OR 1=1", "\\x00", "$(rm)"]
+HOSTILE = [
+    "com,ma",
+    'quo"te',
+    "new\nline",
+    "fox🦊é",
+    "<b>html</b>",
+    "tab\tand\r\nmore",
+    "' OR 1=1",
+    "\\x00",
+    "$(rm)",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,23 +43,46 @@ class Row:
 
 
 def rows() -> list[Row]:
-    """Twelve pictures: one leaks into test, one is twice in train, one in test cannot be decoded."""
+    """Twelve pictures: one leaks into test, one is twice in train, one in test cannot be
+    decoded.
+    """
     made = [
-        Row(f"a{seed}.png", "train", "cat" if seed % 2 else "dog", pictures.encoded(pictures.photo(seed)))
+        Row(
+            f"a{seed}.png",
+            "train",
+            "cat" if seed % 2 else "dog",
+            pictures.encoded(pictures.photo(seed)),
+        )
         for seed in range(6)
     ]
     leak = pictures.encoded(pictures.photo(2), "JPEG", quality=70)
     copy = pictures.encoded(pictures.photo(4), "JPEG", quality=60)
     made.append(Row("copy.jpg", "train", "dog", copy))
     made.append(Row("b0.jpg", "test", "dog", leak))
-    made += [Row(f"b{seed}.png", "test", "cat", pictures.encoded(pictures.photo(seed))) for seed in (11, 12)]
+    made += [
+        Row(f"b{seed}.png", "test", "cat", pictures.encoded(pictures.photo(seed)))
+        for seed in (11, 12)
+    ]
     made.append(Row("broken.png", "test", "cat", b"\x89PNG\r\n\x1a\n no picture at all"))
     made.append(Row("c0.png", "validation", "cat", pictures.encoded(pictures.photo(21))))
     return sorted(made, key=lambda row: (row.split, row.label, row.name))
 
 
-KEPT = {"a0.png", "a1.png", "a3.png", "a4.png", "a5.png", "b0.jpg", "b11.png", "b12.png", "broken.png", "c0.png"}
-"""Names of the rows that a run with default settings writes: a2 leaks, copy is a4 again and worse."""
+KEPT = {
+    "a0.png",
+    "a1.png",
+    "a3.png",
+    "a4.png",
+    "a5.png",
+    "b0.jpg",
+    "b11.png",
+    "b12.png",
+    "broken.png",
+    "c0.png",
+}
+"""Names of the rows that a run with default settings writes: a2 leaks, copy is a4 again and
+worse.
+"""
 
 
 def imagefolder(root: Path, of: Sequence[Row]) -> dict[str, Any]:
@@ -69,7 +102,8 @@ def metadata_folder(root: Path, of: Sequence[Row], suffix: str = "jsonl") -> dic
         for row in inside:
             (root / split / row.name).write_bytes(row.data)
         table(root / split / f"metadata.{suffix}", [
-            {"file_name": row.name, "label": row.label, "caption": f"{row.name}, a {row.label}"} for row in inside
+            {"file_name": row.name, "label": row.label, "caption": f"{row.name}, a {row.label}"}
+            for row in inside
         ])  # fmt: skip
     return {"path": str(root)}
 
@@ -80,7 +114,10 @@ def manifest(root: Path, of: Sequence[Row], suffix: str = "csv") -> dict[str, An
         path = root / "files" / row.name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(row.data)
-    records = [{"path": f"files/{r.name}", "split": r.split, "label": r.label, "more": f"of {r.name}"} for r in of]
+    records = [
+        {"path": f"files/{r.name}", "split": r.split, "label": r.label, "more": f"of {r.name}"}
+        for r in of
+    ]
     return {"path": str(table(root / f"m.{suffix}", records))}
 
 
@@ -107,7 +144,10 @@ def arrow(root: Path, of: Sequence[Row]) -> dict[str, Any]:
     root.mkdir(parents=True)
     for split, part in dataset_dict(of).items():
         whole = part.with_format("arrow")[:]
-        with pa.OSFile(str(root / f"{split}.arrow"), "wb") as sink, pa.ipc.new_stream(sink, whole.schema) as writer:
+        with (
+            pa.OSFile(str(root / f"{split}.arrow"), "wb") as sink,
+            pa.ipc.new_stream(sink, whole.schema) as writer,
+        ):
             writer.write_table(whole)
     return {"path": str(root), "id_column": "name"}
 
@@ -210,7 +250,9 @@ def contents(source: Source, size: int = 5) -> list[bytes | None]:
 
 
 def described(source: Source) -> list[tuple[str, str | None, str | None, bytes | None]]:
-    """Name, split, label and bytes of every row, in order; the name without folders, as forms differ in them."""
+    """Name, split, label and bytes of every row, in order; the name without folders, as forms
+    differ in them.
+    """
     columns = (source.rows[c].to_pylist() for c in ("id", "split", "label"))
     return [
         (name.rpartition("/")[2], split, label, data)

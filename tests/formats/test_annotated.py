@@ -1,4 +1,6 @@
-"""COCO and YOLO: annotations are filtered with their images, and what was written loads with the usual readers."""
+"""COCO and YOLO: annotations are filtered with their images, and what was written loads with the
+usual readers.
+"""
 
 import contextlib
 import io
@@ -33,25 +35,35 @@ def refusal(path: Path, **settings: Any) -> str:
 
 def ran(dataset: dict[str, Any], out: Path, **output: Any) -> dedup.Run:
     """A run with default settings."""
-    settings = {"dataset": dataset, "engine": {"workers": 0}, "output": {"dir": str(out), "report": False, **output}}
+    settings = {
+        "dataset": dataset,
+        "engine": {"workers": 0},
+        "output": {"dir": str(out), "report": False, **output},
+    }
     return dedup.run(settings)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("drops", [False, True])
 def test_coco_is_filtered_with_its_images(tmp_path: Path, layout: str, drops: bool) -> None:
-    """Images and annotations of the kept stay as they were, in order; categories, licences and all else too."""
+    """Images and annotations of the kept stay as they were, in order; categories, licences and all
+    else too.
+    """
     dataset = coco(tmp_path / "in", made.rows(), layout)
     source = made.opened(**dataset)
     keep = np.array([not drops or k % 3 != 0 for k in range(len(source.rows))])
     written = write_splits(source, keep, tmp_path / "out", "same", "hardlink")
     kept = {
-        uri.rpartition("/")[2] for uri, is_kept in zip(source.rows["uri"].to_pylist(), keep, strict=True) if is_kept
+        uri.rpartition("/")[2]
+        for uri, is_kept in zip(source.rows["uri"].to_pylist(), keep, strict=True)
+        if is_kept
     }
 
     assert "coco" == source.form == detect(Path(dataset["path"]))
     for path in (tmp_path / "out").rglob("*.json"):
-        before = json.loads((tmp_path / "in" / path.relative_to(tmp_path / "out")).read_text(encoding="utf-8"))
+        before = json.loads(
+            (tmp_path / "in" / path.relative_to(tmp_path / "out")).read_text(encoding="utf-8")
+        )
         after = json.loads(path.read_text(encoding="utf-8"))
         images = [image for image in before["images"] if image["file_name"] in kept]
         numbers = {image["id"] for image in images}
@@ -64,16 +76,22 @@ def test_coco_is_filtered_with_its_images(tmp_path: Path, layout: str, drops: bo
             loaded = COCO(str(path))
         assert numbers == {*loaded.getImgIds()}
         assert {3, 7} == {*loaded.getCatIds()}
-    assert kept == {p.name for p in (tmp_path / "out").rglob("*") if p.is_file() and p.suffix != ".json"}
+    assert kept == {
+        p.name for p in (tmp_path / "out").rglob("*") if p.is_file() and p.suffix != ".json"
+    }
     again = open_source(written.config)
-    assert [row for row, is_kept in zip(made.described(source), keep, strict=True) if is_kept] == made.described(again)
+    assert [
+        row for row, is_kept in zip(made.described(source), keep, strict=True) if is_kept
+    ] == made.described(again)
     assert (1 if layout == "one file" else 3) == len(list((tmp_path / "out").rglob("*.json")))
 
 
 @pytest.mark.parametrize("layout", ["images/split", "roboflow", "lists"])
 @pytest.mark.parametrize("drops", [False, True])
 def test_yolo_is_filtered_with_its_labels(tmp_path: Path, layout: str, drops: bool) -> None:
-    """Kept images have their label files; data.yaml keeps names, and its paths hold in the new place."""
+    """Kept images have their label files; data.yaml keeps names, and its paths hold in the new
+    place.
+    """
     source = made.opened(**yolo(tmp_path / "in", made.rows(), layout))
     keep = np.array([not drops or k % 3 != 0 for k in range(len(source.rows))])
     written = write_splits(source, keep, tmp_path / "out", "same", "hardlink")
@@ -87,7 +105,9 @@ def test_yolo_is_filtered_with_its_labels(tmp_path: Path, layout: str, drops: bo
     for key in ("train", "val", "test"):
         assert (tmp_path / "out" / content[key]).exists()
     (tmp_path / "gone").rename(tmp_path / "in")
-    assert [row for row, is_kept in zip(made.described(source), keep, strict=True) if is_kept] == made.described(again)
+    assert [
+        row for row, is_kept in zip(made.described(source), keep, strict=True) if is_kept
+    ] == made.described(again)
     labels = {p.stem for p in (tmp_path / "out").rglob("labels/**/*.txt")}
     assert {name.rpartition(".")[0] for name, *_ in made.described(again)} == labels
     assert {"dog", 'ca"t'} == {*again.rows["label"].to_pylist()}
@@ -95,13 +115,17 @@ def test_yolo_is_filtered_with_its_labels(tmp_path: Path, layout: str, drops: bo
 
 @pytest.mark.parametrize("make", [coco, yolo])
 def test_a_run_is_clean(tmp_path: Path, make: Any) -> None:
-    """A run drops the leak and the copy with what is said of them; an audit of the output finds none."""
+    """A run drops the leak and the copy with what is said of them; an audit of the output finds
+    none.
+    """
     dataset = make(tmp_path / "in", made.rows())
     run = ran(dataset, tmp_path / "run")
     audit = dedup.audit(tmp_path / "run/splits", workers=0)
 
     assert run.summary["certificate"]["clean"]
-    assert {p.name for p in (tmp_path / "run/splits").rglob("*") if p.suffix in {".png", ".jpg"}} == made.KEPT
+    assert {
+        p.name for p in (tmp_path / "run/splits").rglob("*") if p.suffix in {".png", ".jpg"}
+    } == made.KEPT
     assert 0 == len(audit.leakage) == len(audit.pairs)
     assert {"train", "test", "validation"} == {*audit.manifest["split"].to_pylist()}
 
@@ -111,7 +135,9 @@ def test_a_run_is_clean(tmp_path: Path, make: Any) -> None:
 def test_crossing(tmp_path: Path, make: Any, output: str) -> None:
     """In other forms the pictures have ids, splits and labels."""
     source = made.opened(**make(tmp_path / "in", made.rows()))
-    again = open_source(write_splits(source, made.everything(source), tmp_path / "out", output, "copy").config)
+    again = open_source(
+        write_splits(source, made.everything(source), tmp_path / "out", output, "copy").config
+    )
 
     for column in ("id", "split", "label"):
         expected = sorted(map(str, source.rows[column].to_pylist()))
@@ -121,9 +147,13 @@ def test_crossing(tmp_path: Path, make: Any, output: str) -> None:
 
 
 def test_labels_of_coco(tmp_path: Path) -> None:
-    """The label is the set of categories, or what label_column names; an image without annotations is background."""
+    """The label is the set of categories, or what label_column names; an image without annotations
+    is background.
+    """
     source = made.opened(**coco(tmp_path / "in", made.rows()))
-    named = made.opened(**coco(tmp_path / "in", made.rows()), label_column="license", id_column="file_name")
+    named = made.opened(
+        **coco(tmp_path / "in", made.rows()), label_column="license", id_column="file_name"
+    )
 
     assert {None, "(background)", 'ca"t, dog'} == {*source.rows["label"].to_pylist()}
     assert 1 == source.rows["label"].null_count
@@ -137,7 +167,11 @@ def small(root: Path, **changes: Any) -> Path:
     (root / "images").mkdir(parents=True)
     for k in range(2):
         (root / f"images/{k}.png").write_bytes(PNG[k])
-    content = {"images": [{"id": k, "file_name": f"{k}.png"} for k in range(2)], "annotations": [], "categories": []}
+    content = {
+        "images": [{"id": k, "file_name": f"{k}.png"} for k in range(2)],
+        "annotations": [],
+        "categories": [],
+    }
     (root / "annotations").mkdir()
     (root / "annotations/all.json").write_text(json.dumps(content | changes), encoding="utf-8")
     return root
@@ -145,7 +179,9 @@ def small(root: Path, **changes: Any) -> Path:
 
 @pytest.mark.parametrize("form", ["coco", "yolo"])
 def test_hostile_texts(tmp_path: Path, form: str) -> None:
-    """File names and classes of any text go through a whole run: tables, annotations, report and what is written."""
+    """File names and classes of any text go through a whole run: tables, annotations, report and
+    what is written.
+    """
     root, texts = tmp_path / "in", made.HOSTILE
     for split in ("train", "val"):
         images = [
@@ -161,11 +197,15 @@ def test_hostile_texts(tmp_path: Path, form: str) -> None:
         if form == "coco":
             content = {
                 "images": images,
-                "annotations": [{"id": k, "image_id": k, "category_id": k} for k in range(len(texts))],
+                "annotations": [
+                    {"id": k, "image_id": k, "category_id": k} for k in range(len(texts))
+                ],
                 "categories": [{"id": k, "name": text} for k, text in enumerate(texts)],
             }
             (root / "annotations").mkdir(exist_ok=True)
-            (root / f"annotations/instances_{split}.json").write_text(json.dumps(content), encoding="utf-8")
+            (root / f"annotations/instances_{split}.json").write_text(
+                json.dumps(content), encoding="utf-8"
+            )
     if form == "yolo":
         of_splits = {"train": "images/train", "val": "images/val", "names": dict(enumerate(texts))}
         (root / "data.yaml").write_text(yaml.safe_dump(of_splits), encoding="utf-8")
@@ -175,13 +215,17 @@ def test_hostile_texts(tmp_path: Path, form: str) -> None:
     after = [(row["id"], row["split"], row["label"]) for row in again.rows.to_pylist()]
 
     assert {*texts} == {label for _, _, label in before}
-    assert sorted(row for row in before if row[1:] not in {("train", texts[0]), ("train", texts[1])}) == sorted(after)
+    assert sorted(
+        row for row in before if row[1:] not in {("train", texts[0]), ("train", texts[1])}
+    ) == sorted(after)
     assert texts[:2] == sorted(run.leakage["label"].to_pylist())
     assert "<b>html" not in (tmp_path / "run/report.html").read_text(encoding="utf-8")
 
 
 def test_images_that_are_missing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """Missing images are named and listed, and not written, nor what is said of them; if all are, that is an error."""
+    """Missing images are named and listed, and not written, nor what is said of them; if all are,
+    that is an error.
+    """
     listed = [{"id": 0, "file_name": "0.png"}, {"id": 5, "file_name": "gone.png"}]
     said = [{"id": 1, "image_id": 5, "category_id": 1}]
     root = small(tmp_path / "some", images=listed, annotations=said)
@@ -193,14 +237,19 @@ def test_images_that_are_missing(tmp_path: Path, caplog: pytest.LogCaptureFixtur
     assert ["ok", "missing"] == run.hashes["status"].to_pylist()
     assert [listed[0]] == content["images"]
     assert [] == content["annotations"]
-    assert "none of its 1 images exists: 'annotations/gone.png'" in refusal(small(tmp_path / "none", images=listed[1:]))
+    assert "none of its 1 images exists: 'annotations/gone.png'" in refusal(
+        small(tmp_path / "none", images=listed[1:])
+    )
     assert "dataset.image_folder" in refusal(tmp_path / "none")
 
 
 WRONG_COCO = [
     ({"images": None}, "no list 'images'"),
     ({"images": [{"id": 1}]}, "images[0]: an image needs 'id' and 'file_name'"),
-    ({"images": [{"id": 1, "file_name": "0.png"}, {"id": 1, "file_name": "1.png"}]}, "the image id 1 is there twice"),
+    (
+        {"images": [{"id": 1, "file_name": "0.png"}, {"id": 1, "file_name": "1.png"}]},
+        "the image id 1 is there twice",
+    ),
     ({"images": [{"id": 1, "file_name": "../0.png"}]}, "not below the folder of the images"),
     ({"images": [{"id": 1, "file_name": "/etc/passwd"}]}, "not below the folder of the images"),
     ({"images": []}, "list no images"),
@@ -233,14 +282,23 @@ def test_annotations_of_strangers(tmp_path: Path, caplog: pytest.LogCaptureFixtu
     write_splits(source, made.everything(source), tmp_path / "out", "same", "copy")
 
     assert "1 annotations are of images that it does not list, the first of image 99" in caplog.text
-    assert [] == json.loads((tmp_path / "out/annotations/all.json").read_text(encoding="utf-8"))["annotations"]
+    assert (
+        []
+        == json.loads((tmp_path / "out/annotations/all.json").read_text(encoding="utf-8"))[
+            "annotations"
+        ]
+    )
 
 
 def test_one_picture_in_two_files(tmp_path: Path) -> None:
-    """Files of one split that name a picture say of one sample; a picture that two splits name is a leak."""
+    """Files of one split that name a picture say of one sample; a picture that two splits name is a
+    leak.
+    """
     root = small(tmp_path / "in")
     for name in ("captions_train", "instances_train", "instances_test"):
-        (root / f"annotations/{name}.json").write_text((root / "annotations/all.json").read_text(encoding="utf-8"))
+        (root / f"annotations/{name}.json").write_text(
+            (root / "annotations/all.json").read_text(encoding="utf-8")
+        )
     (root / "annotations/all.json").unlink()
     run = ran({"path": str(root)}, tmp_path / "run")
     images = {
@@ -248,15 +306,20 @@ def test_one_picture_in_two_files(tmp_path: Path) -> None:
         for p in (tmp_path / "run/splits/annotations").iterdir()
     }
 
-    assert ["test:images/0.png", "test:images/1.png", "train:images/0.png", "train:images/1.png"] == run.manifest[
-        "id"
-    ].to_pylist()
+    assert [
+        "test:images/0.png",
+        "test:images/1.png",
+        "train:images/0.png",
+        "train:images/1.png",
+    ] == run.manifest["id"].to_pylist()
     assert {"captions_train": [], "instances_train": [], "instances_test": [0, 1]} == images
     assert run.summary["certificate"]["clean"]
 
 
 def test_images_elsewhere(tmp_path: Path) -> None:
-    """Images that lie elsewhere are found as dataset.image_folder and put beside the annotations."""
+    """Images that lie elsewhere are found as dataset.image_folder and put beside the
+    annotations.
+    """
     root = small(tmp_path / "in")
     (root / "images").rename(tmp_path / "photos")
     said = refusal(root)
@@ -277,7 +340,10 @@ WRONG_YOLO = [
     ("train: /etc\nnames: [a]", "train: '/etc' does not exist below"),
     ("train: 5\nnames: [a]", "train: expected a folder or a list of images, got 5"),
     ("train: images/train\nnames: 5", "names: expected a list, or numbers with names, got 5"),
-    ("train: images/train\nval: images/val\nvalid: images/val\nnames: [a]", "both mean the split 'validation'"),
+    (
+        "train: images/train\nval: images/val\nvalid: images/val\nnames: [a]",
+        "both mean the split 'validation'",
+    ),
     ("train: list.txt\nnames: [a]", "line 1: '/etc/passwd.png' is not below"),
 ]
 
@@ -293,7 +359,9 @@ def test_wrong_yolo(tmp_path: Path, text: str, expected: str) -> None:
 
 
 def test_an_emptied_split_stays(tmp_path: Path) -> None:
-    """A split of which nothing is kept has a folder, so that data.yaml holds; images without labels are written."""
+    """A split of which nothing is kept has a folder, so that data.yaml holds; images without labels
+    are written.
+    """
     yolo(tmp_path / "in", made.rows())
     (tmp_path / "in/labels/test/b0.txt").unlink()
     source = made.opened(path=str(tmp_path / "in/data.yaml"))
@@ -312,28 +380,43 @@ def test_keys_without_a_use(tmp_path: Path, form: str) -> None:
     path = Path((coco if form == "coco" else yolo)(tmp_path / "in", made.rows())["path"])
 
     assert f"dataset.split_column: not used by the form {form!r}" in refusal(path, split_column="x")
-    assert "dataset.image_folder: not used by the form 'yolo'" in refusal(tmp_path, source="yolo", image_folder="x")
+    assert "dataset.image_folder: not used by the form 'yolo'" in refusal(
+        tmp_path, source="yolo", image_folder="x"
+    )
 
 
 def sharing_names(layout: str) -> list[made.Row]:
-    """The small dataset; where splits have folders of their own, two of its pictures are called `a0.png`."""
+    """The small dataset; where splits have folders of their own, two of its pictures are called
+    `a0.png`.
+    """
     own = layout not in {"flat", "one file"}
-    return [replace(row, name="a0.png") if own and row.name == "b11.png" else row for row in made.rows()]
+    return [
+        replace(row, name="a0.png") if own and row.name == "b11.png" else row for row in made.rows()
+    ]
 
 
 def of_coco(root: Path) -> dict[tuple[str, bytes], tuple[Any, Any]]:
-    """By split and bytes: what is said of an image, its annotations with the names of their categories, no ids."""
+    """By split and bytes: what is said of an image, its annotations with the names of their
+    categories, no ids.
+    """
     found = {}
     for path in sorted(root.rglob("*.json")):
         content = json.loads(path.read_text(encoding="utf-8"))
         name = {one["id"]: one["name"] for one in content["categories"]}
         licence = {one["id"]: one["name"] for one in content["licenses"]}
-        split = next(word for word in ("train", "test", "val") if word in str(path.relative_to(root)))
+        split = next(
+            word for word in ("train", "test", "val") if word in str(path.relative_to(root))
+        )
         for image in content["images"]:
-            places = [p for p in (root / split, root / "images", root / f"{split}2017") if p.is_dir()]
+            places = [
+                p for p in (root / split, root / "images", root / f"{split}2017") if p.is_dir()
+            ]
             (data,) = {(p / image["file_name"]).read_bytes() for p in places}
             said = [one for one in content["annotations"] if one["image_id"] == image["id"]]
-            annotations = [{k: v for k, v in one.items() if k not in {"id", "image_id", "category_id"}} for one in said]
+            annotations = [
+                {k: v for k, v in one.items() if k not in {"id", "image_id", "category_id"}}
+                for one in said
+            ]
             named = [name[one["category_id"]] for one in said]
             rest = {k: v for k, v in image.items() if k not in {"id", "file_name", "license"}}
             found[split, data] = (
@@ -345,10 +428,14 @@ def of_coco(root: Path) -> dict[tuple[str, bytes], tuple[Any, Any]]:
 
 @pytest.mark.parametrize("layout", ["usual", "flat", "roboflow"])
 def test_coco_moves_images_with_their_annotations(tmp_path: Path, layout: str) -> None:
-    """Each image lies with all that is said of it in its new split, whatever ids and names are taken there."""
+    """Each image lies with all that is said of it in its new split, whatever ids and names are
+    taken there.
+    """
     dataset = coco(tmp_path / "in", sharing_names(layout), layout)
     for path in (tmp_path / "in").rglob("*.json"):
-        if "val" in path.name or "val" in path.parent.name:  # the other files number categories and licences otherwise
+        if (
+            "val" in path.name or "val" in path.parent.name
+        ):  # the other files number categories and licences otherwise
             content = json.loads(path.read_text(encoding="utf-8"))
             content["categories"] = [{"id": 7, "name": 'ca"t'}, {"id": 4, "name": "owl"}]
             content["licenses"] = [{"id": 1, "name": "MIT", "url": "x"}]
@@ -360,8 +447,14 @@ def test_coco_moves_images_with_their_annotations(tmp_path: Path, layout: str) -
     to = {"train": "test", "test": "validation", "validation": "train"}
     moves = {row: to[split] for row, split in enumerate(splits) if row % 3 != 1}
     keep = np.array([row != 0 for row in range(len(splits))])
-    data = [Path(p.as_py().decode()).read_bytes() for batch in payloads(source, 9) for p in batch["path"]]
-    written = write_splits(source, keep, tmp_path / "out", "same", "hardlink", {r: s for r, s in moves.items() if r})
+    data = [
+        Path(p.as_py().decode()).read_bytes()
+        for batch in payloads(source, 9)
+        for p in batch["path"]
+    ]
+    written = write_splits(
+        source, keep, tmp_path / "out", "same", "hardlink", {r: s for r, s in moves.items() if r}
+    )
     short = {"validation": "val"}
     expected = {}
     for row, split in enumerate(splits):
@@ -387,20 +480,32 @@ def test_coco_moves_images_with_their_annotations(tmp_path: Path, layout: str) -
 
 @pytest.mark.parametrize("layout", ["images/split", "roboflow", "lists"])
 def test_yolo_moves_images_with_their_labels(tmp_path: Path, layout: str) -> None:
-    """Each image lies, or is listed, in its new split with its own label file, whatever names are taken there."""
+    """Each image lies, or is listed, in its new split with its own label file, whatever names are
+    taken there.
+    """
     source = made.opened(**yolo(tmp_path / "in", sharing_names(layout), layout))
     splits, labels = source.rows["split"].to_pylist(), source.rows["label"].to_pylist()
     to = {"train": "test", "test": "validation", "validation": "train"}
     moves = {row: to[split] for row, split in enumerate(splits) if row % 3 != 1}
     keep = np.array([row != 1 for row in range(len(splits))])
-    data = [Path(p.as_py().decode()).read_bytes() for batch in payloads(source, 9) for p in batch["path"]]
+    data = [
+        Path(p.as_py().decode()).read_bytes()
+        for batch in payloads(source, 9)
+        for p in batch["path"]
+    ]
     written = write_splits(source, keep, tmp_path / "out", "same", "hardlink", moves)
-    expected = sorted((moves.get(r, splits[r]), labels[r], data[r]) for r in np.flatnonzero(keep).tolist())
+    expected = sorted(
+        (moves.get(r, splits[r]), labels[r], data[r]) for r in np.flatnonzero(keep).tolist()
+    )
     again = open_source(written.config)
-    found = [Path(p.as_py().decode()).read_bytes() for batch in payloads(again, 9) for p in batch["path"]]
+    found = [
+        Path(p.as_py().decode()).read_bytes() for batch in payloads(again, 9) for p in batch["path"]
+    ]
 
     assert written.rows.tolist() == keep.tolist()
-    assert expected == sorted(zip(again.rows["split"].to_pylist(), again.rows["label"].to_pylist(), found, strict=True))
+    assert expected == sorted(
+        zip(again.rows["split"].to_pylist(), again.rows["label"].to_pylist(), found, strict=True)
+    )
     assert len(list((tmp_path / "out").rglob("labels/**/*.txt"))) == len(expected)
 
 
@@ -423,28 +528,39 @@ def test_a_regrouped_run_is_certified(tmp_path: Path, make: Any) -> None:
 
 
 def test_a_picture_of_two_splits_is_moved_to_one(tmp_path: Path) -> None:
-    """Listed in train and in test: both rows are in one split then, the moved one as a file of another name."""
+    """Listed in train and in test: both rows are in one split then, the moved one as a file of
+    another name.
+    """
     rows = made.rows()
     twice = next(row for row in rows if row.split == "train")
     coco(tmp_path / "in", [*rows, replace(twice, split="test")], "flat")
     source = made.opened(path=str(tmp_path / "in"))
     row = source.rows["id"].to_pylist().index(f"train:images/{twice.name}")
-    written = write_splits(source, np.ones(13, bool), tmp_path / "out", "same", "hardlink", {row: "test"})
+    written = write_splits(
+        source, np.ones(13, bool), tmp_path / "out", "same", "hardlink", {row: "test"}
+    )
     again = open_source(written.config)
     stem, _, suffix = twice.name.rpartition(".")
 
-    assert {f"images/{twice.name}", f"images/{stem}_train.{suffix}"} < {*again.rows["id"].to_pylist()}
+    assert {f"images/{twice.name}", f"images/{stem}_train.{suffix}"} < {
+        *again.rows["id"].to_pylist()
+    }
     assert again.rows["split"].to_pylist().count("test") == 6
     assert len(again.rows) == 13
 
 
 def test_what_cannot_be_moved(tmp_path: Path) -> None:
-    """Refused before any work: files without a counterpart, panoptic masks, folders mixed with lists."""
+    """Refused before any work: files without a counterpart, panoptic masks, folders mixed with
+    lists.
+    """
     coco(tmp_path / "coco", made.rows())
     path = tmp_path / "coco/annotations/instances_train2017.json"
     content = json.loads(path.read_text(encoding="utf-8"))
     path.with_name("captions_train2017.json").write_text(json.dumps(content), encoding="utf-8")
-    with pytest.raises(SourceError, match=r"captions_train2017.json, .* do not stand in the same places in all splits"):
+    with pytest.raises(
+        SourceError,
+        match=r"captions_train2017.json, .* do not stand in the same places in all splits",
+    ):
         made.opened(path=str(tmp_path / "coco")).check_movable()
     path.with_name("captions_train2017.json").unlink()
     content["annotations"][0]["segments_info"] = []
@@ -453,7 +569,9 @@ def test_what_cannot_be_moved(tmp_path: Path) -> None:
         made.opened(path=str(tmp_path / "coco")).check_movable()
     yolo(tmp_path / "yolo", made.rows(), "lists")
     said = yaml.safe_load((tmp_path / "yolo/data.yaml").read_text(encoding="utf-8"))
-    (tmp_path / "yolo/data.yaml").write_text(yaml.safe_dump(said | {"val": "images/val"}), encoding="utf-8")
+    (tmp_path / "yolo/data.yaml").write_text(
+        yaml.safe_dump(said | {"val": "images/val"}), encoding="utf-8"
+    )
     with pytest.raises(SourceError, match="some of its splits are folders and some are lists"):
         made.opened(path=str(tmp_path / "yolo")).check_movable()
 
@@ -465,25 +583,36 @@ def test_names_written_on_windows(tmp_path: Path) -> None:
     content = json.loads(path.read_text(encoding="utf-8"))
     for image in content["images"]:
         (tmp_path / "images/sub/deep").mkdir(parents=True, exist_ok=True)
-        (tmp_path / "images" / image["file_name"]).rename(tmp_path / "images/sub/deep" / image["file_name"])
+        (tmp_path / "images" / image["file_name"]).rename(
+            tmp_path / "images/sub/deep" / image["file_name"]
+        )
         image["file_name"] = f"sub\\deep\\{image['file_name']}"
     path.write_text(json.dumps(content), encoding="utf-8")
     found = made.opened(path=str(tmp_path))
 
     train = {f"images/sub/deep/{row.name}" for row in made.rows() if row.split == "train"}
     assert train <= {*found.rows["uri"].to_pylist()}
-    assert sorted(row.data for row in made.rows()) == sorted(d for d in made.contents(found) if isinstance(d, bytes))
+    assert sorted(row.data for row in made.rows()) == sorted(
+        d for d in made.contents(found) if isinstance(d, bytes)
+    )
 
 
 def test_yolo_images_that_would_share_their_labels(tmp_path: Path) -> None:
     """`1.jpg` does not move beside `1.png`: both would have the labels `1.txt`."""
     rows = [made.Row("1.jpg", "train", "cat", PNG[0]), made.Row("2.png", "train", "dog", PNG[1])]
-    rows += [made.Row("1.png", "test", "dog", PNG[2]), made.Row("3.png", "validation", "cat", PNG[3])]
+    rows += [
+        made.Row("1.png", "test", "dog", PNG[2]),
+        made.Row("3.png", "validation", "cat", PNG[3]),
+    ]
     source = made.opened(**yolo(tmp_path / "in", rows))
     row = made.contents(source).index(PNG[0])
-    written = write_splits(source, np.ones(4, bool), tmp_path / "out", "same", "copy", {row: "test"})
+    written = write_splits(
+        source, np.ones(4, bool), tmp_path / "out", "same", "copy", {row: "test"}
+    )
     again = open_source(written.config)
-    found = dict(zip(made.contents(again), again.rows.select(["split", "label"]).to_pylist(), strict=True))
+    found = dict(
+        zip(made.contents(again), again.rows.select(["split", "label"]).to_pylist(), strict=True)
+    )
 
     assert {"split": "test", "label": 'ca"t'} == found[PNG[0]]
     assert {"split": "test", "label": "dog"} == found[PNG[2]]
@@ -498,7 +627,11 @@ def test_yolo_labels_of_nested_folders_of_images(tmp_path: Path) -> None:
         labels = tmp_path / "images" / name / "labels"
         labels.mkdir()
         (labels / "x.txt").write_text(f"{number} 0.5 0.5 0.1 0.1\n", encoding="utf-8")
-    content = {"train": "images/train/images", "test": "images/test/images", "names": ["dog", "cat"]}
+    content = {
+        "train": "images/train/images",
+        "test": "images/test/images",
+        "names": ["dog", "cat"],
+    }
     (tmp_path / "data.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
     rows = made.opened(path=str(tmp_path)).rows
 
@@ -508,10 +641,14 @@ def test_yolo_labels_of_nested_folders_of_images(tmp_path: Path) -> None:
 
 
 def test_a_yaml_bomb(tmp_path: Path) -> None:
-    """A `data.yaml` of 600 bytes whose aliases stand for billions of names is one message, at once."""
+    """A `data.yaml` of 600 bytes whose aliases stand for billions of names is one message, at
+    once.
+    """
     pictures.folder(tmp_path, ["train/1.png"])
     names = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
     names += [f"a{k}: &a{k} [{', '.join([f'*a{k - 1}'] * 10)}]" for k in range(1, 12)]
     (tmp_path / "data.yaml").write_text("train: train\n" + "\n".join(names) + "\nnames: *a11\n")
-    with pytest.raises(SourceError, match=r"data\.yaml: cannot be read as YAML: its aliases expand"):
+    with pytest.raises(
+        SourceError, match=r"data\.yaml: cannot be read as YAML: its aliases expand"
+    ):
         open_source(DatasetConfig(path=str(tmp_path)))

@@ -15,7 +15,11 @@ from tests import pictures
 
 def ran(dataset: Path, out: Path, **settings: Any) -> tuple[dedup.Run, set[str]]:
     """A run without workers, and the files that it wrote."""
-    config = {"dataset": {"path": str(dataset), **settings}, "output": {"dir": str(out)}, "engine": {"workers": 0}}
+    config = {
+        "dataset": {"path": str(dataset), **settings},
+        "output": {"dir": str(out)},
+        "engine": {"workers": 0},
+    }
     run = dedup.run(config)
     splits = out / "splits"
     written = {path.relative_to(splits).as_posix() for path in splits.rglob("*") if path.is_file()}
@@ -38,15 +42,31 @@ class TestBeside:
     """Files with an image's stem in its folder."""
 
     def test_they_stay_and_go_with_it(self, tmp_path: Path) -> None:
-        """Captions, boxes and arrays of kept images are written, those of dropped ones are not, others are named."""
+        """Captions, boxes and arrays of kept images are written, those of dropped ones are not,
+        others are named.
+        """
         pictures.folder(tmp_path / "set", ["train/0.png", "train/1.b.png", "test/2.png"])
         (tmp_path / "set/train/copy.png").write_bytes((tmp_path / "set/train/0.png").read_bytes())
-        put(tmp_path / "set", "train/0.txt", "train/0.npy", "train/1.b.xml", "train/1.b.left.json", "test/2.caption")
+        put(
+            tmp_path / "set",
+            "train/0.txt",
+            "train/0.npy",
+            "train/1.b.xml",
+            "train/1.b.left.json",
+            "test/2.caption",
+        )
         put(tmp_path / "set", "train/copy.txt", "train/other.txt", "train/0.tar")
         run, written = ran(tmp_path / "set", tmp_path / "out")
 
         assert written == {
-            *("train/0.png", "train/0.txt", "train/0.npy", "train/1.b.png", "train/1.b.xml", "train/1.b.left.json"),
+            *(
+                "train/0.png",
+                "train/0.txt",
+                "train/0.npy",
+                "train/1.b.png",
+                "train/1.b.xml",
+                "train/1.b.left.json",
+            ),
             *("test/2.png", "test/2.caption"),
         }
         assert {"train/other.txt", "train/0.tar"} == {*run.opened().not_read["path"].to_pylist()}
@@ -112,12 +132,16 @@ class TestParallel:
         for name in ("0", "1", "2"):
             pictures.save(pictures.photo(int(name)), tmp_path / "set" / images / f"{name}.jpg")
             mask(tmp_path / "set" / masks / f"{name}.png")
-        (tmp_path / "set" / images / "copy.jpg").write_bytes((tmp_path / "set" / images / "0.jpg").read_bytes())
+        (tmp_path / "set" / images / "copy.jpg").write_bytes(
+            (tmp_path / "set" / images / "0.jpg").read_bytes()
+        )
         mask(tmp_path / "set" / masks / "copy.png")
         run, written = ran(tmp_path / "set", tmp_path / "out")
 
         assert 4 == run.summary["samples"]["total"]
-        assert {f"{images}/{k}.jpg" for k in range(3)} | {f"{masks}/{k}.png" for k in range(3)} == written
+        assert {f"{images}/{k}.jpg" for k in range(3)} | {
+            f"{masks}/{k}.png" for k in range(3)
+        } == written
 
     def test_annotations_that_are_no_images(self, tmp_path: Path) -> None:
         """Whatever their folder is called."""
@@ -159,6 +183,8 @@ class TestParallel:
 
     def test_without_partners(self) -> None:
         """A folder of masks that few images have is one of images."""
-        images = [("images", f"{k}.jpg") for k in range(8)] + [("masks", f"{k}.png") for k in range(10)]
+        images = [("images", f"{k}.jpg") for k in range(8)] + [
+            ("masks", f"{k}.png") for k in range(10)
+        ]
 
         assert frozenset() == parallel(images, [], []).images

@@ -1,4 +1,6 @@
-"""What a folder is: everything in it is counted, the form that explains the images wins, and rivals are named."""
+"""What a folder is: everything in it is counted, the form that explains the images wins, and rivals
+are named.
+"""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -55,7 +57,9 @@ def some_are_listed(of: Made) -> None:
         (some_are_listed, ("coco", "imagefolder")),
     ],
 )
-def test_rivals_are_named(tmp_path: Path, make: Callable[[Made], None], forms: tuple[str, str]) -> None:
+def test_rivals_are_named(
+    tmp_path: Path, make: Callable[[Made], None], forms: tuple[str, str]
+) -> None:
     """Where two forms compete, both are named with the setting, and with it each is opened."""
     made = Made(tmp_path / "set")
     make(made)
@@ -64,7 +68,12 @@ def test_rivals_are_named(tmp_path: Path, make: Callable[[Made], None], forms: t
 
     for form in forms:
         assert f"dataset.source: {form}" in str(caught.value)
-        assert form == open_source(DatasetConfig.model_validate({"path": str(made.root), "source": form})).form
+        assert (
+            form
+            == open_source(
+                DatasetConfig.model_validate({"path": str(made.root), "source": form})
+            ).form
+        )
 
 
 def previews(of: Made) -> None:
@@ -114,7 +123,9 @@ def label_files(of: Made) -> None:
         (json_of_another_kind, "imagefolder", ["annotations/all.json"]),
     ],
 )
-def test_by_products_do_not_decide(tmp_path: Path, make: Callable[[Made], None], form: str, left: list[str]) -> None:
+def test_by_products_do_not_decide(
+    tmp_path: Path, make: Callable[[Made], None], form: str, left: list[str]
+) -> None:
     """A few files of another form are not the dataset: they are listed as not read."""
     made = Made(tmp_path / "set")
     make(made)
@@ -132,22 +143,30 @@ def test_json_of_single_images_is_no_coco(tmp_path: Path) -> None:
 
 
 def test_archives_alone(tmp_path: Path) -> None:
-    """A folder with nothing but compressed archives says that they are not unpacked, and names them."""
+    """A folder with nothing but compressed archives says that they are not unpacked, and names
+    them.
+    """
     Made(tmp_path).file("photos.zip")
     with pytest.raises(Exception, match=r"archives, which are not unpacked: 'photos.zip'"):
         open_source(DatasetConfig(path=str(tmp_path)))
 
 
 def test_a_column_of_bytes_that_is_no_image(tmp_path: Path) -> None:
-    """Embeddings as bytes beside pictures are no images: the column's name says nothing of the kind."""
+    """Embeddings as bytes beside pictures are no images: the column's name says nothing of the
+    kind.
+    """
     made = Made(tmp_path / "set")
     loose(made)
-    pq.write_table(pa.table({"id": list(range(9)), "vector": [b"x"] * 9}), made.root / "vectors.parquet")
+    pq.write_table(
+        pa.table({"id": list(range(9)), "vector": [b"x"] * 9}), made.root / "vectors.parquet"
+    )
 
     assert "imagefolder" == open_source(DatasetConfig(path=str(made.root))).form
 
 
-@pytest.mark.parametrize("form", ["PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM", "JPEG2000", "AVIF", "DDS", "QOI"])
+@pytest.mark.parametrize(
+    "form", ["PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM", "JPEG2000", "AVIF", "DDS", "QOI"]
+)
 def test_images_are_recognised_by_their_first_bytes(tmp_path: Path, form: str) -> None:
     """A file without a suffix, or with one that says nothing, is the image that its bytes are."""
     try:
@@ -162,7 +181,8 @@ def test_images_are_recognised_by_their_first_bytes(tmp_path: Path, form: str) -
 
 
 @pytest.mark.parametrize(
-    "data", [b"", b"BM", b"BMW and other cars", b"P5", b"PK\3\4", b"\x7fELF", b"<svg", b"II", b"text"]
+    "data",
+    [b"", b"BM", b"BMW and other cars", b"P5", b"PK\3\4", b"\x7fELF", b"<svg", b"II", b"text"],
 )
 def test_other_bytes_are_no_image(data: bytes) -> None:
     """Texts, programs and archives are not taken for images, nor is what is too short to tell."""
@@ -184,4 +204,13 @@ def test_the_table_of_forms() -> None:
     known = {*DatasetConfig.model_fields}
 
     assert all(name == form.name and {*form.takes} <= known for name, form in FORMS.items())
-    assert {*FORMS} == {"imagefolder", "manifest", "huggingface", "webdataset", "coco", "yolo", "voc", "bank"}
+    assert {*FORMS} == {
+        "imagefolder",
+        "manifest",
+        "huggingface",
+        "webdataset",
+        "coco",
+        "yolo",
+        "voc",
+        "bank",
+    }

@@ -1,4 +1,6 @@
-"""Nothing is left behind without a word: every file below the root is part of the dataset or listed as not read."""
+"""Nothing is left behind without a word: every file below the root is part of the dataset or listed
+as not read.
+"""
 
 import os
 from collections.abc import Callable
@@ -13,10 +15,42 @@ from dedup.errors import ConfigError, SourceError
 from dedup.formats import open_source
 from tests.formats.layouts import Made
 
-FOLDERS = ["train", "test", "val", "seg_train", "cat", "images", "labels", "annotations", ".git", "JPEGImages", "data"]
+FOLDERS = [
+    "train",
+    "test",
+    "val",
+    "seg_train",
+    "cat",
+    "images",
+    "labels",
+    "annotations",
+    ".git",
+    "JPEGImages",
+    "data",
+]
 FILES = [
-    *("1.png", "2.jpg", "image_0003.PNG", "noise", "picture", "picture.0", "1.txt", "1.xml", "2.json", "notes.md"),
-    *("a.tar", "broken.tar", "rows.parquet", "embeddings.parquet", "x.csv", "data.yaml", "all.coco.json", ".hidden"),
+    *(
+        "1.png",
+        "2.jpg",
+        "image_0003.PNG",
+        "noise",
+        "picture",
+        "picture.0",
+        "1.txt",
+        "1.xml",
+        "2.json",
+        "notes.md",
+    ),
+    *(
+        "a.tar",
+        "broken.tar",
+        "rows.parquet",
+        "embeddings.parquet",
+        "x.csv",
+        "data.yaml",
+        "all.coco.json",
+        ".hidden",
+    ),
     *("archive.zip", "model.pt", "Thumbs.db", "é.png"),
 ]
 
@@ -55,7 +89,9 @@ def files_below(root: Path) -> set[str]:
 @settings(max_examples=150, deadline=None)
 @given(st.lists(paths, min_size=1, max_size=14, unique=True))
 def test_every_file_is_accounted_for(names: list[str]) -> None:
-    """In a random mixed folder samples with their companions, metadata and what is listed add up to what is there."""
+    """In a random mixed folder samples with their companions, metadata and what is listed add up to
+    what is there.
+    """
     with TemporaryDirectory() as folder:
         root = Path(folder) / "set"
         root.mkdir()
@@ -72,7 +108,11 @@ def test_every_file_is_accounted_for(names: list[str]) -> None:
         below = files_below(root)
         own = {path.relative_to(root).as_posix() for path in source.own_files()} & below
         listed = set(source.not_read["path"].to_pylist())
-        hidden = {name for name in below if any(name == path or name.startswith(path + "/") for path in listed)}
+        hidden = {
+            name
+            for name in below
+            if any(name == path or name.startswith(path + "/") for path in listed)
+        }
         samples = {uri for uri in source.rows["uri"].to_pylist() if uri in below}
 
         stems = {Path(name).stem for name in samples}
@@ -84,7 +124,11 @@ def test_every_file_is_accounted_for(names: list[str]) -> None:
         assert samples <= own
         assert sum(source.skipped.values()) == len(listed)
         if source.form == "imagefolder":
-            pictures = {name for name in below - hidden if name.lower().endswith((".png", ".jpg", "picture", ".0"))}
+            pictures = {
+                name
+                for name in below - hidden
+                if name.lower().endswith((".png", ".jpg", "picture", ".0"))
+            }
             assert pictures == samples
 
 

@@ -41,7 +41,9 @@ def damaged(data: bytes, chance: random.Random) -> bytes:
 
 
 def test_a_file_that_ends_its_reader_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The process that looks at the footers first may die; the message names the file at which it did."""
+    """The process that looks at the footers first may die; the message names the file at which it
+    did.
+    """
     monkeypatch.setattr(footers, "_PROGRAM", DIES)
     with pytest.raises(SourceError, match=r"^a\.bad: its footer is damaged.*Get the file again"):
         footers.refuse_fatal(["one", "a.bad", "two"])
@@ -50,7 +52,9 @@ def test_a_file_that_ends_its_reader_is_named(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_damaged_footers_end_with_a_message(tmp_path: Path) -> None:
-    """Sixty damaged files: each that gets past the first look is read, or raises the one error of the package."""
+    """Sixty damaged files: each that gets past the first look is read, or raises the one error of
+    the package.
+    """
     data, chance = whole(), random.Random(21)
     ended = {"read": 0, "refused": 0}
     paths = [tmp_path / f"{k}.parquet" for k in range(60)]
@@ -69,7 +73,9 @@ def test_damaged_footers_end_with_a_message(tmp_path: Path) -> None:
 
 
 def past_the_first_look(paths: list[Path]) -> list[Path]:
-    """The files that do not end the process that looks at them, found by taking away those that are named."""
+    """The files that do not end the process that looks at them, found by taking away those that are
+    named.
+    """
     left = list(paths)
     while True:
         try:

@@ -36,7 +36,14 @@ def some() -> list[made.Row]:
 def records(path: str) -> list[dict[str, Any]]:
     """One for each picture, with values of several types."""
     return [
-        {"path": path.format(row.name), "split": row.split, "label": row.label, "caption": text, "box": box, "nr": k}
+        {
+            "path": path.format(row.name),
+            "split": row.split,
+            "label": row.label,
+            "caption": text,
+            "box": box,
+            "nr": k,
+        }
         for k, (row, text, box) in enumerate(zip(some(), CAPTIONS, BOXES, strict=True))
     ]
 
@@ -47,7 +54,9 @@ def source(root: Path, form: str) -> dict[str, Any]:
     if form in {"csv", "jsonl", "parquet"}:
         return {"path": str(made.table(root / f"n.{form}", records("files/{}")))}
     if form == "metadata":
-        rows = [{"file_name" if k == "path" else k: v for k, v in row.items()} for row in records("{}")]
+        rows = [
+            {"file_name" if k == "path" else k: v for k, v in row.items()} for row in records("{}")
+        ]
         made.table(root / "files/metadata.jsonl", rows)
         return {"path": str(root / "files")}
     if form == "webdataset":
@@ -85,7 +94,10 @@ def written(out: Path, target: str) -> list[dict[str, Any]]:
     """What lies there, read without the package."""
     if target == "manifest":
         with (out / "manifest.csv").open(encoding="utf-8", newline="") as file:
-            return [{**row, "box": json.loads(row["box"]), "nr": int(row["nr"])} for row in csv.DictReader(file)]
+            return [
+                {**row, "box": json.loads(row["box"]), "nr": int(row["nr"])}
+                for row in csv.DictReader(file)
+            ]
     if target == "imagefolder":
         lines = (out / "train/metadata.jsonl").read_text(encoding="utf-8").split("\n")
         return [json.loads(line) for line in lines if line]
@@ -134,7 +146,9 @@ def test_datasets_loads_it(tmp_path: Path, target: str) -> None:
 
 
 def test_types_of_parquet_stay(tmp_path: Path) -> None:
-    """A Parquet manifest's small integers, times and nested lists have these types in the Parquet shards."""
+    """A Parquet manifest's small integers, times and nested lists have these types in the Parquet
+    shards.
+    """
     made.manifest(tmp_path, some())
     n = len(some())
     table = pa.table(
@@ -186,7 +200,11 @@ def test_only_the_kept_rows(tmp_path: Path) -> None:
 
 def test_values_of_several_types_are_texts() -> None:
     """JSON that has a number here and a list there is told as text, and so is an empty object."""
-    rows: list[dict[str, Any]] = [{"a": 1, "b": {}, "c": None}, {"a": [2], "b": {}}, {"a": "x\ud83e", "b": None}]
+    rows: list[dict[str, Any]] = [
+        {"a": 1, "b": {}, "c": None},
+        {"a": [2], "b": {}},
+        {"a": "x\ud83e", "b": None},
+    ]
     found = inferred(["a", "b", "c"], lambda: iter(rows))
 
     assert [pa.string()] * 3 == found.schema.types
@@ -196,7 +214,9 @@ def test_values_of_several_types_are_texts() -> None:
 
 def test_names_that_are_taken() -> None:
     """A column called like one of dedup's gets another name, and no two get the same."""
-    names = written_names(["id", "source_id", "own_file_name", "text"], {"id", "label"}, no_files=True)
+    names = written_names(
+        ["id", "source_id", "own_file_name", "text"], {"id", "label"}, no_files=True
+    )
 
     assert {
         "id": "source_source_id",

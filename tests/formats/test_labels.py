@@ -25,7 +25,9 @@ def rows_of(labels: list[Any], feature: Any) -> datasets.Dataset:
     image = {"bytes": pictures.encoded(pictures.photo(0)), "path": None}
     features = datasets.Features({"image": datasets.Image(), "label": feature})
 
-    return datasets.Dataset.from_dict({"image": [image] * len(labels), "label": labels}, features=features)
+    return datasets.Dataset.from_dict(
+        {"image": [image] * len(labels), "label": labels}, features=features
+    )
 
 
 CLASSES = datasets.ClassLabel(names=["dog", "cat"])
@@ -48,29 +50,39 @@ class TestSets:
 
     def test_other_sets_are_a_conflict(self) -> None:
         """A label more or less is one."""
-        assert [("cat, dog", "cat", True)] == pairs_of(rows_of([[0, 1], [1]], datasets.Sequence(CLASSES)))
+        assert [("cat, dog", "cat", True)] == pairs_of(
+            rows_of([[0, 1], [1]], datasets.Sequence(CLASSES))
+        )
 
     def test_a_place_for_each_class(self) -> None:
         """Where values repeat, the list is no set: its order says which class is meant."""
-        found = pairs_of(rows_of([[1, 0, 0], [0, 0, 1]], datasets.Sequence(datasets.Value("int64"))))
+        found = pairs_of(
+            rows_of([[1, 0, 0], [0, 0, 1]], datasets.Sequence(datasets.Value("int64")))
+        )
 
         assert [("[1, 0, 0]", "[0, 0, 1]", True)] == found
 
     @pytest.mark.parametrize(
-        ("one", "two"), [('["x", "y"]', '["y", "x"]'), ("['x', 'y']", "['y', 'x']"), ("('x', 'y')", "{'y', 'x'}")]
+        ("one", "two"),
+        [('["x", "y"]', '["y", "x"]'), ("['x', 'y']", "['y', 'x']"), ("('x', 'y')", "{'y', 'x'}")],
     )
     def test_lists_written_as_texts(self, tmp_path: Path, one: str, two: str) -> None:
         """In a CSV as JSON or Python writes them."""
         pictures.folder(tmp_path, ["a.png"])
         cells = [text.replace('"', '""') for text in (one, two)]
-        (tmp_path / "m.csv").write_text(f'path,id,label\na.png,1,"{cells[0]}"\na.png,2,"{cells[1]}"\n')
+        (tmp_path / "m.csv").write_text(
+            f'path,id,label\na.png,1,"{cells[0]}"\na.png,2,"{cells[1]}"\n'
+        )
 
         assert [("x, y", "x, y", False)] == pairs_of(str(tmp_path / "m.csv"))
 
     def test_lists_in_json_lines(self, tmp_path: Path) -> None:
         """In metadata and manifests."""
         pictures.folder(tmp_path, ["a.png"])
-        lines = [{"path": "a.png", "id": str(k), "label": of} for k, of in enumerate((["x", "y"], ["y", "x"]))]
+        lines = [
+            {"path": "a.png", "id": str(k), "label": of}
+            for k, of in enumerate((["x", "y"], ["y", "x"]))
+        ]
         (tmp_path / "m.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
 
         assert [("x, y", "x, y", False)] == pairs_of(str(tmp_path / "m.jsonl"))
@@ -89,7 +101,9 @@ class TestUnicode:
     def test_columns(self) -> None:
         """Also in columns and in lists."""
         assert [(NFC, NFC, False)] == pairs_of(rows_of([NFC, NFD], datasets.Value("string")))
-        assert [(NFC, NFC, False)] == pairs_of(rows_of([[NFC], [NFD]], datasets.Sequence(datasets.Value("string"))))
+        assert [(NFC, NFC, False)] == pairs_of(
+            rows_of([[NFC], [NFD]], datasets.Sequence(datasets.Value("string")))
+        )
 
     @pytest.mark.parametrize(("on_disk", "listed"), [(NFC, NFD), (NFD, NFC)])
     @pytest.mark.parametrize("form", ["coco", "yolo", "manifest", "metadata"])
@@ -98,7 +112,11 @@ class TestUnicode:
         pictures.save(pictures.photo(0), tmp_path / "images/train" / f"{on_disk}.png")
         name = f"{listed}.png"
         if form == "coco":
-            content = {"images": [{"id": 1, "file_name": name}], "annotations": [], "categories": []}
+            content = {
+                "images": [{"id": 1, "file_name": name}],
+                "annotations": [],
+                "categories": [],
+            }
             (tmp_path / "annotations").mkdir()
             (tmp_path / "annotations/train.json").write_text(json.dumps(content))
         elif form == "yolo":
@@ -107,12 +125,21 @@ class TestUnicode:
         elif form == "manifest":
             (tmp_path / "m.csv").write_text(f"path\nimages/train/{name}\n", encoding="utf-8")
         else:
-            (tmp_path / "images/train/metadata.csv").write_text(f"file_name,label\n{name},x\n", encoding="utf-8")
-        path = tmp_path / "m.csv" if form == "manifest" else tmp_path / "images" if form == "metadata" else tmp_path
+            (tmp_path / "images/train/metadata.csv").write_text(
+                f"file_name,label\n{name},x\n", encoding="utf-8"
+            )
+        path = (
+            tmp_path / "m.csv"
+            if form == "manifest"
+            else tmp_path / "images"
+            if form == "metadata"
+            else tmp_path
+        )
         run = dedup.run(
             {
                 "dataset": {"path": str(path)},
-                "output": {"dir": str(tmp_path / "out")} | ({"dir": str(tmp_path.parent / f"{tmp_path.name}-out")}),
+                "output": {"dir": str(tmp_path / "out")}
+                | ({"dir": str(tmp_path.parent / f"{tmp_path.name}-out")}),
                 "engine": {"workers": 0},
             }
         )
@@ -121,12 +148,18 @@ class TestUnicode:
         assert run.summary["certificate"]["samples"] == 1
 
 
-def coco(root: Path, name: str, images: list[tuple[Any, str]], boxes: list[tuple[Any, list[float]]]) -> None:
+def coco(
+    root: Path, name: str, images: list[tuple[Any, str]], boxes: list[tuple[Any, list[float]]]
+) -> None:
     """An annotation file of one category."""
     content = {
-        "images": [{"id": number, "file_name": file, "width": 160, "height": 120} for number, file in images],
+        "images": [
+            {"id": number, "file_name": file, "width": 160, "height": 120}
+            for number, file in images
+        ],
         "annotations": [
-            {"id": k, "image_id": number, "category_id": 1, "bbox": box} for k, (number, box) in enumerate(boxes)
+            {"id": k, "image_id": number, "category_id": 1, "bbox": box}
+            for k, (number, box) in enumerate(boxes)
         ],
         "categories": [{"id": 1, "name": "cat"}],
     }
@@ -138,7 +171,9 @@ class TestCocoIds:
     """One file under several image ids is one image."""
 
     def test_it_is_written_once(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-        """Under its first id, with the annotations of all; those that say the same once. The ids are told."""
+        """Under its first id, with the annotations of all; those that say the same once. The ids
+        are told.
+        """
         pictures.folder(tmp_path / "set/images", ["0.png", "1.png", "2.png"])
         images = [(1, "0.png"), (2, "1.png"), (77, "0.png"), (78, "0.png")]
         coco(
@@ -157,7 +192,9 @@ class TestCocoIds:
         )
         written = json.loads((tmp_path / "out/splits/annotations/train.json").read_text())
 
-        assert [(1, "0.png"), (2, "1.png")] == [(one["id"], one["file_name"]) for one in written["images"]]
+        assert [(1, "0.png"), (2, "1.png")] == [
+            (one["id"], one["file_name"]) for one in written["images"]
+        ]
         assert [(1, [0, 0, 5, 5]), (1, [9, 9, 5, 5]), (2, [1, 1, 2, 2])] == [
             (one["image_id"], one["bbox"]) for one in written["annotations"]
         ]
@@ -166,7 +203,9 @@ class TestCocoIds:
 
     def test_when_it_is_moved(self, tmp_path: Path) -> None:
         """Regrouping carries it once, with the annotations of all ids."""
-        pictures.folder(tmp_path / "set/images", ["0.png", "1.png", "3.png", "4.png", "5.png", "6.png", "7.png"])
+        pictures.folder(
+            tmp_path / "set/images", ["0.png", "1.png", "3.png", "4.png", "5.png", "6.png", "7.png"]
+        )
         (tmp_path / "set/images/2.png").write_bytes((tmp_path / "set/images/0.png").read_bytes())
         more = [(k, f"{k}.png") for k in (1, 3, 4, 5, 6, 7)]
         coco(
@@ -186,7 +225,8 @@ class TestCocoIds:
             }
         )
         splits = [
-            json.loads((tmp_path / f"out/splits/annotations/{name}.json").read_text()) for name in ("train", "val")
+            json.loads((tmp_path / f"out/splits/annotations/{name}.json").read_text())
+            for name in ("train", "val")
         ]
         files = [one["file_name"] for split in splits for one in split["images"]]
         boxes = sorted(one["bbox"] for split in splits for one in split["annotations"])
@@ -217,9 +257,13 @@ class TestBackground:
 
     @pytest.mark.parametrize("labels", [None, "", "\n"])
     def test_yolo(self, tmp_path: Path, labels: str | None) -> None:
-        """No label file, or an empty one, is background where other images of the split have labels."""
+        """No label file, or an empty one, is background where other images of the split have
+        labels.
+        """
         pictures.folder(tmp_path / "images/train", ["0.png", "1.png"])
-        (tmp_path / "images/train/2.png").write_bytes((tmp_path / "images/train/0.png").read_bytes())
+        (tmp_path / "images/train/2.png").write_bytes(
+            (tmp_path / "images/train/0.png").read_bytes()
+        )
         (tmp_path / "labels/train").mkdir(parents=True)
         (tmp_path / "labels/train/0.txt").write_text("0 0.5 0.5 0.1 0.1\n")
         if labels is not None:

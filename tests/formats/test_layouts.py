@@ -1,4 +1,6 @@
-"""The table of layouts in docs/datasets.md: each is made, opened, and understood as the table says."""
+"""The table of layouts in docs/datasets.md: each is made, opened, and understood as the table
+says.
+"""
 
 import re
 from collections import Counter
@@ -21,7 +23,9 @@ def table() -> dict[str, list[str]]:
 
 
 def told(source: Source) -> list[str]:
-    """Form, splits with their sizes, labels, and the kinds of files that were not read, as the table writes them."""
+    """Form, splits with their sizes, labels, and the kinds of files that were not read, as the
+    table writes them.
+    """
     splits = Counter(source.rows["split"].to_pylist())
     ordered = sorted(splits, key=lambda name: (name != "train", name or ""))
     named = ", ".join(f"{name or 'none'} {splits[name]}" for name in ordered)

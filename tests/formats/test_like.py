@@ -1,4 +1,6 @@
-"""`dedup audit OUT --like RUN` for every form, from the command line: nothing leaks in what was written."""
+"""`dedup audit OUT --like RUN` for every form, from the command line: nothing leaks in what was
+written.
+"""
 
 import json
 from pathlib import Path
@@ -62,7 +64,16 @@ def test_tables(tmp_path: Path, form: str, suffix: str) -> None:
 def test_the_folder_of_a_manifest(tmp_path: Path, suffix: str) -> None:
     """Who names the folder in place of the manifest in it is told: its splits are not seen."""
     splits = cleaned(tmp_path, made.manifest(tmp_path / "in", made.rows(), suffix))
-    asked = ["audit", str(splits), "--like", str(tmp_path / "run"), "-o", str(tmp_path / "again"), "--workers", "0"]
+    asked = [
+        "audit",
+        str(splits),
+        "--like",
+        str(tmp_path / "run"),
+        "-o",
+        str(tmp_path / "again"),
+        "--workers",
+        "0",
+    ]
     done = CliRunner().invoke(app, asked)
 
     assert 0 == done.exit_code
@@ -75,7 +86,11 @@ def test_the_folder_of_a_manifest(tmp_path: Path, suffix: str) -> None:
 def test_other_tables_in_a_folder(tmp_path: Path, name: str) -> None:
     """A table that names no pictures beside it is nothing to speak of, however broken."""
     made.imagefolder(tmp_path / "in", made.rows())
-    content = {"labels.csv": "path,label\nno.png,cat\n", "labels.jsonl": '{"path": 7}\n', "notes.csv": "\0\n\xff"}
+    content = {
+        "labels.csv": "path,label\nno.png,cat\n",
+        "labels.jsonl": '{"path": 7}\n',
+        "notes.csv": "\0\n\xff",
+    }
     (tmp_path / "in" / name).write_text(content.get(name, ""), encoding="latin-1")
 
     assert not lists_files(tmp_path / "in" / name)
@@ -102,13 +117,18 @@ def test_another_form(tmp_path: Path, form: str) -> None:
     """What was written in another form than it had."""
     splits = cleaned(tmp_path, made.imagefolder(tmp_path / "in", made.rows()), splits=form)
 
-    assert_clean(tmp_path, splits / "manifest.csv" if form == "manifest" else splits, len(made.KEPT))
+    assert_clean(
+        tmp_path, splits / "manifest.csv" if form == "manifest" else splits, len(made.KEPT)
+    )
 
 
 @pytest.mark.parametrize("form", ["saved", "parquet"])
 def test_slices_are_not_taken_again(tmp_path: Path, form: str) -> None:
     """Of a dataset that was read in slices the whole output is audited, in memory and on disk."""
-    dataset = {**made.MAKERS[form](tmp_path / "in", made.rows()), "split": ["train[2:]", "test", "validation"]}
+    dataset = {
+        **made.MAKERS[form](tmp_path / "in", made.rows()),
+        "split": ["train[2:]", "test", "validation"],
+    }
     kept = sum(row.name in made.KEPT for row in _sliced())
     splits = cleaned(tmp_path, dataset)
     run = dedup.run({"dataset": dataset, "engine": {"workers": 0}})
@@ -129,7 +149,9 @@ def test_several(tmp_path: Path) -> None:
     bench = made.parquet(tmp_path / "bench", [row for row in rows if row.split != "train"])
     sources = [{"path": str(tmp_path / "mine")}, {**bench, "prefix": "bench", "reference": True}]
     splits = cleaned(tmp_path, {"sources": sources})
-    invoked("audit", splits, tmp_path / "bench", "--like", tmp_path / "run", "-o", tmp_path / "again")
+    invoked(
+        "audit", splits, tmp_path / "bench", "--like", tmp_path / "run", "-o", tmp_path / "again"
+    )
     summary = json.loads((tmp_path / "again/summary.json").read_text(encoding="utf-8"))
 
     assert {"bench/test", "bench/validation"} == {*summary["leakage"]}

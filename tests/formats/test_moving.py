@@ -1,4 +1,6 @@
-"""Image folders with metadata whose files are moved from split to split: what is said of a file goes with it."""
+"""Image folders with metadata whose files are moved from split to split: what is said of a file
+goes with it.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -35,26 +37,43 @@ def put(root: Path, names: Sequence[str]) -> None:
         (root / name).write_bytes(data)
 
 
-def content(root: Path, where: str, rows: Sequence[dict[str, Any]], *columns: str) -> set[tuple[Any, ...]]:
-    """What the rows of a file in the folder `where` say, with the bytes of the files in place of their names."""
+def content(
+    root: Path, where: str, rows: Sequence[dict[str, Any]], *columns: str
+) -> set[tuple[Any, ...]]:
+    """What the rows of a file in the folder `where` say, with the bytes of the files in place of
+    their names.
+    """
     return {
-        (*((root / where / row[c]).read_bytes() for c in columns), *(v for c, v in row.items() if c not in columns))
+        (
+            *((root / where / row[c]).read_bytes() for c in columns),
+            *(v for c, v in row.items() if c not in columns),
+        )
         for row in rows
     }
 
 
 @every_suffix
 def test_a_file_for_each_split(tmp_path: Path, suffix: str) -> None:
-    """Rows go to the metadata of the new split and name the file as it is called there; masks go too."""
+    """Rows go to the metadata of the new split and name the file as it is called there; masks go
+    too.
+    """
     root = tmp_path / "in"
     put(root, ["train/1.png", "train/2.png", "train/3.png", "test/1.png", "test/5.png"])
-    put(root, [f"{split}/masks/{k}.png" for split, k in (("test", 9), ("train", 1), ("train", 2), ("test", 1))])
+    put(
+        root,
+        [
+            f"{split}/masks/{k}.png"
+            for split, k in (("test", 9), ("train", 1), ("train", 2), ("test", 1))
+        ],
+    )
     rows = {
         "train": [
-            {"file_name": f"{k}.png", "mask_file_name": f"masks/{1 + k % 2}.png", "x": f"t{k}"} for k in (1, 2, 3)
+            {"file_name": f"{k}.png", "mask_file_name": f"masks/{1 + k % 2}.png", "x": f"t{k}"}
+            for k in (1, 2, 3)
         ],
         "test": [
-            {"file_name": f"{k}.png", "mask_file_name": f"masks/{m}.png", "x": f"e{k}"} for k, m in ((1, 1), (5, 9))
+            {"file_name": f"{k}.png", "mask_file_name": f"masks/{m}.png", "x": f"e{k}"}
+            for k, m in ((1, 1), (5, 9))
         ],
     }
     for split, of in rows.items():
@@ -62,11 +81,18 @@ def test_a_file_for_each_split(tmp_path: Path, suffix: str) -> None:
     source = made.opened(path=str(root), image_column="image")
     row_of = {name: row for row, name in enumerate(source.rows["id"].to_pylist())}
     source.check_movable()
-    moves = {row_of["train/1.png"]: "test", row_of["train/2.png"]: "test", row_of["test/5.png"]: "train"}
+    moves = {
+        row_of["train/1.png"]: "test",
+        row_of["train/2.png"]: "test",
+        row_of["test/5.png"]: "train",
+    }
     keep = np.array([name != "train/2.png" for name in row_of])
     written = write_splits(source, keep, tmp_path / "out", "same", "copy", moves)
     before: dict[str | None, set[tuple[Any, ...]]] = {
-        x: content(root, s, [r], "file_name", "mask_file_name") for s, of in rows.items() for r in of for x in [r["x"]]
+        x: content(root, s, [r], "file_name", "mask_file_name")
+        for s, of in rows.items()
+        for r in of
+        for x in [r["x"]]
     }
     after = {split: records(tmp_path / "out" / split / f"metadata.{suffix}") for split in rows}
 
@@ -75,7 +101,9 @@ def test_a_file_for_each_split(tmp_path: Path, suffix: str) -> None:
     }
     for split, moved in after.items():
         for row in moved:
-            assert before[row["x"]] == content(tmp_path / "out", split, [row], "file_name", "mask_file_name")
+            assert before[row["x"]] == content(
+                tmp_path / "out", split, [row], "file_name", "mask_file_name"
+            )
     again = open_source(written.config)
     assert written.rows.tolist() == keep.tolist()
     assert ["test", "test", "train", "train"] == sorted(again.rows["split"].to_pylist())
@@ -83,21 +111,27 @@ def test_a_file_for_each_split(tmp_path: Path, suffix: str) -> None:
 
 @every_suffix
 def test_one_file_at_the_root(tmp_path: Path, suffix: str) -> None:
-    """The row stays where it stands and names the new place; with a column of splits that is set too."""
+    """The row stays where it stands and names the new place; with a column of splits that is set
+    too.
+    """
     root = tmp_path / "in"
     put(root, ["train/1.png", "train/2.png", "test/3.png"])
     rows = [
-        {"file_name": n, "split": n.partition("/")[0], "x": n} for n in ("train/1.png", "train/2.png", "test/3.png")
+        {"file_name": n, "split": n.partition("/")[0], "x": n}
+        for n in ("train/1.png", "train/2.png", "test/3.png")
     ]
     made.table(root / f"metadata.{suffix}", rows)
     source = made.opened(path=str(root))
     source.check_movable()
-    write_splits(source, np.ones(3, bool), tmp_path / "out", "same", "copy", {1: "test"})  # sorted: test/3 is first
+    # sorted: test/3 is first
+    write_splits(source, np.ones(3, bool), tmp_path / "out", "same", "copy", {1: "test"})
 
     assert ["test/1.png", "train/2.png", "test/3.png"] == [
         row["file_name"] for row in records(tmp_path / "out" / f"metadata.{suffix}")
     ]
-    assert ["test", "train", "test"] == [row["split"] for row in records(tmp_path / "out" / f"metadata.{suffix}")]
+    assert ["test", "train", "test"] == [
+        row["split"] for row in records(tmp_path / "out" / f"metadata.{suffix}")
+    ]
     assert (root / "train/1.png").read_bytes() == (tmp_path / "out/test/1.png").read_bytes()
 
 
@@ -107,19 +141,28 @@ def test_splits_that_metadata_says(tmp_path: Path, suffix: str) -> None:
     root = tmp_path / "in"
     put(root, ["a/1.png", "a/2.png", "b/3.png"])
     rows = [
-        {"file_name": f"{f}/{k}.png", "fold": s} for f, k, s in (("a", 1, "train"), ("a", 2, "VAL"), ("b", 3, "VAL"))
+        {"file_name": f"{f}/{k}.png", "fold": s}
+        for f, k, s in (("a", 1, "train"), ("a", 2, "VAL"), ("b", 3, "VAL"))
     ]
     made.table(root / f"metadata.{suffix}", rows)
     source = made.opened(path=str(root), split_column="fold")
     source.check_movable()
-    written = write_splits(source, np.ones(3, bool), tmp_path / "out", "same", "copy", {0: "validation", 2: "train"})
+    written = write_splits(
+        source, np.ones(3, bool), tmp_path / "out", "same", "copy", {0: "validation", 2: "train"}
+    )
 
-    assert ["VAL", "VAL", "train"] == [row["fold"] for row in records(tmp_path / "out" / f"metadata.{suffix}")]
-    assert ["validation", "validation", "train"] == open_source(written.config).rows["split"].to_pylist()
+    assert ["VAL", "VAL", "train"] == [
+        row["fold"] for row in records(tmp_path / "out" / f"metadata.{suffix}")
+    ]
+    assert ["validation", "validation", "train"] == open_source(written.config).rows[
+        "split"
+    ].to_pylist()
 
 
 def test_a_regrouped_run_is_certified(tmp_path: Path) -> None:
-    """The small dataset with metadata in each split: one picture moves, and the captions of all are right."""
+    """The small dataset with metadata in each split: one picture moves, and the captions of all are
+    right.
+    """
     dataset = made.metadata_folder(tmp_path / "in", made.rows(), "csv")
     run = dedup.run(
         {
@@ -143,10 +186,14 @@ def test_a_regrouped_run_is_certified(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_moved(tmp_path: Path) -> None:
-    """Metadata without a counterpart, with other columns, and splits that are said of some files only."""
+    """Metadata without a counterpart, with other columns, and splits that are said of some files
+    only.
+    """
     put(tmp_path / "a", ["train/1.png", "test/2.png"])
     made.table(tmp_path / "a/train/metadata.csv", [{"file_name": "1.png", "x": "y"}])
-    with pytest.raises(SourceError, match=r"'test' has no file with the same columns as train/metadata\.csv\."):
+    with pytest.raises(
+        SourceError, match=r"'test' has no file with the same columns as train/metadata\.csv\."
+    ):
         made.opened(path=str(tmp_path / "a")).check_movable()
     made.table(tmp_path / "a/test/metadata.csv", [{"file_name": "2.png", "z": "y"}])
     with pytest.raises(SourceError, match="has no file with the same columns"):
@@ -160,7 +207,9 @@ def test_what_cannot_be_moved(tmp_path: Path) -> None:
 
 
 def test_a_mask_whose_place_is_taken(tmp_path: Path) -> None:
-    """A mask that moves beside another one of its name is called otherwise, and both are what they were."""
+    """A mask that moves beside another one of its name is called otherwise, and both are what they
+    were.
+    """
     root = tmp_path / "in"
     put(root, ["train/1.png", "test/2.png", "train/masks/1.png", "test/masks/1.png"])
     for split, k in (("train", 1), ("test", 2)):
@@ -168,10 +217,14 @@ def test_a_mask_whose_place_is_taken(tmp_path: Path) -> None:
         made.table(root / split / "metadata.csv", [row])
     source = made.opened(path=str(root), image_column="image")
     row_of = {name: row for row, name in enumerate(source.rows["id"].to_pylist())}
-    write_splits(source, np.ones(2, bool), tmp_path / "out", "same", "copy", {row_of["train/1.png"]: "test"})
+    write_splits(
+        source, np.ones(2, bool), tmp_path / "out", "same", "copy", {row_of["train/1.png"]: "test"}
+    )
     found = records(tmp_path / "out/test/metadata.csv")
 
-    assert {row["x"]: (tmp_path / "out/test" / str(row["mask_file_name"])).read_bytes() for row in found} == {
+    assert {
+        row["x"]: (tmp_path / "out/test" / str(row["mask_file_name"])).read_bytes() for row in found
+    } == {
         "train": PNG[2],
         "test": PNG[3],
     }

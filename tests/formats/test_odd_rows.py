@@ -1,4 +1,6 @@
-"""One odd row never ends a run: it has a row with a status, and all others are judged and written."""
+"""One odd row never ends a run: it has a row with a status, and all others are judged and
+written.
+"""
 
 import io
 import json
@@ -55,7 +57,10 @@ def named(index: int) -> str:
 def ordinary(folder: Path) -> list[dict[str, Any]]:
     """Four different pictures, and the rows that name them."""
     pictures.folder(folder, [named(index) for index in range(4)])
-    return [{"path": named(index), "split": named(index)[:-5], "label": "a", "more": None} for index in range(4)]
+    return [
+        {"path": named(index), "split": named(index)[:-5], "label": "a", "more": None}
+        for index in range(4)
+    ]
 
 
 def written(root: Path, settings: dict[str, Any], **output: Any) -> dedup.Run:
@@ -71,7 +76,9 @@ def written(root: Path, settings: dict[str, Any], **output: Any) -> dedup.Run:
 
 
 def check(result: dedup.Run, n_samples: int, statuses: set[str]) -> None:
-    """Every row has a status, the four pictures are kept, and the odd ones are what they are expected to be."""
+    """Every row has a status, the four pictures are kept, and the odd ones are what they are
+    expected to be.
+    """
     found = result.tables["hashes"]["status"].to_pylist()
     kept = result.tables["decisions"]["action"].to_pylist().count("keep")
     odd = sorted(found)
@@ -112,7 +119,9 @@ def test_urls_that_may_be_fetched(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("splits", ["same", "manifest", "webdataset"])
 def test_nested_values_in_a_jsonl(tmp_path: Path, splits: str) -> None:
-    """A value that is nested too deep for Python, or a number too long for it, is one row's and does no harm."""
+    """A value that is nested too deep for Python, or a number too long for it, is one row's and
+    does no harm.
+    """
     rows = ordinary(tmp_path / "data")
     lines = [json.dumps(row) for row in rows]
     lines[0] = lines[0].replace('"more": null', f'"more": {DEEP}')
@@ -124,7 +133,9 @@ def test_nested_values_in_a_jsonl(tmp_path: Path, splits: str) -> None:
 
 
 def test_an_odd_key_in_a_jsonl(tmp_path: Path) -> None:
-    """A key that is half a surrogate pair names no column in another form; its row is written without it."""
+    """A key that is half a surrogate pair names no column in another form; its row is written
+    without it.
+    """
     rows = ordinary(tmp_path / "data")
     rows[0]["\ud800"] = 1
     path = made.table(tmp_path / "data" / "m.jsonl", rows)
@@ -199,7 +210,9 @@ def test_odd_names_in_the_lists_of_yolo(tmp_path: Path) -> None:
         lines += [f"./{name}" for name in ODD_NAMES] if split == "train" else []
         text = "\n".join(lines).encode("utf-8", "surrogatepass")
         (folder / f"{split}.txt").write_bytes(text)
-    (folder / "data.yaml").write_text("train: train.txt\ntest: test.txt\nnames: [a]\n", encoding="utf-8")
+    (folder / "data.yaml").write_text(
+        "train: train.txt\ntest: test.txt\nnames: [a]\n", encoding="utf-8"
+    )
 
     check(written(tmp_path, {"path": str(folder)}), 4 + len(ODD_NAMES), MISSING)
 
@@ -223,11 +236,15 @@ def test_odd_paths_in_a_parquet_dataset(tmp_path: Path) -> None:
 
 
 def _shard(folder: Path, change: Callable[[bytes, bytes], tuple[bytes, bytes]]) -> None:
-    """Shards of the ordinary pictures; `change` is applied to the name and content of each member, as stored."""
+    """Shards of the ordinary pictures; `change` is applied to the name and content of each member,
+    as stored.
+    """
     rows = ordinary(folder / "pictures")
     for split in ("train", "test"):
         out = io.BytesIO()
-        with tarfile.open(fileobj=out, mode="w", format=tarfile.GNU_FORMAT, encoding="latin-1") as tar:
+        with tarfile.open(
+            fileobj=out, mode="w", format=tarfile.GNU_FORMAT, encoding="latin-1"
+        ) as tar:
             for row in rows:
                 if row["split"] != split:
                     continue
@@ -246,8 +263,15 @@ def _shard(folder: Path, change: Callable[[bytes, bytes], tuple[bytes, bytes]]) 
 
 @pytest.mark.parametrize("splits", ["same", "parquet", "imagefolder"])
 def test_odd_member_names(tmp_path: Path, splits: str) -> None:
-    """Names of members that are not UTF-8, look as if they were escaped, or are longer than a file's may be."""
-    before = {b"train0": b"\xff\xfe", b"train1": b"n" * 300, b"test2": b"\xc3\x28", b"test3": b"e\\xff"}
+    """Names of members that are not UTF-8, look as if they were escaped, or are longer than a
+    file's may be.
+    """
+    before = {
+        b"train0": b"\xff\xfe",
+        b"train1": b"n" * 300,
+        b"test2": b"\xc3\x28",
+        b"test3": b"e\\xff",
+    }
 
     def change(name: bytes, content: bytes) -> tuple[bytes, bytes]:
         return before[name.partition(b".")[0]] + name, content
@@ -258,7 +282,9 @@ def test_odd_member_names(tmp_path: Path, splits: str) -> None:
 
 
 def test_member_names_that_look_alike(tmp_path: Path) -> None:
-    """A name with a byte that is not UTF-8, and one with the four characters that stand for it, are two samples."""
+    """A name with a byte that is not UTF-8, and one with the four characters that stand for it, are
+    two samples.
+    """
 
     def change(name: bytes, content: bytes) -> tuple[bytes, bytes]:
         same = {b"train0": b"a\xff", b"train1": b"a\\xff"}
@@ -277,7 +303,9 @@ def test_nested_values_in_a_webdataset(tmp_path: Path) -> None:
     """The JSON member of one sample is nested too deep."""
 
     def change(name: bytes, content: bytes) -> tuple[bytes, bytes]:
-        return name, (b'{"label": "a", "x": ' + DEEP.encode() + b"}" if name == b"train0.json" else content)
+        return name, (
+            b'{"label": "a", "x": ' + DEEP.encode() + b"}" if name == b"train0.json" else content
+        )
 
     _shard(tmp_path, change)
     result = written(tmp_path, {"path": str(tmp_path / "shards")})
@@ -297,7 +325,9 @@ def deep(tmp_path: Path) -> Iterator[Path]:
 @pytest.mark.parametrize("n_folders", [1_100, 3_000])
 @pytest.mark.parametrize("splits", ["same", "manifest"])
 def test_folders_within_folders(deep: Path, n_folders: int, splits: str) -> None:
-    """A picture below 1,100 folders is one of the dataset; below 3,000 its path is too long for the system to open."""
+    """A picture below 1,100 folders is one of the dataset; below 3,000 its path is too long for the
+    system to open.
+    """
     ordinary(deep / "data/train")
     here = os.open(deep / "data/train", os.O_RDONLY)
     for _ in range(n_folders):
@@ -305,7 +335,9 @@ def test_folders_within_folders(deep: Path, n_folders: int, splits: str) -> None
         deeper = os.open("d", os.O_RDONLY, dir_fd=here)
         os.close(here)
         here = deeper
-    with open("deep.png", "wb", opener=lambda name, flags: os.open(name, flags, dir_fd=here)) as file:
+    with open(
+        "deep.png", "wb", opener=lambda name, flags: os.open(name, flags, dir_fd=here)
+    ) as file:
         file.write(pictures.encoded(pictures.photo(99)))
     os.close(here)
     result = written(deep, {"path": str(deep / "data")}, splits=splits)
@@ -366,7 +398,9 @@ def _config(folder: Path) -> Path:
 
 
 def test_a_list_with_an_odd_name(tmp_path: Path) -> None:
-    """NUL in the name of a list and in an id of one is a problem with the request, named as such."""
+    """NUL in the name of a list and in an id of one is a problem with the request, named as
+    such.
+    """
     ordinary(tmp_path / "data")
     path = tmp_path / "list.csv"
     path.write_text("id_a,id_b\na\0,b\n", encoding="utf-8")

@@ -40,7 +40,9 @@ def as_manifest(root: Path, names: tuple[str, str]) -> Path:
     """A manifest of the same files."""
     as_folder(root, names)
     with (root / "m.csv").open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file).writerows([["path", "split"], *([f"train/{name}", "train"] for name in names)])
+        csv.writer(file).writerows(
+            [["path", "split"], *([f"train/{name}", "train"] for name in names)]
+        )
     return root / "m.csv"
 
 
@@ -48,7 +50,11 @@ def as_manifest(root: Path, names: tuple[str, str]) -> Path:
 @pytest.mark.parametrize("names", PAIRS)
 @pytest.mark.parametrize("made", [as_folder, as_manifest])
 def test_names_that_a_disk_takes_for_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: str, names: str, made: Callable[..., Path]
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    files: str,
+    names: str,
+    made: Callable[..., Path],
 ) -> None:
     """The run ends with a message, and the user's two pictures have the bytes that they had."""
     path = made(tmp_path / "data", PAIRS[names])
@@ -59,7 +65,12 @@ def test_names_that_a_disk_takes_for_one(
     output = {"dir": str(tmp_path / "run"), "files": files, "report": False}
     with pytest.raises(SourceError, match="is there already"):
         dedup.run(
-            {"dataset": {"path": str(path)}, "output": output, "engine": {"workers": 0}, "cache": {"folder": None}}
+            {
+                "dataset": {"path": str(path)},
+                "output": output,
+                "engine": {"workers": 0},
+                "cache": {"folder": None},
+            }
         )
 
     assert before == {file: file.read_bytes() for file in (tmp_path / "data").rglob("*.png")}
@@ -69,7 +80,9 @@ def test_names_that_a_disk_takes_for_one(
 @pytest.mark.parametrize("files", FILES)
 @pytest.mark.parametrize("there", ["a hard link", "a symbolic link", "a link to nowhere"])
 def test_no_writer_writes_through_a_link(tmp_path: Path, files: str, there: str) -> None:
-    """Whatever has the name, and whichever way a file or a text would come to it, it stays and is named."""
+    """Whatever has the name, and whichever way a file or a text would come to it, it stays and is
+    named.
+    """
     mine, other, target = tmp_path / "mine", tmp_path / "other", tmp_path / "out"
     mine.write_bytes(b"mine")
     other.write_bytes(b"other")
@@ -104,7 +117,16 @@ def test_one_picture_twice_is_put_once(tmp_path: Path) -> None:
 
 def test_names_that_are_given_differ_on_every_disk() -> None:
     """File names made from ids differ by more than capitals and forms of Unicode."""
-    ids = ["a", "A", "straße", "STRASSE", "ſ", "s", "S", *(unicodedata.normalize(form, "é") for form in ("NFC", "NFD"))]
+    ids = [
+        "a",
+        "A",
+        "straße",
+        "STRASSE",
+        "ſ",
+        "s",
+        "S",
+        *(unicodedata.normalize(form, "é") for form in ("NFC", "NFD")),
+    ]
     names = Names()
     given = ["/".join(names.of(sample(one, b"", row), "train")) for row, one in enumerate(ids)]
 
@@ -112,7 +134,9 @@ def test_names_that_are_given_differ_on_every_disk() -> None:
 
 
 def test_every_writer_of_a_form_opens_new_files() -> None:
-    """No module of the forms opens a file for writing by itself, but for those whose name is looked at first."""
+    """No module of the forms opens a file for writing by itself, but for those whose name is looked
+    at first.
+    """
     own = {"placing.py"}
     words = ('open("w', ".write_text(", ".write_bytes(", "shutil.copy", "os.link(", ', "w"')
     found = [

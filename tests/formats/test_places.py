@@ -1,4 +1,6 @@
-"""Manifests at URLs and with URLs in them: memory and local files, and nothing from the network unasked."""
+"""Manifests at URLs and with URLs in them: memory and local files, and nothing from the network
+unasked.
+"""
 
 import logging
 import threading
@@ -28,8 +30,12 @@ def memory() -> Iterator[fsspec.AbstractFileSystem]:
 
 
 @pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
-def test_a_manifest_in_memory(memory: fsspec.AbstractFileSystem, tmp_path: Path, suffix: str) -> None:
-    """Paths are relative to the manifest's URL; the written manifest names them in full and is clean."""
+def test_a_manifest_in_memory(
+    memory: fsspec.AbstractFileSystem, tmp_path: Path, suffix: str
+) -> None:
+    """Paths are relative to the manifest's URL; the written manifest names them in full and is
+    clean.
+    """
     memory.pipe("/set/files/a.png", PNG[0])
     memory.pipe("/set/files/b.png", PNG[1])
     memory.pipe("/set/files/c.png", PNG[0])
@@ -42,11 +48,17 @@ def test_a_manifest_in_memory(memory: fsspec.AbstractFileSystem, tmp_path: Path,
     memory.pipe(f"/set/m.{suffix}", made.table(tmp_path / f"m.{suffix}", records).read_bytes())
     url = f"memory://set/m.{suffix}"
     run = dedup.run(
-        {"dataset": {"path": url}, "engine": {"workers": 0}, "output": {"dir": str(tmp_path / "run"), "report": False}}
+        {
+            "dataset": {"path": url},
+            "engine": {"workers": 0},
+            "output": {"dir": str(tmp_path / "run"), "report": False},
+        }
     )
     again = made.opened(path=str(tmp_path / f"run/splits/m.{suffix}"))
 
-    assert ["files/a.png", "files/b.png", "files/c.png", "files/gone.png"] == run.manifest["id"].to_pylist()
+    assert ["files/a.png", "files/b.png", "files/c.png", "files/gone.png"] == run.manifest[
+        "id"
+    ].to_pylist()
     assert ["drop", "keep", "keep", "unreadable"] == run.decisions["action"].to_pylist()
     assert run.summary["certificate"]["clean"]
     assert [PNG[1], PNG[0]] == made.contents(again)
@@ -63,9 +75,14 @@ def test_a_file_url(tmp_path: Path) -> None:
 
 
 def test_urls_in_a_local_manifest(
-    memory: fsspec.AbstractFileSystem, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    memory: fsspec.AbstractFileSystem,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Local URLs are read; others only if their protocol is named: a manifest must not open the network by itself."""
+    """Local URLs are read; others only if their protocol is named: a manifest must not open the
+    network by itself.
+    """
     memory.pipe("/x/a.png", PNG[0])
     (tmp_path / "b.png").write_bytes(PNG[1])
     asked: list[str] = []
@@ -94,12 +111,16 @@ def test_crossing_from_urls(memory: fsspec.AbstractFileSystem, tmp_path: Path) -
     source = made.opened(path="memory://set/m.csv")
 
     for form in ("imagefolder", "parquet", "webdataset"):
-        again = open_source(write_splits(source, made.everything(source), tmp_path / form, form, "hardlink").config)
+        again = open_source(
+            write_splits(source, made.everything(source), tmp_path / form, form, "hardlink").config
+        )
         assert sorted(made.described(source)) == sorted(made.described(again)), form
 
 
 def test_a_manifest_at_a_web_server(tmp_path: Path) -> None:
-    """`http://` is read where the extra is installed: manifest and pictures, from a server on this machine."""
+    """`http://` is read where the extra is installed: manifest and pictures, from a server on this
+    machine.
+    """
     pytest.importorskip("aiohttp")
     pytest.importorskip("requests")
     made.manifest(tmp_path / "in", made.rows())
@@ -118,14 +139,18 @@ def test_a_manifest_at_a_web_server(tmp_path: Path) -> None:
 
 
 class _Quiet(SimpleHTTPRequestHandler):
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the base class calls it that
+    # The base class calls it that.
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
         """Say nothing."""
 
 
 @pytest.mark.parametrize(
-    ("url", "extra"), [("s3://bucket/m.csv", "dedup-images[s3]"), ("https://localhost/m.csv", "dedup-images[http]")]
+    ("url", "extra"),
+    [("s3://bucket/m.csv", "dedup-images[s3]"), ("https://localhost/m.csv", "dedup-images[http]")],
 )
-def test_a_file_system_that_is_not_installed(monkeypatch: pytest.MonkeyPatch, url: str, extra: str) -> None:
+def test_a_file_system_that_is_not_installed(
+    monkeypatch: pytest.MonkeyPatch, url: str, extra: str
+) -> None:
     """The message says what is missing and which extra has it."""
 
     def missing(*_: object, **__: object) -> None:

@@ -1,4 +1,6 @@
-"""What cannot be read, tried as a user would: each message names the thing and what to do, with the right exit code."""
+"""What cannot be read, tried as a user would: each message names the thing and what to do, with the
+right exit code.
+"""
 
 import shutil
 from collections import Counter
@@ -63,7 +65,9 @@ def compressed_tar(root: Path) -> Path:
 
 
 def two_names_of_one_split(root: Path) -> Path:
-    made.imagefolder(root, [made.Row("a.png", "val", "x", b"a"), made.Row("b.png", "dev", "x", b"b")])
+    made.imagefolder(
+        root, [made.Row("a.png", "val", "x", b"a"), made.Row("b.png", "dev", "x", b"b")]
+    )
     return root
 
 
@@ -111,7 +115,12 @@ def semicolons(root: Path) -> Path:
             "00001.parquet: cannot be read as Parquet",
             "Get the file again",
         ),
-        (half(made.saved, "train/*.arrow"), DATA, "cannot be loaded as a save_to_disk folder", "Get it again"),
+        (
+            half(made.saved, "train/*.arrow"),
+            DATA,
+            "cannot be loaded as a save_to_disk folder",
+            "Get it again",
+        ),
         (
             half(made.webdataset, "test-*"),
             DATA,
@@ -119,15 +128,37 @@ def semicolons(root: Path) -> Path:
             "Get or make the file again",
         ),
         (compressed_tar, REQUEST, "x.tar.gz: compressed archives are not read", "Unpack it"),
-        (two_names_of_one_split, DATA, "'dev' and 'val' both mean the split 'validation'", "Rename or merge"),
-        (metadata_without_files, DATA, "the first is 'test/b11.png': none of them does", "relative to the folder"),
-        (manifest_without_files, DATA, "none of the 12 pictures is where the dataset says", "relative to the file"),
+        (
+            two_names_of_one_split,
+            DATA,
+            "'dev' and 'val' both mean the split 'validation'",
+            "Rename or merge",
+        ),
+        (
+            metadata_without_files,
+            DATA,
+            "the first is 'test/b11.png': none of them does",
+            "relative to the folder",
+        ),
+        (
+            manifest_without_files,
+            DATA,
+            "none of the 12 pictures is where the dataset says",
+            "relative to the file",
+        ),
         (nothing_but_nulls, DATA, "the row has neither bytes nor a path", "dataset.image_column"),
         (not_utf8, DATA, "m.csv: not a readable CSV file in UTF-8", "Save it as UTF-8"),
-        (semicolons, REQUEST, "m.csv: no column with paths", "separated by ';': separate it by commas"),
+        (
+            semicolons,
+            REQUEST,
+            "m.csv: no column with paths",
+            "separated by ';': separate it by commas",
+        ),
     ],
 )
-def test_a_dataset(tmp_path: Path, make: Callable[[Path], Path], code: int, thing: str, remedy: str) -> None:
+def test_a_dataset(
+    tmp_path: Path, make: Callable[[Path], Path], code: int, thing: str, remedy: str
+) -> None:
     """What is wrong with the files is named with its file, and what to do about it."""
     exit_code, text = said(make(tmp_path / "in"), "-o", tmp_path / "run")
 
@@ -141,21 +172,73 @@ def test_a_dataset(tmp_path: Path, make: Callable[[Path], Path], code: int, thin
     ("form", "setting", "thing", "remedy"),
     [
         ("saved", "image_column=note", "column 'note' holds no images", "The columns are"),
-        ("saved", "image_column=picture", "no column 'picture' (dataset.image_column)", "It has 'note'"),
+        (
+            "saved",
+            "image_column=picture",
+            "no column 'picture' (dataset.image_column)",
+            "It has 'note'",
+        ),
         ("saved", "id_column=nr", "has no column 'nr'", "It has 'note'"),
-        ("saved", "split=[trian]", "dataset.split names 'trian'", "The splits are 'train', 'test', 'validation'"),
-        ("saved", "split=[train, train]", "dataset.split names 'train' twice", "Give one range of each split"),
-        ("saved", "split=['train[half]']", "dataset.split 'train[half]'", "as in load_dataset, 'train[:50%]'"),
-        ("parquet", "name=huge", "BuilderConfig 'huge' not found. Available: ['default']", "dataset.name"),
-        ("parquet", "data_files=none-*", "No (supported) data files found", "dataset.data_files is 'none-*'"),
-        ("manifest", "path_column=picture", "no column 'picture' (dataset.path_column)", "It has 'path'"),
-        ("manifest", "bytes_column=more", "column 'more' (dataset.bytes_column) does not hold bytes", "more"),
-        ("metadata", "label_column=animal", "no column 'animal'", "It has 'file_name', 'label', 'caption'"),
-        ("imagefolder", "split=[train]", "dataset.split: not used by the form 'imagefolder'", "take it out"),
+        (
+            "saved",
+            "split=[trian]",
+            "dataset.split names 'trian'",
+            "The splits are 'train', 'test', 'validation'",
+        ),
+        (
+            "saved",
+            "split=[train, train]",
+            "dataset.split names 'train' twice",
+            "Give one range of each split",
+        ),
+        (
+            "saved",
+            "split=['train[half]']",
+            "dataset.split 'train[half]'",
+            "as in load_dataset, 'train[:50%]'",
+        ),
+        (
+            "parquet",
+            "name=huge",
+            "BuilderConfig 'huge' not found. Available: ['default']",
+            "dataset.name",
+        ),
+        (
+            "parquet",
+            "data_files=none-*",
+            "No (supported) data files found",
+            "dataset.data_files is 'none-*'",
+        ),
+        (
+            "manifest",
+            "path_column=picture",
+            "no column 'picture' (dataset.path_column)",
+            "It has 'path'",
+        ),
+        (
+            "manifest",
+            "bytes_column=more",
+            "column 'more' (dataset.bytes_column) does not hold bytes",
+            "more",
+        ),
+        (
+            "metadata",
+            "label_column=animal",
+            "no column 'animal'",
+            "It has 'file_name', 'label', 'caption'",
+        ),
+        (
+            "imagefolder",
+            "split=[train]",
+            "dataset.split: not used by the form 'imagefolder'",
+            "take it out",
+        ),
     ],
 )
 def test_a_setting(tmp_path: Path, form: str, setting: str, thing: str, remedy: str) -> None:
-    """A setting that does not fit the dataset is a wrong request: the dataset is named, and what there is."""
+    """A setting that does not fit the dataset is a wrong request: the dataset is named, and what
+    there is.
+    """
     dataset = made.MAKERS[form](tmp_path / "in", made.rows())
     exit_code, text = said(dataset["path"], "-o", tmp_path / "run", "--set", f"dataset.{setting}")
 
@@ -174,14 +257,26 @@ def test_several_image_columns(tmp_path: Path) -> None:
 
     assert exit_code == REQUEST
     assert "several image columns: 'left', 'right'. Choose one as dataset.image_column" in text
-    assert said(tmp_path / "in.parquet", "-o", tmp_path / "run", "--set", "dataset.image_column=right")[0] == 0
+    assert (
+        said(
+            tmp_path / "in.parquet", "-o", tmp_path / "run", "--set", "dataset.image_column=right"
+        )[0]
+        == 0
+    )
 
 
 def test_unreadable_rows_do_not_stop_the_rest(tmp_path: Path) -> None:
-    """Nulls, empty bytes and a path that leads elsewhere have a status each; the other rows are searched."""
+    """Nulls, empty bytes and a path that leads elsewhere have a status each; the other rows are
+    searched.
+    """
     rows = made.rows()
     values: list[Any] = [{"bytes": row.data, "path": row.name} for row in rows]
-    values[:4] = [None, {"bytes": None, "path": None}, {"bytes": b"", "path": None}, {"bytes": None, "path": "/x.png"}]
+    values[:4] = [
+        None,
+        {"bytes": None, "path": None},
+        {"bytes": b"", "path": None},
+        {"bytes": None, "path": "/x.png"},
+    ]
     image = pa.array(values, IMAGE)
     pq.write_table(pa.table({"image": image}), tmp_path / "rows.parquet")
     exit_code, _ = said(tmp_path / "rows.parquet", "-o", tmp_path / "run")

@@ -1,4 +1,6 @@
-"""Splits and groups that columns and names say: folds, columns of 0 and 1, split columns in rows, patterns of ids."""
+"""Splits and groups that columns and names say: folds, columns of 0 and 1, split columns in rows,
+patterns of ids.
+"""
 
 import json
 from pathlib import Path
@@ -42,9 +44,14 @@ def as_jsonl(root: Path, values: list[Any]) -> str:
 
 
 def as_rows(root: Path, values: list[Any]) -> str:
-    images = [{"bytes": pictures.encoded(pictures.photo(k, (32, 24))), "path": None} for k in range(len(values))]
+    images = [
+        {"bytes": pictures.encoded(pictures.photo(k, (32, 24))), "path": None}
+        for k in range(len(values))
+    ]
     root.mkdir(parents=True, exist_ok=True)
-    pq.write_table(pa.table({"image": pa.array(images, IMAGE), "fold": values}), root / "all.parquet")
+    pq.write_table(
+        pa.table({"image": pa.array(images, IMAGE), "fold": values}), root / "all.parquet"
+    )
     return str(root)
 
 
@@ -69,14 +76,18 @@ FORMS = {"csv": as_csv, "jsonl": as_jsonl, "rows": as_rows, "metadata": as_metad
 
 @pytest.mark.parametrize("form", FORMS)
 def test_folds(tmp_path: Path, form: str) -> None:
-    """Values of a column, numbers or texts, are the splits that the config says, in every form with columns."""
+    """Values of a column, numbers or texts, are the splits that the config says, in every form with
+    columns.
+    """
     values: list[Any] = [0, 1, 2, 3, 3] if form in {"jsonl", "rows", "tar"} else [*VALUES, "3"]
     source = opened(path=FORMS[form](tmp_path / "in", values), split_column="fold", splits=FOLDS)
 
     assert ["train", "train", "train", "test", "test"] == source.rows["split"].to_pylist()
 
 
-@pytest.mark.parametrize("values", [["0", "1"], ["0.0", "1.0"], ["False", "True"], [False, True], [0, 1]])
+@pytest.mark.parametrize(
+    "values", [["0", "1"], ["0.0", "1.0"], ["False", "True"], [False, True], [0, 1]]
+)
 def test_columns_of_yes_and_no(tmp_path: Path, values: list[Any]) -> None:
     """0 and 1 are found as whole numbers, as decimals and as yes and no."""
     path = as_jsonl(tmp_path, values)
@@ -89,19 +100,31 @@ def test_columns_of_yes_and_no(tmp_path: Path, values: list[Any]) -> None:
 def test_a_value_that_no_split_has(tmp_path: Path, form: str) -> None:
     """It is named with its row and the column; nothing is guessed."""
     path = FORMS[form](tmp_path / "in", ["0", "3", "4"])
-    with pytest.raises(ConfigError, match=r"'fold' has the value '4', which dataset.splits does not name"):
+    with pytest.raises(
+        ConfigError, match=r"'fold' has the value '4', which dataset.splits does not name"
+    ):
         opened(path=path, split_column="fold", splits=FOLDS)
 
 
 def test_a_value_in_two_splits() -> None:
     """It could be either."""
     with pytest.raises(ConfigError, match="the value '1' is in two splits"):
-        dedup.run({"dataset": {"path": "x", "split_column": "fold", "splits": {"train": [0, 1], "test": [1]}}})
+        dedup.run(
+            {
+                "dataset": {
+                    "path": "x",
+                    "split_column": "fold",
+                    "splits": {"train": [0, 1], "test": [1]},
+                }
+            }
+        )
 
 
 @pytest.mark.parametrize("form", FORMS)
 def test_a_run_over_folds(tmp_path: Path, form: str) -> None:
-    """The leak between folds goes, and what is written is read and certified with the same folds."""
+    """The leak between folds goes, and what is written is read and certified with the same
+    folds.
+    """
     path = FORMS[form](tmp_path / "in", ["0", "1", "3", "3"])
     root = Path(path) if Path(path).is_dir() else Path(path).parent
     if form in {"csv", "jsonl", "metadata"}:
@@ -132,10 +155,17 @@ def test_a_run_over_folds(tmp_path: Path, form: str) -> None:
         (["train", "test", None], ["train"] * 3),
     ],
 )
-def test_a_split_column_in_rows(tmp_path: Path, values: list[str | None], expected: list[str] | None) -> None:
+def test_a_split_column_in_rows(
+    tmp_path: Path, values: list[str | None], expected: list[str] | None
+) -> None:
     """A column `split` says the splits if it holds usual names and nothing else, two at least."""
-    images = [{"bytes": pictures.encoded(pictures.photo(k, (32, 24))), "path": None} for k in range(len(values))]
-    pq.write_table(pa.table({"image": pa.array(images, IMAGE), "split": values}), tmp_path / "all.parquet")
+    images = [
+        {"bytes": pictures.encoded(pictures.photo(k, (32, 24))), "path": None}
+        for k in range(len(values))
+    ]
+    pq.write_table(
+        pa.table({"image": pa.array(images, IMAGE), "split": values}), tmp_path / "all.parquet"
+    )
     if expected is None:
         with pytest.raises(SourceError, match="both mean the split 'validation'"):
             opened(path=str(tmp_path))
@@ -145,14 +175,21 @@ def test_a_split_column_in_rows(tmp_path: Path, values: list[str | None], expect
 
 
 def test_a_written_split_column(tmp_path: Path) -> None:
-    """Rows with a split column are filtered by it; `load_dataset` reads the result with the column."""
+    """Rows with a split column are filtered by it; `load_dataset` reads the result with the
+    column.
+    """
     of = Made(tmp_path / "in")
     of.rows("all.parquet", 3, split=["train", "train", "test"])
     table = pq.read_table(of.root / "all.parquet")
     images = table["image"].to_pylist()
     images[0] = images[2]
     pq.write_table(table.set_column(0, "image", pa.array(images, IMAGE)), of.root / "all.parquet")
-    run = dedup.run({"dataset": {"path": str(of.root)}, "output": {"dir": str(tmp_path / "run"), "report": False}})
+    run = dedup.run(
+        {
+            "dataset": {"path": str(of.root)},
+            "output": {"dir": str(tmp_path / "run"), "report": False},
+        }
+    )
     written = datasets.load_dataset(str(tmp_path / "run/splits"), cache_dir=str(tmp_path / "cache"))
 
     assert ["train", "test"] == written["train"]["split"][:]
@@ -160,7 +197,9 @@ def test_a_written_split_column(tmp_path: Path) -> None:
 
 
 def test_splits_in_rows_are_not_moved(tmp_path: Path) -> None:
-    """Where a column says the splits, regrouping in the same form is refused before any work is done."""
+    """Where a column says the splits, regrouping in the same form is refused before any work is
+    done.
+    """
     of = Made(tmp_path / "in")
     of.rows("all.parquet", 4, split=["train", "train", "test", "test"])
     with pytest.raises(DedupError, match="the column 'split' says the splits"):
@@ -174,14 +213,18 @@ def test_splits_in_rows_are_not_moved(tmp_path: Path) -> None:
         )
 
 
-# --- groups by a pattern ----------------------------------------------------------------------------------------------
+# --- groups by a pattern --------------------------------------------------------------------------
 
 
 def test_groups_of_names(tmp_path: Path) -> None:
     """What the pattern finds is the group; ids in which it finds nothing belong to no other."""
-    Made(tmp_path).images("train/clip1_01.png", "test/clip1_02.png", "train/clip2_01.png", "test/other.png")
+    Made(tmp_path).images(
+        "train/clip1_01.png", "test/clip1_02.png", "train/clip2_01.png", "test/other.png"
+    )
     run = dedup.audit(tmp_path, workers=0, group_pattern=r"(clip\d+)_")
-    groups = dict(zip(run.manifest["id"].to_pylist(), run.manifest["group"].to_pylist(), strict=True))
+    groups = dict(
+        zip(run.manifest["id"].to_pylist(), run.manifest["group"].to_pylist(), strict=True)
+    )
 
     assert "clip1" == groups["train/clip1_01.png"] == groups["test/clip1_02.png"]
     assert ("clip2", "test/other.png") == (groups["train/clip2_01.png"], groups["test/other.png"])
@@ -190,28 +233,43 @@ def test_groups_of_names(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("pattern", "expected"),
-    [(r"clip\d+", {"clip1", "clip2"}), (r"(c)lip(\d+)", {"c/1", "c/2"}), (r"(x)?clip(\d)", {"1", "2"})],
+    [
+        (r"clip\d+", {"clip1", "clip2"}),
+        (r"(c)lip(\d+)", {"c/1", "c/2"}),
+        (r"(x)?clip(\d)", {"1", "2"}),
+    ],
 )
 def test_what_of_a_pattern_counts(tmp_path: Path, pattern: str, expected: set[str]) -> None:
     """Its groups, joined where there are several; all that it finds where it has none."""
     Made(tmp_path).images("train/clip1_01.png", "test/clip1_02.png", "train/clip2_01.png")
 
-    assert expected == set(dedup.audit(tmp_path, workers=0, group_pattern=pattern).manifest["group"].to_pylist())
+    assert expected == set(
+        dedup.audit(tmp_path, workers=0, group_pattern=pattern).manifest["group"].to_pylist()
+    )
 
 
 def test_a_pattern_that_finds_nothing(tmp_path: Path) -> None:
-    """It would make every sample a group of its own, which cannot be meant; the first id is named."""
+    """It would make every sample a group of its own, which cannot be meant; the first id is
+    named.
+    """
     Made(tmp_path).images("train/1.png", "test/2.png")
-    with pytest.raises(ConfigError, match=r"every sample into a group of its own. The first id is 'test/2.png'"):
+    with pytest.raises(
+        ConfigError, match=r"every sample into a group of its own. The first id is 'test/2.png'"
+    ):
         dedup.audit(tmp_path, workers=0, group_pattern="clip")
 
 
-# --- what load_dataset puts together ----------------------------------------------------------------------------------
+# --- what load_dataset puts together --------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("split", "name", "n_rows"),
-    [("train[:3]", "train", 3), ("train[50%:]", "train", 2), ("test[:1]", "test", 1), ("train+test", "train", 6)],
+    [
+        ("train[:3]", "train", 3),
+        ("train[50%:]", "train", 2),
+        ("test[:1]", "test", 1),
+        ("train+test", "train", 6),
+    ],
 )
 def test_slices_in_memory(tmp_path: Path, split: str, name: str, n_rows: int) -> None:
     """A slice has the name of its split, and several splits in one are one pool called train."""
@@ -219,14 +277,18 @@ def test_slices_in_memory(tmp_path: Path, split: str, name: str, n_rows: int) ->
     of.rows("train.parquet", 4)
     of.rows("test.parquet", 2)
     features = datasets.Features({"image": datasets.Image()})
-    part = datasets.load_dataset(str(of.root), split=split, features=features, cache_dir=str(tmp_path / "cache"))
+    part = datasets.load_dataset(
+        str(of.root), split=split, features=features, cache_dir=str(tmp_path / "cache")
+    )
     clean, _ = dedup.deduplicate(part, workers=0)
 
     assert {name: n_rows} == {split: len(rows) for split, rows in clean.items()}
 
 
 def test_a_list_of_slices(tmp_path: Path) -> None:
-    """`load_dataset(split=["train[:50%]", "test"])` gives a list: each is the split that it is of."""
+    """`load_dataset(split=["train[:50%]", "test"])` gives a list: each is the split that it is
+    of.
+    """
     of = Made(tmp_path / "in")
     of.rows("train.parquet", 4)
     of.rows("test.parquet", 2)
@@ -240,11 +302,13 @@ def test_a_list_of_slices(tmp_path: Path) -> None:
         dedup.audit([parts[0], parts[0]], workers=0)
 
 
-# --- one picture in several rows --------------------------------------------------------------------------------------
+# --- one picture in several rows ------------------------------------------------------------------
 
 
 def test_one_row_for_each_box(tmp_path: Path) -> None:
-    """Rows of one picture are one sample with all their labels; they stay or go together, every column as it was."""
+    """Rows of one picture are one sample with all their labels; they stay or go together, every
+    column as it was.
+    """
     of = Made(tmp_path / "in")
     of.images("a.png", "b.png", "c.png")
     (of.root / "d.png").write_bytes((of.root / "a.png").read_bytes())
@@ -263,11 +327,15 @@ def test_one_row_for_each_box(tmp_path: Path) -> None:
         "engine": {"workers": 0},
     }
     run = dedup.run(config)
-    manifest = dict(zip(run.manifest["id"].to_pylist(), run.manifest["label"].to_pylist(), strict=True))
+    manifest = dict(
+        zip(run.manifest["id"].to_pylist(), run.manifest["label"].to_pylist(), strict=True)
+    )
 
     assert {"a.png": "cat, dog", "b.png": "cat", "c.png": None, "d.png": "cat"} == manifest
     assert "6 rows are of 4 pictures" in run.summary["understood"]
-    assert ["path,split,x,label", *rows[2:5]] == (tmp_path / "run/splits/boxes.csv").read_text().splitlines()
+    assert ["path,split,x,label", *rows[2:5]] == (
+        tmp_path / "run/splits/boxes.csv"
+    ).read_text().splitlines()
     assert run.summary["certificate"]["clean"]
 
 

@@ -1,4 +1,6 @@
-"""Parquet and Arrow shards that are alike but not the same: order of columns, columns of nulls, types that differ."""
+"""Parquet and Arrow shards that are alike but not the same: order of columns, columns of nulls,
+types that differ.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -20,7 +22,9 @@ from tests.formats.layouts import IMAGE
 
 def images(*seeds: int) -> pa.Array:
     """Images of their own."""
-    return pa.array([{"bytes": pictures.encoded(pictures.photo(seed)), "path": None} for seed in seeds], IMAGE)
+    return pa.array(
+        [{"bytes": pictures.encoded(pictures.photo(seed)), "path": None} for seed in seeds], IMAGE
+    )
 
 
 def shard(root: Path, number: int, columns: dict[str, Any], suffix: str = "parquet") -> None:
@@ -44,7 +48,9 @@ def cleaned(root: Path, tmp_path: Path) -> tuple[dedup.Run, datasets.Dataset]:
             "engine": {"workers": 0},
         }
     )
-    return run, datasets.load_dataset(str(tmp_path / "run/splits"), cache_dir=str(tmp_path / "cache"))["train"]
+    return run, datasets.load_dataset(
+        str(tmp_path / "run/splits"), cache_dir=str(tmp_path / "cache")
+    )["train"]
 
 
 every_suffix = pytest.mark.parametrize("suffix", ["parquet", "arrow"])
@@ -68,7 +74,12 @@ def test_a_column_without_values_in_one_shard(tmp_path: Path, suffix: str, empty
     """The type is that of the shard with values, whichever comes first."""
     for number in (0, 1):
         note = pa.nulls(2) if number == empty else pa.array(["x", "y"])
-        shard(tmp_path / "in", number, {"image": images(2 * number, 2 * number + 1), "note": note}, suffix)
+        shard(
+            tmp_path / "in",
+            number,
+            {"image": images(2 * number, 2 * number + 1), "note": note},
+            suffix,
+        )
     run, written = cleaned(tmp_path / "in", tmp_path)
     notes = [None, None, "x", "y"] if empty == 0 else ["x", "y", None, None]
 
@@ -98,12 +109,18 @@ def test_numbers_of_another_width(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("first", "second", "expected"),
     [
-        ({"n": [1]}, {"n": ["one"]}, "its column 'n' is Value('string'), in other files it is Value('int64')"),
+        (
+            {"n": [1]},
+            {"n": ["one"]},
+            "its column 'n' is Value('string'), in other files it is Value('int64')",
+        ),
         ({"n": [1]}, {"m": [1]}, "its columns are ['image', 'm']"),
         ({"n": [1]}, {"n": [[1]]}, "its column 'n' is List(Value('int64'))"),
     ],
 )
-def test_shards_that_do_not_fit(tmp_path: Path, first: dict[str, Any], second: dict[str, Any], expected: str) -> None:
+def test_shards_that_do_not_fit(
+    tmp_path: Path, first: dict[str, Any], second: dict[str, Any], expected: str
+) -> None:
     """The file and the column are named when the dataset is opened, before anything is hashed."""
     shard(tmp_path / "in", 0, {"image": images(1), **first})
     shard(tmp_path / "in", 1, {"image": images(2), **second})

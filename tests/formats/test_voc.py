@@ -25,19 +25,36 @@ def kept(root: Path, out: Path, *names: str) -> None:
 
 
 def test_voc_is_filtered_with_its_lists(tmp_path: Path) -> None:
-    """Annotations and masks of kept images are written; each list, also of a class, has their lines as they were."""
+    """Annotations and masks of kept images are written; each list, also of a class, has their lines
+    as they were.
+    """
     made = Made(tmp_path / "in")
     voc(made)
     made.images(f"{KIT}/SegmentationClass/1.png", f"{KIT}/SegmentationClass/2.png")
     kept(made.root, tmp_path / "out", "2.jpg", "3.jpg")
     out = tmp_path / "out" / KIT
-    files = {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file() and path.suffix != ".txt"}
+    files = {
+        path.relative_to(out).as_posix()
+        for path in out.rglob("*")
+        if path.is_file() and path.suffix != ".txt"
+    }
     lists = {path.name: path.read_text() for path in (out / "ImageSets/Main").iterdir()}
 
     assert {
-        *("Annotations/2.xml", "Annotations/3.xml", "JPEGImages/2.jpg", "JPEGImages/3.jpg", "SegmentationClass/2.png"),
+        *(
+            "Annotations/2.xml",
+            "Annotations/3.xml",
+            "JPEGImages/2.jpg",
+            "JPEGImages/3.jpg",
+            "SegmentationClass/2.png",
+        ),
     } == files
-    assert {"train.txt": "2\n", "val.txt": "3\n", "trainval.txt": "2\n3\n", "cat_train.txt": "2 -1\n"} == lists
+    assert {
+        "train.txt": "2\n",
+        "val.txt": "3\n",
+        "trainval.txt": "2\n3\n",
+        "cat_train.txt": "2 -1\n",
+    } == lists
 
 
 def test_what_only_trainval_names_is_train(tmp_path: Path) -> None:
@@ -58,7 +75,9 @@ def test_lists_of_segmentation(tmp_path: Path) -> None:
     made.file("ImageSets/Segmentation/train.txt", "0\n")
     made.file("ImageSets/Segmentation/val.txt", "1\n")
 
-    assert ["train", "validation"] == open_source(DatasetConfig(path=str(tmp_path))).rows["split"].to_pylist()
+    assert ["train", "validation"] == open_source(DatasetConfig(path=str(tmp_path))).rows[
+        "split"
+    ].to_pylist()
 
 
 @pytest.mark.parametrize("name", ["../../secret", "/etc/passwd", "..", "a/b", "..\\x"])
@@ -68,7 +87,9 @@ def test_names_that_lead_out_are_passed_over(tmp_path: Path, name: str) -> None:
     made.images("JPEGImages/0.jpg")
     made.file("ImageSets/Main/train.txt", f"0\n{name}\n")
 
-    assert ["JPEGImages/0.jpg"] == open_source(DatasetConfig(path=str(tmp_path))).rows["id"].to_pylist()
+    assert ["JPEGImages/0.jpg"] == open_source(DatasetConfig(path=str(tmp_path))).rows[
+        "id"
+    ].to_pylist()
 
 
 def test_images_that_do_not_exist(tmp_path: Path) -> None:
@@ -91,7 +112,9 @@ def test_a_run_over_voc(tmp_path: Path) -> None:
     root = made.root / KIT / "JPEGImages"
     (root / "1.jpg").write_bytes((root / "3.jpg").read_bytes())
     output = {"dir": str(tmp_path / "run"), "report": False}
-    run = dedup.run({"dataset": {"path": str(made.root)}, "output": output, "engine": {"workers": 0}})
+    run = dedup.run(
+        {"dataset": {"path": str(made.root)}, "output": output, "engine": {"workers": 0}}
+    )
 
     assert 1 == run.summary["leakage"]["validation"]["leaking"]
     assert run.summary["certificate"]["clean"]
@@ -103,9 +126,21 @@ def test_darknet_is_filtered_with_its_lists(tmp_path: Path) -> None:
     made = Made(tmp_path / "in")
     darknet(made)
     kept(made.root, tmp_path / "out", "1.jpg", "3.jpg")
-    files = {path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*") if path.is_file()}
+    files = {
+        path.relative_to(tmp_path / "out").as_posix()
+        for path in (tmp_path / "out").rglob("*")
+        if path.is_file()
+    }
 
-    assert {"obj.data", "obj.names", "train.txt", "test.txt", "obj/1.jpg", "obj/1.txt", "obj/3.jpg"} == files
+    assert {
+        "obj.data",
+        "obj.names",
+        "train.txt",
+        "test.txt",
+        "obj/1.jpg",
+        "obj/1.txt",
+        "obj/3.jpg",
+    } == files
     assert "./obj/1.jpg\n" == (tmp_path / "out/train.txt").read_text()
     assert "cat\ndog\n" == (tmp_path / "out/obj.names").read_text()
     assert "backup = x/" in (tmp_path / "out/obj.data").read_text()

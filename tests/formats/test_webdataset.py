@@ -1,4 +1,6 @@
-"""WebDataset shards: read in order without unpacking, written byte for byte, hostile or damaged ones refused."""
+"""WebDataset shards: read in order without unpacking, written byte for byte, hostile or damaged
+ones refused.
+"""
 
 import io
 import json
@@ -39,7 +41,9 @@ def refusal(path: Path, **settings: Any) -> str:
 
 
 def test_members_are_written_as_they_were(tmp_path: Path) -> None:
-    """Kept samples keep keys, members, order, times and long names, whatever lies beside the image."""
+    """Kept samples keep keys, members, order, times and long names, whatever lies beside the
+    image.
+    """
     long = "k" * 150 + "/" + "n" * 120
     shard = [
         ("a.jpg", PNG), ("a.cls", b"3"), ("a.seg.npy", b"\x93NUMPY"),
@@ -52,8 +56,12 @@ def test_members_are_written_as_they_were(tmp_path: Path) -> None:
     write_splits(source, np.array([True, False, True, True]), tmp_path / "out", "same", "hardlink")
     before = members(tmp_path / "in/train-0.tar")
 
-    assert ["train-0/a", "train-0/dir/b", f"train-0/{long}", "train-0/fox🦊"] == source.rows["id"].to_pylist()
-    assert [m for m in before if not m[0].startswith("dir/")] == members(tmp_path / "out/train-0.tar")
+    assert ["train-0/a", "train-0/dir/b", f"train-0/{long}", "train-0/fox🦊"] == source.rows[
+        "id"
+    ].to_pylist()
+    assert [m for m in before if not m[0].startswith("dir/")] == members(
+        tmp_path / "out/train-0.tar"
+    )
 
 
 def test_nothing_dropped_is_the_same_members(tmp_path: Path) -> None:
@@ -69,7 +77,9 @@ def test_nothing_dropped_is_the_same_members(tmp_path: Path) -> None:
 
 
 def test_an_emptied_shard_stays(tmp_path: Path) -> None:
-    """A shard of which nothing is kept is an empty tar, so that numbered lists of shards still fit; it can be read."""
+    """A shard of which nothing is kept is an empty tar, so that numbered lists of shards still fit;
+    it can be read.
+    """
     made.tar(tmp_path / "in/train-0.tar", [("a.png", PNG)])
     made.tar(tmp_path / "in/train-1.tar", [("b.png", PNG)])
     source = made.opened(path=str(tmp_path / "in"))
@@ -103,7 +113,10 @@ def test_labels(tmp_path: Path) -> None:
     [
         (["train-000.tar", "test-000.tar"], ["test", "train"]),
         (["train/0.tar", "val/0.tar"], ["train", "validation"]),
-        (["imagenet-train-00000-of-00002.tar", "imagenet-train-00001-of-00002.tar"], ["train", "train"]),
+        (
+            ["imagenet-train-00000-of-00002.tar", "imagenet-train-00001-of-00002.tar"],
+            ["train", "train"],
+        ),
         (["000.tar", "001.tar"], [None, None]),
         (["fold1-000.tar", "fold2-000.tar"], [None, None]),
         (["test-000.tar", "validation-000.tar"], ["test", "validation"]),
@@ -112,7 +125,9 @@ def test_labels(tmp_path: Path) -> None:
     ],
 )
 def test_splits(tmp_path: Path, names: list[str], expected: list[str | None]) -> None:
-    """Splits come from top folders or names of shards, by the rule of image folders: one is train, or all are usual."""
+    """Splits come from top folders or names of shards, by the rule of image folders: one is train,
+    or all are usual.
+    """
     for name in names:
         made.tar(tmp_path / name, [("a.png", PNG)])
 
@@ -121,7 +136,10 @@ def test_splits(tmp_path: Path, names: list[str], expected: list[str | None]) ->
 
 def test_several_images(tmp_path: Path) -> None:
     """Of several images in a sample one must be named; the others go with it."""
-    made.tar(tmp_path / "in/s.tar", [("a.left.png", PNG), ("a.right.png", PNG + b"2"), ("b.right.png", PNG)])
+    made.tar(
+        tmp_path / "in/s.tar",
+        [("a.left.png", PNG), ("a.right.png", PNG + b"2"), ("b.right.png", PNG)],
+    )
     said = refusal(tmp_path / "in")
     source = made.opened(path=str(tmp_path / "in"), image_column="left.png")
     write_splits(source, np.array([True, False]), tmp_path / "out", "same", "hardlink")
@@ -134,14 +152,23 @@ def test_several_images(tmp_path: Path) -> None:
 
 def test_hostile_texts(tmp_path: Path) -> None:
     """Labels, ids and splits of any text go through shards and back."""
-    rows = [made.Row(f"{k}{text}.png", text or "s", text, PNG) for k, text in enumerate(made.HOSTILE)]
+    rows = [
+        made.Row(f"{k}{text}.png", text or "s", text, PNG) for k, text in enumerate(made.HOSTILE)
+    ]
     source = made.opened(
-        **made.manifest(tmp_path / "in", [made.Row(f"{k}.png", r.split, r.label, PNG) for k, r in enumerate(rows)])
+        **made.manifest(
+            tmp_path / "in",
+            [made.Row(f"{k}.png", r.split, r.label, PNG) for k, r in enumerate(rows)],
+        )
     )
     for form in ("webdataset", "imagefolder", "manifest"):
-        again = open_source(write_splits(source, made.everything(source), tmp_path / form, form, "copy").config)
+        again = open_source(
+            write_splits(source, made.everything(source), tmp_path / form, form, "copy").config
+        )
         for column in ("id", "split", "label"):
-            assert sorted(source.rows[column].to_pylist()) == sorted(again.rows[column].to_pylist()), form
+            assert sorted(source.rows[column].to_pylist()) == sorted(
+                again.rows[column].to_pylist()
+            ), form
 
 
 def test_load_dataset_reads_what_was_crossed(tmp_path: Path) -> None:
@@ -152,7 +179,9 @@ def test_load_dataset_reads_what_was_crossed(tmp_path: Path) -> None:
     loaded = datasets.load_dataset(str(tmp_path / "out"), cache_dir=str(tmp_path / "cache"))
 
     for split in ("train", "test", "validation"):
-        expected = sorted(f"{row.split}/{row.label}/{row.name}" for row in rows if row.split == split)
+        expected = sorted(
+            f"{row.split}/{row.label}/{row.name}" for row in rows if row.split == split
+        )
         assert expected == sorted(row["id"] for row in loaded[split]["json"])
 
 
@@ -178,10 +207,21 @@ def hostile(kind: str) -> Callable[[tarfile.TarFile], None]:
 
 
 @pytest.mark.parametrize(
-    "kind", ["/etc/passwd.png", "../out.png", "x/../../out.png", "C:/x.png", "..\\out.png", "symlink", "link"]
+    "kind",
+    [
+        "/etc/passwd.png",
+        "../out.png",
+        "x/../../out.png",
+        "C:/x.png",
+        "..\\out.png",
+        "symlink",
+        "link",
+    ],
 )
 def test_what_leads_out_of_a_tar(tmp_path: Path, kind: str) -> None:
-    """A sample whose name is absolute, has `..` in it or is a link is refused by itself, and the others are read."""
+    """A sample whose name is absolute, has `..` in it or is a link is refused by itself, and the
+    others are read.
+    """
     with tarfile.open(tmp_path / "s.tar", "w") as tar:
         info = tarfile.TarInfo("a.png")
         info.size = len(PNG)
@@ -212,7 +252,9 @@ def header(name: str, size: int, kind: bytes = tarfile.REGTYPE) -> bytes:
     info = tarfile.TarInfo(name)
     info.type = kind
     block = bytearray(info.tobuf(tarfile.GNU_FORMAT))
-    block[124:136] = size.to_bytes(12, "big", signed=True) if size < 0 else b"\x80" + size.to_bytes(11, "big")
+    block[124:136] = (
+        size.to_bytes(12, "big", signed=True) if size < 0 else b"\x80" + size.to_bytes(11, "big")
+    )
     block[148:156] = b" " * 8
     block[148:156] = b"%06o\0 " % sum(block)
     return bytes(block)
@@ -233,16 +275,29 @@ SIZE = b"14 size=-1024\n".ljust(512, b"\0")
         header("p", 14, tarfile.XHDTYPE) + SIZE + header("no sample", 0),
         header("a.png", 512, tarfile.GNUTYPE_SPARSE) + bytes(512),
     ],
-    ids=["negative", "huge", "pax negative", "pax huge", "long negative", "long huge", "back for ever", "sparse"],
+    ids=[
+        "negative",
+        "huge",
+        "pax negative",
+        "pax huge",
+        "long negative",
+        "long huge",
+        "back for ever",
+        "sparse",
+    ],
 )
 def test_absurd_sizes_are_refused(tmp_path: Path, shard: bytes) -> None:
-    """Headers that claim what cannot be end in a message that names the shard: no crash, no endless loop."""
+    """Headers that claim what cannot be end in a message that names the shard: no crash, no endless
+    loop.
+    """
     (tmp_path / "s.tar").write_bytes(shard + bytes(1024))
 
     assert "s.tar: " in refusal(tmp_path / "s.tar")
 
 
-@pytest.mark.parametrize("cut", [10, 700, 512 + len(PNG) // 2, 512 + -(-len(PNG) // 512) * 512 + 100])
+@pytest.mark.parametrize(
+    "cut", [10, 700, 512 + len(PNG) // 2, 512 + -(-len(PNG) // 512) * 512 + 100]
+)
 def test_truncated_tars_are_refused(tmp_path: Path, cut: int) -> None:
     """A shard that is cut short is refused by name, wherever it is cut."""
     data = made.tar(tmp_path / "s.tar", [("a.png", PNG), ("b.png", PNG)]).read_bytes()
@@ -304,17 +359,32 @@ def test_bad_members(tmp_path: Path) -> None:
     assert "no .tar files" in refusal(tmp_path / "5", source="webdataset")
 
 
-@pytest.mark.parametrize("settings", [{}, {"id_column": "name"}, {"split_column": "split", "label_column": "label"}])
-def test_broken_json_costs_its_own_sample_what_it_says(tmp_path: Path, settings: dict[str, str]) -> None:
-    """One member that is not JSON, cut short or nested too deep, is told of; all samples are there."""
+@pytest.mark.parametrize(
+    "settings", [{}, {"id_column": "name"}, {"split_column": "split", "label_column": "label"}]
+)
+def test_broken_json_costs_its_own_sample_what_it_says(
+    tmp_path: Path, settings: dict[str, str]
+) -> None:
+    """One member that is not JSON, cut short or nested too deep, is told of; all samples are
+    there.
+    """
     said = json.dumps({"label": "x", "name": "n", "split": "train"}).encode()
     deep = b"[" * 100_000
-    members = [("a.png", PNG), ("a.json", b"{"), ("b.png", PNG), ("b.json", said), ("c.png", PNG), ("c.json", deep)]
+    members = [
+        ("a.png", PNG),
+        ("a.json", b"{"),
+        ("b.png", PNG),
+        ("b.json", said),
+        ("c.png", PNG),
+        ("c.json", deep),
+    ]
     source = made.opened(path=str(made.tar(tmp_path / "s.tar", members)), **settings)
 
     assert [PNG, PNG, PNG] == made.contents(source)
     assert [None, "x", None] == source.rows["label"].to_pylist()
-    assert ["2 JSON members are not valid JSON"] == [doubt.partition(":")[0] for doubt in source.doubts]
+    assert ["2 JSON members are not valid JSON"] == [
+        doubt.partition(":")[0] for doubt in source.doubts
+    ]
 
 
 def test_a_sample_without_an_image(tmp_path: Path) -> None:

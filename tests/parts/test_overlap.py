@@ -7,7 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dedup.verify.overlap import area, clipped, corners, cut_out, inscribed, inverse, mapped, overlap
+from dedup.verify.overlap import (
+    area,
+    clipped,
+    corners,
+    cut_out,
+    inscribed,
+    inverse,
+    mapped,
+    overlap,
+)
 
 
 def turned(scale: float, degrees: float, x: float, y: float) -> np.ndarray:
@@ -16,7 +25,9 @@ def turned(scale: float, degrees: float, x: float, y: float) -> np.ndarray:
     return np.array([[c, -s, x], [s, c, y]])
 
 
-def area_by_counting(polygon: list[tuple[float, float]], size: tuple[int, int], steps: int = 200) -> float:
+def area_by_counting(
+    polygon: list[tuple[float, float]], size: tuple[int, int], steps: int = 200
+) -> float:
     """The share of a picture inside a convex polygon, by asking points of a grid."""
     inside = 0
 
@@ -32,7 +43,9 @@ def area_by_counting(polygon: list[tuple[float, float]], size: tuple[int, int], 
 
 
 def test_a_crop_is_whole_in_its_own_frame() -> None:
-    """Of a crop at (30, 40), half as large, all is in the other picture, and the frame is the crop."""
+    """Of a crop at (30, 40), half as large, all is in the other picture, and the frame is the
+    crop.
+    """
     found = overlap((200, 160), (100, 80), turned(1.0, 0.0, 30.0, 40.0))
 
     assert found is not None
@@ -49,7 +62,9 @@ def test_pictures_beside_each_other_have_no_overlap() -> None:
 
 
 @given(st.floats(0.3, 3.0), st.floats(0.0, 360.0), st.floats(-80.0, 80.0), st.floats(-80.0, 80.0))
-def test_shares_are_those_of_counted_points(scale: float, degrees: float, x: float, y: float) -> None:
+def test_shares_are_those_of_counted_points(
+    scale: float, degrees: float, x: float, y: float
+) -> None:
     """The share of the first picture that the second one covers is what a grid of points counts."""
     size_a, size_b = (100, 80), (90, 70)
     by = turned(scale, degrees, x, y)
@@ -80,7 +95,9 @@ def test_the_rectangle_is_inside(scale: float, degrees: float) -> None:
 
 
 def test_the_same_region_is_cut_from_a_picture_and_its_turned_crop() -> None:
-    """A smooth picture and a part of it, turned by 90° and enlarged, give nearly the same values."""
+    """A smooth picture and a part of it, turned by 90° and enlarged, give nearly the same
+    values.
+    """
     cv2 = pytest.importorskip("cv2")
     y, x = np.mgrid[0:160, 0:200]
     grey = (128 + 60 * np.sin(x / 17.0) + 60 * np.cos(y / 23.0 + x / 40.0)).astype(np.uint8)

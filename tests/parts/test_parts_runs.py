@@ -20,7 +20,11 @@ def scene(seed: int, size: tuple[int, int] = (320, 240)) -> Image.Image:
     random = np.random.default_rng(seed)
     width, height = size
     y, x = np.mgrid[0:height, 0:width]
-    levels = 120 + 40 * np.sin(x / random.uniform(30, 60) + seed) + 30 * np.cos(y / random.uniform(25, 50))
+    levels = (
+        120
+        + 40 * np.sin(x / random.uniform(30, 60) + seed)
+        + 30 * np.cos(y / random.uniform(25, 50))
+    )
 
     for _ in range(70):
         cx, cy = random.uniform(0, width), random.uniform(0, height)
@@ -41,7 +45,9 @@ def saved(image: Image.Image, path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Six scenes in test; in train four others, and crops, a turned crop and a mirrored one of test pictures."""
+    """Six scenes in test; in train four others, and crops, a turned crop and a mirrored one of test
+    pictures.
+    """
     root = tmp_path_factory.mktemp("parts")
     for k in range(6):
         saved(scene(k), root / "test" / f"{k}.jpg")
@@ -78,12 +84,16 @@ def run(dataset: Path, place: Path | None, **settings: Any) -> Any:
 def dropped(result: Any) -> dict[str, tuple[str, str]]:
     """What goes from the dataset: id → (reason, witness)."""
     return {
-        row["id"]: (row["reason"], row["witness_id"]) for row in result.decisions.to_pylist() if row["action"] == "drop"
+        row["id"]: (row["reason"], row["witness_id"])
+        for row in result.decisions.to_pylist()
+        if row["action"] == "drop"
     }
 
 
 def test_a_crop_of_a_test_picture_goes_from_train(dataset: Path, tmp_path: Path) -> None:
-    """Crops, also turned ones, leak; a crop within train stays; the certificate searches parts again and is clean."""
+    """Crops, also turned ones, leak; a crop within train stays; the certificate searches parts
+    again and is clean.
+    """
     result = run(dataset, tmp_path / "run")
 
     leak = "leaks into a held-out split"
@@ -95,7 +105,9 @@ def test_a_crop_of_a_test_picture_goes_from_train(dataset: Path, tmp_path: Path)
     assert "crop" == kinds["train/inside10.jpg", "train/other10.jpg"]
     assert 0 == result.summary["certificate"]["crops"]
     assert result.summary["certificate"]["clean"]
-    boxes = {row["id_b"]: row["box_a"] for row in result.pairs.to_pylist() if row["id_a"] == "test/0.jpg"}
+    boxes = {
+        row["id_b"]: row["box_a"] for row in result.pairs.to_pylist() if row["id_a"] == "test/0.jpg"
+    }
     assert [60, 40, 260, 200] == pytest.approx(boxes["train/crop0.jpg"], abs=2)
 
 
@@ -104,7 +116,11 @@ def test_mirrored_parts_are_found_where_orientations_ask(dataset: Path) -> None:
     result = run(dataset, None, search={"orientations": "mirrored"})
 
     assert "train/mirrored2.jpg" in dropped(result)
-    rows = [row for row in result.pairs.to_pylist() if "train/mirrored2.jpg" in (row["id_a"], row["id_b"])]
+    rows = [
+        row
+        for row in result.pairs.to_pylist()
+        if "train/mirrored2.jpg" in (row["id_a"], row["id_b"])
+    ]
     assert ["mirror"] == [row["transform"] for row in rows]
 
 
@@ -113,7 +129,9 @@ def test_reported_crops_touch_nothing(dataset: Path) -> None:
     result = run(dataset, None, policy={"crops": "report"})
 
     assert {} == dropped(result)
-    kinds = {(row["id_a"], row["id_b"]): row["kind"] for row in result.tables["overlaps"].to_pylist()}
+    kinds = {
+        (row["id_a"], row["id_b"]): row["kind"] for row in result.tables["overlaps"].to_pylist()
+    }
     assert "crop" == kinds["test/0.jpg", "train/crop0.jpg"]
 
 
@@ -121,7 +139,9 @@ def test_crops_as_duplicates_are_dropped_within_train(dataset: Path) -> None:
     """With `policy.crops: duplicate` a crop of a train picture goes, its witness the whole one."""
     result = run(dataset, None, policy={"crops": "duplicate"})
 
-    assert ("duplicate of a kept sample", "train/other10.jpg") == dropped(result)["train/inside10.jpg"]
+    assert ("duplicate of a kept sample", "train/other10.jpg") == dropped(result)[
+        "train/inside10.jpg"
+    ]
 
 
 def test_decide_needs_no_pixels(dataset: Path, tmp_path: Path) -> None:
@@ -136,7 +156,8 @@ def test_decide_needs_no_pixels(dataset: Path, tmp_path: Path) -> None:
 def test_workers_change_nothing(dataset: Path, tmp_path: Path) -> None:
     """Tables are equal with the work in this process and in two others."""
     tables = [
-        run(dataset, tmp_path / str(workers), engine={"workers": workers}).pairs.to_pylist() for workers in (0, 2)
+        run(dataset, tmp_path / str(workers), engine={"workers": workers}).pairs.to_pylist()
+        for workers in (0, 2)
     ]
 
     assert tables[0] == tables[1]

@@ -25,7 +25,9 @@ def moved(points: np.ndarray, scale: float, angle: float, x: float, y: float) ->
 
 @pytest.mark.parametrize("seed", range(8))
 def test_a_transform_is_found_among_strangers(seed: int) -> None:
-    """Twelve matches under one transform and twelve by chance: the transform comes out, to a fraction of a pixel."""
+    """Twelve matches under one transform and twelve by chance: the transform comes out, to a
+    fraction of a pixel.
+    """
     random = np.random.default_rng(seed)
     two = np.array(
         [
@@ -35,7 +37,11 @@ def test_a_transform_is_found_among_strangers(seed: int) -> None:
             random.uniform(0, 2 * math.pi, 24),
         ]
     )
-    scale, angle, x, y = random.uniform(0.4, 2.5), random.uniform(0, 6.28), *random.uniform(-50, 50, 2)
+    scale, angle, x, y = (
+        random.uniform(0.4, 2.5),
+        random.uniform(0, 6.28),
+        *random.uniform(-50, 50, 2),
+    )
     one = moved(two, scale, angle, x, y)
     one[:2, 12:] = random.uniform(0, 250, (2, 12))
     order = random.permutation(24)
@@ -59,10 +65,14 @@ def test_points_in_one_place_fix_nothing() -> None:
 
 
 def test_pairs_of_pictures_against_a_double_loop() -> None:
-    """Matches by picture equal those of a double loop over all descriptors, at the boundary of the distance."""
+    """Matches by picture equal those of a double loop over all descriptors, at the boundary of the
+    distance.
+    """
     random = np.random.default_rng(7)
     own = random.integers(0, 256, (12, 10, 32)).astype(np.uint8)
-    for number in range(1, 12, 2):  # every second picture has points of the one before, some bits off
+    for number in range(
+        1, 12, 2
+    ):  # every second picture has points of the one before, some bits off
         for point, n_bits in enumerate((0, 13, 14, 15, 29, 30, 31)):
             bits = np.unpackbits(own[number - 1, point])
             bits[random.permutation(256)[:n_bits]] ^= 1
@@ -80,7 +90,9 @@ def test_pairs_of_pictures_against_a_double_loop() -> None:
 
     got = part_matches(Points(descriptors, picture), limit=10_000)
     found = {
-        (int(a), int(b)): list(zip(got.points_a[first:last].tolist(), got.points_b[first:last].tolist(), strict=True))
+        (int(a), int(b)): list(
+            zip(got.points_a[first:last].tolist(), got.points_b[first:last].tolist(), strict=True)
+        )
         for a, b, first, last in zip(got.a, got.b, got.starts, got.starts[1:], strict=False)
     }
     assert 30 == got.distance
@@ -89,7 +101,9 @@ def test_pairs_of_pictures_against_a_double_loop() -> None:
 
 
 def test_what_is_in_too_many_pictures_is_left_out_and_counted() -> None:
-    """A descriptor of more than the allowed number of pictures matches nothing, and the others still do."""
+    """A descriptor of more than the allowed number of pictures matches nothing, and the others
+    still do.
+    """
     random = np.random.default_rng(3)
     n = MAX_PICTURES + 2
     shared = random.integers(0, 256, (4, 32)).astype(np.uint8)

@@ -1,4 +1,6 @@
-"""Codes for the tests: Python integers to and from arrays, and sets of them that are hard to search."""
+"""Codes for the tests: Python integers to and from arrays, and sets of them that are hard to
+search.
+"""
 
 import random
 from dataclasses import replace
@@ -27,7 +29,11 @@ def flipped(code: int, bits: Any) -> int:
 
 
 def forced(
-    codes: NDArray[np.uint64], max_distance: int, widths: list[int], radii: tuple[int, ...], other: Any = None
+    codes: NDArray[np.uint64],
+    max_distance: int,
+    widths: list[int],
+    radii: tuple[int, ...],
+    other: Any = None,
 ) -> Plan:
     """The plan with these bands, whatever the planner thinks of it."""
     chosen = plan(codes, other, max_distance=max_distance, finder="brute", threads=2)
@@ -41,7 +47,9 @@ def even_widths(radii: tuple[int, ...], n_bits: int, widest: int = 12) -> list[i
 def bands_in_bits(bands: tuple[Band, ...], place: NDArray[np.intp]) -> list[list[int]]:
     """The bits of the codes as they come in that each band looks at."""
     origin = np.argsort(place)
-    return [[int(origin[bit]) for bit in range(band.start, band.start + band.width)] for band in bands]
+    return [
+        [int(origin[bit]) for bit in range(band.start, band.start + band.width)] for band in bands
+    ]
 
 
 def adversarial(name: str, t: int, n: int, n_bits: int) -> list[int]:

@@ -1,4 +1,6 @@
-"""The search as one would explain it: two loops over Python integers. Imports nothing from the package."""
+"""The search as one would explain it: two loops over Python integers. Imports nothing from the
+package.
+"""
 
 
 def distance(one: int, two: int) -> int:
@@ -37,12 +39,16 @@ def several_hashes(
     return found
 
 
-# Transforms are numbered identity, mirror, flip, rotate180, transpose, rotate90, transverse, rotate270.
+# Transforms are numbered identity, mirror, flip, rotate180, transpose, rotate90, transverse,
+# rotate270.
 INVERSES = [0, 1, 2, 3, 4, 7, 6, 5]
 
 
 def turned(
-    upright: list[list[int]], oriented: list[dict[int, list[int]]], max_distances: list[int], combine: str
+    upright: list[list[int]],
+    oriented: list[dict[int, list[int]]],
+    max_distances: list[int],
+    combine: str,
 ) -> list[tuple[int, int, int, tuple[int, ...]]]:
     """Pairs with the transform that, applied to b, gives a; of several the one that is nearest."""
     found = []
@@ -51,7 +57,8 @@ def turned(
     for a in range(n):
         for b in range(a + 1, n):
             best = None
-            # Turning b by a transform and turning a by its inverse are one and the same claim about the pair.
+            # Turning b by a transform and turning a by its inverse are one and the same claim about
+            # the pair.
             for transform in sorted({0, *oriented[0], *(INVERSES[t] for t in oriented[0])}):
                 distances = []
                 for codes, turns in zip(upright, oriented, strict=True):

@@ -27,7 +27,9 @@ def related(rng: random.Random, n: int, n_bits: int, most: int) -> list[int]:
 @pytest.mark.parametrize("combine", ["any", "all"])
 @pytest.mark.parametrize("finder", ["auto", "brute", "banded"])
 def test_hashes_of_several_widths_are_combined(combine: str, finder: str) -> None:
-    """Two or three hashes joined by `any` or `all` give the naive pairs with the distance in every hash."""
+    """Two or three hashes joined by `any` or `all` give the naive pairs with the distance in every
+    hash.
+    """
     rng = random.Random(21)
     for n_hashes in (1, 2, 3):
         widths = [64, 256, 128][:n_hashes]
@@ -36,7 +38,12 @@ def test_hashes_of_several_widths_are_combined(combine: str, finder: str) -> Non
         hashes = []
         for width, bound in zip(widths, bounds, strict=True):
             centers = [rng.getrandbits(width) for _ in range(20)]
-            hashes.append([flipped(centers[k % 20], rng.sample(range(width), rng.randint(0, bound))) for k in order])
+            hashes.append(
+                [
+                    flipped(centers[k % 20], rng.sample(range(width), rng.randint(0, bound)))
+                    for k in order
+                ]
+            )
         expected = naive.several_hashes(hashes, bounds, combine)
         arrays = [packed(codes, width // 64) for codes, width in zip(hashes, widths, strict=True)]
         found = join_hashes(arrays, max_distance=bounds, combine=combine, finder=finder)
@@ -54,7 +61,9 @@ def test_hashes_of_several_widths_are_combined(combine: str, finder: str) -> Non
 
 
 def test_batches_of_hashes_are_the_join_in_parts() -> None:
-    """The streamed parts of combined hashes, put together, are the whole result with the same distances."""
+    """The streamed parts of combined hashes, put together, are the whole result with the same
+    distances.
+    """
     rng = random.Random(23)
     arrays = [packed(related(rng, 200, 64, 12)) for _ in range(2)]
     whole = join_hashes(arrays, max_distance=[24, 22])
@@ -63,7 +72,9 @@ def test_batches_of_hashes_are_the_join_in_parts() -> None:
     assert np.array_equal(whole.a, np.concatenate([part.a for part in parts]))
     assert np.array_equal(whole.b, np.concatenate([part.b for part in parts]))
     for k in range(2):
-        assert np.array_equal(whole.distances[k], np.concatenate([part.distances[k] for part in parts]))
+        assert np.array_equal(
+            whole.distances[k], np.concatenate([part.distances[k] for part in parts])
+        )
     assert len(parts) > 2
 
 
@@ -79,7 +90,9 @@ def test_cross_join_of_hashes(combine: str) -> None:
         max_distance=bounds,
         combine=combine,
     )
-    expected = [(a, b - 15) for a, b, _ in naive.several_hashes([one, two], bounds, combine) if a < 15 <= b]
+    expected = [
+        (a, b - 15) for a, b, _ in naive.several_hashes([one, two], bounds, combine) if a < 15 <= b
+    ]
     got = list(zip(found.a.tolist(), found.b.tolist(), strict=True))
 
     assert expected == got
@@ -96,7 +109,10 @@ def test_one_distance_for_unequal_widths_is_refused() -> None:
     [
         ({"combine": "some"}, "combine must be one of 'any', 'all', not 'some'"),
         ({"max_distance": [1, 2, 3]}, "There are 2 hashes and 3 distances"),
-        ({"max_distance": [1, 65]}, "max_distance must be a whole number between 0 and 64 bits, not 65"),
+        (
+            {"max_distance": [1, 65]},
+            "max_distance must be a whole number between 0 and 64 bits, not 65",
+        ),
         ({"others": [packed([1])]}, "Every hash needs codes on both sides"),
         ({"codes": [packed([1]), packed([1, 2])]}, r"same rows; their codes have \[1, 2\] rows"),
         ({"finder": "fast"}, "must be one of 'auto', 'banded', 'brute'"),
@@ -126,7 +142,9 @@ def test_limit_counts_what_comes_out_of_all_hashes() -> None:
 @pytest.mark.parametrize("combine", ["any", "all"])
 @pytest.mark.parametrize("transforms", [(), (1,), (5,), (5, 7), (1, 2, 3, 4, 5, 6, 7)])
 def test_orientations_equal_the_naive_search(transforms: tuple[int, ...], combine: str) -> None:
-    """Pairs, transforms and distances are those of a search that tries every transform in both directions."""
+    """Pairs, transforms and distances are those of a search that tries every transform in both
+    directions.
+    """
     rng = random.Random(f"{transforms}")
     n = 60
     upright = [related(rng, n, 64, 9), related(rng, n, 64, 9)]
@@ -135,7 +153,9 @@ def test_orientations_equal_the_naive_search(transforms: tuple[int, ...], combin
         for t in transforms:
             for codes, turned in zip(upright, oriented, strict=True):
                 if rng.random() < 0.4:
-                    turned[t][k] = flipped(codes[(k * 7 + t) % n], rng.sample(range(64), rng.randint(0, 10)))
+                    turned[t][k] = flipped(
+                        codes[(k * 7 + t) % n], rng.sample(range(64), rng.randint(0, 10))
+                    )
     bounds = [8, 8]
     expected = naive.turned(upright, oriented, bounds, combine)
     found = join_orientations(
@@ -174,11 +194,16 @@ def pictures_turned(picture: np.ndarray) -> list[np.ndarray]:
         "TRANSVERSE",
         "ROTATE_270",
     )
-    return [np.asarray(image if name is None else image.transpose(Image.Transpose[name])) for name in names]
+    return [
+        np.asarray(image if name is None else image.transpose(Image.Transpose[name]))
+        for name in names
+    ]
 
 
 def test_transforms_are_what_their_names_say() -> None:
-    """A transform and then the one that INVERSE names give the picture back, with Pillow as the judge."""
+    """A transform and then the one that INVERSE names give the picture back, with Pillow as the
+    judge.
+    """
     picture = np.arange(24, dtype=np.uint8).reshape(4, 6)
     for transform, inverse in enumerate(INVERSE):
         back = pictures_turned(pictures_turned(picture)[transform])[inverse]
@@ -188,7 +213,9 @@ def test_transforms_are_what_their_names_say() -> None:
 
 
 def test_the_transform_applied_to_b_gives_a() -> None:
-    """With codes of real pixels each turned copy is found under the transform that brings it back."""
+    """With codes of real pixels each turned copy is found under the transform that brings it
+    back.
+    """
     rng = np.random.default_rng(6)
     picture = (rng.random((8, 8)) < 0.5).astype(np.uint8)
     rows = [turned for turned in pictures_turned(picture) if turned is not None]
@@ -199,7 +226,9 @@ def test_the_transform_applied_to_b_gives_a() -> None:
     upright = np.stack([code(row) for row in rows])
     oriented = {t: np.stack([code(pictures_turned(row)[t]) for row in rows]) for t in range(1, 8)}
     found = join_orientations([upright], [oriented], max_distance=0)
-    for a, b, transform in zip(found.a.tolist(), found.b.tolist(), found.transform.tolist(), strict=True):
+    for a, b, transform in zip(
+        found.a.tolist(), found.b.tolist(), found.transform.tolist(), strict=True
+    ):
         assert np.array_equal(rows[a], pictures_turned(rows[b])[transform])
     assert len(found) == 28
 
@@ -226,15 +255,23 @@ def test_bad_orientations_are_refused() -> None:
 @pytest.mark.parametrize("name", [*ADVERSARIAL, "related"])
 @pytest.mark.parametrize("budget", [0, 1, 40, 400, 4000, 10**6])
 def test_largest_distance_is_the_last_that_fits(name: str, budget: int) -> None:
-    """The distance returned has at most `budget` pairs and the next one, up to the cap, has more."""
-    codes = related(random.Random(1), 100, 64, 12) if name == "related" else adversarial(name, 6, 100, 64)
+    """The distance returned has at most `budget` pairs and the next one, up to the cap, has
+    more.
+    """
+    codes = (
+        related(random.Random(1), 100, 64, 12)
+        if name == "related"
+        else adversarial(name, 6, 100, 64)
+    )
     expected = naive.largest_distance(codes, budget, 14)
     got = largest_distance_within(packed(codes), budget=budget, cap=14, threads=2)
 
     assert expected == got
 
 
-def test_largest_distance_does_not_depend_on_the_first_guess(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_largest_distance_does_not_depend_on_the_first_guess(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Wherever the count begins, it ends at the same distance, also in a cross-join."""
     rng = random.Random(3)
     one, two = packed(related(rng, 90, 64, 14)), packed(related(rng, 110, 64, 14))

@@ -15,7 +15,10 @@ from dedup.search.codes import _order_of_bits
 from tests.search import naive
 from tests.search.codes import ADVERSARIAL, adversarial, flipped, listed, packed
 
-WIDTHS = {1: [(16, 16, 16, 16), (22, 21, 21), (8,) * 8, (13, 13, 13, 13, 12)], 4: [(20,) * 8, (16,) * 12]}
+WIDTHS = {
+    1: [(16, 16, 16, 16), (22, 21, 21), (8,) * 8, (13, 13, 13, 13, 12)],
+    4: [(20,) * 8, (16,) * 12],
+}
 
 
 @pytest.fixture
@@ -37,8 +40,12 @@ def expected_near(codes: list[int], code: int, t: int) -> list[tuple[int, int]]:
     return [(b, distance) for _, b, distance in naive.cross_join([code], codes, t)]
 
 
-def at_the_boundary(asked: int, words: int, widths: tuple[int, ...], t: int, rng: random.Random) -> list[int]:
-    """Codes at t - 1, t and t + 1 bits of `asked`: bits spread over the bands, and crowded into each of them."""
+def at_the_boundary(
+    asked: int, words: int, widths: tuple[int, ...], t: int, rng: random.Random
+) -> list[int]:
+    """Codes at t - 1, t and t + 1 bits of `asked`: bits spread over the bands, and crowded into
+    each of them.
+    """
     n_bits = 64 * words
     origin = np.argsort(_order_of_bits(n_bits))
     bands, start = [], 0
@@ -51,12 +58,17 @@ def at_the_boundary(asked: int, words: int, widths: tuple[int, ...], t: int, rng
             continue
         used = bands[: t + 1]
         for spare in range(len(used)):
-            # At t bits every band but one is past its radius by one bit: only that one can find the code.
+            # At t bits every band but one is past its radius by one bit: only that one can find the
+            # code.
             radius, larger = divmod(t + 1 - len(used), len(used))
             bits: list[int] = []
             for number, band in enumerate(used):
-                bits += rng.sample(band, min(len(band), radius + (number < larger) + (number != spare)))
-            bits += rng.sample([bit for bit in range(n_bits) if bit not in bits], n_bits - len(bits))
+                bits += rng.sample(
+                    band, min(len(band), radius + (number < larger) + (number != spare))
+                )
+            bits += rng.sample(
+                [bit for bit in range(n_bits) if bit not in bits], n_bits - len(bits)
+            )
             codes.append(flipped(asked, bits[:distance]))
             rest = [bit for bit in range(n_bits) if bit not in bands[spare]]
             crowded = rng.sample(bands[spare], len(bands[spare])) + rng.sample(rest, len(rest))
@@ -74,7 +86,9 @@ def at_the_boundary(asked: int, words: int, widths: tuple[int, ...], t: int, rng
         for widths, t in product(WIDTHS[w], ts)
     ],
 )
-def test_a_query_in_bands_misses_nothing_at_the_boundary(words: int, widths: tuple[int, ...], t: int) -> None:
+def test_a_query_in_bands_misses_nothing_at_the_boundary(
+    words: int, widths: tuple[int, ...], t: int
+) -> None:
     rng = random.Random(f"{widths} {t}")
     asked = [rng.getrandbits(64 * words) for _ in range(3)]
     codes = [code for one in asked for code in at_the_boundary(one, words, widths, t, rng)]
@@ -103,7 +117,9 @@ def test_a_query_in_bands_finds_each_row_once_in_crowded_codes(name: str, t: int
     bits=st.lists(st.integers(0, 63), max_size=20, unique=True),
     t=st.integers(0, 64),
 )
-def test_without_bands_every_code_is_compared(codes: list[int], asked: int, bits: list[int], t: int) -> None:
+def test_without_bands_every_code_is_compared(
+    codes: list[int], asked: int, bits: list[int], t: int
+) -> None:
     codes = [*codes, flipped(asked, bits)]
 
     assert expected_near(codes, asked, t) == near(Index.build(packed(codes)), asked, t)
@@ -150,7 +166,9 @@ def test_the_self_join_is_a_query_of_itself() -> None:
     codes += [flipped(code, rng.sample(range(64), 6)) for code in codes]
     index = Index.build(packed(codes))
 
-    itself = [pair for pair in listed(index.query(packed(codes), max_distance=20)) if pair[0] < pair[1]]
+    itself = [
+        pair for pair in listed(index.query(packed(codes), max_distance=20)) if pair[0] < pair[1]
+    ]
 
     assert naive.self_join(codes, 20) == itself
     assert itself == listed(index.pairs(max_distance=20))

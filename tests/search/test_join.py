@@ -29,15 +29,20 @@ SHAPES = [
 ]
 
 
-def boundary_codes(rng: random.Random, bands: list[list[int]], radii: list[int], t: int, n_bits: int) -> list[int]:
-    """Codes with neighbours at t - 1, t and t + 1 bits: spread over the bands, in one band, at random."""
+def boundary_codes(
+    rng: random.Random, bands: list[list[int]], radii: list[int], t: int, n_bits: int
+) -> list[int]:
+    """Codes with neighbours at t - 1, t and t + 1 bits: spread over the bands, in one band, at
+    random.
+    """
     codes = []
     everywhere = list(range(n_bits))
     for distance in (t - 1, t, t + 1):
         if not 0 <= distance <= n_bits:
             continue
         for spare in range(len(bands)):
-            # Every band but one passes its radius by one bit: only that one can find the pair at distance t.
+            # Every band but one passes its radius by one bit: only that one can find the pair at
+            # distance t.
             bits: list[int] = []
             for number, (band, radius) in enumerate(zip(bands, radii, strict=True)):
                 bits += rng.sample(band, min(len(band), radius + (number != spare)))
@@ -49,7 +54,9 @@ def boundary_codes(rng: random.Random, bands: list[list[int]], radii: list[int],
             codes += [center, flipped(center, bits[:distance])]
         for band in bands:
             center = rng.getrandbits(n_bits)
-            crowded = band + rng.sample([bit for bit in everywhere if bit not in band], n_bits - len(band))
+            crowded = band + rng.sample(
+                [bit for bit in everywhere if bit not in band], n_bits - len(band)
+            )
             codes += [center, flipped(center, crowded[:distance])]
         center = rng.getrandbits(n_bits)
         codes += [center, flipped(center, rng.sample(everywhere, distance))]
@@ -58,7 +65,9 @@ def boundary_codes(rng: random.Random, bands: list[list[int]], radii: list[int],
 
 @pytest.mark.parametrize(("words", "t", "radii"), SHAPES)
 def test_no_plan_misses_a_pair_at_the_boundary(words: int, t: int, radii: tuple[int, ...]) -> None:
-    """Every shape of bands finds all pairs up to t whose flips only one band tolerates, and none beyond."""
+    """Every shape of bands finds all pairs up to t whose flips only one band tolerates, and none
+    beyond.
+    """
     n_bits = 64 * words
     rng = random.Random(f"{words} {t} {radii}")
     widths = even_widths(radii, n_bits)
@@ -75,8 +84,8 @@ def test_no_plan_misses_a_pair_at_the_boundary(words: int, t: int, radii: tuple[
 @settings(max_examples=150, deadline=None)
 @given(data=st.data())
 def test_chosen_finders_equal_the_naive_join(data: st.DataObject) -> None:
-    """All finders and "auto" return the naive pairs for codes with neighbours at the boundary and equal
-    codes.
+    """All finders and "auto" return the naive pairs for codes with neighbours at the boundary and
+    equal codes.
     """
     words = data.draw(st.sampled_from([1, 2, 3, 4, 16]))
     n_bits = 64 * words
@@ -98,7 +107,9 @@ def test_chosen_finders_equal_the_naive_join(data: st.DataObject) -> None:
 @pytest.mark.parametrize("threads", [1, 2, 3])
 @pytest.mark.parametrize("finder", ["auto", *FINDERS])
 def test_cross_join_equals_the_naive_one(finder: str, threads: int, words: int) -> None:
-    """Held-out codes joined against training codes give the naive pairs, whichever side has more rows."""
+    """Held-out codes joined against training codes give the naive pairs, whichever side has more
+    rows.
+    """
     rng = random.Random(5)
     t = 9 * words
     left = [rng.getrandbits(64 * words) for _ in range(40)]
@@ -107,7 +118,9 @@ def test_cross_join_equals_the_naive_one(finder: str, threads: int, words: int) 
         right += [flipped(code, rng.sample(range(64 * words), d)) for d in (0, t - 1, t, t + 1)]
     for one, two in ((left, right), (right, left)):
         expected = naive.cross_join(one, two, t)
-        got = join(packed(one, words), packed(two, words), max_distance=t, finder=finder, threads=threads)
+        got = join(
+            packed(one, words), packed(two, words), max_distance=t, finder=finder, threads=threads
+        )
 
         assert expected == listed(got)
 
@@ -125,10 +138,14 @@ def test_adversarial_sets(name: str, words: int, t: int) -> None:
 
 
 def test_different_plans_agree_on_many_codes() -> None:
-    """On 30,000 codes with planted neighbours brute force and very different bands give the same result."""
+    """On 30,000 codes with planted neighbours brute force and very different bands give the same
+    result.
+    """
     rng = np.random.default_rng(3)
     codes = rng.integers(0, 2**64, (30_000, 1), dtype=np.uint64)
-    flips = np.array([flipped(0, random.Random(k).sample(range(64), k % 11)) for k in range(10_000)], np.uint64)
+    flips = np.array(
+        [flipped(0, random.Random(k).sample(range(64), k % 11)) for k in range(10_000)], np.uint64
+    )
     codes[:10_000, 0] = codes[10_000:20_000, 0] ^ flips
     expected = join(codes, max_distance=9, finder="brute")
     for radii, widths in (
@@ -148,7 +165,9 @@ def test_tile_size_changes_nothing(tile: int, monkeypatch: pytest.MonkeyPatch) -
     """Kernels compiled for other tiles and chunks give the same pairs."""
     import numba
 
-    codes = packed(adversarial("all within t of one code", 6, 700, 64) + adversarial("one bit set", 6, 700, 64))
+    codes = packed(
+        adversarial("all within t of one code", 6, 700, 64) + adversarial("one bit set", 6, 700, 64)
+    )
     expected = listed(join(codes, max_distance=6))
     monkeypatch.setattr(kernels, "TILE", tile)
     monkeypatch.setattr(kernels, "CHUNK", tile + 8)
@@ -161,11 +180,17 @@ def test_tile_size_changes_nothing(tile: int, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_a_full_output_is_emptied_and_the_scan_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A task whose pairs do not fit its output hands them on as often as needed and loses or repeats none."""
+    """A task whose pairs do not fit its output hands them on as often as needed and loses or
+    repeats none.
+    """
     monkeypatch.setattr("dedup.search.scan._OUT", kernels.EMITTED_AT_ONCE)
     codes = packed(adversarial("all within t of one code", 8, 1500, 64))
     other = packed(adversarial("all within t of one code", 8, 300, 64) * 3)
-    for left, right in ((codes, None), (np.concatenate([codes, codes[:700]]), None), (codes, other)):
+    for left, right in (
+        (codes, None),
+        (np.concatenate([codes, codes[:700]]), None),
+        (codes, other),
+    ):
         for finder in FINDERS:
             one, two = left[:, 0], left[:, 0] if right is None else right[:, 0]
             within = np.bitwise_count(one[:, None] ^ two[None, :]) <= 16
@@ -188,7 +213,10 @@ def test_batches_are_the_join_in_parts() -> None:
 
 def test_large_results_are_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
     """A result sorted in many slices is the same as one sorted at once."""
-    codes = packed(adversarial("all but a few bits shared", 7, 400, 64) + adversarial("one bit set", 7, 200, 64))
+    codes = packed(
+        adversarial("all but a few bits shared", 7, 400, 64)
+        + adversarial("one bit set", 7, 200, 64)
+    )
     expected = listed(join(codes, max_distance=7))
     monkeypatch.setattr("dedup.search.order._KEYS_A_SLICE", 100)
     got = listed(join(codes, max_distance=7))
@@ -210,7 +238,9 @@ def test_permuted_rows_permute_pairs() -> None:
 
 
 def test_equal_codes_among_many_do_not_cost_quadratic_search() -> None:
-    """A thousand rows forced onto one code are one code for the plan, and still all their pairs come out."""
+    """A thousand rows forced onto one code are one code for the plan, and still all their pairs
+    come out.
+    """
     rng = random.Random(4)
     codes = [rng.getrandbits(64) for _ in range(3000)]
     codes[500:1500] = [codes[500]] * 1000

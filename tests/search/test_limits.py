@@ -75,7 +75,9 @@ def test_bytes_that_are_no_codes_are_refused(codes: Any, message: str) -> None:
 @pytest.mark.parametrize("finder", ["auto", "brute", "banded"])
 @pytest.mark.parametrize("words", [1, 4])
 def test_nothing_to_pair(finder: str, words: int) -> None:
-    """No code, one code, or an empty side give an empty result of the right types, also in parts."""
+    """No code, one code, or an empty side give an empty result of the right types, also in
+    parts.
+    """
     none, one = np.empty((0, words), np.uint64), np.zeros((1, words), np.uint64)
     for codes, other in ((none, None), (one, None), (none, one), (one, none), (none, none)):
         got = join(codes, other, max_distance=5, finder=finder)
@@ -88,7 +90,9 @@ def test_nothing_to_pair(finder: str, words: int) -> None:
 
 @pytest.mark.parametrize("finder", ["auto", "brute", "banded"])
 def test_largest_distances(finder: str) -> None:
-    """A threshold as large as the code is wide pairs everything, and one bit less all but complements."""
+    """A threshold as large as the code is wide pairs everything, and one bit less all but
+    complements.
+    """
     codes = adversarial("complement pairs", 0, 40, 64)
     for t in (62, 63, 64):
         expected = len(naive.self_join(codes, t))
@@ -98,7 +102,9 @@ def test_largest_distances(finder: str) -> None:
 
 
 def test_read_only_and_strided_codes_are_taken() -> None:
-    """Codes that are read-only or do not lie side by side are searched all the same and stay untouched."""
+    """Codes that are read-only or do not lie side by side are searched all the same and stay
+    untouched.
+    """
     codes = packed(adversarial("all within t of one code", 5, 50, 64))
     expected = len(join(codes, max_distance=5))
     frozen = codes.copy()
@@ -112,7 +118,9 @@ def test_read_only_and_strided_codes_are_taken() -> None:
 
 @pytest.mark.parametrize("finder", ["auto", "brute", "banded"])
 def test_limit_is_exact(finder: str) -> None:
-    """As many pairs as the limit are a result, one more is an error that names a distance that fits."""
+    """As many pairs as the limit are a result, one more is an error that names a distance that
+    fits.
+    """
     codes = adversarial("all within t of one code", 6, 300, 64)
     counts = [len(naive.self_join(codes, t)) for t in range(7)]
     got = join(packed(codes), max_distance=6, limit=counts[6], finder=finder)
@@ -127,8 +135,12 @@ def test_limit_is_exact(finder: str) -> None:
 def test_hopeless_search_ends_before_it_begins(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where a sample shows that there are far too many pairs, no plan is carried out."""
     codes = packed(adversarial("all within t of one code", 4, 20_000, 64))
-    monkeypatch.setattr("dedup.search.searching.execute", lambda *_: pytest.fail("it was carried out"))
-    with pytest.raises(LimitError, match=r"at least .* pairs within 12 of 64 bits, and the limit is 1,000"):
+    monkeypatch.setattr(
+        "dedup.search.searching.execute", lambda *_: pytest.fail("it was carried out")
+    )
+    with pytest.raises(
+        LimitError, match=r"at least .* pairs within 12 of 64 bits, and the limit is 1,000"
+    ):
         join(codes, max_distance=12, limit=1000)
 
 
@@ -161,7 +173,9 @@ def test_too_little_memory_is_told_before_any_is_taken(monkeypatch: pytest.Monke
     """A search that would not fit is refused with the bytes it needs and the bytes there are."""
     monkeypatch.setattr("dedup.search.limits.available_memory", lambda: 1 << 20)
     monkeypatch.setattr("dedup.search.searching.collapse", lambda *_: pytest.fail("it was begun"))
-    with pytest.raises(LimitError, match=r"1,000,000 codes of 64 bits needs about 0\.\d GB .* 0\.0 GB are free"):
+    with pytest.raises(
+        LimitError, match=r"1,000,000 codes of 64 bits needs about 0\.\d GB .* 0\.0 GB are free"
+    ):
         join(np.zeros((10**6, 1), np.uint64), max_distance=3)
 
 
@@ -179,7 +193,9 @@ def test_plans_are_printed() -> None:
 
 
 def test_a_crowded_bucket_is_shared_by_all_threads() -> None:
-    """One bucket of 100,000 codes becomes many tasks, none with more than a small part of the rows."""
+    """One bucket of 100,000 codes becomes many tasks, none with more than a small part of the
+    rows.
+    """
     codes = np.full((101_000, 1), 2**63, np.uint64)
     codes[:100_000, 0] ^= np.arange(100_000, dtype=np.uint64)
     codes[100_000:, 0] = np.random.default_rng(0).integers(0, 2**64, 1000, dtype=np.uint64)
@@ -279,7 +295,9 @@ print(len(join(np.arange(64, dtype=np.uint64)[:, None], max_distance=1)))
 
 @pytest.mark.parametrize("home_is_writable", [True, False])
 def test_a_read_only_package_still_searches(tmp_path: Path, home_is_writable: bool) -> None:
-    """Kernels that cannot be kept beside the package go to the user's folder, or are compiled each time."""
+    """Kernels that cannot be kept beside the package go to the user's folder, or are compiled each
+    time.
+    """
     package = tmp_path / "site" / "dedup"
     ignore = shutil.ignore_patterns("__pycache__")
     shutil.copytree(Path(dedup.search.__file__).parents[1], package, ignore=ignore)
@@ -287,7 +305,11 @@ def test_a_read_only_package_still_searches(tmp_path: Path, home_is_writable: bo
     (package / "search" / "__pycache__").write_text("")
     home = tmp_path / "home"
     home.mkdir()
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("NUMBA", "XDG", "HOME"))}
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("NUMBA", "XDG", "HOME"))
+    }
     if not home_is_writable:
         (home / ".cache").write_text("")
         (home / ".local").write_text("")

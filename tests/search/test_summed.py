@@ -1,4 +1,6 @@
-"""The total of several distances: exact at the boundary, alone and beside the distances of each hash."""
+"""The total of several distances: exact at the boundary, alone and beside the distances of each
+hash.
+"""
 
 import itertools
 
@@ -39,7 +41,9 @@ def pairs_of_codes() -> list[tuple[int, int]]:
     return rows
 
 
-def by_hand(rows: list[tuple[int, int]], most: dict[str, int], combine: str) -> set[tuple[int, int]]:
+def by_hand(
+    rows: list[tuple[int, int]], most: dict[str, int], combine: str
+) -> set[tuple[int, int]]:
     """A double loop over Python integers."""
     found = set()
     for a, b in itertools.combinations(range(len(rows)), 2):
@@ -71,12 +75,18 @@ def test_candidates_within_a_total_equal_a_double_loop(total: int) -> None:
     rows = pairs_of_codes()
     most = {"dhash": 14, "phash": 14, "total": total}
     resolved = resolve(build({"search": {"max_distance": most}, "verify": {"method": "none"}}), [])
-    hashes = measured([(row[0].to_bytes(8, "little"), row[1].to_bytes(8, "little")) for row in rows])
+    hashes = measured(
+        [(row[0].to_bytes(8, "little"), row[1].to_bytes(8, "little")) for row in rows]
+    )
     table = pa.concat_tables(candidates(hashes, resolved, limit=10_000, threads=1))
     found = dict(
         zip(
             zip(table["a"].to_pylist(), table["b"].to_pylist(), strict=True),
-            zip(table["distance_dhash"].to_pylist(), table["distance_phash"].to_pylist(), strict=True),
+            zip(
+                table["distance_dhash"].to_pylist(),
+                table["distance_phash"].to_pylist(),
+                strict=True,
+            ),
             strict=True,
         )
     )
@@ -99,7 +109,9 @@ def test_a_stricter_total_afterwards_equals_a_search_with_it() -> None:
     most = {"dhash": 14, "phash": 14, "total": 40}
     kept = within(distances, most, "any")
 
-    assert by_hand(rows, most, "any") == {pair for pair, keep in zip(every, kept, strict=True) if keep}
+    assert by_hand(rows, most, "any") == {
+        pair for pair, keep in zip(every, kept, strict=True) if keep
+    }
 
 
 def test_without_a_total_nothing_is_added() -> None:
