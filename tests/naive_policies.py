@@ -163,9 +163,13 @@ def decide(world: World, held_out: Sequence[str], policy: Policy) -> list[Decisi
         left_of_it = best(world, i, left) if differing is None else differing
         drop(i, "conflicts", contradictor(world, i) if left_of_it is None else left_of_it)
     for i in set(range(len(world))) - readable:
-        decided[i] = Decision(
-            "unreadable", "written" if world.samples[i].split in held_out else "not written"
-        )
+        stays = world.samples[i].split in held_out
+        group = [j for j in sorted(train - decided.keys()) if same_group(world, i, j)]
+        if stays and group and policy.leakage == "drop_from_held_out":
+            # Nobody can look at its picture, but its group is in train all the same.
+            decided[i] = Decision("unreadable", "group leaked", group[0])
+        else:
+            decided[i] = Decision("unreadable", "written" if stays else "not written")
     return [decided.get(i, Decision("keep", "kept")) for i in range(len(world))]
 
 
