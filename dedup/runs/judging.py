@@ -30,7 +30,7 @@ def judgements(folder: Path) -> Record:
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             text = file.read()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return ()
     except (OSError, ValueError) as error:
         message = f"{path}: cannot be read: {error}. Correct it, or move the file away."
