@@ -313,7 +313,8 @@ class TestPairs:
             "label_a": "cat", "label_b": "dog", "kind": "near", "transform": "identity",
             "distance_dhash": 3, "distance_phash": 4, "similarity": 0.96875,
             "false_probability": None, "unframed": None, "close_similarity": None,
-            "colour_differs": None, "better": None, "first_frames_only": False, "label_conflict": True,
+            "colour_differs": None, "better": None, "first_frames_only": False,
+            "label_conflict": True,
         }  # fmt: skip
 
         assert [expected] == table.to_pylist()

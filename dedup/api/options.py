@@ -77,12 +77,24 @@ class Options(TypedDict, total=False):
     report: bool
     revision: str | None
     second_look: bool
-    source: Literal["auto", "imagefolder", "manifest", "huggingface", "webdataset", "coco", "yolo", "voc", "bank"]
+    source: Literal[
+        "auto",
+        "imagefolder",
+        "manifest",
+        "huggingface",
+        "webdataset",
+        "coco",
+        "yolo",
+        "voc",
+        "bank",
+    ]
     sources: Any | Sequence[Any]
     split: str | Sequence[str]
     split_column: str | None
     split_folders: Mapping[str, str]
-    splits: Literal["same", "imagefolder", "manifest", "parquet", "huggingface", "webdataset", "none"]
+    splits: Literal[
+        "same", "imagefolder", "manifest", "parquet", "huggingface", "webdataset", "none"
+    ]
     streaming: bool
     timeout: int | float | None
     top_folders: Literal["auto", "splits", "labels"]
