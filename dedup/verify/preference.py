@@ -43,9 +43,8 @@ _STANDS_OUT, _CONTRADICTED = 16.0, 6.0  # times the median difference of the cel
 _MIN_DIFFERENCE: Final = 1.5  # grey levels
 _FEWEST_STAMPED: Final = 1  # cells
 _MOST_STAMPED: Final = 0.3  # share of the cells: more is another picture, not a stamp
-_ADDS: Final = (
-    0.3  # octaves of squared gradient that one picture has more in these cells than elsewhere
-)
+# octaves of squared gradient that one picture has more in these cells than elsewhere
+_ADDS: Final = 0.3
 
 _UNTOUCHED: Final = 0.05
 """Octaves of energy that the middle block of each band changes by at most, where only a stamp was
