@@ -326,6 +326,7 @@ def _concluded(result: Run, clock: Clock) -> tuple[dict[str, pa.Table], dict[str
         resolved,
         crowds=crowds,
         uncompared=found["uncompared"],
+        n_points=_n_points(result),
         skipped=result.info["source"]["skipped"],
     )
     said = described(said, result.info["source"])
@@ -334,6 +335,15 @@ def _concluded(result: Run, clock: Clock) -> tuple[dict[str, pa.Table], dict[str
         said["recordings"] = recordings(listed, found["pairs"], parts, resolved.splits.held_out)
     said["components"] = components(found["pairs"], found["groups"], n)
     return found, said | judgements_told(result)
+
+
+def _n_points(result: Run) -> pa.ChunkedArray | None:
+    """Of each sample its key points; None where nobody searched parts."""
+    if result.resolved.parts.parts == "off":
+        return None
+    columns = [part["n_points"] for part in result.store.parts("parts")]
+
+    return pa.chunked_array([chunk for column in columns for chunk in column.chunks], pa.int32())
 
 
 def _graphs(found: pa.Table, n: int, resolved: Resolved) -> tuple[graph.Graph, graph.Graph]:
