@@ -126,7 +126,7 @@ class MeasuredPicture:
                 pixel_digest=_bytes(values.get("pixel_digest"), _DIGESTS),
                 information=_grey_levels(values.get("information") or 0.0),
                 codes=_codes(values.get("codes") or {}, spec),
-                signs=_bytes(values.get("signs"), SIGNS_BYTES) or b"",
+                signs=_bytes(values.get("signs") or None, SIGNS_BYTES) or b"",
                 thumbnail=_bytes(values.get("thumbnail"), _MAX_LEVELS),
                 inside=(
                     None

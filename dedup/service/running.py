@@ -34,13 +34,20 @@ _STOP_SECONDS: Final = 15.0  # for requests under way, when the service is stopp
 
 def require_extra() -> None:
     """Raises `MissingExtraError` where the packages that serve are not installed."""
-    missing = [name for name in NEEDED if find_spec(name) is None]
+    missing = [name for name in NEEDED if _is_missing(name)]
     if missing:
         message = (
             "The service needs an extra: pip install 'dedup-images[service]'."
             f" Missing: {', '.join(missing)}."
         )
         raise MissingExtraError(message)
+
+
+def _is_missing(name: str) -> bool:
+    try:
+        return find_spec(name) is None
+    except ModuleNotFoundError:
+        return True
 
 
 def serve(
