@@ -170,9 +170,11 @@ def test_settings_are_checked_all_at_once(tmp_path: Path) -> None:
         "policy": {"reject": 2.0},
         "webhooks": {"targets": [{"url": "ftp://a", "secret": "hunter2"}]},
     }
-    with pytest.raises(RuntimeError) as caught:
-        with serving(tmp_path, [tmp_path / "shop.bank"], settings=wrong):
-            pass
+    with (
+        pytest.raises(RuntimeError) as caught,
+        serving(tmp_path, [tmp_path / "shop.bank"], settings=wrong),
+    ):
+        pass
     said = str(caught.value)
 
     for key in ("limits.pictures", "limits.picture:", "policy.reject", "targets.0.secret"):

@@ -265,7 +265,8 @@ def test_pages_of_entries_and_submissions_lead_through_all(server: Server) -> No
     """`next` of one page is `after` of the next."""
     for kind in ("entries", "submissions"):
         whole = server.ask("GET", f"{SHOP}/{kind}?limit=1000").json[kind]
-        seen, after = [], ""
+        seen: list[object] = []
+        after: str | None = ""
         while after is not None:
             part = f"&after={quote(after, safe='')}" if after else ""
             page = server.ask("GET", f"{SHOP}/{kind}?limit=2{part}").json

@@ -80,7 +80,7 @@ def deliveries(server: Server, name: str, state: str, seconds: float = 10.0) -> 
 
 
 def test_an_outcome_is_told_and_signed_with_both_secrets(server: Server, fresh: Receiver) -> None:
-    """Type, thin payload, id, a time that is now, and a signature for the new and the old secret."""
+    """Type, thin payload, id, a time that is now, and signatures for the new and the old secret."""
     made = server.post(f"{SHOP}/submissions?id=u", next(NEW_ONES)).json
     (received,) = fresh.wait_for(1)
     said = json.loads(received.body)
@@ -167,7 +167,7 @@ def test_a_target_that_is_gone_is_switched_off_until_a_replay(
 def test_every_outcome_is_told_though_processes_are_killed(
     tmp_path: Path, receiver: Receiver
 ) -> None:
-    """At least once: what was acknowledged is told after the sender, or all of them, were killed."""
+    """At least once: what was acknowledged is told after all processes were killed."""
     with receiving() as fresh:
         path = tmp_path / "shop.bank"
         bank_of(path, photos(range(2))).close()
@@ -175,8 +175,8 @@ def test_every_outcome_is_told_though_processes_are_killed(
         fresh.answers += [(500, {})] * 6
         for _ in range(2):
             with serving(tmp_path, [path], "--workers", "2", settings=settings_for(fresh)) as one:
-                for data in [next(NEW_ONES) for _ in range(3)]:
-                    names.append(one.post(f"{SHOP}/submissions", data).json["name"])
+                some = [next(NEW_ONES) for _ in range(3)]
+                names += [one.post(f"{SHOP}/submissions", data).json["name"] for data in some]
                 for pid in one.children():
                     os.kill(pid, signal.SIGKILL)
                 one.process.kill()
