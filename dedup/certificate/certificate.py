@@ -37,9 +37,8 @@ _NOT_NEEDED: Final = {
 
 _OF_CROPS: Final = ["id_a", "split_a", "id_b", "split_b", "similarity"]
 
-LISTED: Final = (
-    20  # pairs named in the certificate; all of them are in the tables of an audit of the output
-)
+# pairs named in the certificate; all of them are in the tables of an audit of the output
+LISTED: Final = 20
 
 
 def certificate(

@@ -72,7 +72,9 @@ def crops_left(result: Run, samples: NDArray[np.int64], splits: pa.ChunkedArray)
         )
     near = result.pairs.filter(pc.not_equal(result.pairs["kind"], "crop"))
     plain = near.drop_columns(["box_a", "box_b"])
-    found = with_crops(plain, placed, result.store["hashes"], result.manifest, resolved)
+    found = with_crops(
+        plain, placed, result.store["hashes"], result.manifest, resolved, result.judged
+    )
     crops = found.filter(pc.equal(found["kind"], "crop"))
 
     held_out = np.zeros(len(result.manifest), bool)
