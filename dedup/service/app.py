@@ -10,9 +10,11 @@ from urllib.parse import unquote_to_bytes
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
+from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dedup.errors import DedupError
@@ -129,10 +131,20 @@ async def _not_valid(_: Request, error: Exception) -> Response:
     return Problem("invalid", detail, errors=found).response()
 
 
-async def _http_error(_: Request, error: Exception) -> Response:
+async def _http_error(request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         return of_status(500, "").response()
-    return of_status(error.status_code, str(error.detail), error.headers).response()
+    headers = dict(error.headers or {})
+    if error.status_code == 405:
+        headers["Allow"] = ", ".join(_methods_at(request))
+    return of_status(error.status_code, str(error.detail), headers).response()
+
+
+def _methods_at(request: Request) -> list[str]:
+    """All methods of an address: the framework names those of its first route alone."""
+    routes = [route for route in request.app.routes if isinstance(route, APIRoute)]
+    here = [route for route in routes if route.matches(request.scope)[0] is not Match.NONE]
+    return sorted({method for route in here for method in route.methods or ()})
 
 
 async def _gone(_: Request, error: Exception) -> Response:
@@ -142,6 +154,14 @@ async def _gone(_: Request, error: Exception) -> Response:
 
 async def _mistake(_: Request, error: Exception) -> Response:
     return Problem("internal", "The log of the service has what happened.").response()
+
+
+def _without_null(schema: dict[str, Any]) -> None:
+    """A parameter that is not given is not there; none is the word `null`."""
+    options = [one for one in schema.get("anyOf", ()) if one != {"type": "null"}]
+    if len(options) == 1:
+        del schema["anyOf"]
+        schema.update(options[0])
 
 
 def _described(app: FastAPI) -> dict[str, Any]:
@@ -160,5 +180,7 @@ def _described(app: FastAPI) -> dict[str, Any]:
             for operation in operations.values():
                 # Without keys on this machine; with one of the bank otherwise.
                 operation["security"] = [{"key": []}, {}]
+                for parameter in operation.get("parameters", ()):
+                    _without_null(parameter["schema"])
         app.openapi_schema = document
     return app.openapi_schema

@@ -296,7 +296,9 @@ PICTURE_BODY: Final[dict[str, Any]] = {
                 "schema": {
                     "type": "object",
                     "required": ["picture"],
-                    "properties": {"picture": {"type": "string", "format": "binary"}},
+                    "properties": {
+                        "picture": {"type": "string", "format": "binary", "minLength": 1}
+                    },
                     "additionalProperties": False,
                 }
             },
