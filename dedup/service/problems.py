@@ -31,7 +31,6 @@ KINDS: Final[Mapping[str, tuple[int, str]]] = {
     "method-not-allowed": (405, "This cannot be done here"),
     "too-slow": (408, "The body came too slowly"),
     "conflict": (409, "This contradicts what is there"),
-    "gone": (410, "It was here and is not any more"),
     "changed": (412, "It changed since you looked at it"),
     "too-large": (413, "The body is too large"),
     "unsupported-type": (415, "Bodies of this type are not read"),

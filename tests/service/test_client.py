@@ -79,8 +79,11 @@ def test_a_refusal_is_an_error_with_its_problem(server: Server, client: dedup.Cl
     """Status and document are at hand; nothing is tried again."""
     with pytest.raises(ServiceError) as caught:
         client.submit(NEW["032.png"], "000.png")
-    with pytest.raises(ServiceError) as unauthorized:
-        dedup.Client(server.url, "dk_wrong", bank="shop").check(OWN["000.png"])
+    with (
+        dedup.Client(server.url, "dk_wrong", bank="shop") as stranger,
+        pytest.raises(ServiceError) as unauthorized,
+    ):
+        stranger.check(OWN["000.png"])
 
     assert (409, "urn:dedup:problem:conflict") == (
         caught.value.status,

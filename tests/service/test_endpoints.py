@@ -87,7 +87,7 @@ def test_a_person_decides_what_is_pending(server: Server, decision: str) -> None
     )
     assert_problem(again, 409, "conflict")
     assert (200 if decision == "approve" else 404) == entry.status
-    assert_problem(server.ask("GET", f"{path}/picture"), 410, "gone")
+    assert_problem(server.ask("GET", f"{path}/picture"), 409, "conflict")
 
 
 def test_an_idempotency_key_gets_the_first_answer_again(server: Server) -> None:

@@ -90,7 +90,7 @@ async def review(
     "/v1/banks/{bank}/submissions/{submission}/picture",
     responses={
         200: {"content": {"image/*": {}}, "description": "The picture"},
-        **problems("gone"),
+        **problems("conflict"),
     },
     response_class=Response,
 )
@@ -100,7 +100,7 @@ async def picture(request: Request, bank: str, submission: Name) -> Response:
     served, _ = await service.granted(request, bank, "review")
     kept = await served.look(lambda bank: bank.pending_picture(submission))
     if kept is None:
-        raise Problem("gone", f"Submission {submission!r} is decided: its picture is not kept.")
+        raise Problem("conflict", f"Submission {submission!r} is decided: its picture is not kept.")
     data = await served.look(lambda _: service.pending[served.name].read(submission))
     if data is not None:
         return pictures.response(data)
