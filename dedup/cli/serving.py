@@ -56,3 +56,5 @@ def serve(
 
 def _announce(address: str) -> None:
     out.print(f"Listening on {address}", highlight=False, markup=False, soft_wrap=True)
+    pages = f"Pages for people: {address}/drop and {address}/review"
+    out.print(pages, highlight=False, markup=False, soft_wrap=True)

@@ -146,7 +146,7 @@ class ServiceSettings(_Section):
 
         Raises `ConfigError` with every problem at once.
         """
-        nested = {} if path is None else _of_file(path)
+        nested = {} if path is None else _placed(_of_file(path), path.parent)
         for key, value in options.items():
             section, _, name = key.partition(".")
             nested[section] = {**(nested.get(section) or {}), name: value}
@@ -174,6 +174,14 @@ def _of_file(path: Path) -> dict[str, Any]:
         message = f"{path}: expected sections such as 'server:' at the top."
         raise ConfigError(message)
     return settings
+
+
+def _placed(nested: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Settings whose paths are relative to the file's folder."""
+    review = nested.get("review")
+    if isinstance(review, dict) and isinstance(review.get("pictures"), str):
+        return {**nested, "review": {**review, "pictures": folder / review["pictures"]}}
+    return nested
 
 
 def _problem(detail: Any) -> str:

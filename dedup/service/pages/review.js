@@ -142,6 +142,7 @@ document.addEventListener("keydown", (event) => {
 });
 key.addEventListener("change", async () => {
   sessionStorage.setItem("dedup-key", key.value);
+  key.blur(); // so that the next key judges, and is not typed
   if (await banks()) load();
 });
 bank.addEventListener("change", load);
