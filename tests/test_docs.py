@@ -24,6 +24,9 @@ ROOT = Path(__file__).parents[1]
 CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 YAML = re.compile(r"[\w-]+\.yaml")
+OUTSIDE = r"https?://(?!127\.0\.0\.1|example\.org|hosts$)\w"
+"""An address of another machine; the service's messages name this one, and examples."""
+
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
@@ -210,6 +213,26 @@ def test_every_link_leads_somewhere() -> None:
     assert broken == []
 
 
+def test_the_architecture_names_every_room_and_only_files_that_exist() -> None:
+    """What docs/architecture.md answers with is there, and no package or module is left out."""
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`(?:dedup/)?((?:\w+/)?\w+\.py)`", page))
+    rooms = {path.stem for path in (ROOT / "dedup").iterdir() if path.suffix in {"", ".py"}}
+    words = set(re.findall(r"\w+", page[page.index("## Layers") : page.index("## The seams")]))
+
+    assert named
+    assert [] == sorted(name for name in named if not (ROOT / "dedup" / name).is_file())
+    assert [] == sorted(rooms - words - {"__pycache__", "__init__"})
+
+
+def test_every_page_has_its_place_in_the_site() -> None:
+    """The navigation of mkdocs.yml names each page once, and nothing else."""
+    text = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    named = re.findall(r"^ +- .*?([\w-]+\.md)$", text, re.MULTILINE)
+
+    assert sorted(page.name for page in PAGES[1:]) == sorted(named)
+
+
 def test_nothing_outside_the_repository_is_named() -> None:
     """No module of the package names a machine path, a registry or the folder with the real
     photos.
@@ -220,7 +243,7 @@ def test_nothing_outside_the_repository_is_named() -> None:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.Constant)
         and isinstance(node.value, str)
-        and re.search(r"\.\./shared|/home/|/root/|pypi\.org|https?://", node.value)
+        and re.search(rf"\.\./shared|/home/|/root/|pypi\.org|{OUTSIDE}", node.value)
     ]
 
     assert found == []
