@@ -17,7 +17,7 @@ from dedup.config import build
 from dedup.decoding.contents import PAYLOAD
 from dedup.runs.result import Run
 from dedup.verify import second_look
-from dedup.verify.preference import quality
+from dedup.verify.quality import quality
 from dedup.verify.second_look import Looks, PairsBar, looked
 from tests import pictures
 

@@ -143,10 +143,10 @@ def _modules(part: str) -> list[ModuleType]:
     from dedup.decoding import png
     from dedup.hashers import cells, resampling, thumbnail
     from dedup.search import kernels
-    from dedup.verify import agreement, closer, features, frames, similarity
+    from dedup.verify import agreement, bands, closer, features, frames, similarity
 
     return {
         SEARCH: [kernels, frames],
-        VERIFICATION: [similarity, closer, agreement, features],
+        VERIFICATION: [similarity, closer, agreement, features, bands],
         HASHING: [png, cells, resampling, thumbnail],
     }[part]

@@ -14,8 +14,10 @@ from dedup.search import join_hashes_batches, pack
 from dedup.stages.candidates import candidates, radius
 from dedup.tables import THUMBNAIL_SIDE
 from dedup.verify import verified
+from dedup.verify.bands import band
 from dedup.verify.closer import CLOSE_SIDE, close_similarities
 from dedup.verify.frames import without_frames
+from dedup.verify.quality import BLOCKS
 from dedup.verify.views import within_frames
 
 _PICTURES: Final = (
@@ -91,6 +93,7 @@ def _verify(hashes: pa.Table, large: NDArray[np.uint8], resolved: Resolved) -> N
         verified(thumbnails, one, two, asked, others=others)
     if resolved.verify.second_look:
         close_similarities(large, one, two, turns)
+        band(large[0], BLOCKS)
 
 
 def _hash(config: Config) -> None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from dedup.compiled import compiled_rounded, is_kept
-from dedup.decoding.orientation import turned_channels
+from dedup.decoding.orientation import turned_each
 from dedup.search.crew import Crew
 from dedup.verify.agreement import agreement, agreement_softened, fourth_roots, grey_laid_over
 from dedup.verify.alignment import best_start, correlation, prepared, refined, unmoved
@@ -331,9 +331,18 @@ def close_view(image: Image.Image) -> CloseView:
     return CloseView(max(image.size), np.asarray(grey), np.asarray(small.convert("YCbCr"))[..., 1:])
 
 
-def colours_differ(one: NDArray[np.uint8], two: NDArray[np.uint8], transform: int) -> bool:
-    """Whether the mean distance of the chroma of two pictures, the second turned first, is more
-    than an edit leaves.
+def colours_differ(
+    chroma: NDArray[np.uint8],
+    a: NDArray[np.int64],
+    b: NDArray[np.int64],
+    transforms: NDArray[np.uint8],
+) -> NDArray[np.bool_]:
+    """Whether the mean distance of the chroma of pictures a[k] and b[k], the second turned first,
+    is more than an edit leaves.
+
+    `chroma`: uint8, shape (n, 16, 16, 2).
     """
-    away = one.astype(np.float64) - turned_channels(two, transform)
-    return bool(np.sqrt((away**2).sum(axis=-1)).mean() > _MIN_CHROMA)
+    by_channel = chroma.transpose(0, 3, 1, 2)
+    away = by_channel[a].astype(np.float64) - turned_each(by_channel[b], transforms)
+
+    return np.asarray(np.sqrt((away**2).sum(axis=1)).mean(axis=(1, 2)) > _MIN_CHROMA)

@@ -30,7 +30,8 @@ from dedup.verify.closer import (
     colours_differ,
 )
 from dedup.verify.frames import frame_widths, without_frames
-from dedup.verify.preference import Quality, better, quality
+from dedup.verify.preference import preferred
+from dedup.verify.quality import NOTHING_SEEN, Qualities, quality
 
 WORK: Final = "dedup.verify.second_look"
 LOOK_FROM: Final = 0.8
@@ -225,11 +226,11 @@ def _look(
     greys = np.zeros((len(samples) + len(framed), CLOSE_SIDE, CLOSE_SIDE), np.uint8)
     chroma = np.zeros((len(samples), COLOUR_SIDE, COLOUR_SIDE, 2), np.uint8)
     qualities = _fill(see(samples.tolist()), side, greys, chroma)
-    one, two = np.searchsorted(samples, a), np.searchsorted(samples, b)
-    places = one, two
+    pictures = np.searchsorted(samples, a), np.searchsorted(samples, b)
+    one, two = pictures
     colour = np.full(len(pairs), -1, np.int8)
-    for k in np.flatnonzero((side[one] > 0) & (side[two] > 0) & (views == 0)):
-        colour[k] = colours_differ(chroma[one[k]], chroma[two[k]], transforms[k])
+    whole = np.flatnonzero((side[one] > 0) & (side[two] > 0) & (views == 0))
+    colour[whole] = colours_differ(chroma, one[whole], two[whole], transforms[whole])
     close = np.full(len(pairs), np.nan, np.float32)
     similarity, smaller = pairs["similarity"].to_numpy(), np.minimum(side[one], side[two])
     large = np.flatnonzero(_has_detail(similarity, smaller))
@@ -245,16 +246,21 @@ def _look(
         greys, one[large], two[large], transforms[large], rims=rims, threads=threads
     )
     close[large] = _with_thumbnails(found, similarity[large], smaller[large])
-    preferred = np.zeros(len(pairs), np.int8)
-    for place in large.tolist():
-        left, right = (qualities[int(inside_of[place])] for inside_of in places)
-        if left is not None and right is not None:
-            seen = greys[one[place]], greys[two[place]]
-            preferred[place] = better(left, right, seen, int(transforms[place]), int(views[place]))
+    better_of = np.zeros(len(pairs), np.int8)
+    seen = large[(side[pictures[0][large]] > 0) & (side[pictures[1][large]] > 0)]
+    if len(seen):
+        better_of[seen] = preferred(
+            qualities,
+            (pictures[0][seen], pictures[1][seen]),
+            greys,
+            (one[seen], two[seen]),
+            transforms[seen],
+            views[seen],
+        )
     looks.pairs += len(pairs)
     looks.compared += len(large)
     looks.pictures += len(samples)
-    return close, colour, preferred
+    return close, colour, better_of
 
 
 def _fill(
@@ -262,11 +268,11 @@ def _fill(
     side: NDArray[np.int32],
     greys: NDArray[np.uint8],
     chroma: NDArray[np.uint8],
-) -> list[Quality | None]:
+) -> Qualities:
     """Put what is seen in its place, batch by batch, so that it is not in memory twice; zeros stay
     where nothing is.
 
-    Returns the quality of each picture.
+    Returns the quality of each picture, that of nothing where there is no picture any more.
     """
     place, qualities = 0, []
     for batch in seen:
@@ -275,13 +281,10 @@ def _fill(
             for k, value in enumerate(batch[column].to_pylist(), place):
                 if value is not None:
                     room[k] = np.frombuffer(value, np.uint8).reshape(room.shape[1:])
-        qualities += [
-            None if value is None else Quality.from_bytes(value)
-            for value in batch["quality"].to_pylist()
-        ]
+        qualities += batch["quality"].to_pylist()
         place += len(batch)
 
-    return qualities
+    return Qualities.from_bytes([NOTHING_SEEN if value is None else value for value in qualities])
 
 
 def _unframed(greys: NDArray[np.uint8], thumbnails: NDArray[np.uint8]) -> NDArray[np.uint8]:
