@@ -19,7 +19,7 @@ from dedup.formats.outside import tell_outside
 from dedup.hashers.setup import Setup
 from dedup.memory import peak_memory
 from dedup.policy import distinct
-from dedup.policy.crops import overlaps, with_crops
+from dedup.policy.crops import overlaps
 from dedup.policy.judgements import Lists, judge, places, read_lists
 from dedup.policy.unreadable import refuse_emptied
 from dedup.reporting.components import components
@@ -27,8 +27,10 @@ from dedup.reporting.dataset import described
 from dedup.reporting.recordings import recordings
 from dedup.reporting.summary import summary
 from dedup.runs import folder
+from dedup.runs.accepting import accepted_pairs, judgements_told
 from dedup.runs.fingerprints import run_info, source_info
 from dedup.runs.folder import Staged
+from dedup.runs.judging import bring, judgements
 from dedup.runs.output import output_folder, push, refuse_push, write_certified, write_report
 from dedup.runs.result import Run, specs_of
 from dedup.runs.stored import load, read_manifest, refuse_what_was_not_searched, reopen
@@ -37,7 +39,6 @@ from dedup.stages.chains import chains
 from dedup.stages.decisions import decisions
 from dedup.stages.groups import groups
 from dedup.stages.leakage import leakage
-from dedup.stages.pairs import pairs
 from dedup.stages.uncompared import uncompared
 from dedup.tables import storage
 
@@ -67,7 +68,9 @@ def run(
             from dedup.rehearsal import rehearsed
 
             with rehearsed(config) as kernels:
-                result, place = _opened(config, dataset, lists, clock, held, overwrite=overwrite)
+                result, place, lists = _opened(
+                    config, dataset, lists, clock, held, overwrite=overwrite
+                )
                 result = _hashed(result, engine, clock)
                 if kernels is not None:
                     with clock.stage("kernels"):
@@ -110,20 +113,23 @@ def _judged(
 
 def _opened(
     config: Config, dataset: Any, lists: Lists, clock: Clock, held: ExitStack, *, overwrite: bool
-) -> tuple[Run, Staged | None]:
+) -> tuple[Run, Staged | None, Lists]:
     """The run over a dataset, with its manifest; what cannot be done is refused before hours of
     hashing.
 
-    The run's folder stays locked until `held` is closed.
+    The run's folder stays locked until `held` is closed. The lists come back with what was judged
+    in the review of the run that is in the folder.
     """
     with clock.stage("manifest") as done:
         source = open_source(config.dataset, dataset)
         table, row_of_sample = read_manifest(source, config)
         done(len(table))
     places(lists, table)
-    resolved = replace(resolve(config, table["split"].unique().to_pylist()), lists=lists.digests())
     names = [part.name for part in parts_of(source)]
     home = output_folder(config.output, names)
+    if home is not None:
+        lists = replace(lists, record=judgements(home))
+    resolved = replace(resolve(config, table["split"].unique().to_pylist()), lists=lists.digests())
 
     if config.output.splits != "none" and home is not None:
         check_writable(source, config.output.splits)
@@ -144,7 +150,7 @@ def _opened(
         storage.write(source.not_read, place.folder, folder.NOT_READ, {})
     result = Run(config, resolved, source, row_of_sample, store, info)
     store.put("manifest", table, specs_of(result))
-    return result, place
+    return result, place, lists
 
 
 def _hashed(result: Run, engine: Engine, clock: Clock) -> Run:
@@ -213,7 +219,9 @@ def decide(
             folder.refuse_without_space(run_folder, but=[f"{name}.parquet" for name in stored])
 
         with clock.stage("manifest") as done:
-            result = load(run_folder, overrides, [name for name in stored if name != "parts"])
+            names = [name for name in stored if name != "parts"]
+            beside = [output] if output is not None and not in_place else []
+            result = load(run_folder, overrides, names, beside=beside)
             refuse_what_was_not_searched(result, run_folder)
             if result.config.output.splits != "none":
                 refuse_emptied(result.store["hashes"], result.manifest, result.resolved)
@@ -236,6 +244,8 @@ def decide(
             ):  # runs of older versions have no list
                 (storage.link if in_place else storage.copy)(run_folder, place.folder, name)
         result = replace(result, store=Store(place.folder, result.tables, place.home))
+        if not in_place:
+            bring(result.judged.record, place.home)
         if result.changed:
             result.store.put("manifest", result.manifest, specs_of(result))
         result.info["config"]["output"]["dir"] = str(place.home)
@@ -247,6 +257,16 @@ _STORED: Final = ("manifest", "hashes", "crowds", "candidates")
 
 _OF_PARTS: Final = ("parts", "placements")
 """Those of a run that searched parts; of the first only the certificate has need."""
+
+
+def planned(run_folder: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
+    """The summary that `decide` would write with these overrides; nothing is changed."""
+    with folder.reading(run_folder):
+        info = folder.finished(run_folder)
+        parts = _OF_PARTS[1:] if info["config"]["search"].get("parts") == "on" else ()
+        result = load(run_folder, overrides, _STORED + parts)
+        refuse_what_was_not_searched(result, run_folder)
+        return _concluded(result, Clock(Silent()))[1]
 
 
 def report(run_folder: Path, *, observer: Observer | None = None) -> Run:
@@ -267,10 +287,9 @@ def _concluded(result: Run, clock: Clock) -> tuple[dict[str, pa.Table], dict[str
     hashed, listed, crowds = result.store["hashes"], result.manifest, result.store["crowds"]
     found: dict[str, pa.Table] = {}
     with clock.stage("pairs") as done:
-        found["pairs"] = pairs(result.candidate_parts(), hashed, listed, resolved, judged)
+        found["pairs"] = accepted_pairs(result, judged)
         if resolved.parts.parts == "on":
             placed = result.store["placements"]
-            found["pairs"] = with_crops(found["pairs"], placed, hashed, listed, resolved)
             found["overlaps"] = overlaps(placed, found["pairs"], listed, resolved)
         done(n)
     matches, leaking = _graphs(found["pairs"], n, resolved)
@@ -305,6 +324,7 @@ def _concluded(result: Run, clock: Clock) -> tuple[dict[str, pa.Table], dict[str
         resolved,
         crowds=crowds,
         uncompared=found["uncompared"],
+        n_points=_n_points(result),
         skipped=result.info["source"]["skipped"],
     )
     said = described(said, result.info["source"])
@@ -312,7 +332,16 @@ def _concluded(result: Run, clock: Clock) -> tuple[dict[str, pa.Table], dict[str
         parts = result.candidate_parts()
         said["recordings"] = recordings(listed, found["pairs"], parts, resolved.splits.held_out)
     said["components"] = components(found["pairs"], found["groups"], n)
-    return found, said
+    return found, said | judgements_told(result)
+
+
+def _n_points(result: Run) -> pa.ChunkedArray | None:
+    """Of each sample its key points; None where nobody searched parts."""
+    if result.resolved.parts.parts == "off":
+        return None
+    columns = [part["n_points"] for part in result.store.parts("parts")]
+
+    return pa.chunked_array([chunk for column in columns for chunk in column.chunks], pa.int32())
 
 
 def _graphs(found: pa.Table, n: int, resolved: Resolved) -> tuple[graph.Graph, graph.Graph]:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dedup.verify.bands import band
+from dedup.verify.bands import band, steps
 
 
 def by_pillow(level: np.ndarray, n_blocks: int) -> tuple[np.ndarray, np.ndarray]:
@@ -54,3 +54,20 @@ def test_a_read_only_picture() -> None:
     fixed = np.asarray(Image.fromarray(level))
 
     assert band(level, 8)[0].tolist() == band(fixed, 8)[0].tolist()
+
+
+@pytest.mark.parametrize("size", [(4, 4), (30, 41), (129, 64)])
+def test_steps_between_pixels(size: tuple[int, int]) -> None:
+    """How far two neighbours are apart more than the pairs on either side, the mean of each place;
+    written with NumPy's differences.
+    """
+    level = np.random.default_rng(size[0]).integers(0, 256, size, np.uint8)
+    expected = []
+    for each in (level, level.T):
+        apart = np.abs(np.diff(each.astype(np.float64), axis=1))
+        more = apart[:, 1:-1] - (apart[:, :-2] + apart[:, 2:]) / 2
+        expected.append(np.maximum(more, 0).mean(axis=0).tolist())
+    found = steps(level)
+
+    assert expected[0] == pytest.approx(found[0].tolist())
+    assert expected[1] == pytest.approx(found[1].tolist())

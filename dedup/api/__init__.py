@@ -31,9 +31,8 @@ from dedup.memory import usable_cores
 from dedup.runs import folder, stored
 from dedup.runs.result import Run
 
-_BATCH = (
-    64  # pictures measured at once: what is small is measured together, and each core gets a part
-)
+# pictures measured at once: what is small is measured together, and each core gets a part
+_BATCH = 64
 
 
 def run(

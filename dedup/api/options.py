@@ -78,7 +78,15 @@ class Options(TypedDict, total=False):
     revision: str | None
     second_look: bool
     source: Literal[
-        "auto", "imagefolder", "manifest", "huggingface", "webdataset", "coco", "yolo", "voc"
+        "auto",
+        "imagefolder",
+        "manifest",
+        "huggingface",
+        "webdataset",
+        "coco",
+        "yolo",
+        "voc",
+        "bank",
     ]
     sources: Any | Sequence[Any]
     split: str | Sequence[str]

@@ -55,9 +55,8 @@ class MeasuredPicture:
     width: int | None = None  # pixels
     height: int | None = None
     format: str | None = None
-    file_digest: bytes | None = (
-        None  # BLAKE3, 32 bytes; None where a client keeps it, or there is no file
-    )
+    # BLAKE3, 32 bytes; None where a client keeps it, or there is no file
+    file_digest: bytes | None = None
     pixel_digest: bytes | None = None
     information: float = 0.0  # grey levels; below `tables.MIN_INFORMATION` only equal pixels match
     codes: Mapping[str, bytes] = field(default_factory=dict)  # by algorithm

@@ -41,9 +41,8 @@ getting it anew.
 class Limits:
     """What one worker may take; None: no limit."""
 
-    seconds: float | None = (
-        None  # for a batch, and for each of its rows when they are tried one by one
-    )
+    # for a batch, and for each of its rows when they are tried one by one
+    seconds: float | None = None
     n_bytes: int | None = (
         # memory of its own, mapped files not counted; only where the system keeps to it (Linux)
         None

@@ -43,9 +43,8 @@ _STANDS_OUT, _CONTRADICTED = 16.0, 6.0  # times the median difference of the cel
 _MIN_DIFFERENCE: Final = 1.5  # grey levels
 _FEWEST_STAMPED: Final = 1  # cells
 _MOST_STAMPED: Final = 0.3  # share of the cells: more is another picture, not a stamp
-_ADDS: Final = (
-    0.3  # octaves of squared gradient that one picture has more in these cells than elsewhere
-)
+# octaves of squared gradient that one picture has more in these cells than elsewhere
+_ADDS: Final = 0.3
 
 _UNTOUCHED: Final = 0.05
 """Octaves of energy that the middle block of each band changes by at most, where only a stamp was
@@ -65,6 +64,12 @@ less in 99 of 100.
 _APART: Final = 10.0
 """Times the median deviation of the blocks by which a stamped one stands out; what JPEG does is
 spread over all.
+"""
+
+_BLOCKY: Final = 1.0
+"""Octaves of steps at the edges of blocks by which a picture of the same size is compressed too
+strongly. Of 80 photos saved again at quality 95 after an edit none gains as many; at quality 10
+three in four do, and smooth pictures at 50.
 """
 
 _MARGIN: Final = 2  # pixels of 128 by which a frame is wider
@@ -192,7 +197,10 @@ def _verdicts(
     by_detail = np.where(
         is_scaled,
         _first(_scaled(one, two), contradicted),
-        _of_one_size(one, two, standing_out, contradicted, has_view),
+        _first(
+            _less_blocky(one, two),
+            _of_one_size(one, two, standing_out, contradicted, has_view),
+        ),
     )
     by_colour = ((one.colour > _COLOURED) & (two.colour < _GREY)).astype(np.int64) - (
         (two.colour > _COLOURED) & (one.colour < _GREY)
@@ -233,6 +241,17 @@ def _of_one_size(
         [_first(added, standing_out, contradicted), _first(detail, standing_out, contradicted)],
         _first(standing_out, detail, contradicted),
     )
+
+
+def _less_blocky(one: Qualities, two: Qualities) -> Verdicts:
+    """1 where only the second was compressed so strongly that its blocks are seen, -1 the other way
+    round.
+
+    Edges of blocks would count as detail below.
+    """
+    more = two.blocks - one.blocks
+
+    return np.where(np.abs(more) > _BLOCKY, _sign(more), 0)
 
 
 def _ratios(one: Qualities, two: Qualities) -> NDArray[np.float32]:

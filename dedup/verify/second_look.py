@@ -40,23 +40,19 @@ LOOK_FROM: Final = 0.8
 MAX_LOOKS: Final = 500_000
 """Pairs of a run that are looked at, in the order of (a, b); the rest stay null and are counted."""
 
-_MIN_SIDE: Final = (
-    96  # pixels: of smaller pictures the 64 that are compared would be interpolated ones
-)
-_SMALL_SIDE: Final = (
-    128  # pixels: of smaller pictures the 64 hold the noise of a JPEG, so the thumbnails have a say
-)
+# pixels: of smaller pictures the 64 that are compared would be interpolated ones
+_MIN_SIDE: Final = 96
+# pixels: of smaller pictures the 64 hold the noise of a JPEG, so the thumbnails have a say
+_SMALL_SIDE: Final = 128
 _RIM: Final = 0.5  # pixels of the thumbnail, where what is inside is mixed with the frame
 _READ_AT_ONCE: Final = 16  # pictures of a batch
 _GIVEN_AT_ONCE: Final = 256  # pictures that are seen already, of a batch
 _KEPT: Final = 8_192  # pictures, 17 KB each
 _OF_JOIN: Final = 0.02  # of the bar: the join takes a second where the rest takes minutes
-_OF_THUMBNAILS: Final = (
-    0.3  # of a pair, where there is a second look: most pairs have none, but it costs 20 times more
-)
-_PAIRS_AT_ONCE: Final = (
-    8_192  # with 17 KB for each of their pictures: 280 MB at most, beside those that are kept
-)
+# of a pair, where there is a second look: most pairs have none, but it costs 20 times more
+_OF_THUMBNAILS: Final = 0.3
+# with 17 KB for each of their pictures: 280 MB at most, beside those that are kept
+_PAIRS_AT_ONCE: Final = 8_192
 _SEEN: Final = pa.schema(
     [
         ("row", pa.int64()),
