@@ -50,19 +50,21 @@ def run(
     observer: Observer | None = None,
     overwrite: bool = False,
     explain: Callable[[str], None] | None = None,
+    engine: Engine | None = None,
 ) -> Run:
     """The whole stage: from the dataset to the report.
 
     `dataset`: a `datasets.DatasetDict` or `Dataset` in place of `config.dataset.path`. Tables,
     splits and report are written to `config.output.dir`; with none, everything stays in memory.
-    `explain` is told how the codes will be searched.
+    `explain` is told how the codes will be searched. `engine`: where pictures are decoded, in place
+    of the one that `config.engine` asks for.
     """
     # Not above: they bring numba, and a second that `decide` and `report` have no use for.
     from dedup.stages.hashes import ahead
 
     clock = Clock(observer or Silent())
     lists = read_lists(config)
-    engine = made(config.engine)
+    engine = made(config.engine) if engine is None else engine
     with ExitStack() as held:
         with ahead(engine, config.cache):
             from dedup.rehearsal import rehearsed
