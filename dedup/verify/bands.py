@@ -69,7 +69,7 @@ def _steps(level: Any, along_rows: Any, along_columns: Any) -> None:
             before = abs(np.int32(level[y, x + 1]) - np.int32(level[y, x]))
             here = abs(np.int32(level[y, x + 2]) - np.int32(level[y, x + 1]))
             after = abs(np.int32(level[y, x + 3]) - np.int32(level[y, x + 2]))
-            line[x] += np.int32(max(2 * here - before - after, 0))
+            line[x] += max(np.int32(2 * here - before - after), np.int32(0))
     for x in range(width - 3):
         along_rows[x] = line[x]
     for y in range(height - 3):
@@ -78,7 +78,7 @@ def _steps(level: Any, along_rows: Any, along_columns: Any) -> None:
             before = abs(np.int32(level[y + 1, x]) - np.int32(level[y, x]))
             here = abs(np.int32(level[y + 2, x]) - np.int32(level[y + 1, x]))
             after = abs(np.int32(level[y + 3, x]) - np.int32(level[y + 2, x]))
-            total += np.int32(max(2 * here - before - after, 0))
+            total += max(np.int32(2 * here - before - after), np.int32(0))
         along_columns[y] = total
 
 

@@ -10,19 +10,17 @@ picture alone is worked out once for all its pairs. Verdicts are 1 where the fir
 better one, -1 where the second is, 0 where nothing speaks for either.
 """
 
-from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dedup.decoding.orientation import turned_each
-from dedup.tables import FIRST, SECOND, TRANSFORMS
+from dedup.verify.additions import Seen, frames, seen_pairs, stamps
+from dedup.verify.medians import middle
 from dedup.verify.quality import NOISE, SIDES, Qualities, Quality
 
 Verdicts = NDArray[np.int64]
 
-_CELLS: Final = 16  # on a side, in which added things are looked for
 _MIN_ENERGY: Final = 1.0  # grey levels: blocks below are flat, and say nothing
 _MIN_BLOCKS: Final = 4  # that are not flat
 
@@ -40,11 +38,6 @@ _MUCH: Final = 0.65  # octaves of slope that sharpening does not make
 _SOME: Final = 0.06  # octaves of slope in the second band that only sharpening or blur make
 
 _STANDS_OUT, _CONTRADICTED = 16.0, 6.0  # times the median difference of the cells
-_MIN_DIFFERENCE: Final = 1.5  # grey levels
-_FEWEST_STAMPED: Final = 1  # cells
-_MOST_STAMPED: Final = 0.3  # share of the cells: more is another picture, not a stamp
-# octaves of squared gradient that one picture has more in these cells than elsewhere
-_ADDS: Final = 0.3
 
 _UNTOUCHED: Final = 0.05
 """Octaves of energy that the middle block of each band changes by at most, where only a stamp was
@@ -72,51 +65,9 @@ strongly. Of 80 photos saved again at quality 95 after an edit none gains as man
 three in four do, and smooth pictures at 50.
 """
 
-_MARGIN: Final = 2  # pixels of 128 by which a frame is wider
-_OTHER_GREY: Final = 16.0  # grey levels between the frames of two pictures that are not of one kind
-_FLAT: Final = 3.0  # grey levels in a line of a frame
 
 _COLOURED, _GREY = 1.0, 0.5  # mean distance of the chroma from grey, levels of 256
 _AT_ONCE: Final = 1_024  # pairs, and pictures of 128 × 128: some tens of megabytes
-
-
-@dataclass(frozen=True, slots=True)
-class _Seen:
-    """What pictures of 128 × 128 pixels show, in the orientation in which they are compared."""
-
-    margin: NDArray[np.int64]  # (n,): pixels of a uniform margin, all of one grey
-    corner: NDArray[np.float64]  # (n,): grey of the margin
-    inside: NDArray[np.float64]  # (n,): grey two pixels behind the margin
-    means: NDArray[np.float32]  # (n, 256): of each cell
-    unit: NDArray[np.float32]  # (n, 256): the same, of mean 0 and deviation 1
-    deviation: NDArray[np.float32]  # (n,)
-    edges: NDArray[np.float32]  # (n, 256): octaves of squared gradient of each cell
-
-    @classmethod
-    def of(cls, greys: NDArray[np.uint8]) -> "_Seen":
-        """`greys`: uint8, shape (n, 128, 128)."""
-        margin = _margins(greys)
-        every = np.arange(len(greys))
-        behind = margin + 2
-        levels = greys.astype(np.float32)
-        means = _means(levels)
-        deviation = means.std(axis=1)
-        unit = (means - means.mean(axis=1)[:, None]) / (deviation + np.float32(NOISE))[:, None]
-        edges = np.log2(_means(_steepness(levels)) + np.float32(NOISE))
-
-        return cls(
-            margin,
-            greys[:, 0, 0].astype(np.float64),
-            greys[every, behind, behind].astype(np.float64),
-            means,
-            unit,
-            deviation,
-            edges,
-        )
-
-    def take(self, which: NDArray[np.int64]) -> "_Seen":
-        """Those at these places."""
-        return _Seen(*(getattr(self, name)[which] for name in self.__slots__))
 
 
 def better(
@@ -160,7 +111,7 @@ def preferred(
     for begin in range(0, len(order), _AT_ONCE):
         part = order[begin : begin + _AT_ONCE]
         turns = transforms[part]
-        first, second = _seen(greys, places[0][part], places[1][part], turns)
+        first, second = seen_pairs(greys, places[0][part], places[1][part], turns)
         one = qualities.take(pictures[0][part])
         two = qualities.take(pictures[1][part]).turned(turns)
         found[part] = _verdicts(one, two, first, second, views[part])
@@ -168,29 +119,14 @@ def preferred(
     return found
 
 
-def _seen(
-    greys: NDArray[np.uint8],
-    first: NDArray[np.int64],
-    second: NDArray[np.int64],
-    transforms: NDArray[np.uint8],
-) -> tuple[_Seen, _Seen]:
-    """What both pictures of each pair show, each picture in each orientation worked out once."""
-    n_turns = len(TRANSFORMS)
-    keys = np.concatenate([first * n_turns, second * n_turns + transforms])
-    asked, of_key = np.unique(keys, return_inverse=True)
-    seen = _Seen.of(turned_each(greys[asked // n_turns], (asked % n_turns).astype(np.uint8)))
-
-    return seen.take(of_key[: len(first)]), seen.take(of_key[len(first) :])
-
-
 def _verdicts(
-    one: Qualities, two: Qualities, first: _Seen, second: _Seen, views: NDArray[np.uint8]
+    one: Qualities, two: Qualities, first: Seen, second: Seen, views: NDArray[np.uint8]
 ) -> Verdicts:
     """What speaks first: a frame, then detail and stamps, then colour."""
     has_view = views != 0
-    framed = _frames(first, second, views, np.sign(one.side - two.side))
+    framed = frames(first, second, views, np.sign(one.side - two.side))
     standing_out, contradicted = (
-        np.where(has_view, 0, -_stamps(first, second, factor))
+        np.where(has_view, 0, -stamps(first, second, factor))
         for factor in (_STANDS_OUT, _CONTRADICTED)
     )
     is_scaled = np.maximum(one.side, two.side) > _SAME_SIZE * np.minimum(one.side, two.side)
@@ -231,9 +167,9 @@ def _of_one_size(
     all of it, and with that the means of a few cells, as a stamp does.
     """
     ratios = _ratios(one, two)
-    middle = np.median(ratios, axis=1)
-    change = np.abs(middle).max(axis=1)
-    added = np.where(has_view, 0, -_added(ratios, middle))
+    medians = np.median(ratios, axis=1)
+    change = np.abs(medians).max(axis=1)
+    added = np.where(has_view, 0, -_added(ratios, medians))
     detail = _sharper(one, two)
 
     return np.select(
@@ -289,105 +225,6 @@ def _added(ratios: NDArray[np.float32], middle: NDArray[np.float32]) -> Verdicts
     return _sign(best)
 
 
-def _frames(first: _Seen, second: _Seen, views: NDArray[np.uint8], larger: Verdicts) -> Verdicts:
-    """1 where the first has a frame that the second has not, -1 the other way round.
-
-    `larger`: 1 where the first has more pixels, -1 where the second has: a frame adds some.
-    """
-    wider = first.margin - second.margin
-    by_width = np.where(wider * larger >= _MARGIN, larger, 0)
-
-    # a frame around a margin of another grey
-    others = (np.minimum(first.margin, second.margin) >= _MARGIN) & (
-        np.abs(first.corner - second.corner) > _OTHER_GREY
-    )
-    by_grey = (np.abs(first.inside - second.corner) < _OTHER_GREY).astype(np.int64) - (
-        np.abs(second.inside - first.corner) < _OTHER_GREY
-    )
-
-    return np.select(
-        [views == FIRST, views == SECOND, others],
-        [np.int64(1), np.int64(-1), by_grey],
-        by_width,
-    )
-
-
-def _margins(greys: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """Pixels of a uniform margin that runs around each picture, all of one grey."""
-    n = greys.shape[1]
-    found = np.full(len(greys), n // 2 - 2, np.int64)
-    left = np.arange(len(greys))
-    for width in range(n // 2 - 2):
-        pictures = greys[left]
-        inner, end = slice(width, n - width), n - 1 - width
-        sides = [
-            pictures[:, width, inner],
-            pictures[:, end, inner],
-            pictures[:, inner, width],
-            pictures[:, inner, end],
-        ]
-        away = np.abs(np.concatenate(sides, axis=1).astype(np.int64) - pictures[:, :1, 0])
-        ends = away.mean(axis=1) > _FLAT
-        found[left[ends]] = width
-        left = left[~ends]
-        if len(left) == 0:
-            break
-
-    return found
-
-
-def _stamps(first: _Seen, second: _Seen, factor: float) -> Verdicts:
-    """1 where the first has something in a few cells that the second has not, -1 the other way
-    round.
-
-    Cells are compared by their means, so that a blurred copy differs in none, and by how many edges
-    each picture has there more than elsewhere.
-    """
-    contrast = (first.deviation + second.deviation) / np.float32(2)
-    differs = contrast[:, None] * np.abs(first.unit - second.unit)
-    least = np.maximum(factor * np.median(differs, axis=1).astype(np.float64), _MIN_DIFFERENCE)
-    stamped = differs > least.astype(np.float32)[:, None]
-    n_stamped = stamped.sum(axis=1)
-    asked = np.flatnonzero(
-        (n_stamped >= _FEWEST_STAMPED) & (n_stamped <= _MOST_STAMPED * stamped.shape[1])
-    )
-
-    more, inside = first.edges[asked] - second.edges[asked], stamped[asked]
-    of_stamp = np.where(inside, more, np.float32(0)).sum(axis=1) / n_stamped[asked]
-    added = of_stamp - _middle(more, ~inside)
-    found = np.zeros(len(differs), np.int64)
-    found[asked] = np.where(np.abs(added) > _ADDS, _sign(added), 0)
-
-    return found
-
-
-def _middle(values: NDArray[np.float32], which: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """The median of some values, `which`, of each row; 0 in a row of which none counts."""
-    ordered = np.sort(np.where(which, values, np.float32(np.inf)), axis=1)
-    n, every = which.sum(axis=1), np.arange(len(values))
-    lower = ordered[every, np.maximum((n - 1) // 2, 0)]
-    upper = ordered[every, np.minimum(n // 2, values.shape[1] - 1)]
-
-    return np.where(n > 0, (lower + upper) / np.float32(2), 0.0)
-
-
-def _steepness(levels: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Squared gradients of pictures (n, rows, columns)."""
-    across = np.diff(levels, axis=2, append=levels[:, :, -1:])
-    down = np.diff(levels, axis=1, append=levels[:, -1:])
-
-    return np.asarray(across**2 + down**2)
-
-
-def _means(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Of each cell of pictures, (n, 256)."""
-    n, side, _ = values.shape
-    cell = side // _CELLS
-    found = values.reshape(n, _CELLS, cell, _CELLS, cell).mean(axis=(2, 4))
-
-    return np.asarray(found.reshape(n, _CELLS**2))
-
-
 def _scaled(one: Qualities, two: Qualities) -> Verdicts:
     """Of two pictures of different sizes 1 where the first has more detail, -1 where the second
     has.
@@ -434,7 +271,7 @@ def _finest(one: Qualities, two: Qualities) -> NDArray[np.float64]:
         a, b = first[every, :, band], second[every, :, band]
         told = np.maximum(a, b) > _MIN_ENERGY
         speaks &= told.sum(axis=1) >= _MIN_BLOCKS
-        ratios.append(_middle(np.log2((a + np.float32(NOISE)) / (b + np.float32(NOISE))), told))
+        ratios.append(middle(np.log2((a + np.float32(NOISE)) / (b + np.float32(NOISE))), told))
 
     return np.where(speaks, ratios[0] - ratios[1], 0.0)
 
