@@ -21,6 +21,7 @@ from dedup.config import (
 from dedup.decoding.pictures import Picture, Unreadable, open_picture
 from dedup.errors import SourceError
 from dedup.formats import read_bytes
+from dedup.hashers.close_views import CloseView, close_view
 from dedup.hashers.measure import measure
 from dedup.hashers.setup import Setup
 from dedup.policy.acceptance import Evidence, Limits, accepted, false_probability
@@ -28,7 +29,7 @@ from dedup.reporting import shown
 from dedup.stages.candidates import candidates
 from dedup.tables import BOTH, MIN_INFORMATION, THUMBNAIL_SIDE, TRANSFORMS, UNFRAMED, code_column
 from dedup.verify import similarities
-from dedup.verify.closer import CloseView, close_view, colours_differ
+from dedup.verify.closer import colours_differ
 from dedup.verify.determinacy import cells
 from dedup.verify.second_look import look
 

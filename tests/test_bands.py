@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dedup.verify.bands import band, steps
+from dedup.hashers.bands import band, steps
 
 
 def by_pillow(level: np.ndarray, n_blocks: int) -> tuple[np.ndarray, np.ndarray]:

@@ -10,9 +10,9 @@ from PIL import Image, ImageDraw, ImageFilter
 
 import dedup
 from dedup import pipeline, tables
-from dedup.verify.closer import close_view
+from dedup.hashers.close_views import close_view
+from dedup.hashers.quality import Qualities, Quality, quality
 from dedup.verify.preference import better, preferred
-from dedup.verify.quality import Qualities, Quality, quality
 from tests import pictures
 
 

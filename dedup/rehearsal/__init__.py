@@ -141,9 +141,9 @@ def missing(config: Config) -> list[str]:
 def _modules(part: str) -> list[ModuleType]:
     """Where the kernels of a part are."""
     from dedup.decoding import png
-    from dedup.hashers import cells, resampling, thumbnail
+    from dedup.hashers import bands, cells, resampling, thumbnail
     from dedup.search import kernels
-    from dedup.verify import agreement, bands, closer, features, frames, similarity
+    from dedup.verify import agreement, closer, features, frames, similarity
 
     return {
         SEARCH: [kernels, frames],

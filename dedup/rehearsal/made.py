@@ -10,14 +10,15 @@ from PIL import Image
 
 from dedup import tables
 from dedup.config import Config, Resolved, resolve
+from dedup.hashers.close_views import CLOSE_SIDE
+from dedup.hashers.quality import quality
 from dedup.search import join_hashes_batches, pack
 from dedup.stages.candidates import candidates, radius
 from dedup.tables import THUMBNAIL_SIDE
 from dedup.verify import verified
-from dedup.verify.closer import CLOSE_SIDE, close_similarities
+from dedup.verify.closer import close_similarities
 from dedup.verify.determinacy import cells
 from dedup.verify.frames import without_frames
-from dedup.verify.quality import quality
 from dedup.verify.rims import without_rims
 from dedup.verify.views import within_frames
 

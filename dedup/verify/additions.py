@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dedup.decoding.orientation import turned_each
+from dedup.hashers.quality import NOISE
 from dedup.tables import FIRST, SECOND, TRANSFORMS
 from dedup.verify.medians import middle
-from dedup.verify.quality import NOISE
 
 _CELLS: Final = 16  # on a side, in which added things are looked for
 _MIN_DIFFERENCE: Final = 1.5  # grey levels

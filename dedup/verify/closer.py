@@ -5,15 +5,14 @@ or differs shows in the detail. The pictures are aligned from coarse to fine and
 thumbnails are.
 """
 
-from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from dedup.compiled import compiled_rounded, is_kept
 from dedup.decoding.orientation import turned_each
+from dedup.hashers.close_views import CLOSE_SIDE
 from dedup.search.crew import Crew
 from dedup.verify.agreement import agreement, agreement_softened, fourth_roots, grey_laid_over
 from dedup.verify.alignment import best_start, correlation, prepared, refined, unmoved
@@ -22,8 +21,6 @@ from dedup.verify.contradiction import RIM, contradiction
 from dedup.verify.features import NOISE, blurred, gradients, halved, oriented, put
 from dedup.verify.similarity import INVERSES, STARTS, comes_after
 
-CLOSE_SIDE: Final = 128  # pixels
-COLOUR_SIDE: Final = 16
 _NOISE: Final = 16.0  # grey levels: shorter gradients are noise and count less
 # tried for each of the two: one may be a halftone or a smaller picture
 _SOFTER: Final = np.array([0.08, 0.16])
@@ -311,22 +308,6 @@ def close_similarities(
     with Crew(threads) as crew:
         crew.run(_compare, [(greys, a[p], b[p], transforms[p], left_out[p], out[p]) for p in parts])
     return np.round(np.clip(out, 0.0, 1.0), _DECIMALS).astype(np.float32)
-
-
-@dataclass(frozen=True, slots=True)
-class CloseView:
-    """What the second look sees of a picture."""
-
-    side: int  # pixels of the longer one
-    grey: NDArray[np.uint8]  # (128, 128)
-    chroma: NDArray[np.uint8]  # (16, 16, 2)
-
-
-def close_view(image: Image.Image) -> CloseView:
-    """A decoded picture, upright, mode L or RGB, as the second look sees it."""
-    grey = image.convert("L").resize((CLOSE_SIDE, CLOSE_SIDE), Image.Resampling.BILINEAR)
-    small = image.convert("RGB").resize((COLOUR_SIDE, COLOUR_SIDE), Image.Resampling.BOX)
-    return CloseView(max(image.size), np.asarray(grey), np.asarray(small.convert("YCbCr"))[..., 1:])
 
 
 def colours_differ(

@@ -15,9 +15,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from dedup.hashers.quality import NOISE, SIDES, Qualities, Quality
 from dedup.verify.additions import Seen, frames, seen_pairs, stamps
 from dedup.verify.medians import middle
-from dedup.verify.quality import NOISE, SIDES, Qualities, Quality
 
 Verdicts = NDArray[np.int64]
 

@@ -2,11 +2,10 @@
 there and only there.
 
 It says whether two pictures are the same or only of the same scene, and whether their colours
-differ. Its results are columns of `candidates`, so `decide` needs no pixels. Work for an engine:
-`start` and `lost` are what it calls.
+differ. Its results are columns of `candidates`, so `decide` needs no pixels.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
@@ -16,32 +15,23 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from dedup.config import Config
-from dedup.decoding.pictures import Unreadable, open_picture
 from dedup.engines import Engine
-from dedup.formats import Source, read_bytes
+from dedup.formats import Source
+from dedup.hashers.close_views import CLOSE_SIDE, COLOUR_SIDE, CloseView
+from dedup.hashers.look_work import MIN_SIDE, WORK, seen_batch
+from dedup.hashers.quality import NOTHING_SEEN, Qualities
 from dedup.search import Progress
 from dedup.tables import BOTH, FIRST, SECOND, THUMBNAIL_SIDE
-from dedup.verify.closer import (
-    CLOSE_SIDE,
-    COLOUR_SIDE,
-    CloseView,
-    close_similarities,
-    close_view,
-    colours_differ,
-)
+from dedup.verify.closer import close_similarities, colours_differ
 from dedup.verify.frames import frame_widths, without_frames
 from dedup.verify.preference import preferred
-from dedup.verify.quality import NOTHING_SEEN, Qualities, quality
 
-WORK: Final = "dedup.verify.second_look"
 LOOK_FROM: Final = 0.8
 """Similarity of thumbnails from which a pair is looked at."""
 
 MAX_LOOKS: Final = 500_000
 """Pairs of a run that are looked at, in the order of (a, b); the rest stay null and are counted."""
 
-# pixels: of smaller pictures the 64 that are compared would be interpolated ones
-_MIN_SIDE: Final = 96
 # pixels: of smaller pictures the 64 hold the noise of a JPEG, so the thumbnails have a say
 _SMALL_SIDE: Final = 128
 _RIM: Final = 0.5  # pixels of the thumbnail, where what is inside is mixed with the frame
@@ -53,15 +43,6 @@ _OF_JOIN: Final = 0.02  # of the bar: the join takes a second where the rest tak
 _OF_THUMBNAILS: Final = 0.3
 # with 17 KB for each of their pictures: 280 MB at most, beside those that are kept
 _PAIRS_AT_ONCE: Final = 8_192
-_SEEN: Final = pa.schema(
-    [
-        ("row", pa.int64()),
-        ("side", pa.int32()),
-        ("grey", pa.binary()),
-        ("chroma", pa.binary()),
-        ("quality", pa.binary()),
-    ]
-)
 
 See = Callable[[Sequence[int]], Iterator[pa.RecordBatch]]
 """What is seen of the named samples, in the order given; `side` is null where there is no picture
@@ -106,7 +87,7 @@ def looking(
                 again.pop(row) if row in again else next(seen)
                 for row in rows[begin : begin + _GIVEN_AT_ONCE]
             ]
-            yield _batch(given)
+            yield seen_batch(given)
             kept.update((of[0], of) for of in given)
             for row in list(kept)[: max(len(kept) - _KEPT, 0)]:
                 del kept[row]
@@ -115,19 +96,6 @@ def looking(
 
     with engine.kept():
         yield see
-
-
-def start(setup: Mapping[str, Any]) -> Callable[[pa.RecordBatch], pa.RecordBatch]:
-    """A function from PAYLOAD batches to what is seen of their pictures."""
-    return lambda batch: _seen(batch, setup)
-
-
-def lost(setup: Mapping[str, Any], batch: pa.RecordBatch, reason: str) -> pa.RecordBatch:
-    """Nothing is seen of a batch whose worker died on it."""
-    n = batch.num_rows
-    return pa.record_batch(
-        [batch["row"], *(pa.nulls(n, field.type) for field in list(_SEEN)[1:])], schema=_SEEN
-    )
 
 
 class PairsBar:
@@ -295,7 +263,7 @@ def _unframed(greys: NDArray[np.uint8], thumbnails: NDArray[np.uint8]) -> NDArra
 
 def _has_detail(similarity: NDArray[np.float32], side: NDArray[np.int32]) -> NDArray[np.bool_]:
     """Whether detail tells more; `side`: pixels of the longer side of the smaller picture."""
-    return (similarity >= np.float32(LOOK_FROM)) & (side >= _MIN_SIDE)
+    return (similarity >= np.float32(LOOK_FROM)) & (side >= MIN_SIDE)
 
 
 def _with_thumbnails(
@@ -334,30 +302,5 @@ def look(
     return float(_with_thumbnails(found, np.array([similarity], np.float32), side)[0])
 
 
-def _seen(batch: pa.RecordBatch, setup: Mapping[str, Any]) -> pa.RecordBatch:
-    rows: list[tuple[Any, ...]] = []
-    for row, path, stored in zip(
-        *(batch[c].to_pylist() for c in ("row", "path", "data")), strict=True
-    ):
-        data = read_bytes(path, stored)
-        picture = data if isinstance(data, Unreadable) else open_picture(data, **setup)
-        if isinstance(picture, Unreadable):
-            rows.append((row, None, None, None, None))
-            continue
-        view = close_view(picture.image)
-        grey = view.grey.tobytes() if view.side >= _MIN_SIDE else None
-        rows.append(
-            (row, view.side, grey, view.chroma.tobytes(), quality(picture.image).to_bytes())
-        )
-    return _batch(rows)
-
-
 def _rows(batch: pa.RecordBatch) -> Iterator[tuple[Any, ...]]:
     return zip(*(column.to_pylist() for column in batch.columns), strict=True)
-
-
-def _batch(rows: Sequence[tuple[Any, ...]]) -> pa.RecordBatch:
-    columns = list(zip(*rows, strict=True)) or [()] * len(_SEEN)
-    return pa.record_batch(
-        [pa.array(c, f.type) for c, f in zip(columns, _SEEN, strict=True)], schema=_SEEN
-    )

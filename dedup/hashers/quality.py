@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from dedup.decoding.orientation import turned_each
-from dedup.verify.bands import band, steps
+from dedup.hashers.bands import band, steps
 
 SIDES: Final = (128, 256, 512, 1024, 2048)
 """Pixels of the squares at which detail is measured, each the finest that its band holds."""
