@@ -47,6 +47,7 @@ class Limits:
         # memory of its own, mapped files not counted; only where the system keeps to it (Linux)
         None
     )
+    setting: str = "engine.timeout"  # what `seconds` is called where it is set
 
 
 NO_LIMITS: Final = Limits()
@@ -60,7 +61,7 @@ class ProcessEngine:
     def __init__(self, workers: int, limits: Limits = NO_LIMITS) -> None:
         self.workers = workers
         self.limits = limits
-        self._waiting: list[_Worker] = []  # started ahead, or kept of a run before
+        self._waiting: list[Worker] = []  # started ahead, or kept of a run before
         self._keeping = 0  # how many blocks of `kept` are open
 
     @contextmanager
@@ -90,8 +91,8 @@ class ProcessEngine:
             if not self._keeping:
                 self._dismiss()
 
-    def _staff(self, work: str) -> "list[_Worker]":
-        return [_Worker(work, self.limits) for _ in range(self.workers)]
+    def _staff(self, work: str) -> "list[Worker]":
+        return [Worker(work, self.limits) for _ in range(self.workers)]
 
     def _dismiss(self) -> None:
         waiting, self._waiting = self._waiting, []
@@ -113,7 +114,7 @@ class ProcessEngine:
     def _results(
         self, work: str, setup: Mapping[str, Any], batches: Iterable[pa.RecordBatch], pick: "_Pick"
     ) -> Iterator[pa.RecordBatch]:
-        idle: SimpleQueue[_Worker] = SimpleQueue()
+        idle: SimpleQueue[Worker] = SimpleQueue()
         staff, self._waiting = self._waiting or self._staff(work), []
         for worker in staff:
             worker.work, worker.setup = work, setup
@@ -165,7 +166,7 @@ class _Died(Exception):  # noqa: N818  # it never leaves this file
     """The worker's process ended while it had a batch."""
 
 
-class _Worker:
+class Worker:
     """One process and the pipes to it; started when it first gets work, if not before."""
 
     def __init__(self, work: str, limits: Limits) -> None:
@@ -228,7 +229,8 @@ class _Worker:
             self._end()
             message = f"the decoding process died ({reason})"
             if too_late.is_set():
-                message = f"not done after {self._limits.seconds:g} s, the limit of engine.timeout"
+                of = self._limits
+                message = f"not done after {of.seconds:g} s, the limit of {of.setting}"
             raise _Died(message) from error
         finally:
             watch.cancel()
