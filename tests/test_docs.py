@@ -107,7 +107,9 @@ def shell(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
     # A cache of its own: `datasets` takes folders of one relative name for one dataset.
     environment = os.environ | {"PATH": path, "HF_HUB_OFFLINE": "1", "HF_HOME": str(folder / "hf")}
     if "hf://" in command or any(
-        "hf://" in (folder / name).read_text() for name in YAML.findall(command)
+        "hf://" in (folder / name).read_text()
+        for name in YAML.findall(command)
+        if (folder / name).exists()  # else the command makes it
     ):
         with hub.serving(folder / "hub") as served:
             return _shell(
