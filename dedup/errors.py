@@ -11,6 +11,7 @@
     │   ├── BankConflictError an id, a key or a version is taken
     │   ├── BankDamagedError  its database cannot be read
     │   └── BankFullError     there is no room on the disk
+    ├── EngineError       what the work runs on cannot do it
     ├── LimitError        a stated limit would be passed
     ├── MissingExtraError an optional dependency is not installed
     └── InternalError     a bug of dedup's own
@@ -68,6 +69,10 @@ class BankDamagedError(BankError):
 
 class BankFullError(BankError):
     """The bank could not be written: the disk is full or fails."""
+
+
+class EngineError(DedupError):
+    """The cluster that the work should run on cannot be used as asked."""
 
 
 class LimitError(DedupError):

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from dedup import files, graph, tables
 from dedup.clock import Clock, Observer, Silent
 from dedup.config import Config, Resolved, resolve
-from dedup.engines import Engine, made
+from dedup.engines import Engine, local, made
 from dedup.errors import ConfigError, LimitError, SourceError
 from dedup.formats import check_movable, check_writable, open_source, parts_of
 from dedup.formats.outside import tell_outside
@@ -63,6 +63,7 @@ def run(
     lists = read_lists(config)
     engine = made(config.engine)
     with ExitStack() as held:
+        held.callback(engine.close)
         with ahead(engine, config.cache):
             from dedup.rehearsal import rehearsed
 
@@ -239,7 +240,7 @@ def decide(
         if result.changed:
             result.store.put("manifest", result.manifest, specs_of(result))
         result.info["config"]["output"]["dir"] = str(place.home)
-        return _finish(result, *concluded, place, made(result.config.engine), clock)
+        return _finish(result, *concluded, place, local(result.config.engine), clock)
 
 
 _STORED: Final = ("manifest", "hashes", "crowds", "candidates")
@@ -256,7 +257,7 @@ def report(run_folder: Path, *, observer: Observer | None = None) -> Run:
         result = load(run_folder, (), tables.NAMES)
         result = replace(result, summary=folder.read_json(run_folder / folder.SUMMARY))
         with folder.adding(run_folder, (folder.REPORT,)), clock.stage("report") as done:
-            write_report(result, made(result.config.engine))
+            write_report(result, local(result.config.engine))
             done(len(result.manifest))
     return result
 
@@ -346,7 +347,13 @@ def _finish(
                 write_report(result, engine, open_dataset=False)
                 done(len(result.manifest))
 
-    ended = {"state": "finished", "stages": clock.stages, "peak_memory_bytes": peak_memory()}
+    ended: dict[str, Any] = {
+        "state": "finished",
+        "stages": clock.stages,
+        "peak_memory_bytes": peak_memory(),
+    }
+    if engine.tasks_by_node:
+        ended["tasks_by_node"] = dict(engine.tasks_by_node)
     result = replace(result, info={**result.info, **ended})
     if place is None:
         return result

@@ -109,8 +109,11 @@ def of_source(source: Source, spec: BankSpec, config: Config) -> Iterator[Part]:
     cut = (
         batch.slice(at, size) for batch in tasks(source, size) for at in range(0, len(batch), size)
     )
-    for done in engine.run(WORK, work(setup_of(spec)), cut):
-        yield Part(rows.take(done["sample"]), pa.Table.from_batches([done]))
+    try:
+        for done in engine.run(WORK, work(setup_of(spec)), cut):
+            yield Part(rows.take(done["sample"]), pa.Table.from_batches([done]))
+    finally:
+        engine.close()
 
 
 def opened(sources: Sequence[str | Path], options: Mapping[str, Any]) -> tuple[Source, Config]:

@@ -126,6 +126,17 @@ def stored_bytes(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return pc.struct_field(column, "bytes") if pa.types.is_struct(column.type) else column
 
 
+def can_open(path: bytes) -> bool:
+    """Whether this process can read the file of that name."""
+    return os.access(path, os.R_OK)
+
+
+def unopened(batch: pa.RecordBatch) -> list[bytes]:
+    """Files that a task names and that this process cannot read, each once, in their order."""
+    names = dict.fromkeys(batch["path"].to_pylist())
+    return [name for name in names if name and not can_open(name)]
+
+
 def read_bytes(path: bytes | None, data: bytes | None) -> bytes | Unreadable:
     """The stored bytes of one sample, or why there are none."""
     if data is not None:

@@ -1,10 +1,14 @@
 """Engines: where work runs. They get tasks and give results, in the order of the tasks, and know
 nothing of images.
 
-Work is a module, named by its import path, with two functions:
+Work is a module, named by its import path, with two functions,
 
     start(setup) -> function from one record batch to one record batch
     lost(setup, batch, reason) -> the result for a batch whose worker died on it
+
+and, where results depend on what is installed, a third:
+
+    canary() -> a batch of which all machines must make the same
 
 `setup` is plain JSON and batches are Arrow, so that work can be sent to another process or machine
 without pickling.
@@ -16,8 +20,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import pyarrow as pa
 
+from dedup.engines.child import NO_LIMITS, Limits
 from dedup.engines.inline import InlineEngine
-from dedup.engines.processes import NO_LIMITS, Limits, ProcessEngine
+from dedup.engines.processes import ProcessEngine
 from dedup.memory import usable_cores
 
 if TYPE_CHECKING:
@@ -26,7 +31,16 @@ if TYPE_CHECKING:
         EngineConfig,
     )
 
-__all__ = ["Engine", "InlineEngine", "Limits", "ProcessEngine", "Transform", "choose", "made"]
+__all__ = [
+    "Engine",
+    "InlineEngine",
+    "Limits",
+    "ProcessEngine",
+    "Transform",
+    "choose",
+    "local",
+    "made",
+]
 
 Transform = Callable[[pa.RecordBatch], pa.RecordBatch]
 
@@ -46,6 +60,14 @@ class Engine(Protocol):
         about.
         """
 
+    @property
+    def by_name(self) -> bool:
+        """Whether batches should name files wherever they can, as they travel to other machines."""
+
+    @property
+    def tasks_by_node(self) -> Mapping[str, int]:
+        """How many batches each machine of a cluster has done; empty on this machine."""
+
     def ahead(self, work: str) -> AbstractContextManager[None]:
         """Make ready for the work that will be run inside, while other things are done."""
 
@@ -64,12 +86,27 @@ class Engine(Protocol):
         others.
         """
 
+    def close(self) -> None:
+        """Release what the engine holds beyond a run; nothing is run after it."""
+
 
 def made(config: "EngineConfig") -> Engine:
     """The engine that a config asks for, with its limits of time and memory: they hold for all that
     it decodes.
+
+    Raises `EngineError` where the cluster cannot be reached.
     """
-    return choose(config.workers, Limits(config.timeout, config.memory))
+    if config.kind == "processes":
+        return local(config)
+    from dedup.engines.ray import RayEngine
+
+    return RayEngine.at(config.address, config.workers, Limits(config.timeout, config.memory))
+
+
+def local(config: "EngineConfig") -> Engine:
+    """The same on this machine, for what is too little for a cluster."""
+    workers = config.workers if config.kind == "processes" else None
+    return choose(workers, Limits(config.timeout, config.memory))
 
 
 def choose(workers: int | None, limits: Limits = NO_LIMITS) -> Engine:

@@ -3,7 +3,7 @@ there and only there.
 
 It says whether two pictures are the same or only of the same scene, and whether their colours
 differ. Its results are columns of `candidates`, so `decide` needs no pixels. Work for an engine:
-`start` and `lost` are what it calls.
+`start`, `lost` and `canary` are what it calls.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,9 +16,12 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from dedup.config import Config
+from dedup.decoding.contents import Reader
 from dedup.decoding.pictures import Unreadable, open_picture
 from dedup.engines import Engine
-from dedup.formats import Source, read_bytes
+from dedup.formats import Source
+from dedup.formats.references import Named
+from dedup.hashers.canary_pictures import canary_batch
 from dedup.search import Progress
 from dedup.tables import BOTH, FIRST, SECOND, THUMBNAIL_SIDE
 from dedup.verify.closer import (
@@ -47,6 +50,7 @@ _SMALL_SIDE: Final = (
 )
 _RIM: Final = 0.5  # pixels of the thumbnail, where what is inside is mixed with the frame
 _READ_AT_ONCE: Final = 16  # pictures of a batch
+_NAMED_AT_ONCE: Final = 64  # where a task costs more to send, and its pictures are named only
 _GIVEN_AT_ONCE: Final = 256  # pictures that are seen already, of a batch
 _KEPT: Final = 8_192  # pictures, 17 KB each
 _OF_JOIN: Final = 0.02  # of the bar: the join takes a second where the rest takes minutes
@@ -91,9 +95,12 @@ def looking(
     """What is seen of the samples of an opened source; processes that decode are kept as long."""
     setup = {"max_pixels": config.hash.max_pixels, "background": config.hash.background}
 
+    payload_of = Named(source).of if engine.by_name else source.payload_of
+    at_once = _NAMED_AT_ONCE if engine.by_name else _READ_AT_ONCE
+
     def read(rows: Sequence[int]) -> Iterator[pa.RecordBatch]:
-        for begin in range(0, len(rows), _READ_AT_ONCE):
-            yield from source.payload_of(rows[begin : begin + _READ_AT_ONCE])
+        for begin in range(0, len(rows), at_once):
+            yield from payload_of(rows[begin : begin + at_once])
 
     kept: dict[
         int, tuple[Any, ...]
@@ -121,8 +128,9 @@ def looking(
 
 
 def start(setup: Mapping[str, Any]) -> Callable[[pa.RecordBatch], pa.RecordBatch]:
-    """A function from PAYLOAD batches to what is seen of their pictures."""
-    return lambda batch: _seen(batch, setup)
+    """A function from tasks (PAYLOAD or REFERENCES) to what is seen of their pictures."""
+    reader = Reader()
+    return lambda batch: _seen(batch, reader, setup)
 
 
 def lost(setup: Mapping[str, Any], batch: pa.RecordBatch, reason: str) -> pa.RecordBatch:
@@ -131,6 +139,11 @@ def lost(setup: Mapping[str, Any], batch: pa.RecordBatch, reason: str) -> pa.Rec
     return pa.record_batch(
         [batch["row"], *(pa.nulls(n, field.type) for field in list(_SEEN)[1:])], schema=_SEEN
     )
+
+
+def canary() -> pa.RecordBatch:
+    """The canary pictures, of which every worker must make the same."""
+    return canary_batch()
 
 
 class PairsBar:
@@ -335,12 +348,9 @@ def look(
     return float(_with_thumbnails(found, np.array([similarity], np.float32), side)[0])
 
 
-def _seen(batch: pa.RecordBatch, setup: Mapping[str, Any]) -> pa.RecordBatch:
+def _seen(batch: pa.RecordBatch, reader: Reader, setup: Mapping[str, Any]) -> pa.RecordBatch:
     rows: list[tuple[Any, ...]] = []
-    for row, path, stored in zip(
-        *(batch[c].to_pylist() for c in ("row", "path", "data")), strict=True
-    ):
-        data = read_bytes(path, stored)
+    for row, data in zip(batch["row"].to_pylist(), reader.contents(batch), strict=True):
         picture = data if isinstance(data, Unreadable) else open_picture(data, **setup)
         if isinstance(picture, Unreadable):
             rows.append((row, None, None, None, None))
