@@ -17,7 +17,7 @@ from dedup.errors import ConfigError, LimitError, SourceError
 from dedup.formats import check_movable, check_writable, open_source, parts_of
 from dedup.formats.outside import tell_outside
 from dedup.hashers.setup import Setup
-from dedup.memory import peak_memory
+from dedup.memory import peak_memory, within_memory
 from dedup.policy import distinct
 from dedup.policy.crops import overlaps, with_crops
 from dedup.policy.judgements import Lists, judge, places, read_lists
@@ -64,6 +64,7 @@ def run(
     engine = made(config.engine)
     with ExitStack() as held:
         held.callback(engine.close)
+        held.enter_context(within_memory(config.engine.memory_total))
         with ahead(engine, config.cache):
             from dedup.rehearsal import rehearsed
 
@@ -223,6 +224,7 @@ def decide(
                 if result.resolved.policy.leakage == "regroup":
                     check_movable(result.opened(), result.config.output.splits)
             done(len(result.manifest))
+        held.enter_context(within_memory(result.config.engine.memory_total))
         concluded = _concluded(result, clock)
 
         if output is not None and not in_place:

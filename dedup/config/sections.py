@@ -203,6 +203,7 @@ class EngineConfig(Section):
     workers: Annotated[StrictInt | None, Field(ge=0)] = None
     timeout: Annotated[StrictInt | StrictFloat | None, Field(gt=0)] = 60
     memory: Count | None = 4_000_000_000
+    memory_total: Count | None = None
 
     @check(mode="after")
     def _address_is_used(self) -> Self:
