@@ -67,7 +67,7 @@ def timed(codes: NDArray[np.uint64], max_distance: int) -> tuple[Matches, float,
 
 
 def pairs(repeats: int) -> bool:
-    """Print the table; whether all pairs are equal and all factors of two blocks are in the goal."""
+    """Print the table; whether all pairs are equal and two blocks are within the goal."""
     good = True
     print("rows       bits   t  blocks  tiles      pairs   one join, CPU s   tiles, CPU s   factor")
     join(codes_of(200_000, 64), max_distance=6)  # compiles

@@ -1,7 +1,6 @@
 """Thresholded Hamming search: every pair within a distance, none missed."""
 
 from dedup.decoding.orientation import INVERSE
-from dedup.search.blocks import Tile, tiles
 from dedup.search.budget import largest_distance_within
 from dedup.search.codes import pack
 from dedup.search.combined import CombinedMatches, join_hashes, join_hashes_batches
@@ -12,7 +11,7 @@ from dedup.search.orientations import OrientedMatches, join_orientations
 from dedup.search.planner import FINDERS
 from dedup.search.plans import Band, Plan
 from dedup.search.summed import with_total
-from dedup.search.tiles import pairs_of, united
+from dedup.search.tiles import Tile, pairs_of, tiles, united
 
 __all__ = [
     "FINDERS",

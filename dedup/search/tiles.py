@@ -8,9 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dedup.errors import LimitError
-from dedup.search.blocks import Tile
+from dedup.search.blocks import Tile, tiles
 from dedup.search.index import Index
 from dedup.search.matches import MAX_PAIRS, Matches
+
+__all__ = ["Tile", "pairs_of", "tiles", "united"]
 
 Codes = NDArray[np.uint64]
 
