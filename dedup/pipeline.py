@@ -16,6 +16,8 @@ from dedup.engines import Engine, local, made
 from dedup.errors import ConfigError, LimitError, SourceError
 from dedup.formats import check_movable, check_writable, open_source, parts_of
 from dedup.formats.outside import tell_outside
+from dedup.formats.places import is_url, protocol
+from dedup.formats.places import local as local_path
 from dedup.hashers.setup import Setup
 from dedup.memory import peak_memory, within_memory
 from dedup.policy import distinct
@@ -56,6 +58,45 @@ def run(
     splits and report are written to `config.output.dir`; with none, everything stays in memory.
     `explain` is told how the codes will be searched.
     """
+    target = config.output.dir
+    if target is None or not is_url(target) or protocol(target) == "file":
+        if target is not None:
+            config = _to_folder(config, local_path(target))
+        return _run(config, dataset, observer=observer, overwrite=overwrite, explain=explain)
+
+    from dedup.runs import remote
+    from dedup.stages.hashes import cache_folder
+
+    with remote.held(target, cache_folder(config.cache)) as place:
+        result = _run(
+            _to_folder(config, str(place.folder)),
+            dataset,
+            observer=observer,
+            overwrite=True,
+            explain=explain,
+            accepts=lambda info: place.refuse_another_run(info, overwrite=overwrite),
+        )
+        place.send()
+    return result
+
+
+def _to_folder(config: Config, folder: str) -> Config:
+    output = config.output.model_copy(update={"dir": folder})
+    return config.model_copy(update={"output": output})
+
+
+def _run(
+    config: Config,
+    dataset: Any,
+    *,
+    observer: Observer | None,
+    overwrite: bool,
+    explain: Callable[[str], None] | None,
+    accepts: Callable[[Mapping[str, Any]], None] | None = None,
+) -> Run:
+    """A run into a folder of this machine. `accepts` may raise before any work is done, from what
+    `run.json` will say.
+    """
     # Not above: they bring numba, and a second that `decide` and `report` have no use for.
     from dedup.stages.hashes import ahead
 
@@ -69,7 +110,9 @@ def run(
             from dedup.rehearsal import rehearsed
 
             with rehearsed(config) as kernels:
-                result, place = _opened(config, dataset, lists, clock, held, overwrite=overwrite)
+                result, place = _opened(
+                    config, dataset, lists, clock, held, accepts, overwrite=overwrite
+                )
                 result = _hashed(result, engine, clock)
                 if kernels is not None:
                     with clock.stage("kernels"):
@@ -111,7 +154,14 @@ def _judged(
 
 
 def _opened(
-    config: Config, dataset: Any, lists: Lists, clock: Clock, held: ExitStack, *, overwrite: bool
+    config: Config,
+    dataset: Any,
+    lists: Lists,
+    clock: Clock,
+    held: ExitStack,
+    accepts: Callable[[Mapping[str, Any]], None] | None,
+    *,
+    overwrite: bool,
 ) -> tuple[Run, Staged | None]:
     """The run over a dataset, with its manifest; what cannot be done is refused before hours of
     hashing.
@@ -135,6 +185,8 @@ def _opened(
     tell_outside(source, config.dataset)
 
     info = run_info(config, source_info(config, source), table, lists.digests())
+    if accepts is not None:
+        accepts(info)
     place = None
     if home is not None:
         place = held.enter_context(

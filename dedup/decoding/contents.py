@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from dedup.decoding.pictures import Unreadable
+from dedup.decoding.remote import fetched, is_to_fetch
 
 PAYLOAD: Final = pa.schema(
     [("row", pa.int64()), ("path", pa.binary()), ("data", pa.large_binary())]
@@ -134,7 +135,8 @@ def can_open(path: bytes) -> bool:
 def unopened(batch: pa.RecordBatch) -> list[bytes]:
     """Files that a task names and that this process cannot read, each once, in their order."""
     names = dict.fromkeys(batch["path"].to_pylist())
-    return [name for name in names if name and not can_open(name)]
+    files = (name for name in names if name and not is_to_fetch(name))
+    return [name for name in files if not can_open(name)]
 
 
 def read_bytes(path: bytes | None, data: bytes | None) -> bytes | Unreadable:
@@ -145,6 +147,8 @@ def read_bytes(path: bytes | None, data: bytes | None) -> bytes | Unreadable:
         return Unreadable("absent", "the row has neither bytes nor a path")
     if path == REFUSED:
         return _OUTSIDE
+    if is_to_fetch(path):
+        return fetched(path)
     try:
         status = os.stat(path)  # before it is opened: a named pipe would wait for a writer
         if stat.S_ISDIR(status.st_mode):

@@ -34,6 +34,16 @@ class Referring(Protocol):
         """
 
 
+@runtime_checkable
+class Naming(Protocol):
+    """A source that can name the files, or URLs, of any rows."""
+
+    def named_of(self, rows: Sequence[int]) -> Iterator[pa.RecordBatch]:
+        """PAYLOAD of the named rows, in the order given, with names in place of bytes where others
+        can read them.
+        """
+
+
 def tasks(source: Source, size: int) -> Iterator[pa.RecordBatch]:
     """All rows of a source in order, as REFERENCES or PAYLOAD."""
     if isinstance(source, Several):
@@ -67,6 +77,9 @@ class Named:
                 for batch in self._of_part(number).of(own):
                     moved = pc.add(batch["row"], start)
                     yield batch.set_column(0, batch.schema.field(0), moved)
+            return
+        if isinstance(self._source, Naming):
+            yield from self._source.named_of(rows)
             return
         if not isinstance(self._source, Referring):
             yield from self._source.payload_of(rows)
