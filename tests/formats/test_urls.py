@@ -222,7 +222,7 @@ def test_a_bucket_that_cannot_be_written(
         message = "Access Denied"
         raise PermissionError(message)
 
-    monkeypatch.setattr(s3fs.S3FileSystem, "pipe_file", refused)
+    monkeypatch.setattr(fsspec.core.url_to_fs("s3://bucket/out")[0], "pipe_file", refused)
     monkeypatch.setattr(pipeline, "open_source", lambda *_: pytest.fail("work was begun"))
     with pytest.raises(RunError, match=r"s3://bucket/out cannot be written: Access Denied"):
         ran(str(photos), "s3://bucket/out")
@@ -240,17 +240,17 @@ def test_a_run_that_cannot_be_sent_is_none(
     """Where sending ends half way, nothing there can be taken for a run; the next one is whole."""
     ran(str(photos), place)
     system, _ = fsspec.core.url_to_fs(place)
-    kind, sent = type(system), []
+    sent: list[str] = []
 
-    def fails(self: Any, here: str, there: str, **more: Any) -> None:
+    def fails(here: str, there: str) -> None:
         sent.append(there)
         if len(sent) > 3:
             message = "the line is down"
             raise OSError(message)
-        self.pipe_file(there, Path(here).read_bytes())
+        system.pipe_file(there, Path(here).read_bytes())
 
     with monkeypatch.context() as patch:
-        patch.setattr(kind, "put_file", fails)
+        patch.setattr(system, "put_file", fails)
         with pytest.raises(RunError, match="cannot be sent: the line is down"):
             ran(str(photos), place)
     assert "run.json" not in objects(place)
