@@ -9,9 +9,8 @@ from PIL import Image, ImageStat, UnidentifiedImageError
 
 Codes = NDArray[np.uint64]
 
-_LEAST_CONTRAST = (
-    8  # grey levels; sky and white borders have one hash, and the row would time their 10⁸ pairs
-)
+# grey levels; sky and white borders have one hash, and the row would time their 10⁸ pairs
+_LEAST_CONTRAST = 8
 
 
 def uniform(n: int, words: int = 1, seed: int = 1) -> Codes:

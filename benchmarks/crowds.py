@@ -43,9 +43,8 @@ COPIED_BY: Final = (
     "crop of 5 % on each side",
 )
 N_DRAWINGS: Final = 4_598
-MAX_DRAWING_BYTES: Final = (
-    60_000  # larger ones are posters of up to 200 megapixels, which take minutes to shrink
-)
+# larger ones are posters of up to 200 megapixels, which take minutes to shrink
+MAX_DRAWING_BYTES: Final = 60_000
 COPIES_EVERY: Final = 10  # one clip-art picture in ten has a planted copy
 
 

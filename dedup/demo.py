@@ -30,9 +30,8 @@ SEED: Final = 7
 TILE: Final = 96  # pixels
 COPIES_OF_EACH_SORT: Final = 12
 _SHARES: Final = (("train", 0.7), ("validation", 0.15), ("test", 0.15))
-_FLAT: Final = (
-    10.0  # standard deviation in grey levels: sky, night and black margins make no picture
-)
+# standard deviation in grey levels: sky, night and black margins make no picture
+_FLAT: Final = 10.0
 _PHOTOS: Final = (
     "astronaut.png", "camera.png", "cell.png", "chelsea.png", "clock_motion.png", "coffee.png",
     "coins.png", "hubble_deep_field.jpg", "ihc.png", "moon.png", "motorcycle_left.png", "page.png",

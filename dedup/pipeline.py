@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from dedup import files, graph, tables
 from dedup.clock import Clock, Observer, Silent
 from dedup.config import Config, Resolved, resolve
-from dedup.engines import Engine, local, made
+from dedup.engines import Distributed, Engine, local, made
 from dedup.errors import ConfigError, LimitError, SourceError
 from dedup.formats import check_movable, check_writable, open_source, parts_of
 from dedup.formats.outside import tell_outside
@@ -21,7 +21,7 @@ from dedup.formats.places import local as local_path
 from dedup.hashers.setup import Setup
 from dedup.memory import peak_memory, within_memory
 from dedup.policy import distinct
-from dedup.policy.crops import overlaps, with_crops
+from dedup.policy.crops import overlaps
 from dedup.policy.judgements import Lists, judge, places, read_lists
 from dedup.policy.unreadable import refuse_emptied
 from dedup.reporting.components import components
@@ -29,8 +29,10 @@ from dedup.reporting.dataset import described
 from dedup.reporting.recordings import recordings
 from dedup.reporting.summary import summary
 from dedup.runs import folder
+from dedup.runs.accepting import accepted_pairs, judgements_told
 from dedup.runs.fingerprints import run_info, source_info
 from dedup.runs.folder import Staged
+from dedup.runs.judging import bring, judgements
 from dedup.runs.output import output_folder, push, refuse_push, write_certified, write_report
 from dedup.runs.result import Run, specs_of
 from dedup.runs.stored import load, read_manifest, refuse_what_was_not_searched, reopen
@@ -39,7 +41,6 @@ from dedup.stages.chains import chains
 from dedup.stages.decisions import decisions
 from dedup.stages.groups import groups
 from dedup.stages.leakage import leakage
-from dedup.stages.pairs import pairs
 from dedup.stages.uncompared import uncompared
 from dedup.tables import storage
 
@@ -51,18 +52,27 @@ def run(
     observer: Observer | None = None,
     overwrite: bool = False,
     explain: Callable[[str], None] | None = None,
+    engine: Engine | None = None,
 ) -> Run:
     """The whole stage: from the dataset to the report.
 
     `dataset`: a `datasets.DatasetDict` or `Dataset` in place of `config.dataset.path`. Tables,
     splits and report are written to `config.output.dir`; with none, everything stays in memory.
-    `explain` is told how the codes will be searched.
+    `explain` is told how the codes will be searched. `engine`: where pictures are decoded, in place
+    of the one that `config.engine` asks for.
     """
     target = config.output.dir
     if target is None or not is_url(target) or protocol(target) == "file":
         if target is not None:
             config = _to_folder(config, local_path(target))
-        return _run(config, dataset, observer=observer, overwrite=overwrite, explain=explain)
+        return _run(
+            config,
+            dataset,
+            observer=observer,
+            overwrite=overwrite,
+            explain=explain,
+            engine=engine,
+        )
 
     from dedup.runs import remote
     from dedup.stages.hashes import cache_folder
@@ -74,6 +84,7 @@ def run(
             observer=observer,
             overwrite=True,
             explain=explain,
+            engine=engine,
             accepts=lambda info: place.refuse_another_run(info, overwrite=overwrite),
         )
         place.send()
@@ -92,6 +103,7 @@ def _run(
     observer: Observer | None,
     overwrite: bool,
     explain: Callable[[str], None] | None,
+    engine: Engine | None,
     accepts: Callable[[Mapping[str, Any]], None] | None = None,
 ) -> Run:
     """A run into a folder of this machine. `accepts` may raise before any work is done, from what
@@ -102,15 +114,17 @@ def _run(
 
     clock = Clock(observer or Silent())
     lists = read_lists(config)
-    engine = made(config.engine)
     with ExitStack() as held:
-        held.callback(engine.close)
+        if engine is None:
+            engine = made(config.engine)
+            if isinstance(engine, Distributed):
+                held.callback(engine.close)
         held.enter_context(within_memory(config.engine.memory_total))
         with ahead(engine, config.cache):
             from dedup.rehearsal import rehearsed
 
             with rehearsed(config) as kernels:
-                result, place = _opened(
+                result, place, lists = _opened(
                     config, dataset, lists, clock, held, accepts, overwrite=overwrite
                 )
                 result = _hashed(result, engine, clock)
@@ -162,20 +176,23 @@ def _opened(
     accepts: Callable[[Mapping[str, Any]], None] | None,
     *,
     overwrite: bool,
-) -> tuple[Run, Staged | None]:
+) -> tuple[Run, Staged | None, Lists]:
     """The run over a dataset, with its manifest; what cannot be done is refused before hours of
     hashing.
 
-    The run's folder stays locked until `held` is closed.
+    The run's folder stays locked until `held` is closed. The lists come back with what was judged
+    in the review of the run that is in the folder.
     """
     with clock.stage("manifest") as done:
         source = open_source(config.dataset, dataset)
         table, row_of_sample = read_manifest(source, config)
         done(len(table))
     places(lists, table)
-    resolved = replace(resolve(config, table["split"].unique().to_pylist()), lists=lists.digests())
     names = [part.name for part in parts_of(source)]
     home = output_folder(config.output, names)
+    if home is not None:
+        lists = replace(lists, record=judgements(home))
+    resolved = replace(resolve(config, table["split"].unique().to_pylist()), lists=lists.digests())
 
     if config.output.splits != "none" and home is not None:
         check_writable(source, config.output.splits)
@@ -198,7 +215,7 @@ def _opened(
         storage.write(source.not_read, place.folder, folder.NOT_READ, {})
     result = Run(config, resolved, source, row_of_sample, store, info)
     store.put("manifest", table, specs_of(result))
-    return result, place
+    return result, place, lists
 
 
 def _hashed(result: Run, engine: Engine, clock: Clock) -> Run:
@@ -267,7 +284,9 @@ def decide(
             folder.refuse_without_space(run_folder, but=[f"{name}.parquet" for name in stored])
 
         with clock.stage("manifest") as done:
-            result = load(run_folder, overrides, [name for name in stored if name != "parts"])
+            names = [name for name in stored if name != "parts"]
+            beside = [output] if output is not None and not in_place else []
+            result = load(run_folder, overrides, names, beside=beside)
             refuse_what_was_not_searched(result, run_folder)
             if result.config.output.splits != "none":
                 refuse_emptied(result.store["hashes"], result.manifest, result.resolved)
@@ -291,6 +310,8 @@ def decide(
             ):  # runs of older versions have no list
                 (storage.link if in_place else storage.copy)(run_folder, place.folder, name)
         result = replace(result, store=Store(place.folder, result.tables, place.home))
+        if not in_place:
+            bring(result.judged.record, place.home)
         if result.changed:
             result.store.put("manifest", result.manifest, specs_of(result))
         result.info["config"]["output"]["dir"] = str(place.home)
@@ -302,6 +323,16 @@ _STORED: Final = ("manifest", "hashes", "crowds", "candidates")
 
 _OF_PARTS: Final = ("parts", "placements")
 """Those of a run that searched parts; of the first only the certificate has need."""
+
+
+def planned(run_folder: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
+    """The summary that `decide` would write with these overrides; nothing is changed."""
+    with folder.reading(run_folder):
+        info = folder.finished(run_folder)
+        parts = _OF_PARTS[1:] if info["config"]["search"].get("parts") == "on" else ()
+        result = load(run_folder, overrides, _STORED + parts)
+        refuse_what_was_not_searched(result, run_folder)
+        return _concluded(result, Clock(Silent()))[1]
 
 
 def report(run_folder: Path, *, observer: Observer | None = None) -> Run:
@@ -322,10 +353,9 @@ def _concluded(result: Run, clock: Clock) -> tuple[dict[str, pa.Table], dict[str
     hashed, listed, crowds = result.store["hashes"], result.manifest, result.store["crowds"]
     found: dict[str, pa.Table] = {}
     with clock.stage("pairs") as done:
-        found["pairs"] = pairs(result.candidate_parts(), hashed, listed, resolved, judged)
+        found["pairs"] = accepted_pairs(result, judged)
         if resolved.parts.parts == "on":
             placed = result.store["placements"]
-            found["pairs"] = with_crops(found["pairs"], placed, hashed, listed, resolved)
             found["overlaps"] = overlaps(placed, found["pairs"], listed, resolved)
         done(n)
     matches, leaking = _graphs(found["pairs"], n, resolved)
@@ -360,6 +390,7 @@ def _concluded(result: Run, clock: Clock) -> tuple[dict[str, pa.Table], dict[str
         resolved,
         crowds=crowds,
         uncompared=found["uncompared"],
+        n_points=_n_points(result),
         skipped=result.info["source"]["skipped"],
     )
     said = described(said, result.info["source"])
@@ -367,7 +398,16 @@ def _concluded(result: Run, clock: Clock) -> tuple[dict[str, pa.Table], dict[str
         parts = result.candidate_parts()
         said["recordings"] = recordings(listed, found["pairs"], parts, resolved.splits.held_out)
     said["components"] = components(found["pairs"], found["groups"], n)
-    return found, said
+    return found, said | judgements_told(result)
+
+
+def _n_points(result: Run) -> pa.ChunkedArray | None:
+    """Of each sample its key points; None where nobody searched parts."""
+    if result.resolved.parts.parts == "off":
+        return None
+    columns = [part["n_points"] for part in result.store.parts("parts")]
+
+    return pa.chunked_array([chunk for column in columns for chunk in column.chunks], pa.int32())
 
 
 def _graphs(found: pa.Table, n: int, resolved: Resolved) -> tuple[graph.Graph, graph.Graph]:
@@ -406,7 +446,7 @@ def _finish(
         "stages": clock.stages,
         "peak_memory_bytes": peak_memory(),
     }
-    if engine.tasks_by_node:
+    if isinstance(engine, Distributed):
         ended["tasks_by_node"] = dict(engine.tasks_by_node)
     result = replace(result, info={**result.info, **ended})
     if place is None:

@@ -20,15 +20,6 @@ def photo(seed: int, size: tuple[int, int] = (160, 120)) -> Image.Image:
     return canvas.filter(ImageFilter.GaussianBlur(0.6))
 
 
-def detailed(seed: int, size: tuple[int, int] = (160, 120)) -> Image.Image:
-    """The same with fine texture, which a strong JPEG compression takes away."""
-    random = np.random.default_rng(1000 + seed)
-    levels = np.asarray(photo(seed, size)).astype(int) + random.normal(
-        0, 12, (size[1], size[0], 1)
-    ).astype(int)
-    return Image.fromarray(levels.clip(0, 255).astype(np.uint8))
-
-
 def encoded(image: Image.Image, form: str = "PNG", **options: Any) -> bytes:
     """The picture as the bytes of a file."""
     sink = BytesIO()

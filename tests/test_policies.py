@@ -170,6 +170,7 @@ def test_promises(policy: Policy, world: World) -> None:
     result = found(world, policy)
     rows = result["decisions"].to_pylist()
     kept = {i for i, row in enumerate(rows) if row["action"] == "keep"}
+    written = kept | {i for i, row in enumerate(rows) if row["reason"] in unreadable.STAY}
     outside = {i for i in world.readable() if world.samples[i].split in world.held_out()}
     train = kept - outside
     for i, row in enumerate(rows):
@@ -177,7 +178,7 @@ def test_promises(policy: Policy, world: World) -> None:
             witness = number(row["witness_id"])
             assert witness is not None
             assert row["witness_split"] == world.samples[witness].split
-            assert row["witness_kept"] == (witness in kept)
+            assert row["witness_kept"] == (witness in written)
             if not row["witness_kept"]:
                 assert policy.label_conflicts == "drop_all"
                 assert row["reason"] == deciding.CONFLICTS
@@ -213,7 +214,7 @@ def test_promises(policy: Policy, world: World) -> None:
         assert not [i for i in train if any(conflict(world, i, j) for j in world.readable())]
     said = result["summary"]
     assert said["decisions"]["witness_dropped"] == sum(
-        row["action"] == "drop" and number(row["witness_id"]) not in kept for row in rows
+        row["action"] == "drop" and number(row["witness_id"]) not in written for row in rows
     )
     assert len(world) == sum(
         said["decisions"][action] for action in ("keep", "move", "drop", "unreadable")
@@ -283,8 +284,14 @@ def test_regroup(world: World, conflicts: str, links: str) -> None:
     for i, row in enumerate(rows):
         witness = number(row["witness_id"])
         assert row["action"] != "drop" or witness is not None
-        assert row["witness_kept"] == (None if witness is None else witness in now)
-        if witness is not None:
+        if witness is None:
+            assert row["witness_kept"] is None
+            continue
+        stays = witness in now or rows[witness]["reason"] in unreadable.STAY
+        assert row["witness_kept"] == stays
+        if row["reason"] == deciding.GROUP_LEAK:
+            assert same_group(world, i, witness)
+        else:
             assert world.match(i, witness)
         if row["witness_kept"] is False:
             assert conflicts == "drop_all"

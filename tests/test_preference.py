@@ -167,7 +167,7 @@ def looks(energy: np.ndarray, slopes: tuple[float, float] = (0.0, 0.0)) -> Quali
     """What is seen of a picture of 480 pixels whose blocks have this energy in three bands."""
     bands = np.zeros((8, 8, 5), np.float32)
     bands[..., :3] = energy[..., None]
-    return Quality(480, bands, slopes, 20.0)
+    return Quality(480, bands, slopes, 20.0, 0.0)
 
 
 def greys(seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -217,3 +217,22 @@ def test_blur_is_no_stamp() -> None:
 
     assert 1 == better(looks(blocks(4)), blurred, (sharp, soft), 0, 0)
     assert -1 == better(blurred, looks(blocks(4)), (soft, sharp), 0, 0)
+
+
+@pytest.mark.parametrize("side", [0, 1])
+@pytest.mark.parametrize("level", [20, 40, 50])
+def test_blocks_are_no_detail(level: int, side: int) -> None:
+    """Of a smooth picture and its copy in strongly compressed JPEG the smooth one is better."""
+    smooth = pictures.photo(1)
+    copy = stored(smooth, quality=level)
+    both = [smooth, copy] if side == 0 else [copy, smooth]
+    greys = [np.asarray(image.convert("L").resize((128, 128))) for image in both]
+    got = better(quality(both[0]), quality(both[1]), (greys[0], greys[1]), 0, 0)
+
+    assert (1 if side == 0 else -1) == got
+
+
+def test_a_picture_too_small_for_blocks() -> None:
+    """Blocks are told where there are two edges of them, and not where there are none."""
+    assert quality(pictures.photo(1, (23, 40))).blocks == 0
+    assert quality(pictures.photo(1, (24, 24))).blocks != 0

@@ -290,6 +290,7 @@ def test_every_hostile_file_has_a_status(shared_data: Path, tmp_path: Path) -> N
     assert set(run.hashes["status"].to_pylist()) <= {
         "ok",
         "undecodable",
+        "not_image",
         "truncated",
         "too_large",
         "unsupported",
@@ -329,7 +330,7 @@ def test_names_of_every_kind(tmp_path: Path) -> None:
         "caf\\xe9.png": "ok",
         "café.png": "ok",
         "nothing.jpg": "truncated",
-        "text.jpg": "undecodable",
+        "text.jpg": "not_image",
         "loop.png": "missing",
     }
     assert first.hashes.equals(second.hashes)

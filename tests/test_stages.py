@@ -187,6 +187,7 @@ class TestCandidates:
             "structure",
             "close_similarity",
             "colour_differs",
+            "better",
         ] == table.column_names
 
     def test_the_limit(self) -> None:
@@ -233,6 +234,7 @@ def near_table(*pairs_: tuple[int, int, int, int, float | None]) -> pa.Table:
             "structure": pa.array([200.0] * len(a), pa.float32()),
             "close_similarity": pa.nulls(len(a), pa.float32()),
             "colour_differs": pa.nulls(len(a), pa.bool_()),
+            "better": pa.nulls(len(a), pa.int8()),
         }
     )
 
@@ -311,7 +313,8 @@ class TestPairs:
             "label_a": "cat", "label_b": "dog", "kind": "near", "transform": "identity",
             "distance_dhash": 3, "distance_phash": 4, "similarity": 0.96875,
             "false_probability": None, "unframed": None, "close_similarity": None,
-            "colour_differs": None, "first_frames_only": False, "label_conflict": True,
+            "colour_differs": None, "better": None, "first_frames_only": False,
+            "label_conflict": True,
         }  # fmt: skip
 
         assert [expected] == table.to_pylist()

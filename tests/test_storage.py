@@ -14,7 +14,16 @@ from dedup.tables import storage
 
 SPEC = {"search": {"max_distance": 8}, "hash": {"bits": 64}}
 TABLE = pa.table(
-    [[0, 1], ["a", "b"], ["train", None], [None, "cat"], ["a", "b"], [None, "p1"], [None, "1"]],
+    [
+        [0, 1],
+        ["a", "b"],
+        ["train", None],
+        [None, "cat"],
+        ["a", "b"],
+        [None, "p1"],
+        [None, "1"],
+        ["x", None],
+    ],
     schema=tables.MANIFEST,
 )
 

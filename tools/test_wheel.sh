@@ -13,7 +13,7 @@ trap 'rm -rf "$work"' EXIT
 python=$environment/bin/python
 "$python" -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
 "$python" -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir "$work/dist" .
-"$python" -m pip install --quiet --disable-pip-version-check "$(echo "$work"/dist/*.whl)[demo]" pytest hypothesis jsonschema
+"$python" -m pip install --quiet --disable-pip-version-check "$(echo "$work"/dist/*.whl)[demo,http]" pytest hypothesis jsonschema
 
 # Nothing of the source tree but the tests goes along.
 cp -r tests "$work/tests"
@@ -27,6 +27,6 @@ esac
 "$environment/bin/dedup" --help >/dev/null
 "$environment/bin/dedup" init >/dev/null
 "$environment/bin/dedup" demo "$work/demo"
-"$python" -m pytest -q -p no:cacheprovider -c /dev/null --rootdir "$work" --import-mode=importlib -o pythonpath="$work" \
+"$python" -m pytest -q -p no:cacheprovider -c /dev/null --rootdir "$work" --import-mode=importlib -o pythonpath="$work" -o markers="shared_data" \
   tests/test_api.py tests/formats/test_odd_rows.py tests/test_png.py
 echo "the wheel works outside $source_tree"

@@ -44,9 +44,8 @@ class BankPolicy:
 
     reject: float | None = None
     review: float | None = None
-    max_false_probability: float = (
-        MAX_FALSE_PROBABILITY  # rejected up to it, where `reject` is None
-    )
+    # rejected up to it, where `reject` is None
+    max_false_probability: float = MAX_FALSE_PROBABILITY
     review_false_probability: float = REVIEW_FALSE_PROBABILITY  # reviewed up to it, likewise
     always_review: bool = False  # nothing is approved without a person
 

@@ -17,7 +17,7 @@ from dedup import tables
 from dedup.bank.database import now, scalar
 from dedup.bank.store import INSERT, Store, delete
 from dedup.config import Config, build
-from dedup.engines import made
+from dedup.engines import Distributed, made
 from dedup.errors import BankConflictError, BankError, ConfigError
 from dedup.formats import Source, open_source
 from dedup.formats.references import tasks
@@ -113,7 +113,8 @@ def of_source(source: Source, spec: BankSpec, config: Config) -> Iterator[Part]:
         for done in engine.run(WORK, work(setup_of(spec)), cut):
             yield Part(rows.take(done["sample"]), pa.Table.from_batches([done]))
     finally:
-        engine.close()
+        if isinstance(engine, Distributed):
+            engine.close()
 
 
 def opened(sources: Sequence[str | Path], options: Mapping[str, Any]) -> tuple[Source, Config]:

@@ -25,9 +25,8 @@ rule of three).
 
 CONFIDENCE: Final = 0.95  # of every bound, one-sided
 _Z: Final = 1.6448536269514722  # the normal quantile of it
-_EXACT: Final = (
-    100  # up to this count the Poisson bound is solved for, above it is approximated to four digits
-)
+# up to this count the Poisson bound is solved for, above it is approximated to four digits
+_EXACT: Final = 100
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ def normal_split(name: str | None) -> str | None:
     as they are.
 
     >>> [normal_split(name) for name in ("Train", "val", "DEV", "fold1", " ", None)]
-    ['train', 'validation', 'validation', 'fold1', None]
+    ['train', 'validation', 'validation', 'fold1', None, None]
     """
     if name is None:
         return None

@@ -8,7 +8,7 @@ Work is a module, named by its import path, with two functions,
 
 and, where results depend on what is installed, a third:
 
-    canary() -> a batch of which all machines must make the same
+    canary_task() -> a batch of which all machines must make the same
 
 `setup` is plain JSON and batches are Arrow, so that work can be sent to another process or machine
 without pickling.
@@ -16,11 +16,11 @@ without pickling.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import pyarrow as pa
 
-from dedup.engines.child import NO_LIMITS, Limits
+from dedup.engines.child import NO_LIMITS, Limits, Worker
 from dedup.engines.inline import InlineEngine
 from dedup.engines.processes import ProcessEngine
 from dedup.memory import usable_cores
@@ -32,11 +32,13 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "Distributed",
     "Engine",
     "InlineEngine",
     "Limits",
     "ProcessEngine",
     "Transform",
+    "Worker",
     "choose",
     "local",
     "made",
@@ -60,14 +62,6 @@ class Engine(Protocol):
         about.
         """
 
-    @property
-    def by_name(self) -> bool:
-        """Whether batches should name files wherever they can, as they travel to other machines."""
-
-    @property
-    def tasks_by_node(self) -> Mapping[str, int]:
-        """How many batches each machine of a cluster has done; empty on this machine."""
-
     def ahead(self, work: str) -> AbstractContextManager[None]:
         """Make ready for the work that will be run inside, while other things are done."""
 
@@ -86,8 +80,19 @@ class Engine(Protocol):
         others.
         """
 
+
+@runtime_checkable
+class Distributed(Protocol):
+    """What an engine has beside, if its work is done on other machines: tasks should name files
+    wherever they can, as bytes would travel far.
+    """
+
+    @property
+    def tasks_by_node(self) -> Mapping[str, int]:
+        """How many batches each machine has done."""
+
     def close(self) -> None:
-        """Release what the engine holds beyond a run; nothing is run after it."""
+        """Leave the machines; nothing is run after it."""
 
 
 def made(config: "EngineConfig") -> Engine:

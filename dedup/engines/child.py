@@ -37,13 +37,13 @@ getting it anew.
 class Limits:
     """What one worker may take; None: no limit."""
 
-    seconds: float | None = (
-        None  # for a batch, and for each of its rows when they are tried one by one
-    )
+    # for a batch, and for each of its rows when they are tried one by one
+    seconds: float | None = None
     n_bytes: int | None = (
         # memory of its own, mapped files not counted; only where the system keeps to it (Linux)
         None
     )
+    setting: str = "engine.timeout"  # what `seconds` is called where it is set
 
 
 NO_LIMITS: Final = Limits()
@@ -53,7 +53,7 @@ class _Died(Exception):  # noqa: N818  # it never leaves this file
     """The worker's process ended while it had a batch."""
 
 
-class Child:
+class Worker:
     """One process and the pipes to it; started when it first gets work, if not before."""
 
     def __init__(self, work: str, limits: Limits) -> None:
@@ -119,7 +119,8 @@ class Child:
             self._end()
             message = f"the decoding process died ({reason})"
             if too_late.is_set():
-                message = f"not done after {self._limits.seconds:g} s, the limit of engine.timeout"
+                of = self._limits
+                message = f"not done after {of.seconds:g} s, the limit of {of.setting}"
             raise _Died(message) from error
         finally:
             watch.cancel()

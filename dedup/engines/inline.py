@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from importlib import import_module
-from types import MappingProxyType
 from typing import Any
 
 import pyarrow as pa
@@ -20,8 +19,6 @@ class InlineEngine:
 
     workers: int = 1
     reaches: bool = True
-    by_name: bool = False
-    tasks_by_node: Mapping[str, int] = MappingProxyType({})
 
     def ahead(self, work: str) -> AbstractContextManager[None]:
         """There is nothing to make ready."""
@@ -44,9 +41,6 @@ class InlineEngine:
     ) -> Iterator[pa.RecordBatch]:
         """The same, as one batch is done after the other."""
         return self.run(work, setup, batches)
-
-    def close(self) -> None:
-        """It holds nothing."""
 
 
 def _as_our_bug(work: str, call: Callable[[], Any]) -> Any:

@@ -10,12 +10,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from queue import SimpleQueue
-from types import MappingProxyType
 from typing import Any
 
 import pyarrow as pa
 
-from dedup.engines.child import NO_LIMITS, Child, Limits
+from dedup.engines.child import NO_LIMITS, Limits, Worker
 
 _IN_FLIGHT_PER_WORKER = 2  # one at work, one waiting: bounds what is in memory
 
@@ -24,13 +23,11 @@ class ProcessEngine:
     """Runs batches on `workers` processes."""
 
     reaches: bool = True  # its processes are on this machine
-    by_name: bool = False
-    tasks_by_node: Mapping[str, int] = MappingProxyType({})
 
     def __init__(self, workers: int, limits: Limits = NO_LIMITS) -> None:
         self.workers = workers
         self.limits = limits
-        self._waiting: list[Child] = []  # started ahead, or kept of a run before
+        self._waiting: list[Worker] = []  # started ahead, or kept of a run before
         self._keeps = False
 
     @contextmanager
@@ -38,7 +35,7 @@ class ProcessEngine:
         """Let processes import the module of the work that will be run inside, while other things
         are done.
         """
-        self._waiting = [Child(work, self.limits) for _ in range(self.workers)]
+        self._waiting = [Worker(work, self.limits) for _ in range(self.workers)]
         try:
             for worker in self._waiting:
                 worker.start()
@@ -75,16 +72,13 @@ class ProcessEngine:
         """Results of the batches, each when it is there; at most two per worker are in flight."""
         return self._results(work, setup, batches, _first_done)
 
-    def close(self) -> None:
-        """Its processes end with their runs."""
-
     def _results(
         self, work: str, setup: Mapping[str, Any], batches: Iterable[pa.RecordBatch], pick: "_Pick"
     ) -> Iterator[pa.RecordBatch]:
-        idle: SimpleQueue[Child] = SimpleQueue()
+        idle: SimpleQueue[Worker] = SimpleQueue()
         staff = [worker for worker in self._waiting if worker.fits(work, setup)]
         self._waiting = [worker for worker in self._waiting if worker not in staff]
-        staff = staff or [Child(work, self.limits) for _ in range(self.workers)]
+        staff = staff or [Worker(work, self.limits) for _ in range(self.workers)]
         for worker in staff:
             worker.setup = setup
             idle.put(worker)

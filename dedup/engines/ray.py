@@ -37,7 +37,6 @@ class RayEngine:
     """Runs batches as tasks of one CPU each, on the nodes of a cluster."""
 
     reaches: bool = True  # shared storage is asked for; a node that lacks it is refused
-    by_name: bool = True
 
     def __init__(self, cluster: Cluster, workers: int | None, limits: Limits = NO_LIMITS) -> None:
         self._cluster = cluster

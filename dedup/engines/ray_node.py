@@ -19,14 +19,14 @@ import ray
 
 from dedup.decoding.contents import unopened
 from dedup.engines import wire
-from dedup.engines.child import Child, Limits
+from dedup.engines.child import Limits, Worker
 from dedup.errors import InternalError
 from dedup.versions import VERSIONS
 
 _MAX_KEPT: Final = 2
 """Processes that a worker of Ray keeps: hashing and the second look do not end each other's."""
 
-_kept: OrderedDict[tuple[str, str], tuple[Child, str | None]] = OrderedDict()
+_kept: OrderedDict[tuple[str, str], tuple[Worker, str | None]] = OrderedDict()
 """By work and setup: the process, and what it made of the canary pictures."""
 
 
@@ -55,10 +55,10 @@ def do(
 
 def digest_of_canary(work: str, run: Callable[[pa.RecordBatch], pa.RecordBatch]) -> str | None:
     """What a worker makes of the canary pictures, as hex digits; None for work that has none."""
-    canary = getattr(import_module(work), "canary", None)
-    if canary is None:
+    canary_task = getattr(import_module(work), "canary_task", None)
+    if canary_task is None:
         return None
-    return sha256(repr(run(canary()).to_pylist()).encode()).hexdigest()
+    return sha256(repr(run(canary_task()).to_pylist()).encode()).hexdigest()
 
 
 def node_name() -> str:
@@ -66,9 +66,9 @@ def node_name() -> str:
     return f"{socket.gethostname()}/{ray.get_runtime_context().get_node_id()[:8]}"
 
 
-def _start(key: tuple[str, str], limits: Limits) -> tuple[Child, str | None]:
+def _start(key: tuple[str, str], limits: Limits) -> tuple[Worker, str | None]:
     work, setup = key
-    child = Child(work, limits)
+    child = Worker(work, limits)
     child.setup = json.loads(setup)
     _kept[key] = (child, None)
     while len(_kept) > _MAX_KEPT:

@@ -41,9 +41,8 @@ IMAGE_WORDS: Final = frozenset({
 })  # fmt: skip
 """Words in the names of the folders that these go with."""
 
-_MIN_PARTNERS: Final = (
-    0.9  # share of the images of such a folder that have a partner: a few may be missing
-)
+# share of the images of such a folder that have a partner: a few may be missing
+_MIN_PARTNERS: Final = 0.9
 
 _NO_SIDECARS: Final = (".tar", ".zip", ".gz", ".tgz", ".bz2", ".xz", ".zst", ".7z", ".rar")
 """Archives are never of one image, even if they are called like one."""

@@ -27,9 +27,8 @@ class Written:
     rows: NDArray[np.bool_]  # of the source, that are there now
     default_split: str | None = None  # what samples without a split are in now
     in_order: bool = True  # whether each split has the order of the source
-    is_empty: bool = (
-        False  # nothing was written: what is there are references, and `config` opens nothing
-    )
+    # nothing was written: what is there are references, and `config` opens nothing
+    is_empty: bool = False
 
 
 def check_writable(source: Source, splits: str) -> None:

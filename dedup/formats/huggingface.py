@@ -42,9 +42,8 @@ class HuggingFace(Opened):
     """The splits of a Hugging Face dataset. Ids are `split/row` unless a column is named."""
 
     form: str = "huggingface"
-    downloads: Sequence[Path] | None = (
-        None  # of a dataset on the Hub: the folders in which its files are
-    )
+    # of a dataset on the Hub: the folders in which its files are
+    downloads: Sequence[Path] | None = None
     files: Sequence[Path] = ()  # that it is read from, on this machine
 
     def __init__(

@@ -404,9 +404,8 @@ class _Said:
     id: str | None = None
     split: str | None = None
     label: str | None = None
-    labelled: bool = (
-        False  # the metadata has a column of labels: null means none, whatever the folder is called
-    )
+    # the metadata has a column of labels: null means none, whatever the folder is called
+    labelled: bool = False
 
 
 def write_samples(

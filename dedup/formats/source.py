@@ -235,9 +235,8 @@ def safe(text: str) -> str:
     return re.sub(r"[^\w.-]+", "_", text).strip(".")[:_LONGEST_NAME]
 
 
-_LONGEST_NAME: Final = (
-    60  # characters; four bytes each at the most, below the 255 that file systems allow
-)
+# characters; four bytes each at the most, below the 255 that file systems allow
+_LONGEST_NAME: Final = 60
 
 
 def as_text(value: Any) -> str | None:

@@ -36,9 +36,8 @@ class Entry:
     start: int  # of the first header, bytes
     stop: int  # after the last member's padding
     members: tuple[Member, ...]
-    is_refused: bool = (
-        False  # its names lead out of the archive, or are links: it is neither read nor written
-    )
+    # its names lead out of the archive, or are links: it is neither read nor written
+    is_refused: bool = False
 
     def member(self, field: str) -> Member | None:
         """The member with that field, or None."""

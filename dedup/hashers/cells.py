@@ -24,9 +24,8 @@ FINENESS: Final = 64
 order.
 """
 
-_EXTENT: Final = (
-    64  # parts of a pixel in which an extent that is no whole number is counted; eighths are exact
-)
+# parts of a pixel in which an extent that is no whole number is counted; eighths are exact
+_EXTENT: Final = 64
 
 Cells = NDArray[np.float64]
 """Whole numbers, shape (n, side, side)."""

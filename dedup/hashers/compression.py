@@ -8,15 +8,13 @@ from numpy.typing import NDArray
 
 from dedup.decoding.pictures import Picture
 
-_BLOCKS: Final = (
-    320  # of 8 × 8 pixels, evenly spread: enough for the estimate, and the same cost for any size
-)
+# of 8 × 8 pixels, evenly spread: enough for the estimate, and the same cost for any size
+_BLOCKS: Final = 320
 _LOWEST_AC: Final = ((0, 1), (1, 0), (2, 0), (1, 1), (0, 2), (0, 3), (1, 2), (2, 1), (3, 0))
 _LARGEST_STEP: Final = 64
 _MIN_COEFFICIENTS: Final = 48
-_MIN_PERIODICITY: Final = (
-    0.65  # noise of n ≥ 48 coefficients stays below 0.4; rounding of pixels leaves 0.73 at step 4
-)
+# noise of n ≥ 48 coefficients stays below 0.4; rounding of pixels leaves 0.73 at step 4
+_MIN_PERIODICITY: Final = 0.65
 
 _k = np.arange(8)
 _DCT: Final = np.sqrt(2 / 8) * np.cos(np.pi * (2 * _k[None, :] + 1) * _k[:, None] / 16)

@@ -21,9 +21,8 @@ from dedup.hashers.luma import luma_of, min_side
 from dedup.hashers.resampling import Plane, Target, grey, matrix, resized
 from dedup.hashers.wavelets import coarsest
 
-FREQUENCIES: Final = (
-    4  # ImageHash's highfreq_factor: phash looks at a picture of four times the code's side
-)
+# ImageHash's highfreq_factor: phash looks at a picture of four times the code's side
+FREQUENCIES: Final = 4
 
 
 Values = list[NDArray[Any]]

@@ -1,6 +1,6 @@
 """The grey levels of whole pictures, for regions that are cut out of them.
 
-Work for an engine: `start`, `lost` and `canary` are what it calls.
+Work for an engine: `start`, `lost` and `canary_task` are what it calls.
 """
 
 from collections.abc import Callable, Mapping
@@ -56,6 +56,6 @@ def lost(setup: Mapping[str, Any], batch: pa.RecordBatch, reason: str) -> pa.Rec
     return pa.record_batch([batch["row"], *empty], schema=GREYS)
 
 
-def canary() -> pa.RecordBatch:
+def canary_task() -> pa.RecordBatch:
     """The canary pictures, of which every worker must make the same."""
     return canary_batch()

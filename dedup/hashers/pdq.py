@@ -22,9 +22,8 @@ BITS: Final = 256
 TARGET: Final = Target(64, 64, "tent")
 
 _SIDE: Final = 16
-_FINENESS: Final = (
-    16  # parts of a grey level: the paper has floats, and exact sums need whole numbers
-)
+# parts of a grey level: the paper has floats, and exact sums need whole numbers
+_FINENESS: Final = 16
 _QUALITY_DIVISOR: Final = 90  # the paper's, "heuristic scaling factor"
 
 

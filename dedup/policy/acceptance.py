@@ -28,9 +28,8 @@ _KEEPS_FINITE: Final = 0.02
 much.
 """
 
-_DECIMALS: Final = (
-    4  # as of similarities; more would only show the rounding of different processors
-)
+# as of similarities; more would only show the rounding of different processors
+_DECIMALS: Final = 4
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from dedup import tables
 from dedup.config import Resolved
 from dedup.policy.acceptance import Evidence, Limits, accepted, false_probability
+from dedup.policy.judgements import NOT_JUDGED, Judged
 
 CROP_FROM: Final = 0.5
 """Share of one of two pictures that a crop has more of than this: less is a part, and no copy."""
@@ -43,10 +44,15 @@ def is_crop(placements: pa.Table) -> NDArray[np.bool_]:
 
 
 def with_crops(
-    pairs: pa.Table, placements: pa.Table, hashes: pa.Table, manifest: pa.Table, resolved: Resolved
+    pairs: pa.Table,
+    placements: pa.Table,
+    hashes: pa.Table,
+    manifest: pa.Table,
+    resolved: Resolved,
+    judged: Judged = NOT_JUDGED,
 ) -> pa.Table:
     """The pairs with boxes, null so far, and behind them the crops that are not pairs already;
-    sorted.
+    sorted. Crops that a person has judged to be none are left out.
     """
     empty = pa.nulls(len(pairs), tables.BOX)
     boxed = pairs.append_column("box_a", empty).append_column("box_b", empty)
@@ -54,6 +60,8 @@ def with_crops(
         return boxed
 
     chosen = same_region(placements, resolved) & is_crop(placements) & ~_among(placements, pairs)
+    if judged.allowed:
+        chosen &= ~_judged_different(placements, hashes, judged)
     crops = _rows(placements.filter(pa.array(chosen)), hashes, manifest, resolved, boxed.schema)
     together = pa.concat_tables([boxed, crops])
     order = np.lexsort((together["b"].to_numpy(), together["a"].to_numpy()))
@@ -84,6 +92,13 @@ def overlaps(
     }
     own = [columns[name] if name in columns else rows[name] for name in tables.OVERLAPS.names]
     return pa.table(own, schema=tables.OVERLAPS).combine_chunks()
+
+
+def _judged_different(placements: pa.Table, hashes: pa.Table, judged: Judged) -> NDArray[np.bool_]:
+    """Whether a person has judged the two pictures of each placement to be no duplicates."""
+    sides = [hashes["pixel_digest"].take(placements[side]).to_pylist() for side in ("a", "b")]
+    pictures = ((min(one, two), max(one, two)) for one, two in zip(*sides, strict=True))
+    return np.fromiter((pair in judged.allowed for pair in pictures), bool, len(placements))
 
 
 def _among(placements: pa.Table, pairs: pa.Table) -> NDArray[np.bool_]:

@@ -9,9 +9,8 @@ for identical copies of them too.
 import csv
 import hashlib
 import json
-import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -20,11 +19,12 @@ import pyarrow as pa
 from dedup import tables
 from dedup.config import Config
 from dedup.errors import ConfigError
-
-_GUARD: Final = re.compile(r"^'(?='*[=+\-@\t\r])")
-"""What the report puts before an id that a spreadsheet would run as a formula."""
+from dedup.policy.record import DIFFERENT, GUARD, SAME, Record, digest, in_force
 
 _SHOWN: Final = 10  # problems of one sort that are named
+
+JUDGEMENTS: Final = "judgements"
+"""The record of a run's review among the digests of lists."""
 
 Pair = tuple[bytes, bytes]
 """Two pixel digests, the lower first."""
@@ -40,11 +40,12 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Lists:
-    """What the lists of a config say, by id."""
+    """What the lists of a config say, by id, and what was judged in the review of the run."""
 
     allow: tuple[Entry, ...] = ()
     deny: tuple[Entry, ...] = ()
     prefer: tuple[Entry, ...] = ()
+    record: Record = ()
 
     def digests(self) -> dict[str, str]:
         """By list that says anything, the SHA-256 of what it says: order of pairs and notes do not
@@ -58,11 +59,13 @@ class Lists:
             **pairs,
             "prefer": [e.ids for e in self.prefer],
         }
-        return {
+        of_lists = {
             f"{name}_list": hashlib.sha256(json.dumps(ids).encode()).hexdigest()
             for name, ids in content.items()
             if ids
         }
+        judged = digest(self.record)
+        return of_lists if judged is None else {**of_lists, JUDGEMENTS: judged}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +77,8 @@ class Judged:
     allowed: frozenset[Pair] = frozenset()
     denied: frozenset[Pair] = frozenset()
     preferred: tuple[int, ...] = field(default=())  # samples, the most preferred first
+    record: Record = ()  # rows of the review; what they say is in the two sets
+    n_over_lists: int = 0  # rows of the record that contradict a list, and hold
 
 
 NOT_JUDGED: Final = Judged()
@@ -132,7 +137,7 @@ def judge(lists: Lists, manifest: pa.Table, hashes: pa.Table) -> Judged:
     """
     sample_of = places(lists, manifest)
     if not sample_of:
-        return NOT_JUDGED
+        return _recorded(NOT_JUDGED, lists.record)
     digests = hashes["pixel_digest"].take(pa.array(sample_of.values(), pa.int64())).to_pylist()
     digest_of = dict(zip(sample_of, digests, strict=True))
     allowed, denied = _pictures(lists.allow, digest_of), _pictures(lists.deny, digest_of)
@@ -152,7 +157,28 @@ def judge(lists: Lists, manifest: pa.Table, hashes: pa.Table) -> Judged:
     if problems:
         raise ConfigError(*_first(problems, "more pairs cannot be."))
     preferred = tuple(sample_of[entry.ids[0]] for entry in lists.prefer)
-    return Judged(frozenset(allowed), frozenset(denied), preferred)
+    listed = Judged(frozenset(allowed), frozenset(denied), preferred)
+    return _recorded(listed, lists.record)
+
+
+def _recorded(listed: Judged, record: Record) -> Judged:
+    """With what was judged in the review: it is about pictures, and made with them in view, so it
+    holds where a list says otherwise.
+    """
+    if not record:
+        return listed
+    of = {
+        verdict: {pair for pair, row in in_force(record).items() if row.verdict == verdict}
+        for verdict in (SAME, DIFFERENT)
+    }
+    over = (of[SAME] & listed.allowed) | (of[DIFFERENT] & listed.denied)
+    return replace(
+        listed,
+        allowed=(listed.allowed - of[SAME]) | of[DIFFERENT],
+        denied=(listed.denied - of[DIFFERENT]) | of[SAME],
+        record=record,
+        n_over_lists=len(over),
+    )
 
 
 def _read(key: str, path: str | None, columns: tuple[str, ...], problems: list[str]) -> list[Entry]:
@@ -173,7 +199,7 @@ def _read(key: str, path: str | None, columns: tuple[str, ...], problems: list[s
                 return []
             for row, record in enumerate(rows, start=1):
                 where = f"policy.{key}: {path}, row {row}"
-                ids = tuple(sorted(_GUARD.sub("", record[column] or "") for column in columns))
+                ids = tuple(sorted(GUARD.sub("", record[column] or "") for column in columns))
                 if "" in ids:
                     found.append(
                         f"{where}: {columns[0] if len(columns) == 1 else 'id_a or id_b'} is empty."

@@ -15,16 +15,16 @@ from dedup.stages.candidates import candidates, radius
 from dedup.tables import THUMBNAIL_SIDE
 from dedup.verify import verified
 from dedup.verify.closer import CLOSE_SIDE, close_similarities
+from dedup.verify.determinacy import cells
 from dedup.verify.frames import without_frames
+from dedup.verify.rims import without_rims
 from dedup.verify.views import within_frames
 
-_PICTURES: Final = (
-    6_000  # so many that the search is planned, and not every code compared with every other
-)
+# so many that the search is planned, and not every code compared with every other
+_PICTURES: Final = 6_000
 _COPIED: Final = 8  # of them, so that there are pairs
-_NEAR: Final = (
-    4  # of the copies, the first: their codes differ in a bit, those of the others in none
-)
+# of the copies, the first: their codes differ in a bit, those of the others in none
+_NEAR: Final = 4
 _FRAME: Final = 3  # pixels of the first one's thumbnail
 _BUDGET: Final = 20_000  # candidates
 
@@ -89,8 +89,14 @@ def _verify(hashes: pa.Table, large: NDArray[np.uint8], resolved: Resolved) -> N
     others = thumbnails[:1].reshape(-1, THUMBNAIL_SIDE, THUMBNAIL_SIDE).copy()
     for asked in (None, turns, read_only):
         verified(thumbnails, one, two, asked, others=others)
+    first = thumbnails[:1].reshape(-1, THUMBNAIL_SIDE, THUMBNAIL_SIDE)
+    without_rims(first)
+    cells(first, np.zeros(1, np.int64))
     if resolved.verify.second_look:
         close_similarities(large, one, two, turns)
+        # A comparison of strangers ends early: one with a shifted copy goes on to its end.
+        copies = np.stack([large[0], np.roll(large[0], 1, axis=1)])
+        close_similarities(copies, one, two, turns)
 
 
 def _hash(config: Config) -> None:

@@ -1,7 +1,7 @@
 """The pictures of the report: decoded where the engine works, with its limits, and sent as small
 JPEGs.
 
-Work for an engine: this module is named to it, and `start`, `lost` and `canary` are what it calls.
+Work for an engine: this module is named to it, and it calls `start`, `lost` and `canary_task`.
 """
 
 from collections.abc import Callable, Mapping
@@ -33,7 +33,7 @@ def lost(setup: Mapping[str, Any], batch: pa.RecordBatch, reason: str) -> pa.Rec
     return pa.record_batch([batch["row"], pa.nulls(batch.num_rows, pa.binary())], schema=_SHOWN)
 
 
-def canary() -> pa.RecordBatch:
+def canary_task() -> pa.RecordBatch:
     """The canary pictures, of which every worker must make the same."""
     return canary_batch()
 

@@ -14,6 +14,7 @@ from dedup.config import LISTS, Config, Resolved
 from dedup.formats import Source, parts_of
 from dedup.formats.outside import n_outside
 from dedup.hashers.setup import Setup
+from dedup.policy.judgements import JUDGEMENTS
 from dedup.reporting.dataset import not_read
 from dedup.tables import storage
 from dedup.versions import VERSIONS
@@ -105,7 +106,9 @@ def run_info(
     for name in LISTS:
         if settings["policy"][name] is not None:
             settings["policy"][name] = str(Path(settings["policy"][name]).expanduser().absolute())
-    deciding = config.fingerprint_part() | ({"lists": dict(lists)} if lists else {})
+    # The record of a review is in the folder of the run: it never makes the run another one.
+    of_config = {name: digest for name, digest in lists.items() if name != JUDGEMENTS}
+    deciding = config.fingerprint_part() | ({"lists": of_config} if of_config else {})
     return {
         "state": "started",
         "config": settings,
@@ -114,6 +117,7 @@ def run_info(
         "fingerprints": {
             "input": known or _digest(_table_bytes(table.replace_schema_metadata(None))),
             "config": _digest(storage.canonical(deciding).encode()),
+            **({JUDGEMENTS: lists[JUDGEMENTS]} if JUDGEMENTS in lists else {}),
         },
     }
 

@@ -14,6 +14,7 @@ from dedup import files, tables
 from dedup.errors import RunError
 from dedup.files import read_json
 from dedup.runs import switching
+from dedup.runs.judging import JUDGEMENTS
 from dedup.runs.locking import locked, together
 from dedup.runs.switching import KIND, RUN
 
@@ -248,8 +249,14 @@ def _is_finished(folder: Path) -> bool:
 
 
 def _refuse_strangers(folder: Path) -> None:
-    """Raise `RunError` for a folder that is not empty and not ours."""
-    held = sorted(entry.name for entry in folder.iterdir() if not files.is_unfinished_mark(entry))
+    """Raise `RunError` for a folder that is not empty and not ours; the record of a review alone
+    may be there, as it is never replaced.
+    """
+    held = sorted(
+        entry.name
+        for entry in folder.iterdir()
+        if not files.is_unfinished_mark(entry) and entry.name != JUDGEMENTS
+    )
     if not held:
         return
     hint = "Name another folder with -o or output.dir."

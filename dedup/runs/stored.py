@@ -17,8 +17,10 @@ from dedup.formats import Source, distinct_of, groups_of, keys_of, open_source, 
 from dedup.hashers.setup import Setup
 from dedup.policy import distinct
 from dedup.policy.judgements import Lists, judge, read_lists
+from dedup.policy.record import merged
 from dedup.runs import folder
 from dedup.runs.fingerprints import run_info, specs
+from dedup.runs.judging import judgements
 from dedup.runs.result import Run, search_threads
 from dedup.runs.storing import Store
 from dedup.stages.hashes import refuse_other
@@ -57,18 +59,29 @@ def like(run_folder: Path, form: str) -> dict[str, Any]:
 
 
 def load(
-    run_folder: Path, overrides: Sequence[str], names: Sequence[str], *, thumbnails: bool = False
+    run_folder: Path,
+    overrides: Sequence[str],
+    names: Sequence[str],
+    *,
+    thumbnails: bool = False,
+    beside: Sequence[Path] = (),
 ) -> Run:
     """A finished run, with the overrides applied to its config.
 
-    The thumbnails, most of what is stored, are read only when they are asked for.
+    The thumbnails, most of what is stored, are read only when they are asked for. `beside`: folders
+    whose records of judgements count, too.
     """
     with folder.reading(run_folder):
-        return _loaded(run_folder, overrides, names, thumbnails=thumbnails)
+        return _loaded(run_folder, overrides, names, thumbnails=thumbnails, beside=beside)
 
 
 def _loaded(
-    run_folder: Path, overrides: Sequence[str], names: Sequence[str], *, thumbnails: bool
+    run_folder: Path,
+    overrides: Sequence[str],
+    names: Sequence[str],
+    *,
+    thumbnails: bool,
+    beside: Sequence[Path],
 ) -> Run:
     info = folder.finished(run_folder)
     settings = {key: dict(section) for key, section in info["config"].items()}
@@ -84,7 +97,9 @@ def _loaded(
         for name in names
         if name != "candidates"
     }
-    lists = read_lists(config) if "pairs" not in names else Lists()
+    lists = Lists()
+    if "pairs" not in names:
+        lists = replace(read_lists(config), record=merged(*map(judgements, (run_folder, *beside))))
     resolved = replace(
         resolve(config, loaded["manifest"]["split"].unique().to_pylist()), lists=lists.digests()
     )

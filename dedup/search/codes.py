@@ -13,9 +13,8 @@ from dedup.search.crew import Crew, spans
 
 MAX_BITS = 1024
 MAX_ROWS = 2**32 - 1
-_CODES_A_BUCKET = (
-    64  # while equal codes are looked for: one bucket's table stays in the first-level cache
-)
+# while equal codes are looked for: one bucket's table stays in the first-level cache
+_CODES_A_BUCKET = 64
 _ROWS_A_TASK = 1 << 21
 
 

@@ -32,9 +32,8 @@ auto`.
 _MAX_WIDTH: Final = 22  # bits of a key: 2**22 buckets are 32 MB of offsets
 _MAX_ORDERS: Final = 8  # each order is another copy of all codes
 _BUCKET_SECONDS: Final = 4e-8  # to come to a bucket; its first codes are fetched ahead
-_CODE_SECONDS: Final = (
-    5e-10  # to compare one word of a code in a bucket: short runs, half of what memory gives
-)
+# to compare one word of a code in a bucket: short runs, half of what memory gives
+_CODE_SECONDS: Final = 5e-10
 _SCANNED_SECONDS: Final = 3.5e-10  # to compare one word of a code in a long run of them
 _ROWS_WORTH_ORDERS: Final = 20_000  # fewer are compared faster than buckets are looked up
 _FIRST_ROOM: Final = 4096  # rows that a query has room for at first

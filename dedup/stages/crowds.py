@@ -39,12 +39,10 @@ NEAR_PER_64_BITS: Final = 4
 1 to 4 bits.
 """
 
-_PROBED: Final = (
-    8  # neighbours that a leader is compared with first: most of a crowd must be accepted
-)
-_MAX_FAILURES: Final = (
-    3  # leaders without a crowd that a sample may be near to before it leads none itself
-)
+# neighbours that a leader is compared with first: most of a crowd must be accepted
+_PROBED: Final = 8
+# leaders without a crowd that a sample may be near to before it leads none itself
+_MAX_FAILURES: Final = 3
 _COMPARED_AT_ONCE: Final = 2_048  # pairs; between two batches progress is told and Ctrl-C is heard
 _DISTANCES_AT_ONCE: Final = 1 << 22  # while the nearest codes are looked for: 64 MB
 _MAX_ROUNDS: Final = 8  # searches for leaders: samples that leave a crowd may make one of their own

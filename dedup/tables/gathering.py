@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 
 from dedup.errors import InternalError
 
-_LARGE: Final = (
-    64_000_000  # bytes of a column: from here on it lies in a file, and the system may page it out
-)
+# bytes of a column: from here on it lies in a file, and the system may page it out
+_LARGE: Final = 64_000_000
 
 
 class Gathered:

@@ -24,9 +24,8 @@ from dedup.errors import TableError, because
 from dedup.tables import CANARY, SCHEMA_VERSION
 from dedup.versions import VERSIONS
 
-ROWS_PER_GROUP: Final = (
-    65_536  # of a stored table: in memory while it is written, and read without the others
-)
+# of a stored table: in memory while it is written, and read without the others
+ROWS_PER_GROUP: Final = 65_536
 _READERS: Final = 2  # row groups that are read at a time
 _ROWS_AT_ONCE: Final = 4096  # of a row group of which some values are picked
 _GROUPS_AT_ONCE: Final = 4  # of a table that is read part by part

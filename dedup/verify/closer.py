@@ -28,12 +28,10 @@ _NOISE: Final = 16.0  # grey levels: shorter gradients are noise and count less
 # tried for each of the two: one may be a halftone or a smaller picture
 _SOFTER: Final = np.array([0.08, 0.16])
 _BLOCKS: Final = 16  # on a side, in which contradictions are looked for
-_CONTRADICTED: Final = (
-    4.0  # what a share of structure in which pictures contradict each other costs
-)
-_DOUBTFUL: Final = (
-    0.95  # a lower similarity makes that the first picture is laid over the second one, too
-)
+# what a share of structure in which pictures contradict each other costs
+_CONTRADICTED: Final = 4.0
+# a lower similarity makes that the first picture is laid over the second one, too
+_DOUBTFUL: Final = 0.95
 _HOPELESS: Final = 0.5
 """Agreement at 64 pixels, less what is contradicted, below which 128 pixels are not compared.
 

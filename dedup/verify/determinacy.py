@@ -23,14 +23,12 @@ agrees at all.
 
 _NOISE: Final = 4.0  # grey levels: shorter gradients are noise and count less
 _FIXED: Final = 0.06  # photos have 0.12 and more, all but one in two hundred; straight edges 0.02
-_MANY: Final = (
-    40.0  # cells; photos have 65 and more, all but one in two hundred; corners of boxes 35
-)
+# cells; photos have 65 and more, all but one in two hundred; corners of boxes 35
+_MANY: Final = 40.0
 _BLOCKS: Final = 8  # on a side, and four directions in each: the cells
 _SAME_PIXELS: Final = 2.0  # grey levels: what a JPEG leaves of a difference,
-_OF_CONTRAST: Final = (
-    0.1  # and this share of the energy: a speck on white is within two levels of any other speck
-)
+# and this share of the energy: a speck on white is within two levels of any other speck
+_OF_CONTRAST: Final = 0.1
 _NOTHING: Final = 1e-6
 _PER_TASK: Final = 1_024  # thumbnails, 30 µs each
 

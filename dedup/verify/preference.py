@@ -43,9 +43,8 @@ _STANDS_OUT, _CONTRADICTED = 16.0, 6.0  # times the median difference of the cel
 _MIN_DIFFERENCE: Final = 1.5  # grey levels
 _FEWEST_STAMPED: Final = 1  # cells
 _MOST_STAMPED: Final = 0.3  # share of the cells: more is another picture, not a stamp
-_ADDS: Final = (
-    0.3  # octaves of squared gradient that one picture has more in these cells than elsewhere
-)
+# octaves of squared gradient that one picture has more in these cells than elsewhere
+_ADDS: Final = 0.3
 
 _UNTOUCHED: Final = 0.05
 """Octaves of energy that the middle block of each band changes by at most, where only a stamp was
@@ -67,6 +66,17 @@ _APART: Final = 10.0
 spread over all.
 """
 
+_BLOCK_SIDE: Final = 8  # pixels, of the blocks that JPEG compresses
+_MOST_PIXELS: Final = 1024  # of a side, from the middle: enough to see blocks, at the same cost
+_FEWEST_PIXELS: Final = 3 * _BLOCK_SIDE  # of a side: fewer have no two edges of blocks
+_MIN_STEP: Final = 0.05  # grey levels: less is no step
+
+_BLOCKY: Final = 1.0
+"""Octaves of steps at the edges of blocks by which a picture of the same size is compressed too
+strongly. Of 80 photos saved again at quality 95 after an edit none gains as many; at quality 10
+three in four do, and smooth pictures at 50.
+"""
+
 _MARGIN: Final = 2  # pixels of 128 by which a frame is wider
 _OTHER_GREY: Final = 16.0  # grey levels between the frames of two pictures that are not of one kind
 _FLAT: Final = 3.0  # grey levels in a line of a frame
@@ -84,23 +94,25 @@ class Quality:
     # octaves of energy from the finest band of its own pixels to the next, and from there
     slopes: tuple[float, float]
     colour: float  # mean distance of the chroma from grey, levels of 256
+    blocks: float  # octaves by which steps at the edges of JPEG's blocks are higher than between
 
     def to_bytes(self) -> bytes:
         """On its way from a worker."""
         return np.array(
-            [self.side, *self.slopes, self.colour, *self.energy.ravel()], np.float32
+            [self.side, *self.slopes, self.colour, self.blocks, *self.energy.ravel()], np.float32
         ).tobytes()
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "Quality":
         """The inverse."""
-        side, finest, next_, colour, *energy = np.frombuffer(data, np.float32)
+        side, finest, next_, colour, blocks, *energy = np.frombuffer(data, np.float32)
 
         return cls(
             int(side),
             np.array(energy, np.float32).reshape(BLOCKS, BLOCKS, len(SIDES)),
             (float(finest), float(next_)),
             float(colour),
+            float(blocks),
         )
 
 
@@ -114,7 +126,41 @@ def quality(image: Image.Image) -> Quality:
         )
         colour = float(np.abs(small[..., 1:] - 128).mean())
 
-    return Quality(max(image.size), _energy(grey), _slopes(grey), colour)
+    return Quality(max(image.size), _energy(grey), _slopes(grey), colour, _blocks(grey))
+
+
+def _blocks(grey: Image.Image) -> float:
+    """Octaves by which the steps between JPEG's blocks are higher than those within them; 0 where
+    the picture is too small.
+
+    A step is how far two neighbours are apart more than the pixels beside them (as in Wang, Sheikh
+    and Bovik 2002, "No-reference perceptual quality assessment of JPEG compressed images").
+    """
+    if min(grey.size) < _FEWEST_PIXELS:
+        return 0.0
+    # Cut at edges of blocks, so that they stay where they are.
+    left, top = (
+        max(0, side - _MOST_PIXELS) // (2 * _BLOCK_SIDE) * _BLOCK_SIDE for side in grey.size
+    )
+    middle = grey.crop(
+        (left, top, min(left + _MOST_PIXELS, grey.width), min(top + _MOST_PIXELS, grey.height))
+    )
+    levels = np.asarray(middle, np.int16)
+
+    return (_steps_of_rows(levels) + _steps_of_rows(levels.T)) / 2
+
+
+def _steps_of_rows(levels: NDArray[np.int16]) -> float:
+    """The same along the rows of the grey levels."""
+    apart = np.abs(np.diff(levels, axis=1)).astype(np.float32)
+    steps = np.maximum(apart[:, 1:-1] - (apart[:, :-2] + apart[:, 2:]) / 2, 0).mean(axis=0)
+    # The step at place k is between the columns k + 1 and k + 2.
+    column = (np.arange(len(steps)) + 2) % _BLOCK_SIDE
+    at_edges = float(steps[column == 0].mean())
+    # What is next to an edge has lost the height of its step.
+    within = float(steps[(column > 1) & (column < _BLOCK_SIDE - 1)].mean())
+
+    return float(np.log2((at_edges + _MIN_STEP) / (within + _MIN_STEP)))
 
 
 def _energy(grey: Image.Image) -> NDArray[np.float32]:
@@ -178,7 +224,10 @@ def better(
         verdicts = [_scaled(one, two, transform), stamps[1]]
     else:
         ratios = _ratios(one.energy, turned_channels(two.energy, transform))
-        verdicts = _of_one_size(ratios, _sharper(one, two), stamps, is_framed=bool(view))
+        verdicts = [
+            _less_blocky(one, two),
+            *_of_one_size(ratios, _sharper(one, two), stamps, is_framed=bool(view)),
+        ]
     verdict = next(filter(None, verdicts), 0)
 
     return verdict or _sign(
@@ -203,6 +252,17 @@ def _of_one_size(
         return [detail, *stamps]
 
     return [stamps[0], detail, stamps[1]]
+
+
+def _less_blocky(one: Quality, two: Quality) -> int:
+    """1 where only the second was compressed so strongly that its blocks are seen, -1 the other way
+    round.
+
+    Edges of blocks would count as detail below.
+    """
+    more = two.blocks - one.blocks
+
+    return _sign(more) if abs(more) > _BLOCKY else 0
 
 
 def _added(ratios: Sequence[NDArray[np.float32]]) -> int:

@@ -14,12 +14,10 @@ from numpy.typing import NDArray
 from dedup.compiled import compiled, inner
 
 _WIDEST: Final = 2  # pixels: what is wider is a frame
-_MIN_STEP: Final = (
-    16.0  # grey levels, mean over the side; a smooth picture changes by less from line to line
-)
-_MIN_SHARE: Final = (
-    0.8  # of the side that steps the same way: contours of a picture hardly run along a whole side
-)
+# grey levels, mean over the side; a smooth picture changes by less from line to line
+_MIN_STEP: Final = 16.0
+# of the side that steps the same way: contours of a picture hardly run along a whole side
+_MIN_SHARE: Final = 0.8
 _NO_STEP: Final = 2.0  # grey levels, within the noise of a JPEG
 
 

@@ -3,7 +3,7 @@ there and only there.
 
 It says whether two pictures are the same or only of the same scene, and whether their colours
 differ. Its results are columns of `candidates`, so `decide` needs no pixels. Work for an engine:
-`start`, `lost` and `canary` are what it calls.
+`start`, `lost` and `canary_task` are what it calls.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from dedup.config import Config
 from dedup.decoding.contents import Reader
 from dedup.decoding.pictures import Unreadable, open_picture
-from dedup.engines import Engine
+from dedup.engines import Distributed, Engine
 from dedup.formats import Source
 from dedup.formats.references import Named
 from dedup.hashers.canary_pictures import canary_batch
@@ -42,24 +42,20 @@ LOOK_FROM: Final = 0.8
 MAX_LOOKS: Final = 500_000
 """Pairs of a run that are looked at, in the order of (a, b); the rest stay null and are counted."""
 
-_MIN_SIDE: Final = (
-    96  # pixels: of smaller pictures the 64 that are compared would be interpolated ones
-)
-_SMALL_SIDE: Final = (
-    128  # pixels: of smaller pictures the 64 hold the noise of a JPEG, so the thumbnails have a say
-)
+# pixels: of smaller pictures the 64 that are compared would be interpolated ones
+_MIN_SIDE: Final = 96
+# pixels: of smaller pictures the 64 hold the noise of a JPEG, so the thumbnails have a say
+_SMALL_SIDE: Final = 128
 _RIM: Final = 0.5  # pixels of the thumbnail, where what is inside is mixed with the frame
 _READ_AT_ONCE: Final = 16  # pictures of a batch
 _NAMED_AT_ONCE: Final = 64  # where a task costs more to send, and its pictures are named only
 _GIVEN_AT_ONCE: Final = 256  # pictures that are seen already, of a batch
 _KEPT: Final = 8_192  # pictures, 17 KB each
 _OF_JOIN: Final = 0.02  # of the bar: the join takes a second where the rest takes minutes
-_OF_THUMBNAILS: Final = (
-    0.3  # of a pair, where there is a second look: most pairs have none, but it costs 20 times more
-)
-_PAIRS_AT_ONCE: Final = (
-    8_192  # with 17 KB for each of their pictures: 280 MB at most, beside those that are kept
-)
+# of a pair, where there is a second look: most pairs have none, but it costs 20 times more
+_OF_THUMBNAILS: Final = 0.3
+# with 17 KB for each of their pictures: 280 MB at most, beside those that are kept
+_PAIRS_AT_ONCE: Final = 8_192
 _SEEN: Final = pa.schema(
     [
         ("row", pa.int64()),
@@ -95,8 +91,8 @@ def looking(
     """What is seen of the samples of an opened source; processes that decode are kept as long."""
     setup = {"max_pixels": config.hash.max_pixels, "background": config.hash.background}
 
-    payload_of = Named(source).of if engine.by_name else source.payload_of
-    at_once = _NAMED_AT_ONCE if engine.by_name else _READ_AT_ONCE
+    payload_of = Named(source).of if isinstance(engine, Distributed) else source.payload_of
+    at_once = _NAMED_AT_ONCE if isinstance(engine, Distributed) else _READ_AT_ONCE
 
     def read(rows: Sequence[int]) -> Iterator[pa.RecordBatch]:
         for begin in range(0, len(rows), at_once):
@@ -141,7 +137,7 @@ def lost(setup: Mapping[str, Any], batch: pa.RecordBatch, reason: str) -> pa.Rec
     )
 
 
-def canary() -> pa.RecordBatch:
+def canary_task() -> pa.RecordBatch:
     """The canary pictures, of which every worker must make the same."""
     return canary_batch()
 

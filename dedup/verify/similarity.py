@@ -41,9 +41,8 @@ _MIN_COARSE: Final = 0.65  # aligned at 16 × 16, below which 32 × 32 is not lo
 _ENOUGH: Final = 0.9  # after two steps, above which no other scale is tried
 _COARSE_STEPS: Final = (2, 3)
 _ALIGNED: Final = 0.85  # aligned at 16 × 16, above which
-_DOUBTFUL: Final = (
-    0.9  # a lower similarity makes that the first picture is laid over the second one, too
-)
+# a lower similarity makes that the first picture is laid over the second one, too
+_DOUBTFUL: Final = 0.9
 _FINE_STEPS: Final = 3
 _COARSE_GAIN: Final = 0.005  # a step that gains less is the last
 _FINE_GAIN: Final = 0.002
@@ -63,9 +62,8 @@ _WITH_RIM: Final = (
     np.float32(0.6),
     np.float32(0.97),
 )
-_CONTRADICTED: Final = (
-    4.0  # what a share of structure in which pictures contradict each other costs
-)
+# what a share of structure in which pictures contradict each other costs
+_CONTRADICTED: Final = 4.0
 
 _SCALES: Final = ((0.89, 0.89), (1.12, 1.12), (0.89, 1.0), (1.0, 0.89), (1.12, 1.0), (1.0, 1.12))
 STARTS: Final = np.array([[x, 0.0, 0.0, y, 0.0, 0.0] for x, y in _SCALES])

@@ -15,9 +15,7 @@ from tests.formats import made
 def mine(tmp_path: Path) -> Path:
     """A training set without splits; 1 and 2 are in the benchmark, 3 is there twice."""
     root = pictures.folder(tmp_path / "mine", ["1.png", "2.png", "3.png", "4.png"], first_seed=1)
-    for number in (3, 4):
-        pictures.save(pictures.detailed(number), root / f"{number}.png")
-    pictures.save(pictures.detailed(3), root / "3 again.jpg", quality=50)
+    pictures.save(pictures.photo(3), root / "3 again.jpg", quality=50)
     return root
 
 
@@ -157,7 +155,7 @@ def test_several_are_cleaned_together(mine: Path, bench: Path, tmp_path: Path) -
                 "4 again.jpg",
                 "train",
                 "cat",
-                pictures.encoded(pictures.detailed(4), "JPEG", quality=40),
+                pictures.encoded(pictures.photo(4), "JPEG", quality=40),
             ),
             made.Row("9.png", "train", "dog", pictures.encoded(pictures.photo(9))),
         ],

@@ -29,7 +29,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of two splits with copies across them, and files that are no pictures."""
     root = tmp_path_factory.mktemp("photos")
     for seed in range(N_PHOTOS):
-        picture = pictures.detailed(seed, (120, 90))
+        picture = pictures.photo(seed, (120, 90))
         pictures.save(picture, root / "train" / "x" / f"{seed}.png")
         if seed % 4 == 0:
             small = picture.resize((100, 75), Image.Resampling.LANCZOS)

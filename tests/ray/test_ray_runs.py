@@ -29,7 +29,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of pictures in two splits: originals, edited copies of them, and one broken file."""
     root = tmp_path_factory.mktemp("photos")
     for seed in range(N_PHOTOS):
-        picture = pictures.detailed(seed, (200, 150))
+        picture = pictures.photo(seed, (200, 150))
         pictures.save(picture, root / "train" / "x" / f"{seed}.jpg", quality=90)
         if seed % 3 == 0:
             pictures.save(picture, root / "test" / "x" / f"{seed}_again.jpg", quality=60)
