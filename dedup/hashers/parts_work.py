@@ -1,7 +1,7 @@
 """parts: what a worker finds in a picture for the search of parts.
 
-Work for an engine: `start`, `lost` and `canary_task` are what it calls. The pictures are decoded once
-more, larger than hashes need them, so that codes do not change with `search.parts`.
+Work for an engine: it calls `start`, `lost` and `canary_task`. The pictures are decoded once more,
+larger than hashes need them, so that codes do not change with `search.parts`.
 """
 
 from base64 import b85decode
