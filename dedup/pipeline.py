@@ -120,6 +120,7 @@ def _run(
             if isinstance(engine, Distributed):
                 held.callback(engine.close)
         held.enter_context(within_memory(config.engine.memory_total))
+        held.enter_context(engine.kept())  # who hashed looks again, and makes the report's pictures
         with ahead(engine, config.cache):
             from dedup.rehearsal import rehearsed
 

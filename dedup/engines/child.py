@@ -59,14 +59,10 @@ class Worker:
     def __init__(self, work: str, limits: Limits) -> None:
         self.work = work
         self.setup: Mapping[str, Any] = {}
-        self._limits = limits
+        self.limits = limits
         self._process: subprocess.Popen[bytes] | None = None
-        self._told = False  # whether the process has the setup
+        self._task: tuple[str, Mapping[str, Any]] | None = None  # what its process works on
         self._stopped = False
-
-    def fits(self, work: str, setup: Mapping[str, Any]) -> bool:
-        """Whether it can do this work: its process was told nothing else yet."""
-        return self.work == work and (not self._told or self.setup == setup)
 
     def do(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """The result for the batch; rows that kill the process get what the work says of lost
@@ -93,23 +89,24 @@ class Worker:
             self._process = started(
                 "dedup.engines.worker",
                 self.work,
-                str(self._limits.n_bytes or 0),
+                str(self.limits.n_bytes or 0),
                 environment=_WORKERS_OWN,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
             )
-            self._told = False
+            self._task = None
         return self._process
 
     def _ask(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         process = self.start()
         too_late = Event()
-        watch = _watch(process, self._limits.seconds, too_late)
+        watch = _watch(process, self.limits.seconds, too_late)
         try:
-            if not self._told:
-                wire.send(process.stdin, json.dumps(self.setup).encode())
-                self._told = True
-            wire.send(process.stdin, wire.batch_bytes(batch))
+            task = self.work, self.setup
+            if self._task != task:
+                wire.send(process.stdin, wire.TASK + json.dumps(task).encode())
+                self._task = task
+            wire.send(process.stdin, wire.BATCH + wire.batch_bytes(batch))
             answer = wire.receive(process.stdout)
         except (EOFError, BrokenPipeError) as error:
             if self._stopped:
@@ -119,7 +116,7 @@ class Worker:
             self._end()
             message = f"the decoding process died ({reason})"
             if too_late.is_set():
-                of = self._limits
+                of = self.limits
                 message = f"not done after {of.seconds:g} s, the limit of {of.setting}"
             raise _Died(message) from error
         finally:

@@ -28,32 +28,37 @@ class ProcessEngine:
         self.workers = workers
         self.limits = limits
         self._waiting: list[Worker] = []  # started ahead, or kept of a run before
-        self._keeps = False
+        self._keeping = 0  # how many blocks of `kept` are open
 
     @contextmanager
     def ahead(self, work: str) -> Iterator[None]:
         """Let processes import the module of the work that will be run inside, while other things
         are done.
         """
-        self._waiting = [Worker(work, self.limits) for _ in range(self.workers)]
+        self._waiting = self._waiting or self._staff(work)
         try:
             for worker in self._waiting:
                 worker.start()
             yield
         finally:
-            self._dismiss()
+            if not self._keeping:
+                self._dismiss()
 
     @contextmanager
     def kept(self) -> Iterator[None]:
-        """Processes of a run that was read to its end stay for the next one inside with the same
-        work and setup.
+        """Processes of a run that was read to its end stay for the next one inside, whatever its
+        work: they have most of what it imports.
         """
-        self._keeps = True
+        self._keeping += 1
         try:
             yield
         finally:
-            self._keeps = False
-            self._dismiss()
+            self._keeping -= 1
+            if not self._keeping:
+                self._dismiss()
+
+    def _staff(self, work: str) -> "list[Worker]":
+        return [Worker(work, self.limits) for _ in range(self.workers)]
 
     def _dismiss(self) -> None:
         waiting, self._waiting = self._waiting, []
@@ -76,11 +81,9 @@ class ProcessEngine:
         self, work: str, setup: Mapping[str, Any], batches: Iterable[pa.RecordBatch], pick: "_Pick"
     ) -> Iterator[pa.RecordBatch]:
         idle: SimpleQueue[Worker] = SimpleQueue()
-        staff = [worker for worker in self._waiting if worker.fits(work, setup)]
-        self._waiting = [worker for worker in self._waiting if worker not in staff]
-        staff = staff or [Worker(work, self.limits) for _ in range(self.workers)]
+        staff, self._waiting = self._waiting or self._staff(work), []
         for worker in staff:
-            worker.setup = setup
+            worker.work, worker.setup = work, setup
             idle.put(worker)
 
         def one(batch: pa.RecordBatch) -> pa.RecordBatch:
@@ -105,7 +108,7 @@ class ProcessEngine:
                     yield next_one()
             while asked:
                 yield next_one()
-            if self._keeps:
+            if self._keeping:
                 self._waiting += staff
                 staff = []
         finally:

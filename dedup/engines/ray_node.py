@@ -8,11 +8,10 @@ files it could not open.
 
 import json
 import socket
-from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from hashlib import sha256
 from importlib import import_module
-from typing import Any, Final
+from typing import Any
 
 import pyarrow as pa
 import ray
@@ -23,11 +22,11 @@ from dedup.engines.child import Limits, Worker
 from dedup.errors import InternalError
 from dedup.versions import VERSIONS
 
-_MAX_KEPT: Final = 2
-"""Processes that a worker of Ray keeps: hashing and the second look do not end each other's."""
+_kept: list[Worker] = []
+"""The process that this worker of Ray keeps, for whatever work comes next: none or one."""
 
-_kept: OrderedDict[tuple[str, str], tuple[Worker, str | None]] = OrderedDict()
-"""By work and setup: the process, and what it made of the canary pictures."""
+_canaries: dict[tuple[str, str], str | None] = {}
+"""By work and setup, what the process made of the canary pictures."""
 
 
 def do(
@@ -38,17 +37,19 @@ def do(
     `setup` is JSON, `seconds` and `n_bytes` are the limits of the process.
     """
     batch = wire.bytes_batch(payload)
-    key = (work, setup)
-    done = False
+    done, canary = False, None
     try:
-        child, canary = _kept[key] if key in _kept else _start(key, Limits(seconds, n_bytes))
-        answer = wire.DONE + wire.batch_bytes(child.do(batch))
+        worker = _worker(work, json.loads(setup), Limits(seconds, n_bytes))
+        key = work, setup
+        if key not in _canaries:
+            _canaries[key] = digest_of_canary(work, worker.do)
+        canary, answer = _canaries[key], wire.DONE + wire.batch_bytes(worker.do(batch))
         done = True
     except InternalError as error:
-        canary, answer = None, wire.FAILED + str(error).encode()
+        answer = wire.FAILED + str(error).encode()
     finally:
         if not done:  # it failed, or the task was cancelled while the process has the batch
-            _end(key)
+            _end()
 
     return json.dumps(_report(batch, canary)), answer
 
@@ -66,22 +67,19 @@ def node_name() -> str:
     return f"{socket.gethostname()}/{ray.get_runtime_context().get_node_id()[:8]}"
 
 
-def _start(key: tuple[str, str], limits: Limits) -> tuple[Worker, str | None]:
-    work, setup = key
-    child = Worker(work, limits)
-    child.setup = json.loads(setup)
-    _kept[key] = (child, None)
-    while len(_kept) > _MAX_KEPT:
-        _end(next(iter(_kept)))
-
-    _kept[key] = (child, digest_of_canary(work, child.do))
-    return _kept[key]
+def _worker(work: str, setup: Mapping[str, Any], limits: Limits) -> Worker:
+    if _kept and _kept[0].limits != limits:
+        _end()
+    if not _kept:
+        _kept.append(Worker(work, limits))
+    _kept[0].work, _kept[0].setup = work, setup
+    return _kept[0]
 
 
-def _end(key: tuple[str, str]) -> None:
-    child, _ = _kept.pop(key, (None, None))
-    if child is not None:
-        child.stop()
+def _end() -> None:
+    _canaries.clear()
+    while _kept:
+        _kept.pop().stop()
 
 
 def _report(batch: pa.RecordBatch, canary: str | None) -> dict[str, Any]:
