@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
-.PHONY: help demo test test-dvc test-parts test-service test-wheel serve-demo check check-extras lint types imports soak bench bench-peers bench-hashing clean
+.PHONY: help demo test test-dvc test-parts test-ray test-service test-wheel serve-demo check check-extras lint types imports soak bench bench-peers bench-hashing clean
 
 help: ## print the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -32,6 +32,10 @@ test-parts: $(STAMP) ## the search of parts, with OpenCV
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[parts]'
 	$(BIN)/python -m pytest -q -p no:cacheprovider tests/parts
 
+test-ray: $(STAMP) ## runs on Ray clusters of several nodes on this machine
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[ray]'
+	$(BIN)/python -m pytest -q -p no:cacheprovider --ray tests/ray
+
 test-service: $(STAMP) ## the HTTP service: real processes, its OpenAPI document, a browser
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[service]' --group service-tests
 	$(BIN)/python -m pytest -q -p no:cacheprovider tests/service
@@ -57,7 +61,7 @@ imports: $(STAMP) ## the layers: imports run downwards only
 check: lint types imports test ## what CI runs first: rules, types, layers, tests
 
 # Further targets that need an environment or services of their own are added here, each with what it needs.
-check-extras: test-parts test-service test-wheel ## what CI runs after that
+check-extras: test-parts test-ray test-service test-wheel ## what CI runs after that
 
 test-wheel: ## the wheel, installed where the source tree cannot be imported
 	PYTHON=$(PYTHON) tools/test_wheel.sh $(VENV)-wheel
