@@ -6,6 +6,7 @@ Numbers of orientations are places in `tables.TRANSFORMS`.
 
 from typing import Any, Final
 
+import numpy as np
 from numpy.typing import NDArray
 
 from dedup.tables import TRANSFORMS
@@ -60,3 +61,19 @@ def turned_channels(values: NDArray[Any], number: int) -> NDArray[Any]:
     swap, rows, columns = TURNS[TRANSFORMS[number]]
     stood = values.swapaxes(0, 1) if swap else values
     return stood[:: -1 if rows else 1, :: -1 if columns else 1]
+
+
+_SWAP: Final = np.array([[0.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
+_REVERSED_COLUMNS: Final = np.array([[-1.0, 0.0, 1.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
+_REVERSED_ROWS: Final = np.array([[1.0, 0.0, 0.0], [0.0, -1.0, 1.0], [0.0, 0.0, 1.0]])
+
+
+def turn_matrix(transform: str) -> NDArray[np.float64]:
+    """From places in a picture to those in the same one in another orientation: a map of the unit
+    square, (3, 3).
+    """
+    swap, rows, columns = TURNS[transform]
+    found = _SWAP if swap else np.eye(3)
+    if columns:
+        found = _REVERSED_COLUMNS @ found
+    return np.asarray(_REVERSED_ROWS @ found if rows else found)
