@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from dedup import tables
 from dedup.decoding.orientation import INVERSE, turn_matrix
+from dedup.policy.acceptance import Evidence, false_probability
 from dedup.policy.record import Judgement
 from dedup.reporting.words import KINDS
 from dedup.review.opened import OpenedRun
@@ -32,7 +33,12 @@ def facts(run: OpenedRun, a: int, b: int) -> dict[str, Any]:
     found = row or candidate or {}
     if candidate is not None:
         found["transform"] = tables.TRANSFORMS[found["transform"]]
-        found["unframed"] = tables.UNFRAMED[found.get("unframed") or 0]
+        view = found.get("unframed") or 0
+        names = ("similarity", "structure", "close_similarity")
+        evidence = Evidence.of_one(*(found.get(name) for name in names), view)
+        if found.get("similarity") is not None:
+            found["false_probability"] = float(false_probability(evidence)[0])
+        found["unframed"] = tables.UNFRAMED[view]
     sides = _sides(run, [a, b])
     same = sides[0]["pixel_digest"] is not None and (
         sides[0]["pixel_digest"] == sides[1]["pixel_digest"]

@@ -31,7 +31,8 @@ def _numbers(summary: Mapping[str, Any]) -> dict[str, int]:
     for split, leak in summary["leakage"].items():
         found[f"images of {split} in train"] = leak["leaking"]
     for reason, n in decisions["by_reason"].items():
-        found[f"dropped or kept: {reason}"] = n
+        if reason != "kept":
+            found[f"reason: {reason}"] = n
     judged = summary.get("judgements") or {}
     for verdict in VERDICTS:
         found[f"judged {verdict}"] = judged.get(verdict, 0)
