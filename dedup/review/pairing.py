@@ -34,8 +34,9 @@ def facts(run: OpenedRun, a: int, b: int) -> dict[str, Any]:
     if candidate is not None:
         found["transform"] = tables.TRANSFORMS[found["transform"]]
         view = found.get("unframed") or 0
-        names = ("similarity", "structure", "close_similarity")
-        evidence = Evidence.of_one(*(found.get(name) for name in names), view)
+        evidence = Evidence.of_one(
+            found.get("similarity"), found.get("structure"), found.get("close_similarity"), view
+        )
         if found.get("similarity") is not None:
             found["false_probability"] = float(false_probability(evidence)[0])
         found["unframed"] = tables.UNFRAMED[view]

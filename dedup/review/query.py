@@ -146,3 +146,21 @@ def _order(
 
 def _floats(column: pa.ChunkedArray, empty: float) -> NDArray[np.float64]:
     return np.asarray(column.fill_null(empty).to_numpy(), np.float64)
+
+
+def whole(asked: Mapping[str, Any], name: str, default: int) -> int:
+    """A whole number that was asked; raises `ConfigError` for what is not a number."""
+    return int(number(asked, name, default))
+
+
+def number(asked: Mapping[str, Any], name: str, default: float) -> float:
+    """A number that was asked; raises `ConfigError` for what is not one."""
+    text = asked.get(name, default)
+    try:
+        value = float(text)
+    except (TypeError, ValueError):
+        value = float("nan")
+    if not abs(value) < 2**53:
+        message = f"{name}: {text!r} is not a number."
+        raise ConfigError(message)
+    return value

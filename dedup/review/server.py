@@ -13,7 +13,7 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib import resources
 from typing import Any, Final
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 from dedup.errors import DedupError, RunError
 from dedup.review.album import LARGE, THUMB
@@ -95,7 +95,7 @@ class Server(ThreadingHTTPServer):
     @property
     def address(self) -> str:
         """Where the page is."""
-        return f"http://{HOST}:{self.server_port}/{self.token}/"
+        return urlunsplit(("http", f"{HOST}:{self.server_port}", f"/{self.token}/", "", ""))
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -146,7 +146,8 @@ class _Handler(BaseHTTPRequestHandler):
         hosts = {f"{HOST}:{port}", f"localhost:{port}"}
         origin = self.headers.get("Origin")
         if self.headers.get("Host") not in hosts or (
-            origin is not None and origin not in {f"http://{host}" for host in hosts}
+            origin is not None
+            and origin not in {urlunsplit(("http", host, "", "", "")) for host in hosts}
         ):
             self._refuse(HTTPStatus.FORBIDDEN)
             return None

@@ -1,17 +1,13 @@
 """What the page asks for, as plain data: views, pairs, judgements, limits."""
 
-import getpass
-import itertools
 from collections import OrderedDict
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from threading import RLock
 from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from dedup import pipeline, tables
@@ -19,13 +15,13 @@ from dedup.errors import ConfigError, RunError
 from dedup.policy import precision, record
 from dedup.policy.judgements import NOT_JUDGED
 from dedup.policy.precision import DESIGNS
-from dedup.policy.record import DIFFERENT, UNSURE, VERDICTS, Judgement, Pictures, Record
+from dedup.policy.record import DIFFERENT, UNSURE, VERDICTS, Pictures
 from dedup.review import limits, pairing, views
 from dedup.review.album import LARGE, Album
 from dedup.review.opened import OpenedRun, first_words, stamp_of
 from dedup.review.planning import changes
-from dedup.review.query import Query, chosen
-from dedup.runs import judging
+from dedup.review.query import Query, chosen, number, whole
+from dedup.review.verdicts import Verdicts, verdict_of
 from dedup.runs.accepting import accepted_pairs
 from dedup.runs.stored import load
 
@@ -46,10 +42,8 @@ class Session:
     def __init__(self, run_folder: Path) -> None:
         self.folder = run_folder
         self._lock = RLock()
-        self._undoable: dict[int, tuple[Judgement, Judgement | None]] = {}
-        self._numbers = itertools.count(1)
+        self._verdicts = Verdicts(run_folder)
         self._album: Album | None = None
-        self._by = _who()
         self._open()
 
     def _open(self) -> None:
@@ -59,7 +53,6 @@ class Session:
         self._population: pa.Table | None = None
         self._words: NDArray[np.uint64] | None = None
         self._curve: tuple[Any, limits.LimitCurve] | None = None
-        self._record_read: tuple[Any, Record, dict[Pictures, Judgement]] | None = None
         if self._album is not None:
             self._album.close()
         self._album = Album(self.run)
@@ -96,11 +89,11 @@ class Session:
             "title": run.title,
             "folder": str(self.folder),
             "views": [
-                {"name": name, "title": _TITLES[name], "rows": self._n_rows(name)}
+                {"name": name, "title": _TITLES[name], "rows": self._n_of(name)}
                 for name in ("leaks", "pairs", "conflicts", "groups", "dropped", REJECTED)
             ]
             + [
-                {"name": name, "title": _TITLES[name], "rows": self._n_rows(name)}
+                {"name": name, "title": _TITLES[name], "rows": self._n_of(name)}
                 for name in (SAMPLE, "unreadable", "not_read")
             ],
             "samples": summary["samples"],
@@ -120,18 +113,18 @@ class Session:
 
     def judged(self) -> dict[str, Any]:
         """How much is judged, and whether the run has taken it in."""
-        held = self._record()[2]
+        held = self._verdicts.held
         words = [row.verdict for row in held.values()]
         applied = self.run.resolved.get("lists", {}).get("judgements")
         return {
             "judged": {verdict: words.count(verdict) for verdict in VERDICTS},
-            "applied": applied == record.digest(self._record()[1]),
+            "applied": applied == record.digest(self._verdicts.record),
         }
 
     def rows(self, asked: Mapping[str, str]) -> dict[str, Any]:
         """Some rows of a view: those from `start` on, `n` at most."""
         query = Query.of(asked)
-        start, n = _whole(asked, "start", 0), min(_whole(asked, "n", 100), MAX_ROWS)
+        start, n = whole(asked, "start", 0), min(whole(asked, "n", 100), MAX_ROWS)
         with self._lock:
             table, places = self._view(query), self._chosen(query)
         some = table.take(pa.array(places[start : start + n]))
@@ -152,7 +145,7 @@ class Session:
     def place(self, asked: Mapping[str, str]) -> dict[str, Any]:
         """Where a pair stands in a view; -1 where it does not."""
         query = Query.of(asked)
-        a, b = _whole(asked, "a", -1), _whole(asked, "b", -1)
+        a, b = whole(asked, "a", -1), whole(asked, "b", -1)
         with self._lock:
             table, places = self._view(query), self._chosen(query)
         one, two = (table[side].to_numpy()[places] for side in ("a", "b"))
@@ -161,12 +154,12 @@ class Session:
 
     def pair(self, asked: Mapping[str, str]) -> dict[str, Any]:
         """Everything of two samples, or of one."""
-        a, b = self._sample(asked, "a"), _whole(asked, "b", -1)
+        a, b = self._sample(asked, "a"), whole(asked, "b", -1)
         if b < 0:
             side = pairing.facts(self.run, a, a)["sides"][0]
             return {"a": a, "b": -1, "sides": [side], "facts": [], "keeping": []}
         b = self._sample(asked, "b")
-        row = self._record()[2].get(self._pictures(a, b) or (b"", b""))
+        row = self._verdicts.held.get(self._pictures(a, b) or (b"", b""))
         return {"a": a, "b": b, **pairing.facts(self.run, a, b), "judged": pairing.judged(row)}
 
     def laid_over(self, asked: Mapping[str, str]) -> dict[str, Any]:
@@ -212,55 +205,19 @@ class Session:
         if pixels[0] == pixels[1] and verdict == DIFFERENT:
             message = "The two have the same pixels: they cannot be different pictures."
             raise ConfigError(message)
-        row = Judgement(
-            self.run.ids[a].as_py(),
-            self.run.ids[b].as_py(),
-            pixels[0],
-            pixels[1],
-            verdict,
-            self._by,
-            datetime.now(UTC).isoformat(timespec="microseconds"),
-            sample,
-        )
-        before: list[Judgement | None] = []
-
-        def with_it(there: Record) -> Record:
-            after, replaced = record.put(there, row)
-            before.append(replaced)
-            return after
-
-        judging.change(self.folder, with_it)
-        number = next(self._numbers)
-        self._undoable[number] = row, before[-1]
-        return {"undo": number, "verdict": verdict, "was": _verdict(before[-1]), **self.judged()}
+        ids = (self.run.ids[a].as_py(), self.run.ids[b].as_py())
+        number, before = self._verdicts.judge(ids, (pixels[0], pixels[1]), verdict, sample)
+        return {"undo": number, "verdict": verdict, "was": before, **self.judged()}
 
     def undo(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """Take a verdict back, unless the pair was judged again since."""
-        row, before = self._undoable.get(_whole(given, "undo", 0), (None, None))
-        if row is None:
-            message = "This judgement cannot be undone here: it was made in another session."
-            raise ConfigError(message)
-        overtaken: list[bool] = []
-
-        def without_it(there: Record) -> Record:
-            now = next((one for one in there if one.key == row.key), None)
-            overtaken.append(now is None or now.at != row.at)
-            if overtaken[-1]:
-                return there
-            kept = tuple(one for one in there if one.key != row.key)
-            return kept if before is None else (*kept, before)
-
-        judging.change(self.folder, without_it)
-        if overtaken[-1]:
-            message = "The pair was judged again since, in another window. That judgement stays."
-            raise ConfigError(message)
-        return {"verdict": _verdict(before), **self.judged()}
+        return {"verdict": self._verdicts.undo(whole(given, "undo", 0)), **self.judged()}
 
     def precision(self, asked: Mapping[str, str]) -> dict[str, Any]:
         """What the judgements of a random sample say of all accepted pairs."""
         query = Query.of(asked)
         found = precision.estimated(
-            self._record()[1],
+            self._verdicts.record,
             self._all_accepted(),
             self.run.pixels,
             design=query.design,
@@ -275,7 +232,7 @@ class Session:
     def between(self, asked: Mapping[str, str]) -> dict[str, Any]:
         """Some of the pairs that another limit would add or take away."""
         curve = self._limit_curve()
-        table, come, n = curve.between(_number(asked, "limit", curve.current))
+        table, come, n = curve.between(number(asked, "limit", curve.current))
         rows = views.rows_of(table["a"].to_numpy(), table["b"].to_numpy(), doubt=table["score"])
         shown = self._shown(rows.to_pylist(), Query("pairs"))
         return {"come": come, "n": n, "rows": shown}
@@ -303,44 +260,17 @@ class Session:
 
     def lists(self) -> dict[str, str]:
         """The two list files that the record comes to."""
-        names = {"different": "not_duplicates.csv", "same": "duplicates.csv"}
-        written = record.lists(self._record()[1])
-        return {names[verdict]: text for verdict, text in written}
+        return self._verdicts.lists()
 
     def _overrides(self, given: Mapping[str, Any]) -> list[str]:
         limit = given.get("limit")
         return [] if limit is None else self._limit_curve().overrides(float(limit))
 
-    def _record(self) -> tuple[Any, Record, dict[Pictures, Judgement]]:
-        """The record as it is now, read again when the file has changed."""
-        path = self.folder / judging.JUDGEMENTS
-        try:
-            status = path.stat()
-            stamp = status.st_mtime_ns, status.st_ino, status.st_size
-        except OSError:
-            stamp = (0, 0, 0)
-        if self._record_read is None or self._record_read[0] != stamp:
-            rows = judging.judgements(self.folder)
-            self._record_read = stamp, rows, record.in_force(rows)
-        return self._record_read
-
-    def _n_rows(self, name: str) -> int | None:
-        """Rows of a view where that is known without making it."""
+    def _n_of(self, name: str) -> int | None:
+        """Rows of a view where that is known by now."""
         if name in self._views:
             return len(self._views[name])
-        summary = self.run.summary
-        if name == "pairs":
-            return sum(map(int, summary["pairs"]["by_kind"].values()))
-        if name == "conflicts":
-            return int(summary["pairs"]["label_conflicts"])
-        if name == "dropped":
-            return int(summary["decisions"]["drop"] + summary["decisions"].get("move", 0))
-        if name == "unreadable":
-            return int(summary["samples"]["total"] - summary["samples"]["readable"])
-        if name in {"leaks", "not_read"} and self.run.has("leakage"):
-            table = "leakage" if name == "leaks" else name
-            return _n_stored(self.run, table)
-        return None
+        return views.n_rows(self.run, name)
 
     def _view(self, query: Query) -> pa.Table:
         name = query.view
@@ -380,7 +310,7 @@ class Session:
     def _chosen(self, query: Query) -> NDArray[np.int64]:
         sort = query.sort or ("own" if query.view in {SAMPLE, REJECTED} else "")
         sort = sort or views.VIEWS[query.view][2]
-        stamp = self._record()[0] if query.judged else None
+        stamp = self._verdicts.stamp if query.judged else None
         asked = Query(
             **{
                 **{name: getattr(query, name) for name in query.__slots__},
@@ -389,13 +319,13 @@ class Session:
         )
         key = asked, stamp
         if key not in self._places:
-            self._places[key] = chosen(self.run, self._view(query), asked, self._verdicts)
+            self._places[key] = chosen(self.run, self._view(query), asked, self._words_of)
             while len(self._places) > _KEPT_QUERIES:
                 self._places.popitem(last=False)
         self._places.move_to_end(key)
         return self._places[key]
 
-    def _verdicts(self, rows: pa.Table) -> NDArray[np.str_]:
+    def _words_of(self, rows: pa.Table) -> NDArray[np.str_]:
         """Of each row of a view its verdict, empty where nobody judged."""
         words = self._pixel_words()
         a, b = rows["a"].to_numpy(), rows["b"].to_numpy()
@@ -404,7 +334,7 @@ class Session:
         one, two = words[np.maximum(a, 0)], words[np.maximum(b, 0)]
         low, high = np.minimum(one, two), np.maximum(one, two)
         keys = low ^ (high * np.uint64(0x9E3779B97F4A7C15))
-        for pictures, row in self._record()[2].items():
+        for pictures, row in self._verdicts.held.items():
             values = [int.from_bytes(digest[:8], "little") for digest in pictures]
             low_word, high_word = min(values), max(values)
             key = np.uint64(low_word ^ ((high_word * 0x9E3779B97F4A7C15) % 2**64))
@@ -418,11 +348,11 @@ class Session:
 
     def _shown(self, rows: list[dict[str, Any]], query: Query) -> list[dict[str, Any]]:
         """Rows with names, for the page."""
-        run, held = self.run, self._record()[2]
+        run, held = self.run, self._verdicts.held
         of_sample = {}
         if query.view == SAMPLE:
             name = precision.name_of(query.design, query.seed)
-            of_sample = {row.pictures: row for row in self._record()[1] if row.sample == name}
+            of_sample = {row.pictures: row for row in self._verdicts.record if row.sample == name}
         for row in rows:
             for side in ("a", "b"):
                 sample = row[side]
@@ -433,7 +363,7 @@ class Session:
             judgement = None if pictures is None else held.get(pictures)
             if query.view == SAMPLE:
                 judgement = None if pictures is None else of_sample.get(pictures)
-            row["verdict"] = _verdict(judgement)
+            row["verdict"] = verdict_of(judgement)
             row["same_pixels"] = pictures is not None and pictures[0] == pictures[1]
         return rows
 
@@ -464,7 +394,7 @@ class Session:
 
     def _limit_curve(self) -> limits.LimitCurve:
         with self._lock:
-            stamp, _, held = self._record()
+            stamp, held = self._verdicts.stamp, self._verdicts.held
             if self._curve is None or self._curve[0] != stamp:
                 verdicts = {
                     pictures: row.verdict for pictures, row in held.items() if row.verdict != UNSURE
@@ -473,44 +403,8 @@ class Session:
             return self._curve[1]
 
     def _sample(self, asked: Mapping[str, Any], side: str) -> int:
-        sample = _whole(asked, side, -1)
+        sample = whole(asked, side, -1)
         if not 0 <= sample < self.run.n_samples:
             message = f"{side}: the run has no sample {sample}."
             raise ConfigError(message)
         return sample
-
-
-def _n_stored(run: OpenedRun, name: str) -> int | None:
-    path = run.folder / f"{name}.parquet"
-    if not path.is_file():
-        return None
-    n_rows: int = pq.read_metadata(path).num_rows
-    return n_rows
-
-
-def _verdict(row: Judgement | None) -> str:
-    return "" if row is None else row.verdict
-
-
-def _whole(asked: Mapping[str, Any], name: str, default: int) -> int:
-    return int(_number(asked, name, default))
-
-
-def _number(asked: Mapping[str, Any], name: str, default: float) -> float:
-    text = asked.get(name, default)
-    try:
-        number = float(text)
-    except (TypeError, ValueError):
-        number = float("nan")
-    if not abs(number) < 2**53:
-        message = f"{name}: {text!r} is not a number."
-        raise ConfigError(message)
-    return number
-
-
-def _who() -> str:
-    """Who judges: the user of this machine."""
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError, ImportError):
-        return ""

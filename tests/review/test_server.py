@@ -325,8 +325,8 @@ class TestLimits:
 
     def test_bare_thresholds_slide_over_distances(self, made: Path, tmp_path: Path) -> None:
         """Without verification the slider is the distance, up to what was searched."""
-        bare = {"verify": {"method": "none"}, "search": {"max_distance": 6}}
-        ran(made / "data", tmp_path / "run", **bare)
+        search = {"max_distance": 6}
+        ran(made / "data", tmp_path / "run", verify={"method": "none"}, search=search)
         curve = LimitCurve(OpenedRun(tmp_path / "run"), {})
         found = curve.curve()
 

@@ -222,7 +222,9 @@ const choose = guarded(async (place, { keep = false } = {}) => {
   if (place < 0 || place >= total) return;
   chosen = place;
   list.reveal(place);
-  const row = await list.rowAt(place);
+  const ready = list.row(place); // at once, so that the next key is about this row
+  shown = ready ? { row: ready, place, verdict: ready.verdict } : null;
+  const row = ready ?? await list.rowAt(place);
   if (!row || chosen !== place) return;
   list.host.setAttribute("aria-activedescendant", `row-${place}`);
   list.draw();
@@ -247,14 +249,14 @@ async function show(row, place) {
   const b = row.b < 0 ? null : side(row.b, "B", row.id_b, row.split_b, row.label_b);
   view.note("");
   const known = await ask("pair", { a: row.a, b: row.b });
-  if (shown.row !== row) return;
+  if (shown?.row !== row) return;
   const parts = known.sides.map((of, k) => ({ ...[a, b][k], width: of.width, height: of.height, boxes: known.boxes?.[k] ? [known.boxes[k]] : [], missing: of.status === "ok" ? undefined : `${of.status}: no picture` }));
   view.show({ a: parts[0], b: parts[1] ?? null });
   view.setMode(view.mode === "blink" ? "side" : view.mode);
   facts(known);
   if (row.b < 0) return;
   const over = await ask("over", { a: row.a, b: row.b });
-  if (shown.row !== row) return;
+  if (shown?.row !== row) return;
   view.setMap(over.map);
   const notes = over.states.map((one, k) => (one.state === "ok" ? "" : `${"AB"[k]}: ${one.detail}`));
   view.note([over.map ? "" : "How the two lie over each other is not known.", ...notes].filter(Boolean).join(" "));
@@ -316,7 +318,7 @@ let judging = Promise.resolve(); // one after the other, so that quick keys are 
 
 function judge(verdict) {
   const now = shown;
-  if (!now || now.row.b < 0 || (verdict === "different" && now.row.same_pixels)) return;
+  if (!now || now.place !== chosen || now.row.b < 0 || (verdict === "different" && now.row.same_pixels)) return;
   const sample = sampleName();
   choose(now.place + 1);
   list.refill(now.place, { verdict });
