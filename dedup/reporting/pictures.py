@@ -31,12 +31,12 @@ def lost(setup: Mapping[str, Any], batch: pa.RecordBatch, reason: str) -> pa.Rec
     return pa.record_batch([batch["row"], pa.nulls(batch.num_rows, pa.binary())], schema=_SHOWN)
 
 
-def jpeg(image: Image.Image) -> bytes:
+def jpeg(image: Image.Image, quality: int = 80) -> bytes:
     """A picture as a small JPEG."""
     small = image.copy()
     small.thumbnail((_SIDE, _SIDE))
     sink = BytesIO()
-    small.save(sink, "JPEG", quality=80)
+    small.save(sink, "JPEG", quality=quality)
     return sink.getvalue()
 
 
