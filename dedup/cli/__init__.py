@@ -15,6 +15,7 @@ from dedup.cli.examples import epilog
 from dedup.cli.making import clean, init, split, warm
 from dedup.cli.options import INTERRUPTED, command
 from dedup.cli.reviewing import review
+from dedup.cli.serving import serve
 from dedup.cli.terminal import out
 from dedup.versions import DEDUP_VERSION
 
@@ -47,6 +48,7 @@ for function in (
     review,
     init,
     warm,
+    serve,
     demo,
 ):
     app.command(epilog=epilog(function.__name__))(command(function))

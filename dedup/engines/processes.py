@@ -47,6 +47,7 @@ class Limits:
         # memory of its own, mapped files not counted; only where the system keeps to it (Linux)
         None
     )
+    setting: str = "engine.timeout"  # what `seconds` is called where it is set
 
 
 NO_LIMITS: Final = Limits()
@@ -60,7 +61,7 @@ class ProcessEngine:
     def __init__(self, workers: int, limits: Limits = NO_LIMITS) -> None:
         self.workers = workers
         self.limits = limits
-        self._waiting: list[_Worker] = []  # started ahead, or kept of a run before
+        self._waiting: list[Worker] = []  # started ahead, or kept of a run before
         self._keeps = False
 
     @contextmanager
@@ -68,7 +69,7 @@ class ProcessEngine:
         """Let processes import the module of the work that will be run inside, while other things
         are done.
         """
-        self._waiting = [_Worker(work, self.limits) for _ in range(self.workers)]
+        self._waiting = [Worker(work, self.limits) for _ in range(self.workers)]
         try:
             for worker in self._waiting:
                 worker.start()
@@ -108,10 +109,10 @@ class ProcessEngine:
     def _results(
         self, work: str, setup: Mapping[str, Any], batches: Iterable[pa.RecordBatch], pick: "_Pick"
     ) -> Iterator[pa.RecordBatch]:
-        idle: SimpleQueue[_Worker] = SimpleQueue()
+        idle: SimpleQueue[Worker] = SimpleQueue()
         staff = [worker for worker in self._waiting if worker.fits(work, setup)]
         self._waiting = [worker for worker in self._waiting if worker not in staff]
-        staff = staff or [_Worker(work, self.limits) for _ in range(self.workers)]
+        staff = staff or [Worker(work, self.limits) for _ in range(self.workers)]
         for worker in staff:
             worker.setup = setup
             idle.put(worker)
@@ -162,7 +163,7 @@ class _Died(Exception):  # noqa: N818  # it never leaves this file
     """The worker's process ended while it had a batch."""
 
 
-class _Worker:
+class Worker:
     """One process and the pipes to it; started when it first gets work, if not before."""
 
     def __init__(self, work: str, limits: Limits) -> None:
@@ -228,7 +229,8 @@ class _Worker:
             self._end()
             message = f"the decoding process died ({reason})"
             if too_late.is_set():
-                message = f"not done after {self._limits.seconds:g} s, the limit of engine.timeout"
+                of = self._limits
+                message = f"not done after {of.seconds:g} s, the limit of {of.setting}"
             raise _Died(message) from error
         finally:
             watch.cancel()
