@@ -7,8 +7,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from dedup.decoding.orientation import turn_matrix, turned
+from dedup.hashers.close_views import CLOSE_SIDE
 from dedup.tables import THUMBNAIL_SIDE
-from dedup.verify.closer import CLOSE_SIDE, best_map
+from dedup.verify.closer import best_map
 from dedup.verify.frames import frame_widths, without_frames
 
 Matrix = NDArray[np.float64]
