@@ -162,7 +162,7 @@ def render(
         precision=judged_sample(summary),
         classes=by_class(stored),
         formats=sizes_and_formats(stored["hashes"]),
-        album={**album, **small},
+        album=_rules({**album, **small}),
         understood=summary.get("understood", ""),
         recorded=recorded(summary.get("recordings")),
         not_read_line=in_a_line(summary.get("not_read", NOTHING)),
@@ -391,6 +391,14 @@ def _album(wanted: Sequence[int], pictures: Mapping[int, bytes]) -> dict[int, st
             budget -= cost
             album[sample] = base64.b64encode(pictures[sample]).decode()
     return album
+
+
+def _rules(album: Mapping[int, str]) -> dict[str, str]:
+    """Of each picture the CSS classes of the samples that show it: copies often are one picture."""
+    rules: dict[str, list[str]] = {}
+    for sample, data in album.items():
+        rules.setdefault(data, []).append(f".p{sample}")
+    return {data: ",".join(names) for data, names in rules.items()}
 
 
 def _small(
