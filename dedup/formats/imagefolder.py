@@ -20,7 +20,7 @@ from dedup.decoding.contents import PAYLOAD
 from dedup.errors import ConfigError, SourceError
 from dedup.formats import moving
 from dedup.formats.account import Opened
-from dedup.formats.companions import Sidecars, parallel, stem_of
+from dedup.formats.companions import Sidecars, parallel, place_beside
 from dedup.formats.companions import beside as sidecars_beside
 from dedup.formats.files import not_movable
 from dedup.formats.further import NOTHING, Further, Row, as_json, united, written_names
@@ -248,12 +248,7 @@ class ImageFolder(Opened):
         is moved alike.
         """
         for other in self._parallel.of_image.get(parts, ()):
-            to = [
-                new if new != old else own
-                for own, old, new in zip(other, parts, target, strict=True)
-            ]
-            suffix = other[-1][len(stem_of(parts[-1])) :]
-            place_at = folder.joinpath(*to[:-1], stem_of(target[-1]) + suffix)
+            place_at = folder.joinpath(*place_beside(other, parts, target))
             self._sidecars.carry(self._encoded(other), place_at, files)
 
     @property
