@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from dedup import tables
 from dedup.errors import SourceError
+from dedup.formats.labels import in_one_order
 
 MAX_SPLITS: Final = 100
 """More different splits than that are taken for a wrongly named column."""
@@ -62,6 +63,6 @@ def manifest(
     ]
     # Tools and file systems differ in the Unicode form that they write: a label is one label in
     # either.
-    labels = pc.utf8_normalize(ordered["label"], "NFC")
+    labels = in_one_order(pc.utf8_normalize(ordered["label"], "NFC"))
     columns = [samples, ordered["id"], ordered["split"], labels, ordered["uri"], *further]
     return pa.table(columns, schema=tables.MANIFEST), row_of_sample
