@@ -13,6 +13,7 @@ logger = logging.getLogger(__name__)
 _MEASURED_SECONDS: Final = 5.0
 """Of a stage before it is foretold how long it takes: less would be the start of processes."""
 
+_MEASURED_SHARE: Final = 0.01  # of a stage, and so much of its work
 _LONG_SECONDS: Final = 120.0
 """From which on a stage is foretold."""
 
@@ -56,12 +57,13 @@ class Foretold:
 
     def __init__(self, progress: Callable[[float], None], advice: str) -> None:
         self._progress, self._advice = progress, advice
-        self._began = time.perf_counter()
-        self._asked = False
+        self.begin()
 
     def begin(self) -> None:
         """What is measured begins now."""
-        self._began, self._asked = time.perf_counter(), False
+        self._began = time.perf_counter()
+        self._asked = False
+        self._first: tuple[float, float] | None = None  # seconds and share, where measuring began
 
     def __call__(self, share: float) -> None:
         """Share of the stage that is done, in [0, 1]."""
@@ -69,11 +71,19 @@ class Foretold:
         seconds = time.perf_counter() - self._began
         if self._asked or share <= 0 or seconds < _MEASURED_SECONDS:
             return
+        # The start of a stage is slower than the rest: only what was done since counts.
+        if self._first is None:
+            self._first = seconds, share
+        first_seconds, first_share = self._first
+        if share - first_share < _MEASURED_SHARE:
+            return
 
         self._asked = True
-        if seconds / share > _LONG_SECONDS:
-            minutes = round(seconds / share / 60)
-            logger.warning("This will take about %d minutes. %s", minutes, self._advice)
+        total = first_seconds + (seconds - first_seconds) / (share - first_share) * (
+            1 - first_share
+        )
+        if total > _LONG_SECONDS:
+            logger.warning("This will take about %d minutes. %s", round(total / 60), self._advice)
 
 
 class Clock:

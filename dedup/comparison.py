@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from dedup.config import (
     ALGORITHMS,
-    PDQ_BITS,
     TOTAL,
     HashConfig,
     VerifyConfig,
@@ -221,7 +220,7 @@ def compare(a: str | Path | bytes, b: str | Path | bytes, *, bits: int = 64) -> 
         names.append(f"the bytes given as {side}" if isinstance(given, bytes) else str(given))
         contents.append(given if isinstance(given, bytes) else read_bytes(bytes(Path(given)), None))
     settings = HashConfig()
-    algorithms = tuple(name for name in ALGORITHMS if name != "pdq" or bits == PDQ_BITS)
+    algorithms = tuple(name for name in ALGORITHMS if bits in ALGORITHMS[name])
     turned = TRANSFORMS[1:]
     setup = Setup(algorithms, bits, settings.mode, settings.background, settings.max_pixels, turned)
     table = pa.table(measure(contents, setup))

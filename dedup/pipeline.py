@@ -50,19 +50,21 @@ def run(
     observer: Observer | None = None,
     overwrite: bool = False,
     explain: Callable[[str], None] | None = None,
+    engine: Engine | None = None,
 ) -> Run:
     """The whole stage: from the dataset to the report.
 
     `dataset`: a `datasets.DatasetDict` or `Dataset` in place of `config.dataset.path`. Tables,
     splits and report are written to `config.output.dir`; with none, everything stays in memory.
-    `explain` is told how the codes will be searched.
+    `explain` is told how the codes will be searched. `engine`: where pictures are decoded, in place
+    of the one that `config.engine` asks for.
     """
     # Not above: they bring numba, and a second that `decide` and `report` have no use for.
     from dedup.stages.hashes import ahead
 
     clock = Clock(observer or Silent())
     lists = read_lists(config)
-    engine = made(config.engine)
+    engine = made(config.engine) if engine is None else engine
     with ExitStack() as held:
         with ahead(engine, config.cache):
             from dedup.rehearsal import rehearsed
@@ -324,6 +326,7 @@ def _concluded(result: Run, clock: Clock) -> tuple[dict[str, pa.Table], dict[str
         resolved,
         crowds=crowds,
         uncompared=found["uncompared"],
+        n_points=_n_points(result),
         skipped=result.info["source"]["skipped"],
     )
     said = described(said, result.info["source"])
@@ -332,6 +335,15 @@ def _concluded(result: Run, clock: Clock) -> tuple[dict[str, pa.Table], dict[str
         said["recordings"] = recordings(listed, found["pairs"], parts, resolved.splits.held_out)
     said["components"] = components(found["pairs"], found["groups"], n)
     return found, said | judgements_told(result)
+
+
+def _n_points(result: Run) -> pa.ChunkedArray | None:
+    """Of each sample its key points; None where nobody searched parts."""
+    if result.resolved.parts.parts == "off":
+        return None
+    columns = [part["n_points"] for part in result.store.parts("parts")]
+
+    return pa.chunked_array([chunk for column in columns for chunk in column.chunks], pa.int32())
 
 
 def _graphs(found: pa.Table, n: int, resolved: Resolved) -> tuple[graph.Graph, graph.Graph]:

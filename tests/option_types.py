@@ -35,19 +35,30 @@ def written(kind: Any) -> str:
     """A type as it is written, without what only validates."""
     origin, arguments = get_origin(kind), get_args(kind)
     if origin is Annotated:
-        return written(arguments[0])
+        names = next((table for mark in arguments[1:] if (table := _table(mark))), None)
+        return written(Literal[*names]) if names else written(arguments[0])
     if origin in (Union, types.UnionType):
         return " | ".join(dict.fromkeys(written(one) for one in arguments))
     if origin is Literal:
         return f"Literal[{', '.join(map(repr, arguments))}]".replace("'", '"')
     if origin is tuple:
-        inner = written(arguments[0])
+        inner = _of_items(arguments[0])
         return f"Sequence[{inner}]" if inner.startswith("Named") else f"{inner} | Sequence[{inner}]"
     if origin is dict:
         return f"Mapping[{written(arguments[0])}, {written(arguments[1])}]"
     if kind is type(None):
         return "None"
     return str(kind.__name__) if kind.__module__ == "builtins" else "Any"
+
+
+def _of_items(kind: Any) -> str:
+    """The type of the items of a list: any text, as one may be held in a variable."""
+    return written(get_args(kind)[0] if get_origin(kind) is Annotated else kind)
+
+
+def _table(mark: Any) -> tuple[str, ...]:
+    """The names that a setting is checked against now; others may be added."""
+    return tuple(getattr(getattr(mark, "func", None), "allowed", ()))
 
 
 def module() -> str:

@@ -18,9 +18,10 @@ from dedup.api.progress import observer
 from dedup.api.settings import options_to_settings, takes_options
 from dedup.calibration import calibrate as calibration
 from dedup.calibration.table import Calibration
-from dedup.config import ALGORITHMS, BITS, PDQ_BITS, Config, HashConfig, build
+from dedup.config import ALGORITHMS, BITS, Config, HashConfig, build, width_problem
 from dedup.config import load as read_config
 from dedup.decoding.pictures import Unreadable, normalised
+from dedup.engines import Engine
 from dedup.errors import ConfigError, RunError, SourceError
 from dedup.formats import read_bytes
 from dedup.formats.source import encoded
@@ -40,18 +41,19 @@ def run(
     *,
     overwrite: bool = False,
     progress: bool | None = None,
+    engine: Engine | None = None,
 ) -> Run:
     """Run the whole stage: hash, search, verify, decide, write the splits and the report.
 
     `config`: a YAML file, its content as nested dicts, or a `Config`. Without `output.dir` nothing
     is written and the result stays in memory. `progress`: a bar; None means one in a notebook or on
-    a terminal.
+    a terminal. `engine`: one of your own, where pictures are decoded (docs/adding.md).
     """
     if isinstance(config, str | Path):
         config = read_config(Path(config))
     elif not isinstance(config, Config):
         config = build(config)
-    return pipeline.run(config, overwrite=overwrite, observer=observer(progress))
+    return pipeline.run(config, overwrite=overwrite, observer=observer(progress), engine=engine)
 
 
 @takes_options
@@ -134,8 +136,8 @@ def hash_images(
         )
         if value not in allowed
     ]
-    if algorithm == "pdq" and bits != PDQ_BITS:
-        problems.append(f"bits: got {bits!r}; pdq has {PDQ_BITS} bits only.")
+    if not problems and (problem := width_problem(algorithm, bits)):
+        problems.append(f"bits: {problem}.")
     if problems:
         raise ConfigError(*problems)
     settings = HashConfig()

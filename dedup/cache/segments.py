@@ -313,7 +313,7 @@ def checksums(table: pa.Table) -> NDArray[np.uint64]:
     total = np.zeros(len(table), dtype=np.uint64)
     for number, name in enumerate(table.column_names):
         column = one(table[name])
-        of_column = _texts(column) if pa.types.is_string(column.type) else _words(column)
+        of_column = _words(column) if _has_fixed_width(column.type) else _texts(column)
         if column.null_count:
             of_column = np.where(
                 column.is_null().to_numpy(zero_copy_only=False), np.uint64(number + 1), of_column
@@ -341,12 +341,15 @@ def _words(column: pa.Array) -> NDArray[np.uint64]:
     return sums + np.uint64(1)
 
 
+def _has_fixed_width(of: pa.DataType) -> bool:
+    return not (pa.types.is_string(of) or pa.types.is_binary(of))
+
+
 def _texts(column: pa.Array) -> NDArray[np.uint64]:
+    """Of texts or binary values of any length."""
     coded = column.dictionary_encode()
-    texts = coded.dictionary.to_pylist()
-    known = [
-        int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "little") for text in texts
-    ]
+    values = coded.dictionary.cast(pa.binary()).to_pylist()
+    known = [int.from_bytes(blake2b(value, digest_size=8).digest(), "little") for value in values]
     indices = coded.indices.fill_null(0).to_numpy()
     of_row: NDArray[np.uint64] = np.array([*known, 0], dtype=np.uint64)[indices]
     return of_row

@@ -201,8 +201,15 @@ def _statement(resolved: Resolved, n_leaks: int, n_groups: int, n_uncompared: in
     )
     return (
         f"{number} between train and a held-out split is left in what was written (searched with"
-        f" {settings}).{groups}{uncompared}{lists}"
+        f" {settings}{_of_parts(resolved)}).{groups}{uncompared}{lists}"
     )
+
+
+def _of_parts(resolved: Resolved) -> str:
+    """What is claimed of crops."""
+    if resolved.parts.parts == "off":
+        return ""
+    return ", and for parts" if resolved.parts.crops != "report" else ", parts are only reported"
 
 
 def _limits(resolved: Resolved) -> str:

@@ -21,10 +21,7 @@ from dedup.config.resolved import (
     resolve,
 )
 from dedup.config.sections import (
-    ALGORITHMS,
-    BITS,
     LISTS,
-    PDQ_BITS,
     TOTAL,
     CacheConfig,
     Config,
@@ -34,6 +31,7 @@ from dedup.config.sections import (
     VerifyConfig,
 )
 from dedup.config.splits import SPLIT_ALIASES, normal_split
+from dedup.tables.names import ALGORITHMS, BITS, width_problem
 
 __all__ = [
     "ALGORITHMS",
@@ -46,7 +44,6 @@ __all__ = [
     "LEAST_SIMILARITY",
     "LIMITS",
     "LISTS",
-    "PDQ_BITS",
     "SPLIT_ALIASES",
     "TOTAL",
     "AcceptanceSpec",
@@ -67,4 +64,5 @@ __all__ = [
     "normal_split",
     "read_yaml",
     "resolve",
+    "width_problem",
 ]

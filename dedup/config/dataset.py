@@ -8,37 +8,14 @@ from pydantic import AfterValidator, BeforeValidator, Field, StrictBool
 from pydantic import model_validator as check
 
 from dedup.config.splits import normal_split
-from dedup.config.values import Section, as_names, as_pattern, as_texts, one_of
+from dedup.config.values import Section, as_names, as_pattern, as_texts, member_of, one_of
+from dedup.tables.names import SOURCES
 
 
 class SourceConfig(Section):
     """Where the samples of one dataset come from."""
 
-    source: Annotated[
-        Literal[
-            "auto",
-            "imagefolder",
-            "manifest",
-            "huggingface",
-            "webdataset",
-            "coco",
-            "yolo",
-            "voc",
-            "bank",
-        ],
-        one_of(
-            "dataset.source",
-            "auto",
-            "imagefolder",
-            "manifest",
-            "huggingface",
-            "webdataset",
-            "coco",
-            "yolo",
-            "voc",
-            "bank",
-        ),
-    ] = "auto"
+    source: Annotated[str, member_of("dataset.source", SOURCES)] = "auto"
     path: str | None = None
     name: str | None = None
     revision: str | None = None

@@ -15,13 +15,12 @@ from dedup.config.values import (
     as_similarity,
     as_switch,
     distinct,
+    member_of,
     one_of,
 )
+from dedup.tables.names import ALGORITHMS, DUPLICATES, WRITTEN, width_problem
 
-ALGORITHMS: Final = ("ahash", "phash", "dhash", "whash", "pdq")
-BITS: Final = (64, 256, 1024)
 LISTS: Final = ("allow_list", "deny_list", "prefer_list")
-PDQ_BITS: Final = 256
 TOTAL: Final = "total"
 """In `search.max_distance`, beside the algorithms: the distances of all of them added up."""
 
@@ -30,7 +29,7 @@ class HashConfig(Section):
     """What is measured on every picture."""
 
     algorithms: Annotated[
-        tuple[Annotated[str, one_of("hash.algorithms", *ALGORITHMS)], ...],
+        tuple[Annotated[str, member_of("hash.algorithms", ALGORITHMS)], ...],
         BeforeValidator(as_names),
         Field(min_length=1),
         AfterValidator(distinct),
@@ -42,12 +41,10 @@ class HashConfig(Section):
 
     @check(mode="after")
     def _width_is_there(self) -> Self:
-        if "pdq" in self.algorithms and self.bits != PDQ_BITS:
-            message = (
-                f"hash.bits: got {self.bits}; pdq has {PDQ_BITS} bits only. Set hash.bits:"
-                f" {PDQ_BITS}"
-            )
-            raise ValueError(message)
+        for algorithm in self.algorithms:
+            if problem := width_problem(algorithm, self.bits):
+                message = f"hash.bits: {problem}"
+                raise ValueError(message)
         return self
 
 
@@ -117,10 +114,7 @@ class PolicyConfig(Section):
         Literal["report", "drop", "drop_all"],
         one_of("policy.label_conflicts", "report", "drop", "drop_all"),
     ] = "report"
-    duplicates: Annotated[
-        Literal["keep_best", "keep_first", "keep_by", "report_only"],
-        one_of("policy.duplicates", "keep_best", "keep_first", "keep_by", "report_only"),
-    ] = "keep_best"
+    duplicates: Annotated[str, member_of("policy.duplicates", DUPLICATES)] = "keep_best"
     keep_by: str | None = None
     keep_order: Annotated[
         Literal["descending", "ascending"], one_of("policy.keep_order", "descending", "ascending")
@@ -172,19 +166,7 @@ class OutputConfig(Section):
     """Where the result goes. No part of the fingerprint."""
 
     dir: str | None = None
-    splits: Annotated[
-        Literal["same", "imagefolder", "manifest", "parquet", "huggingface", "webdataset", "none"],
-        one_of(
-            "output.splits",
-            "same",
-            "imagefolder",
-            "manifest",
-            "parquet",
-            "huggingface",
-            "webdataset",
-            "none",
-        ),
-    ] = "same"
+    splits: Annotated[str, member_of("output.splits", WRITTEN)] = "same"
     files: Annotated[
         Literal["hardlink", "copy", "symlink"],
         one_of("output.files", "hardlink", "copy", "symlink"),

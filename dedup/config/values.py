@@ -4,7 +4,7 @@ own.
 
 import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Annotated, Final
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictInt
@@ -26,6 +26,11 @@ REFUSED: Final = {
 
 def one_of(key: str, *allowed: str) -> BeforeValidator:
     """Accepts one of the allowed words."""
+    return member_of(key, allowed)
+
+
+def member_of(key: str, allowed: Collection[str]) -> BeforeValidator:
+    """Accepts a word that is in a table when it is validated: names may be added later."""
 
     def validate(value: object) -> object:
         if isinstance(value, str) and value in REFUSED.get(key, {}):
@@ -38,6 +43,7 @@ def one_of(key: str, *allowed: str) -> BeforeValidator:
             raise ValueError(message)
         return value
 
+    validate.allowed = allowed  # type: ignore[attr-defined]  # read by tests/option_types.py
     return BeforeValidator(validate)
 
 

@@ -1,6 +1,6 @@
 """The table of forms: a new form of dataset is one entry here and one file beside it."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -12,6 +12,7 @@ from dedup.formats import banks, coco, detection, imagefolder, manifest, voc, we
 from dedup.formats.detection import Evidence
 from dedup.formats.listing import Listing
 from dedup.formats.source import Sample, Source
+from dedup.tables.names import SOURCES, WRITTEN, refuse_taken
 
 Writer = Callable[[Iterable[Sample], Path, str, pa.Schema], DatasetConfig]
 """Writes samples of any form to a folder; the text is `output.files`, the schema that of further
@@ -112,7 +113,20 @@ _FORMS: Final = (
     Form("bank", _without_listing(banks.Bank), _nothing, ("default_split",)),
 )
 
-FORMS: Final[Mapping[str, Form]] = {form.name: form for form in _FORMS}
+FORMS: Final[dict[str, Form]] = {form.name: form for form in _FORMS}
+
+
+def register(form: Form) -> None:
+    """Add a form of dataset. Raises `ConfigError` for a name that is taken.
+
+    A folder is taken for it where its `detects` is sure (`Evidence.is_sure`), or where
+    `dataset.source` names it.
+    """
+    refuse_taken("The form", form.name, SOURCES)
+    FORMS[form.name] = form
+    SOURCES.append(form.name)
+    if form.write is not None:
+        WRITTEN.insert(-1, form.name)  # before none
 
 
 def detected(listing: Listing) -> str:

@@ -10,7 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from dedup.decoding.pictures import Unreadable, file_digest, open_picture, turned
-from dedup.hashers import fast, pdq, resampling, thumbnail
+from dedup.hashers import families, pdq, thumbnail
 from dedup.hashers.compression import compression
 from dedup.hashers.luma import Luma, luma_of, open_luma
 from dedup.hashers.resampling import Plane
@@ -152,23 +152,17 @@ def _decoded_digest(content: bytes | Unreadable, setup: Setup) -> bytes | None:
 def _of_lumas(planes: Sequence[Plane], setup: Setup) -> Mapping[str, NDArray[Any]]:
     """Codes, the thumbnail and the information of a batch of lumas, as arrays of one row each."""
     turns = ("identity", *setup.transforms)
-    own = [name for name in setup.algorithms if name != "pdq"]
-    thumbnails, found = fast.measured(planes, own, setup.bits, turns)
+    thumbnails, found, small = families.measured(planes, setup.algorithms, setup.bits, turns)
     columns: dict[str, NDArray[Any]] = {
         "thumbnail": thumbnails.reshape(len(planes), -1),
         "information": thumbnail.information(thumbnails).astype(np.float32),
     }
-    for name in own:
+    for name in setup.algorithms:
         columns |= {
             column: of for (column, *_), of in zip(setup.codes_of(name), found[name], strict=True)
         }
-    if "pdq" in setup.algorithms:
-        (small,) = resampling.shrink(planes, [pdq.TARGET])
-        codes = pdq.oriented(small, turns)
-        columns |= {
-            column: of for (column, *_), of in zip(setup.codes_of("pdq"), codes, strict=True)
-        }
-        columns["pdq_quality"] = pdq.quality(small)
+    if "pdq" in small:
+        columns["pdq_quality"] = pdq.quality(small["pdq"])
     return columns
 
 
@@ -202,19 +196,25 @@ def _compat(content: bytes | Unreadable, setup: Setup) -> Row:
         "thumbnail": small.tobytes(),
     }
     for column, algorithm, transform in setup.codes():
-        if algorithm != "pdq":
+        if algorithm not in families.OWN:
             row[column] = compat.codes([oriented[transform]], algorithm, setup.bits)[0].tobytes()
-    if "pdq" in setup.algorithms:
-        row |= _pdq(luma_of(picture.image, setup.bits), setup)
+    for name in setup.algorithms:
+        if name in families.OWN:
+            row |= _own(name, luma_of(picture.image, setup.bits), setup)
     return row
 
 
-def _pdq(plane: Plane, setup: Setup) -> Row:
-    """PDQ is none of ImageHash's: the same computation in both modes, here on the whole picture."""
-    (small,) = resampling.shrink([plane], [pdq.TARGET])
-    codes = pdq.oriented(small, ("identity", *setup.transforms))
-    columns = {
+def _own(name: str, plane: Plane, setup: Setup) -> Row:
+    """An algorithm that is not of ImageHash: the same computation in both modes, here on the whole
+    picture.
+    """
+    turns = ("identity", *setup.transforms)
+    codes, small = families.own_codes(plane, name, setup.bits, turns)
+    columns: Row = {
         column: of[0].tobytes()
-        for (column, *_), of in zip(setup.codes_of("pdq"), codes, strict=True)
+        for (column, *_), of in zip(setup.codes_of(name), codes, strict=True)
     }
-    return {**columns, "pdq_quality": int(pdq.quality(small)[0])}
+    if name == "pdq":
+        columns["pdq_quality"] = int(pdq.quality(small)[0])
+
+    return columns

@@ -4,7 +4,9 @@ Work for an engine: `start` and `lost` are what it calls. The pictures are decod
 than hashes need them, so that codes do not change with `search.parts`.
 """
 
+from base64 import b85decode
 from collections.abc import Callable, Mapping
+from hashlib import sha256
 from typing import Any, Final
 
 import numpy as np
@@ -14,7 +16,8 @@ from numpy.typing import NDArray
 from dedup.decoding.contents import Reader
 from dedup.decoding.orientation import turned
 from dedup.decoding.pictures import Unreadable, file_digest
-from dedup.hashers.keypoints import NONE, SIDE, KeyPoints, key_points, opencv
+from dedup.hashers.canaries import PICTURES
+from dedup.hashers.keypoints import COUNT, NONE, SIDE, KeyPoints, key_points, opencv
 from dedup.hashers.luma import open_luma
 from dedup.hashers.setup import Setup
 from dedup.tables import PARTS
@@ -28,6 +31,11 @@ _BITS: Final = 256
 def work(background: str, max_pixels: int, *, mirrored: bool = False) -> dict[str, Any]:
     """The setup of the work; `mirrored`: whether the mirrored pictures have key points, too."""
     return {"background": background, "max_pixels": max_pixels, "mirrored": mirrored}
+
+
+def spec(setup: Mapping[str, Any]) -> dict[str, Any]:
+    """What decides the key points of a picture, but for its bytes and the decoders."""
+    return {"parts": {**setup, "bits": _BITS, "side": SIDE, "count": COUNT}}
 
 
 def start(setup: Mapping[str, Any]) -> Callable[[pa.RecordBatch], pa.RecordBatch]:
@@ -48,6 +56,20 @@ def setup_of(setup: Mapping[str, Any]) -> Setup:
     """How pictures are decoded for parts; raises `MissingExtraError` without OpenCV."""
     opencv()
     return Setup(("dhash",), _BITS, "fast", setup["background"], setup["max_pixels"])
+
+
+def canary(setup: Mapping[str, Any]) -> str:
+    """Digest, as hex digits, of the key points of the canary pictures with this setup.
+
+    OpenCV is asked, as its key points move between its versions.
+    """
+    of = setup_of(setup)
+    sink = sha256(opencv().__version__.encode())
+    for text in PICTURES.values():
+        for side in _key_points(b85decode(text), of, mirrored=setup["mirrored"]):
+            sink.update(side.descriptors.tobytes() + side.places.tobytes())
+
+    return sink.hexdigest()
 
 
 def lost(setup: Mapping[str, Any], batch: pa.RecordBatch, reason: str) -> pa.RecordBatch:

@@ -5,6 +5,7 @@ Work for an engine: this module is named to it, and `start` and `lost` are what 
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
@@ -30,13 +31,21 @@ def work(setup: Setup, known: Path | None = None) -> dict[str, Any]:
     """The setup of the work; `known` is the room of the cache whose rows need not be measured
     again.
     """
-    return {"hash": asdict(setup), "known": None if known is None else str(known)}
+    from dedup.hashers.families import modules  # numba, which a worker may not need
+
+    return {
+        "hash": asdict(setup),
+        "known": None if known is None else str(known),
+        "modules": modules(setup.algorithms),
+    }
 
 
 def start(setup: Mapping[str, Any]) -> Callable[[pa.RecordBatch], pa.RecordBatch]:
     """A function from tasks (PAYLOAD or REFERENCES) to rows of the table, with the row of the
     source as `sample`.
     """
+    for module in setup["modules"]:  # algorithms from outside the package register themselves
+        import_module(module)
     of, reader = Setup.from_dict(setup["hash"]), Reader()
     known = None if setup["known"] is None else known_rows(Path(setup["known"]), of.schema())
     # With nothing to look up, the digest is taken only once, where the picture is measured.

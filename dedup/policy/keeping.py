@@ -1,15 +1,34 @@
 """Which of several copies is kept, and what copies with different labels do to each other."""
 
-from collections.abc import Iterable, Set
+from collections.abc import Callable, Iterable, Set
 from decimal import Decimal
+from typing import Final
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from dedup.graph import Graph, Witnesses, quality_order
+from dedup.tables.names import DUPLICATES, refuse_taken
 
 Samples = NDArray[np.int64]
+
+Worth = Callable[[pa.Table, pa.Table], NDArray[np.float64]]
+"""(hashes, manifest), one row per sample each → how much each sample is worth, the largest kept
+first. Of equal ones the better picture is kept; NaN is last.
+"""
+
+RULES: Final[dict[str, Worth]] = {}
+"""Further rules of `policy.duplicates` by name, registered from outside the package."""
+
+
+def register(name: str, worth: Worth) -> None:
+    """Add a rule that says which of several copies is kept. Raises `ConfigError` for a name that is
+    taken.
+    """
+    refuse_taken("The rule", name, DUPLICATES)
+    RULES[name] = worth
+    DUPLICATES.insert(-1, name)  # before report_only
 
 
 def keep_order(
@@ -40,6 +59,9 @@ def keep_order(
             ranked = ranked[
                 np.argsort((values if order == "ascending" else -values)[ranked], kind="stable")
             ]
+        elif rule in RULES:
+            worth = np.asarray(RULES[rule](hashes, manifest), np.float64)
+            ranked = ranked[np.argsort(-worth[ranked], kind="stable")]
     if preferred is None or len(preferred) == 0:
         return ranked
     place = np.full(n, len(preferred), dtype=np.int64)

@@ -43,6 +43,7 @@ def summary(
     *,
     crowds: pa.Table | None = None,
     uncompared: pa.Table | None = None,
+    n_points: pa.ChunkedArray | None = None,
     skipped: Mapping[str, int],
 ) -> dict[str, Any]:
     """Everything in `summary.json` but the certificate."""
@@ -69,6 +70,7 @@ def summary(
                 status: statuses[status] for status in tables.STATUSES if statuses[status]
             },
             "without_information": n_no_information,
+            **_without_key_points(hashes, n_points),
         },
         "skipped_files": dict(skipped),
         "splits": {
@@ -250,6 +252,15 @@ def key_of_no_split(column: pa.ChunkedArray) -> str | None:
     while key in taken:
         key = f"({key})"
     return key
+
+
+def _without_key_points(hashes: pa.Table, n_points: pa.ChunkedArray | None) -> dict[str, int]:
+    """Only of a run that searched parts: `n_points` are those of each sample."""
+    if n_points is None:
+        return {}
+    plain = pc.and_(pc.equal(hashes["status"], "ok"), pc.equal(n_points, 0))
+
+    return {"without_key_points": pc.sum(plain).as_py() or 0}
 
 
 def _in_split(column: pa.ChunkedArray) -> dict[str, Mask]:

@@ -1,6 +1,7 @@
 """The search of parts in a run: key points, then regions that two pictures share."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 import numpy as np
@@ -9,14 +10,17 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from dedup import graph
+from dedup.cache import Environment, Room, prune
 from dedup.clock import Clock
 from dedup.engines import Engine, made
 from dedup.formats.references import tasks
 from dedup.hashers import grey_work, parts_work
 from dedup.policy.crops import with_crops
 from dedup.runs.result import Run, search_threads, specs_of
-from dedup.stages.parts import parts
+from dedup.stages.hashes import cache_folder
+from dedup.stages.parts import KEPT, parts
 from dedup.stages.placements import Pictures, placements
+from dedup.versions import VERSIONS
 
 _ROWS_AT_ONCE: Final = 64  # of a task: some tenths of a second of work
 _READ_AT_ONCE: Final = 16  # pictures of a task whose bytes are in memory
@@ -29,7 +33,9 @@ def find_parts(result: Run, engine: Engine, clock: Clock) -> Run:
 
     with clock.stage("parts") as done:
         places = tasks(result.opened(), _ROWS_AT_ONCE)
-        found = parts(places, result.row_of_sample, setup, engine, clock.advance)
+        digests = result.store["hashes"]["file_digest"]
+        with _kept(result, setup) as room:
+            found = parts(places, result.row_of_sample, digests, setup, engine, clock.advance, room)
         result.store.put_parts("parts", iter([found]), specs_of(result))
         done(n)
 
@@ -45,6 +51,22 @@ def find_parts(result: Run, engine: Engine, clock: Clock) -> Run:
         done(n)
 
     return result
+
+
+@contextmanager
+def _kept(result: Run, setup: Mapping[str, Any]) -> Iterator[Room | None]:
+    """The room of the cache for key points; None for a run that keeps nothing."""
+    folder = cache_folder(result.config.cache)
+    if folder is None:
+        yield None
+        return
+
+    here = Environment(parts_work.canary(setup), VERSIONS)
+    room = Room(folder, parts_work.spec(setup), here, KEPT)
+    yield room
+    with suppress(OSError):
+        room.tidy()
+        prune(folder, max_bytes=result.config.cache.max_bytes)
 
 
 def crops_left(result: Run, samples: NDArray[np.int64], splits: pa.ChunkedArray) -> pa.Table:

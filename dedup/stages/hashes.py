@@ -105,10 +105,8 @@ def cache_folder(cache: CacheConfig) -> Path | None:
 
 def environment(setup: Setup) -> Environment:
     """What decodes and measures here."""
-    # it brings the decoders and numba, for which finished runs have no use
-    from dedup.hashers.canaries import (
-        canary,
-    )
+    # Imported here: it brings the decoders and numba, for which finished runs have no use.
+    from dedup.hashers.canaries import canary
 
     return Environment(canary(setup), VERSIONS)
 

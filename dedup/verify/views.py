@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from dedup.hashers import fast, pdq, resampling
+from dedup.hashers import families, resampling
 from dedup.hashers.thumbnail import information
 from dedup.search import pack
 from dedup.tables import MIN_INFORMATION, code_column
@@ -42,16 +42,8 @@ def within_frames(
     found, cut = found[informed], cut[informed]
     planes = [resampling.whole(one) for one in cut]
     codes: dict[str, NDArray[np.uint64]] = {}
-    _, measured = fast.measured(
-        planes, [name for name in algorithms if name != "pdq"], bits, transforms
-    )
-    for name in algorithms if len(cut) else ():
-        of_pdq = name == "pdq"
-        oriented = (
-            pdq.oriented(resampling.shrink(planes, [pdq.TARGET])[0], transforms)
-            if of_pdq
-            else measured[name]
-        )
+    measured = families.measured(planes, algorithms, bits, transforms)[1] if planes else {}
+    for name, oriented in measured.items():
         codes |= {
             code_column(name, turn): pack(one)
             for turn, one in zip(transforms, oriented, strict=True)

@@ -1,5 +1,8 @@
 """Whole runs with `search.parts: on`, over pictures that the tests draw."""
 
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +13,8 @@ from PIL import Image
 from dedup import pipeline
 from dedup.config import build
 from dedup.errors import ConfigError, MissingExtraError
-from dedup.hashers import keypoints
+from dedup.hashers import keypoints, parts_work
+from dedup.runs import parting
 
 pytest.importorskip("cv2")
 
@@ -105,6 +109,8 @@ def test_a_crop_of_a_test_picture_goes_from_train(dataset: Path, tmp_path: Path)
     assert "crop" == kinds["train/inside10.jpg", "train/other10.jpg"]
     assert 0 == result.summary["certificate"]["crops"]
     assert result.summary["certificate"]["clean"]
+    assert ", and for parts)" in result.summary["certificate"]["statement"]
+    assert 1 == result.summary["samples"]["without_key_points"]
     boxes = {
         row["id_b"]: row["box_a"] for row in result.pairs.to_pylist() if row["id_a"] == "test/0.jpg"
     }
@@ -181,3 +187,73 @@ def test_parts_that_were_not_searched_cannot_be_decided(dataset: Path, tmp_path:
 
     with pytest.raises(ConfigError, match=r"search\.parts"):
         pipeline.decide(tmp_path / "plain", ["search.parts=on"])
+
+
+class Counted:
+    """An engine that counts the rows that its workers get."""
+
+    def __init__(self, engine: Any) -> None:
+        self._engine, self.n_rows = engine, 0
+
+    def run(self, work: str, setup: Any, tasks: Any) -> Any:
+        def counted() -> Any:
+            for batch in tasks:
+                self.n_rows += batch.num_rows
+                yield batch
+
+        return self._engine.run(work, setup, counted())
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._engine, name)
+
+
+def test_key_points_are_kept(
+    dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second run takes all of them from the cache; a new file is the only one that is read,
+    besides the blank one, which has none to be kept; with another canary nothing is taken. The
+    tables are equal.
+    """
+    copy = tmp_path / "data"
+    shutil.copytree(dataset, copy)
+    settings = {
+        "dataset": {"path": str(copy)},
+        "search": {"parts": "on"},
+        "output": {"dir": None, "report": False},
+        "cache": {"folder": str(tmp_path / "cache")},
+        "engine": {"workers": 0},
+    }
+    counted: list[Counted] = []
+    plain = vars(parting)["parts"]
+
+    def parts_counted(places: Any, rows: Any, digests: Any, setup: Any, engine: Any, *rest: Any):  # type: ignore[no-untyped-def]
+        counted.append(Counted(engine))
+        return plain(places, rows, digests, setup, counted[-1], *rest)
+
+    monkeypatch.setattr(parting, "parts", parts_counted)
+    first = pipeline.run(build(settings))
+    again = pipeline.run(build(settings))
+    saved(scene(77), copy / "train" / "new.jpg")
+    more = pipeline.run(build(settings))
+    monkeypatch.setattr(parts_work, "canary", lambda _: "other")
+    elsewhere = pipeline.run(build(settings))
+
+    n = len(first.manifest)
+    assert [n, 1, 2, n + 1] == [each.n_rows for each in counted]
+    assert first.store["parts"].equals(again.store["parts"])
+    assert first.pairs.equals(again.pairs)
+    assert more.store["parts"].equals(elsewhere.store["parts"])
+
+
+def test_without_parts_opencv_is_not_imported(dataset: Path) -> None:
+    """A run with `search.parts: off` has no use for it."""
+    script = (
+        "import sys, dedup\n"
+        f"dedup.audit({str(dataset)!r}, workers=0)\n"
+        "assert 'cv2' not in sys.modules\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False
+    )
+
+    assert done.returncode == 0, done.stderr
