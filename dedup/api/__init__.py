@@ -74,7 +74,7 @@ def audit(
     """
     references = [against] if isinstance(against, str | Path) else list(against)
     # A mapping says which values of a column are which split; a text what would be written.
-    given = {
+    given: dict[str, Any] = {
         key: value
         for key, value in options.items()
         if key != "splits" or isinstance(value, Mapping)

@@ -10,7 +10,7 @@ from dedup.errors import OptionError
 
 _SAME_AS: Final = {"num_proc": "workers"}  # as `datasets` calls it
 
-_IN_TWO_SECTIONS: Final = "splits"
+IN_TWO_SECTIONS: Final = "splits"
 """`dataset.splits` is a mapping that says which values of a column are which split, `output.splits`
 a text.
 """
@@ -40,7 +40,7 @@ def options_to_settings(options: Mapping[str, Any]) -> dict[str, Any]:
                 f"{name}: got {value!r}; a section is a dict of settings, e.g."
                 " search={'max_distance': 8}."
             )
-        elif name == _IN_TWO_SECTIONS and isinstance(value, Mapping):
+        elif name == IN_TWO_SECTIONS and isinstance(value, Mapping):
             settings.setdefault("dataset", {})[name] = value
         elif name in section_of:
             settings.setdefault(section_of[name], {})[name] = value
