@@ -375,7 +375,8 @@ def test_splits_as_an_option_of_python(tmp_path: Path) -> None:
     written.
     """
     path = as_csv(tmp_path, VALUES)
-    run = dedup.audit(path, split_column="fold", splits=FOLDS, workers=0)
+    options: dict[str, Any] = {"split_column": "fold", "splits": FOLDS, "workers": 0}
+    run = dedup.audit(path, **options)
 
     assert ["train", "train", "train", "test"] == run.manifest["split"].to_pylist()
     assert "none" == run.config.output.splits
