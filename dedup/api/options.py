@@ -76,6 +76,7 @@ class Options(TypedDict, total=False):
     push_to_hub: str | None
     report: bool
     revision: str | None
+    row: Literal["any", "all"]
     second_look: bool
     source: Literal[
         "auto",

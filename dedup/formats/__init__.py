@@ -15,9 +15,9 @@ from dedup.decoding.contents import PAYLOAD, read_bytes
 from dedup.decoding.pictures import FILE_SUFFIXES
 from dedup.errors import ConfigError, SourceError, because
 from dedup.formats.banks import is_bank
-from dedup.formats.columns import distinct_of, groups_of, values_of
+from dedup.formats.columns import distinct_of, groups_of, image_rows_of, values_of
 from dedup.formats.crossing import check_movable, check_writable, push_splits, write_splits
-from dedup.formats.detection import is_image_struct
+from dedup.formats.detection import holds_images
 from dedup.formats.footers import PARQUET_ERRORS
 from dedup.formats.forms import ALL, FORMS, Form, detected
 from dedup.formats.listing import Listing, account_for, listed
@@ -43,6 +43,7 @@ __all__ = [
     "detect",
     "distinct_of",
     "groups_of",
+    "image_rows_of",
     "keys_of",
     "open_source",
     "parts_of",
@@ -227,7 +228,7 @@ def _form_of(path: Path, listing: Listing | None) -> str:
         except PARQUET_ERRORS as error:
             message = f"{path}: cannot be read as Parquet: {because(error)}. Get the file again."
             raise SourceError(message) from error
-        return "huggingface" if any(is_image_struct(field.type) for field in schema) else "manifest"
+        return "huggingface" if any(holds_images(field.type) for field in schema) else "manifest"
     if suffix in SUFFIXES:
         return "manifest"
     if suffix in FILE_SUFFIXES:

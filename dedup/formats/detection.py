@@ -174,7 +174,16 @@ def _n_rows(path: Path) -> int:
 
 def has_images(schema: pa.Schema) -> bool:
     """Whether a column is an image struct, or one of bytes with the name of one."""
-    return any(is_image_struct(field.type) or holds_encoded_images(field) for field in schema)
+    return any(holds_images(field.type) or holds_encoded_images(field) for field in schema)
+
+
+def holds_images(kind: pa.DataType) -> bool:
+    """Whether a column's type is that of images, or has some in lists and structs."""
+    if is_image_struct(kind):
+        return True
+    inner = [kind.field(k).type for k in range(kind.num_fields)]
+
+    return any(map(holds_images, inner))
 
 
 def is_image_struct(kind: pa.DataType) -> bool:
