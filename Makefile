@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
-.PHONY: help demo test test-dvc test-parts test-wheel check check-extras lint types imports soak bench bench-peers bench-hashing clean
+.PHONY: help demo test test-dvc test-parts test-service test-wheel serve-demo check check-extras lint types imports soak bench bench-peers bench-hashing clean
 
 help: ## print the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -32,6 +32,18 @@ test-parts: $(STAMP) ## the search of parts, with OpenCV
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[parts]'
 	$(BIN)/python -m pytest -q -p no:cacheprovider tests/parts
 
+test-service: $(STAMP) ## the HTTP service: real processes, its OpenAPI document, a browser
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[service]' --group service-tests
+	$(BIN)/python -m pytest -q -p no:cacheprovider tests/service
+
+serve-demo: $(STAMP) ## the demo's pictures in a bank, and a page to drop a picture on
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[service]'
+	test -d demo/dataset || $(BIN)/dedup demo demo
+	mkdir -p demo-bank
+	test -d demo-bank/demo.bank || $(BIN)/dedup bank build demo-bank/demo.bank demo/dataset
+	printf 'review:\n  pictures: ../demo/dataset\n' > demo-bank/serve.yaml
+	$(BIN)/dedup serve demo-bank/demo.bank --config demo-bank/serve.yaml
+
 lint: $(STAMP) ## format and lint rules
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -45,7 +57,7 @@ imports: $(STAMP) ## the layers: imports run downwards only
 check: lint types imports test ## what CI runs first: rules, types, layers, tests
 
 # Further targets that need an environment or services of their own are added here, each with what it needs.
-check-extras: test-parts test-wheel ## what CI runs after that
+check-extras: test-parts test-service test-wheel ## what CI runs after that
 
 test-wheel: ## the wheel, installed where the source tree cannot be imported
 	PYTHON=$(PYTHON) tools/test_wheel.sh $(VENV)-wheel
@@ -73,4 +85,4 @@ bench-hashing: $(STAMP) ## the hashes against the decoder and other tools, about
 	$(BIN)/python -m benchmarks.hashing
 
 clean: ## delete the environment, the demo and caches
-	rm -rf $(VENV) $(VENV)-dvc $(VENV)-peers $(VENV)-wheel demo build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) $(VENV)-dvc $(VENV)-peers $(VENV)-wheel demo demo-bank build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -127,9 +127,9 @@ def lists_of(target: Path, n: int) -> list[str]:
         .to_pylist()
     )
     texts = {
-        "allow_list": "id_a,id_b\n"
+        "not_duplicates_list": "id_a,id_b\n"
         + "".join(f"photos/{of['a']:09},photos/{of['b']:09}\n" for of in candidates),
-        "deny_list": "id_a,id_b\n"
+        "duplicates_list": "id_a,id_b\n"
         + "".join(f"photos/{k:09},photos/{n - 1 - k:09}\n" for k in range(100)),
         "prefer_list": "id\n" + "".join(f"photos/{k:09}\n" for k in range(1, n, max(1, n // 1000))),
     }

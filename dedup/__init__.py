@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from dedup.api import audit, calibrate, decide, deduplicate, hash_images, load, report, run
     from dedup.bank import Bank, BankPolicy
     from dedup.calibration.table import Calibration
+    from dedup.client import Client
     from dedup.comparison import Comparison, compare
     from dedup.config import Config
     from dedup.errors import (
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
         MissingExtraError,
         OptionError,
         RunError,
+        ServiceError,
         SourceError,
         TableError,
     )
@@ -48,6 +50,7 @@ __all__ = [
     "BankError",
     "BankPolicy",
     "Calibration",
+    "Client",
     "Comparison",
     "Config",
     "ConfigError",
@@ -58,6 +61,7 @@ __all__ = [
     "OptionError",
     "Run",
     "RunError",
+    "ServiceError",
     "SourceError",
     "TableError",
     "Verdict",
@@ -82,6 +86,7 @@ _HOME = {
     **dict.fromkeys(("Comparison", "compare"), "dedup.comparison"),
     **dict.fromkeys(("Bank", "BankPolicy"), "dedup.bank"),
     "Calibration": "dedup.calibration.table",
+    "Client": "dedup.client",
     "Config": "dedup.config",
     "Run": "dedup.runs.result",
     "Verdict": "dedup.gating.verdict",

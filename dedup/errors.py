@@ -8,15 +8,22 @@
     ├── TableError        a stored table is of another kind, version or spec
     ├── BankError         the bank cannot be used as asked
     │   ├── BankBusyError     another process writes to it
-    │   ├── BankConflictError an id, a key or a version is taken
+    │   ├── BankConflictError an id is taken, or what was asked was decided before
+    │   │   ├── BankKeyReusedError    an idempotency key stands for something else
+    │   │   └── BankVersionError      it changed since it was looked at
+    │   ├── BankMissingError  there is no such submission, delivery or key
     │   ├── BankDamagedError  its database cannot be read
     │   └── BankFullError     there is no room on the disk
+    ├── ServiceError      a service refused a request, or does not answer
     ├── LimitError        a stated limit would be passed
     ├── MissingExtraError an optional dependency is not installed
     └── InternalError     a bug of dedup's own
 
 Bad data is none of these: it is a row with a status.
 """
+
+from collections.abc import Mapping
+from typing import Any
 
 
 class DedupError(Exception):
@@ -62,12 +69,38 @@ class BankConflictError(BankError):
     """What was asked contradicts what is there: an id, a key or a version is taken."""
 
 
+class BankKeyReusedError(BankConflictError):
+    """An idempotency key was used before, for something else."""
+
+
+class BankVersionError(BankConflictError):
+    """What was to be changed has another version than the one that was seen."""
+
+
+class BankMissingError(BankError):
+    """There is nothing of this name in the bank."""
+
+
 class BankDamagedError(BankError):
     """The database of the bank cannot be read."""
 
 
 class BankFullError(BankError):
     """The bank could not be written: the disk is full or fails."""
+
+
+class ServiceError(DedupError):
+    """A service refused a request, or does not answer.
+
+    `status`: of HTTP, 0 where there was no answer; `problem`: its problem document (RFC 9457).
+    """
+
+    def __init__(
+        self, message: str, status: int = 0, problem: Mapping[str, Any] | None = None
+    ) -> None:
+        self.status = status
+        self.problem = dict(problem or {})
+        super().__init__(message)
 
 
 class LimitError(DedupError):

@@ -66,6 +66,7 @@ def run(
     lists = read_lists(config)
     engine = made(config.engine) if engine is None else engine
     with ExitStack() as held:
+        held.enter_context(engine.kept())  # who hashed looks again, and makes the report's pictures
         with ahead(engine, config.cache):
             from dedup.rehearsal import rehearsed
 

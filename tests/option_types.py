@@ -2,6 +2,8 @@
 writes the module.
 """
 
+import subprocess
+import sys
 import types
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -76,7 +78,14 @@ def module() -> str:
             for _ in range(name == IN_TWO_SECTIONS)
         ]
         lines.append(f"    {name}: {' | '.join([written(metadata), *also])}\n")
-    return HEAD + "".join(lines) + TAIL
+    return formatted(HEAD + "".join(lines) + TAIL)
+
+
+def formatted(text: str) -> str:
+    """The text as ruff writes it, so that its check does not change it."""
+    command = [sys.executable, "-m", "ruff", "format", "--stdin-filename", str(MODULE), "-"]
+    done = subprocess.run(command, input=text, capture_output=True, text=True, check=True)
+    return done.stdout
 
 
 if __name__ == "__main__":

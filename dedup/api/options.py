@@ -19,7 +19,6 @@ class Options(TypedDict, total=False):
     engine: Mapping[str, Any]
     cache: Mapping[str, Any]
     algorithms: str | Sequence[str]
-    allow_list: str | None
     allow_nothing: bool
     allow_outside: bool
     background: str
@@ -33,11 +32,11 @@ class Options(TypedDict, total=False):
     crops: Literal["leak", "duplicate", "report"]
     data_files: str | Sequence[str]
     default_split: str | None
-    deny_list: str | None
     dir: str | None
     distinct: Literal["auto", "image", "row"]
     distinct_columns: str | Sequence[str]
     duplicates: Literal["keep_best", "keep_first", "keep_by", "report_only"]
+    duplicates_list: str | None
     files: Literal["hardlink", "copy", "symlink"]
     folder: str | None
     group_column: str | None
@@ -67,6 +66,7 @@ class Options(TypedDict, total=False):
     min_thumbnail_similarity: Literal["auto"] | float
     mode: Literal["fast", "compat"]
     name: str | None
+    not_duplicates_list: str | None
     orientations: Literal["upright", "mirrored", "all"]
     parts: Literal["off", "on"]
     path: str | None

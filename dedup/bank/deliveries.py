@@ -13,11 +13,15 @@ from typing import Any, Final, Self
 
 from dedup.bank.database import now
 from dedup.bank.store import Store
-from dedup.errors import BankError, ConfigError
+from dedup.errors import BankMissingError, ConfigError
 
 WAITING: Final = "waiting"
 DELIVERED: Final = "delivered"
 FAILED: Final = "failed"
+
+_OFF: Final = "webhook_off:"  # in front of a target, as a key of the table `meta`
+_OFF_END: Final = "webhook_off;"  # the first key behind all of them
+
 STATES: Final = (WAITING, DELIVERED, FAILED)
 
 
@@ -112,16 +116,39 @@ class Outbox:
                 (state, said, next_at or at, None if state == WAITING else at, number),
             )
 
+    def off(self) -> frozenset[str]:
+        """Targets that are switched off: they answered that they are gone."""
+        with self._store.read() as connection:
+            rows = connection.execute(
+                "SELECT substr(key, ?) FROM meta WHERE key >= ? AND key < ?",
+                (len(_OFF) + 1, _OFF, _OFF_END),
+            )
+            return frozenset(target for (target,) in rows)
+
+    def switch_off(self, target: str) -> None:
+        """Nothing goes there until a delivery to it is sent again by hand."""
+        with self._store.write() as connection:
+            connection.execute(
+                "INSERT OR REPLACE INTO meta VALUES (?, ?)", (_OFF + target, str(now()))
+            )
+
     def retry(self, number: int) -> None:
-        """Send it once more, now. Raises `BankError` where there is no such delivery."""
+        """Send it once more, now; its target is switched on again.
+
+        Raises `BankMissingError` where there is no such delivery.
+        """
         with self._store.write() as connection:
             changed = connection.execute(
                 "UPDATE delivery SET state = ?, next = ?, attempts = 0, settled = NULL WHERE d = ?",
                 (WAITING, now(), number),
             )
+            connection.execute(
+                "DELETE FROM meta WHERE key = (SELECT ? || target FROM delivery WHERE d = ?)",
+                (_OFF, number),
+            )
         if changed.rowcount == 0:
             message = f"There is no delivery {number}."
-            raise BankError(message)
+            raise BankMissingError(message)
 
 
 def _check_state(state: str | None) -> None:

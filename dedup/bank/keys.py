@@ -10,7 +10,7 @@ from blake3 import blake3
 
 from dedup.bank.database import now
 from dedup.bank.store import Store
-from dedup.errors import BankConflictError, BankError, ConfigError
+from dedup.errors import BankConflictError, BankMissingError, ConfigError
 
 SCOPES: Final = ("check", "submit", "review", "admin")
 """What a key may do: ask; ask and join; decide about pending submissions; change entries."""
@@ -74,14 +74,14 @@ class Keys:
             ]
 
     def revoke(self, name: str) -> None:
-        """From now on the key is refused. Raises `BankError` where there is none of this name."""
+        """From now on the key is refused. Raises `BankMissingError` where there is none."""
         with self._store.write() as connection:
             changed = connection.execute(
                 "UPDATE api_key SET revoked = ? WHERE name = ? AND revoked IS NULL", (now(), name)
             )
         if changed.rowcount == 0:
             message = f"There is no key named {name!r} that is not revoked."
-            raise BankError(message)
+            raise BankMissingError(message)
 
     def find(self, key: str) -> ApiKey | None:
         """What a key that a client shows may do; None for one that is unknown or revoked."""
@@ -90,6 +90,11 @@ class Keys:
                 "SELECT * FROM api_key WHERE digest = ? AND revoked IS NULL", (_digest(key),)
             ).fetchone()
         return None if row is None else _of_row(row)
+
+    def any(self) -> bool:
+        """Whether there ever was a key: then every request needs one, also when all are revoked."""
+        with self._store.read() as connection:
+            return connection.execute("SELECT 1 FROM api_key LIMIT 1").fetchone() is not None
 
     def note_use(self, name: str) -> None:
         """Write down that a key was used, at most once a minute."""

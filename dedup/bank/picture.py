@@ -8,6 +8,7 @@ from base64 import b64decode, b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import UnionType
 from typing import Any, Final, Self
 
 import numpy as np
@@ -22,7 +23,7 @@ from dedup.hashers import thumbnail as thumbnails
 from dedup.hashers.drift import setup_of
 from dedup.hashers.families import picture_codes
 from dedup.hashers.measure import measure
-from dedup.tables import MIN_INFORMATION, THUMBNAIL_SIDE
+from dedup.tables import MIN_INFORMATION, STATUSES, THUMBNAIL_SIDE
 from dedup.tables.entries import SIGNS_BYTES, SMALL_SIDE, BankSpec
 from dedup.verify.signs import signs_of
 from dedup.verify.views import within_frames
@@ -33,6 +34,9 @@ Data = str | Path | bytes | Image.Image
 _BINARY: Final = ("file_digest", "pixel_digest", "signs", "thumbnail")
 _DIGESTS: Final = 32  # bytes
 _MAX_LEVELS: Final = THUMBNAIL_SIDE * THUMBNAIL_SIDE
+_MAX_TEXT: Final = 1_000  # characters of a format's name or a detail that a client sends
+_MAX_PIXELS_OF_A_SIDE: Final = 2**31 - 1
+_GREY_LEVELS: Final = 255.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,16 +116,16 @@ class MeasuredPicture:
             values = json.loads(text)
             inside = values.get("inside")
             made = cls(
-                status=_one_of(values["status"], str),
-                detail=_one_of(values.get("detail"), str, None),
-                width=_one_of(values.get("width"), int, None),
-                height=_one_of(values.get("height"), int, None),
-                format=_one_of(values.get("format"), str, None),
+                status=_status(values["status"]),
+                detail=_some_text(values.get("detail")),
+                width=_pixels(values.get("width")),
+                height=_pixels(values.get("height")),
+                format=_some_text(values.get("format")),
                 file_digest=_bytes(values.get("file_digest"), _DIGESTS),
                 pixel_digest=_bytes(values.get("pixel_digest"), _DIGESTS),
-                information=float(values.get("information") or 0.0),
+                information=_grey_levels(values.get("information") or 0.0),
                 codes=_codes(values.get("codes") or {}, spec),
-                signs=_bytes(values.get("signs"), SIGNS_BYTES) or b"",
+                signs=_bytes(values.get("signs") or None, SIGNS_BYTES) or b"",
                 thumbnail=_bytes(values.get("thumbnail"), _MAX_LEVELS),
                 inside=(
                     None
@@ -133,13 +137,25 @@ class MeasuredPicture:
                     )
                 ),
             )
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        except (
+            ValueError,
+            TypeError,
+            KeyError,
+            AttributeError,
+            RecursionError,
+            OverflowError,
+        ) as error:
             message = (
-                f"These are not the measures of a picture: {because(error)}. 'dedup hash --json'"
-                " makes them."
+                f"These are not the measures of a picture: {because(error)}. Those that"
+                " `MeasuredPicture.to_json` makes are."
             )
             raise ConfigError(message) from error
-        whole = set(made.codes) == set(spec.algorithms) and len(made.signs) == SIGNS_BYTES
+        parts: list[MeasuredPicture | Inside] = [made]
+        parts += [] if made.inside is None else [made.inside]
+        whole = all(
+            set(part.codes) == set(spec.algorithms) and len(part.signs) == SIGNS_BYTES
+            for part in parts
+        )
         if made.is_readable and not whole:
             message = (
                 f"The measures of a picture need codes of {', '.join(spec.algorithms)}, {spec.bits}"
@@ -283,8 +299,41 @@ def _codes(values: Mapping[str, Any], spec: BankSpec) -> dict[str, bytes]:
     }
 
 
-def _one_of(value: Any, kind: type, *others: Any) -> Any:
+def _status(value: Any) -> str:
+    if value in STATUSES:
+        return str(value)
+    message = f"the status {value!r} is not one of {', '.join(STATUSES)}"
+    raise ValueError(message)
+
+
+def _some_text(value: Any) -> str | None:
+    """A short text that a database can keep, or None."""
+    text = None if value is None else str(_one_of(value, str))
+    if text is not None:
+        text.encode()  # a lone half of a surrogate pair raises `ValueError`
+        if len(text) > _MAX_TEXT:
+            message = f"a text of {len(text):,} characters; at most {_MAX_TEXT}"
+            raise ValueError(message)
+    return text
+
+
+def _pixels(value: Any) -> int | None:
+    if value is not None and not 0 < _one_of(value, int) <= _MAX_PIXELS_OF_A_SIDE:
+        message = f"a side of {value!r} pixels"
+        raise ValueError(message)
+    return None if value is None else int(value)
+
+
+def _grey_levels(value: Any) -> float:
+    levels = float(_one_of(value, int | float))
+    if not 0.0 <= levels <= _GREY_LEVELS:
+        message = f"an information of {value!r}, which is 0 to {_GREY_LEVELS}"
+        raise ValueError(message)
+    return levels
+
+
+def _one_of(value: Any, kind: type | UnionType, *others: Any) -> Any:
     if (isinstance(value, kind) and not isinstance(value, bool)) or value in others:
         return value
-    message = f"{value!r} is not a {kind.__name__}"
+    message = f"{value!r} is not a {getattr(kind, '__name__', kind)}"
     raise TypeError(message)

@@ -17,7 +17,13 @@ from dedup.bank.checking import Checked, answer, checked, checked_since
 from dedup.bank.database import now, scalar
 from dedup.bank.picture import MeasuredPicture
 from dedup.bank.store import Store, insert, taken
-from dedup.errors import BankConflictError, BankError, ConfigError
+from dedup.errors import (
+    BankConflictError,
+    BankKeyReusedError,
+    BankMissingError,
+    BankVersionError,
+    ConfigError,
+)
 
 KEPT_KEYS_SECONDS: Final = 24 * 3600
 """How long an idempotency key gives the first answer again."""
@@ -111,7 +117,7 @@ def reviewed(
                 f"Submission {name!r} has version {before.version}, not {version}: look at it"
                 " again."
             )
-            raise BankConflictError(message)
+            raise BankVersionError(message)
         made = replace(
             before,
             verdict=verdicts[decision],
@@ -144,7 +150,7 @@ def _join(
 
 
 def one(connection: sqlite3.Connection, name: str) -> Submission:
-    """A submission by its name. Raises `BankError` where there is none."""
+    """A submission by its name. Raises `BankMissingError` where there is none."""
     return Submission.of_row(dict(_row(connection, name)))
 
 
@@ -180,7 +186,7 @@ def _row(connection: sqlite3.Connection, name: str) -> sqlite3.Row:
     row: sqlite3.Row | None = connection.execute(f"{_SELECT} name = ?", (name,)).fetchone()
     if row is None:
         message = f"There is no submission {name!r}."
-        raise BankError(message)
+        raise BankMissingError(message)
     return row
 
 
@@ -229,7 +235,7 @@ def _replayed(
     if row is None:
         return None
     if row["digest"] != _digest(request):
-        return BankConflictError(
+        return BankKeyReusedError(
             f"The idempotency key {request.idempotency_key!r} was used for another picture. Use a"
             " new key."
         )

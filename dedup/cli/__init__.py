@@ -14,6 +14,7 @@ from dedup.cli.commands import audit, calibrate, compare, decide, demo, gate, re
 from dedup.cli.examples import epilog
 from dedup.cli.making import clean, init, split, warm
 from dedup.cli.options import INTERRUPTED, command
+from dedup.cli.serving import serve
 from dedup.cli.terminal import out
 from dedup.versions import DEDUP_VERSION
 
@@ -45,6 +46,7 @@ for function in (
     report,
     init,
     warm,
+    serve,
     demo,
 ):
     app.command(epilog=epilog(function.__name__))(command(function))

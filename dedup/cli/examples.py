@@ -16,6 +16,7 @@ EXAMPLES: Final[dict[str, tuple[str, ...]]] = {
     "split": ("dedup split photos -o runs/splits --to train=0.8,validation=0.1,test=0.1 --seed 0",),
     "init": ("dedup init photos", "dedup init photos -o configs/photos.yaml"),
     "warm": ("dedup warm", "NUMBA_CPU_NAME=x86-64-v3 NUMBA_CPU_FEATURES= dedup warm"),
+    "serve": ("dedup serve shop.bank", "dedup serve shop.bank --config serve.yaml --workers 2"),
     "compare": ("dedup compare a.jpg b.png",),
     "decide": ("dedup decide runs/photos --set verify.min_similarity=0.95 -o runs/strict",),
     "gate": ("dedup gate runs/photos --max-leakage 0 --junit gate.xml",),

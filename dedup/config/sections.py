@@ -20,7 +20,11 @@ from dedup.config.values import (
 )
 from dedup.tables.names import ALGORITHMS, DUPLICATES, WRITTEN, width_problem
 
-LISTS: Final = ("allow_list", "deny_list", "prefer_list")
+LISTS: Final = ("not_duplicates_list", "duplicates_list", "prefer_list")
+"""Keys of `policy` that name files with what people judged."""
+
+OLD_LISTS: Final = {"allow_list": "not_duplicates_list", "deny_list": "duplicates_list"}
+"""Names that two of them had before, which are read all the same."""
 TOTAL: Final = "total"
 """In `search.max_distance`, beside the algorithms: the distances of all of them added up."""
 
@@ -129,8 +133,8 @@ class PolicyConfig(Section):
         one_of("policy.crops", "leak", "duplicate", "report"),
     ] = "leak"
     prefer_list: str | None = None
-    allow_list: str | None = None
-    deny_list: str | None = None
+    not_duplicates_list: str | None = None
+    duplicates_list: str | None = None
     unreadable: Annotated[
         Literal["drop_from_train", "drop", "keep"],
         one_of("policy.unreadable", "drop_from_train", "drop", "keep"),

@@ -55,8 +55,11 @@ def turned(values: NDArray[Any], transform: str) -> NDArray[Any]:
     return stood[..., :: -1 if rows else 1, :: -1 if columns else 1]
 
 
-def turned_channels(values: NDArray[Any], number: int) -> NDArray[Any]:
-    """A small picture (rows, columns, channels) in the orientation of this number."""
-    swap, rows, columns = TURNS[TRANSFORMS[number]]
-    stood = values.swapaxes(0, 1) if swap else values
-    return stood[:: -1 if rows else 1, :: -1 if columns else 1]
+def turned_each(pictures: NDArray[Any], numbers: NDArray[Any]) -> NDArray[Any]:
+    """Square pictures (n, …, side, side), each in the orientation of its number."""
+    found = pictures.copy()
+    for number in set(numbers.tolist()) - {0}:
+        which = numbers == number
+        found[which] = turned(pictures[which], TRANSFORMS[number])
+
+    return found

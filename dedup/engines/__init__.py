@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import pyarrow as pa
 
 from dedup.engines.inline import InlineEngine
-from dedup.engines.processes import NO_LIMITS, Limits, ProcessEngine
+from dedup.engines.processes import NO_LIMITS, Limits, ProcessEngine, Worker
 from dedup.memory import usable_cores
 
 if TYPE_CHECKING:
@@ -26,7 +26,16 @@ if TYPE_CHECKING:
         EngineConfig,
     )
 
-__all__ = ["Engine", "InlineEngine", "Limits", "ProcessEngine", "Transform", "choose", "made"]
+__all__ = [
+    "Engine",
+    "InlineEngine",
+    "Limits",
+    "ProcessEngine",
+    "Transform",
+    "Worker",
+    "choose",
+    "made",
+]
 
 Transform = Callable[[pa.RecordBatch], pa.RecordBatch]
 

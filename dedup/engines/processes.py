@@ -47,6 +47,7 @@ class Limits:
         # memory of its own, mapped files not counted; only where the system keeps to it (Linux)
         None
     )
+    setting: str = "engine.timeout"  # what `seconds` is called where it is set
 
 
 NO_LIMITS: Final = Limits()
@@ -60,33 +61,38 @@ class ProcessEngine:
     def __init__(self, workers: int, limits: Limits = NO_LIMITS) -> None:
         self.workers = workers
         self.limits = limits
-        self._waiting: list[_Worker] = []  # started ahead, or kept of a run before
-        self._keeps = False
+        self._waiting: list[Worker] = []  # started ahead, or kept of a run before
+        self._keeping = 0  # how many blocks of `kept` are open
 
     @contextmanager
     def ahead(self, work: str) -> Iterator[None]:
         """Let processes import the module of the work that will be run inside, while other things
         are done.
         """
-        self._waiting = [_Worker(work, self.limits) for _ in range(self.workers)]
+        self._waiting = self._waiting or self._staff(work)
         try:
             for worker in self._waiting:
                 worker.start()
             yield
         finally:
-            self._dismiss()
+            if not self._keeping:
+                self._dismiss()
 
     @contextmanager
     def kept(self) -> Iterator[None]:
-        """Processes of a run that was read to its end stay for the next one inside with the same
-        work and setup.
+        """Processes of a run that was read to its end stay for the next one inside, whatever its
+        work: they have most of what it imports.
         """
-        self._keeps = True
+        self._keeping += 1
         try:
             yield
         finally:
-            self._keeps = False
-            self._dismiss()
+            self._keeping -= 1
+            if not self._keeping:
+                self._dismiss()
+
+    def _staff(self, work: str) -> "list[Worker]":
+        return [Worker(work, self.limits) for _ in range(self.workers)]
 
     def _dismiss(self) -> None:
         waiting, self._waiting = self._waiting, []
@@ -108,12 +114,10 @@ class ProcessEngine:
     def _results(
         self, work: str, setup: Mapping[str, Any], batches: Iterable[pa.RecordBatch], pick: "_Pick"
     ) -> Iterator[pa.RecordBatch]:
-        idle: SimpleQueue[_Worker] = SimpleQueue()
-        staff = [worker for worker in self._waiting if worker.fits(work, setup)]
-        self._waiting = [worker for worker in self._waiting if worker not in staff]
-        staff = staff or [_Worker(work, self.limits) for _ in range(self.workers)]
+        idle: SimpleQueue[Worker] = SimpleQueue()
+        staff, self._waiting = self._waiting or self._staff(work), []
         for worker in staff:
-            worker.setup = setup
+            worker.work, worker.setup = work, setup
             idle.put(worker)
 
         def one(batch: pa.RecordBatch) -> pa.RecordBatch:
@@ -138,7 +142,7 @@ class ProcessEngine:
                     yield next_one()
             while asked:
                 yield next_one()
-            if self._keeps:
+            if self._keeping:
                 self._waiting += staff
                 staff = []
         finally:
@@ -162,7 +166,7 @@ class _Died(Exception):  # noqa: N818  # it never leaves this file
     """The worker's process ended while it had a batch."""
 
 
-class _Worker:
+class Worker:
     """One process and the pipes to it; started when it first gets work, if not before."""
 
     def __init__(self, work: str, limits: Limits) -> None:
@@ -170,12 +174,8 @@ class _Worker:
         self.setup: Mapping[str, Any] = {}
         self._limits = limits
         self._process: subprocess.Popen[bytes] | None = None
-        self._told = False  # whether the process has the setup
+        self._task: tuple[str, Mapping[str, Any]] | None = None  # what its process works on
         self._stopped = False
-
-    def fits(self, work: str, setup: Mapping[str, Any]) -> bool:
-        """Whether it can do this work: its process was told nothing else yet."""
-        return self.work == work and (not self._told or self.setup == setup)
 
     def do(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """The result for the batch; rows that kill the process get what the work says of lost
@@ -207,7 +207,7 @@ class _Worker:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
             )
-            self._told = False
+            self._task = None
         return self._process
 
     def _ask(self, batch: pa.RecordBatch) -> pa.RecordBatch:
@@ -215,10 +215,11 @@ class _Worker:
         too_late = Event()
         watch = _watch(process, self._limits.seconds, too_late)
         try:
-            if not self._told:
-                wire.send(process.stdin, json.dumps(self.setup).encode())
-                self._told = True
-            wire.send(process.stdin, wire.batch_bytes(batch))
+            task = self.work, self.setup
+            if self._task != task:
+                wire.send(process.stdin, wire.TASK + json.dumps(task).encode())
+                self._task = task
+            wire.send(process.stdin, wire.BATCH + wire.batch_bytes(batch))
             answer = wire.receive(process.stdout)
         except (EOFError, BrokenPipeError) as error:
             if self._stopped:
@@ -228,7 +229,8 @@ class _Worker:
             self._end()
             message = f"the decoding process died ({reason})"
             if too_late.is_set():
-                message = f"not done after {self._limits.seconds:g} s, the limit of engine.timeout"
+                of = self._limits
+                message = f"not done after {of.seconds:g} s, the limit of {of.setting}"
             raise _Died(message) from error
         finally:
             watch.cancel()

@@ -1,0 +1,1 @@
+"""Webhooks: what is told to whom, signed, and sent to addresses that were checked."""
