@@ -34,7 +34,7 @@ def rows_of(*rows: tuple[str, list[int]]) -> datasets.Dataset:
     )
 
 
-def cleaned(rule: str, **splits: datasets.Dataset) -> tuple[dict[str, list[str]], dedup.Run]:
+def cleaned(rule: Any, **splits: datasets.Dataset) -> tuple[dict[str, list[str]], dedup.Run]:
     """The texts of the rows that are left, by split, and the run."""
     clean, run = dedup.deduplicate(datasets.DatasetDict(splits), row=rule, workers=0)
     return {split: rows["name"][:] for split, rows in clean.items()}, run
