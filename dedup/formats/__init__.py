@@ -90,7 +90,7 @@ def open_source(config: DatasetConfig, dataset: Any = None) -> Source:
     form = FORMS[name]
     _refuse_unused(config, name)
     if config.source == "auto" and name == "imagefolder":
-        _tell_list(path)
+        _tell_list(listing)
     if form.is_folder is not None and path.is_dir() != form.is_folder:
         message = (
             f"dataset.source is {name!r}, but {config.path!r} is a"
@@ -178,12 +178,19 @@ def _refuse_unused(config: DatasetConfig, form: str) -> None:
         raise ConfigError(*problems)
 
 
-def _tell_list(folder: Path) -> None:
+_MOST_LISTS: Final = 20
+"""Lists that are opened to be told of: there may be one for each of a million images."""
+
+
+def _tell_list(listing: Listing | None) -> None:
     """Say so where a folder looks like that of a manifest, as it is written to `splits/`: its list
     is not read.
     """
-    for file in sorted(folder.glob("*.*")):
-        if file.suffix.lower() in SUFFIXES and lists_files(file):
+    if listing is None:
+        return
+    for parts in listing.of_suffix(*SUFFIXES)[:_MOST_LISTS]:
+        file = listing.path(parts)
+        if lists_files(file):
             logger.warning(
                 "%r lists pictures that lie beside it. Name it, not its folder, to read its splits"
                 " and labels.",
