@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
-.PHONY: help demo test test-dvc test-parts test-service test-wheel serve-demo check check-extras lint types imports soak bench bench-peers bench-hashing clean
+.PHONY: help demo test test-dvc test-parts test-ray test-review test-service test-wheel serve-demo check check-extras lint types imports soak bench bench-peers bench-hashing clean
 
 help: ## print the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -20,7 +20,7 @@ demo: $(STAMP) ## build a small dataset with planted duplicates, clean it, show 
 	$(BIN)/dedup demo demo
 
 test: $(STAMP) ## run the test suite
-	$(BIN)/python -m pytest -q -n 2
+	$(BIN)/python -m pytest -q -n 2 --ignore=tests/review/test_browser.py
 
 test-dvc: $(STAMP) ## the DVC pipeline of docs/pipelines.md, with DVC in an environment of its own
 	$(PYTHON) -m venv --clear $(VENV)-dvc
@@ -31,6 +31,14 @@ test-dvc: $(STAMP) ## the DVC pipeline of docs/pipelines.md, with DVC in an envi
 test-parts: $(STAMP) ## the search of parts, with OpenCV
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[parts]'
 	$(BIN)/python -m pytest -q -p no:cacheprovider tests/parts
+
+test-review: $(STAMP) ## the page of dedup review in headless Chromium (apt install chromium)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group review
+	$(BIN)/python -m pytest -q -p no:cacheprovider tests/review/test_browser.py
+
+test-ray: $(STAMP) ## runs on Ray clusters of several nodes on this machine
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[ray]'
+	$(BIN)/python -m pytest -q -p no:cacheprovider --ray tests/ray
 
 test-service: $(STAMP) ## the HTTP service: real processes, its OpenAPI document, a browser
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[service]' --group service-tests
@@ -57,7 +65,7 @@ imports: $(STAMP) ## the layers: imports run downwards only
 check: lint types imports test ## what CI runs first: rules, types, layers, tests
 
 # Further targets that need an environment or services of their own are added here, each with what it needs.
-check-extras: test-parts test-service test-wheel ## what CI runs after that
+check-extras: test-parts test-ray test-review test-service test-wheel ## what CI runs after that
 
 test-wheel: ## the wheel, installed where the source tree cannot be imported
 	PYTHON=$(PYTHON) tools/test_wheel.sh $(VENV)-wheel
