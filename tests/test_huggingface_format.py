@@ -666,8 +666,8 @@ def test_nothing_is_written_outside_the_output(tmp_path: Path, splits: DatasetDi
 def test_columns_that_are_no_images_yet(
     feature: Any, value: Any, words: str, words_if_named: str
 ) -> None:
-    """Lists of texts are refused with a way to images, named or not; so are paths, named only where there is
-    no file.
+    """Lists of texts are refused with a way to images, named or not; so are paths, named only where
+    there is no file.
     """
     made = datasets.Dataset.from_dict(
         {"image": [value]}, features=datasets.Features({"image": feature})
