@@ -4,6 +4,7 @@ stored.
 
 import struct
 import zlib
+from collections.abc import Callable
 from io import BytesIO
 from typing import Any
 
@@ -234,7 +235,7 @@ def as_tiff(values: NDArray[np.uint16], order: str = "<") -> bytes:
     return head + raw + struct.pack(order + "H", len(tags)) + fields + struct.pack(order + "I", 0)
 
 
-FORMS = {
+FORMS: dict[str, Callable[[NDArray[np.uint16]], bytes]] = {
     "PNG": as_png,
     "TIFF": as_tiff,
     "TIFF, big-endian": lambda values: as_tiff(values, ">"),

@@ -3,11 +3,12 @@ identifies them.
 """
 
 import sys
+from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageFile
 
 Values = NDArray[Any]
 
@@ -117,7 +118,7 @@ def other_half(opened: Image.Image) -> str | None:
     """How the low bytes of a picture of three colours with 16 bits each are read; None for any
     other. To be asked before it is loaded.
     """
-    modes = {_mode_of(tile.args) for tile in opened.tile}
+    modes = {_mode_of(tile.args) for tile in _tiles(opened)}
     if opened.mode != "RGB" or len(modes) != 1:
         return None
 
@@ -126,10 +127,11 @@ def other_half(opened: Image.Image) -> str | None:
 
 def read_as(opened: Image.Image, mode: str) -> Image.Image:
     """A picture that was opened anew, loaded with its values in another order of bytes."""
-    opened.tile = [
-        tile._replace(args=mode if isinstance(tile.args, str) else (mode, *tile.args[1:]))
-        for tile in opened.tile
-    ]
+    if isinstance(opened, ImageFile.ImageFile):
+        opened.tile = [
+            tile._replace(args=mode if isinstance(tile.args, str) else (mode, *tile.args[1:]))
+            for tile in _tiles(opened)
+        ]
     opened.load()
 
     return opened
@@ -141,6 +143,11 @@ def joined(high: Image.Image, low: Image.Image) -> NDArray[np.uint16]:
     is_grey = bool((values[..., :1] == values[..., 1:]).all())
 
     return np.ascontiguousarray(values[..., 0] if is_grey else values)
+
+
+def _tiles(opened: Image.Image) -> Sequence[Any]:
+    """The parts that a file is decoded in, each with what its decoder is told."""
+    return opened.tile if isinstance(opened, ImageFile.ImageFile) else ()
 
 
 def _mode_of(arguments: Any) -> str:
