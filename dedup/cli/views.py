@@ -464,7 +464,7 @@ def planted(scores: "Iterable[Score]") -> Table:
     """How many of the demo's planted copies were found."""
     table = Table(title="Planted copies", title_justify="left", title_style="bold")
     table.add_column("sort")
-    for name in ("planted", "found", "leaks planted", "leaks removed from train"):
+    for name in ("planted", "found", "missed, too plain", "leaks planted", "leaks removed"):
         table.add_column(name, justify="right")
     for score in scores:
         found = "green" if score.found == score.planted else "yellow"
@@ -473,6 +473,7 @@ def planted(scores: "Iterable[Score]") -> Table:
             score.sort,
             f"{score.planted}",
             f"[{found}]{score.found}[/]",
+            f"{score.plain}",
             f"{score.leaks}",
             f"[{removed}]{score.leaks_removed}[/]",
         )

@@ -6,6 +6,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, StrictBool, StrictF
 from pydantic import model_validator as check
 
 from dedup.config.dataset import DatasetConfig
+from dedup.config.names import ALGORITHMS, DUPLICATES, WRITTEN, width_problem
 from dedup.config.values import (
     Count,
     Section,
@@ -18,7 +19,6 @@ from dedup.config.values import (
     member_of,
     one_of,
 )
-from dedup.tables.names import ALGORITHMS, DUPLICATES, WRITTEN, width_problem
 
 LISTS: Final = ("not_duplicates_list", "duplicates_list", "prefer_list")
 """Keys of `policy` that name files with what people judged."""
