@@ -38,12 +38,12 @@ def canary_task() -> pa.RecordBatch:
     return canary_batch()
 
 
-def jpeg(image: Image.Image) -> bytes:
+def jpeg(image: Image.Image, quality: int = 80) -> bytes:
     """A picture as a small JPEG."""
     small = image.copy()
     small.thumbnail((_SIDE, _SIDE))
     sink = BytesIO()
-    small.save(sink, "JPEG", quality=80)
+    small.save(sink, "JPEG", quality=quality)
     return sink.getvalue()
 
 
