@@ -12,6 +12,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -164,13 +165,17 @@ def parallel(images: Sequence[Parts], others: Sequence[Parts], named: Sequence[s
 
     `named`: names of folders whose images are companions, whatever they are called.
     """
+    trees = _trees(images, named)
+    if not trees and not others:
+        return Parallel({})
+
     at: dict[_Key, list[Parts]] = defaultdict(list)
     for parts in images:
         for key in _keys(parts):
             at[key].append(parts)
 
     of_image: dict[Parts, list[Parts]] = defaultdict(list)
-    taken, folders = _of_images(images, at, named, of_image)
+    taken, folders = _of_images(trees, at, named, of_image)
     with_images = {parts[:-1] for parts in images if parts not in taken}
     for parts in others:
         if parts[:-1] in with_images:  # it belongs to an image there, or to none
@@ -189,8 +194,21 @@ def parallel(images: Sequence[Parts], others: Sequence[Parts], named: Sequence[s
     return Parallel(of_image, frozenset(taken), folders)
 
 
+def _trees(
+    images: Sequence[Parts], named: Sequence[str]
+) -> dict[tuple[int, Parts, str], list[Parts]]:
+    """The images below each folder that may hold companions of others, by its place and name."""
+    trees: dict[tuple[int, Parts, str], list[Parts]] = defaultdict(list)
+    for parts in images:
+        for place_, name in enumerate(parts[:-1]):
+            if name in named or ANNOTATION_WORDS & _words(name):
+                trees[place_, parts[:place_], name].append(parts)
+
+    return trees
+
+
 def _of_images(
-    images: Sequence[Parts],
+    trees: Mapping[tuple[int, Parts, str], Sequence[Parts]],
     at: Mapping[_Key, Sequence[Parts]],
     named: Sequence[str],
     of_image: dict[Parts, list[Parts]],
@@ -198,12 +216,6 @@ def _of_images(
     """The images that are companions of others, noted in `of_image`, and the names of their
     folders.
     """
-    trees: dict[tuple[int, Parts, str], list[Parts]] = defaultdict(list)
-    for parts in images:
-        for place_, name in enumerate(parts[:-1]):
-            if name in named or ANNOTATION_WORDS & _words(name):
-                trees[place_, parts[:place_], name].append(parts)
-
     taken: set[Parts] = set()
     folders = []
     for (place_, above, name), inside in sorted(trees.items()):
@@ -243,7 +255,9 @@ def _key(parts: Parts, place_: int) -> _Key:
     return place_, parts[:place_], parts[place_ + 1 : -1], stem_of(parts[-1])
 
 
-def _words(name: str) -> set[str]:
+@lru_cache(maxsize=4096)
+def _words(name: str) -> frozenset[str]:
+    """Of a folder's name, which all files in it ask for."""
     lower = name.lower()
 
-    return {*re.split(r"[^a-z]+", lower), re.sub(r"[^a-z]", "", lower)}
+    return frozenset({*re.split(r"[^a-z]+", lower), re.sub(r"[^a-z]", "", lower)})
