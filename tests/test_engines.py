@@ -16,7 +16,7 @@ import pytest
 import dedup
 from dedup.config import build
 from dedup.engines import Engine, InlineEngine, Limits, ProcessEngine, choose, made
-from dedup.errors import InternalError
+from dedup.errors import ConfigError, InternalError, MissingExtraError
 from dedup.memory import usable_cores
 from tests import pictures
 
@@ -248,6 +248,19 @@ def test_every_row_kills() -> None:
     got = numbers_of(ProcessEngine(2).run(WORK, {"do": "exit"}, batches(2, rows=1)))
 
     assert [[-1], [-1]] == got
+
+
+def test_a_cluster_needs_an_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without Ray the message names what to install."""
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'dedup-images\[ray\]'"):
+        made(build({"engine": {"kind": "ray"}}).engine)
+
+
+def test_an_address_without_a_cluster_is_refused() -> None:
+    """An address that would be ignored is a mistake of the config."""
+    with pytest.raises(ConfigError, match="set kind: ray"):
+        build({"engine": {"address": "localhost:6379"}})
 
 
 def test_standard_input_is_not_the_pipe() -> None:

@@ -18,6 +18,7 @@ class Options(TypedDict, total=False):
     output: Mapping[str, Any]
     engine: Mapping[str, Any]
     cache: Mapping[str, Any]
+    address: str | None
     algorithms: str | Sequence[str]
     allow_nothing: bool
     allow_outside: bool
@@ -47,6 +48,7 @@ class Options(TypedDict, total=False):
     image_folder: str | None
     keep_by: str | None
     keep_order: Literal["descending", "ascending"]
+    kind: Literal["processes", "ray"]
     label_column: str | None
     label_conflicts: Literal["report", "drop", "drop_all"]
     leakage: Literal["drop_from_train", "drop_from_held_out", "regroup", "report_only"]
@@ -60,6 +62,7 @@ class Options(TypedDict, total=False):
     max_uncompared: int
     max_unreadable: float | None
     memory: int | None
+    memory_total: int | None
     method: Literal["pixels", "none"]
     min_close_similarity: Literal["auto"] | float
     min_similarity: Literal["auto"] | float

@@ -6,6 +6,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, StrictBool, StrictF
 from pydantic import model_validator as check
 
 from dedup.config.dataset import DatasetConfig
+from dedup.config.names import ALGORITHMS, DUPLICATES, WRITTEN, width_problem
 from dedup.config.values import (
     Count,
     Section,
@@ -18,7 +19,6 @@ from dedup.config.values import (
     member_of,
     one_of,
 )
-from dedup.tables.names import ALGORITHMS, DUPLICATES, WRITTEN, width_problem
 
 LISTS: Final = ("not_duplicates_list", "duplicates_list", "prefer_list")
 """Keys of `policy` that name files with what people judged."""
@@ -182,9 +182,21 @@ class OutputConfig(Section):
 class EngineConfig(Section):
     """Where the work runs. No part of the fingerprint."""
 
+    kind: Annotated[Literal["processes", "ray"], one_of("engine.kind", "processes", "ray")] = (
+        "processes"
+    )
+    address: str | None = None
     workers: Annotated[StrictInt | None, Field(ge=0)] = None
     timeout: Annotated[StrictInt | StrictFloat | None, Field(gt=0)] = 60
     memory: Count | None = 4_000_000_000
+    memory_total: Count | None = None
+
+    @check(mode="after")
+    def _address_is_used(self) -> Self:
+        if self.address is not None and self.kind != "ray":
+            message = f"address is {self.address!r}; set kind: ray to use it"
+            raise ValueError(message)
+        return self
 
 
 class CacheConfig(Section):

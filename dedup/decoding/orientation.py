@@ -6,6 +6,7 @@ Numbers of orientations are places in `tables.TRANSFORMS`.
 
 from typing import Any, Final
 
+import numpy as np
 from numpy.typing import NDArray
 
 from dedup.tables import TRANSFORMS
@@ -63,3 +64,19 @@ def turned_each(pictures: NDArray[Any], numbers: NDArray[Any]) -> NDArray[Any]:
         found[which] = turned(pictures[which], TRANSFORMS[number])
 
     return found
+
+
+_SWAP: Final = np.array([[0.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
+_REVERSED_COLUMNS: Final = np.array([[-1.0, 0.0, 1.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
+_REVERSED_ROWS: Final = np.array([[1.0, 0.0, 0.0], [0.0, -1.0, 1.0], [0.0, 0.0, 1.0]])
+
+
+def turn_matrix(transform: str) -> NDArray[np.float64]:
+    """From places in a picture to those in the same one in another orientation: a map of the unit
+    square, (3, 3).
+    """
+    swap, rows, columns = TURNS[transform]
+    found = _SWAP if swap else np.eye(3)
+    if columns:
+        found = _REVERSED_COLUMNS @ found
+    return np.asarray(_REVERSED_ROWS @ found if rows else found)

@@ -5,7 +5,7 @@ written.
 import logging
 import re
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 import pyarrow.parquet as pq
@@ -27,6 +27,7 @@ from dedup.formats.pool import Pool
 from dedup.formats.records import SUFFIXES
 from dedup.formats.several import Part, Several
 from dedup.formats.source import NO_MOVES, ROWS, Moves, Source, payloads
+from dedup.formats.url_folder import UrlFolder
 
 logger = logging.getLogger(__name__)
 
@@ -126,8 +127,8 @@ _REPOSITORY: Final = re.compile(r"[\w.-]+/[\w.-]+")
 
 
 def _remote(url: str, config: DatasetConfig) -> Source:
-    """What a URL names: a dataset on the Hub or a manifest. Nothing else is tried, so no slip
-    reaches the network.
+    """What a URL names: a dataset on the Hub, a manifest or, without a suffix, a folder of
+    images.
     """
     if protocol(url) == "hf":
         from dedup.formats.hub import on_hub  # `datasets` takes a second to import
@@ -137,10 +138,13 @@ def _remote(url: str, config: DatasetConfig) -> Source:
     if config.source in {"auto", "manifest"} and url.lower().endswith(SUFFIXES):
         _refuse_unused(config, "manifest")
         return Manifest(url, config)
+    if config.source in {"auto", "imagefolder"} and not PurePosixPath(url).suffix:
+        _refuse_unused(config, "imagefolder")
+        return UrlFolder(url, config)
     message = (
-        f"dataset.path: {url!r} is neither a dataset on the Hub (hf://datasets/org/name) nor a"
-        f" manifest ({', '.join(SUFFIXES)}). Other URLs cannot be read: copy the dataset to this"
-        " machine."
+        f"dataset.path: {url!r} is neither a dataset on the Hub (hf://datasets/org/name), nor a"
+        f" manifest ({', '.join(SUFFIXES)}), nor a folder of images. Other URLs cannot be read:"
+        " copy the dataset to this machine."
     )
     raise ConfigError(message)
 

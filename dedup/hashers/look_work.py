@@ -1,6 +1,6 @@
 """What a second look sees of pictures, decoded at their full size.
 
-Work for an engine: this module is named to it, and `start` and `lost` are what it calls.
+Work for an engine: this module is named to it, and it calls `start`, `lost` and `canary_task`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -8,8 +8,9 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from dedup.decoding.contents import read_bytes
+from dedup.decoding.contents import Reader
 from dedup.decoding.pictures import Unreadable, open_picture
+from dedup.hashers.canary_pictures import canary_batch
 from dedup.hashers.close_views import close_view
 from dedup.hashers.quality import quality
 
@@ -30,8 +31,14 @@ SEEN: Final = pa.schema(
 
 
 def start(setup: Mapping[str, Any]) -> Callable[[pa.RecordBatch], pa.RecordBatch]:
-    """A function from PAYLOAD batches to what is seen of their pictures."""
-    return lambda batch: _seen(batch, setup)
+    """A function from tasks (PAYLOAD or REFERENCES) to what is seen of their pictures."""
+    reader = Reader()
+    return lambda batch: _seen(batch, reader, setup)
+
+
+def canary_task() -> pa.RecordBatch:
+    """The canary pictures, of which every worker must make the same."""
+    return canary_batch()
 
 
 def lost(setup: Mapping[str, Any], batch: pa.RecordBatch, reason: str) -> pa.RecordBatch:
@@ -42,12 +49,9 @@ def lost(setup: Mapping[str, Any], batch: pa.RecordBatch, reason: str) -> pa.Rec
     )
 
 
-def _seen(batch: pa.RecordBatch, setup: Mapping[str, Any]) -> pa.RecordBatch:
+def _seen(batch: pa.RecordBatch, reader: Reader, setup: Mapping[str, Any]) -> pa.RecordBatch:
     rows: list[tuple[Any, ...]] = []
-    for row, path, stored in zip(
-        *(batch[c].to_pylist() for c in ("row", "path", "data")), strict=True
-    ):
-        data = read_bytes(path, stored)
+    for row, data in zip(batch["row"].to_pylist(), reader.contents(batch), strict=True):
         picture = data if isinstance(data, Unreadable) else open_picture(data, **setup)
         if isinstance(picture, Unreadable):
             rows.append((row, None, None, None, None))

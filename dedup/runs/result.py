@@ -224,5 +224,6 @@ def specs_of(run: Run) -> dict[str, dict[str, Any]]:
 
 
 def search_threads(config: Config) -> int:
-    """Threads of the search: as many as there are workers."""
-    return config.engine.workers or usable_cores()
+    """Threads of the search: as many as there are workers on this machine."""
+    workers = config.engine.workers if config.engine.kind == "processes" else None
+    return workers or usable_cores()

@@ -12,7 +12,7 @@ from dedup.search import kernels
 from dedup.search.codes import Distinct
 
 _PAIRS = 1 << 16
-_COMPARISONS = 1 << 28  # some 20 ms on one core
+COMPARISONS = 1 << 28  # some 20 ms on one core
 _MAX_ROWS = 1024
 _MAX_MATCHES = 1 << 22
 _CHANCE = 1e-15  # of ending a search that would have fitted; a memory chip errs more often
@@ -107,7 +107,7 @@ def degrees(
     max_distance: int,
     seed: int = 0,
     *,
-    comparisons: int = _COMPARISONS,
+    comparisons: int = COMPARISONS,
 ) -> Degrees:
     """Compares some codes of the left side with the whole of the other, in about so many
     comparisons.

@@ -51,7 +51,7 @@ class ServedBank:
         decoders.warm(self.bank.spec)
         from base64 import b85decode
 
-        from dedup.hashers.canaries import PICTURES
+        from dedup.hashers.canary_pictures import PICTURES
 
         for text in PICTURES.values():
             self.bank.check(b85decode(text))

@@ -15,8 +15,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from dedup.config import Config
-from dedup.engines import Engine
+from dedup.engines import Distributed, Engine
 from dedup.formats import Source
+from dedup.formats.references import Named
 from dedup.hashers.close_views import CLOSE_SIDE, COLOUR_SIDE, CloseView
 from dedup.hashers.look_work import MIN_SIDE, WORK, seen_batch
 from dedup.hashers.quality import NOTHING_SEEN, Qualities
@@ -36,6 +37,7 @@ MAX_LOOKS: Final = 500_000
 _SMALL_SIDE: Final = 128
 _RIM: Final = 0.5  # pixels of the thumbnail, where what is inside is mixed with the frame
 _READ_AT_ONCE: Final = 16  # pictures of a batch
+_NAMED_AT_ONCE: Final = 64  # where a task costs more to send, and its pictures are named only
 _GIVEN_AT_ONCE: Final = 256  # pictures that are seen already, of a batch
 _KEPT: Final = 8_192  # pictures, 17 KB each
 _OF_JOIN: Final = 0.02  # of the bar: the join takes a second where the rest takes minutes
@@ -69,9 +71,12 @@ def looking(
     """What is seen of the samples of an opened source; processes that decode are kept as long."""
     setup = {"max_pixels": config.hash.max_pixels, "background": config.hash.background}
 
+    payload_of = Named(source).of if isinstance(engine, Distributed) else source.payload_of
+    at_once = _NAMED_AT_ONCE if isinstance(engine, Distributed) else _READ_AT_ONCE
+
     def read(rows: Sequence[int]) -> Iterator[pa.RecordBatch]:
-        for begin in range(0, len(rows), _READ_AT_ONCE):
-            yield from source.payload_of(rows[begin : begin + _READ_AT_ONCE])
+        for begin in range(0, len(rows), at_once):
+            yield from payload_of(rows[begin : begin + at_once])
 
     kept: dict[
         int, tuple[Any, ...]
