@@ -165,8 +165,8 @@ def parallel(images: Sequence[Parts], others: Sequence[Parts], named: Sequence[s
 
     `named`: names of folders whose images are companions, whatever they are called.
     """
-    trees = _trees(images, named)
-    if not trees and not others:
+    candidates = _trees(images, named)
+    if not candidates and not others:
         return Parallel({})
 
     at: dict[_Key, list[Parts]] = defaultdict(list)
@@ -175,7 +175,7 @@ def parallel(images: Sequence[Parts], others: Sequence[Parts], named: Sequence[s
             at[key].append(parts)
 
     of_image: dict[Parts, list[Parts]] = defaultdict(list)
-    taken, folders = _of_images(trees, at, named, of_image)
+    taken, folders = _of_images(candidates, at, named, of_image)
     with_images = {parts[:-1] for parts in images if parts not in taken}
     for parts in others:
         if parts[:-1] in with_images:  # it belongs to an image there, or to none
