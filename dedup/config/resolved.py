@@ -130,6 +130,7 @@ class PolicySpec:
     keep_order: str
     unreadable: str
     distinct: str  # image or row; auto until the files are known
+    row: str  # any or all of its images must go, so that a row of several goes
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +221,7 @@ def resolve(config: Config, splits: Iterable[str | None]) -> Resolved:
             keep_order=config.policy.keep_order,
             unreadable=config.policy.unreadable,
             distinct=config.policy.distinct,
+            row=config.policy.row,
         ),
         parts=PartsSpec(config.search.parts, config.policy.crops),
         max_candidates=config.search.max_candidates,
