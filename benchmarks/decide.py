@@ -50,7 +50,8 @@ def stored_run(target: Path, n: int, n_pairs: int, *, grouped: bool = False, see
             (np.arange(n) // 100).astype(str),
         )
         more = [ten, random.integers(0, 1000, n).astype(str)]
-    manifest = pa.table([np.arange(n), texts, split, label, texts, *more], schema=tables.MANIFEST)
+    columns = [np.arange(n), texts, split, label, texts, *more, nothing, nothing]
+    manifest = pa.table(columns, schema=tables.MANIFEST)
     picture = np.arange(n)
     copies = random.choice(n, n // 50, replace=False)
     picture[copies] = random.integers(0, n, len(copies))
@@ -126,9 +127,9 @@ def lists_of(target: Path, n: int) -> list[str]:
         .to_pylist()
     )
     texts = {
-        "allow_list": "id_a,id_b\n"
+        "not_duplicates_list": "id_a,id_b\n"
         + "".join(f"photos/{of['a']:09},photos/{of['b']:09}\n" for of in candidates),
-        "deny_list": "id_a,id_b\n"
+        "duplicates_list": "id_a,id_b\n"
         + "".join(f"photos/{k:09},photos/{n - 1 - k:09}\n" for k in range(100)),
         "prefer_list": "id\n" + "".join(f"photos/{k:09}\n" for k in range(1, n, max(1, n // 1000))),
     }

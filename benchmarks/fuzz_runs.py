@@ -235,8 +235,8 @@ def _lists(world: World, folder: Path, chance: random.Random, before: str) -> di
     ]
     far = [(a, b) for a in of for b in of if a[0] < b[0]]
     for key, pairs, noted in (
-        ("allow_list", near, world.apart),
-        ("deny_list", far, world.together),
+        ("not_duplicates_list", near, world.apart),
+        ("duplicates_list", far, world.together),
     ):
         if pairs:
             a, b = chance.choice(pairs)

@@ -21,6 +21,7 @@ from dedup.config import (
 from dedup.decoding.pictures import Picture, Unreadable, open_picture
 from dedup.errors import SourceError
 from dedup.formats import read_bytes
+from dedup.hashers.close_views import CloseView, close_view
 from dedup.hashers.measure import measure
 from dedup.hashers.setup import Setup
 from dedup.policy.acceptance import Evidence, Limits, accepted, false_probability
@@ -28,7 +29,7 @@ from dedup.reporting import shown
 from dedup.stages.candidates import candidates
 from dedup.tables import BOTH, MIN_INFORMATION, THUMBNAIL_SIDE, TRANSFORMS, UNFRAMED, code_column
 from dedup.verify import similarities
-from dedup.verify.closer import close_view, colours_differ
+from dedup.verify.closer import colours_differ
 from dedup.verify.determinacy import cells
 from dedup.verify.second_look import look
 
@@ -259,7 +260,7 @@ def compare(a: str | Path | bytes, b: str | Path | bytes, *, bits: int = 64) -> 
         similarity=similarity,
         structure=float(cells(small).min()),
         close_similarity=look(*closer, similarity) if closer else None,
-        colour_differs=colours_differ(closer[0].chroma, closer[1].chroma, 0) if closer else None,
+        colour_differs=_colours_differ(closer) if closer else None,
         unframed=None if unframed is None else UNFRAMED[unframed],
         unframed_similarity=unframed_similarity,
         unframed_structure=unframed_structure,
@@ -342,6 +343,11 @@ def _side(
     return Side(
         name, n_bytes, row["width"], row["height"], row["format"], row["information"], small
     )
+
+
+def _colours_differ(views: tuple[CloseView, CloseView]) -> bool:
+    chroma = np.stack([view.chroma for view in views])
+    return bool(colours_differ(chroma, np.array([0]), np.array([1]), np.zeros(1, np.uint8))[0])
 
 
 def _distance(a: bytes, b: bytes) -> int:

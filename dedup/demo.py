@@ -21,9 +21,15 @@ from dedup.clock import Observer
 from dedup.config import build
 from dedup.errors import MissingExtraError, RunError
 from dedup.runs.result import Run
+from dedup.tables import THUMBNAIL_SIDE
 
 KIND: Final = "demo"
 """What the marker of a demo's folder says that it is."""
+
+_FEWEST_CELLS: Final = 80.0
+"""Cells of 256 that hold structure. With fewer, strangers reach a similarity of 0.97 by thumbnails
+alone, so that no limit tells a copy from them.
+"""
 
 PLANTED: Final = "planted.csv"
 SEED: Final = 7
@@ -64,6 +70,7 @@ class Score:
     sort: str
     planted: int
     found: int
+    plain: int  # of those not found, how many have too little structure to be told apart
     leaks: int  # planted between train and a held-out split
     leaks_removed: int  # of these, how many have no train side left in the written splits
 
@@ -176,13 +183,33 @@ def score(result: Run, plants: list[Plant]) -> list[Score]:
         )
 
     scores = []
+    is_plain = _plain(result)
     for sort in dict.fromkeys(plant.sort for plant in plants):
         those = [plant for plant in plants if plant.sort == sort]
+        missed = [plant for plant in those if not found(plant)]
+        n_plain = sum(is_plain(sample_of[plant.original]) for plant in missed)
         leaks = [plant for plant in those if plant.leaks]
-        scores.append(
-            Score(sort, len(those), sum(map(found, those)), len(leaks), sum(map(removed, leaks)))
-        )
+        n_removed = sum(map(removed, leaks))
+        n_found = len(those) - len(missed)
+        scores.append(Score(sort, len(those), n_found, n_plain, len(leaks), n_removed))
     return scores
+
+
+def _plain(result: Run) -> Callable[[int], bool]:
+    """Whether the picture of a sample has too little structure: a copy of it cannot be told from a
+    stranger.
+    """
+    # Imported here: it brings numba, which a listing of the demo has no use for.
+    from dedup.verify.determinacy import cells
+
+    thumbnail_of = result.store.thumbnails()
+
+    def is_plain(sample: int) -> bool:
+        stored = thumbnail_of([sample])[0]
+        levels = np.frombuffer(stored or bytes(THUMBNAIL_SIDE**2), np.uint8)
+        return bool(cells(levels.reshape(1, THUMBNAIL_SIDE, THUMBNAIL_SIDE))[0] < _FEWEST_CELLS)
+
+    return is_plain
 
 
 def _photos(names: tuple[str, ...]) -> Iterator[tuple[str, Image.Image]]:

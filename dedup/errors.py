@@ -14,6 +14,7 @@
     │   ├── BankMissingError  there is no such submission, delivery or key
     │   ├── BankDamagedError  its database cannot be read
     │   └── BankFullError     there is no room on the disk
+    ├── EngineError       what the work runs on cannot do it
     ├── ServiceError      a service refused a request, or does not answer
     ├── LimitError        a stated limit would be passed
     ├── MissingExtraError an optional dependency is not installed
@@ -87,6 +88,10 @@ class BankDamagedError(BankError):
 
 class BankFullError(BankError):
     """The bank could not be written: the disk is full or fails."""
+
+
+class EngineError(DedupError):
+    """The cluster that the work should run on cannot be used as asked."""
 
 
 class ServiceError(DedupError):

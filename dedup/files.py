@@ -28,6 +28,12 @@ OWN: Final = ".dedup"
 MARKER: Final = "marker.json"
 
 
+REVIEW: Final = "review"
+"""The folder in `.dedup` in which the record of judgements is written, which is never ours to
+delete.
+"""
+
+
 class Owner(Protocol):
     """Knows what this tool made."""
 
@@ -141,13 +147,13 @@ def unmark(owner: Marked) -> None:
 
 
 def is_unfinished_mark(path: Path) -> bool:
-    """Whether it is what a process leaves that was ended while it marked a folder: `.dedup` with
-    locks at most.
+    """Whether it is what a process leaves that was ended while it marked a folder, or judged pairs
+    in it: `.dedup` with locks at most.
     """
     if path.name != OWN or not path.is_dir() or path.is_symlink():
         return False
     return all(
-        entry.name.startswith(f".{MARKER}.") or entry.name.endswith("lock")
+        entry.name.startswith(f".{MARKER}.") or entry.name.endswith("lock") or entry.name == REVIEW
         for entry in path.iterdir()
     )
 

@@ -12,12 +12,14 @@ import pyarrow.compute as pc
 from dedup import files, graph, tables
 from dedup.clock import Clock, Observer, Silent
 from dedup.config import Config, Resolved, resolve
-from dedup.engines import Engine, made
+from dedup.engines import Distributed, Engine, local, made
 from dedup.errors import ConfigError, LimitError, SourceError
 from dedup.formats import check_movable, check_writable, open_source, parts_of
 from dedup.formats.outside import tell_outside
+from dedup.formats.places import is_url, protocol
+from dedup.formats.places import local as local_path
 from dedup.hashers.setup import Setup
-from dedup.memory import peak_memory
+from dedup.memory import peak_memory, within_memory
 from dedup.policy import distinct
 from dedup.policy.crops import overlaps
 from dedup.policy.judgements import Lists, judge, places, read_lists
@@ -59,19 +61,72 @@ def run(
     `explain` is told how the codes will be searched. `engine`: where pictures are decoded, in place
     of the one that `config.engine` asks for.
     """
+    target = config.output.dir
+    if target is None or not is_url(target) or protocol(target) == "file":
+        if target is not None:
+            config = _to_folder(config, local_path(target))
+        return _run(
+            config,
+            dataset,
+            observer=observer,
+            overwrite=overwrite,
+            explain=explain,
+            engine=engine,
+        )
+
+    from dedup.runs import remote
+    from dedup.stages.hashes import cache_folder
+
+    with remote.held(target, cache_folder(config.cache)) as place:
+        result = _run(
+            _to_folder(config, str(place.folder)),
+            dataset,
+            observer=observer,
+            overwrite=True,
+            explain=explain,
+            engine=engine,
+            accepts=lambda info: place.refuse_another_run(info, overwrite=overwrite),
+        )
+        place.send()
+    return result
+
+
+def _to_folder(config: Config, folder: str) -> Config:
+    output = config.output.model_copy(update={"dir": folder})
+    return config.model_copy(update={"output": output})
+
+
+def _run(
+    config: Config,
+    dataset: Any,
+    *,
+    observer: Observer | None,
+    overwrite: bool,
+    explain: Callable[[str], None] | None,
+    engine: Engine | None,
+    accepts: Callable[[Mapping[str, Any]], None] | None = None,
+) -> Run:
+    """A run into a folder of this machine. `accepts` may raise before any work is done, from what
+    `run.json` will say.
+    """
     # Not above: they bring numba, and a second that `decide` and `report` have no use for.
     from dedup.stages.hashes import ahead
 
     clock = Clock(observer or Silent())
     lists = read_lists(config)
-    engine = made(config.engine) if engine is None else engine
     with ExitStack() as held:
+        if engine is None:
+            engine = made(config.engine)
+            if isinstance(engine, Distributed):
+                held.callback(engine.close)
+        held.enter_context(within_memory(config.engine.memory_total))
+        held.enter_context(engine.kept())  # who hashed looks again, and makes the report's pictures
         with ahead(engine, config.cache):
             from dedup.rehearsal import rehearsed
 
             with rehearsed(config) as kernels:
                 result, place, lists = _opened(
-                    config, dataset, lists, clock, held, overwrite=overwrite
+                    config, dataset, lists, clock, held, accepts, overwrite=overwrite
                 )
                 result = _hashed(result, engine, clock)
                 if kernels is not None:
@@ -114,7 +169,14 @@ def _judged(
 
 
 def _opened(
-    config: Config, dataset: Any, lists: Lists, clock: Clock, held: ExitStack, *, overwrite: bool
+    config: Config,
+    dataset: Any,
+    lists: Lists,
+    clock: Clock,
+    held: ExitStack,
+    accepts: Callable[[Mapping[str, Any]], None] | None,
+    *,
+    overwrite: bool,
 ) -> tuple[Run, Staged | None, Lists]:
     """The run over a dataset, with its manifest; what cannot be done is refused before hours of
     hashing.
@@ -141,6 +203,8 @@ def _opened(
     tell_outside(source, config.dataset)
 
     info = run_info(config, source_info(config, source), table, lists.digests())
+    if accepts is not None:
+        accepts(info)
     place = None
     if home is not None:
         place = held.enter_context(
@@ -232,6 +296,7 @@ def decide(
                 if result.resolved.policy.leakage == "regroup":
                     check_movable(result.opened(), result.config.output.splits)
             done(len(result.manifest))
+        held.enter_context(within_memory(result.config.engine.memory_total))
         concluded = _concluded(result, clock)
 
         if output is not None and not in_place:
@@ -251,7 +316,7 @@ def decide(
         if result.changed:
             result.store.put("manifest", result.manifest, specs_of(result))
         result.info["config"]["output"]["dir"] = str(place.home)
-        return _finish(result, *concluded, place, made(result.config.engine), clock)
+        return _finish(result, *concluded, place, local(result.config.engine), clock)
 
 
 _STORED: Final = ("manifest", "hashes", "crowds", "candidates")
@@ -278,7 +343,7 @@ def report(run_folder: Path, *, observer: Observer | None = None) -> Run:
         result = load(run_folder, (), tables.NAMES)
         result = replace(result, summary=folder.read_json(run_folder / folder.SUMMARY))
         with folder.adding(run_folder, (folder.REPORT,)), clock.stage("report") as done:
-            write_report(result, made(result.config.engine))
+            write_report(result, local(result.config.engine))
             done(len(result.manifest))
     return result
 
@@ -377,7 +442,13 @@ def _finish(
                 write_report(result, engine, open_dataset=False)
                 done(len(result.manifest))
 
-    ended = {"state": "finished", "stages": clock.stages, "peak_memory_bytes": peak_memory()}
+    ended: dict[str, Any] = {
+        "state": "finished",
+        "stages": clock.stages,
+        "peak_memory_bytes": peak_memory(),
+    }
+    if isinstance(engine, Distributed):
+        ended["tasks_by_node"] = dict(engine.tasks_by_node)
     result = replace(result, info={**result.info, **ended})
     if place is None:
         return result

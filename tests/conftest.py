@@ -17,6 +17,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--shared-data", default="../shared/data", help="folder with caltech101/ and photos/"
     )
+    parser.addoption("--ray", action="store_true", help="run the tests that start Ray clusters")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -2,11 +2,13 @@
 writes the module.
 """
 
+import subprocess
+import sys
 import types
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from dedup.api.settings import sections
+from dedup.api.settings import IN_TWO_SECTIONS, sections
 from dedup.config import Config, keys
 
 MODULE = Path(__file__).parents[1] / "dedup" / "api" / "options.py"
@@ -71,8 +73,19 @@ def module() -> str:
     for name, section in sorted(sections().items()):
         field = models[f"{section}.{name}"].model_fields[name]
         metadata = field.rebuild_annotation()
-        lines.append(f"    {name}: {written(metadata)}\n")
-    return HEAD + "".join(lines) + TAIL
+        also = [
+            written(models[f"dataset.{name}"].model_fields[name].rebuild_annotation())
+            for _ in range(name == IN_TWO_SECTIONS)
+        ]
+        lines.append(f"    {name}: {' | '.join([written(metadata), *also])}\n")
+    return formatted(HEAD + "".join(lines) + TAIL)
+
+
+def formatted(text: str) -> str:
+    """The text as ruff writes it, so that its check does not change it."""
+    command = [sys.executable, "-m", "ruff", "format", "--stdin-filename", str(MODULE), "-"]
+    done = subprocess.run(command, input=text, capture_output=True, text=True, check=True)
+    return done.stdout
 
 
 if __name__ == "__main__":

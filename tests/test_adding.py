@@ -14,13 +14,13 @@ import pytest
 from PIL import Image
 
 import dedup
+from dedup.config import names
 from dedup.errors import ConfigError
 from dedup.formats import forms
 from dedup.formats.forms import Form
 from dedup.hashers import families
 from dedup.hashers.families import Algorithm
 from dedup.policy import keeping
-from dedup.tables import names
 from tests import pictures
 from tests.toys.threads import ThreadEngine
 

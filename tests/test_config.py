@@ -219,6 +219,31 @@ def test_overrides_win() -> None:
     assert 0.0 == config.gate.max_leakage
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [("allow_list", "not_duplicates_list"), ("deny_list", "duplicates_list")],
+)
+def test_old_names_of_lists(
+    old: str, new: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """They are read from files, overrides and options, with a note; given twice they are a
+    problem.
+    """
+    of_file = load(yaml_file(tmp_path, f"policy: {{{old}: a.csv}}"))
+    of_override = build({}, [f"policy.{old}=b.csv"])
+    of_option = build({}, options={f"policy.{old}": "c.csv"})
+
+    assert str(tmp_path / "a.csv") == getattr(of_file.policy, new)
+    assert "b.csv" == getattr(of_override.policy, new)
+    assert "c.csv" == getattr(of_option.policy, new)
+    assert [f"policy.{old} is called policy.{new} now; it is read all the same."] * 3 == (
+        caplog.messages
+    )
+    assert problems({"policy": {old: "a.csv", new: "b.csv"}}) == (
+        f"policy.{old} is the old name of policy.{new}; give one of them.",
+    )
+
+
 def test_overrides_change_nothing_of_the_callers() -> None:
     """The settings that are passed in stay as they are."""
     settings = {"search": {"max_distance": 3}}

@@ -9,10 +9,11 @@ import skimage.data
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter, ImageOps
 
+from dedup.hashers.close_views import close_view
 from dedup.verify import contradiction as contradictions
 from dedup.verify import determinacy as determinacies
 from dedup.verify import similarities
-from dedup.verify.closer import close_similarities, close_view
+from dedup.verify.closer import close_similarities
 from tests import pictures
 from tests.kernels import callable_kernel
 

@@ -107,7 +107,9 @@ def shell(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
     # A cache of its own: `datasets` takes folders of one relative name for one dataset.
     environment = os.environ | {"PATH": path, "HF_HUB_OFFLINE": "1", "HF_HOME": str(folder / "hf")}
     if "hf://" in command or any(
-        "hf://" in (folder / name).read_text() for name in YAML.findall(command)
+        "hf://" in (folder / name).read_text()
+        for name in YAML.findall(command)
+        if (folder / name).exists()  # else the command makes it
     ):
         with hub.serving(folder / "hub") as served:
             return _shell(
@@ -211,6 +213,26 @@ def test_every_link_leads_somewhere() -> None:
     ]
 
     assert broken == []
+
+
+def test_the_architecture_names_every_room_and_only_files_that_exist() -> None:
+    """What docs/architecture.md answers with is there, and no package or module is left out."""
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`(?:dedup/)?((?:\w+/)?\w+\.py)`", page))
+    rooms = {path.stem for path in (ROOT / "dedup").iterdir() if path.suffix in {"", ".py"}}
+    words = set(re.findall(r"\w+", page[page.index("## Layers") : page.index("## The seams")]))
+
+    assert named
+    assert [] == sorted(name for name in named if not (ROOT / "dedup" / name).is_file())
+    assert [] == sorted(rooms - words - {"__pycache__", "__init__"})
+
+
+def test_every_page_has_its_place_in_the_site() -> None:
+    """The navigation of mkdocs.yml names each page once, and nothing else."""
+    text = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    named = re.findall(r"^ +- .*?([\w-]+\.md)$", text, re.MULTILINE)
+
+    assert sorted(page.name for page in PAGES[1:]) == sorted(named)
 
 
 def test_nothing_outside_the_repository_is_named() -> None:

@@ -66,9 +66,9 @@ def test_the_page_reads_its_own_lists(said: dict[str, object]) -> None:
 
 
 def test_the_policy_reads_them_too(said: dict[str, object], tmp_path: Path) -> None:
-    """`policy.allow_list` has the ids of the dataset, not those of the file."""
+    """`policy.not_duplicates_list` has the ids of the dataset, not those of the file."""
     path = tmp_path / "not_duplicates.csv"
     path.write_text(str(said["text"]), encoding="utf-8", newline="")
-    lists = read_lists(Config.model_validate({"policy": {"allow_list": str(path)}}))
+    lists = read_lists(Config.model_validate({"policy": {"not_duplicates_list": str(path)}}))
 
     assert [tuple(sorted((one, f"b{one}"))) for one in IDS] == [entry.ids for entry in lists.allow]

@@ -193,7 +193,7 @@ def test_ids_that_a_spreadsheet_would_run(tmp_path: Path, name: str) -> None:
     written = [guarded] if name.startswith("'=") else [guarded, name]
     for text in written:
         (tmp_path / "list.csv").write_text(f"id_a,id_b\n{text},other.png\n", encoding="utf-8")
-        result = dedup.audit(root, deny_list=str(tmp_path / "list.csv"), dir=None, workers=0)
+        result = dedup.audit(root, duplicates_list=str(tmp_path / "list.csv"), dir=None, workers=0)
 
         assert [{name, "other.png"}] == [
             {row["id_a"], row["id_b"]} for row in result.pairs.to_pylist()

@@ -604,8 +604,8 @@ class TestListFiles:
         with pytest.raises(ConfigError) as raised:
             self.read(
                 tmp_path,
-                allow_list="id_a,id_b,note\na,b,looked at it\nc,c,\nb,a,\n,d,\n",
-                deny_list="id_b,id_a\nx,y\na,b\n",
+                not_duplicates_list="id_a,id_b,note\na,b,looked at it\nc,c,\nb,a,\n,d,\n",
+                duplicates_list="id_b,id_a\nx,y\na,b\n",
             )
         text = str(raised.value)
 
@@ -613,8 +613,8 @@ class TestListFiles:
         assert "row 3: 'a' and 'b' stand there already, row 1" in text
         assert "row 4: id_a or id_b is empty" in text
         assert (
-            "deny_list.csv, row 2: 'a' and 'b' are said to be duplicates, and at policy.allow_list"
-            in text
+            "duplicates_list.csv, row 2: 'a' and 'b' are said to be duplicates,"
+            " and at policy.not_duplicates_list" in text
         )
         assert len(raised.value.problems) == 4
 
@@ -624,7 +624,7 @@ class TestListFiles:
     def test_a_header_is_asked_for(self, tmp_path: Path, text: str, problem: str) -> None:
         """Without a header the message says which line is missing."""
         with pytest.raises(ConfigError, match=problem):
-            self.read(tmp_path, deny_list=text)
+            self.read(tmp_path, duplicates_list=text)
 
     def test_a_list_that_is_not_there(self) -> None:
         """A slip in the name of the file is told as such."""
@@ -637,23 +637,25 @@ class TestListFiles:
         """Ids that the dataset does not have are named with their rows."""
         world = World((Sample("train", 0), Sample("test", 1)), {}, {0: 1, 1: 1})
         said = self.read(
-            tmp_path, allow_list="id_a,id_b\nid000000,gone\n", prefer_list="id\nnobody\n"
+            tmp_path, not_duplicates_list="id_a,id_b\nid000000,gone\n", prefer_list="id\nnobody\n"
         )
         with pytest.raises(ConfigError) as raised:
             judgements.places(said, world.manifest())
 
-        assert "allow_list.csv, row 1: the dataset has no sample 'gone'" in str(raised.value)
+        assert "not_duplicates_list.csv, row 1: the dataset has no sample 'gone'" in str(
+            raised.value
+        )
         assert "prefer_list.csv, row 1: the dataset has no sample 'nobody'" in str(raised.value)
 
     def test_digests(self, tmp_path: Path) -> None:
         """Order, direction and notes of pairs do not count; what they say does."""
-        one = self.read(tmp_path, allow_list="id_a,id_b\na,b\nc,d\n").digests()
-        other = self.read(tmp_path, allow_list="note,id_b,id_a\nyes,c,d\n,a,b\n").digests()
-        third = self.read(tmp_path, allow_list="id_a,id_b\na,b\n").digests()
+        one = self.read(tmp_path, not_duplicates_list="id_a,id_b\na,b\nc,d\n").digests()
+        other = self.read(tmp_path, not_duplicates_list="note,id_b,id_a\nyes,c,d\n,a,b\n").digests()
+        third = self.read(tmp_path, not_duplicates_list="id_a,id_b\na,b\n").digests()
 
         assert one == other
         assert one != third
-        assert {} == self.read(tmp_path, allow_list="id_a,id_b\n").digests()
+        assert {} == self.read(tmp_path, not_duplicates_list="id_a,id_b\n").digests()
 
 
 @given(st.integers(1, 12), st.lists(st.tuples(st.integers(0, 11), st.integers(0, 11)), max_size=20))

@@ -72,7 +72,11 @@ POLICIES: list[dict[str, Any]] = [
     {"duplicates": "keep_first"},
     {"duplicates": "keep_by", "keep_by": "score"},
     {"duplicates": "keep_by", "keep_by": "score", "keep_order": "ascending"},
-    {"allow_list": "allow.csv", "deny_list": "deny.csv", "prefer_list": "prefer.csv"},
+    {
+        "not_duplicates_list": "not_duplicates.csv",
+        "duplicates_list": "duplicates.csv",
+        "prefer_list": "prefer.csv",
+    },
 ]
 
 
@@ -81,8 +85,8 @@ def test_decide_gives_what_a_full_run_gives(
     scans: Path, tmp_path: Path, policy: dict[str, Any]
 ) -> None:
     """Tables and summary, byte for byte; the dataset is gone by then, so no pixel was read."""
-    (tmp_path / "allow.csv").write_text("id_a,id_b\nphotos/0.png,photos/a.jpg\n")
-    (tmp_path / "deny.csv").write_text("id_a,id_b\nphotos/2.png,photos/7.png\n")
+    (tmp_path / "not_duplicates.csv").write_text("id_a,id_b\nphotos/0.png,photos/a.jpg\n")
+    (tmp_path / "duplicates.csv").write_text("id_a,id_b\nphotos/2.png,photos/7.png\n")
     (tmp_path / "prefer.csv").write_text("id\nphotos/b.jpg\n")
     policy = {k: str(tmp_path / v) if k.endswith("_list") else v for k, v in policy.items()}
     dataset = {"path": str(scans), "group_column": "patient"}
@@ -112,10 +116,13 @@ def test_decide_gives_what_a_full_run_gives(
 
 def test_lists_are_applied(scans: Path, tmp_path: Path) -> None:
     """An allowed leak stays and is certified, a listed pair goes, a preferred copy stays."""
-    (tmp_path / "allow.csv").write_text("id_a,id_b\nphotos/0.png,photos/a.jpg\n")
-    (tmp_path / "deny.csv").write_text("id_a,id_b\nphotos/2.png,photos/7.png\n")
+    (tmp_path / "not_duplicates.csv").write_text("id_a,id_b\nphotos/0.png,photos/a.jpg\n")
+    (tmp_path / "duplicates.csv").write_text("id_a,id_b\nphotos/2.png,photos/7.png\n")
     (tmp_path / "prefer.csv").write_text("id\nphotos/b.jpg\n")
-    policy = {f"{name}_list": str(tmp_path / f"{name}.csv") for name in ("allow", "deny", "prefer")}
+    policy = {
+        f"{name}_list": str(tmp_path / f"{name}.csv")
+        for name in ("not_duplicates", "duplicates", "prefer")
+    }
     result = ran({"path": str(scans)}, tmp_path / "run", policy, report=True)
     action = {row["id"]: row["action"] for row in result.decisions.to_pylist()}
 
@@ -128,7 +135,9 @@ def test_lists_are_applied(scans: Path, tmp_path: Path) -> None:
     }
     assert result.summary["certificate"]["clean"] is True
     assert ALLOWED in (tmp_path / "run" / folder.REPORT).read_text(encoding="utf-8")
-    assert {"allow_list", "deny_list", "prefer_list"} == result.summary["resolved"]["lists"].keys()
+    assert {"not_duplicates_list", "duplicates_list", "prefer_list"} == result.summary["resolved"][
+        "lists"
+    ].keys()
 
 
 def test_a_wrong_list_leaves_a_run_as_it_was(scans: Path, tmp_path: Path) -> None:
@@ -137,13 +146,17 @@ def test_a_wrong_list_leaves_a_run_as_it_was(scans: Path, tmp_path: Path) -> Non
     before = {
         path.name: path.read_bytes() for path in (tmp_path / "run").iterdir() if path.is_file()
     }
-    (tmp_path / "deny.csv").write_text("id_a,id_b\nphotos/2.png,gone\n")
+    (tmp_path / "duplicates.csv").write_text("id_a,id_b\nphotos/2.png,gone\n")
     with pytest.raises(ConfigError, match="no sample 'gone'"):
-        pipeline.decide(tmp_path / "run", [f"policy.deny_list={tmp_path / 'deny.csv'}"])
+        pipeline.decide(tmp_path / "run", [f"policy.duplicates_list={tmp_path / 'duplicates.csv'}"])
     with pytest.raises(LimitError, match="max_moved"):
         pipeline.decide(tmp_path / "run", ["policy.leakage=regroup", "policy.max_moved=0.0"])
     with pytest.raises(ConfigError, match="no sample 'gone'"):
-        ran({"path": str(scans)}, tmp_path / "new", {"deny_list": str(tmp_path / "deny.csv")})
+        ran(
+            {"path": str(scans)},
+            tmp_path / "new",
+            {"duplicates_list": str(tmp_path / "duplicates.csv")},
+        )
 
     assert before == {
         path.name: path.read_bytes() for path in (tmp_path / "run").iterdir() if path.is_file()
@@ -158,9 +171,9 @@ def test_what_is_refused_after_hashing_leaves_nothing(scans: Path, tmp_path: Pat
     (tmp_path / "copy.png").write_bytes((tmp_path / "photos/4.png").read_bytes())
     with scans.open("a", encoding="utf-8") as file:
         file.write("copy.png,train,cat,p99,1\n")
-    (tmp_path / "allow.csv").write_text("id_a,id_b\nphotos/4.png,copy.png\n")
+    (tmp_path / "not_duplicates.csv").write_text("id_a,id_b\nphotos/4.png,copy.png\n")
     for policy, problem in (
-        ({"allow_list": str(tmp_path / "allow.csv")}, "show the same pixels"),
+        ({"not_duplicates_list": str(tmp_path / "not_duplicates.csv")}, "show the same pixels"),
         ({"leakage": "regroup", "max_moved": 0.0}, "policy.max_moved allows"),
     ):
         settings = {

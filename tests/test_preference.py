@@ -10,8 +10,9 @@ from PIL import Image, ImageDraw, ImageFilter
 
 import dedup
 from dedup import pipeline, tables
-from dedup.verify.closer import close_view
-from dedup.verify.preference import Quality, better, quality
+from dedup.hashers.close_views import close_view
+from dedup.hashers.quality import Qualities, Quality, quality
+from dedup.verify.preference import better, preferred
 from tests import pictures
 
 
@@ -119,10 +120,12 @@ def test_a_turned_copy(number: int) -> None:
 def test_the_way_from_a_worker() -> None:
     """Nothing is lost."""
     one = quality(scene(1))
-    two = Quality.from_bytes(one.to_bytes())
+    two = Qualities.from_bytes([one.to_bytes()])
 
-    assert (one.side, one.energy.tolist()) == (two.side, two.energy.tolist())
-    assert (*one.slopes, one.colour) == pytest.approx((*two.slopes, two.colour), rel=1e-6)
+    assert (one.side, one.energy.tolist()) == (two.side[0], two.energy[0].tolist())
+    assert [*one.slopes, one.colour, one.blocks] == pytest.approx(
+        [*two.slopes[0], two.colour[0], two.blocks[0]], rel=1e-6
+    )
 
 
 @pytest.mark.parametrize("edit", ["blurred enlargement", "half size", "grey", "frame", "sharpened"])
@@ -217,6 +220,33 @@ def test_blur_is_no_stamp() -> None:
 
     assert 1 == better(looks(blocks(4)), blurred, (sharp, soft), 0, 0)
     assert -1 == better(blurred, looks(blocks(4)), (soft, sharp), 0, 0)
+
+
+def test_many_pairs_at_once_are_each_judged_alone() -> None:
+    """In every orientation, with and without a view, in any order: a pair's verdict is its own."""
+    images = [scene(seed, (240, 200)) for seed in range(3)]
+    images += [stored(EDITS[edit](images[k % 3])) for k, edit in enumerate(EDITS)]
+    random = np.random.default_rng(7)
+    one, two = random.integers(0, len(images), (2, 80))
+    turns, views = random.integers(0, 8, 80).astype(np.uint8), random.integers(0, 4, 80)
+    qualities = [quality(image) for image in images]
+    small = np.stack([close_view(image).grey for image in images])
+
+    alone = [
+        better(qualities[a], qualities[b], (small[a], small[b]), int(turn), int(view))
+        for a, b, turn, view in zip(one, two, turns, views, strict=True)
+    ]
+    together = preferred(
+        Qualities.from_bytes([each.to_bytes() for each in qualities]),
+        (one, two),
+        small,
+        (one, two),
+        turns,
+        views.astype(np.uint8),
+    )
+
+    assert {-1, 0, 1} == set(alone)
+    assert alone == together.tolist()
 
 
 @pytest.mark.parametrize("side", [0, 1])

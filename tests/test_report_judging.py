@@ -166,11 +166,9 @@ def rows_of(text: object) -> list[dict[str, str]]:
 
 
 def test_it_runs_under_the_pages_own_policy(tmp_path: Path) -> None:
-    """The policy lets the page's script run, and each pair has its two checkboxes."""
+    """The policy lets the page's script run, and each pair has its radio buttons."""
     dom = dumped(rendered(world(3), no_pictures), tmp_path)
-    boxes = [
-        attributes for tag, attributes in Page(dom).tags if attributes.get("type") == "checkbox"
-    ]
+    boxes = [attributes for tag, attributes in Page(dom).tags if attributes.get("type") == "radio"]
 
     assert 'class="judging"' in dom
     # in a gallery and in the list

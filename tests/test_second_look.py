@@ -15,9 +15,10 @@ import dedup
 from dedup import pipeline, tables
 from dedup.config import build
 from dedup.decoding.contents import PAYLOAD
+from dedup.hashers import look_work
+from dedup.hashers.quality import quality
 from dedup.runs.result import Run
 from dedup.verify import second_look
-from dedup.verify.preference import quality
 from dedup.verify.second_look import Looks, PairsBar, looked
 from tests import pictures
 
@@ -192,7 +193,7 @@ class TestHowMuchAtOnce:
         pictures.save(pictures.photo(1).resize((96, 60)), tmp_path / "large.png")
         paths = [str(tmp_path / name).encode() for name in ("small.png", "large.png")]
         batch = pa.record_batch([[0, 1], paths, [None, None]], schema=PAYLOAD)
-        seen = second_look.start({"max_pixels": 10**6, "background": "white"})(batch).to_pylist()
+        seen = look_work.start({"max_pixels": 10**6, "background": "white"})(batch).to_pylist()
 
         assert [row["side"] for row in seen] == [95, 96]
         assert [row["grey"] is None for row in seen] == [True, False]

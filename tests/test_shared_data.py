@@ -164,14 +164,19 @@ POLICIES: list[dict[str, str]] = [
     {"chains": "drop"},
     {"chains": "drop", "label_conflicts": "drop_all", "duplicates": "keep_first"},
     {"label_conflicts": "drop", "duplicates": "report_only"},
-    {"label_conflicts": "drop", "deny_list": "crops"},
-    {"label_conflicts": "drop_all", "deny_list": "crops"},
-    {"leakage": "regroup", "label_conflicts": "drop_all", "chains": "drop", "deny_list": "crops"},
+    {"label_conflicts": "drop", "duplicates_list": "crops"},
+    {"label_conflicts": "drop_all", "duplicates_list": "crops"},
+    {
+        "leakage": "regroup",
+        "label_conflicts": "drop_all",
+        "chains": "drop",
+        "duplicates_list": "crops",
+    },
     {
         "leakage": "report_only",
         "label_conflicts": "drop_all",
         "duplicates": "report_only",
-        "deny_list": "crops",
+        "duplicates_list": "crops",
     },
 ]
 
@@ -233,8 +238,11 @@ class TestCaltechPolicies:
         the pairs.
         """
         assert run.dir is not None
-        if "deny_list" in policy:
-            policy = {**policy, "deny_list": str(write_crops(shared_data, tmp_path / "crops.csv"))}
+        if "duplicates_list" in policy:
+            policy = {
+                **policy,
+                "duplicates_list": str(write_crops(shared_data, tmp_path / "crops.csv")),
+            }
         result = pipeline.decide(
             run.dir, [f"policy.{k}={v}" for k, v in policy.items()], output=tmp_path / "decided"
         )

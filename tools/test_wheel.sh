@@ -1,19 +1,23 @@
 #!/usr/bin/env bash
-# test_wheel.sh ENVIRONMENT: build the wheel, install it in a fresh environment, and use it where the source tree cannot
-# be imported: the command, the demo, and tests that go from a dataset to the written splits.
+# test_wheel.sh ENVIRONMENT [WHEEL]: build the wheel, or take the one named, install it in a fresh environment, and use
+# it where the source tree cannot be imported: the command, the demo, and tests from a dataset to the written splits.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 source_tree=$PWD
 environment=$PWD/$1
+wheel=${2:+$(realpath "$2")}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
 "${PYTHON:-python3}" -m venv --clear "$environment"
 python=$environment/bin/python
 "$python" -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
-"$python" -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir "$work/dist" .
-"$python" -m pip install --quiet --disable-pip-version-check "$(echo "$work"/dist/*.whl)[demo,http]" pytest hypothesis jsonschema
+if [ -z "$wheel" ]; then
+  "$python" -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir "$work/dist" .
+  wheel=$(echo "$work"/dist/*.whl)
+fi
+"$python" -m pip install --quiet --disable-pip-version-check "${wheel}[demo,http]" pytest hypothesis jsonschema
 
 # Nothing of the source tree but the tests goes along.
 cp -r tests "$work/tests"

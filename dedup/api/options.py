@@ -18,8 +18,8 @@ class Options(TypedDict, total=False):
     output: Mapping[str, Any]
     engine: Mapping[str, Any]
     cache: Mapping[str, Any]
+    address: str | None
     algorithms: str | Sequence[str]
-    allow_list: str | None
     allow_nothing: bool
     allow_outside: bool
     background: str
@@ -33,11 +33,11 @@ class Options(TypedDict, total=False):
     crops: Literal["leak", "duplicate", "report"]
     data_files: str | Sequence[str]
     default_split: str | None
-    deny_list: str | None
     dir: str | None
     distinct: Literal["auto", "image", "row"]
     distinct_columns: str | Sequence[str]
     duplicates: Literal["keep_best", "keep_first", "keep_by", "report_only"]
+    duplicates_list: str | None
     files: Literal["hardlink", "copy", "symlink"]
     folder: str | None
     group_column: str | None
@@ -48,6 +48,7 @@ class Options(TypedDict, total=False):
     image_folder: str | None
     keep_by: str | None
     keep_order: Literal["descending", "ascending"]
+    kind: Literal["processes", "ray"]
     label_column: str | None
     label_conflicts: Literal["report", "drop", "drop_all"]
     leakage: Literal["drop_from_train", "drop_from_held_out", "regroup", "report_only"]
@@ -61,12 +62,14 @@ class Options(TypedDict, total=False):
     max_uncompared: int
     max_unreadable: float | None
     memory: int | None
+    memory_total: int | None
     method: Literal["pixels", "none"]
     min_close_similarity: Literal["auto"] | float
     min_similarity: Literal["auto"] | float
     min_thumbnail_similarity: Literal["auto"] | float
     mode: Literal["fast", "compat"]
     name: str | None
+    not_duplicates_list: str | None
     orientations: Literal["upright", "mirrored", "all"]
     parts: Literal["off", "on"]
     path: str | None
@@ -76,6 +79,7 @@ class Options(TypedDict, total=False):
     push_to_hub: str | None
     report: bool
     revision: str | None
+    row: Literal["any", "all"]
     second_look: bool
     source: Literal[
         "auto",
@@ -92,9 +96,10 @@ class Options(TypedDict, total=False):
     split: str | Sequence[str]
     split_column: str | None
     split_folders: Mapping[str, str]
-    splits: Literal[
-        "same", "imagefolder", "manifest", "parquet", "huggingface", "webdataset", "none"
-    ]
+    splits: (
+        Literal["same", "imagefolder", "manifest", "parquet", "huggingface", "webdataset", "none"]
+        | Mapping[str, str | Sequence[str]]
+    )
     streaming: bool
     timeout: int | float | None
     top_folders: Literal["auto", "splits", "labels"]

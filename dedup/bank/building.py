@@ -17,7 +17,7 @@ from dedup import tables
 from dedup.bank.database import now, scalar
 from dedup.bank.store import INSERT, Store, delete
 from dedup.config import Config, build
-from dedup.engines import made
+from dedup.engines import Distributed, made
 from dedup.errors import BankConflictError, BankError, ConfigError
 from dedup.formats import Source, open_source
 from dedup.formats.references import tasks
@@ -109,8 +109,12 @@ def of_source(source: Source, spec: BankSpec, config: Config) -> Iterator[Part]:
     cut = (
         batch.slice(at, size) for batch in tasks(source, size) for at in range(0, len(batch), size)
     )
-    for done in engine.run(WORK, work(setup_of(spec)), cut):
-        yield Part(rows.take(done["sample"]), pa.Table.from_batches([done]))
+    try:
+        for done in engine.run(WORK, work(setup_of(spec)), cut):
+            yield Part(rows.take(done["sample"]), pa.Table.from_batches([done]))
+    finally:
+        if isinstance(engine, Distributed):
+            engine.close()
 
 
 def opened(sources: Sequence[str | Path], options: Mapping[str, Any]) -> tuple[Source, Config]:

@@ -1,6 +1,7 @@
 """The certificate: what was written is read and searched again, with the same settings."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 import pyarrow as pa
@@ -29,16 +30,16 @@ from dedup.stages.leakage import leakage
 from dedup.stages.manifest import manifest
 from dedup.stages.pairs import pairs
 
-# of hashes
 _NOT_NEEDED: Final = {
     *("sample", "detail", "width", "height", "format", "compression", "thumbnail"),
     "file_digest",  # which sample of the run a row is says the same
 }
+"""Columns of `hashes`."""
 
 _OF_CROPS: Final = ["id_a", "split_a", "id_b", "split_b", "similarity"]
 
-# pairs named in the certificate; all of them are in the tables of an audit of the output
 LISTED: Final = 20
+"""Pairs named in the certificate; all of them are in the tables of an audit of the output."""
 
 
 def certificate(
@@ -66,14 +67,104 @@ def certificate(
     `SourceError` when anything else was written than what was hashed: then the dataset has changed
     meanwhile.
     """
+    table, measured, of_run = _written(
+        open_written, known, expected, setup, judged, in_order=in_order
+    )
+    give_back()
+
+    inside_names = table["split"].unique().to_pylist()
+    held_out = tuple(name for name in resolved.splits.held_out if name in inside_names)
+    inside = pc.is_in(table["split"], pa.array(held_out, pa.string())).to_numpy()
+    picture_of = graph.representatives(known.hashes["pixel_digest"])
+    search = SecondSearch(measured, of_run, picture_of, known, resolved, limit, threads)
+    near = list(search.with_held_out(inside))
+    give_back()
+
+    found = pairs(near, measured, table, resolved, judged)
+    leaks = leakage(graph.from_pairs(found, len(table)), found, measured, table, held_out)
+    n_chained = 0
+    if len(leaks):
+        every = [*near, *search.without_held_out(inside)]
+        matches = graph.from_pairs(pairs(every, measured, table, resolved, judged), len(table))
+        chained = chains(matches, table, held_out)["split"]
+        n_chained = pc.sum(pc.invert(pc.is_in(chained, pa.array(held_out)))).as_py() or 0
+
+    readable = pc.equal(measured["status"], "ok").to_numpy()
+    left = _Left(leaks, crops, uncompared, n_groups)
+    return {
+        "clean": left.n_leaks + n_groups == 0,
+        "statement": _statement(resolved, left),
+        "samples": len(table),
+        "readable": int(readable.sum()),
+        "readable_in": {
+            "train": int((readable & ~inside).sum()),
+            "held_out": int((readable & inside).sum()),
+        },
+        **left.told(),
+        "chained_train_images": n_chained,
+        **_told_of_held_out(found, held_out),
+        "settings": {
+            key: resolved.settings()[key] for key in ("max_distance", "combine", "method", *LIMITS)
+        },
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class _Left:
+    """What is left between train and the held-out splits."""
+
+    leaks: pa.Table
+    crops: pa.Table | None  # None where nobody searched parts
+    uncompared: pa.Table | None
+    n_groups: int
+
+    @property
+    def n_leaks(self) -> int:
+        """Pairs of whole pictures and of parts."""
+        return len(self.leaks) + (0 if self.crops is None else len(self.crops))
+
+    @property
+    def n_uncompared(self) -> int:
+        """Train samples that were not compared with all candidates."""
+        return 0 if self.uncompared is None else len(self.uncompared)
+
+    def told(self) -> dict[str, Any]:
+        """As the certificate has it: numbers, and the first of each kind by name."""
+        of_leaks = ["id", "split", "witness_id", "witness_split", "similarity"]
+        of_parts: dict[str, Any] = {}
+        if self.crops is not None:
+            of_parts["crops"] = len(self.crops)
+            of_parts["crops_first"] = _first(self.crops.select(_OF_CROPS))
+
+        return {
+            "train_held_out_pairs": len(self.leaks),
+            "train_held_out_first": _first(self.leaks.select(of_leaks)),
+            "uncompared": self.n_uncompared,
+            "uncompared_first": [] if self.uncompared is None else _first(self.uncompared),
+            **of_parts,
+            "groups_in_train_and_held_out": self.n_groups,
+        }
+
+
+def _written(
+    open_written: Callable[[], Source],
+    known: Searched,
+    expected: Mapping[str | None, Samples],
+    setup: Setup,
+    judged: Judged,
+    *,
+    in_order: bool,
+) -> tuple[pa.Table, pa.Table, Samples]:
+    """The manifest of what was written, its rows of `hashes`, and which sample of the run each
+    is.
+    """
     written = open_written()
     table, row_of_sample = manifest(written.rows, written.name)
     digests = KnownBytes(known.file_digests())
     back = read_back(written, digests, setup)
     wanted = {split: digests.first_of(samples) for split, samples in expected.items()}
-    if changed := n_changed(
-        by_split(written.rows["split"], back.samples), wanted, in_order=in_order
-    ):
+    of_splits = by_split(written.rows["split"], back.samples)
+    if changed := n_changed(of_splits, wanted, in_order=in_order):
         message = (
             f"{changed:,} of {sum(map(len, wanted.values())):,} samples to be written are not what"
             " was hashed: the dataset has changed since. Run it again; if that says the same,"
@@ -81,73 +172,29 @@ def certificate(
             " reads them all."
         )
         raise SourceError(message)
-    del written, digests, wanted  # what it takes to search again comes on top of what is left
-    columns = [name for name in known.hashes.column_names if name not in _NOT_NEEDED]
-    picture_of = graph.representatives(known.hashes["pixel_digest"])
+    # What it takes to search again comes on top of what is left.
+    del written, digests, wanted, of_splits
+
+    # Numbers do for digests, unless people have judged pictures by them: they take less room.
     judged_by_digest = bool(judged.allowed or judged.denied)
-    if not judged_by_digest:
-        columns.remove("pixel_digest")
+    left_out = _NOT_NEEDED if judged_by_digest else _NOT_NEEDED | {"pixel_digest"}
+    columns = [name for name in known.hashes.column_names if name not in left_out]
     measured, of_run = measured_of(back, known.hashes, columns, row_of_sample)
     measured = measured.append_column("file_digest", pa.array(of_run))
     if not judged_by_digest:
-        numbers = numbers_of(of_run, picture_of, known.hashes["pixel_digest"].is_valid().to_numpy())
+        pixels = known.hashes["pixel_digest"]
+        numbers = numbers_of(of_run, graph.representatives(pixels), pixels.is_valid().to_numpy())
         measured = measured.append_column("pixel_digest", numbers)
-    del back
-    give_back()
-    held_out = tuple(
-        name for name in resolved.splits.held_out if name in table["split"].unique().to_pylist()
-    )
-    inside = pc.is_in(table["split"], pa.array(held_out, pa.string())).to_numpy()
-    search = SecondSearch(measured, of_run, picture_of, known, resolved, limit, threads)
-    near = list(search.with_held_out(inside))
-    give_back()
-    found = pairs(near, measured, table, resolved, judged)
-    matches = graph.from_pairs(found, len(table))
-    leaks = leakage(matches, found, measured, table, held_out)
-    chained = 0
-    if len(leaks):
-        every = [*near, *search.without_held_out(inside)]
-        matches = graph.from_pairs(pairs(every, measured, table, resolved, judged), len(table))
-        chained = (
-            pc.sum(
-                pc.invert(pc.is_in(chains(matches, table, held_out)["split"], pa.array(held_out)))
-            ).as_py()
-            or 0
-        )
+
+    return table, measured, of_run
+
+
+def _told_of_held_out(found: pa.Table, held_out: tuple[str, ...]) -> dict[str, Any]:
+    """Pairs between two held-out splits, which nothing takes away."""
     between = _between_held_out(found, held_out)
-    readable = pc.equal(measured["status"], "ok").to_numpy()
-    n_crops = 0 if crops is None else len(crops)
-    of_parts = (
-        {} if crops is None else {"crops": n_crops, "crops_first": _first(crops.select(_OF_CROPS))}
-    )
-    return {
-        "clean": len(leaks) + n_crops + n_groups == 0,
-        "statement": _statement(
-            resolved, len(leaks) + n_crops, n_groups, 0 if uncompared is None else len(uncompared)
-        ),
-        "samples": len(table),
-        "readable": int(readable.sum()),
-        "readable_in": {
-            "train": int((readable & ~inside).sum()),
-            "held_out": int((readable & inside).sum()),
-        },
-        "train_held_out_pairs": len(leaks),
-        "train_held_out_first": _first(
-            leaks.select(["id", "split", "witness_id", "witness_split", "similarity"])
-        ),
-        "uncompared": 0 if uncompared is None else len(uncompared),
-        "uncompared_first": [] if uncompared is None else _first(uncompared),
-        "chained_train_images": chained,
-        **of_parts,
-        "groups_in_train_and_held_out": n_groups,
-        "held_out_pairs": len(between),
-        "held_out_first": _first(
-            between.select(["id_a", "split_a", "id_b", "split_b", "similarity"])
-        ),
-        "settings": {
-            key: resolved.settings()[key] for key in ("max_distance", "combine", "method", *LIMITS)
-        },
-    }
+    named = between.select(["id_a", "split_a", "id_b", "split_b", "similarity"])
+
+    return {"held_out_pairs": len(between), "held_out_first": _first(named)}
 
 
 def groups_across(
@@ -174,7 +221,7 @@ def _first(table: pa.Table) -> list[Mapping[str, Any]]:
     ]
 
 
-def _statement(resolved: Resolved, n_leaks: int, n_groups: int, n_uncompared: int) -> str:
+def _statement(resolved: Resolved, left: _Left) -> str:
     distances = ", ".join(
         f"{name} ≤ {bits} of"
         f" {resolved.hash.bits * (len(resolved.hash.algorithms) if name == TOTAL else 1)} bits"
@@ -188,11 +235,12 @@ def _statement(resolved: Resolved, n_leaks: int, n_groups: int, n_uncompared: in
     )
     if not resolved.splits.held_out:
         return f"There is no held-out split, so nothing can leak (searched with {settings})."
+    n_leaks, n_groups, n_uncompared = left.n_leaks, left.n_groups, left.n_uncompared
     number = "No pair" if n_leaks == 0 else f"{n_leaks:,} pair{'s' if n_leaks > 1 else ''}"
     groups = f" {n_groups:,} groups are in train and in a held-out split." if n_groups else ""
+    were = "s were" if n_uncompared > 1 else " was"
     uncompared = (
-        f" {n_uncompared:,} train sample{'s were' if n_uncompared > 1 else ' was'} not compared"
-        " with all candidates."
+        f" {n_uncompared:,} train sample{were} not compared with all candidates."
         if n_uncompared
         else ""
     )

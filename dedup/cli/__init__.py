@@ -14,6 +14,7 @@ from dedup.cli.commands import audit, calibrate, compare, decide, demo, gate, re
 from dedup.cli.examples import epilog
 from dedup.cli.making import clean, init, split, warm
 from dedup.cli.options import INTERRUPTED, command
+from dedup.cli.reviewing import review
 from dedup.cli.serving import serve
 from dedup.cli.terminal import out
 from dedup.versions import DEDUP_VERSION
@@ -44,6 +45,7 @@ for function in (
     gate,
     calibrate,
     report,
+    review,
     init,
     warm,
     serve,

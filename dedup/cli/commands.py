@@ -13,6 +13,7 @@ from dedup.cli.ending import asked, beside, conclude, finish
 from dedup.cli.options import Documents, Limits, Output, Overwrite, Quiet, Set, Work, Workers
 from dedup.cli.terminal import explained, observed, out, places
 from dedup.errors import ConfigError
+from dedup.lean import let_arrow_do_without_pandas
 from dedup.memory import keep_no_large_arrays
 
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a finished run.")]
@@ -40,6 +41,7 @@ def run(
     report.
     """
     keep_no_large_arrays()
+    let_arrow_do_without_pandas()
     places = asked(documents)
     settings = configuration.load(config, work.set_ or [], work.settings())
     if settings.output.dir is None:
@@ -99,6 +101,7 @@ def audit(
 ) -> None:
     """Tell what is wrong with a dataset. Needs no config and writes no splits."""
     keep_no_large_arrays()
+    let_arrow_do_without_pandas()
     from dedup import formats, pipeline
     from dedup.runs import stored
 

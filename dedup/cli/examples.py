@@ -22,6 +22,7 @@ EXAMPLES: Final[dict[str, tuple[str, ...]]] = {
     "gate": ("dedup gate runs/photos --max-leakage 0 --junit gate.xml",),
     "calibrate": ("dedup calibrate photos --max-fdr 0.01",),
     "report": ("dedup report runs/photos",),
+    "review": ("dedup review runs/photos", "dedup review runs/before runs/after"),
     "demo": ("dedup demo", "dedup demo somewhere --workers 2"),
 }
 

@@ -12,6 +12,7 @@ from dedup.cli.ending import asked, finish
 from dedup.cli.options import Documents, Overwrite, Quiet, Set, Work
 from dedup.cli.terminal import observed, out
 from dedup.errors import ConfigError
+from dedup.lean import let_arrow_do_without_pandas
 from dedup.memory import keep_no_large_arrays
 
 Source = Annotated[
@@ -24,6 +25,7 @@ def clean(source: Source, *, work: Work, documents: Documents, quiet: Quiet = Fa
     certify, report.
     """
     keep_no_large_arrays()
+    let_arrow_do_without_pandas()
     places = asked(documents)
     if work.output is None:
         message = "clean: name the folder for the clean splits: dedup clean SOURCE -o DIR."
@@ -58,6 +60,7 @@ def split(
     spread evenly.
     """
     keep_no_large_arrays()
+    let_arrow_do_without_pandas()
     places = asked(documents)
     if work.output is None:
         message = "split: name the folder for the splits: dedup split SOURCE -o DIR."

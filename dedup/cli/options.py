@@ -4,6 +4,7 @@ code.
 
 import functools
 import inspect
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
@@ -44,6 +45,11 @@ Workers = Annotated[
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", metavar="", help="Print errors only.")]
 
 
+def as_given(path: Path) -> str:
+    """A path as it was typed: of the two slashes of a URL a path keeps one."""
+    return re.sub(r"^([A-Za-z][\w+.-]+):/(?!/)", r"\1://", str(path))
+
+
 @dataclass(frozen=True, slots=True)
 class Work:
     """Options of the commands that hash."""
@@ -56,7 +62,7 @@ class Work:
     def settings(self) -> dict[str, Any]:
         """Those that were given, by the dotted keys that they stand for."""
         given = {
-            "output.dir": None if self.output is None else str(self.output),
+            "output.dir": None if self.output is None else as_given(self.output),
             "engine.workers": self.workers,
         }
         return {key: value for key, value in given.items() if value is not None}

@@ -40,64 +40,76 @@ def overview(summary: Mapping[str, Any], *, written: bool) -> RenderableType:
 
     `written`: whether the kept samples were written, or would only be.
     """
-    understood = [Text(f"Understood: {plain(text)}")] if (text := summary.get("understood")) else []
-    parts: list[RenderableType] = [*understood, _counts(summary, written=written), _matrix(summary)]
-    if unreadable := {
-        of: n for of, n in summary["samples"]["by_status"].items() if of not in {"ok", ABSENT}
-    }:
-        parts.append(
-            Text(
-                f"Unreadable: {_listed(unreadable)}; what is wrong with each is in hashes.parquet."
-            )
-        )
-    if without := summary["samples"].get("without_image"):
-        rows = (
-            "1 row has no image and is"
-            if without == 1
-            else f"{without:,} rows have no image and are"
-        )
-        parts.append(Text(f"{rows} kept."))
-    if stay := summary["decisions"]["by_reason"].get("unreadable, kept"):
-        parts.append(
-            Text(f"{stay:,} of them {'stays' if stay == 1 else 'stay'}, as policy.unreadable says.")
-        )
-    parts += [
-        Text.from_markup(f"[yellow]Warning:[/] {literal(text)}") for text in summary["warnings"]
-    ]
-    if line := recorded(summary.get("recordings")):
-        parts.append(Text.from_markup(f"[yellow]Warning:[/] {literal(line)}"))
-    if line := in_a_line(summary.get("not_read", {})):
-        parts.append(Text(plain(line)))
-    for name, found in summary["leakage"].items():
-        colour = "red" if found["leaking"] else "green"
-        parts.append(
-            Text.from_markup(
-                f"[{colour}]{found['leaking']:,} of {found['images']:,}[/] images of"
-                f" '[bold]{literal(name)}[/]' are also in train ({100 * found['share']:.2f} %)"
-            )
-        )
-    parts += _further(summary)
-    for name in summary["leakage"]:
-        if twins := summary["leakage_matrix"][name][name]:
-            shown = literal(name)
-            parts.append(
-                Text.from_markup(
-                    f"{twins:,} images of '{shown}' match another image of '{shown}'; held-out"
-                    " splits keep them."
-                )
-            )
-    if summary["resolved"]["orientations"] == "upright":
-        parts.append(
-            Text(
-                "Mirrored and rotated copies were not searched (search.orientations).", style="dim"
-            )
-        )
-    if not summary["leakage"]:
-        parts.append(Text("There is no held-out split beside train: duplicates only."))
+    parts: list[RenderableType] = []
+    if text := summary.get("understood"):
+        parts.append(Text(f"Understood: {plain(text)}"))
+    parts += [_counts(summary, written=written), _matrix(summary)]
+    parts += [*_without_picture(summary), *_warned(summary)]
+    parts += [*_leaks(summary), *_further(summary), *_not_looked_for(summary)]
     if certificate := summary.get("certificate"):
         colour = "green" if certificate["clean"] else "red"
         parts.append(Text(f"Certificate: {certificate['statement']}", style=colour))
+
     return Group(*parts)
+
+
+def _without_picture(summary: Mapping[str, Any]) -> list[RenderableType]:
+    """How many samples could not be read or have no image, and what is done with them."""
+    parts: list[RenderableType] = []
+    by_status = summary["samples"]["by_status"]
+    if unreadable := {of: n for of, n in by_status.items() if of not in {"ok", ABSENT}}:
+        where = "what is wrong with each is in hashes.parquet"
+        parts.append(Text(f"Unreadable: {_listed(unreadable)}; {where}."))
+    if without := summary["samples"].get("without_image"):
+        rows = "row has no image and is" if without == 1 else "rows have no image and are"
+        parts.append(Text(f"{without:,} {rows} kept."))
+    if stay := summary["decisions"]["by_reason"].get("unreadable, kept"):
+        stays = "stays" if stay == 1 else "stay"
+        parts.append(Text(f"{stay:,} of them {stays}, as policy.unreadable says."))
+
+    return parts
+
+
+def _warned(summary: Mapping[str, Any]) -> list[RenderableType]:
+    """Warnings, recordings in several splits, and what was not read."""
+    warnings = [*summary["warnings"], recorded(summary.get("recordings"))]
+    parts: list[RenderableType] = [
+        Text.from_markup(f"[yellow]Warning:[/] {literal(text)}") for text in warnings if text
+    ]
+    if line := in_a_line(summary.get("not_read", {})):
+        parts.append(Text(plain(line)))
+
+    return parts
+
+
+def _leaks(summary: Mapping[str, Any]) -> list[RenderableType]:
+    """For each held-out split how many of its images are also in train."""
+    parts: list[RenderableType] = []
+    for name, found in summary["leakage"].items():
+        colour = "red" if found["leaking"] else "green"
+        number = f"[{colour}]{found['leaking']:,} of {found['images']:,}[/]"
+        share = f"{100 * found['share']:.2f} %"
+        line = f"{number} images of '[bold]{literal(name)}[/]' are also in train ({share})"
+        parts.append(Text.from_markup(line))
+
+    return parts
+
+
+def _not_looked_for(summary: Mapping[str, Any]) -> list[RenderableType]:
+    """Copies within held-out splits, which stay, and what the settings leave out."""
+    parts: list[RenderableType] = []
+    for name in summary["leakage"]:
+        if twins := summary["leakage_matrix"][name][name]:
+            shown = literal(name)
+            line = f"{twins:,} images of '{shown}' match another image of '{shown}'"
+            parts.append(Text.from_markup(f"{line}; held-out splits keep them."))
+    if summary["resolved"]["orientations"] == "upright":
+        line = "Mirrored and rotated copies were not searched (search.orientations)."
+        parts.append(Text(line, style="dim"))
+    if not summary["leakage"]:
+        parts.append(Text("There is no held-out split beside train: duplicates only."))
+
+    return parts
 
 
 def _further(summary: Mapping[str, Any]) -> list[RenderableType]:
@@ -452,7 +464,7 @@ def planted(scores: "Iterable[Score]") -> Table:
     """How many of the demo's planted copies were found."""
     table = Table(title="Planted copies", title_justify="left", title_style="bold")
     table.add_column("sort")
-    for name in ("planted", "found", "leaks planted", "leaks removed from train"):
+    for name in ("planted", "found", "missed, too plain", "leaks planted", "leaks removed"):
         table.add_column(name, justify="right")
     for score in scores:
         found = "green" if score.found == score.planted else "yellow"
@@ -461,6 +473,7 @@ def planted(scores: "Iterable[Score]") -> Table:
             score.sort,
             f"{score.planted}",
             f"[{found}]{score.found}[/]",
+            f"{score.plain}",
             f"{score.leaks}",
             f"[{removed}]{score.leaks_removed}[/]",
         )

@@ -7,6 +7,7 @@ to learn a setting.
 from dedup.config.dataset import DatasetConfig, NamedSource, SourceConfig
 from dedup.config.documents import read_yaml
 from dedup.config.loading import build, keys, load
+from dedup.config.names import ALGORITHMS, BITS, width_problem
 from dedup.config.resolved import (
     AUTO_CAP_PER_64_BITS,
     AUTO_MAX_FALSE_PROBABILITY,
@@ -31,7 +32,6 @@ from dedup.config.sections import (
     VerifyConfig,
 )
 from dedup.config.splits import SPLIT_ALIASES, normal_split
-from dedup.tables.names import ALGORITHMS, BITS, width_problem
 
 __all__ = [
     "ALGORITHMS",

@@ -7,9 +7,9 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, Field, StrictBool
 from pydantic import model_validator as check
 
+from dedup.config.names import SOURCES
 from dedup.config.splits import normal_split
 from dedup.config.values import Section, as_names, as_pattern, as_texts, member_of, one_of
-from dedup.tables.names import SOURCES
 
 
 class SourceConfig(Section):

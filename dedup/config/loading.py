@@ -3,6 +3,7 @@ once.
 """
 
 import difflib
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,11 @@ import yaml
 from pydantic import ValidationError
 
 from dedup.config.documents import read_yaml
-from dedup.config.sections import LISTS, Config, distance_problem
+from dedup.config.sections import LISTS, OLD_LISTS, Config, distance_problem
 from dedup.config.values import Section
 from dedup.errors import ConfigError
+
+logger = logging.getLogger(__name__)
 
 
 def load(
@@ -70,19 +73,44 @@ def build(
     dataset = nested.get("dataset")
     if relative_to is not None and isinstance(dataset, dict):
         nested["dataset"] = _placed(relative_to, dataset)
+    problems = _rename_lists(nested)
     policy = nested.get("policy")
     if relative_to is not None and isinstance(policy, dict):
         nested["policy"] = policy | {
             k: _beside(relative_to, policy[k]) for k in LISTS if isinstance(policy.get(k), str)
         }
-    problems = [problem for override in overrides if (problem := _override(nested, override))]
+    problems += [problem for override in overrides if (problem := _override(nested, override))]
     for key, value in (options or {}).items():
         _set(nested, key, value)
+    problems += _rename_lists(nested)
     found, sections = _sections(nested)
     problems += [f"{where}: {problem}" for problem in found]
     if problems:
         raise ConfigError(*problems)
     return Config(**sections)
+
+
+def _rename_lists(nested: dict[str, Any]) -> list[str]:
+    """Give the lists of `policy` the names that they have now; what is given under both is a
+    problem.
+    """
+    policy = nested.get("policy")
+    if not isinstance(policy, Mapping) or not OLD_LISTS.keys() & policy.keys():
+        return []
+
+    problems = []
+    renamed = {key: value for key, value in policy.items() if key not in OLD_LISTS}
+    for old, new in OLD_LISTS.items():
+        if policy.get(old) is None:
+            continue
+        if renamed.get(new) is not None:
+            problems.append(f"policy.{old} is the old name of policy.{new}; give one of them.")
+            continue
+        renamed[new] = policy[old]
+        logger.warning("policy.%s is called policy.%s now; it is read all the same.", old, new)
+
+    nested["policy"] = renamed
+    return problems
 
 
 def _placed(folder: Path, dataset: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, StrictBool, StrictF
 from pydantic import model_validator as check
 
 from dedup.config.dataset import DatasetConfig
+from dedup.config.names import ALGORITHMS, DUPLICATES, WRITTEN, width_problem
 from dedup.config.values import (
     Count,
     Section,
@@ -18,9 +19,12 @@ from dedup.config.values import (
     member_of,
     one_of,
 )
-from dedup.tables.names import ALGORITHMS, DUPLICATES, WRITTEN, width_problem
 
-LISTS: Final = ("allow_list", "deny_list", "prefer_list")
+LISTS: Final = ("not_duplicates_list", "duplicates_list", "prefer_list")
+"""Keys of `policy` that name files with what people judged."""
+
+OLD_LISTS: Final = {"allow_list": "not_duplicates_list", "deny_list": "duplicates_list"}
+"""Names that two of them had before, which are read all the same."""
 TOTAL: Final = "total"
 """In `search.max_distance`, beside the algorithms: the distances of all of them added up."""
 
@@ -123,13 +127,14 @@ class PolicyConfig(Section):
         Literal["auto", "image", "row"], one_of("policy.distinct", "auto", "image", "row")
     ] = "auto"
     distinct_columns: Annotated[tuple[str, ...], BeforeValidator(as_names)] = ()
+    row: Annotated[Literal["any", "all"], one_of("policy.row", "any", "all")] = "any"
     crops: Annotated[
         Literal["leak", "duplicate", "report"],
         one_of("policy.crops", "leak", "duplicate", "report"),
     ] = "leak"
     prefer_list: str | None = None
-    allow_list: str | None = None
-    deny_list: str | None = None
+    not_duplicates_list: str | None = None
+    duplicates_list: str | None = None
     unreadable: Annotated[
         Literal["drop_from_train", "drop", "keep"],
         one_of("policy.unreadable", "drop_from_train", "drop", "keep"),
@@ -178,9 +183,21 @@ class OutputConfig(Section):
 class EngineConfig(Section):
     """Where the work runs. No part of the fingerprint."""
 
+    kind: Annotated[Literal["processes", "ray"], one_of("engine.kind", "processes", "ray")] = (
+        "processes"
+    )
+    address: str | None = None
     workers: Annotated[StrictInt | None, Field(ge=0)] = None
     timeout: Annotated[StrictInt | StrictFloat | None, Field(gt=0)] = 60
     memory: Count | None = 4_000_000_000
+    memory_total: Count | None = None
+
+    @check(mode="after")
+    def _address_is_used(self) -> Self:
+        if self.address is not None and self.kind != "ray":
+            message = f"address is {self.address!r}; set kind: ray to use it"
+            raise ValueError(message)
+        return self
 
 
 class CacheConfig(Section):

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from dedup.decoding.pictures import Unreadable
+from dedup.decoding.remote import fetched, is_to_fetch
 
 PAYLOAD: Final = pa.schema(
     [("row", pa.int64()), ("path", pa.binary()), ("data", pa.large_binary())]
@@ -126,6 +127,18 @@ def stored_bytes(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return pc.struct_field(column, "bytes") if pa.types.is_struct(column.type) else column
 
 
+def can_open(path: bytes) -> bool:
+    """Whether this process can read the file of that name."""
+    return os.access(path, os.R_OK)
+
+
+def unopened(batch: pa.RecordBatch) -> list[bytes]:
+    """Files that a task names and that this process cannot read, each once, in their order."""
+    names = dict.fromkeys(batch["path"].to_pylist())
+    files = (name for name in names if name and not is_to_fetch(name))
+    return [name for name in files if not can_open(name)]
+
+
 def read_bytes(path: bytes | None, data: bytes | None) -> bytes | Unreadable:
     """The stored bytes of one sample, or why there are none."""
     if data is not None:
@@ -134,6 +147,8 @@ def read_bytes(path: bytes | None, data: bytes | None) -> bytes | Unreadable:
         return Unreadable("absent", "the row has neither bytes nor a path")
     if path == REFUSED:
         return _OUTSIDE
+    if is_to_fetch(path):
+        return fetched(path)
     try:
         status = os.stat(path)  # before it is opened: a named pipe would wait for a writer
         if stat.S_ISDIR(status.st_mode):

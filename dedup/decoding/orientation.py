@@ -6,6 +6,7 @@ Numbers of orientations are places in `tables.TRANSFORMS`.
 
 from typing import Any, Final
 
+import numpy as np
 from numpy.typing import NDArray
 
 from dedup.tables import TRANSFORMS
@@ -55,8 +56,27 @@ def turned(values: NDArray[Any], transform: str) -> NDArray[Any]:
     return stood[..., :: -1 if rows else 1, :: -1 if columns else 1]
 
 
-def turned_channels(values: NDArray[Any], number: int) -> NDArray[Any]:
-    """A small picture (rows, columns, channels) in the orientation of this number."""
-    swap, rows, columns = TURNS[TRANSFORMS[number]]
-    stood = values.swapaxes(0, 1) if swap else values
-    return stood[:: -1 if rows else 1, :: -1 if columns else 1]
+def turned_each(pictures: NDArray[Any], numbers: NDArray[Any]) -> NDArray[Any]:
+    """Square pictures (n, …, side, side), each in the orientation of its number."""
+    found = pictures.copy()
+    for number in set(numbers.tolist()) - {0}:
+        which = numbers == number
+        found[which] = turned(pictures[which], TRANSFORMS[number])
+
+    return found
+
+
+_SWAP: Final = np.array([[0.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
+_REVERSED_COLUMNS: Final = np.array([[-1.0, 0.0, 1.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
+_REVERSED_ROWS: Final = np.array([[1.0, 0.0, 0.0], [0.0, -1.0, 1.0], [0.0, 0.0, 1.0]])
+
+
+def turn_matrix(transform: str) -> NDArray[np.float64]:
+    """From places in a picture to those in the same one in another orientation: a map of the unit
+    square, (3, 3).
+    """
+    swap, rows, columns = TURNS[transform]
+    found = _SWAP if swap else np.eye(3)
+    if columns:
+        found = _REVERSED_COLUMNS @ found
+    return np.asarray(_REVERSED_ROWS @ found if rows else found)

@@ -1,10 +1,14 @@
 """Engines: where work runs. They get tasks and give results, in the order of the tasks, and know
 nothing of images.
 
-Work is a module, named by its import path, with two functions:
+Work is a module, named by its import path, with two functions,
 
     start(setup) -> function from one record batch to one record batch
     lost(setup, batch, reason) -> the result for a batch whose worker died on it
+
+and, where results depend on what is installed, a third:
+
+    canary_task() -> a batch of which all machines must make the same
 
 `setup` is plain JSON and batches are Arrow, so that work can be sent to another process or machine
 without pickling.
@@ -12,12 +16,13 @@ without pickling.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import pyarrow as pa
 
+from dedup.engines.child import NO_LIMITS, Limits, Worker
 from dedup.engines.inline import InlineEngine
-from dedup.engines.processes import NO_LIMITS, Limits, ProcessEngine, Worker
+from dedup.engines.processes import ProcessEngine
 from dedup.memory import usable_cores
 
 if TYPE_CHECKING:
@@ -27,6 +32,7 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "Distributed",
     "Engine",
     "InlineEngine",
     "Limits",
@@ -34,6 +40,7 @@ __all__ = [
     "Transform",
     "Worker",
     "choose",
+    "local",
     "made",
 ]
 
@@ -74,11 +81,37 @@ class Engine(Protocol):
         """
 
 
+@runtime_checkable
+class Distributed(Protocol):
+    """What an engine has beside, if its work is done on other machines: tasks should name files
+    wherever they can, as bytes would travel far.
+    """
+
+    @property
+    def tasks_by_node(self) -> Mapping[str, int]:
+        """How many batches each machine has done."""
+
+    def close(self) -> None:
+        """Leave the machines; nothing is run after it."""
+
+
 def made(config: "EngineConfig") -> Engine:
     """The engine that a config asks for, with its limits of time and memory: they hold for all that
     it decodes.
+
+    Raises `EngineError` where the cluster cannot be reached.
     """
-    return choose(config.workers, Limits(config.timeout, config.memory))
+    if config.kind == "processes":
+        return local(config)
+    from dedup.engines.ray import RayEngine
+
+    return RayEngine.at(config.address, config.workers, Limits(config.timeout, config.memory))
+
+
+def local(config: "EngineConfig") -> Engine:
+    """The same on this machine, for what is too little for a cluster."""
+    workers = config.workers if config.kind == "processes" else None
+    return choose(workers, Limits(config.timeout, config.memory))
 
 
 def choose(workers: int | None, limits: Limits = NO_LIMITS) -> Engine:

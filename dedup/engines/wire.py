@@ -9,6 +9,11 @@ import pyarrow as pa
 
 DONE: Final = b"\x00"
 FAILED: Final = b"\x01"
+
+TASK: Final = b"\x00"
+"""Before the name of a work and its setup, which are for the batches that follow."""
+
+BATCH: Final = b"\x01"
 _LENGTH: Final = struct.Struct("<Q")
 
 

@@ -4,34 +4,16 @@ import json
 import os
 import sys
 import traceback
-from collections.abc import Sequence
 from contextlib import suppress
 from importlib import import_module
-from importlib.machinery import ModuleSpec
-from types import ModuleType
 
 from dedup.engines import wire
-
-
-class _WithoutPandas:
-    """Arrow imports pandas with the first array that it makes, which takes a worker as long as all
-    its other modules.
-
-    It does without where there is none, and no work here uses it.
-    """
-
-    def find_spec(
-        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
-    ) -> ModuleSpec | None:
-        """Raises for pandas; None, the next finder's turn, for anything else."""
-        if name == "pandas":
-            raise ModuleNotFoundError(name=name)
-        return None
+from dedup.lean import never_import_pandas
 
 
 def main() -> None:
     """Answer batches until the parent closes the pipe."""
-    sys.meta_path.insert(0, _WithoutPandas())
+    never_import_pandas()
     tasks = os.fdopen(os.dup(0), "rb")
     answers = os.fdopen(os.dup(1), "wb")
     # Whatever a library reads or prints must not come between two frames.
@@ -42,19 +24,18 @@ def main() -> None:
         Exception
     ):  # before there is something to do; what fails here fails again there, and is told
         import_module(sys.argv[1])
-    try:
-        setup = json.loads(wire.receive(tasks))
-    except EOFError:
-        return
-    transform = None
+    work, setup, transform = sys.argv[1], {}, None
     while True:
         try:
             payload = wire.receive(tasks)
         except EOFError:
             return
+        if payload[:1] == wire.TASK:
+            (work, setup), transform = json.loads(payload[1:]), None
+            continue
         try:
-            transform = transform or import_module(sys.argv[1]).start(setup)
-            answer = wire.DONE + wire.batch_bytes(transform(wire.bytes_batch(payload)))
+            transform = transform or import_module(work).start(setup)
+            answer = wire.DONE + wire.batch_bytes(transform(wire.bytes_batch(payload[1:])))
         except Exception:  # noqa: BLE001  # it is raised again in the parent, with this traceback
             answer = wire.FAILED + traceback.format_exc().encode()
         wire.send(answers, answer)

@@ -8,11 +8,11 @@ from typing import Any, Final
 import pyarrow as pa
 
 from dedup.config import DatasetConfig
+from dedup.config.names import SOURCES, WRITTEN, refuse_taken
 from dedup.formats import banks, coco, detection, imagefolder, manifest, voc, webdataset, yolo
 from dedup.formats.detection import Evidence
 from dedup.formats.listing import Listing
 from dedup.formats.source import Sample, Source
-from dedup.tables.names import SOURCES, WRITTEN, refuse_taken
 
 Writer = Callable[[Iterable[Sample], Path, str, pa.Schema], DatasetConfig]
 """Writes samples of any form to a folder; the text is `output.files`, the schema that of further

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from dedup.config import DatasetConfig, normal_split
 from dedup.decoding.contents import PAYLOAD, REFUSED
+from dedup.decoding.remote import to_fetch
 from dedup.errors import ConfigError, SourceError
 from dedup.formats.account import Opened, in_a_line
 from dedup.formats.boxes import boxes_of
@@ -24,7 +25,7 @@ from dedup.formats.labels import label_text
 from dedup.formats.outside import Place
 from dedup.formats.places import as_spelled, beside, content, is_url, local, protocol
 from dedup.formats.placing import new_file, put, put_once
-from dedup.formats.records import first_record, open_records
+from dedup.formats.records import Records, first_record, open_records
 from dedup.formats.source import (
     NO_MOVES,
     ROWS,
@@ -48,7 +49,10 @@ WRITTEN: Final = "manifest.csv"
 _NO_NETWORK: Final = frozenset({"file", "memory"})
 
 _DEFAULT_COLUMNS: Final = {
-    "path": ("path", "file_name", "filename", "filepath", "file_path", "image_path", "file"),
+    "path": (
+        *("path", "file_name", "filename", "filepath", "file_path", "image_path", "file"),
+        *("img_path", "image_file", "image_name", "image", "img"),
+    ),
     "bytes": ("bytes", "image_bytes"),
     "id": ("id",),
     "split": ("split",),
@@ -78,11 +82,14 @@ class Manifest(Opened):
 
     form: str = "manifest"
 
-    def __init__(self, path: str | Path, config: DatasetConfig) -> None:
+    def __init__(
+        self, path: str | Path, config: DatasetConfig, records: Records | None = None
+    ) -> None:
+        """`records`: the rows, where there is no file at the path that holds them."""
         self.name = self._file = local(str(path))
         self.root = None if is_url(self._file) else Path(self._file).parent
         self._config = config
-        self._records = open_records(self._file)
+        self._records = open_records(self._file) if records is None else records
         if not self._records.names:
             message = (
                 f"{path}: the file is empty: a manifest has a column with paths, and a row for each"
@@ -138,6 +145,10 @@ class Manifest(Opened):
 
     def payload_of(self, rows: Sequence[int]) -> Iterator[pa.RecordBatch]:
         """One PAYLOAD batch of the named rows."""
+        return self._payload(rows, fetching=True)
+
+    def _payload(self, rows: Sequence[int], *, fetching: bool) -> Iterator[pa.RecordBatch]:
+        """`fetching`: whether what others can fetch is fetched here."""
         paths = [self._path(row) for row in rows]
         data: list[bytes | None] = [None] * len(rows)
         if self._bytes_column:
@@ -148,6 +159,7 @@ class Manifest(Opened):
                 data[i] is None
                 and path is not None
                 and self._is_fetched(path)
+                and (fetching or not self._is_remote(path))
                 and not self._is_refused(rows[i])
             ):
                 data[i] = content(path)
@@ -158,6 +170,23 @@ class Manifest(Opened):
         ]
         data = [None if name == REFUSED else of for name, of in zip(names, data, strict=True)]
         yield pa.record_batch([list(rows), names, data], schema=PAYLOAD)
+
+    def named_of(self, rows: Sequence[int]) -> Iterator[pa.RecordBatch]:
+        """As `payload_of`, with the URLs of pictures in place of their bytes, where others can
+        fetch them.
+        """
+        for batch in self._payload(rows, fetching=False):
+            names = batch["path"].to_pylist()
+            for k, row in enumerate(rows):
+                path = self._path(row)
+                if path is not None and names[k] != REFUSED and self._is_remote(path):
+                    names[k] = to_fetch(path)
+            yield batch.set_column(1, PAYLOAD.field("path"), pa.array(names, pa.binary()))
+
+    def references(self, size: int) -> Iterator[pa.RecordBatch]:
+        """All rows in order, as `named_of` names them."""
+        for start in range(0, len(self.rows), size):
+            yield from self.named_of(range(start, min(start + size, len(self.rows))))
 
     def _is_refused(self, row: int) -> bool:
         """Whether a manifest at a URL names a place that is not below its own: it comes from
@@ -265,6 +294,10 @@ class Manifest(Opened):
                 )
         return files_as_dataset_dict(moved_rows(self.rows, moves), images, keep)
 
+    def _may_be(self, part: str, column: str) -> bool:
+        """Whether a column can play a part by its type: bytes are not paths."""
+        return part != "path" or not self._records.is_binary(column)
+
     def _columns(self, config: DatasetConfig) -> dict[str, str | None]:
         """The column that plays each part, or None."""
         names = self._records.names
@@ -277,7 +310,8 @@ class Manifest(Opened):
                     f" {', '.join(map(repr, names))}."
                 )
                 raise ConfigError(message)
-            columns[part] = named or next((name for name in usual if name in names), None)
+            there = (name for name in usual if name in names and self._may_be(part, name))
+            columns[part] = named or next(there, None)
         if columns["bytes"] and not self._records.is_binary(columns["bytes"]):
             if config.bytes_column:
                 message = (
@@ -371,6 +405,10 @@ class Manifest(Opened):
 
     def _is_fetched(self, path: str) -> bool:
         return is_url(path) and protocol(path) in self._fetched and protocol(path) != "file"
+
+    def _is_remote(self, path: str) -> bool:
+        """Whether a picture is at a URL that every machine can fetch."""
+        return self._is_fetched(path) and protocol(path) not in _NO_NETWORK
 
     def _protocols(self, config: DatasetConfig) -> frozenset[str]:
         """Protocols of URLs that are read. A manifest on this machine must not send dedup to the

@@ -2,8 +2,10 @@
 
 import os
 import unicodedata
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, Final, cast
+from typing import Any, BinaryIO, Final, cast
 
 from dedup.errors import MissingExtraError, SourceError, because
 
@@ -35,13 +37,31 @@ def opened(path: str) -> BinaryIO:
     path = local(path)
     if not is_url(path):
         return Path(path).open("rb")
+    with _named_errors(path):
+        return cast("BinaryIO", _fsspec(path).open(path, "rb").open())
+
+
+def file_system(url: str) -> tuple[Any, str]:
+    """The file system of a URL, and the place in it."""
+    with _named_errors(url):
+        system, place = _fsspec(url).core.url_to_fs(url)
+    return system, str(place)
+
+
+def _fsspec(path: str) -> Any:
     try:
         import fsspec  # a third of a second, and most datasets are local
     except ImportError as error:
         message = f"{path!r} is a URL; reading it needs fsspec: pip install fsspec."
         raise MissingExtraError(message) from error
+    return fsspec
+
+
+@contextmanager
+def _named_errors(path: str) -> Iterator[None]:
+    """Say which extra a file system is in, and which are not known."""
     try:
-        return cast("BinaryIO", fsspec.open(path, "rb").open())
+        yield
     except ImportError as error:
         extra = _EXTRAS.get(protocol(path))
         remedy = f" It is in an extra: pip install 'dedup-images[{extra}]'." if extra else ""

@@ -181,6 +181,14 @@ class _Delimited(_Texts):
         writer.writerows([record[name] for name in self.names] for record in records)
 
 
+class Listed(_Delimited):
+    """Records that no file holds yet; they are written as CSV."""
+
+    def __init__(self, names: list[str], values: list[dict[str, Any]]) -> None:
+        _Texts.__init__(self, names, values)
+        self._delimiter = ","
+
+
 class _Lines(_Texts):
     def __init__(self, path: str) -> None:
         values: list[dict[str, Any]] = []

@@ -7,17 +7,21 @@ the process that hands out the work.
 """
 
 from collections.abc import Iterator, Sequence
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Final, Protocol, runtime_checkable
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from dedup.decoding.contents import COLUMN, REFERENCES, stored_bytes
+from dedup.decoding.contents import COLUMN, REFERENCES, are_references, place, stored_bytes
 from dedup.formats.banks import Measured
 from dedup.formats.several import Several
 from dedup.formats.source import Source, payloads
+
+_ROWS_AT_ONCE: Final = 65_536  # names of a batch, while all are gathered
 
 
 @runtime_checkable
@@ -27,6 +31,16 @@ class Referring(Protocol):
     def references(self, size: int) -> Iterator[pa.RecordBatch]:
         """REFERENCES, or PAYLOAD where the bytes lie nowhere else, of all rows in order, in batches
         of about `size`.
+        """
+
+
+@runtime_checkable
+class Naming(Protocol):
+    """A source that can name the files, or URLs, of any rows."""
+
+    def named_of(self, rows: Sequence[int]) -> Iterator[pa.RecordBatch]:
+        """PAYLOAD of the named rows, in the order given, with names in place of bytes where others
+        can read them.
         """
 
 
@@ -44,6 +58,68 @@ def tasks(source: Source, size: int) -> Iterator[pa.RecordBatch]:
         yield from source.references(size)
     else:
         yield from payloads(source, size)
+
+
+class Named:
+    """The rows of a source by the names of their files, for tasks that go to other machines."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._parts: list[tuple[int, pa.Table | None]] | None = None  # first row, references
+        self._of_several: dict[int, Named] = {}
+
+    def of(self, rows: Sequence[int]) -> Iterator[pa.RecordBatch]:
+        """REFERENCES of the named rows, in the order given; PAYLOAD where their bytes have no place
+        in a file, or are the whole of one.
+        """
+        if isinstance(self._source, Several):
+            for number, start, own in self._source.by_part(rows):
+                for batch in self._of_part(number).of(own):
+                    moved = pc.add(batch["row"], start)
+                    yield batch.set_column(0, batch.schema.field(0), moved)
+            return
+        if isinstance(self._source, Naming):
+            yield from self._source.named_of(rows)
+            return
+        if not isinstance(self._source, Referring):
+            yield from self._source.payload_of(rows)
+            return
+
+        parts = self._found()
+        number_of = np.searchsorted([first for first, _ in parts], rows, side="right") - 1
+        for number, group in groupby(zip(number_of.tolist(), rows, strict=True), itemgetter(0)):
+            chosen = [row for _, row in group]
+            first, table = parts[number]
+            if table is None:
+                yield from self._source.payload_of(chosen)
+            else:
+                taken = table.take(pa.array([row - first for row in chosen]))
+                yield from taken.combine_chunks().to_batches()
+
+    def _of_part(self, number: int) -> "Named":
+        if isinstance(self._source, Several) and number not in self._of_several:
+            self._of_several[number] = Named(self._source.parts[number].source)
+        return self._of_several[number]
+
+    def _found(self) -> list[tuple[int, pa.Table | None]]:
+        """All references, those of one kind together; None for rows whose bytes are here only."""
+        if self._parts is None:
+            self._parts, row = [], 0
+            for kind, group in groupby(tasks(self._source, _ROWS_AT_ONCE), _kind):
+                if kind is None:
+                    n = sum(len(batch) for batch in group)  # one after the other: they hold bytes
+                    self._parts.append((row, None))
+                else:
+                    table = pa.Table.from_batches(list(group))
+                    n = len(table)
+                    self._parts.append((row, table))
+                row += n
+        return self._parts
+
+
+def _kind(batch: pa.RecordBatch) -> bytes | None:
+    """What references count, by which they can be put together; None for PAYLOAD."""
+    return place(batch) if are_references(batch) else None
 
 
 def of_ranges(rows: Any, paths: Any, starts: Any, sizes: Any) -> pa.RecordBatch:

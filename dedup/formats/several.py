@@ -54,13 +54,21 @@ class Several(Opened):
 
     def payload_of(self, rows: Sequence[int]) -> Iterator[pa.RecordBatch]:
         """PAYLOAD batches of the named rows, a new one wherever the dataset changes."""
+        for number, start, own in self.by_part(rows):
+            for batch in self.parts[number].source.payload_of(own):
+                yield _moved(batch, start)
+
+    def by_part(self, rows: Sequence[int]) -> Iterator[tuple[int, int, list[int]]]:
+        """The named rows in the order given, cut wherever the dataset changes.
+
+        Each time the number of the dataset, the row of all at which it begins, and its own rows.
+        """
         of_part = np.searchsorted(self._starts, np.asarray(rows, dtype=np.int64), side="right") - 1
         for number, group in groupby(
             zip(of_part.tolist(), rows, strict=True), key=lambda pair: pair[0]
         ):
             start = int(self._starts[number])
-            for batch in self.parts[number].source.payload_of([row - start for _, row in group]):
-                yield _moved(batch, start)
+            yield number, start, [row - start for _, row in group]
 
     def own_files(self) -> Iterator[Path]:
         """Those of each dataset."""

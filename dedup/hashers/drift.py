@@ -40,7 +40,7 @@ def canary_codes_of(spec: BankSpec) -> dict[str, list[bytes]]:
     """The codes of the canary pictures here, by algorithm; empty for one that is not decoded
     here.
     """
-    from dedup.hashers.canaries import PICTURES  # it brings the decoders
+    from dedup.hashers.canary_pictures import PICTURES
     from dedup.hashers.measure import measure
 
     columns = measure([b85decode(text) for text in PICTURES.values()], setup_of(spec))

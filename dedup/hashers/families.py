@@ -16,7 +16,6 @@ from dedup.errors import ConfigError
 from dedup.hashers import fast, pdq
 from dedup.hashers.luma import luma_of
 from dedup.hashers.resampling import Plane, Target, shrink
-from dedup.tables.names import ALGORITHMS, BITS, refuse_taken
 
 Family = Callable[[Sequence[Image.Image], str, int], NDArray[np.uint8]]
 """(pictures of mode L or RGB, algorithm, bits) → uint8, shape (n, bits // 8)."""
@@ -51,7 +50,7 @@ MODES: Final[Mapping[str, Family]] = {"fast": fast.codes, "compat": _compat}
 
 _PDQ: Final = Algorithm(
     name="pdq",
-    widths=ALGORITHMS["pdq"],
+    widths=(pdq.BITS,),
     needs=lambda _: pdq.TARGET,
     codes=lambda small, _, turns: pdq.oriented(small, turns),
     module=pdq.__name__,
@@ -65,6 +64,9 @@ def register(algorithm: Algorithm) -> None:
     """Add an algorithm. Raises `ConfigError` for a name that is taken, a width that no code can
     have, or a module that workers cannot import.
     """
+    # Not above: a worker has no use for the config, which takes a tenth of a second.
+    from dedup.config.names import ALGORITHMS, BITS, refuse_taken
+
     known = OWN.get(algorithm.name)
     if known is not None and known.module == algorithm.module:
         OWN[algorithm.name] = algorithm

@@ -1,6 +1,6 @@
 """The grey levels of whole pictures, for regions that are cut out of them.
 
-Work for an engine: `start` and `lost` are what it calls.
+Work for an engine: `start`, `lost` and `canary_task` are what it calls.
 """
 
 from collections.abc import Callable, Mapping
@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from dedup.decoding.contents import Reader
 from dedup.decoding.pictures import Unreadable
+from dedup.hashers.canary_pictures import canary_batch
 from dedup.hashers.parts_work import grey_of, setup_of
 
 WORK: Final = "dedup.hashers.grey_work"
@@ -53,3 +54,8 @@ def lost(setup: Mapping[str, Any], batch: pa.RecordBatch, reason: str) -> pa.Rec
     """No levels of a batch whose worker died on it."""
     empty = [pa.nulls(batch.num_rows, field.type) for field in list(GREYS)[1:]]
     return pa.record_batch([batch["row"], *empty], schema=GREYS)
+
+
+def canary_task() -> pa.RecordBatch:
+    """The canary pictures, of which every worker must make the same."""
+    return canary_batch()

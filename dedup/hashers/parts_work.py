@@ -1,7 +1,7 @@
 """parts: what a worker finds in a picture for the search of parts.
 
-Work for an engine: `start` and `lost` are what it calls. The pictures are decoded once more, larger
-than hashes need them, so that codes do not change with `search.parts`.
+Work for an engine: it calls `start`, `lost` and `canary_task`. The pictures are decoded once more,
+larger than hashes need them, so that codes do not change with `search.parts`.
 """
 
 from base64 import b85decode
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from dedup.decoding.contents import Reader
 from dedup.decoding.orientation import turned
 from dedup.decoding.pictures import Unreadable, file_digest
-from dedup.hashers.canaries import PICTURES
+from dedup.hashers.canary_pictures import PICTURES, canary_batch
 from dedup.hashers.keypoints import COUNT, NONE, SIDE, KeyPoints, key_points, opencv
 from dedup.hashers.luma import open_luma
 from dedup.hashers.setup import Setup
@@ -75,6 +75,11 @@ def canary(setup: Mapping[str, Any]) -> str:
 def lost(setup: Mapping[str, Any], batch: pa.RecordBatch, reason: str) -> pa.RecordBatch:
     """No key points: nothing can be claimed of a picture whose worker died on it."""
     return _batch(batch["row"], [(NONE, NONE)] * batch.num_rows)
+
+
+def canary_task() -> pa.RecordBatch:
+    """The canary pictures, of which every worker must make the same."""
+    return canary_batch()
 
 
 def grey_of(content: bytes, setup: Setup, side: int) -> NDArray[np.uint8] | None:

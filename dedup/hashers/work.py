@@ -1,6 +1,6 @@
 """hashes: exactly one row per sample, with what was measured on its picture or why there is none.
 
-Work for an engine: this module is named to it, and `start` and `lost` are what it calls.
+Work for an engine: this module is named to it, and it calls `start`, `lost` and `canary_task`.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,6 +18,7 @@ from dedup.cache.segments import Rows
 from dedup.decoding.contents import Reader
 from dedup.decoding.pictures import Unreadable, file_digest
 from dedup.decoding.refusals import NOT_IMAGE, shows_image
+from dedup.hashers.canary_pictures import canary_batch
 from dedup.hashers.setup import Setup
 
 WORK: Final = "dedup.hashers.work"
@@ -75,6 +76,11 @@ def lost(setup: Mapping[str, Any], batch: pa.RecordBatch, reason: str) -> pa.Rec
             }
         )
     return pa.RecordBatch.from_pylist(rows, schema=result_schema(of))
+
+
+def canary_task() -> pa.RecordBatch:
+    """The canary pictures, of which every worker must make the same."""
+    return canary_batch()
 
 
 def result_schema(setup: Setup) -> pa.Schema:

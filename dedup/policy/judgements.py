@@ -53,7 +53,7 @@ class Lists:
         """
         pairs = {
             name: sorted(e.ids for e in entries)
-            for name, entries in (("allow", self.allow), ("deny", self.deny))
+            for name, entries in (("not_duplicates", self.allow), ("duplicates", self.deny))
         }
         content: dict[str, Sequence[tuple[str, ...]]] = {
             **pairs,
@@ -89,8 +89,8 @@ def read_lists(config: Config) -> Lists:
     no dataset to see.
     """
     policy, problems = config.policy, list[str]()
-    allow = _read("allow_list", policy.allow_list, ("id_a", "id_b"), problems)
-    deny = _read("deny_list", policy.deny_list, ("id_a", "id_b"), problems)
+    allow = _read("not_duplicates_list", policy.not_duplicates_list, ("id_a", "id_b"), problems)
+    deny = _read("duplicates_list", policy.duplicates_list, ("id_a", "id_b"), problems)
     prefer = _read("prefer_list", policy.prefer_list, ("id",), problems)
     places = {entry.ids: entry.where for entry in allow}
     both = [

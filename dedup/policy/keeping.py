@@ -8,8 +8,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from dedup.config.names import DUPLICATES, refuse_taken
 from dedup.graph import Graph, Witnesses, quality_order
-from dedup.tables.names import DUPLICATES, refuse_taken
 
 Samples = NDArray[np.int64]
 

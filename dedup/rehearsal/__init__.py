@@ -141,12 +141,12 @@ def missing(config: Config) -> list[str]:
 def _modules(part: str) -> list[ModuleType]:
     """Where the kernels of a part are."""
     from dedup.decoding import png
-    from dedup.hashers import cells, resampling, thumbnail
+    from dedup.hashers import bands, cells, resampling, thumbnail
     from dedup.search import kernels
     from dedup.verify import agreement, closer, features, frames, similarity
 
     return {
         SEARCH: [kernels, frames],
-        VERIFICATION: [similarity, closer, agreement, features],
+        VERIFICATION: [similarity, closer, agreement, features, bands],
         HASHING: [png, cells, resampling, thumbnail],
     }[part]

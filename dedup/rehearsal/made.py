@@ -10,11 +10,13 @@ from PIL import Image
 
 from dedup import tables
 from dedup.config import Config, Resolved, resolve
+from dedup.hashers.close_views import CLOSE_SIDE
+from dedup.hashers.quality import quality
 from dedup.search import join_hashes_batches, pack
 from dedup.stages.candidates import candidates, radius
 from dedup.tables import THUMBNAIL_SIDE
 from dedup.verify import verified
-from dedup.verify.closer import CLOSE_SIDE, close_similarities
+from dedup.verify.closer import close_similarities
 from dedup.verify.determinacy import cells
 from dedup.verify.frames import without_frames
 from dedup.verify.rims import without_rims
@@ -94,6 +96,7 @@ def _verify(hashes: pa.Table, large: NDArray[np.uint8], resolved: Resolved) -> N
     cells(first, np.zeros(1, np.int64))
     if resolved.verify.second_look:
         close_similarities(large, one, two, turns)
+        quality(Image.fromarray(large[0]))
         # A comparison of strangers ends early: one with a shifted copy goes on to its end.
         copies = np.stack([large[0], np.roll(large[0], 1, axis=1)])
         close_similarities(copies, one, two, turns)

@@ -7,7 +7,6 @@ forbids frames, connections and every script but the page's own, which is named 
 import base64
 import hashlib
 import math
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -26,10 +25,13 @@ from dedup import tables
 from dedup.config import HashConfig
 from dedup.engines import Engine, InlineEngine
 from dedup.policy.acceptance import MUST_AGREE, Evidence, Limits, accepted, within
+from dedup.policy.precision import sentence as precision_sentence
 from dedup.reporting.dataset import NOTHING, in_a_line, recorded
-from dedup.reporting.leaks import worst
+from dedup.reporting.leaks import by_doubt, doubtful
 from dedup.reporting.listing import Listing, pair_facts
 from dedup.reporting.pictures import WORK, jpeg
+from dedup.reporting.shown import sentence
+from dedup.reporting.tallies import by_class, sizes_and_formats
 from dedup.reporting.words import gone_with_every_match, shifted
 
 ReadSamples = Callable[[Sequence[int]], Iterator[pa.RecordBatch]]
@@ -43,7 +45,9 @@ MAX_UNREADABLE: Final = 200
 MAX_CHAINS: Final = 40
 MAX_TEXT: Final = 300  # characters of an id, a label or a detail
 MAX_SPLITS: Final = 30  # rows of the tables by split
-MAX_PICTURE_BYTES: Final = 13_000_000  # 17 MB as base64: the page stays below 20 MB
+MAX_PICTURE_BYTES: Final = 9_000_000  # 12 MB as base64: the page stays below 20 MB
+MAX_SMALL: Final = 4_000  # thumbnails of the list of pairs, of a kilobyte each in base64
+_SMALL_QUALITY: Final = 60
 ALLOWED: Final = "judged to be no duplicates"
 SAME_SCENE: Final = "the same scene, not the same picture"
 _READ_AT_ONCE: Final = 32
@@ -59,7 +63,7 @@ class Shown:
     id: str
     split: str
     label: str | None
-    picture: str  # data: URI, or empty
+    picture: bool  # whether the page has it, as the class p and its number
     pair: int | None  # the listed pair that it makes with the first sample of its case
 
 
@@ -82,6 +86,7 @@ class Bar:
     rejected: int
     accepted_height: float  # of 100, logarithmic
     rejected_height: float
+    is_limit: bool = False  # the last one within the limit of the run
 
 
 def render(
@@ -105,6 +110,7 @@ def render(
     written, or would only be; `opened`: whether the dataset is.
     """
     settings = settings or HashConfig()
+    thumbnails = thumbnails or _thumbnails_of(stored["hashes"])
     cases = {
         "leaks": _leaks(stored),
         "conflicts": _pairs(stored, pc.equal(stored["pairs"]["label_conflict"], True)),
@@ -112,16 +118,20 @@ def render(
         "rejected": _rejected(stored, candidates(), summary["resolved"]),
         "groups": _groups(stored),
     }
-    wanted = Counter(sample for gallery in cases.values() for case in gallery for sample in case[0])
+    wanted = list(
+        dict.fromkeys(
+            sample for gallery in cases.values() for case in gallery for sample in case[0]
+        )
+    )
     listing = Listing(stored["manifest"], stored["hashes"])
     with ThreadPoolExecutor(
         1
     ) as reader:  # the files are large, and are read while the list is made
         pictures = reader.submit(
             _pictures,
-            list(wanted),
+            wanted,
             read,
-            thumbnails or _thumbnails_of(stored["hashes"]),
+            thumbnails,
             settings,
             engine or InlineEngine(),
         )
@@ -130,8 +140,9 @@ def render(
             for name, gallery in cases.items()
         }
         listing.fill(stored, summary["resolved"]["held_out"])
-        histograms = _histograms(stored, candidates())
+        histograms = _histograms(stored, candidates(), summary["resolved"])
         album = _album(wanted, pictures.result())
+    small = _small(listing, album, thumbnails)
     galleries = {
         name: _cases(gallery, stored["manifest"], album, places[name])
         for name, gallery in cases.items()
@@ -146,6 +157,12 @@ def render(
     ).render(
         title=title,
         summary=summary,
+        verdict=sentence(summary),
+        clean=not any(found["leaking"] for found in summary["leakage"].values()),
+        precision=judged_sample(summary),
+        classes=by_class(stored),
+        formats=sizes_and_formats(stored["hashes"]),
+        album=_rules({**album, **small}),
         understood=summary.get("understood", ""),
         recorded=recorded(summary.get("recordings")),
         not_read_line=in_a_line(summary.get("not_read", NOTHING)),
@@ -173,8 +190,8 @@ _Outline = tuple[tuple[int, ...], str, bool, int]  # samples, facts, conflict, m
 
 
 def _leaks(stored: Mapping[str, pa.Table]) -> list[_Outline]:
-    """Worst first: under another label, then the same file, the same pixels, the most similar."""
-    chosen = worst(stored["leakage"], MAX_LEAKS)
+    """The most doubtful first: those that a person should look at."""
+    chosen = doubtful(stored["leakage"], stored["pairs"], MAX_LEAKS)
     ids = pa.array([row[key] for row in chosen for key in ("id", "witness_id")], pa.string())
     samples = tables.places(stored["manifest"]["id"], ids).to_pylist()
     return [
@@ -184,10 +201,11 @@ def _leaks(stored: Mapping[str, pa.Table]) -> list[_Outline]:
 
 
 def _pairs(stored: Mapping[str, pa.Table], chosen: pa.ChunkedArray) -> list[_Outline]:
-    """The least similar of the chosen pairs: where the tool may be wrong."""
+    """The most doubtful of the chosen pairs, then the least similar: where the tool may be
+    wrong.
+    """
     pairs = stored["pairs"].filter(chosen)
-    similarity = pairs["similarity"].fill_null(1.0).to_numpy()
-    rows = pairs.take(pa.array(np.argsort(similarity, kind="stable")[:MAX_PAIRS])).to_pylist()
+    rows = pairs.take(pa.array(by_doubt(pairs)[:MAX_PAIRS])).to_pylist()
     return [((row["a"], row["b"]), pair_facts(row), row["label_conflict"], 0) for row in rows]
 
 
@@ -318,7 +336,7 @@ def _cases(
                 _short(row["id"]),
                 _short(row["split"] or ""),
                 None if row["label"] is None else _short(row["label"]),
-                album.get(row["sample"], ""),
+                row["sample"] in album,
                 place,
             )
             for place, row in zip(listed, rows, strict=True)
@@ -363,23 +381,49 @@ def _pictures(
     return found
 
 
-def _album(wanted: Mapping[int, int], pictures: Mapping[int, bytes]) -> dict[int, str]:
-    """The pictures as data URIs, as many as the page may hold.
-
-    `wanted` says how often each sample is shown: every time costs its bytes.
-    """
+def _album(wanted: Sequence[int], pictures: Mapping[int, bytes]) -> dict[int, str]:
+    """The pictures in base64, each once, as many as the page may hold."""
     album: dict[int, str] = {}
     budget = MAX_PICTURE_BYTES
-    for sample, times in wanted.items():
-        cost = times * len(pictures.get(sample, b""))
+    for sample in wanted:
+        cost = len(pictures.get(sample, b""))
         if 0 < cost <= budget:
             budget -= cost
-            album[sample] = "data:image/jpeg;base64," + base64.b64encode(pictures[sample]).decode()
+            album[sample] = base64.b64encode(pictures[sample]).decode()
     return album
 
 
+def _rules(album: Mapping[int, str]) -> dict[str, str]:
+    """Of each picture the CSS classes of the samples that show it: copies often are one picture."""
+    rules: dict[str, list[str]] = {}
+    for sample, data in album.items():
+        rules.setdefault(data, []).append(f".p{sample}")
+    return {data: ",".join(names) for data, names in rules.items()}
+
+
+def _small(
+    listing: Listing,
+    album: Mapping[int, str],
+    thumbnails: Callable[[Sequence[int]], Sequence[bytes | None]],
+) -> dict[int, str]:
+    """Stored thumbnails in base64 for the listed pairs that are in no gallery, as many as there is
+    room for.
+    """
+    listed = dict.fromkeys(sample for pair in listing.samples for sample in pair)
+    others = [sample for sample in listed if sample not in album][:MAX_SMALL]
+    if not others:
+        return {}
+    stored = zip(others, thumbnails(others), strict=True)
+    side = (tables.THUMBNAIL_SIDE,) * 2
+    return {
+        sample: base64.b64encode(jpeg(Image.frombytes("L", side, grey), _SMALL_QUALITY)).decode()
+        for sample, grey in stored
+        if grey
+    }
+
+
 def _histograms(
-    stored: Mapping[str, pa.Table], candidates: Iterator[pa.Table]
+    stored: Mapping[str, pa.Table], candidates: Iterator[pa.Table], resolved: Mapping[str, Any]
 ) -> dict[str, list[Bar]]:
     """Candidates by distance in each algorithm, and by similarity; accepted and rejected side by
     side.
@@ -406,6 +450,7 @@ def _histograms(
             [int(everything[k : k + step].sum()) for k in starts],
             [int(accepted[k : min(k + step, len(everything))].sum()) for k in starts],
             [f"{k}" for k in starts],
+            _place_of_limit(resolved["max_distance"].get(name), step),
         )
     if by_similarity.any():
         accepted = np.histogram(near["similarity"].to_numpy(), edges)[0]
@@ -423,7 +468,22 @@ def _sum(one: NDArray[np.int64], two: NDArray[np.int64]) -> NDArray[np.int64]:
     return out
 
 
-def _bars(everything: Sequence[int], accepted: Sequence[int], labels: Sequence[str]) -> list[Bar]:
+def judged_sample(summary: Mapping[str, Any]) -> str:
+    """The precision that a judged sample shows, in a sentence; empty where there is none."""
+    found = summary.get("precision")
+    return precision_sentence(found) if found else ""
+
+
+def _place_of_limit(distance: int | None, step: int) -> int | None:
+    return None if distance is None else distance // step
+
+
+def _bars(
+    everything: Sequence[int],
+    accepted: Sequence[int],
+    labels: Sequence[str],
+    limit: int | None = None,
+) -> list[Bar]:
     top = math.log10(1 + max(*everything, 1))
     return [
         Bar(
@@ -432,8 +492,9 @@ def _bars(everything: Sequence[int], accepted: Sequence[int], labels: Sequence[s
             of_all - n,
             100 * math.log10(1 + n) / top,
             100 * math.log10(1 + of_all - n) / top,
+            place == limit,
         )
-        for label, of_all, n in zip(labels, everything, accepted, strict=True)
+        for place, (label, of_all, n) in enumerate(zip(labels, everything, accepted, strict=True))
     ]
 
 

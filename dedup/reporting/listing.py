@@ -31,6 +31,7 @@ class Listing:
         self._digests = hashes["pixel_digest"]
         self._places: dict[tuple[int, int], int | None] = {}
         self._rows: list[str] = []
+        self.samples: list[tuple[int, int]] = []  # of each listed pair
         self.n_bytes = 0
 
     def __len__(self) -> int:
@@ -69,7 +70,7 @@ class Listing:
                 _column(part, "a"), _column(part, "b"), _facts(part), *sides, strict=True
             ):
                 if (a, b) not in self._places:
-                    self._places[a, b] = self._written(texts[:3], texts[3:], facts)
+                    self._places[a, b] = self._written((a, b), texts[:3], texts[3:], facts)
             if self.n_bytes > 0.99 * MAX_BYTES:
                 return
 
@@ -83,19 +84,22 @@ class Listing:
             return None
         one, other = self._manifest.take(pa.array([a, b], pa.int64())).to_pylist()
         sides = [[part[key] for key in ("id", "split", "label")] for part in (one, other)]
-        return self._written(sides[0], sides[1], facts)
+        return self._written((a, b), sides[0], sides[1], facts)
 
-    def _written(self, one: Sequence[Any], other: Sequence[Any], facts: str) -> int | None:
+    def _written(
+        self, samples: tuple[int, int], one: Sequence[Any], other: Sequence[Any], facts: str
+    ) -> int | None:
         """Where the pair stands from now on; of each side id, split and label."""
         if max(len(one[0]), len(other[0])) > MAX_ID:
             return None
-        text = _json([*chain.from_iterable(zip(one, other, strict=True)), facts])
+        text = _json([*chain.from_iterable(zip(one, other, strict=True)), facts, *samples])
         for character, escaped in _ESCAPED.items():
             text = text.replace(character, escaped)
         if self.n_bytes + len(text) + 2 > MAX_BYTES:
             return None
         self.n_bytes += len(text) + 2
         self._rows.append(text)
+        self.samples.append(samples)
         return len(self._rows) - 1
 
 

@@ -32,13 +32,20 @@
     refresh();
   }
 
+  let groups = 0; // radio buttons of one pair belong together wherever it is shown
+
   function boxes(holder) {
     const place = Number(holder.dataset.pair);
-    for (const [verdict, text] of [["not", "not duplicates"], ["yes", "duplicates"]]) {
+    const name = "pair" + groups++;
+    const both = pairs[place].slice(0, 2).join(" and ");
+    holder.setAttribute("role", "radiogroup");
+    holder.setAttribute("aria-label", "Judgement of " + both);
+    for (const [verdict, text] of [["not", "not duplicates"], ["yes", "duplicates"], ["", "no judgement"]]) {
       const box = document.createElement("input");
-      box.type = "checkbox";
+      box.type = "radio";
+      box.name = name;
       box.dataset.verdict = verdict;
-      box.addEventListener("change", () => mark(place, verdict, box.checked));
+      box.addEventListener("change", () => mark(place, verdict, verdict !== ""));
       const label = document.createElement("label");
       label.append(box, " " + text);
       holder.append(label);
@@ -48,7 +55,7 @@
   function refresh() {
     for (const holder of document.querySelectorAll("[data-pair]")) {
       const found = markOf(Number(holder.dataset.pair));
-      for (const box of holder.querySelectorAll("input")) box.checked = found?.verdict === box.dataset.verdict;
+      for (const box of holder.querySelectorAll("input")) box.checked = (found?.verdict ?? "") === box.dataset.verdict;
     }
     for (const verdict of Object.keys(files)) {
       const n = [...marks.values()].filter((one) => one.verdict === verdict).length;
@@ -71,8 +78,16 @@
     const body = find("rows");
     body.replaceChildren();
     for (const place of shown.slice(first, first + page)) {
-      const [a, b, splitA, splitB, labelA, labelB, facts] = pairs[place];
+      const [a, b, splitA, splitB, labelA, labelB, facts, ...samples] = pairs[place];
       const row = body.insertRow();
+      const seen = cell(row);
+      samples.forEach((sample, k) => {
+        const picture = document.createElement("span");
+        picture.className = `pic small p${sample}`;
+        picture.setAttribute("role", "img");
+        picture.setAttribute("aria-label", k ? b : a);
+        seen.append(picture);
+      });
       cell(row, a, b);
       cell(row, splitA, splitB);
       cell(row, labelA, labelB);
@@ -94,7 +109,7 @@
     const only = find("only").checked;
     shown = [];
     pairs.forEach((pair, place) => {
-      const text = pair.join("\n").toLowerCase();
+      const text = pair.slice(0, 7).join("\n").toLowerCase();
       if (words.every((word) => text.includes(word)) && (!only || markOf(place))) shown.push(place);
     });
     first = 0;

@@ -49,29 +49,15 @@ def summary(
     """Everything in `summary.json` but the certificate."""
     in_split = _in_split(manifest["split"])
     unsplit = key_of_no_split(manifest["split"])
-    n_no_information = pc.sum(pc.less(hashes["information"], MIN_INFORMATION)).as_py() or 0
-    statuses = _counts(hashes["status"])
-    groups = _groups(manifest, hashes, in_split, resolved)
+    samples = _samples(hashes, n_points)
     by_group = pc.equal(leakage["kind"], "group")
-    n_chained_held_out = (
-        pc.sum(pc.is_in(chains["split"], pa.array(resolved.splits.held_out, pa.string()))).as_py()
-        or 0
-    )
+    is_held_out = pc.is_in(chains["split"], pa.array(resolved.splits.held_out, pa.string()))
+    n_chained_held_out = pc.sum(is_held_out).as_py() or 0
     drawn = drawn_otherwise(pairs, manifest)
     return {
         "schema_version": tables.SCHEMA_VERSION,
         "dedup_version": DEDUP_VERSION,
-        "samples": {
-            "total": len(manifest),
-            "readable": statuses["ok"],
-            "without_image": statuses[tables.ABSENT],
-            "unreadable": len(manifest) - statuses["ok"] - statuses[tables.ABSENT],
-            "by_status": {
-                status: statuses[status] for status in tables.STATUSES if statuses[status]
-            },
-            "without_information": n_no_information,
-            **_without_key_points(hashes, n_points),
-        },
+        "samples": samples,
         "skipped_files": dict(skipped),
         "splits": {
             name: _split(decisions, inside) | {"without_image": _n_absent(hashes, inside)}
@@ -79,15 +65,7 @@ def summary(
         },
         "samples_without_split_as": unsplit,
         "decisions": _decisions(decisions),
-        "pairs": {
-            "by_kind": {
-                kind: pc.sum(pc.equal(pairs["kind"], kind)).as_py() or 0 for kind in tables.KINDS
-            },
-            "images": int(graph.matched().sum()),
-            "label_conflicts": pc.sum(pairs["label_conflict"]).as_py() or 0,
-            "box_conflicts": drawn.n_pairs,
-            "expected_false_share": _mean(pairs["false_probability"]),
-        },
+        "pairs": _pairs(pairs, graph, drawn.n_pairs),
         "crowds": _crowds(crowds),
         "uncompared": 0 if uncompared is None else len(uncompared),
         "label_conflicts": label_conflicts(pairs),
@@ -99,7 +77,7 @@ def summary(
         "chained_train_images": len(chains) - n_chained_held_out,
         "chained_held_out_images": n_chained_held_out,
         "longest_chain": pc.max(chains["hops"]).as_py() or 0,
-        "group_leakage": groups,
+        "group_leakage": _groups(manifest, hashes, in_split, resolved),
         "regroup": (
             regroup(manifest, decisions, in_split) if resolved.policy.leakage == "regroup" else None
         ),
@@ -109,13 +87,43 @@ def summary(
         "resolved": resolved.settings(),
         "warnings": [
             *_of_colours(pairs, resolved),
-            *_warnings(in_split, unsplit, manifest, n_no_information, statuses["ok"], resolved),
+            *_warnings(in_split, unsplit, manifest, samples, resolved),
             *not_decoded(hashes),
             *emptied(hashes, manifest, resolved),
             *distinct.warnings(manifest, hashes, decisions, resolved),
             *drawn.warnings(),
             *_of_uncompared(uncompared),
         ],
+    }
+
+
+def _samples(hashes: pa.Table, n_points: pa.ChunkedArray | None) -> dict[str, Any]:
+    """How many there are, and how many of them can be read."""
+    statuses = _counts(hashes["status"])
+    n_readable, n_absent = statuses["ok"], statuses[tables.ABSENT]
+    plain = pc.less(hashes["information"], MIN_INFORMATION)
+
+    return {
+        "total": len(hashes),
+        "readable": n_readable,
+        "without_image": n_absent,
+        "unreadable": len(hashes) - n_readable - n_absent,
+        "by_status": {status: statuses[status] for status in tables.STATUSES if statuses[status]},
+        "without_information": pc.sum(plain).as_py() or 0,
+        **_without_key_points(hashes, n_points),
+    }
+
+
+def _pairs(pairs: pa.Table, graph: Graph, n_box_conflicts: int) -> dict[str, Any]:
+    """How many there are of each kind, and what is known of them."""
+    of_kind = {kind: pc.sum(pc.equal(pairs["kind"], kind)).as_py() or 0 for kind in tables.KINDS}
+
+    return {
+        "by_kind": of_kind,
+        "images": int(graph.matched().sum()),
+        "label_conflicts": pc.sum(pairs["label_conflict"]).as_py() or 0,
+        "box_conflicts": n_box_conflicts,
+        "expected_false_share": _mean(pairs["false_probability"]),
     }
 
 
@@ -378,10 +386,10 @@ def _warnings(
     in_split: Mapping[str, Mask],
     unsplit: str | None,
     manifest: pa.Table,
-    n_no_information: int,
-    n_readable: int,
+    samples: Mapping[str, int],
     resolved: Resolved,
 ) -> list[str]:
+    n_no_information, n_readable = samples["without_information"], samples["readable"]
     found = []
     own = in_split.keys() - {*resolved.splits.references}
     own_held_out = {*resolved.splits.held_out} - {*resolved.splits.references}

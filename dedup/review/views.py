@@ -6,6 +6,7 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from dedup import tables
@@ -156,6 +157,31 @@ VIEWS: Final[Mapping[str, tuple[str, Callable[[OpenedRun], pa.Table], str]]] = {
     "not_read": ("Not read", not_read, "own"),
 }
 """Views of stored tables: heading, how its rows are made, and by what they are sorted at first."""
+
+
+def n_rows(run: OpenedRun, name: str) -> int | None:
+    """Rows of a view where that is known without making it."""
+    summary = run.summary
+    if name == "pairs":
+        return sum(map(int, summary["pairs"]["by_kind"].values()))
+    if name == "conflicts":
+        return int(summary["pairs"]["label_conflicts"])
+    if name == "dropped":
+        return int(summary["decisions"]["drop"] + summary["decisions"].get("move", 0))
+    if name == "unreadable":
+        return int(summary["samples"]["total"] - summary["samples"]["readable"])
+    if name in {"leaks", "not_read"} and run.has("leakage"):
+        table = "leakage" if name == "leaks" else name
+        return _n_stored(run, table)
+    return None
+
+
+def _n_stored(run: OpenedRun, name: str) -> int | None:
+    path = run.folder / f"{name}.parquet"
+    if not path.is_file():
+        return None
+    n_rows: int = pq.read_metadata(path).num_rows
+    return n_rows
 
 
 def rows_of(a: Samples, b: Samples, **columns: Any) -> pa.Table:

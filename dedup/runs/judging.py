@@ -15,9 +15,6 @@ from dedup.policy.record import Record, merged, read, written
 from dedup.runs.locking import fcntl
 
 JUDGEMENTS: Final = "judgements.csv"
-WORKPLACE: Final = "review"
-"""Below `.dedup`: where the record is written before it gets its name, and its lock."""
-
 _LOCK: Final = "judgements.lock"
 
 
@@ -64,7 +61,7 @@ def bring(record: Record, folder: Path) -> None:
 @contextmanager
 def _alone(folder: Path) -> Iterator[Path]:
     """Wait until nobody else changes the record of the folder; the place to write it in."""
-    workplace = folder / files.OWN / WORKPLACE
+    workplace = folder / files.OWN / files.REVIEW
     workplace.mkdir(parents=True, exist_ok=True)
     with (workplace / _LOCK).open("a+", encoding="utf-8") as file:
         if fcntl is not None:

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from dedup import graph
 from dedup.cache import Environment, Room, prune
 from dedup.clock import Clock
-from dedup.engines import Engine, made
-from dedup.formats.references import tasks
+from dedup.engines import Distributed, Engine, local
+from dedup.formats.references import Named, tasks
 from dedup.hashers import grey_work, parts_work
 from dedup.policy.crops import with_crops
 from dedup.runs.result import Run, search_threads, specs_of
@@ -79,7 +79,7 @@ def crops_left(result: Run, samples: NDArray[np.int64], splits: pa.ChunkedArray)
     if resolved.parts.parts == "off" or resolved.parts.crops == "report":
         return result.pairs.slice(0, 0)
 
-    engine = made(result.config.engine)
+    engine = local(result.config.engine)
     setup = _setup(result)
     parts_of_all = pa.concat_tables(result.store.parts("parts"))
     searched = _searched(result, parts_of_all)
@@ -133,6 +133,9 @@ class _Greys:
     def __init__(self, result: Run, engine: Engine, setup: dict[str, Any]) -> None:
         self._source, self._row_of_sample = result.opened(), result.row_of_sample
         self._engine, self._setup = engine, setup
+        self._payload_of = (
+            Named(self._source).of if isinstance(engine, Distributed) else self._source.payload_of
+        )
 
     def __call__(self, samples: Sequence[int]) -> Iterator[NDArray[np.uint8] | None]:
         """In the order given; None where there is no picture any more."""
@@ -148,4 +151,4 @@ class _Greys:
 
     def _tasks(self, rows: Sequence[int]) -> Iterator[pa.RecordBatch]:
         for begin in range(0, len(rows), _READ_AT_ONCE):
-            yield from self._source.payload_of(rows[begin : begin + _READ_AT_ONCE])
+            yield from self._payload_of(rows[begin : begin + _READ_AT_ONCE])

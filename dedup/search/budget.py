@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from dedup.search.codes import check, check_limit
 from dedup.search.crew import Crew, Progress
-from dedup.search.sample import degrees
 from dedup.search.scan import Keys
 from dedup.search.searching import Sides, collapsed, search
 
@@ -44,7 +43,7 @@ def largest_distance_within(
             check(codes, one, cap)
             joins.append(collapsed(codes, one, crew))
     budget, cap = index(budget), index(cap)
-    equal = sum(_equal(sides) for sides in joins)
+    equal = sum(sides.known_equal_pairs for sides in joins)
     if equal > budget:
         return None
     fits: int | None = None
@@ -66,23 +65,13 @@ def largest_distance_within(
     return fits
 
 
-def _equal(sides: Sides) -> int:
-    left, right = sides
-    return left.equal_pairs if right is None else 0
-
-
-def _empty(sides: Sides) -> bool:
-    left, right = sides
-    return len(left) == 0 or (right is not None and len(right) == 0)
-
-
 def _likely(joins: Sequence[Sides], budget: int, cap: int, equal: int) -> int:
     """The distance at which to begin to count."""
     expected = np.full(cap + 1, float(equal))
     for sides in joins:
-        if not _empty(sides):
-            sample = degrees(*sides, cap, comparisons=_COMPARISONS)
-            expected += np.cumsum(sample.by_distance) * sample.scale
+        if not sides.is_empty:
+            sample, factor = sides.sample(cap, _COMPARISONS)
+            expected += np.cumsum(sample.by_distance) * sample.scale * factor
     return max(0, int(np.searchsorted(expected, budget, "right")) - 1)
 
 
@@ -102,8 +91,9 @@ def _surely_more(joins: Sequence[Sides], distance: int, budget: int) -> bool:
     """Whether a sample settles it; costs a fraction of a count."""
     least = 0.0
     for sides in joins:
-        if not _empty(sides):
-            least += _equal(sides) + degrees(*sides, distance, comparisons=_COMPARISONS).at_least()
+        if not sides.is_empty:
+            # of some rows only, where it is done in tiles: a bound for all
+            least += sides.known_equal_pairs + sides.sample(distance, _COMPARISONS)[0].at_least()
     return least > budget
 
 

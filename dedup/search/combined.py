@@ -11,10 +11,9 @@ from dedup.errors import ConfigError, LimitError
 from dedup.search import kernels
 from dedup.search.codes import check, check_limit
 from dedup.search.crew import Crew, Progress
-from dedup.search.limits import check_sample
 from dedup.search.matches import BATCH_ROWS, MAX_PAIRS
 from dedup.search.order import in_order
-from dedup.search.planner import Request, check_finder, choose
+from dedup.search.planner import check_finder
 from dedup.search.scan import Keys, PairSink, Sink
 from dedup.search.searching import Sides, collapsed, search
 
@@ -186,7 +185,7 @@ def joined(
         # apart.
         earlier = [(codes[k], two[k], bounds[k]) for k in range(number)]
         sides = collapsed(codes[number], None if others is None else others[number], crew)
-        check_sample(*sides, bounds[number], early)
+        sides.expected_pairs(bounds[number], early)
         search(sides, bounds[number], crew, Filtered(sink, earlier, near=False), None, finder)
         if crew.stopped:
             raise too_many(bounds, limit)
@@ -201,14 +200,14 @@ def most_selective(
         sides = collapsed(one, None if others is None else others[number], crew)
         if len(codes) == 1:
             return number, sides
-        seconds = choose(Request(*sides, bound, crew), "auto").seconds
-        seconds += check_sample(*sides, bound, None) * _PAIR_SECONDS
+        seconds = sides.plan(bound, "auto").seconds
+        seconds += sides.expected_pairs(bound, None) * _PAIR_SECONDS
         if best is None or seconds < best[0]:
             best = (seconds, number, sides)
     if best is None:
         message = "There are no hashes to join."
         raise ConfigError(message)
-    return best[1:]
+    return best[1], best[2]
 
 
 def distances_of(one: Codes, two: Codes, keys: Keys) -> NDArray[np.uint16]:

@@ -28,7 +28,13 @@ class Costs:
     move: float  # to put one code into its bucket
 
 
-def _best(run: Callable[[], object], repeats: int = 3) -> float:
+_REPEATS = 15
+"""Of runs of a tenth of a millisecond: on a busy machine most of them are interrupted, and with
+three a plan came out that took five times as long.
+"""
+
+
+def _best(run: Callable[[], object], repeats: int = _REPEATS) -> float:
     """Seconds of the fastest of several runs."""
     seconds = []
     for _ in range(repeats):

@@ -1,47 +1,50 @@
-"""Ends a search that cannot be finished, early and with a word on what could be."""
+"""What a search may take, and its end where it cannot be finished: early, and with a word on what
+could be.
+"""
 
-import os
-import sys
-from pathlib import Path
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dedup.errors import LimitError
+from dedup.memory import allowed_memory
+from dedup.search.blocks import Blocks
 from dedup.search.codes import Distinct
-from dedup.search.plans import memory_of
+from dedup.search.plans import memory_of, memory_of_tile
 from dedup.search.sample import Degrees, degrees
 
+_FEWEST_ROWS: Final = 1 << 12
+"""Of a block: below it a tile costs more to begin than to search."""
 
-def available_memory() -> int:
-    """Bytes that the machine can give to this process without swapping; no bound where nobody
-    says.
+
+def blocks_of(
+    codes: NDArray[np.uint64], other: NDArray[np.uint64] | None, threads: int
+) -> Blocks | None:
+    """The largest blocks whose tiles fit into the memory; None where one join does.
+
+    Raises `LimitError`, before anything is allocated, where not even small ones fit.
     """
-    meminfo = Path("/proc/meminfo")
-    if meminfo.exists():
-        for line in meminfo.read_text(encoding="ascii").splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024
-    if hasattr(os, "sysconf"):
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return sys.maxsize
-
-
-def check_memory(codes: NDArray[np.uint64], other: NDArray[np.uint64] | None, threads: int) -> None:
-    """Raises `LimitError` before anything is allocated if the search would not fit in memory."""
     n, words = codes.shape
     n_other = None if other is None else len(other)
-    widest = max(n, n_other or 0).bit_length()
-    needed = memory_of(n, n_other, words, min(widest, 24), threads)
-    available = available_memory()
-    if needed > available:
-        rows = n + (n_other or 0)
-        message = (
-            f"Searching {rows:,} codes of {64 * words} bits needs about {needed / 2**30:.1f} GB of"
-            f" memory besides the codes, and {available / 2**30:.1f} GB are free. Search fewer"
-            " codes at a time, or shorter ones."
-        )
-        raise LimitError(message)
+    most = max(n, n_other or 0)
+    allowed = allowed_memory()
+    if memory_of(n, n_other, words, min(most.bit_length(), 24), threads) <= allowed:
+        return None
+
+    for n_blocks in range(1, 1 + -(-most // _FEWEST_ROWS)):
+        blocks = Blocks.narrowest(-(-most // n_blocks))
+        if memory_of_tile(blocks.rows, words, blocks.widest, threads) <= allowed:
+            return blocks
+
+    needed = memory_of_tile(_FEWEST_ROWS, words, 4, threads)
+    message = (
+        f"Searching {n + (n_other or 0):,} codes of {64 * words} bits needs at least"
+        f" {needed / 2**20:,.0f} MB of memory besides the codes, even in tiles, and"
+        f" {allowed / 2**20:,.0f} MB may be used. Raise engine.memory_total, or search fewer codes"
+        " at a time."
+    )
+    raise LimitError(message)
 
 
 def check_sample(

@@ -13,9 +13,8 @@ from numpy.typing import NDArray
 from dedup.search import kernels
 from dedup.search.codes import check, check_limit, pack
 from dedup.search.crew import Crew, Progress
-from dedup.search.limits import check_sample
 from dedup.search.order import in_order
-from dedup.search.planner import Request, check_finder, choose
+from dedup.search.planner import check_finder
 from dedup.search.plans import Plan, check_exact
 from dedup.search.scan import Keys, PairSink
 from dedup.search.searching import collapsed, search
@@ -54,9 +53,9 @@ def plan(
     max_distance = index(max_distance)
     check_finder(finder)
     with Crew(threads) as crew:
-        left, right = collapsed(codes, other, crew)
-        chosen = choose(Request(left, right, max_distance, crew), finder)
-        return replace(chosen, expected_pairs=check_sample(left, right, max_distance, None))
+        sides = collapsed(codes, other, crew)
+        chosen = sides.plan(max_distance, finder)
+        return replace(chosen, expected_pairs=sides.expected_pairs(max_distance, None))
 
 
 def join(

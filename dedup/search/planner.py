@@ -30,6 +30,7 @@ class Request:
     right: Distinct | None
     max_distance: int
     crew: Crew
+    widest: int = _MAX_WIDTH  # bits of a band's key at most: each more doubles the buckets
 
     @property
     def other(self) -> Distinct:
@@ -133,7 +134,7 @@ class _Model:
 
     def __init__(self, request: Request, costs: Costs) -> None:
         n_codes, n_other = len(request.left), len(request.other)
-        self.max_width = min(_MAX_WIDTH, max(4, max(n_codes, n_other).bit_length() + 1))
+        self.max_width = min(request.widest, max(4, max(n_codes, n_other).bit_length() + 1))
         self.n_bits = request.n_bits
         radii = (
             range(max(max(shape) for shape in _shapes(request)) + 1)

@@ -48,6 +48,9 @@ class Plan:
     memory_bytes: (
         int  # expected at the peak, without the pairs (8 bytes each until they are handed out)
     )
+    # rows of a block, where it is done in tiles, block against block; None: in one piece
+    tile_rows: int | None = None
+    tiles: int = 1
 
     def __str__(self) -> str:
         side = "" if self.n_other is None else f" × {self.n_other:,}"
@@ -62,6 +65,11 @@ class Plan:
         if self.finder == "banded":
             bands = ", ".join(f"{band.width} bits within {band.radius}" for band in self.bands)
             lines.append(f"  {len(self.bands)} bands: {bands}")
+        if self.tile_rows is not None:
+            lines.append(
+                f"  in {self.tiles:,} tiles, blocks of {self.tile_rows:,} rows against each other:"
+                " one join would need more memory than it may use"
+            )
         if self.prefix_words < self.n_bits // 64:
             lines.append(
                 f"  compares the first {self.prefix_words} of {self.n_bits // 64} words first"
@@ -152,5 +160,21 @@ def memory_of(n_codes: int, n_other: int | None, words: int, widest: int, thread
     """
     rows = n_codes + (n_other or 0)
     copies = 2 * rows * (8 * words + 4) + rows * 4
-    buckets = (1 << widest) * (8 + 8 * threads + 40) * (1 if n_other is None else 2)
-    return copies + buckets + threads * 2 * kernels.EMITTED_AT_ONCE * 16
+    return copies + _buckets(widest, threads, sides=1 if n_other is None else 2)
+
+
+def memory_of_tile(rows: int, words: int, widest: int, threads: int) -> int:
+    """Bytes at the peak of a search of one block of so many codes against another, each code in
+    many rows at worst.
+
+    Either the left block waits while the equal codes of the right one are found, or both are sorted
+    into buckets.
+    """
+    collapsing = rows * (24 * words + 60)
+    scanning = rows * (32 * words + 32)
+    return max(collapsing, scanning) + _buckets(widest, threads, sides=2)
+
+
+def _buckets(widest: int, threads: int, *, sides: int) -> int:
+    tables = (1 << widest) * (8 + 8 * threads + 40) * sides
+    return tables + threads * 2 * kernels.EMITTED_AT_ONCE * 16

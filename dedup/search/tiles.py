@@ -1,47 +1,20 @@
-"""A join cut into tiles, block × block, that can be done anywhere and in any order.
-
-Each pair of rows is in exactly one tile, so that the tiles together give the pairs of one join.
+"""Tiles as tasks: each can be done anywhere and in any order, and together they give the pairs of
+one join.
 """
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dedup.errors import ConfigError, LimitError
+from dedup.errors import LimitError
+from dedup.search.blocks import Tile, tiles
 from dedup.search.index import Index
 from dedup.search.matches import MAX_PAIRS, Matches
 
+__all__ = ["Tile", "pairs_of", "tiles", "united"]
+
 Codes = NDArray[np.uint64]
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Tile:
-    """Rows first_a .. last_a - 1 of one side against first_b .. last_b - 1 of the other."""
-
-    first_a: int
-    last_a: int
-    first_b: int
-    last_b: int
-    within: bool  # both sides are the same rows of the same codes: each pair once
-
-
-def tiles(n: int, n_other: int | None, rows: int) -> Iterator[Tile]:
-    """The tiles of a join of n rows with each other (`n_other` None) or with those of another side.
-
-    `rows`: rows of a block, at least 1.
-    """
-    if rows < 1:
-        message = f"A block of a tile needs at least 1 row, not {rows!r}."
-        raise ConfigError(message)
-
-    within = n_other is None
-    for first in range(0, n, rows):
-        last = min(first + rows, n)
-        for other in range(first if within else 0, n if n_other is None else n_other, rows):
-            end = min(other + rows, n if n_other is None else n_other)
-            yield Tile(first, last, other, end, within and other == first)
 
 
 def pairs_of(

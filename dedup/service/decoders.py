@@ -8,7 +8,7 @@ from typing import Any
 
 from dedup.bank.picture import MeasuredPicture
 from dedup.engines import Limits, Worker
-from dedup.hashers.canaries import PICTURES
+from dedup.hashers.canary_pictures import PICTURES
 from dedup.service.measuring import WORK, task
 from dedup.tables.entries import BankSpec
 

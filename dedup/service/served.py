@@ -10,7 +10,7 @@ from typing import Final, TypeVar
 
 from dedup.bank import Answer, Bank, BankPolicy, MeasuredPicture, Submission, SubmissionRequest
 from dedup.errors import BankConflictError, ConfigError
-from dedup.hashers.canaries import PICTURES
+from dedup.hashers.canary_pictures import PICTURES
 from dedup.service.decoders import Decoders
 from dedup.tables.entries import DATABASE, PORTABLE, SUFFIX
 

@@ -1,6 +1,6 @@
 """leakage: pairs between train and a held-out split, the train side first."""
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -44,41 +44,55 @@ def leakage(
         [np.full(len(same), -1, np.int64), near_row, np.full(len(grouped), _BY_GROUP, np.int64)]
     )
     order = np.lexsort((witness, row == _BY_GROUP, sample))
-    sample, witness, row = sample[order], witness[order], row[order]
 
+    return _told(graph, pairs, hashes, manifest, (sample[order], witness[order], row[order]))
+
+
+def _told(
+    graph: Graph,
+    pairs: pa.Table,
+    hashes: pa.Table,
+    manifest: pa.Table,
+    found: tuple[Samples, Samples, Samples],
+) -> pa.Table:
+    """The table, of (train sample, witness, row of pairs) of each leak.
+
+    The row is -1 where the two are identical pictures, and `_BY_GROUP` where they share a group.
+    """
+    sample, witness, row = found
     near, alike = row >= 0, row != _BY_GROUP
+    row_of_pair = pa.array(np.maximum(row, 0), mask=~near)
+
     digests = hashes["file_digest"]
     same_file = pc.equal(digests.take(pa.array(sample)), digests.take(pa.array(witness)))
-    of_pair = pairs["kind"].take(pa.array(np.maximum(row, 0), mask=~near))
-    kind = pc.if_else(pa.array(near), of_pair, pc.if_else(same_file, "bytes", "pixels"))
+    of_identical = pc.if_else(same_file, "bytes", "pixels")
+    kind = pc.if_else(pa.array(near), pairs["kind"].take(row_of_pair), of_identical)
     kind = pc.if_else(pa.array(alike), kind, "group")
-    names = pairs["transform"].take(pa.array(np.maximum(row, 0), mask=~near)).fill_null("identity")
-    distance = (
-        np.where(near, graph.distance[np.maximum(row, 0)], 0)
-        if len(graph.distance)
-        else np.zeros(len(row))
-    )
-    similarity = (
-        np.where(near, graph.similarity[np.maximum(row, 0)], 1.0)
-        if len(graph.similarity)
-        else np.ones(len(row))
-    )
+
+    distance = _of_pairs(graph.distance, row, 0)
+    similarity = _of_pairs(graph.similarity, row, 1.0)
     named = manifest.select(["id", "split", "label"])
     of, by = named.take(pa.array(sample)), named.take(pa.array(witness))
+    other_label = pc.not_equal(of["label"], by["label"]).fill_null(False)
+
     columns = [
-        of["id"],
-        of["split"],
-        of["label"],
-        by["id"],
-        by["split"],
-        by["label"],
+        *(of["id"], of["split"], of["label"]),
+        *(by["id"], by["split"], by["label"]),
         kind,
-        names,
+        pairs["transform"].take(row_of_pair).fill_null("identity"),
         pa.array(distance.astype(np.uint16), mask=~alike),
         pa.array(similarity.astype(np.float32), mask=np.isnan(similarity) | ~alike),
-        pc.and_(pc.not_equal(of["label"], by["label"]).fill_null(False), pa.array(alike)),
+        pc.and_(other_label, pa.array(alike)),
     ]
     return pa.table(columns, schema=tables.LEAKAGE).combine_chunks()
+
+
+def _of_pairs(values: NDArray[Any], row: Samples, of_identical: float) -> NDArray[Any]:
+    """The values of rows of pairs; of leaks that are none, what identical pictures have."""
+    if not len(values):
+        return np.full(len(row), of_identical)
+
+    return np.where(row >= 0, values[np.maximum(row, 0)], of_identical)
 
 
 def _near(graph: Graph, train: Samples, lowest: Samples) -> tuple[Samples, Samples, Samples]:

@@ -3,7 +3,7 @@ representative.
 """
 
 from collections.abc import Iterable
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -40,16 +40,57 @@ def pairs(
     near = pa.concat_tables(part.filter(pa.array(accepts(part, resolved))) for part in candidates)
     near, n_near = _judged(_best_views(near), hashes, first_of, resolved, judged)
     members, first = _identical(first_of)
-    n_listed, n_same = len(near) - n_near, len(members)
+    kinds = _kinds(hashes, n_near, len(near) - n_near, members, first)
     a = np.concatenate([near["a"].to_numpy(), first])
     b = np.concatenate([near["b"].to_numpy(), members])
+
+    columns = {
+        "a": a,
+        "b": b,
+        **_named(manifest, a, b),
+        "kind": kinds,
+        **_compared(near, n_near, len(members), resolved),
+        "first_frames_only": _first_frames_only(hashes, a, b, len(near)),
+    }
+    columns["label_conflict"] = pc.not_equal(columns["label_a"], columns["label_b"]).fill_null(
+        False
+    )
+    schema = tables.pairs_schema(resolved.hash.algorithms)
+    table = pa.table([columns[name] for name in schema.names], schema=schema)
+    if DOUBT in near.column_names:
+        table = table.append_column(VERIFIED, _verified(near, len(members)))
+
+    return table.take(pa.array(np.lexsort((b, a)))).combine_chunks()
+
+
+def _kinds(
+    hashes: pa.Table,
+    n_near: int,
+    n_listed: int,
+    members: NDArray[np.int64],
+    first: NDArray[np.int64],
+) -> pa.ChunkedArray:
+    """Of near pairs, of those that a person lists, and of identical pictures."""
     same_file = pc.equal(
         hashes["file_digest"].take(pa.array(members)), hashes["file_digest"].take(pa.array(first))
     )
     same_kind = pc.if_else(same_file, "bytes", "pixels").combine_chunks().cast(pa.string())
-    kinds = pa.chunked_array(
+
+    return pa.chunked_array(
         [pa.repeat("near", n_near), pa.repeat("listed", n_listed), same_kind], pa.string()
     )
+
+
+def _named(manifest: pa.Table, a: NDArray[np.int64], b: NDArray[np.int64]) -> dict[str, Any]:
+    """Id, split and label of both."""
+    named = manifest.select(["id", "split", "label"])
+    sides = {"a": named.take(pa.array(a)), "b": named.take(pa.array(b))}
+
+    return {f"{name}_{side}": sides[side][name] for name in named.column_names for side in sides}
+
+
+def _compared(near: pa.Table, n_near: int, n_same: int, resolved: Resolved) -> dict[str, Any]:
+    """What comparing has shown: of near and listed pairs, and behind them of identical pictures."""
     turns = np.concatenate([near["transform"].to_numpy(), np.zeros(n_same, np.uint8)])
     views = np.concatenate([near["unframed"].to_numpy(), np.zeros(n_same, np.uint8)])
     transforms = pa.array(tables.TRANSFORMS, pa.string()).take(pa.array(turns))
@@ -63,19 +104,8 @@ def pairs(
         [near["similarity"].to_numpy(), np.ones(n_same, np.float32)]
     ).astype(np.float32)
     doubt = _doubt(near, n_near, n_same, resolved)
-    named = manifest.select(["id", "split", "label"])
-    of_a, of_b = named.take(pa.array(a)), named.take(pa.array(b))
-    conflict = pc.not_equal(of_a["label"], of_b["label"]).fill_null(False)
-    columns = {
-        "a": a,
-        "b": b,
-        "id_a": of_a["id"],
-        "id_b": of_b["id"],
-        "split_a": of_a["split"],
-        "split_b": of_b["split"],
-        "label_a": of_a["label"],
-        "label_b": of_b["label"],
-        "kind": kinds,
+
+    return {
         "transform": transforms,
         **distances,
         "similarity": pa.array(similarity, mask=np.isnan(similarity)),
@@ -90,13 +120,7 @@ def pairs(
         "better": pa.chunked_array(
             [_names_of_better(near["better"]), pa.nulls(n_same, pa.string())]
         ),
-        "first_frames_only": _first_frames_only(hashes, a, b, n_near + n_listed),
-        "label_conflict": conflict,
     }
-    table = pa.table(list(columns.values()), schema=tables.pairs_schema(resolved.hash.algorithms))
-    if DOUBT in near.column_names:
-        table = table.append_column(VERIFIED, _verified(near, n_same))
-    return table.take(pa.array(np.lexsort((b, a)))).combine_chunks()
 
 
 def _verified(near: pa.Table, n_same: int) -> pa.ChunkedArray:

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from dedup.hashers.close_views import CLOSE_SIDE
 from dedup.hashers.keypoints import (
     ANGLES,
     DESCRIPTOR_BYTES,
@@ -22,7 +23,7 @@ from dedup.hashers.keypoints import (
 from dedup.search import Progress
 from dedup.search.parts import MIN_MATCHES, PartMatches, Points, part_matches
 from dedup.tables import PLACEMENTS, THUMBNAIL_SIDE, TRANSFORMS
-from dedup.verify.closer import CLOSE_SIDE, close_similarities
+from dedup.verify.closer import close_similarities
 from dedup.verify.determinacy import cells
 from dedup.verify.overlap import Box, Overlap, cut_out, inverse, overlap
 from dedup.verify.placement import place_all

@@ -5,15 +5,14 @@ or differs shows in the detail. The pictures are aligned from coarse to fine and
 thumbnails are.
 """
 
-from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from dedup.compiled import compiled_rounded, is_kept
-from dedup.decoding.orientation import turned_channels
+from dedup.decoding.orientation import turned_each
+from dedup.hashers.close_views import CLOSE_SIDE
 from dedup.search.crew import Crew
 from dedup.verify.agreement import agreement, agreement_softened, fourth_roots, grey_laid_over
 from dedup.verify.alignment import best_start, correlation, prepared, refined, unmoved
@@ -22,8 +21,6 @@ from dedup.verify.contradiction import RIM, contradiction
 from dedup.verify.features import NOISE, blurred, gradients, halved, oriented, put
 from dedup.verify.similarity import INVERSES, STARTS, comes_after
 
-CLOSE_SIDE: Final = 128  # pixels
-COLOUR_SIDE: Final = 16
 _NOISE: Final = 16.0  # grey levels: shorter gradients are noise and count less
 # tried for each of the two: one may be a halftone or a smaller picture
 _SOFTER: Final = np.array([0.08, 0.16])
@@ -123,6 +120,11 @@ class _Comparison:
         if begun_back < _HOPELESS or (found < _LOST and begun_back < begun + _BETTER):
             return found
         return max(found, self._ended(rim))
+
+    def overlaid(self, one: Any, two: Any) -> float:
+        """How well the second picture, laid over the first by `by`, agrees with it."""
+        begun = self._begun(one, two, 1.0 / RIM)
+        return self._ended(1.0 / RIM) if begun >= _HOPELESS else begun
 
     def _begun(self, one: Any, two: Any, rim: float) -> float:
         """Align the second picture to the first from 16 to 64 pixels; agreement without what is
@@ -313,25 +315,39 @@ def close_similarities(
     return np.round(np.clip(out, 0.0, 1.0), _DECIMALS).astype(np.float32)
 
 
-@dataclass(frozen=True, slots=True)
-class CloseView:
-    """What the second look sees of a picture."""
+def best_map(one: NDArray[np.uint8], two: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """The map by which two pictures, (128, 128), the second turned already, agree best.
 
-    side: int  # pixels of the longer one
-    grey: NDArray[np.uint8]  # (128, 128)
-    chroma: NDArray[np.uint8]  # (16, 16, 2)
-
-
-def close_view(image: Image.Image) -> CloseView:
-    """A decoded picture, upright, mode L or RGB, as the second look sees it."""
-    grey = image.convert("L").resize((CLOSE_SIDE, CLOSE_SIDE), Image.Resampling.BILINEAR)
-    small = image.convert("RGB").resize((COLOUR_SIDE, COLOUR_SIDE), Image.Resampling.BOX)
-    return CloseView(max(image.size), np.asarray(grey), np.asarray(small.convert("YCbCr"))[..., 1:])
-
-
-def colours_differ(one: NDArray[np.uint8], two: NDArray[np.uint8], transform: int) -> bool:
-    """Whether the mean distance of the chroma of two pictures, the second turned first, is more
-    than an edit leaves.
+    Six numbers as of `alignment`: from places of the first to places of the second, in half-widths.
+    Each is laid over the other, as in `close_similarities`.
     """
-    away = one.astype(np.float64) - turned_channels(two, transform)
-    return bool(np.sqrt((away**2).sum(axis=-1)).mean() > _MIN_CHROMA)
+    comparison = _Comparison()
+    ways = []
+    for first, second in ((one, two), (two, one)):
+        agreed = comparison.overlaid(first, second)
+        ways.append((agreed, comparison.by.copy()))
+    (forward, by), (backward, back) = ways
+    return by if forward >= backward else _undone(back)
+
+
+def _undone(by: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The map that takes everything back."""
+    back = np.linalg.inv(by[:4].reshape(2, 2))
+    return np.concatenate([back.reshape(-1), -back @ by[4:]])
+
+
+def colours_differ(
+    chroma: NDArray[np.uint8],
+    a: NDArray[np.int64],
+    b: NDArray[np.int64],
+    transforms: NDArray[np.uint8],
+) -> NDArray[np.bool_]:
+    """Whether the mean distance of the chroma of pictures a[k] and b[k], the second turned first,
+    is more than an edit leaves.
+
+    `chroma`: uint8, shape (n, 16, 16, 2).
+    """
+    by_channel = chroma.transpose(0, 3, 1, 2)
+    away = by_channel[a].astype(np.float64) - turned_each(by_channel[b], transforms)
+
+    return np.asarray(np.sqrt((away**2).sum(axis=1)).mean(axis=(1, 2)) > _MIN_CHROMA)

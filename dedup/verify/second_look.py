@@ -2,11 +2,10 @@
 there and only there.
 
 It says whether two pictures are the same or only of the same scene, and whether their colours
-differ. Its results are columns of `candidates`, so `decide` needs no pixels. Work for an engine:
-`start` and `lost` are what it calls.
+differ. Its results are columns of `candidates`, so `decide` needs no pixels.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
@@ -16,35 +15,29 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from dedup.config import Config
-from dedup.decoding.pictures import Unreadable, open_picture
-from dedup.engines import Engine
-from dedup.formats import Source, read_bytes
+from dedup.engines import Distributed, Engine
+from dedup.formats import Source
+from dedup.formats.references import Named
+from dedup.hashers.close_views import CLOSE_SIDE, COLOUR_SIDE, CloseView
+from dedup.hashers.look_work import MIN_SIDE, WORK, seen_batch
+from dedup.hashers.quality import NOTHING_SEEN, Qualities
 from dedup.search import Progress
 from dedup.tables import BOTH, FIRST, SECOND, THUMBNAIL_SIDE
-from dedup.verify.closer import (
-    CLOSE_SIDE,
-    COLOUR_SIDE,
-    CloseView,
-    close_similarities,
-    close_view,
-    colours_differ,
-)
+from dedup.verify.closer import close_similarities, colours_differ
 from dedup.verify.frames import frame_widths, without_frames
-from dedup.verify.preference import Quality, better, quality
+from dedup.verify.preference import preferred
 
-WORK: Final = "dedup.verify.second_look"
 LOOK_FROM: Final = 0.8
 """Similarity of thumbnails from which a pair is looked at."""
 
 MAX_LOOKS: Final = 500_000
 """Pairs of a run that are looked at, in the order of (a, b); the rest stay null and are counted."""
 
-# pixels: of smaller pictures the 64 that are compared would be interpolated ones
-_MIN_SIDE: Final = 96
 # pixels: of smaller pictures the 64 hold the noise of a JPEG, so the thumbnails have a say
 _SMALL_SIDE: Final = 128
 _RIM: Final = 0.5  # pixels of the thumbnail, where what is inside is mixed with the frame
 _READ_AT_ONCE: Final = 16  # pictures of a batch
+_NAMED_AT_ONCE: Final = 64  # where a task costs more to send, and its pictures are named only
 _GIVEN_AT_ONCE: Final = 256  # pictures that are seen already, of a batch
 _KEPT: Final = 8_192  # pictures, 17 KB each
 _OF_JOIN: Final = 0.02  # of the bar: the join takes a second where the rest takes minutes
@@ -52,15 +45,6 @@ _OF_JOIN: Final = 0.02  # of the bar: the join takes a second where the rest tak
 _OF_THUMBNAILS: Final = 0.3
 # with 17 KB for each of their pictures: 280 MB at most, beside those that are kept
 _PAIRS_AT_ONCE: Final = 8_192
-_SEEN: Final = pa.schema(
-    [
-        ("row", pa.int64()),
-        ("side", pa.int32()),
-        ("grey", pa.binary()),
-        ("chroma", pa.binary()),
-        ("quality", pa.binary()),
-    ]
-)
 
 See = Callable[[Sequence[int]], Iterator[pa.RecordBatch]]
 """What is seen of the named samples, in the order given; `side` is null where there is no picture
@@ -87,9 +71,12 @@ def looking(
     """What is seen of the samples of an opened source; processes that decode are kept as long."""
     setup = {"max_pixels": config.hash.max_pixels, "background": config.hash.background}
 
+    payload_of = Named(source).of if isinstance(engine, Distributed) else source.payload_of
+    at_once = _NAMED_AT_ONCE if isinstance(engine, Distributed) else _READ_AT_ONCE
+
     def read(rows: Sequence[int]) -> Iterator[pa.RecordBatch]:
-        for begin in range(0, len(rows), _READ_AT_ONCE):
-            yield from source.payload_of(rows[begin : begin + _READ_AT_ONCE])
+        for begin in range(0, len(rows), at_once):
+            yield from payload_of(rows[begin : begin + at_once])
 
     kept: dict[
         int, tuple[Any, ...]
@@ -105,7 +92,7 @@ def looking(
                 again.pop(row) if row in again else next(seen)
                 for row in rows[begin : begin + _GIVEN_AT_ONCE]
             ]
-            yield _batch(given)
+            yield seen_batch(given)
             kept.update((of[0], of) for of in given)
             for row in list(kept)[: max(len(kept) - _KEPT, 0)]:
                 del kept[row]
@@ -114,19 +101,6 @@ def looking(
 
     with engine.kept():
         yield see
-
-
-def start(setup: Mapping[str, Any]) -> Callable[[pa.RecordBatch], pa.RecordBatch]:
-    """A function from PAYLOAD batches to what is seen of their pictures."""
-    return lambda batch: _seen(batch, setup)
-
-
-def lost(setup: Mapping[str, Any], batch: pa.RecordBatch, reason: str) -> pa.RecordBatch:
-    """Nothing is seen of a batch whose worker died on it."""
-    n = batch.num_rows
-    return pa.record_batch(
-        [batch["row"], *(pa.nulls(n, field.type) for field in list(_SEEN)[1:])], schema=_SEEN
-    )
 
 
 class PairsBar:
@@ -221,11 +195,11 @@ def _look(
     greys = np.zeros((len(samples) + len(framed), CLOSE_SIDE, CLOSE_SIDE), np.uint8)
     chroma = np.zeros((len(samples), COLOUR_SIDE, COLOUR_SIDE, 2), np.uint8)
     qualities = _fill(see(samples.tolist()), side, greys, chroma)
-    one, two = np.searchsorted(samples, a), np.searchsorted(samples, b)
-    places = one, two
+    pictures = np.searchsorted(samples, a), np.searchsorted(samples, b)
+    one, two = pictures
     colour = np.full(len(pairs), -1, np.int8)
-    for k in np.flatnonzero((side[one] > 0) & (side[two] > 0) & (views == 0)):
-        colour[k] = colours_differ(chroma[one[k]], chroma[two[k]], transforms[k])
+    whole = np.flatnonzero((side[one] > 0) & (side[two] > 0) & (views == 0))
+    colour[whole] = colours_differ(chroma, one[whole], two[whole], transforms[whole])
     close = np.full(len(pairs), np.nan, np.float32)
     similarity, smaller = pairs["similarity"].to_numpy(), np.minimum(side[one], side[two])
     large = np.flatnonzero(_has_detail(similarity, smaller))
@@ -241,16 +215,21 @@ def _look(
         greys, one[large], two[large], transforms[large], rims=rims, threads=threads
     )
     close[large] = _with_thumbnails(found, similarity[large], smaller[large])
-    preferred = np.zeros(len(pairs), np.int8)
-    for place in large.tolist():
-        left, right = (qualities[int(inside_of[place])] for inside_of in places)
-        if left is not None and right is not None:
-            seen = greys[one[place]], greys[two[place]]
-            preferred[place] = better(left, right, seen, int(transforms[place]), int(views[place]))
+    better_of = np.zeros(len(pairs), np.int8)
+    seen = large[(side[pictures[0][large]] > 0) & (side[pictures[1][large]] > 0)]
+    if len(seen):
+        better_of[seen] = preferred(
+            qualities,
+            (pictures[0][seen], pictures[1][seen]),
+            greys,
+            (one[seen], two[seen]),
+            transforms[seen],
+            views[seen],
+        )
     looks.pairs += len(pairs)
     looks.compared += len(large)
     looks.pictures += len(samples)
-    return close, colour, preferred
+    return close, colour, better_of
 
 
 def _fill(
@@ -258,11 +237,11 @@ def _fill(
     side: NDArray[np.int32],
     greys: NDArray[np.uint8],
     chroma: NDArray[np.uint8],
-) -> list[Quality | None]:
+) -> Qualities:
     """Put what is seen in its place, batch by batch, so that it is not in memory twice; zeros stay
     where nothing is.
 
-    Returns the quality of each picture.
+    Returns the quality of each picture, that of nothing where there is no picture any more.
     """
     place, qualities = 0, []
     for batch in seen:
@@ -271,13 +250,10 @@ def _fill(
             for k, value in enumerate(batch[column].to_pylist(), place):
                 if value is not None:
                     room[k] = np.frombuffer(value, np.uint8).reshape(room.shape[1:])
-        qualities += [
-            None if value is None else Quality.from_bytes(value)
-            for value in batch["quality"].to_pylist()
-        ]
+        qualities += batch["quality"].to_pylist()
         place += len(batch)
 
-    return qualities
+    return Qualities.from_bytes([NOTHING_SEEN if value is None else value for value in qualities])
 
 
 def _unframed(greys: NDArray[np.uint8], thumbnails: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -292,7 +268,7 @@ def _unframed(greys: NDArray[np.uint8], thumbnails: NDArray[np.uint8]) -> NDArra
 
 def _has_detail(similarity: NDArray[np.float32], side: NDArray[np.int32]) -> NDArray[np.bool_]:
     """Whether detail tells more; `side`: pixels of the longer side of the smaller picture."""
-    return (similarity >= np.float32(LOOK_FROM)) & (side >= _MIN_SIDE)
+    return (similarity >= np.float32(LOOK_FROM)) & (side >= MIN_SIDE)
 
 
 def _with_thumbnails(
@@ -331,30 +307,5 @@ def look(
     return float(_with_thumbnails(found, np.array([similarity], np.float32), side)[0])
 
 
-def _seen(batch: pa.RecordBatch, setup: Mapping[str, Any]) -> pa.RecordBatch:
-    rows: list[tuple[Any, ...]] = []
-    for row, path, stored in zip(
-        *(batch[c].to_pylist() for c in ("row", "path", "data")), strict=True
-    ):
-        data = read_bytes(path, stored)
-        picture = data if isinstance(data, Unreadable) else open_picture(data, **setup)
-        if isinstance(picture, Unreadable):
-            rows.append((row, None, None, None, None))
-            continue
-        view = close_view(picture.image)
-        grey = view.grey.tobytes() if view.side >= _MIN_SIDE else None
-        rows.append(
-            (row, view.side, grey, view.chroma.tobytes(), quality(picture.image).to_bytes())
-        )
-    return _batch(rows)
-
-
 def _rows(batch: pa.RecordBatch) -> Iterator[tuple[Any, ...]]:
     return zip(*(column.to_pylist() for column in batch.columns), strict=True)
-
-
-def _batch(rows: Sequence[tuple[Any, ...]]) -> pa.RecordBatch:
-    columns = list(zip(*rows, strict=True)) or [()] * len(_SEEN)
-    return pa.record_batch(
-        [pa.array(c, f.type) for c, f in zip(columns, _SEEN, strict=True)], schema=_SEEN
-    )

@@ -407,4 +407,4 @@ def test_a_list_with_an_odd_name(tmp_path: Path) -> None:
 
     for name in ("nul\0.csv", str(path)):
         with pytest.raises(ConfigError):
-            dedup.audit(tmp_path / "data", allow_list=name)
+            dedup.audit(tmp_path / "data", not_duplicates_list=name)

@@ -204,7 +204,7 @@ def test_the_review_holds_against_a_list(run: Run, tmp_path: Path) -> None:
     ids = run.manifest["id"].to_pylist()
     (tmp_path / "deny.csv").write_text(f'id_a,id_b\n"{ids[a]}","{ids[b]}"\n')
     judge(run, out, judgement(run, a, b, "different"))
-    decided = pipeline.decide(out, [f"policy.deny_list={tmp_path / 'deny.csv'}"])
+    decided = pipeline.decide(out, [f"policy.duplicates_list={tmp_path / 'deny.csv'}"])
 
     assert (a, b) not in near(decided)
     assert decided.summary["judgements"]["over_lists"] == 1

@@ -170,11 +170,11 @@ def test_sampled_estimate_is_near_the_truth() -> None:
 
 
 def test_too_little_memory_is_told_before_any_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A search that would not fit is refused with the bytes it needs and the bytes there are."""
-    monkeypatch.setattr("dedup.search.limits.available_memory", lambda: 1 << 20)
+    """A search of which not even a tile fits is refused with what it needs and what there is."""
+    monkeypatch.setattr("dedup.search.limits.allowed_memory", lambda: 1 << 14)
     monkeypatch.setattr("dedup.search.searching.collapse", lambda *_: pytest.fail("it was begun"))
     with pytest.raises(
-        LimitError, match=r"1,000,000 codes of 64 bits needs about 0\.\d GB .* 0\.0 GB are free"
+        LimitError, match=r"1,000,000 codes of 64 bits needs at least \d+ MB .* 0 MB may be used"
     ):
         join(np.zeros((10**6, 1), np.uint64), max_distance=3)
 

@@ -1,0 +1,172 @@
+"""What one of two copies adds to the other: a frame, a stamp, a caption.
+
+Verdicts are 1 where the first picture of a pair adds something, -1 where the second does, 0 where
+neither does. All pairs are judged at once, and what belongs to one picture alone is worked out once
+for all its pairs.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dedup.decoding.orientation import turned_each
+from dedup.hashers.quality import NOISE
+from dedup.tables import FIRST, SECOND, TRANSFORMS
+from dedup.verify.medians import middle
+
+_CELLS: Final = 16  # on a side, in which added things are looked for
+_MIN_DIFFERENCE: Final = 1.5  # grey levels
+_FEWEST_STAMPED: Final = 1  # cells
+_MOST_STAMPED: Final = 0.3  # share of the cells: more is another picture, not a stamp
+# octaves of squared gradient that one picture has more in these cells than elsewhere
+_ADDS: Final = 0.3
+_MARGIN: Final = 2  # pixels of 128 by which a frame is wider
+_OTHER_GREY: Final = 16.0  # grey levels between the frames of two pictures that are not of one kind
+_FLAT: Final = 3.0  # grey levels in a line of a frame
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What pictures of 128 × 128 pixels show, in the orientation in which they are compared."""
+
+    margin: NDArray[np.int64]  # (n,): pixels of a uniform margin, all of one grey
+    corner: NDArray[np.float64]  # (n,): grey of the margin
+    inside: NDArray[np.float64]  # (n,): grey two pixels behind the margin
+    means: NDArray[np.float32]  # (n, 256): of each cell
+    unit: NDArray[np.float32]  # (n, 256): the same, of mean 0 and deviation 1
+    deviation: NDArray[np.float32]  # (n,)
+    edges: NDArray[np.float32]  # (n, 256): octaves of squared gradient of each cell
+
+    @classmethod
+    def of(cls, greys: NDArray[np.uint8]) -> "Seen":
+        """`greys`: uint8, shape (n, 128, 128)."""
+        margin = _margins(greys)
+        every = np.arange(len(greys))
+        behind = margin + 2
+        levels = greys.astype(np.float32)
+        means = _means(levels)
+        deviation = means.std(axis=1)
+        unit = (means - means.mean(axis=1)[:, None]) / (deviation + np.float32(NOISE))[:, None]
+        edges = np.log2(_means(_steepness(levels)) + np.float32(NOISE))
+
+        return cls(
+            margin,
+            greys[:, 0, 0].astype(np.float64),
+            greys[every, behind, behind].astype(np.float64),
+            means,
+            unit,
+            deviation,
+            edges,
+        )
+
+    def take(self, which: NDArray[np.int64]) -> "Seen":
+        """Those at these places."""
+        return Seen(*(getattr(self, name)[which] for name in self.__slots__))
+
+
+def seen_pairs(
+    greys: NDArray[np.uint8],
+    first: NDArray[np.int64],
+    second: NDArray[np.int64],
+    transforms: NDArray[np.uint8],
+) -> tuple[Seen, Seen]:
+    """What both pictures of each pair show, each picture in each orientation worked out once."""
+    n_turns = len(TRANSFORMS)
+    keys = np.concatenate([first * n_turns, second * n_turns + transforms])
+    asked, of_key = np.unique(keys, return_inverse=True)
+    found = Seen.of(turned_each(greys[asked // n_turns], (asked % n_turns).astype(np.uint8)))
+
+    return found.take(of_key[: len(first)]), found.take(of_key[len(first) :])
+
+
+def frames(
+    first: Seen, second: Seen, views: NDArray[np.uint8], larger: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """1 where the first has a frame that the second has not, -1 the other way round.
+
+    `larger`: 1 where the first has more pixels, -1 where the second has: a frame adds some.
+    """
+    wider = first.margin - second.margin
+    by_width = np.where(wider * larger >= _MARGIN, larger, 0)
+
+    # a frame around a margin of another grey
+    others = (np.minimum(first.margin, second.margin) >= _MARGIN) & (
+        np.abs(first.corner - second.corner) > _OTHER_GREY
+    )
+    by_grey = (np.abs(first.inside - second.corner) < _OTHER_GREY).astype(np.int64) - (
+        np.abs(second.inside - first.corner) < _OTHER_GREY
+    )
+
+    return np.select(
+        [views == FIRST, views == SECOND, others],
+        [np.int64(1), np.int64(-1), by_grey],
+        by_width,
+    )
+
+
+def _margins(greys: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """Pixels of a uniform margin that runs around each picture, all of one grey."""
+    n = greys.shape[1]
+    found = np.full(len(greys), n // 2 - 2, np.int64)
+    left = np.arange(len(greys))
+    for width in range(n // 2 - 2):
+        pictures = greys[left]
+        inner, end = slice(width, n - width), n - 1 - width
+        sides = [
+            pictures[:, width, inner],
+            pictures[:, end, inner],
+            pictures[:, inner, width],
+            pictures[:, inner, end],
+        ]
+        away = np.abs(np.concatenate(sides, axis=1).astype(np.int64) - pictures[:, :1, 0])
+        ends = away.mean(axis=1) > _FLAT
+        found[left[ends]] = width
+        left = left[~ends]
+        if len(left) == 0:
+            break
+
+    return found
+
+
+def stamps(first: Seen, second: Seen, factor: float) -> NDArray[np.int64]:
+    """1 where the first has something in a few cells that the second has not, -1 the other way
+    round.
+
+    Cells are compared by their means, so that a blurred copy differs in none, and by how many edges
+    each picture has there more than elsewhere.
+    """
+    contrast = (first.deviation + second.deviation) / np.float32(2)
+    differs = contrast[:, None] * np.abs(first.unit - second.unit)
+    least = np.maximum(factor * np.median(differs, axis=1).astype(np.float64), _MIN_DIFFERENCE)
+    stamped = differs > least.astype(np.float32)[:, None]
+    n_stamped = stamped.sum(axis=1)
+    asked = np.flatnonzero(
+        (n_stamped >= _FEWEST_STAMPED) & (n_stamped <= _MOST_STAMPED * stamped.shape[1])
+    )
+
+    more, inside = first.edges[asked] - second.edges[asked], stamped[asked]
+    of_stamp = np.where(inside, more, np.float32(0)).sum(axis=1) / n_stamped[asked]
+    added = of_stamp - middle(more, ~inside)
+    found = np.zeros(len(differs), np.int64)
+    found[asked] = np.where(np.abs(added) > _ADDS, np.sign(added), 0).astype(np.int64)
+
+    return found
+
+
+def _steepness(levels: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Squared gradients of pictures (n, rows, columns)."""
+    across = np.diff(levels, axis=2, append=levels[:, :, -1:])
+    down = np.diff(levels, axis=1, append=levels[:, -1:])
+
+    return np.asarray(across**2 + down**2)
+
+
+def _means(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Of each cell of pictures, (n, 256)."""
+    n, side, _ = values.shape
+    cell = side // _CELLS
+    found = values.reshape(n, _CELLS, cell, _CELLS, cell).mean(axis=(2, 4))
+
+    return np.asarray(found.reshape(n, _CELLS**2))

@@ -1,0 +1,1 @@
+"""Runs on clusters of several nodes on this machine; they need Ray, the extra `ray`."""
