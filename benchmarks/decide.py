@@ -50,7 +50,8 @@ def stored_run(target: Path, n: int, n_pairs: int, *, grouped: bool = False, see
             (np.arange(n) // 100).astype(str),
         )
         more = [ten, random.integers(0, 1000, n).astype(str)]
-    manifest = pa.table([np.arange(n), texts, split, label, texts, *more], schema=tables.MANIFEST)
+    columns = [np.arange(n), texts, split, label, texts, *more, nothing, nothing]
+    manifest = pa.table(columns, schema=tables.MANIFEST)
     picture = np.arange(n)
     copies = random.choice(n, n // 50, replace=False)
     picture[copies] = random.integers(0, n, len(copies))

@@ -8,7 +8,7 @@ import types
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from dedup.api.settings import sections
+from dedup.api.settings import IN_TWO_SECTIONS, sections
 from dedup.config import Config, keys
 
 MODULE = Path(__file__).parents[1] / "dedup" / "api" / "options.py"
@@ -73,7 +73,11 @@ def module() -> str:
     for name, section in sorted(sections().items()):
         field = models[f"{section}.{name}"].model_fields[name]
         metadata = field.rebuild_annotation()
-        lines.append(f"    {name}: {written(metadata)}\n")
+        also = [
+            written(models[f"dataset.{name}"].model_fields[name].rebuild_annotation())
+            for _ in range(name == IN_TWO_SECTIONS)
+        ]
+        lines.append(f"    {name}: {' | '.join([written(metadata), *also])}\n")
     return formatted(HEAD + "".join(lines) + TAIL)
 
 

@@ -2,6 +2,9 @@
 stored.
 """
 
+import struct
+import zlib
+from collections.abc import Callable
 from io import BytesIO
 from typing import Any
 
@@ -187,3 +190,107 @@ def test_the_range_of_numbers() -> None:
     assert used_range(levels) == pytest.approx((10, 9989), abs=0.1)
     assert used_range(np.append(levels, np.full(3000, -1e6))) == pytest.approx((10, 9989), abs=0.1)
     assert used_range(np.array([0.0, 1.0] * 50)) == (0, 1)
+
+
+def colours(seed: int, low: int, high: int) -> NDArray[np.uint16]:
+    """A photo in three colours between two values."""
+    levels = np.asarray(pictures.photo(seed, (64, 48)), np.float64) / 255
+    return np.rint(low + (high - low) * levels).astype(np.uint16)
+
+
+def as_png(values: NDArray[np.uint16]) -> bytes:
+    """A PNG of three colours with 16 bits, made without Pillow, which writes none."""
+
+    def chunk(name: bytes, data: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        )
+
+    height, width, _ = values.shape
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
+    header = struct.pack(">IIBBBBB", width, height, 16, 2, 0, 0, 0)
+    parts = [chunk(b"IHDR", header), chunk(b"IDAT", zlib.compress(rows)), chunk(b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
+def as_tiff(values: NDArray[np.uint16], order: str = "<") -> bytes:
+    """An uncompressed TIFF of the same."""
+    height, width, _ = values.shape
+    raw = values.astype(f"{order}u2").tobytes()
+    tags = [
+        (256, 4, 1, width), (257, 4, 1, height), (258, 3, 3, 8), (259, 3, 1, 1), (262, 3, 1, 2),
+        (273, 4, 1, 14), (277, 3, 1, 3), (278, 4, 1, height), (279, 4, 1, len(raw)),
+    ]  # fmt: skip
+    fields = b"".join(
+        struct.pack(order + "HHI", tag, kind, n)
+        + (
+            struct.pack(order + "HH", value, 0)
+            if kind == 3 and n == 1
+            else struct.pack(order + "I", value)
+        )
+        for tag, kind, n, value in tags
+    )
+    mark = b"II*\0" if order == "<" else b"MM\0*"
+    head = mark + struct.pack(order + "I", 14 + len(raw)) + struct.pack(order + "HHH", 16, 16, 16)
+    return head + raw + struct.pack(order + "H", len(tags)) + fields + struct.pack(order + "I", 0)
+
+
+FORMS: dict[str, Callable[[NDArray[np.uint16]], bytes]] = {
+    "PNG": as_png,
+    "TIFF": as_tiff,
+    "TIFF, big-endian": lambda values: as_tiff(values, ">"),
+}
+
+
+def picture_of(data: bytes) -> Picture:
+    """The picture of a file that can be read."""
+    found = open_picture(data, max_pixels=1 << 24)
+    assert isinstance(found, Picture)
+    return found
+
+
+class TestThreeColours:
+    """Of 16 bits each: Pillow keeps their high bytes only."""
+
+    @pytest.mark.parametrize("form", FORMS)
+    def test_few_values_keep_their_contrast(self, form: str) -> None:
+        """A range of 400 values is stretched, as it is in grey pictures."""
+        values = colours(1, 900, 1300)
+        found = np.asarray(picture_of(FORMS[form](values)).image)
+
+        assert 250 <= int(found.max()) - int(found.min())
+        assert 0.999 < likeness(found, values)
+
+    @pytest.mark.parametrize("form", FORMS)
+    def test_the_low_bytes_count(self, form: str) -> None:
+        """Pictures that differ below the high byte are not identical; the same values in another
+        file are.
+        """
+        values = colours(2, 0, 65535)
+        other = values.copy()
+        other[3, 5, 1] ^= 1
+        one, two, again = (
+            picture_of(data).pixel_digest
+            for data in (FORMS[form](values), FORMS[form](other), as_png(values))
+        )
+
+        assert one != two
+        assert one == again
+
+    @pytest.mark.parametrize("form", FORMS)
+    def test_eight_bits_stored_wider_are_the_same_picture(self, form: str) -> None:
+        """As those of grey pictures are."""
+        eight = np.asarray(pictures.photo(3, (64, 48)))
+        wide = FORMS[form](eight.astype(np.uint16) * 257)
+
+        assert (
+            picture_of(pictures.encoded(Image.fromarray(eight))).pixel_digest
+            == picture_of(wide).pixel_digest
+        )
+
+    def test_grey_stored_in_three_colours_is_the_grey_picture(self) -> None:
+        """Its values are those of one channel."""
+        values = (900 + 400 * grey(4, 32)).astype(np.uint16)
+        found = picture_of(as_png(np.stack([values] * 3, axis=-1)))
+
+        assert opened(values).pixel_digest == found.pixel_digest

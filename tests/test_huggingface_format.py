@@ -656,14 +656,18 @@ def test_nothing_is_written_outside_the_output(tmp_path: Path, splits: DatasetDi
             "cast_column('image', datasets.Image())",
             "none names a file",
         ),
-        (datasets.Sequence(datasets.Image()), [], *["give each image a row of its own"] * 2),
+        (
+            datasets.Sequence(datasets.Value("string")),
+            [],
+            *["give each image a row of its own"] * 2,
+        ),
     ],
 )
 def test_columns_that_are_no_images_yet(
     feature: Any, value: Any, words: str, words_if_named: str
 ) -> None:
-    """Lists are refused with a way to images, named or not; so are paths, named only where there is
-    no file.
+    """Lists of texts are refused with a way to images, named or not; so are paths, named only where
+    there is no file.
     """
     made = datasets.Dataset.from_dict(
         {"image": [value]}, features=datasets.Features({"image": feature})

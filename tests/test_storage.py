@@ -23,6 +23,7 @@ TABLE = pa.table(
         [None, "p1"],
         [None, "1"],
         ["x", None],
+        [None, "test/0"],
     ],
     schema=tables.MANIFEST,
 )

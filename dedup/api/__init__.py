@@ -73,7 +73,15 @@ def audit(
     a path, or several, of banks or other reference sets: is the dataset clean of them?
     """
     references = [against] if isinstance(against, str | Path) else list(against)
-    return _run(dataset, {**options, "splits": "none"}, references)
+    # A mapping says which values of a column are which split; a text what would be written.
+    given: dict[str, Any] = {
+        key: value
+        for key, value in options.items()
+        if key != "splits" or isinstance(value, Mapping)
+    }
+    nothing = {**given.get("output", {}), "splits": "none"}
+
+    return _run(dataset, {**given, "output": nothing}, references)
 
 
 @takes_options

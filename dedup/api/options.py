@@ -79,6 +79,7 @@ class Options(TypedDict, total=False):
     push_to_hub: str | None
     report: bool
     revision: str | None
+    row: Literal["any", "all"]
     second_look: bool
     source: Literal[
         "auto",
@@ -95,9 +96,10 @@ class Options(TypedDict, total=False):
     split: str | Sequence[str]
     split_column: str | None
     split_folders: Mapping[str, str]
-    splits: Literal[
-        "same", "imagefolder", "manifest", "parquet", "huggingface", "webdataset", "none"
-    ]
+    splits: (
+        Literal["same", "imagefolder", "manifest", "parquet", "huggingface", "webdataset", "none"]
+        | Mapping[str, str | Sequence[str]]
+    )
     streaming: bool
     timeout: int | float | None
     top_folders: Literal["auto", "splits", "labels"]

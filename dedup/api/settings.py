@@ -9,6 +9,12 @@ from dedup.config import Config, keys
 from dedup.errors import OptionError
 
 _SAME_AS: Final = {"num_proc": "workers"}  # as `datasets` calls it
+
+IN_TWO_SECTIONS: Final = "splits"
+"""`dataset.splits` is a mapping that says which values of a column are which split, `output.splits`
+a text.
+"""
+
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
@@ -17,6 +23,8 @@ def options_to_settings(options: Mapping[str, Any]) -> dict[str, Any]:
 
     >>> options_to_settings({"max_distance": 8, "hash": {"bits": 256}, "num_proc": 2})
     {'search': {'max_distance': 8}, 'hash': {'bits': 256}, 'engine': {'workers': 2}}
+    >>> options_to_settings({"splits": {"train": [0], "test": [1]}})
+    {'dataset': {'splits': {'train': [0], 'test': [1]}}}
     """
     section_of = sections()
     settings: dict[str, Any] = {}
@@ -32,6 +40,8 @@ def options_to_settings(options: Mapping[str, Any]) -> dict[str, Any]:
                 f"{name}: got {value!r}; a section is a dict of settings, e.g."
                 " search={'max_distance': 8}."
             )
+        elif name == IN_TWO_SECTIONS and isinstance(value, Mapping):
+            settings.setdefault("dataset", {})[name] = value
         elif name in section_of:
             settings.setdefault(section_of[name], {})[name] = value
         else:

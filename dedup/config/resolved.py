@@ -130,6 +130,7 @@ class PolicySpec:
     keep_order: str
     unreadable: str
     distinct: str  # image or row; auto until the files are known
+    row: str  # any or all of its images must go, so that a row of several goes
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,25 +198,18 @@ def resolve(config: Config, splits: Iterable[str | None]) -> Resolved:
     For `search.max_distance` the number is the cap: how far below it the candidates fit the budget
     is known when the codes are (`dedup.stages.candidates.radius`).
     """
-    distance = config.search.max_distance
-    if distance == "auto":
-        distance = _widest(config)
-    names = config.hash.algorithms
-    per_algorithm = distance if isinstance(distance, dict) else dict.fromkeys(names, distance)
-    order = [*names, TOTAL] if TOTAL in per_algorithm else names
     verified = config.verify.method == "pixels"
+    no_limits = AcceptanceSpec(None, None, None, None, None)
 
     return Resolved(
         hash=HashSpec(config.hash.algorithms, config.hash.bits, config.hash.mode),
         search=SearchSpec(
-            max_distance={name: per_algorithm[name] for name in order},
+            max_distance=_distances(config),
             combine=config.search.combine,
             orientations=config.search.orientations,
         ),
         verify=VerifySpec(config.verify.method, verified and config.verify.second_look),
-        acceptance=(
-            _acceptance(config) if verified else AcceptanceSpec(None, None, None, None, None)
-        ),
+        acceptance=_acceptance(config) if verified else no_limits,
         splits=_splits(config, splits),
         policy=PolicySpec(
             leakage=config.policy.leakage,
@@ -227,11 +221,26 @@ def resolve(config: Config, splits: Iterable[str | None]) -> Resolved:
             keep_order=config.policy.keep_order,
             unreadable=config.policy.unreadable,
             distinct=config.policy.distinct,
+            row=config.policy.row,
         ),
         parts=PartsSpec(config.search.parts, config.policy.crops),
         max_candidates=config.search.max_candidates,
         group_column=config.dataset.group_column,
     )
+
+
+def _distances(config: Config) -> dict[str, int]:
+    """The distance of each algorithm, in their order, and that of all together, where there is
+    one.
+    """
+    distance = config.search.max_distance
+    if distance == "auto":
+        distance = _widest(config)
+    names = config.hash.algorithms
+    per_algorithm = distance if isinstance(distance, dict) else dict.fromkeys(names, distance)
+    order = [*names, TOTAL] if TOTAL in per_algorithm else names
+
+    return {name: per_algorithm[name] for name in order}
 
 
 def _widest(config: Config) -> int | dict[str, int]:

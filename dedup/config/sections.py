@@ -127,6 +127,7 @@ class PolicyConfig(Section):
         Literal["auto", "image", "row"], one_of("policy.distinct", "auto", "image", "row")
     ] = "auto"
     distinct_columns: Annotated[tuple[str, ...], BeforeValidator(as_names)] = ()
+    row: Annotated[Literal["any", "all"], one_of("policy.row", "any", "all")] = "any"
     crops: Annotated[
         Literal["leak", "duplicate", "report"],
         one_of("policy.crops", "leak", "duplicate", "report"),

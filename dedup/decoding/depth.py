@@ -2,10 +2,13 @@
 identifies them.
 """
 
+import sys
+from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image, ImageFile
 
 Values = NDArray[Any]
 
@@ -97,3 +100,57 @@ def _rounded(scaled: Values) -> NDArray[np.uint8]:
     whole = np.rint(np.nan_to_num(scaled, nan=0.0, posinf=0.0, neginf=0.0)).clip(0, 255)
 
     return np.asarray(whole, np.uint8)
+
+
+_BIG, _LITTLE = "RGB;16B", "RGB;16L"
+
+_OTHER_HALF: Final = {
+    _BIG: _LITTLE,
+    _LITTLE: _BIG,
+    "RGB;16N": _BIG if sys.byteorder == "little" else _LITTLE,
+}
+"""Pillow keeps the high bytes of colours of 16 bits. Read as if they were in the other order, the
+same file gives their low bytes.
+"""
+
+
+def other_half(opened: Image.Image) -> str | None:
+    """How the low bytes of a picture of three colours with 16 bits each are read; None for any
+    other. To be asked before it is loaded.
+    """
+    modes = {_mode_of(tile.args) for tile in _tiles(opened)}
+    if opened.mode != "RGB" or len(modes) != 1:
+        return None
+
+    return _OTHER_HALF.get(modes.pop())
+
+
+def read_as(opened: Image.Image, mode: str) -> Image.Image:
+    """A picture that was opened anew, loaded with its values in another order of bytes."""
+    if isinstance(opened, ImageFile.ImageFile):
+        opened.tile = [
+            tile._replace(args=mode if isinstance(tile.args, str) else (mode, *tile.args[1:]))
+            for tile in _tiles(opened)
+        ]
+    opened.load()
+
+    return opened
+
+
+def joined(high: Image.Image, low: Image.Image) -> NDArray[np.uint16]:
+    """The values of 16 bits, (height, width, 3), or (height, width) where all of them are grey."""
+    values = (np.asarray(high).astype(np.uint16) << 8) | np.asarray(low)
+    is_grey = bool((values[..., :1] == values[..., 1:]).all())
+
+    return np.ascontiguousarray(values[..., 0] if is_grey else values)
+
+
+def _tiles(opened: Image.Image) -> Sequence[Any]:
+    """The parts that a file is decoded in, each with what its decoder is told."""
+    return opened.tile if isinstance(opened, ImageFile.ImageFile) else ()
+
+
+def _mode_of(arguments: Any) -> str:
+    first = arguments if isinstance(arguments, str) else (arguments or ("",))[0]
+
+    return first if isinstance(first, str) else ""

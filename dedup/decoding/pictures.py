@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from importlib import import_module
 from io import BytesIO
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from blake3 import blake3
@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from dedup.decoding import jpeg
-from dedup.decoding.depth import eight_bit
+from dedup.decoding.depth import eight_bit, joined, other_half, read_as
 from dedup.decoding.frames import digest_of_rest, n_frames
 from dedup.decoding.orientation import PILLOW_NAMES, TURN_OF_EXIF
 from dedup.decoding.refusals import NOT_IMAGE, form_of, rare, refusal, shows_image
@@ -139,8 +139,9 @@ def _opened(data: bytes, max_pixels: int, background: str) -> Picture | Unreadab
                 is_large = size[0] * size[1] > max_pixels
                 if is_large and not _scaled_down(opened, max_pixels):
                     return _too_large(*size, max_pixels, opened.format)
+                half = other_half(opened)
                 opened.load()
-                picture = _normalise(opened, data, max_pixels, background)
+                picture = _normalise(opened, data, max_pixels, background, half)
                 return _with_size(picture, size) if is_large else picture
         except UnidentifiedImageError:
             return Unreadable(*refusal(data))
@@ -251,11 +252,20 @@ def _undecodable(error: Exception, data: bytes, opened: Image.Image | None) -> U
     return Unreadable(status, text, opened.format, opened.width, opened.height)
 
 
-def _normalise(opened: Image.Image, data: bytes, max_pixels: int, background: str) -> Picture:
-    """The loaded picture as runs see it."""
+def _normalise(
+    opened: Image.Image, data: bytes, max_pixels: int, background: str, half: str | None = None
+) -> Picture:
+    """The loaded picture as runs see it. `half`: how the low bytes of its colours are read, where
+    they have 16 bits.
+    """
     tables = getattr(opened, "quantization", None)
     luma_steps = tuple(tables[0]) if isinstance(tables, dict) and tables.get(0) else None
-    image, digest = _eight_bit(_upright(opened), background)
+    if half is None:
+        image, digest = _eight_bit(_upright(opened), background)
+    else:
+        with Image.open(BytesIO(data), formats=[opened.format or ""]) as again:
+            values = joined(_upright(opened), _upright(read_as(again, half)))
+        image, digest = _stretched(values, is_float=False)
     name, lossless = opened.format or "unknown", _lossless(opened, data)
 
     total = n_frames(opened, _DECODER_ERRORS)
@@ -351,7 +361,12 @@ def _scaled(image: Image.Image) -> tuple[Image.Image, bytes]:
     """
     values = np.asarray(image)
     values = values.astype(values.dtype.newbyteorder("="))
-    eight, is_exact = eight_bit(values, is_float=image.mode == "F")
+
+    return _stretched(values, is_float=image.mode == "F")
+
+
+def _stretched(values: NDArray[Any], *, is_float: bool) -> tuple[Image.Image, bytes]:
+    eight, is_exact = eight_bit(values, is_float=is_float)
 
     return Image.fromarray(eight), pixel_digest(eight if is_exact else values)
 

@@ -15,9 +15,9 @@ from dedup.decoding.contents import PAYLOAD, read_bytes
 from dedup.decoding.pictures import FILE_SUFFIXES
 from dedup.errors import ConfigError, SourceError, because
 from dedup.formats.banks import is_bank
-from dedup.formats.columns import distinct_of, groups_of, values_of
+from dedup.formats.columns import distinct_of, groups_of, image_rows_of, values_of
 from dedup.formats.crossing import check_movable, check_writable, push_splits, write_splits
-from dedup.formats.detection import is_image_struct
+from dedup.formats.detection import holds_images
 from dedup.formats.footers import PARQUET_ERRORS
 from dedup.formats.forms import ALL, FORMS, Form, detected
 from dedup.formats.listing import Listing, account_for, listed
@@ -44,6 +44,7 @@ __all__ = [
     "detect",
     "distinct_of",
     "groups_of",
+    "image_rows_of",
     "keys_of",
     "open_source",
     "parts_of",
@@ -90,7 +91,7 @@ def open_source(config: DatasetConfig, dataset: Any = None) -> Source:
     form = FORMS[name]
     _refuse_unused(config, name)
     if config.source == "auto" and name == "imagefolder":
-        _tell_list(path)
+        _tell_list(listing)
     if form.is_folder is not None and path.is_dir() != form.is_folder:
         message = (
             f"dataset.source is {name!r}, but {config.path!r} is a"
@@ -181,12 +182,19 @@ def _refuse_unused(config: DatasetConfig, form: str) -> None:
         raise ConfigError(*problems)
 
 
-def _tell_list(folder: Path) -> None:
+_MOST_LISTS: Final = 20
+"""Lists that are opened to be told of: there may be one for each of a million images."""
+
+
+def _tell_list(listing: Listing | None) -> None:
     """Say so where a folder looks like that of a manifest, as it is written to `splits/`: its list
     is not read.
     """
-    for file in sorted(folder.glob("*.*")):
-        if file.suffix.lower() in SUFFIXES and lists_files(file):
+    if listing is None:
+        return
+    for parts in listing.of_suffix(*SUFFIXES)[:_MOST_LISTS]:
+        file = listing.path(parts)
+        if lists_files(file):
             logger.warning(
                 "%r lists pictures that lie beside it. Name it, not its folder, to read its splits"
                 " and labels.",
@@ -231,7 +239,7 @@ def _form_of(path: Path, listing: Listing | None) -> str:
         except PARQUET_ERRORS as error:
             message = f"{path}: cannot be read as Parquet: {because(error)}. Get the file again."
             raise SourceError(message) from error
-        return "huggingface" if any(is_image_struct(field.type) for field in schema) else "manifest"
+        return "huggingface" if any(holds_images(field.type) for field in schema) else "manifest"
     if suffix in SUFFIXES:
         return "manifest"
     if suffix in FILE_SUFFIXES:

@@ -83,6 +83,22 @@ def values_of(source: Source, column: str) -> list[str | None]:
     return source.texts(column)
 
 
+def image_rows_of(source: Source) -> list[str | None] | None:
+    """The row of each sample, where a row can have several images; None where each is a row."""
+    if isinstance(source, Several):
+        parts = [image_rows_of(part.source) for part in source.parts]
+        if all(part is None for part in parts):
+            return None
+        return [
+            None if row is None else f"{part.prefix}/{row}"
+            for part, rows in zip(source.parts, parts, strict=True)
+            for row in rows or [None] * len(part.source.rows)
+        ]
+    found: Sequence[str] | None = getattr(source, "image_rows", None)
+
+    return None if found is None else list(found)
+
+
 def _refuse_nulls(groups: Sequence[str | None], source: Source, column: str) -> None:
     if None in groups:
         row = groups.index(None)

@@ -2,6 +2,7 @@
 images wins.
 """
 
+import os
 import re
 import tarfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -147,7 +148,10 @@ def of_rows(listing: Listing) -> Evidence | None:
         return None
     if not listing.images and not listing.of_suffix(".tar"):
         return Evidence(1, f"{len(files):,} Parquet or Arrow files")
-    n = sum(map(_n_rows, map(listing.path, files)))
+    counts = [_n_rows(listing.path(parts)) for parts in files]
+    n = sum(filter(None, counts))
+    if n or not listing.images:  # a broken file beside images alone may hold anything
+        n += counts.count(None)
     return (
         Evidence(n, f"{n:,} rows with images in {len(files):,} Parquet or Arrow files")
         if n
@@ -155,8 +159,8 @@ def of_rows(listing: Listing) -> Evidence | None:
     )
 
 
-def _n_rows(path: Path) -> int:
-    """Rows of a file that has a column of images; 0 where it has none or cannot be read."""
+def _n_rows(path: Path) -> int | None:
+    """Rows of a file that has a column of images; 0 where it has none, None where it is broken."""
     try:
         if path.suffix.lower() == ".arrow":
             source = pa.memory_map(str(path))
@@ -169,12 +173,21 @@ def _n_rows(path: Path) -> int:
         with pq.ParquetFile(path) as file:
             return file.metadata.num_rows if has_images(file.schema_arrow) else 0
     except (pa.ArrowException, OSError, ValueError):
-        return 1  # broken, and so part of what would be refused
+        return None
 
 
 def has_images(schema: pa.Schema) -> bool:
     """Whether a column is an image struct, or one of bytes with the name of one."""
-    return any(is_image_struct(field.type) or holds_encoded_images(field) for field in schema)
+    return any(holds_images(field.type) or holds_encoded_images(field) for field in schema)
+
+
+def holds_images(kind: pa.DataType) -> bool:
+    """Whether a column's type is that of images, or has some in lists and structs."""
+    if is_image_struct(kind):
+        return True
+    inner = [kind.field(k).type for k in range(kind.num_fields)]
+
+    return any(map(holds_images, inner))
 
 
 def is_image_struct(kind: pa.DataType) -> bool:
@@ -196,10 +209,13 @@ def holds_encoded_images(field: pa.Field) -> bool:
 
 def documents(listing: Listing, *suffixes: str) -> Iterator[Parts]:
     """Files with one of the suffixes that are not of single images: no image has their name."""
-    stems = {(*parts[:-1], Path(parts[-1]).stem) for parts in listing.images}
-    names = {Path(parts[-1]).stem for parts in listing.images}
-    for parts in listing.of_suffix(*suffixes):
-        stem = Path(parts[-1]).stem
+    found = list(listing.of_suffix(*suffixes))
+    if not found:
+        return
+    stems = {(*parts[:-1], os.path.splitext(parts[-1])[0]) for parts in listing.images}
+    names = {stem for *_, stem in stems}
+    for parts in found:
+        stem = os.path.splitext(parts[-1])[0]
         if (*parts[:-1], stem) not in stems and (stem not in names or len(parts) == 1):
             yield parts
 

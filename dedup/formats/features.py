@@ -1,5 +1,6 @@
 """Which columns of a Hugging Face dataset hold images and labels."""
 
+from dataclasses import replace
 from typing import Any, Final
 
 import pyarrow as pa
@@ -7,16 +8,20 @@ import pyarrow.compute as pc
 from datasets import ClassLabel, Features, Image
 
 from dedup.errors import ConfigError, SourceError, because
-from dedup.formats.detection import holds_encoded_images, is_image_struct
+from dedup.formats.detection import holds_encoded_images, holds_images, is_image_struct
+from dedup.formats.image_lists import image_paths
 from dedup.formats.labels import joined, label_text
 
 
 def image_column(features: Features, named: str | None, name: str) -> str:
     """The column with the images: the named one, or the only one. `name` stands in messages.
 
-    A column of texts is one only if it is named: `dedup.formats.named_files` looks whether it names
-    files.
+    Images in lists and structs have a path, names with dots between them. A column of texts is one
+    only if it is named: `dedup.formats.named_files` looks whether it names files.
     """
+    inside = image_paths(features)
+    if named in inside:
+        return str(named)
     known = ", ".join(
         f"{column!r} ({type(feature).__name__})" for column, feature in features.items()
     )
@@ -35,6 +40,7 @@ def image_column(features: Features, named: str | None, name: str) -> str:
     images = [column for column, feature in features.items() if isinstance(feature, Image)]
     if not images:
         images = [column.name for column in features.arrow_schema if holds_encoded_images(column)]
+    images = images or inside
     if len(images) == 1:
         return str(images[0])
     if not images:
@@ -156,6 +162,22 @@ def features_of(schema: pa.Schema, name: str) -> Features:
         )
         raise SourceError(message) from error
     for column in schema:
-        if is_image_struct(column.type) and not isinstance(features[column.name], Image):
-            features[column.name] = Image()
+        if not isinstance(features[column.name], Image):
+            features[column.name] = _with_images(features[column.name], column.type)
     return features
+
+
+def _with_images(feature: Any, kind: pa.DataType) -> Any:
+    """A feature in which structs of bytes and path are images, at any depth."""
+    if not holds_images(kind):
+        return feature
+    if is_image_struct(kind):
+        return Image()
+    if isinstance(feature, dict):
+        return {name: _with_images(inner, kind.field(name).type) for name, inner in feature.items()}
+    items = _items(feature)
+    if items is None:
+        return feature
+    inner = _with_images(items, kind.value_type)
+
+    return [inner] if isinstance(feature, list) else replace(feature, feature=inner)

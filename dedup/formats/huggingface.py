@@ -23,9 +23,18 @@ from dedup.decoding.contents import PAYLOAD, REFUSED, read_bytes, stored_bytes
 from dedup.decoding.pictures import Unreadable
 from dedup.errors import ConfigError, SourceError
 from dedup.files import inside
-from dedup.formats.account import Opened
+from dedup.formats.account import Opened, in_a_line
 from dedup.formats.features import image_column, label, label_column, texts
 from dedup.formats.further import Further, Row, of_schema
+from dedup.formats.image_lists import (
+    EachImage,
+    by_image,
+    has_several,
+    image_paths,
+    images_in,
+    listed_in,
+    replaced,
+)
 from dedup.formats.named_files import files_of, with_images
 from dedup.formats.shards import Shards, check_split_name
 from dedup.formats.source import NO_MOVES, ROWS, Moves, check_split_names, no_column, split_named
@@ -67,14 +76,20 @@ class HuggingFace(Opened):
             raise SourceError(message)
         self._image = image_column(splits[0].features, config.image_column, name)
         for split in splits[1:]:
-            if self._image not in split.features:
+            if self._image not in {*split.features, *image_paths(split.features)}:
                 message = (
                     f"{name}: split {split.raw_name!r} has no column {self._image!r} as the"
                     " others do."
                 )
                 raise SourceError(message)
-        self._splits = with_images(splits, self._image, name, root)
+        self._stored_rows = splits  # as they are written
+        if self._image in image_paths(splits[0].features):
+            self._splits = by_image(splits, self._image)
+        else:
+            self._splits = self._stored_rows = with_images(splits, self._image, name, root)
+        self._starts = np.cumsum([0, *(split.n_rows for split in self._splits)])
         self.rows = pa.concat_tables([self._rows(split, config) for split in self._splits])
+        self.image_rows = self._image_rows()
         self._split_column = config.split_column or self._column_of_splits()
         if self._split_column is not None:
             raw = self.texts(self._split_column)
@@ -85,6 +100,11 @@ class HuggingFace(Opened):
             named = [split_named(text, config, name, f"row {row}") for row, text in enumerate(raw)]
             place = self.rows.column_names.index("split")
             self.rows = self.rows.set_column(place, "split", pa.array(named, pa.string()))
+        if self.image_rows is not None:
+            self.understood = (
+                f"{in_a_line(self.rows)}; each image in {self._image!r} is a sample of its row"
+                " (policy.row)"
+            )
 
     def _column_of_splits(self) -> str | None:
         """A column `split` that holds nothing but usual names of splits, two at least, in a dataset
@@ -100,6 +120,17 @@ class HuggingFace(Opened):
             return None
         names = {normal_split(text) for text in self.texts(_SPLIT)}
         return _SPLIT if names <= USUAL and len(names) > 1 else None
+
+    def _image_rows(self) -> list[str] | None:
+        """The row of each sample, where a row can have several images."""
+        if not any(has_several(split) for split in self._splits):
+            return None
+
+        return [
+            f"{split.raw_name}/{row}"
+            for split in self._splits
+            for row in getattr(split.stored, "row_of", np.arange(split.n_rows)).tolist()
+        ]
 
     def in_order(self, size: int) -> Iterator[pa.RecordBatch]:
         """PAYLOAD batches of all rows, the stored bytes in them: row groups and streams are read
@@ -213,6 +244,12 @@ class HuggingFace(Opened):
 
     def check_movable(self) -> None:
         """Splits with the same columns are."""
+        if self.image_rows is not None:
+            message = (
+                f"{self.name}: policy.leakage=regroup cannot move rows with several images"
+                f" ({self._image!r}). Choose another policy.leakage, or set output.splits: none."
+            )
+            raise SourceError(message)
         if self._split_column is not None:
             message = (
                 f"{self.name}: policy.leakage=regroup cannot move rows where the column"
@@ -235,21 +272,21 @@ class HuggingFace(Opened):
         """The kept rows as `data/<split>-00000-of-000NN.parquet`, features, column and row order as
         they were.
         """
-        of_row = self._split_numbers(moves)
+        keep_rows, of_row = self._rows_of(keep, self._split_numbers(moves))
         with ExitStack() as stack:
             shards = [
                 stack.enter_context(
                     Shards(folder / "data", split.raw_name, split.features.arrow_schema)
                 )
-                for split in self._splits
+                for split in self._stored_rows
             ]
-            for split, start in zip(self._splits, self._starts, strict=False):
-                row = int(start)
+            row = 0
+            for split in self._stored_rows:
                 for table in split.stored.tables(None, _ROWS_PER_BATCH):
                     here = slice(row, row + len(table))
                     row += len(table)
                     for number in np.unique(of_row[here]):
-                        chosen = keep[here] & (of_row[here] == number)
+                        chosen = keep_rows[here] & (of_row[here] == number)
                         shards[number].write(self._embedded(table.filter(pa.array(chosen))))
         return keep
 
@@ -286,6 +323,25 @@ class HuggingFace(Opened):
             )
         return DatasetDict(filtered)
 
+    def _rows_of(
+        self, keep: NDArray[np.bool_], numbers: NDArray[np.int64]
+    ) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
+        """Which stored rows are kept, and the split each goes to: a row is kept with any image."""
+        if self._stored_rows is self._splits:
+            return keep, numbers
+        parts = [
+            split.stored.row_of for split in self._splits if isinstance(split.stored, EachImage)
+        ]
+        sizes = [split.n_rows for split in self._stored_rows]
+        firsts = np.cumsum([0, *sizes[:-1]])
+        row_of = np.concatenate([rows + first for rows, first in zip(parts, firsts, strict=True)])
+        kept = np.zeros(sum(sizes), dtype=bool)
+        kept[row_of[keep]] = True
+        of_row = np.zeros(sum(sizes), dtype=np.int64)
+        of_row[row_of] = numbers
+
+        return kept, of_row
+
     def _split_numbers(self, moves: Moves) -> NDArray[np.int64]:
         """For each row the place of the split that it is written in."""
         of_row = np.repeat(np.arange(len(self._splits)), np.diff(self._starts))
@@ -321,8 +377,10 @@ class HuggingFace(Opened):
                     " null. Give every sample an id."
                 )
                 raise SourceError(message)
+            if has_several(split):
+                ids = pc.binary_join_element_wise(ids, _numbers_of(split, within=True), "/")
         else:
-            ids = pc.binary_join_element_wise(normal, pa.array(np.arange(n)).cast(pa.string()), "/")
+            ids = pc.binary_join_element_wise(normal, _numbers_of(split), "/")
         if labelled:
             feature = split.features[labelled]
             labels = _whole(texts(table[labelled], feature) for table in read)
@@ -369,10 +427,28 @@ class HuggingFace(Opened):
 
     def _embedded(self, table: pa.Table) -> pa.Table:
         """The table with the bytes of images that are stored as files beside it."""
+        if self._stored_rows is not self._splits:
+            return self._embedded_inside(table)
         column = table[self._image]
         if not pa.types.is_struct(column.type) or _has_all_bytes(column):
             return table
-        values = column.to_pylist()
+        embedded = self._with_bytes(column.to_pylist())
+        index = table.column_names.index(self._image)
+        return table.set_column(index, table.schema.field(index), pa.array(embedded, column.type))
+
+    def _embedded_inside(self, table: pa.Table) -> pa.Table:
+        """The same for images in lists and structs."""
+        index = table.column_names.index(self._image.partition(".")[0])
+        _, images = images_in(table.column(index), self._image)
+        if _has_all_bytes(images):
+            return table
+        values = table.column(index).to_pylist()
+        embedded = iter(self._with_bytes([*listed_in(values)]))
+        column = pa.array(replaced(values, embedded), table.schema.field(index).type)
+        return table.set_column(index, table.schema.field(index), column)
+
+    def _with_bytes(self, values: list[Any]) -> list[Any]:
+        """The images with the bytes of the files that they name."""
         batch = self._payload(range(len(values)), values)
         embedded = []
         for value, path in zip(values, batch["path"].to_pylist(), strict=True):
@@ -381,8 +457,23 @@ class HuggingFace(Opened):
                 name = os.path.basename(value["path"])
                 value = value if isinstance(data, Unreadable) else {"bytes": data, "path": name}
             embedded.append(value)
-        index = table.column_names.index(self._image)
-        return table.set_column(index, table.schema.field(index), pa.array(embedded, column.type))
+        return embedded
+
+
+def _numbers_of(split: Split, *, within: bool = False) -> pa.Array:
+    """The row of each sample as a text, and which image of the row it is where it can have several;
+    that alone with `within`.
+    """
+    stored = split.stored
+    if not isinstance(stored, EachImage):
+        return pa.array(np.arange(split.n_rows)).cast(pa.string())
+    rows, places = (
+        pa.array(numbers).cast(pa.string()) for numbers in (stored.row_of, stored.place_of)
+    )
+    if within:
+        return places
+
+    return pc.binary_join_element_wise(rows, places, "/") if stored.has_several else rows
 
 
 def _whole(parts: Iterable[pa.ChunkedArray]) -> pa.ChunkedArray:

@@ -19,8 +19,8 @@ from dedup.config import DatasetConfig, normal_split
 from dedup.decoding.contents import PAYLOAD
 from dedup.errors import ConfigError, SourceError
 from dedup.formats import moving
-from dedup.formats.account import Opened
-from dedup.formats.companions import Sidecars, parallel, stem_of
+from dedup.formats.account import Opened, labels_in_a_line
+from dedup.formats.companions import Sidecars, parallel, place_beside
 from dedup.formats.companions import beside as sidecars_beside
 from dedup.formats.files import not_movable
 from dedup.formats.further import NOTHING, Further, Row, as_json, united, written_names
@@ -45,6 +45,7 @@ from dedup.formats.source import (
     safe,
     split_named,
 )
+from dedup.formats.split_lists import SplitLists, split_lists
 from dedup.paths import make_folder
 
 logger = logging.getLogger(__name__)
@@ -85,6 +86,7 @@ class ImageFolder(Opened):
         self._layout = layout_of(files, config.top_folders, config.split_folders)
         self.has_splits = bool(self._layout.splits)
         check_names(self._layout, self.name)
+        self._lists = self._split_lists(listing, files)
 
         self._files, columns, outside = self._samples(files)
         self.not_read = not_read(listing, self._read(), dict.fromkeys(outside, OUTSIDE_SPLITS))
@@ -102,8 +104,20 @@ class ImageFolder(Opened):
                 f"; {', '.join(map(repr, self._parallel.folders))} go with the images of the same"
                 " names"
             )
-        if self._layout.doubt and not any(columns.splits):
-            self.doubts = [self._layout.doubt]
+        if self._lists.lists:
+            self.understood = f"{self._lists.understood()}; {labels_in_a_line(columns.labels)}"
+        doubts = [self._layout.doubt, self._lists.doubt]
+        if not any(columns.splits):
+            self.doubts = list(filter(None, doubts))
+
+    def _split_lists(self, listing: Listing, files: Sequence[Parts]) -> SplitLists:
+        """The lists that say the splits, where neither folders nor metadata do."""
+        said = any(self._split_column in metadata.records.names for metadata in self._metadata)
+        is_auto = self._config.top_folders == "auto" and not self._config.split_folders
+        if self.has_splits or said or not is_auto:
+            return SplitLists()
+
+        return split_lists(listing, files)
 
     def _samples(self, files: Sequence[Parts]) -> tuple[list[Parts], "_Columns", list[Parts]]:
         """The files that are samples, what is known of each, and the images that are in no
@@ -119,7 +133,8 @@ class ImageFolder(Opened):
             folder, label = labels[parts[:-1]]
             row = said.get(parts, _Said())
             split = row.split or (default if folder is None else splits[folder])
-            if splits and split is None:
+            split = split or self._lists.split_of.get(parts)
+            if (splits or self._lists.lists) and split is None:
                 outside.append(parts)
                 continue
             samples.append(parts)
@@ -142,7 +157,7 @@ class ImageFolder(Opened):
         }
         own = {*self._files, *beside, *(metadata.parts for metadata in self._metadata)}
         parallel = {p for image in self._files for p in self._parallel.of_image.get(image, ())}
-        return own | parallel | sidecars_beside(self._files, self._others)
+        return own | parallel | sidecars_beside(self._files, self._others) | {*self._lists.lists}
 
     def _no_images(self) -> SourceError:
         found = ", ".join(f"{n} {reason.replace('_', ' ')}" for reason, n in self.skipped.items())
@@ -212,6 +227,8 @@ class ImageFolder(Opened):
         have a place.
         """
         why = moving.obstacle(self._files, self._metadata, self._split_column, self._layout)
+        if self._lists.lists:
+            why = "lists of images say the splits"
         if why is not None:
             raise not_movable(self.name, why)
 
@@ -237,6 +254,7 @@ class ImageFolder(Opened):
             self._files[row]: moving.Move(targets.get(row, self._files[row]), split)
             for row, split in moves.items()
         }
+        self._lists.write(present, folder)
         for metadata, rows in moving.rewritten(self._metadata, present, moved, self._split_column):
             metadata.write(folder, rows.keep, rows.values, rows.more)
             for original, target in rows.companions:
@@ -248,12 +266,7 @@ class ImageFolder(Opened):
         is moved alike.
         """
         for other in self._parallel.of_image.get(parts, ()):
-            to = [
-                new if new != old else own
-                for own, old, new in zip(other, parts, target, strict=True)
-            ]
-            suffix = other[-1][len(stem_of(parts[-1])) :]
-            place_at = folder.joinpath(*to[:-1], stem_of(target[-1]) + suffix)
+            place_at = folder.joinpath(*place_beside(other, parts, target))
             self._sidecars.carry(self._encoded(other), place_at, files)
 
     @property
@@ -269,7 +282,8 @@ class ImageFolder(Opened):
         """The layout as settings, since what is left may look like another one."""
         splits = self._layout.splits
         if not splits:
-            return {"top_folders": "labels", "split_folders": {}}
+            top = "auto" if self._lists.lists else "labels"
+            return {"top_folders": top, "split_folders": {}}
         if all(
             len(folder) == 1 and normal_split(printable(folder[0])) == split
             for folder, split in splits.items()

@@ -2,8 +2,11 @@
 
 import ast
 import json
+import re
 from collections.abc import Sequence
 from typing import Any, Final
+
+import pyarrow as pa
 
 from dedup.formats.source import as_text
 
@@ -42,6 +45,34 @@ def label_text(value: Any) -> str | None:
 def joined(names: Sequence[str]) -> str | None:
     """Several labels as one text; null for none."""
     return as_text(", ".join(sorted(set(names))))
+
+
+def in_one_order(labels: pa.Array) -> pa.Array:
+    """Texts that name the same several labels in another order as one of them: `dog|cat` and
+    `cat;dog` as the first in the alphabet.
+
+    All others stay as they are: a comma in the name of one class says nothing. Zeros and ones are
+    places of classes, not names.
+
+    >>> in_one_order(pa.array(["dog|cat", "cat|dog", "1,0", "0,1", "a, b"])).to_pylist()
+    ['cat|dog', 'cat|dog', '1,0', '0,1', 'a, b']
+    """
+    names = sorted(filter(None, labels.unique().to_pylist()))
+    first: dict[frozenset[str], str] = {}
+    new: dict[str, str] = {}
+    for name in names:
+        parts = [part.strip() for part in _BETWEEN.split(name)]
+        is_set = 1 < len(parts) == len(set(parts)) and not {*parts} <= {"0", "1"}
+        if is_set and (same := first.setdefault(frozenset(parts), name)) != name:
+            new[name] = same
+    if not new:
+        return labels
+
+    return pa.array([new.get(label, label) for label in labels.to_pylist()], pa.string())
+
+
+_BETWEEN: Final = re.compile(r"[|;,]")
+"""What stands between several labels in one text."""
 
 
 def _parsed(text: str) -> Any:

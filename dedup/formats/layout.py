@@ -324,5 +324,6 @@ def check_names(layout: Layout, name: str) -> None:
         told = told_by(raw)
         word = told.word if told and told.split == split and not told.is_bare else raw
         of_place.setdefault(folder[:-1], {})[word] = split
+    remedy = "Rename or merge one of them, or say which each of them is as dataset.split_folders."
     for names in of_place.values():
-        check_split_names(names, name)
+        check_split_names(names, name, remedy)

@@ -33,14 +33,14 @@ LINK_ABOVE: Final = "link_to_a_folder_above"
 _TELLING: Final = frozenset({
     ".txt", ".text", ".caption", ".md", ".rst", ".log", ".json", ".jsonl", ".ndjson", ".geojson",
     ".xml", ".html", ".htm", ".csv", ".tsv", ".xls", ".xlsx", ".yaml", ".yml", ".toml", ".ini",
-    ".cfg", ".conf", ".names", ".data", ".list", ".lst", ".idx", ".rec", ".tfrecord", ".tfrecords",
+    ".cfg", ".conf", ".names", ".list", ".lst", ".idx", ".rec", ".tfrecord", ".tfrecords",
     ".npy", ".npz", ".mat", ".h5", ".hdf5", ".pkl", ".pt", ".pth", ".ckpt", ".safetensors", ".onnx",
     ".parquet", ".arrow", ".feather", ".db", ".sqlite", ".lmdb", ".mdb", ".tar", ".gz", ".tgz",
     ".bz2", ".xz", ".zst", ".zip", ".7z", ".rar", ".py", ".ipynb", ".sh", ".bat", ".m", ".r", ".c",
     ".cpp", ".h", ".js", ".css", ".pdf", ".doc", ".docx", ".ppt", ".pptx", ".tex", ".bib", ".svg",
     ".eps", ".ps", ".mp4", ".avi", ".mov", ".mkv", ".webm", ".wav", ".mp3", ".flac", ".nii", ".dcm",
-    ".mhd", ".mha", ".raw", ".nrrd", ".ply", ".pcd", ".obj", ".stl", ".exr", ".hdr", ".flo",
-    ".part", ".partial", ".crdownload", ".tmp", ".lock", ".md5", ".sha256", ".cls", ".url",
+    ".mhd", ".mha", ".nrrd", ".ply", ".pcd", ".obj", ".stl", ".exr", ".hdr", ".flo",
+    ".part", ".partial", ".crdownload", ".lock", ".md5", ".sha256", ".cls", ".url",
     ".ds_store",
 })  # fmt: skip
 """File names, in lower case, that say what a file is. All others are opened, as downloads and

@@ -49,7 +49,10 @@ WRITTEN: Final = "manifest.csv"
 _NO_NETWORK: Final = frozenset({"file", "memory"})
 
 _DEFAULT_COLUMNS: Final = {
-    "path": ("path", "file_name", "filename", "filepath", "file_path", "image_path", "file"),
+    "path": (
+        *("path", "file_name", "filename", "filepath", "file_path", "image_path", "file"),
+        *("img_path", "image_file", "image_name", "image", "img"),
+    ),
     "bytes": ("bytes", "image_bytes"),
     "id": ("id",),
     "split": ("split",),
@@ -291,6 +294,10 @@ class Manifest(Opened):
                 )
         return files_as_dataset_dict(moved_rows(self.rows, moves), images, keep)
 
+    def _may_be(self, part: str, column: str) -> bool:
+        """Whether a column can play a part by its type: bytes are not paths."""
+        return part != "path" or not self._records.is_binary(column)
+
     def _columns(self, config: DatasetConfig) -> dict[str, str | None]:
         """The column that plays each part, or None."""
         names = self._records.names
@@ -303,7 +310,8 @@ class Manifest(Opened):
                     f" {', '.join(map(repr, names))}."
                 )
                 raise ConfigError(message)
-            columns[part] = named or next((name for name in usual if name in names), None)
+            there = (name for name in usual if name in names and self._may_be(part, name))
+            columns[part] = named or next(there, None)
         if columns["bytes"] and not self._records.is_binary(columns["bytes"]):
             if config.bytes_column:
                 message = (

@@ -289,14 +289,17 @@ def are_splits(names: Set[str | None]) -> bool:
     return "train" in names or (bool(names) and names <= {"validation", "test"})
 
 
-def check_split_names(raw_to_normal: Mapping[str, str | None], name: str) -> None:
+def check_split_names(
+    raw_to_normal: Mapping[str, str | None],
+    name: str,
+    remedy: str = "Rename or merge one of them.",
+) -> None:
     """Refuse two names of one split, such as `val` and `validation`."""
     seen: dict[str | None, str] = {}
     for raw, normal in sorted(raw_to_normal.items()):
         if normal in seen:
             message = (
-                f"{name}: {seen[normal]!r} and {raw!r} both mean the split {normal!r}. Rename or"
-                " merge one of them."
+                f"{name}: {seen[normal]!r} and {raw!r} both mean the split {normal!r}. {remedy}"
             )
             raise SourceError(message)
         seen[normal] = raw

@@ -14,15 +14,15 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from dedup.config import DatasetConfig, normal_split
+from dedup.decoding.pictures import FILE_SUFFIXES
 from dedup.errors import SourceError
 from dedup.formats.detection import Evidence
 from dedup.formats.files import Files, distinct_ids, not_movable, refuse_missing
-from dedup.formats.first_bytes import head_of
 from dedup.formats.listing import Listing, Parts, listed
-from dedup.formats.outside import is_image_file
 from dedup.formats.placing import put_once, write_new
 from dedup.formats.source import NO_MOVES, ROWS, Moves, as_text
 from dedup.formats.split_words import Told, told_by
+from dedup.formats.stems import stem_of, stems_of
 
 SETS: Final = "ImageSets"
 _IMAGES: Final = "JPEGImages"
@@ -133,8 +133,9 @@ class Voc(Files):
             there[row] = keep[row] and put_once(image, folder / image.relative_to(self.root), files)
             if there[row]:
                 kept[kit.folder].setdefault(splits[row], set()).add(image.stem)
-                for other in filter(_is_of_an_image, kit.others(image)):
-                    put_once(other, folder / other.relative_to(self.root), files)
+                for other in kit.others(image):
+                    target = folder / other.relative_to(self.root)
+                    self._sidecars.carry(os.fsencode(other), target, files)
         for kit in self._kits:
             for path in sorted((kit.folder / SETS).rglob("*.txt")):
                 _write_list(path, folder / path.relative_to(self.root), kept[kit.folder])
@@ -150,8 +151,11 @@ class Voc(Files):
 
 def evidence(listing: Listing) -> Evidence | None:
     """Images that the lists of `ImageSets` name."""
+    kits = list(_kits(listing))
+    if not kits:
+        return None
     names = {Path(parts[-1]).stem for parts in listing.images}
-    n = sum(len(names & {name for _, name in kit.splits()}) for kit in _kits(listing))
+    n = sum(len(names & {name for _, name in kit.splits()}) for kit in kits)
     return Evidence(n, f"{n:,} images that the lists in {SETS} name") if n else None
 
 
@@ -182,16 +186,35 @@ def _add_files(kit: _Kit, listing: Listing, folder: Parts) -> None:
             and SETS not in parts[:-1]
             and len(parts) > len(folder) + 1
         ):
-            kit.files.setdefault(Path(parts[-1]).stem, []).append(listing.path(parts))
+            is_image = Path(parts[-1]).suffix.lower() in FILE_SUFFIXES
+            stems = [stem_of(parts[-1])] if is_image else stems_of(parts[-1])
+            for stem in stems:
+                kit.files.setdefault(stem, []).append(listing.path(parts))
 
 
 def _names_in(path: Path) -> list[str]:
-    """The first word of each line; lists of classes have a mark behind it."""
+    """The image of each line; lists of classes have a mark behind it."""
     text = path.read_bytes().decode("utf-8", "surrogateescape")
-    names = [words[0] for line in text.splitlines() if (words := line.split())]
-    return [
-        name for name in names if "/" not in name and "\\" not in name and name not in {".", ".."}
-    ]
+    names = [_name_of(line) for line in text.splitlines()]
+
+    return [name for name in names if name is not None]
+
+
+def _name_of(line: str) -> str | None:
+    """The name of the image that a line names: some lists have its suffix, or a path to it.
+
+    >>> [_name_of(line) for line in ("7_1 -1", "7_1.jpg", "/JPEGImages/7_1.jpg", "", "..", "a/b")]
+    ['7_1', '7_1', '7_1', None, None, None]
+    """
+    words = line.replace("\\", "/").split()
+    if not words:
+        return None
+    *folders, name = words[0].split("/")
+    if name in {"", ".", ".."} or ".." in folders or (folders and folders[-1] != _IMAGES):
+        return None
+    stem, suffix = os.path.splitext(name)
+
+    return stem if suffix.lower() in FILE_SUFFIXES else name
 
 
 def _told(list_name: str) -> Told | None:
@@ -207,19 +230,6 @@ def _label(kit: _Kit, image: Path) -> str | None:
     return as_text(", ".join(sorted(filter(None, names))))
 
 
-def _is_of_an_image(path: Path) -> bool:
-    """Whether a file is what goes with an image: another image, such as a mask, or its
-    annotations.
-    """
-    if path.suffix.lower() != ".xml":
-        return is_image_file(str(path))
-    head = head_of(str(path), _HEAD_OF_XML).lstrip(b"\xef\xbb\xbf \t\r\n")
-    return head.startswith(b"<") and b"<annotation" in head
-
-
-_HEAD_OF_XML: Final = 4096  # bytes in which the annotations of an image begin, behind comments
-
-
 def _write_list(original: Path, target: Path, kept: Mapping[str, set[str]]) -> None:
     """The lines of a list whose images are kept in the splits that the list is of."""
     told = told_by(original.stem)
@@ -232,6 +242,6 @@ def _write_list(original: Path, target: Path, kept: Mapping[str, set[str]]) -> N
     )
     names = set().union(*(kept.get(split, set()) for split in own))
     lines = original.read_bytes().decode("utf-8", "surrogateescape").splitlines(keepends=True)
-    there = [line for line in lines if (words := line.split()) and words[0] in names]
+    there = [line for line in lines if _name_of(line) in names]
     target.parent.mkdir(parents=True, exist_ok=True)
     write_new(target, "".join(there).encode("utf-8", "surrogateescape"))

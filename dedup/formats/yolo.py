@@ -297,6 +297,9 @@ def _places(value: Any, root: Path, name: str, key: str) -> list[Path]:
         path = _below(root, text)
         if path is None and text.startswith("../"):  # as Roboflow writes it
             path = _below(root, text.removeprefix("../"))
+        is_foreign = "\\" in text or (path is None and not exists(Path(text)))
+        if is_foreign and (path is None or not exists(path)):
+            path = _of_another_machine(root, text)
         if path is None or not exists(path):
             message = (
                 f"{name}: {key}: {text!r} does not exist below {str(root)!r}. Set 'path' in it, or"
@@ -310,6 +313,16 @@ def _places(value: Any, root: Path, name: str, key: str) -> list[Path]:
 def _below(root: Path, text: str) -> Path | None:
     path = Path(os.path.abspath(root / text))  # no links resolved
     return path if path.is_relative_to(root) else None
+
+
+def _of_another_machine(root: Path, text: str) -> Path | None:
+    """The longest end of a path that is below the root: where the file was written, the dataset lay
+    elsewhere (`/content/datasets/cats/images/train`), or paths are written with backslashes.
+    """
+    parts = text.replace("\\", "/").strip("/").split("/")
+    ends = (_below(root, "/".join(parts[k:])) for k in range(len(parts)))
+
+    return next((path for path in ends if path is not None and exists(path)), None)
 
 
 def _images(listed: Path, root: Path) -> Iterator[Path]:

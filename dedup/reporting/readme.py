@@ -15,30 +15,9 @@ from dedup.reporting.words import counted, gone_with_every_match, shifted
 
 def readme(summary: Mapping[str, Any], splits: Path) -> str:
     """The README's text; where Parquet shards were written, with the YAML that lists the splits."""
-    lines = [
-        *(_front_matter(splits) if (splits / "data").is_dir() else []),
-        "# Cleaned dataset",
-        "",
-    ]
-    counts, decisions = summary["samples"], summary["decisions"]
-    moved = f", {decisions['move']:,} moved to another split" if decisions["move"] else ""
-    lines += [
-        (
-            f"Written by dedup {summary['dedup_version']} (distribution dedup-images) from"
-            f" {counts['total']:,} samples:"
-        ),
-        (
-            f"{decisions['keep']:,} kept, {decisions['drop']:,} dropped,"
-            f" {decisions['unreadable']:,} unreadable{moved}."
-        ),
-        "",
-        *_splits(summary),
-        "",
-        "| why | samples |",
-        "|---|---:|",
-        *(f"| {_cell(reason)} | {n:,} |" for reason, n in decisions["by_reason"].items()),
-        "",
-    ]
+    lines = _front_matter(splits) if (splits / "data").is_dir() else []
+    lines += ["# Cleaned dataset", "", *_counts(summary), "", *_splits(summary), ""]
+    lines += [*_reasons(summary), ""]
     if gone := gone_with_every_match(summary):
         lines += [gone, ""]
     if line := recorded(summary.get("recordings")):
@@ -46,16 +25,7 @@ def readme(summary: Mapping[str, Any], splits: Path) -> str:
     if line := in_a_line(summary.get("not_read", {}), kept=False):
         lines += [_cell(f"{line} They are not in these splits."), ""]
     if summary["regroup"]:
-        lines += [
-            "| split | before | moved out | moved in | after | labels shifted | most |",
-            "|---|---:|---:|---:|---:|---:|---|",
-            *(
-                f"| {_cell(name)} | {n['before']:,} | {n['moved_out']:,} | {n['moved_in']:,} |"
-                f" {n['after']:,} | {100 * n['label_shift']:.1f} % | {_cell(shifted(n))} |"
-                for name, n in summary["regroup"].items()
-            ),
-            "",
-        ]
+        lines += [*_moved(summary["regroup"]), ""]
     if summary.get("certificate"):
         lines += ["Certificate: " + summary["certificate"]["statement"], ""]
     lines += [
@@ -71,6 +41,39 @@ def readme(summary: Mapping[str, Any], splits: Path) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _counts(summary: Mapping[str, Any]) -> list[str]:
+    counts, decisions = summary["samples"], summary["decisions"]
+    moved = f", {decisions['move']:,} moved to another split" if decisions["move"] else ""
+    who = f"dedup {summary['dedup_version']} (distribution dedup-images)"
+
+    return [
+        f"Written by {who} from {counts['total']:,} samples:",
+        (
+            f"{decisions['keep']:,} kept, {decisions['drop']:,} dropped,"
+            f" {decisions['unreadable']:,} unreadable{moved}."
+        ),
+    ]
+
+
+def _reasons(summary: Mapping[str, Any]) -> list[str]:
+    of_reasons = summary["decisions"]["by_reason"].items()
+    rows = (f"| {_cell(reason)} | {n:,} |" for reason, n in of_reasons)
+
+    return ["| why | samples |", "|---|---:|", *rows]
+
+
+def _moved(regroup: Mapping[str, Any]) -> list[str]:
+    """What regrouping did to each split."""
+    rows = (
+        f"| {_cell(name)} | {n['before']:,} | {n['moved_out']:,} | {n['moved_in']:,} |"
+        f" {n['after']:,} | {100 * n['label_shift']:.1f} % | {_cell(shifted(n))} |"
+        for name, n in regroup.items()
+    )
+    head = "| split | before | moved out | moved in | after | labels shifted | most |"
+
+    return [head, "|---|---:|---:|---:|---:|---:|---|", *rows]
 
 
 def _splits(summary: Mapping[str, Any]) -> list[str]:

@@ -4,6 +4,7 @@ hostile: all is escaped.
 
 import base64
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from html import escape
 from io import BytesIO
 from typing import Any, Final
@@ -13,6 +14,36 @@ from numpy.typing import NDArray
 from PIL import Image
 
 SIDE: Final = 160  # pixels of a picture in a cell
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """A part of a page that notebooks show."""
+
+    html: str
+
+    def _repr_html_(self) -> str:
+        return self.html
+
+
+def sheet(
+    groups: Sequence[tuple[Sequence[str], str]],
+    classes: Mapping[str, Any],
+    formats: Sequence[Mapping[str, Any]],
+) -> Sheet:
+    """Groups as rows of pictures, with a text each; classes by splits; sizes and formats."""
+    columns = ["class", "images", "dropped", *classes["columns"]]
+    rows = [[row["label"], row["images"], row["dropped"], *row["pairs"]] for row in classes["rows"]]
+    sizes = ["format", "images", "smallest", "median", "largest"]
+    parts = [
+        paragraph("The largest groups:" if groups else "No group was found."),
+        pictures(groups),
+        paragraph("Images of each class, and pairs by the splits that they join:"),
+        table(columns, rows),
+        paragraph("Formats, and the longer side in pixels:"),
+        table(sizes, [[one[name] for name in sizes] for one in formats]),
+    ]
+    return Sheet("".join(parts))
 
 
 def paragraph(text: str) -> str:

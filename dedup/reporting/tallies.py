@@ -47,6 +47,17 @@ def by_class(stored: Mapping[str, pa.Table]) -> dict[str, Any]:
     return {"columns": columns, "rows": rows, "more": max(0, len(ordered) - MAX_CLASSES)}
 
 
+def largest_groups(groups: pa.Table, n_groups: int, n_members: int = 6) -> list[list[int]]:
+    """Samples of the largest groups, the keeper first, at most `n_members` of each."""
+    numbers, samples = groups["group"].to_numpy(), groups["sample"].to_numpy()
+    sizes = np.bincount(numbers) if len(numbers) else np.empty(0, np.int64)
+    starts = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+    largest = np.argsort(-sizes, kind="stable")[:n_groups]
+    return [
+        samples[starts[k] : starts[k] + min(int(sizes[k]), n_members)].tolist() for k in largest
+    ]
+
+
 def sizes_and_formats(hashes: pa.Table) -> list[dict[str, Any]]:
     """For each file format, the most frequent first: images, and the longer side of the smallest,
     the median and the largest in pixels.

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from PIL import Image
 
+from dedup import tables
 from dedup.config import Config, Resolved
 from dedup.decoding.pictures import Unreadable, open_picture
 from dedup.errors import RunError
@@ -19,6 +20,7 @@ from dedup.memory import usable_cores
 from dedup.policy.judgements import NOT_JUDGED, Judged
 from dedup.reporting import shown
 from dedup.reporting.listing import pair_facts
+from dedup.reporting.tallies import by_class, largest_groups, sizes_and_formats
 from dedup.runs.filtering import filtered
 from dedup.runs.fingerprints import specs
 from dedup.runs.storing import Store
@@ -84,6 +86,25 @@ class Run:
             + heading
             + shown.pictures(cases)
         )
+
+    def show(self, n_groups: int = 12) -> shown.Sheet:
+        """The data in pictures, for notebooks: the largest groups, the pairs of each class by the
+        splits that they join, sizes and formats. `Sheet.html` is the same as text.
+        """
+        largest = largest_groups(self.groups, n_groups)
+        wanted = list(dict.fromkeys(sample for group in largest for sample in group))
+        seen: dict[int, Image.Image] = dict(self._pictures(wanted))
+        others = [sample for sample in wanted if sample not in seen]
+        if others:
+            side = (tables.THUMBNAIL_SIDE,) * 2
+            stored = zip(others, self.store.thumbnails()(others), strict=True)
+            seen |= {sample: Image.frombytes("L", side, grey) for sample, grey in stored if grey}
+        ids = self.manifest["id"]
+        cases = [
+            ([shown.uri(seen.get(sample)) for sample in group], f"kept: {ids[group[0]].as_py()}")
+            for group in largest
+        ]
+        return shown.sheet(cases, by_class(self.tables), sizes_and_formats(self.store["hashes"]))
 
     def _pictures(self, samples: list[int]) -> Iterator[tuple[int, Image.Image]]:
         """The pictures of some samples that can still be read."""

@@ -13,7 +13,15 @@ from numpy.typing import NDArray
 
 from dedup.config import LIMITS, LISTS, Config, Resolved, build, resolve
 from dedup.errors import ConfigError, RunError
-from dedup.formats import Source, distinct_of, groups_of, keys_of, open_source, values_of
+from dedup.formats import (
+    Source,
+    distinct_of,
+    groups_of,
+    image_rows_of,
+    keys_of,
+    open_source,
+    values_of,
+)
 from dedup.hashers.setup import Setup
 from dedup.policy import distinct
 from dedup.policy.judgements import Lists, judge, read_lists
@@ -169,6 +177,7 @@ def read_manifest(source: Source, config: Config) -> tuple[pa.Table, NDArray[np.
         groups=groups_of(source, config.dataset),
         keep_by=None if keep_by is None else values_of(source, keep_by),
         distinct=distinct_of(source, config.policy.distinct_columns),
+        image_rows=image_rows_of(source),
     )
 
 

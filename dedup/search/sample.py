@@ -133,20 +133,15 @@ def degrees(
         last = min(first + kernels.ROWS, size)
         state = np.array([first, 0, 0, 0], np.int64)
         while state[0] < last:
-            # kernels take no keywords
+            # Kernels take no keywords.
             n_out = kernels.scan(
                 one, two, bands, 0, masks, False, max_distance, left.words, last, state, out
             )
-            i, j = (
-                (out[:n_out] >> np.uint64(32)).astype(np.int64),
-                (out[:n_out] & np.uint64(0xFFFFFFFF)).astype(np.int64),
-            )
+            i, j = _places(out[:n_out])
             keep = slice(None) if right is not None else drawn[i] != j
             i, j = i[keep], j[keep]
             weight = (drawn_sizes[i] * other.sizes(j)).astype(np.float64)
-            distance = np.zeros(len(i), np.int64)
-            for word in range(left.words):
-                distance += np.bitwise_count(planes[word][i] ^ other.planes[word][j])
+            distance = _distances(planes, other.planes, i, j)
             rows += np.bincount(i, weight, minlength=size)
             by_distance += np.bincount(distance, weight, minlength=max_distance + 1)
             seen += int(n_out)
@@ -154,3 +149,20 @@ def degrees(
         if seen > _MAX_MATCHES:
             break
     return Degrees(n, rows[:done], by_distance, right is None)
+
+
+def _places(out: NDArray[np.uint64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The two places that the scan packs into a word."""
+    low = np.uint64(0xFFFFFFFF)
+    return (out >> np.uint64(32)).astype(np.int64), (out & low).astype(np.int64)
+
+
+def _distances(
+    one: NDArray[np.uint64], two: NDArray[np.uint64], i: NDArray[np.int64], j: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Bits in which codes i and j differ, of two sides with a word of all codes in each row."""
+    distance = np.zeros(len(i), np.int64)
+    for first, second in zip(one, two, strict=True):
+        distance += np.bitwise_count(first[i] ^ second[j])
+
+    return distance

@@ -15,6 +15,7 @@ from dedup.graph import Graph, Witnesses, best_witnesses, group_witnesses, numbe
 from dedup.policy import distinct, unreadable
 from dedup.policy.chains import chains_to
 from dedup.policy.covering import leader_cover
+from dedup.policy.image_rows import ROW, ROW_STAYS, Rows, row_cover, with_rows
 from dedup.policy.judgements import NOT_JUDGED, Judged
 from dedup.policy.keeping import conflict_cover, conflicting, keep_order
 from dedup.policy.leading import leaders
@@ -49,6 +50,7 @@ class _Samples:
     group: NDArray[np.int64]
     split: NDArray[np.int64]  # place in `names`
     names: tuple[str, ...]
+    rows: Rows  # of several images
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,7 @@ class _Decided:
     split: NDArray[np.int64]  # where each sample is now
     # by which sample with another label, for those dropped for that; -1: none
     contradicted: NDArray[np.int64]
+    restored: Mask  # would go, and stay with their row
     drops: list[_Drop] = field(default_factory=list)
 
     def drop(self, samples: Mask, reason: str, witnesses: Witnesses) -> None:
@@ -75,6 +78,21 @@ class _Decided:
         samples = samples & ~self.dropped & (witnesses.sample >= 0)
         self.dropped = self.dropped | samples
         self.drops.append(_Drop(samples, reason, witnesses))
+
+    def close_rows(self, of: _Samples) -> None:
+        """Let rows of several images stay or go as a whole."""
+        if of.rows.is_empty:
+            return
+        written = of.readable | of.stays_unreadable
+        more, restored = with_rows(self.dropped, written, of.rows)
+        for place, drop in enumerate(self.drops):
+            self.drops[place] = replace(drop, samples=drop.samples & ~restored)
+        self.dropped = self.dropped & ~restored
+        self.restored = self.restored | restored
+        for drop in list(self.drops):
+            first = of.rows.first_of(drop.samples)
+            witness = np.where(more & (first >= 0), drop.witnesses.sample[first], -1)
+            self.drop(more, ROW, _unmeasured(witness))
 
 
 def decisions(
@@ -99,7 +117,8 @@ def decisions(
     leaking = graph if leaking is None else leaking
     of = _samples(manifest, hashes, resolved)
     nobody = np.full(graph.n_samples, -1, dtype=np.int64)
-    done = _Decided(np.zeros(graph.n_samples, dtype=bool), of.split.copy(), nobody)
+    nothing = np.zeros(graph.n_samples, dtype=bool)
+    done = _Decided(nothing, of.split.copy(), nobody, nothing)
     train = of.readable & ~of.is_held_out
     stays = of.is_held_out if resolved.policy.leakage == "drop_from_train" else of.is_reference
     if resolved.policy.leakage != "report_only":
@@ -115,16 +134,20 @@ def decisions(
         )
         held_out = np.isin(np.array([*of.names, ""]), resolved.splits.held_out)
         train = of.readable & ~held_out[done.split]
+    done.close_rows(of)
     _drop_conflicts(done, graph, of, train, resolved)
+    done.close_rows(of)
     first = np.array(judged.preferred, dtype=np.int64)
     if crowds is not None:
         # Members of a crowd were compared with its leader only, so it is what can stand for them.
         first = np.concatenate([leaders(crowds), first[~np.isin(first, leaders(crowds))]])
     _drop_duplicates(done, graph, of, train, (hashes, manifest, resolved, first))
+    done.close_rows(of)
     if resolved.policy.leakage == "drop_from_held_out" and resolved.splits.held_out:
         _drop_leaked(done, leaking, of, train, chains=resolved.policy.chains == "drop")
+        done.close_rows(of)
     _name_what_is_kept(done, graph, of)
-    return _table(manifest, graph, of, done, resolved)
+    return _table(manifest, graph, _with_broken_images(of, done), done, resolved)
 
 
 def kept(decisions: pa.Table) -> Mask:
@@ -159,7 +182,27 @@ def _samples(manifest: pa.Table, hashes: pa.Table, resolved: Resolved) -> _Sampl
         .to_numpy()
         .astype(np.int64),
         names=names,
+        rows=_rows(manifest, resolved.policy.row),
     )
+
+
+def _rows(manifest: pa.Table, rule: str) -> Rows:
+    """The rows of several images; earlier runs know of none."""
+    if "row" not in manifest.column_names:
+        return Rows(np.full(len(manifest), -1, dtype=np.int64), rule)
+
+    return Rows(numbers(manifest["row"]), rule)
+
+
+def _with_broken_images(of: _Samples, done: _Decided) -> _Samples:
+    """What is known of the samples, where broken images stay with their rows."""
+    if of.rows.is_empty:
+        return of
+    written = (of.readable | of.stays_unreadable) & ~done.dropped
+    stay = ~of.readable & ~of.stays_unreadable & of.rows.has(written)
+    why = pc.if_else(pa.array(stay), unreadable.KEPT, of.why)
+
+    return replace(of, why=why, stays_unreadable=of.stays_unreadable | stay)
 
 
 def _drop_leaks(
@@ -229,7 +272,8 @@ def _drop_duplicates(
     every = resolved.policy.duplicates != "report_only"
     if not every and resolved.policy.label_conflicts != "drop":
         return
-    concerned = train & ~done.dropped & graph.matched()
+    # Of a row of several images those count that match nothing.
+    concerned = train & ~done.dropped & (graph.matched() | (of.rows.of_sample >= 0))
     rule, descending = resolved.policy.duplicates, resolved.policy.keep_order
     order = keep_order(
         graph.class_of,
@@ -241,7 +285,10 @@ def _drop_duplicates(
         preferred=preferred,
         n_better=graph.n_better,
     )
-    if every:
+    if every and not of.rows.is_empty:
+        said = numbers(manifest["distinct"]) * (resolved.policy.distinct == "row")
+        cover = row_cover(graph, order, concerned, of.rows, said)
+    elif every:
         matches = distinct.by_row(graph, manifest) if resolved.policy.distinct == "row" else graph
         cover = leader_cover(matches, order, concerned)
     else:
@@ -324,7 +371,7 @@ def _table(
     manifest: pa.Table, graph: Graph, of: _Samples, done: _Decided, resolved: Resolved
 ) -> pa.Table:
     n = len(manifest)
-    reasons = [KEPT, MOVED]
+    reasons = [KEPT, MOVED, ROW_STAYS]
     action, reason = np.zeros(n, np.int8), np.zeros(n, np.int8)  # places in ACTIONS and `reasons`
     witness = np.full(n, -1, dtype=np.int64)
     distance, similarity = np.zeros(n, np.uint16), np.full(n, np.nan, np.float32)
@@ -342,6 +389,7 @@ def _table(
     if moved.any():
         action[moved], reason[moved] = tables.ACTIONS.index("move"), reasons.index(MOVED)
         because(moved, _moved(graph, of, done))
+    reason[done.restored & ~done.dropped] = reasons.index(ROW_STAYS)
     for drop in done.drops:
         action[drop.samples], reason[drop.samples] = tables.ACTIONS.index("drop"), len(reasons)
         reasons.append(drop.reason)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from dedup import tables
 from dedup.errors import SourceError
+from dedup.formats.labels import in_one_order
 
 MAX_SPLITS: Final = 100
 """More different splits than that are taken for a wrongly named column."""
@@ -22,10 +23,11 @@ def manifest(
     groups: Sequence[str | None] | None = None,
     keep_by: Sequence[str | None] | None = None,
     distinct: Sequence[str | None] | None = None,
+    image_rows: Sequence[str | None] | None = None,
 ) -> tuple[pa.Table, NDArray[np.int64]]:
     """The manifest of a source's rows, and for each sample the row where it stands in the source.
 
-    `groups`, `keep_by` and `distinct` are further columns, in the order of the rows.
+    `groups`, `keep_by`, `distinct` and `image_rows` are further columns, in the order of the rows.
 
     The table depends on the set of rows, not on their order. `name` stands in messages. Raises
     `SourceError` when two rows have one id.
@@ -58,10 +60,10 @@ def manifest(
             if texts is None
             else pa.array(texts, pa.string()).take(row_of_sample)
         )
-        for texts in (groups, keep_by, distinct)
+        for texts in (groups, keep_by, distinct, image_rows)
     ]
     # Tools and file systems differ in the Unicode form that they write: a label is one label in
     # either.
-    labels = pc.utf8_normalize(ordered["label"], "NFC")
+    labels = in_one_order(pc.utf8_normalize(ordered["label"], "NFC"))
     columns = [samples, ordered["id"], ordered["split"], labels, ordered["uri"], *further]
     return pa.table(columns, schema=tables.MANIFEST), row_of_sample

@@ -61,9 +61,8 @@ def uncompared(
     if len(crowds) == 0:
         return tables.UNCOMPARED.empty_table()
     of = _Crowds.of(crowds, n)
-    held_out = pc.is_in(
-        manifest["split"], pa.array(resolved.splits.held_out, pa.string())
-    ).to_numpy()
+    names = pa.array(resolved.splits.held_out, pa.string())
+    held_out = pc.is_in(manifest["split"], names).to_numpy()
     kept = pc.is_in(decisions["action"], pa.array(["keep", "move"])).to_numpy()
     open_ = kept & ~held_out & ~matches_one_of(graph, held_out)
     representative = graph.class_of
@@ -78,17 +77,12 @@ def uncompared(
     of_train = np.where((broken | of.left_out) & drops, of_train, 0)
     listed = open_ & (of.number[representative] >= 0) & ~of.leads[representative]
     listed &= (of_held_out + of_train)[representative] > 0
+
     samples = np.flatnonzero(listed)
     named = manifest.select(["id", "split"]).take(pa.array(samples))
     own = representative[samples]
-    columns = [
-        samples,
-        named["id"],
-        named["split"],
-        of.number[own],
-        of_held_out[own],
-        of_train[own],
-    ]
+    numbers = of.number[own], of_held_out[own], of_train[own]
+    columns = [samples, named["id"], named["split"], *numbers]
     return pa.table(columns, schema=tables.UNCOMPARED).combine_chunks()
 
 

@@ -86,6 +86,7 @@ MANIFEST: Final = pa.schema(
         pa.field("group", pa.string()),
         pa.field("keep_by", pa.string()),
         pa.field("distinct", pa.string()),
+        pa.field("row", pa.string()),
     ]
 )
 

@@ -1,6 +1,7 @@
 """What belongs to an image goes with it; what only shares its name does not."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 from PIL import Image
 
 import dedup
-from dedup.formats.companions import parallel
+from dedup.formats.companions import Sidecars, parallel
 from tests import pictures
 
 
@@ -143,6 +144,113 @@ class TestParallel:
             f"{masks}/{k}.png" for k in range(3)
         } == written
 
+    @pytest.mark.parametrize(
+        ("images", "masks"),
+        [
+            (["train/a.jpg", "test/b.jpg"], ["train_masks/a_mask.gif"]),
+            (["train/1.png", "test/1.png"], ["trainannot/1.png", "testannot/1.png"]),
+            (["train/a.png", "val/b.png"], ["train_labels/a_L.png", "val_labels/b_L.png"]),
+            (["Task1-2_Training_Input/I1.jpg"], ["Task1_Training_GroundTruth/I1_segmentation.png"]),
+            (
+                ["leftImg8bit/val/ulm/ulm_3_leftImg8bit.png"],
+                [
+                    "gtFine/val/ulm/ulm_3_gtFine_color.png",
+                    "gtFine/val/ulm/ulm_3_gtFine_labelIds.png",
+                ],
+            ),
+            (
+                ["bottle/train/good/000.png", "bottle/test/cut/000.png"],
+                ["bottle/ground_truth/cut/000_mask.png"],
+            ),
+            (
+                ["DRIVE/training/images/21_training.tif"],
+                [
+                    "DRIVE/training/mask/21_training_mask.gif",
+                    "DRIVE/training/1st_manual/21_manual1.gif",
+                ],
+            ),
+            (
+                ["benign/benign (1).png"],
+                ["benign/benign (1)_mask.png", "benign/benign (1)_mask_1.png"],
+            ),
+        ],
+        ids=["Carvana", "SegNet", "CamVid", "ISIC", "Cityscapes", "MVTec", "DRIVE", "BUSI"],
+    )
+    def test_names_of_masks_in_the_wild(self, images: list[str], masks: list[str]) -> None:
+        """Masks with a word behind the stem of their image, in folders of a split's name or beside
+        it.
+        """
+        files = sorted(tuple(name.split("/")) for name in images + masks)
+        found = parallel(files, [], [])
+        of_images = {"/".join(other) for others in found.of_image.values() for other in others}
+
+        assert set(masks) == {"/".join(parts) for parts in found.images} == of_images
+
+    def test_each_mask_goes_with_the_image_of_its_split(self) -> None:
+        """Two splits share the stems of their images."""
+        names = ["train/1.png", "test/1.png", "train_masks/1_mask.png", "test_masks/1_mask.png"]
+        found = parallel([tuple(name.split("/")) for name in names], [], [])
+
+        assert {
+            ("train", "1.png"): [("train_masks", "1_mask.png")],
+            ("test", "1.png"): [("test_masks", "1_mask.png")],
+        } == found.of_image
+
+    def test_polygons_beside_masks(self) -> None:
+        """Files of another kind follow the same names."""
+        image = ("leftImg8bit", "ulm", "ulm_3_leftImg8bit.png")
+        polygons = ("gtFine", "ulm", "ulm_3_gtFine_polygons.json")
+        masks = ("gtFine", "ulm", "ulm_3_gtFine_color.png")
+        found = parallel([masks, image], [polygons], [])
+
+        assert [masks, polygons] == found.of_image[image]
+
+    def test_a_mask_is_moved_to_the_folder_of_its_new_split(self, tmp_path: Path) -> None:
+        """It keeps its word, and the image and the mask keep their names together."""
+        root = tmp_path / "set"
+        names = [f"train/{k}.png" for k in range(6)] + [f"test/t{k}.png" for k in range(6)]
+        pictures.folder(root, names)
+        (root / "test/t9.png").write_bytes((root / "train/0.png").read_bytes())
+        for split, stem in [
+            *(("train", k) for k in range(6)),
+            *(("test", f"t{k}") for k in range(6)),
+            ("test", "t9"),
+        ]:
+            mask(root / f"{split}_masks/{stem}_mask.png")
+        config = {
+            "dataset": {"path": str(root)},
+            "policy": {"leakage": "regroup", "duplicates": "report_only"},
+            "output": {"dir": str(tmp_path / "out")},
+            "engine": {"workers": 0},
+        }
+        dedup.run(config)
+        splits = tmp_path / "out/splits"
+        found = {
+            (split, kind): {
+                path.stem.removesuffix("_mask") for path in (splits / f"{split}{kind}").iterdir()
+            }
+            for split in ("train", "test")
+            for kind in ("", "_masks")
+        }
+
+        assert {"0", "t9"} <= found["train", ""] or {"0", "t9"} <= found["test", ""]
+        assert found["train", ""] == found["train", "_masks"]
+        assert found["test", ""] == found["test", "_masks"]
+
+    def test_a_name_that_is_taken_is_told_of(
+        self, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """A second file for one place is not written, and not in silence."""
+        for name in ("a", "b"):
+            put(tmp_path, f"{name}/1.txt")
+        sidecars = Sidecars(tmp_path)
+        for name in ("a", "a", "b"):
+            sidecars.carry(os.fsencode(tmp_path / name / "1.txt"), tmp_path / "out/1.txt", "copy")
+        told = [record.getMessage() for record in caplog.records]
+
+        assert 1 == len(told)
+        assert "b/1.txt' goes with an image and is not written" in told[0]
+
     def test_annotations_that_are_no_images(self, tmp_path: Path) -> None:
         """Whatever their folder is called."""
         pictures.folder(tmp_path / "set", ["pictures/a.png", "pictures/b.png"])
@@ -171,6 +279,9 @@ class TestParallel:
             ("train", "test"),
             ("masks", "hats"),
             ("masks", "hats", "images"),
+            ("with_mask", "without_mask"),
+            ("depth", "height"),
+            ("label_a", "train", "test"),
             ("images", "photos"),
         ],
     )
@@ -180,6 +291,12 @@ class TestParallel:
         found = parallel(images, [], [])
 
         assert frozenset() == found.images
+
+    def test_words_beside_few_partners(self) -> None:
+        """A person with a mask is an image: most of that word have no image beside them."""
+        images = [("faces", f"{k}_mask.jpg") for k in range(9)] + [("faces", "0.jpg")]
+
+        assert frozenset() == parallel(images, [], []).images
 
     def test_without_partners(self) -> None:
         """A folder of masks that few images have is one of images."""

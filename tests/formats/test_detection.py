@@ -2,6 +2,7 @@
 are named.
 """
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -214,3 +215,53 @@ def test_the_table_of_forms() -> None:
         "voc",
         "bank",
     }
+
+
+def test_a_broken_parquet_file_beside_images(tmp_path: Path) -> None:
+    """It may hold anything: it is named as not read, and competes with nothing."""
+    made = Made(tmp_path)
+    made.images("train/1.png", "test/2.png")
+    made.file("train/embeddings.parquet", b"not Parquet")
+    source = open_source(DatasetConfig(path=str(tmp_path)))
+
+    assert "imagefolder" == source.form
+    assert ["train/embeddings.parquet"] == source.not_read["path"].to_pylist()
+
+
+@pytest.mark.parametrize("name", ["1.data", "1.tmp", "1.raw", "1.dat", "1.jpg_large", "1"])
+def test_images_whose_suffix_says_little(tmp_path: Path, name: str) -> None:
+    """Their first bytes say what they are."""
+    made = Made(tmp_path)
+    made.images("train/2.png")
+    made.file(f"train/{name}", made.picture("JPEG"))
+
+    assert f"train/{name}" in open_source(DatasetConfig(path=str(tmp_path))).rows["id"].to_pylist()
+
+
+@pytest.mark.parametrize("root", ["/content/sets/cats", "C:\\\\sets\\\\cats"])
+def test_a_yaml_written_on_another_machine(tmp_path: Path, root: str) -> None:
+    """The longest end of a path that is there counts."""
+    made = Made(tmp_path)
+    made.images("images/train/1.jpg", "images/val/2.jpg")
+    slash = "\\\\" if "\\" in root else "/"
+    places = [slash.join((root, "images", split)) for split in ("train", "val")]
+    made.file("data.yaml", f'train: "{places[0]}"\nval: "{places[1]}"\nnames: [cat]\n')
+    source = open_source(DatasetConfig(path=str(tmp_path)))
+
+    assert ["train", "validation"] == source.rows["split"].to_pylist()
+
+
+@pytest.mark.parametrize("column", ["image", "img_path", "image_name"])
+def test_lists_with_other_names_of_paths(
+    tmp_path: Path, column: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """They are read, and told of where their folder is named, in a folder below as well."""
+    made = Made(tmp_path)
+    made.images("train/1.png", "train/2.png")
+    lines = [json.dumps({column: f"{k}.png", "caption": "a"}) + "\n" for k in (1, 2)]
+    made.file("train/captions.jsonl", "".join(lines))
+    open_source(DatasetConfig(path=str(tmp_path)))
+    listed = open_source(DatasetConfig(path=str(tmp_path / "train/captions.jsonl")))
+
+    assert "captions.jsonl' lists pictures" in caplog.text
+    assert ["1.png", "2.png"] == listed.rows["uri"].to_pylist()

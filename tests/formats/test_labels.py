@@ -271,3 +271,28 @@ class TestBackground:
         (tmp_path / "data.yaml").write_text("train: images/train\nnames: [cat]\n")
 
         assert [("cat", "(background)", True)] == pairs_of(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "is_conflict"),
+    [
+        ("cat|dog", "dog|cat", False),
+        ("cat|dog", "cat; dog", False),
+        ("Effusion, Mass", "Mass, Effusion", False),
+        ("cat|dog", "cat", True),
+        ("1,0", "0,1", True),
+        ("cat,cat,dog", "cat,dog,dog", True),
+        ("tench, Tinca tinca", "cock", True),
+    ],
+)
+def test_several_labels_in_one_text(
+    tmp_path: Path, first: str, second: str, *, is_conflict: bool
+) -> None:
+    """In another order they are the same labels; places of classes and repeated names are not."""
+    for k, label in enumerate((first, second)):
+        (tmp_path / str(k)).mkdir()
+        (tmp_path / str(k) / "1.png").write_bytes(pictures.encoded(pictures.photo(0)))
+        line = f'{{"file_name": "1.png", "label": "{label}"}}\n'
+        (tmp_path / str(k) / "metadata.jsonl").write_text(line)
+
+    assert [is_conflict] == [conflict for _, _, conflict in pairs_of(tmp_path)]

@@ -368,3 +368,15 @@ def test_backslashes_of_windows(tmp_path: Path, column: str) -> None:
     assert ["odd\\name.png", "train/cat/1.png", "train/cat/2.png"] == run.manifest["id"].to_pylist()
     assert (tmp_path / "run/splits/train/cat/2.png").is_file()
     assert (tmp_path / "run/splits/odd\\name.png").is_file()
+
+
+def test_splits_as_an_option_of_python(tmp_path: Path) -> None:
+    """A mapping says which values are which split, also beside the text that says what is
+    written.
+    """
+    path = as_csv(tmp_path, VALUES)
+    options: dict[str, Any] = {"split_column": "fold", "splits": FOLDS, "workers": 0}
+    run = dedup.audit(path, **options)
+
+    assert ["train", "train", "train", "test"] == run.manifest["split"].to_pylist()
+    assert "none" == run.config.output.splits

@@ -230,6 +230,17 @@ def test_the_line_names_folders(tmp_path: Path) -> None:
     )
 
 
+def test_two_words_of_one_split_can_be_named(tmp_path: Path) -> None:
+    """The way that the message offers is one."""
+    pictures.folder(tmp_path, ["train/1.png", "dev/2.png", "eval/3.png"])
+    with pytest.raises(SourceError, match=r"dataset\.split_folders"):
+        open_source(DatasetConfig(path=str(tmp_path)))
+    folders = {"train": "train", "dev": "validation", "eval": "test"}
+    source = open_source(DatasetConfig(path=str(tmp_path), split_folders=folders))
+
+    assert {"train", "validation", "test"} == {*source.rows["split"].to_pylist()}
+
+
 def test_unknown_keys_beside_each_other() -> None:
     """Values of a column need the column, and groups are said in one way."""
     with pytest.raises(ConfigError, match="split_column"):

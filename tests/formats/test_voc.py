@@ -92,6 +92,46 @@ def test_names_that_lead_out_are_passed_over(tmp_path: Path, name: str) -> None:
     ].to_pylist()
 
 
+@pytest.mark.parametrize("line", ["{}.jpg", "JPEGImages/{}.jpg", "/JPEGImages/{}.jpg /x/{}.png"])
+def test_lists_with_suffixes_or_paths(tmp_path: Path, line: str) -> None:
+    """They name the same images, and lines of kept ones are written as they are."""
+    made = Made(tmp_path / "in")
+    made.images(*(f"JPEGImages/{k}.jpg" for k in range(3)))
+    lines = [line.format(k, k) + "\n" for k in range(3)]
+    made.file("ImageSets/Main/train.txt", "".join(lines[:2]))
+    made.file("ImageSets/Main/val.txt", lines[2])
+    kept(made.root, tmp_path / "out", "0.jpg", "2.jpg")
+    splits = open_source(DatasetConfig(path=str(made.root))).rows["split"].to_pylist()
+
+    assert ["train", "train", "validation"] == splits
+    assert lines[0] == (tmp_path / "out/ImageSets/Main/train.txt").read_text()
+
+
+def test_whatever_has_the_stem_of_an_image_goes_with_it(tmp_path: Path) -> None:
+    """Captions, outlines and features, wherever they lie; those of dropped images stay behind."""
+    made = Made(tmp_path / "in")
+    made.images("V/JPEGImages/0.jpg", "V/JPEGImages/1.jpg")
+    made.file("V/ImageSets/Main/train.txt", "0\n1\n")
+    further = [
+        "JPEGImages/{}.txt",
+        "JPEGImages/{}.left.json",
+        "features/{}.npy",
+        "Annotations/{}.xml",
+    ]
+    for name in further:
+        for k in range(2):
+            made.file(f"V/{name.format(k)}", "text")
+    kept(made.root, tmp_path / "out", "0.jpg")
+    written = {
+        path.relative_to(tmp_path / "out/V").as_posix()
+        for path in (tmp_path / "out").rglob("*")
+        if path.is_file()
+    }
+
+    assert {name.format(0) for name in further} <= written
+    assert not {name.format(1) for name in further} & written
+
+
 def test_images_that_do_not_exist(tmp_path: Path) -> None:
     """Listed images that are missing have a status; if all are, it is an error."""
     made = Made(tmp_path)
