@@ -2,6 +2,7 @@
 images wins.
 """
 
+import os
 import re
 import tarfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -208,10 +209,13 @@ def holds_encoded_images(field: pa.Field) -> bool:
 
 def documents(listing: Listing, *suffixes: str) -> Iterator[Parts]:
     """Files with one of the suffixes that are not of single images: no image has their name."""
-    stems = {(*parts[:-1], Path(parts[-1]).stem) for parts in listing.images}
-    names = {Path(parts[-1]).stem for parts in listing.images}
-    for parts in listing.of_suffix(*suffixes):
-        stem = Path(parts[-1]).stem
+    found = list(listing.of_suffix(*suffixes))
+    if not found:
+        return
+    stems = {(*parts[:-1], os.path.splitext(parts[-1])[0]) for parts in listing.images}
+    names = {stem for *_, stem in stems}
+    for parts in found:
+        stem = os.path.splitext(parts[-1])[0]
         if (*parts[:-1], stem) not in stems and (stem not in names or len(parts) == 1):
             yield parts
 

@@ -42,6 +42,7 @@ def leading_out(root: Path, paths: Sequence[bytes | None]) -> NDArray[np.bool_]:
     folder is.
     """
     home = os.path.realpath(os.fsencode(root))
+    below = home.rstrip(b"/") + b"/"
     real_of: dict[bytes, bytes] = {}
     outside = np.zeros(len(paths), bool)
     for row, path in enumerate(paths):
@@ -55,7 +56,7 @@ def leading_out(root: Path, paths: Sequence[bytes | None]) -> NDArray[np.bool_]:
             real = os.path.realpath(real) if os.path.islink(real) else real
         except (OSError, ValueError):  # no file can have such a name
             continue
-        outside[row] = not (real == home or real.startswith(home.rstrip(b"/") + b"/"))
+        outside[row] = not (real == home or real.startswith(below))
     return outside
 
 

@@ -151,8 +151,11 @@ class Voc(Files):
 
 def evidence(listing: Listing) -> Evidence | None:
     """Images that the lists of `ImageSets` name."""
+    kits = list(_kits(listing))
+    if not kits:
+        return None
     names = {Path(parts[-1]).stem for parts in listing.images}
-    n = sum(len(names & {name for _, name in kit.splits()}) for kit in _kits(listing))
+    n = sum(len(names & {name for _, name in kit.splits()}) for kit in kits)
     return Evidence(n, f"{n:,} images that the lists in {SETS} name") if n else None
 
 
