@@ -132,9 +132,9 @@ def write(folder: Path, n: int) -> None:
         "hashes": hashes,
         "pairs": found,
         "candidates": candidates(rng, found, n),
-        "leakage": pa.table(leakage, schema=tables.LEAKAGE),
-        "groups": pa.table(groups, schema=tables.GROUPS),
-        "decisions": pa.table(decisions, schema=tables.DECISIONS),
+        "leakage": filled(leakage, tables.LEAKAGE, n_pairs),
+        "groups": filled(groups, tables.GROUPS, 2 * n_pairs),
+        "decisions": filled(decisions, tables.DECISIONS, n),
     }
     for name, table in made.items():
         storage.write(table, folder, name, {})
@@ -179,7 +179,8 @@ def samples(rng: np.random.Generator, n: int) -> tuple[pa.Table, pa.Table]:
         else pa.array(values[field.name]).cast(field.type)
         for field in schema
     ]
-    return pa.table(manifest, schema=tables.MANIFEST), pa.table(arrays, schema=schema)
+    listed = filled({**manifest, "row": np.arange(n, dtype=np.int64)}, tables.MANIFEST, n)
+    return listed, pa.table(arrays, schema=schema)
 
 
 def pairs(rng: np.random.Generator, manifest: pa.Table, a: Any, b: Any) -> pa.Table:
@@ -226,7 +227,8 @@ def filled(values: dict[str, Any], schema: pa.Schema, n: int) -> pa.Table:
         if value is None:
             arrays.append(pa.nulls(n, field.type))
         else:
-            given = value if isinstance(value, pa.ChunkedArray) else pa.array(value)
+            is_arrow = isinstance(value, (pa.Array, pa.ChunkedArray))
+            given = value if is_arrow else pa.array(value)
             arrays.append(given.cast(field.type))
     return pa.table(arrays, schema=schema)
 

@@ -164,6 +164,15 @@ class Bank:
         """All that the bank needs of a picture; one that cannot be read gets a status."""
         return measured([data], self.spec)[0]
 
+    def prepare_to_write(self) -> None:
+        """Do now what the first change would have to do: measure the canary pictures, and put rows
+        that are in no search file, as those of a copy, into one.
+
+        Raises `BankError` where codes made here would not fit those that are there.
+        """
+        self._for_writing()
+        self._sealed()
+
     def check(self, data: Picture, *, policy: BankPolicy | None = None) -> Answer:
         """Which entries the picture matches, and what the policy says of it. Changes nothing."""
         return self.check_many([data], policy=policy)[0]

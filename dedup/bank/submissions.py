@@ -8,6 +8,7 @@ import json
 import secrets
 import sqlite3
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -24,9 +25,13 @@ from dedup.errors import (
     BankVersionError,
     ConfigError,
 )
+from dedup.memory import usable_cores
 
 KEPT_KEYS_SECONDS: Final = 24 * 3600
 """How long an idempotency key gives the first answer again."""
+
+_THREADS_FROM: Final = 4
+"""Pictures of a group from which on they are searched by several threads: fewer are done sooner."""
 
 _SELECT: Final = "SELECT * FROM submission WHERE "
 
@@ -53,13 +58,25 @@ def submitted(
     An `Answer` stands for what is not a picture, an error for an id or a key that is taken: neither
     is kept, and the others are decided all the same.
     """
-    found = [checked(store, r.picture) if r.picture.is_readable else None for r in requests]
+    found = _all_checked(store, [request.picture for request in requests])
     with store.write() as connection:
         _drop_old_keys(connection)
         return [
             _decided(store, connection, request, before)
             for request, before in zip(requests, found, strict=True)
         ]
+
+
+def _all_checked(store: Store, pictures: Sequence[MeasuredPicture]) -> list[Checked | None]:
+    """What each picture matches, before the transaction; None for what is no picture."""
+
+    def one(picture: MeasuredPicture) -> Checked | None:
+        return checked(store, picture) if picture.is_readable else None
+
+    if len(pictures) < _THREADS_FROM:
+        return [one(picture) for picture in pictures]
+    with ThreadPoolExecutor(usable_cores()) as threads:
+        return list(threads.map(one, pictures))
 
 
 def _decided(

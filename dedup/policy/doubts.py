@@ -5,10 +5,9 @@ They are shipped with the package, and were chosen by `benchmarks/bank.py signs`
 pairs and scored on the other: docs/banks.md has the figures.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Final
-
-import numpy as np
 
 from dedup.config import AUTO_MAX_FALSE_PROBABILITY
 
@@ -67,11 +66,13 @@ def false_probability(
     if verified in {"bytes", "pixels"}:
         return 0.0
     rule = _RULES[verified, small]
-    logit = rule.constant + rule.missing * float(np.log(_KEEPS_FINITE + 1.0 - similarity))
+    # Python's own numbers: a check asks this of a hundred candidates, one by one.
+    logit = rule.constant + rule.missing * math.log(_KEEPS_FINITE + 1.0 - similarity)
     if rule.evidence:
-        counted = np.clip(_EVIDENCE[0] if evidence is None else evidence, *_EVIDENCE)
-        logit += rule.evidence * float(np.log(counted / 100.0))
-    return round(1.0 / (1.0 + float(np.exp(-logit))), 6)
+        fewest, most = _EVIDENCE
+        counted = fewest if evidence is None else min(max(evidence, fewest), most)
+        logit += rule.evidence * math.log(counted / 100.0)
+    return round(1.0 / (1.0 + math.exp(-logit)), 6)
 
 
 def thresholds() -> dict[str, dict[str, float]]:

@@ -87,6 +87,10 @@ class Index:
             layout(len(codes), n_bits, distance) if widths is None else _checked(widths, n_bits)
         )
 
+        if not chosen:
+            # A few codes, as a bank adds them one by one: threads would take longer than the work.
+            return cls.of(permuted(codes), ())
+
         orders, start = [], 0
         with Crew(threads) as crew:
             planes = permuted(codes, crew)

@@ -45,6 +45,7 @@ class Decoders:
         worker = self._idle.get()
         try:
             answer: Any = worker.do(task(data, spec))
+            worker.start()  # a new one at once where it died, so that it loads before it is needed
         finally:
             self._idle.put(worker)
         return MeasuredPicture.from_json(answer["measures"][0].as_py(), spec)

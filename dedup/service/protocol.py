@@ -14,6 +14,9 @@ HEAD_SECONDS: Final = 10.0
 MAX_HEAD: Final = 64_000
 """Bytes of an address and headers together."""
 
+DRAIN_SECONDS: Final = 5.0
+"""For the rest of such a body: who goes on sending slowly must not keep a connection for ever."""
+
 MAX_DRAINED: Final = 64_000_000
 """Bytes of a body that are read and dropped after its request was answered.
 
@@ -41,6 +44,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._head_bytes = 0
         self._drained = 0
         self._head_timer: asyncio.TimerHandle | None = None
+        self._drain_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client connects."""
@@ -53,6 +57,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The client is gone."""
         self._head_is_there()
+        self._body_is_there()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -90,6 +95,17 @@ class BoundedProtocol(HttpToolsProtocol):
             if self._drained > MAX_DRAINED:
                 self.transport.abort()
 
+    def on_message_complete(self) -> None:
+        """The whole body came."""
+        self._body_is_there()
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """The answer is sent, maybe before the body was."""
+        super().on_response_complete()
+        if self.cycle.more_body and not self.transport.is_closing():
+            self._drain_timer = self.loop.call_later(DRAIN_SECONDS, self.transport.abort)
+
     def send_400_response(self, msg: str) -> None:
         """What is no HTTP gets a problem as well."""
         self._end_with(Problem("bad-request", msg))
@@ -108,6 +124,11 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
+
+    def _body_is_there(self) -> None:
+        if self._drain_timer is not None:
+            self._drain_timer.cancel()
+            self._drain_timer = None
 
     def _end_with(self, problem: Problem) -> None:
         body = json.dumps(problem.document()).encode()

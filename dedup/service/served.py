@@ -1,13 +1,16 @@
 """A bank as the service holds it: threads that search, one that commits, a desk for look-ups."""
 
 import asyncio
+from base64 import b85decode
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final, TypeVar
 
 from dedup.bank import Answer, Bank, BankPolicy, MeasuredPicture, Submission, SubmissionRequest
 from dedup.errors import BankConflictError, ConfigError
+from dedup.hashers.canary_pictures import PICTURES
 from dedup.service.decoders import Decoders
 from dedup.tables.entries import DATABASE, PORTABLE, SUFFIX
 
@@ -49,12 +52,18 @@ class ServedBank:
     def warm(self, decoders: Decoders) -> None:
         """Load search files and kernels, before the first request is answered."""
         decoders.warm(self.bank.spec)
-        from base64 import b85decode
-
-        from dedup.hashers.canary_pictures import PICTURES
-
-        for text in PICTURES.values():
-            self.bank.check(b85decode(text))
+        pictures = [self.bank.measure(b85decode(text)) for text in PICTURES.values()]
+        self.bank.check_many(pictures)
+        if self.read_only:
+            return
+        self.bank.prepare_to_write()
+        # What a submission needs beyond that, in a bank of its own: this one must not change.
+        with (
+            TemporaryDirectory(prefix="dedup-service-") as folder,
+            Bank.create(Path(folder) / "warm.bank", self.bank.spec) as other,
+        ):
+            for picture in pictures:
+                other.submit(picture)
 
     def start(self) -> None:
         """Begin to commit, inside the event loop."""

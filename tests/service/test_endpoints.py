@@ -233,7 +233,7 @@ def test_a_batch_gives_each_line_its_own_result(server: Server) -> None:
         ("GET", f"{SHOP}/entries/%ff", 400, "bad-request"),
         ("GET", f"{SHOP}/entries/a%00", 400, "bad-request"),
         ("POST", "/v1/deliveries/shop/77/retry", 404, "not-found"),
-        ("POST", f"{SHOP}/submissions?notification_url=https://a.example/", 422, "invalid"),
+        ("POST", f"{SHOP}/submissions?notification_url=https://a.example/", 403, "forbidden"),
     ],
 )
 def test_every_refusal_is_a_problem_document(

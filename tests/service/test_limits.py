@@ -24,7 +24,7 @@ LIMITS = {
     "body_seconds": 8.0,
     "pictures": 4,
     "decoders": 1,
-    "decode_seconds": 5.0,
+    "decode_seconds": 15.0,
     "connections": 200,
 }
 
@@ -41,9 +41,10 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 def talk(server: Server, *parts: bytes, pause: float = 0.0, wait: float = 30.0) -> bytes:
     """What the server answers to raw bytes, until it closes the connection."""
     with socket.create_connection(("127.0.0.1", server.port), timeout=wait) as connection:
-        for part in parts:
-            connection.sendall(part)
-            time.sleep(pause)
+        with suppress(ConnectionError):  # it may be closed before all is sent
+            for part in parts:
+                connection.sendall(part)
+                time.sleep(pause)
         answer = b""
         try:
             while chunk := connection.recv(65_536):
@@ -108,9 +109,12 @@ def test_half_bodies_are_given_up(server: Server) -> None:
 
 def test_bytes_that_trickle_are_given_up(server: Server) -> None:
     """A byte a second is below the least rate, though no wait is long."""
-    answer = talk(server, head(1_000), *[b"x"] * 8, pause=1.0)
+    begin = time.monotonic()
+    answer = talk(server, head(1_000), *[b"x"] * 30, pause=1.0)
 
     assert answer.startswith(b"HTTP/1.1 408 ")
+    # Five seconds of grace, and five for the rest of the body; then it is cut off.
+    assert time.monotonic() - begin < 30
 
 
 def test_connections_without_a_request_are_closed(server: Server) -> None:
@@ -140,17 +144,15 @@ def test_more_connections_than_allowed_are_refused_at_once(server: Server) -> No
 def test_who_finds_no_place_is_told_before_his_body_is_read(server: Server) -> None:
     """503 with Retry-After; the places that checks keep are not for submissions."""
     (decoder,) = server.decoders()
-    os.kill(decoder, signal.SIGSTOP)
-    try:
-        with ThreadPoolExecutor(8) as threads:
-            body = OWN["000.png"]
-            at_work = [threads.submit(server.post, f"{SHOP}/submissions", body) for _ in range(3)]
-            time.sleep(0.5)
-            submission = talk(server, head(900_000).replace(b"/checks", b"/submissions"), wait=2.0)
-            at_work.append(threads.submit(server.post, f"{SHOP}/checks", body))
-            time.sleep(0.5)
-            check = talk(server, head(900_000), wait=2.0)
-    finally:
+    body = OWN["000.png"]
+    with ThreadPoolExecutor(8) as threads:
+        os.kill(decoder, signal.SIGSTOP)
+        at_work = [threads.submit(server.post, f"{SHOP}/submissions", body) for _ in range(3)]
+        time.sleep(0.5)
+        submission = talk(server, head(900_000).replace(b"/checks", b"/submissions"), wait=2.0)
+        at_work.append(threads.submit(server.post, f"{SHOP}/checks", body))
+        time.sleep(0.5)
+        check = talk(server, head(900_000), wait=2.0)
         os.kill(decoder, signal.SIGCONT)
 
     for answer in (submission, check):
@@ -163,6 +165,7 @@ def test_who_finds_no_place_is_told_before_his_body_is_read(server: Server) -> N
 def test_a_decoder_that_hangs_or_dies_costs_one_answer(server: Server) -> None:
     """The picture that was being decoded is unreadable; the next one is read."""
     for signal_, said in ((signal.SIGSTOP, "limits.decode_seconds"), (signal.SIGKILL, "")):
+        assert_unharmed(server)
         (decoder,) = server.decoders()
         os.kill(decoder, signal_)
         reply = server.post(f"{SHOP}/checks", OWN["000.png"])
@@ -216,7 +219,7 @@ def test_wrong_types_of_bodies_are_refused(server: Server, kind: str, status: in
 
 
 def test_wrong_keys_take_no_memory(tmp_path: Path) -> None:
-    """5,000 of them, and the right one works as before; benchmarks/service.py has 100,000."""
+    """2,000 of them, and the right one works as before; benchmarks/service.py has 100,000."""
     path = tmp_path / "shop.bank"
     with bank_of(path, OWN) as bank:
         key = bank.keys.add("right", ["check"])
@@ -225,7 +228,7 @@ def test_wrong_keys_take_no_memory(tmp_path: Path) -> None:
         before = server.memory()
         wrong = {
             server.ask("GET", SHOP, headers={"Authorization": f"Bearer dk_{k}"}).status
-            for k in range(5_000)
+            for k in range(2_000)
         }
         after = server.memory()
 

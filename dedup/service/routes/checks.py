@@ -161,7 +161,7 @@ def _targets(service: Service, notification_url: str | None) -> tuple[str, ...]:
     try:
         place_of(notification_url, service.settings.webhooks)
     except RefusedError as error:
-        raise Problem("invalid", f"notification_url: {error}.") from error
+        raise Problem("forbidden", f"notification_url: {error}.") from error
     return tuple(dict.fromkeys((*own, notification_url)))
 
 
