@@ -41,6 +41,7 @@ class Client:
         if parts.scheme not in {"http", "https"} or not parts.hostname:
             message = f"The address of a service is such as http://127.0.0.1:8321, not {url!r}."
             raise ConfigError(message)
+
         self._parts = parts
         self._headers = {} if key is None else {"Authorization": f"Bearer {key}"}
         self._timeout = timeout
@@ -72,10 +73,12 @@ class Client:
             body, kind = data.to_json(thumbnail=False).encode(), "application/json"
         else:
             body, kind = _content(data), "application/octet-stream"
+
         try:
             values = self._asked("POST", "checks", _query(policy), body, {"Content-Type": kind})
         except ServiceError as error:
             return _unreadable(error)
+
         return Answer.from_dict(values)
 
     def submit(
@@ -98,12 +101,14 @@ class Client:
             "Content-Type": "application/octet-stream",
             "Idempotency-Key": idempotency_key or uuid.uuid4().hex,
         }
+
         try:
             values = self._asked(
                 "POST", "submissions", {**_query(policy), **given}, _content(data), headers
             )
         except ServiceError as error:
             return _unreadable(error)
+
         return _submission(values)
 
     def submission(self, name: str) -> Submission:
@@ -117,8 +122,10 @@ class Client:
         headers = {"Content-Type": "application/json"}
         if version is not None:
             headers["If-Match"] = f'"{version}"'
+
         body = json.dumps({"decision": decision, "note": note}).encode()
         path = f"submissions/{quote(submission, safe='')}/review"
+
         return _submission(self._asked("POST", path, {}, body, headers))
 
     def measure(self, data: Picture) -> MeasuredPicture:
@@ -169,6 +176,7 @@ class Client:
                     raise _problem(status, answer)
                 wait = max(wait, retry_after)
             time.sleep(wait)
+
         message = f"{self._parts.geturl()} was not asked: tries is {self._tries}."
         raise ServiceError(message)
 
@@ -180,10 +188,12 @@ class Client:
             kind = HTTPSConnection if self._parts.scheme == "https" else HTTPConnection
             host = str(self._parts.hostname)
             self._connection = kind(host, self._parts.port, timeout=self._timeout)
+
         self._connection.request(method, address, body or None, {**self._headers, **headers})
         response = self._connection.getresponse()
         answer = response.read()
         wait = response.getheader("Retry-After") or ""
+
         return response.status, answer, float(wait) if wait.isdigit() else 0.0
 
 

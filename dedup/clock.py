@@ -74,6 +74,7 @@ class Foretold:
         # The start of a stage is slower than the rest: only what was done since counts.
         if self._first is None:
             self._first = seconds, share
+
         first_seconds, first_share = self._first
         if share - first_share < _MEASURED_SHARE:
             return
@@ -118,6 +119,7 @@ class Clock:
                 "per_second": round(rate),
             }
         )
+
         if count[0]:
             logger.info(
                 "%s: %s samples in %.2f s (%s a second)",

@@ -159,6 +159,7 @@ class Comparison:
             (f"{name}, bits of {self.bits} that differ", bits)
             for name, bits in self.distances.items()
         ]
+
         return (
             shown.paragraph(self.verdict())
             + shown.pictures([(uris, "both at 32 × 32, and their difference")])
@@ -173,6 +174,7 @@ class Comparison:
             return "The same file."
         if kind == "pixels":
             return "The same pixels in different files."
+
         if kind == "near":
             decoded = " Decoded in full, their pixels are the same." if self.same_pixels else ""
             if not self._best_without_frame:
@@ -181,30 +183,36 @@ class Comparison:
                 self.unframed or "", "without frames"
             )
             return f"Near-duplicates, {whose}: {_reached(self._unframed_evidence)}."
+
         if min(self.a.information, self.b.information) < MIN_INFORMATION:
             return (
                 "No pair: one of them is blank, flat or a bare gradient, and their pixels differ."
             )
+
         if self.turned_pair:
             setting = "mirrored" if self.best_turn == "mirror" else "all"
             return (
                 f"A pair only with search.orientations: {setting} "
                 f"({self.best_turn}, similarity {self.turned_similarity:.3f})."
             )
+
         if self.same_scene:
             return (
                 "No pair: the same scene, not the same picture. Their thumbnails are"
                 f" {self.similarity:.3f} similar, seen closely they are"
                 f" {self.close_similarity:.3f}: false probability {_doubt(self._evidence)}."
             )
+
         nearest = {name: self.distances[name] for name in HashConfig().algorithms}
         if not self._near(self.distances):
             listed = ", ".join(f"{name} {bits}" for name, bits in nearest.items())
             together = f", or {self.max_total_distance} together" if self.max_total_distance else ""
             return f"No pair: further apart than {self.max_distance} bits{together} ({listed})."
+
         least = _default_limits().min_similarity
         if self.similarity < least:
             return f"No pair: similarity {self.similarity:.3f} < {least}."
+
         return (
             f"No pair: similarity {self.similarity:.3f}, structure in {self.structure:.0f} of 256"
             f" cells: false probability {_doubt(self._evidence)}."
@@ -220,15 +228,18 @@ def compare(a: str | Path | bytes, b: str | Path | bytes, *, bits: int = 64) -> 
     for side, given in (("a", a), ("b", b)):
         names.append(f"the bytes given as {side}" if isinstance(given, bytes) else str(given))
         contents.append(given if isinstance(given, bytes) else read_bytes(bytes(Path(given)), None))
+
     settings = HashConfig()
     algorithms = tuple(name for name in ALGORITHMS if bits in ALGORITHMS[name])
     turned = TRANSFORMS[1:]
     setup = Setup(algorithms, bits, settings.mode, settings.background, settings.max_pixels, turned)
     table = pa.table(measure(contents, setup))
+
     for name, row in zip(names, table.select(["status", "detail"]).to_pylist(), strict=True):
         if row["status"] != "ok":
             message = f"{name}: {row['status']}: {row['detail']}."
             raise SourceError(message)
+
     of_a, of_b = table.to_pylist()
     small = np.stack(
         [
@@ -247,6 +258,7 @@ def compare(a: str | Path | bytes, b: str | Path | bytes, *, bits: int = 64) -> 
     closer = (views[0], views[1]) if len(views) == 2 else None
     default = resolve(build({"hash": {"bits": bits}}), []).search.max_distance
     unframed, unframed_similarity, unframed_structure = _without_frames(table, bits)
+
     return Comparison(
         a=_side(names[0], contents[0], of_a, small[0]),
         b=_side(names[1], contents[1], of_b, small[1]),
@@ -310,6 +322,7 @@ def _reached(evidence: Evidence) -> str:
     close = float(evidence.close[0])
     closely = "" if np.isnan(close) else f", {close:.3f} seen closely"
     cells_of_256 = f"structure in {evidence.structure[0]:.0f} of 256 cells"
+
     return (
         f"similarity {evidence.similarity[0]:.3f}{closely}, {cells_of_256}: false probability"
         f" {_doubt(evidence)}"
@@ -333,6 +346,7 @@ def _without_frames(table: pa.Table, bits: int) -> tuple[int | None, float, floa
     best = max(
         rows, key=lambda row: (row["unframed"] != BOTH or by_thumbnails(row), row["similarity"])
     )
+
     return int(best["unframed"]), float(best["similarity"]), float(best["structure"] or 0.0)
 
 

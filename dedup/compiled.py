@@ -81,14 +81,17 @@ def is_kept(kernel: Callable[..., Any]) -> bool:
     stats = getattr(kernel, "stats", None)  # none where NUMBA_DISABLE_JIT is set
     if stats is None or stats.cache_path is None:
         return True
+
     cached = _cached(kernel)
     if cached is not None:
         # The key of each entry: its signature, the processor it was compiled for, and a hash of the
         # kernel.
         here = kernel.targetctx.codegen().magic_tuple()  # type: ignore[attr-defined]
         return any(key[1] == here for key in cached._load_index())
+
     source = Path(kernel.__code__.co_filename)
     found = Path(stats.cache_path).glob(f"{source.stem}.{kernel.__qualname__}-*.py{_PYTHON}*.nbi")
+
     return any(index.stat().st_mtime >= source.stat().st_mtime for index in found)
 
 
@@ -142,6 +145,7 @@ def _inner(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
     kernel: Callable[..., Any] = njit(nogil=True, error_model="numpy", **wrapped, **options)(
         function
     )
+
     return kernel
 
 
@@ -154,9 +158,11 @@ def _kernel(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
         return cast(
             "Callable[..., Any]", njit(nogil=True, error_model="numpy", **options)(function)
         )
+
     cached = _cached(kernel)
     if cached is not None:
         cached._source_stamp = _sources()
+
     return kernel
 
 
@@ -179,4 +185,5 @@ def _sources() -> bytes:
     digest = sha256()
     for file in sorted(file for room in _ROOMS for file in (root / room).glob("*.py")):
         digest.update(file.read_bytes())
+
     return digest.digest()

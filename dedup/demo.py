@@ -109,6 +109,7 @@ def run(
         }
     )
     result = pipeline.run(config, observer=observer, overwrite=True)
+
     return result, score(result, plants)
 
 
@@ -119,6 +120,7 @@ def _claimed(folder: Path) -> files.Marked:
     if folder.exists() and not folder.is_dir():
         message = f"{str(folder)!r} is a file. Name a new or empty folder for the demo."
         raise RunError(message)
+
     folder.mkdir(parents=True, exist_ok=True)
     owner = files.marked(folder, KIND)
     strangers = (
@@ -126,12 +128,14 @@ def _claimed(folder: Path) -> files.Marked:
         if owner is not None
         else sorted(entry.name for entry in folder.iterdir() if not files.is_unfinished_mark(entry))
     )
+
     if strangers:
         message = (
             f"The folder {str(folder)!r} holds other files: {strangers[0]!r} was not made by the"
             " demo, or was changed since. Name a new or empty one."
         )
         raise RunError(message)
+
     return files.mark(folder, KIND)
 
 
@@ -141,6 +145,7 @@ def _listing(plants: list[Plant]) -> str:
     writer = csv.writer(text)
     writer.writerow(["sort", "original", "copy"])
     writer.writerows((plant.sort, plant.original, plant.copy) for plant in plants)
+
     return text.getvalue()
 
 
@@ -153,13 +158,16 @@ def build_dataset(dataset: Path) -> list[Plant]:
     chance.shuffle(pictures)
     placed: dict[str, list[str]] = {name: [] for name, _ in _SHARES}
     splits = [name for name, share in _SHARES for _ in range(round(share * len(pictures)) + 1)]
+
     for (label, name, image), split in zip(pictures, splits, strict=False):
         suffix = "jpg" if chance.random() < 0.7 else "png"
         target = dataset / split / label / f"{name}.{suffix}"
         _save(image, target)
         placed[split].append(target.relative_to(dataset).as_posix())
+
     plants = list(_plants(dataset, placed, chance))
     _break_some(dataset)
+
     return plants
 
 
@@ -192,6 +200,7 @@ def score(result: Run, plants: list[Plant]) -> list[Score]:
         n_removed = sum(map(removed, leaks))
         n_found = len(those) - len(missed)
         scores.append(Score(sort, len(those), n_found, n_plain, len(leaks), n_removed))
+
     return scores
 
 
@@ -219,6 +228,7 @@ def _photos(names: tuple[str, ...]) -> Iterator[tuple[str, Image.Image]]:
     except ImportError as error:
         message = "The demo's pictures come with an extra: pip install 'dedup-images[demo]'."
         raise MissingExtraError(message) from error
+
     folders = [
         Path(skimage.__file__).parent / "data",
         Path(sklearn.__file__).parent / "datasets" / "images",
@@ -325,11 +335,13 @@ def _plant(
     slug = sort.split(",")[0].replace(" ", "_").replace("_%", "")
     if sort == "under another label":
         label = chance.choice([other for other in labels if other != label])
+
     if sort in {"identical bytes", "under another label"}:
         copy = dataset / split / label / f"{stem}_{slug}.{suffix}"
         copy.parent.mkdir(parents=True, exist_ok=True)
         copy.write_bytes(data)
         return copy.relative_to(dataset).as_posix()
+
     image = Image.open(BytesIO(data))
     if sort in _EDITS:
         copy = dataset / split / label / f"{stem}_{slug}.jpg"
@@ -337,6 +349,7 @@ def _plant(
     else:
         copy = dataset / split / label / f"{stem}_{slug}.{'png' if suffix == 'jpg' else 'bmp'}"
         _save(image, copy)
+
     return copy.relative_to(dataset).as_posix()
 
 

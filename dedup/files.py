@@ -60,7 +60,9 @@ class Marked:
             return True
         if path.parent != self.folder or path.name not in self.made:
             return False
+
         proof = self.made[path.name]
+
         return proof is None or proof == proof_of(path)
 
     def strangers(self) -> list[str]:
@@ -89,14 +91,17 @@ def proof_of(path: Path) -> str | None:
         return hashlib.sha256(path.read_bytes()).hexdigest()
     if not path.is_dir():
         return None
+
     for name in CARDS:
         if (path / name).is_file():
             return hashlib.sha256((path / name).read_bytes()).hexdigest()
+
     listing = sorted(
         (os.fsencode(file.relative_to(path)), file.lstat().st_size)
         for file in path.rglob("*")
         if not file.is_dir()
     )
+
     return hashlib.sha256(repr(listing).encode()).hexdigest()
 
 
@@ -136,6 +141,7 @@ def mark(folder: Path, kind: str, made: Mapping[str, str | None] | None = None) 
     (folder / OWN).mkdir(parents=True, exist_ok=True)
     content = {"tool": "dedup", "kind": kind, "id": new.id, "made": dict(new.made)}
     write_json(folder / OWN / MARKER, content)
+
     return new
 
 
@@ -167,12 +173,14 @@ def remove(path: Path, owner: Owner) -> None:
     """
     if not os.path.lexists(path):
         return
+
     if not owner.owns(path):
         message = (
             f"{str(path)!r} was not made by dedup, so it is not deleted. Move it away, or name"
             " another folder."
         )
         raise RunError(message)
+
     if path.is_dir() and not path.is_symlink():
         _remove_folder(path)
     else:
@@ -190,6 +198,7 @@ def _remove_folder(folder: Path) -> None:
                 found.append(Path(entry.path))
             else:
                 Path(entry.path).unlink()
+
     for path in reversed(found):
         path.rmdir()
 

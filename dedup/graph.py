@@ -34,10 +34,12 @@ def representatives(digests: pa.ChunkedArray) -> NDArray[np.int64]:
     rows = np.sort(known[order[np.union1d(same, same + 1)]])
     if len(rows) == 0:
         return first_of
+
     codes = pc.dictionary_encode(digests.take(pa.array(rows)).combine_chunks()).indices.to_numpy()
     lowest = np.full(int(codes.max()) + 1, len(first_of), dtype=np.int64)
     np.minimum.at(lowest, codes, rows)
     first_of[rows] = lowest[codes]
+
     return first_of
 
 
@@ -57,6 +59,7 @@ def group_witnesses(group: NDArray[np.int64], candidates: NDArray[np.bool_]) -> 
     members = np.flatnonzero(candidates & (group >= 0))
     np.minimum.at(lowest, group[members], members)
     found = lowest[group]
+
     return np.where(found < n, found, -1)
 
 
@@ -116,6 +119,7 @@ def from_pairs(pairs: pa.Table, n_samples: int, near_kinds: Sequence[str] = NEAR
         else np.zeros((1, len(a)), np.uint16)
     )
     similarity = pairs["similarity"].to_numpy()
+
     return Graph(
         class_of=class_of,
         near_a=sources[order],
@@ -146,6 +150,7 @@ def matches_one_of(graph: Graph, candidates: NDArray[np.bool_]) -> NDArray[np.bo
     members = np.bincount(graph.class_of[candidates], minlength=n)
     near = np.zeros(n, dtype=bool)
     near[graph.near_a[members[graph.near_b] > 0]] = True
+
     return np.asarray(near[graph.class_of] | (members[graph.class_of] - candidates > 0))
 
 
@@ -190,6 +195,7 @@ def best_witnesses(graph: Graph, candidates: NDArray[np.bool_]) -> Witnesses:
     identical = same < n
     sample[identical], row[identical] = same[identical], -1
     distance[identical], similarity[identical] = 0, 1
+
     return Witnesses(sample, distance, similarity, row)
 
 
@@ -207,6 +213,7 @@ def _two_lowest(
     lowest[classes] = members[start]
     several = size > 1
     second[classes[several]] = members[start[several] + 1]
+
     return lowest, second
 
 
@@ -237,6 +244,7 @@ def quality_order(
     compression = worst[class_of[samples]]
     compression[compression < 0] = np.inf
     beaten = np.zeros(len(samples), np.int64) if n_better is None else n_better[class_of[samples]]
+
     return samples[np.lexsort((samples, compression, -math.prod(sizes), beaten))].astype(np.int64)
 
 

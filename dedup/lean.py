@@ -35,6 +35,7 @@ def let_arrow_do_without_pandas() -> None:
     """
     if "pandas" in sys.modules:
         return
+
     finder = _WithoutPandas()
     sys.meta_path.insert(0, finder)
     try:

@@ -25,7 +25,9 @@ def peak_memory() -> int | None:
         import resource  # not on Windows
     except ImportError:
         return None
+
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
     return int(peak if sys.platform == "darwin" else peak * 1024)
 
 
@@ -71,6 +73,7 @@ def own_memory() -> int:
     for line in text.splitlines():
         if line.startswith("RssAnon:"):
             return int(line.split()[1]) * 1024
+
     return peak_memory() or 0
 
 
@@ -88,8 +91,10 @@ def _of_machine() -> int | None:
     for line in _text("/proc/meminfo").splitlines():
         if line.startswith("MemAvailable:"):
             return int(line.split()[1]) * 1024
+
     if hasattr(os, "sysconf"):
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
     return None
 
 
@@ -104,10 +109,12 @@ def _of_address_space() -> int | None:
         import resource  # not on Windows
     except ImportError:
         return None
+
     soft, _ = resource.getrlimit(resource.RLIMIT_AS)
     pages = _text("/proc/self/statm").split()
     if soft == resource.RLIM_INFINITY or not pages:
         return None
+
     return soft - int(pages[0]) * os.sysconf("SC_PAGE_SIZE")
 
 

@@ -28,6 +28,7 @@ def make_folder(folder: Path) -> None:
     while not folder.is_dir():
         missing.append(folder)
         folder = folder.parent
+
     for path in reversed(missing):
         path.mkdir(exist_ok=True)
 

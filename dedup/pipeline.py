@@ -88,6 +88,7 @@ def run(
             accepts=lambda info: place.refuse_another_run(info, overwrite=overwrite),
         )
         place.send()
+
     return result
 
 
@@ -153,6 +154,7 @@ def _judged(
         if config.output.splits != "none":
             refuse_emptied(result.store["hashes"], result.manifest, result.resolved)
         judged = judge(lists, result.manifest, result.store["hashes"])
+
     how = distinct.rule(result.resolved, result.manifest, result.store["hashes"])
     result = replace(result, judged=judged, resolved=result.resolved.but(distinct=how))
     tell_skipped(result.store["hashes"])
@@ -165,6 +167,7 @@ def _judged(
 
     with _undone_if_refused(result):
         concluded = _concluded(result, clock)
+
     return _finish(result, *concluded, place, engine, clock)
 
 
@@ -188,34 +191,41 @@ def _opened(
         source = open_source(config.dataset, dataset)
         table, row_of_sample = read_manifest(source, config)
         done(len(table))
+
     places(lists, table)
     names = [part.name for part in parts_of(source)]
     home = output_folder(config.output, names)
     if home is not None:
         lists = replace(lists, record=judgements(home))
+
     resolved = replace(resolve(config, table["split"].unique().to_pylist()), lists=lists.digests())
 
     if config.output.splits != "none" and home is not None:
         check_writable(source, config.output.splits)
         if resolved.policy.leakage == "regroup":
             check_movable(source, config.output.splits)
+
     refuse_push(config, source)
     tell_outside(source, config.dataset)
 
     info = run_info(config, source_info(config, source), table, lists.digests())
     if accepts is not None:
         accepts(info)
+
     place = None
     if home is not None:
         place = held.enter_context(
             folder.staged(home, info["fingerprints"], info, overwrite=overwrite)
         )
         folder.refuse_without_space(home)
+
     store = Store() if place is None else Store(place.folder, home=place.home)
     if place is not None:
         storage.write(source.not_read, place.folder, folder.NOT_READ, {})
+
     result = Run(config, resolved, source, row_of_sample, store, info)
     store.put("manifest", table, specs_of(result))
+
     return result, place, lists
 
 
@@ -234,6 +244,7 @@ def _hashed(result: Run, engine: Engine, clock: Clock) -> Run:
         done(n)
 
     refuse_absent(result.store["hashes"], result.manifest, source.name)
+
     return replace(result, info={**result.info, "hashed_by": asdict(here)})
 
 
@@ -272,6 +283,7 @@ def decide(
             "--set output.dir: decide writes to the run's own folder, or to another one with -o."
         )
         raise ConfigError(message)
+
     with ExitStack() as held:
         in_place = output is None or (output.exists() and output.samefile(run_folder))
         held.enter_context(folder.reading(run_folder))
@@ -345,6 +357,7 @@ def report(run_folder: Path, *, observer: Observer | None = None) -> Run:
         with folder.adding(run_folder, (folder.REPORT,)), clock.stage("report") as done:
             write_report(result, local(result.config.engine))
             done(len(result.manifest))
+
     return result
 
 
@@ -353,33 +366,40 @@ def _concluded(result: Run, clock: Clock) -> tuple[dict[str, pa.Table], dict[str
     resolved, n, judged = result.resolved, len(result.manifest), result.judged
     hashed, listed, crowds = result.store["hashes"], result.manifest, result.store["crowds"]
     found: dict[str, pa.Table] = {}
+
     with clock.stage("pairs") as done:
         found["pairs"] = accepted_pairs(result, judged)
         if resolved.parts.parts == "on":
             placed = result.store["placements"]
             found["overlaps"] = overlaps(placed, found["pairs"], listed, resolved)
         done(n)
+
     matches, leaking = _graphs(found["pairs"], n, resolved)
     with clock.stage("groups") as done:
         found["groups"] = groups(matches, hashed, listed, resolved.splits.held_out, crowds)
         done(n)
+
     with clock.stage("leakage") as done:
         found["leakage"] = leakage(
             leaking, found["pairs"], hashed, listed, resolved.splits.held_out
         )
         done(n)
+
     with clock.stage("chains") as done:
         found["chains"] = chains(matches, listed, resolved.splits.held_out)
         done(n)
+
     with clock.stage("decisions") as done:
         found["decisions"] = decisions(matches, hashed, listed, resolved, judged, crowds, leaking)
         done(n)
+
     with clock.stage("uncompared") as done:
         parts = result.candidate_parts() if len(crowds) else iter(())
         found["uncompared"] = uncompared(
             crowds, parts, matches, found["decisions"], listed, resolved
         )
         done(n)
+
     said = summary(
         listed,
         hashed,
@@ -398,7 +418,9 @@ def _concluded(result: Run, clock: Clock) -> tuple[dict[str, pa.Table], dict[str
     if listed["group"].null_count == len(listed):
         parts = result.candidate_parts()
         said["recordings"] = recordings(listed, found["pairs"], parts, resolved.splits.held_out)
+
     said["components"] = components(found["pairs"], found["groups"], n)
+
     return found, said | judgements_told(result)
 
 
@@ -406,6 +428,7 @@ def _n_points(result: Run) -> pa.ChunkedArray | None:
     """Of each sample its key points; None where nobody searched parts."""
     if result.resolved.parts.parts == "off":
         return None
+
     columns = [part["n_points"] for part in result.store.parts("parts")]
 
     return pa.chunked_array([chunk for column in columns for chunk in column.chunks], pa.int32())
@@ -418,6 +441,7 @@ def _graphs(found: pa.Table, n: int, resolved: Resolved) -> tuple[graph.Graph, g
         return matches, matches
 
     with_all = graph.from_pairs(found, n, (*graph.NEAR, "crop"))
+
     return (with_all if resolved.parts.crops == "duplicate" else matches), with_all
 
 
@@ -449,6 +473,7 @@ def _finish(
     }
     if isinstance(engine, Distributed):
         ended["tasks_by_node"] = dict(engine.tasks_by_node)
+
     result = replace(result, info={**result.info, **ended})
     if place is None:
         return result
@@ -458,4 +483,5 @@ def _finish(
     result = replace(result, store=result.store.at_home())
     if result.config.output.splits != "none":
         push(result)
+
     return result

@@ -38,12 +38,14 @@ def read_shares(text: str) -> dict[str, float]:
         elif normal_split(name) in map(normal_split, shares):
             problems.append(f"--to: the split {name!r} is named twice.")
         shares[name] = value
+
     if not problems and not isclose(sum(shares.values()), 1, abs_tol=1e-6):
         problems.append(f"--to: the shares add up to {sum(shares.values()):g}; they must to 1.")
     if not problems and (len(shares) == 1 or "train" not in shares):
         problems.append(f"--to: name train and at least one other split; got {', '.join(shares)}.")
     if problems:
         raise ConfigError(*problems)
+
     return shares
 
 
@@ -59,6 +61,7 @@ def assigned(
     members: dict[str | None, list[int]] = defaultdict(list)
     for k in sorted(range(len(ids)), key=lambda k: (_shuffled(ids[k], seed), ids[k])):
         members[labels[k]].append(k)
+
     found = [""] * len(ids)
     owed = dict.fromkeys(shares, 0.0)
     for label in sorted(members, key=lambda label: (label is None, label or "")):
@@ -68,6 +71,7 @@ def assigned(
             split = max(owed, key=lambda name: (owed[name], name == "train"))
             owed[split] -= 1
             found[k] = split
+
     return found
 
 
@@ -105,4 +109,5 @@ def run(
 
     ids, labels = opened.rows["id"].to_pylist(), opened.rows["label"].to_pylist()
     pool = Pool(opened, assigned(ids, labels, shares, seed))
+
     return pipeline.run(config, pool, observer=observer, overwrite=overwrite)

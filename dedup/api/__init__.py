@@ -140,15 +140,18 @@ def hash_images(
         problems.append(f"bits: {problem}.")
     if problems:
         raise ConfigError(*problems)
+
     settings = HashConfig()
     setup = Setup((algorithm,), bits, mode, settings.background, settings.max_pixels)
     starts = range(0, len(images), _BATCH)
+
     with ThreadPoolExecutor(
         usable_cores()
     ) as pool:  # decoders and kernels give up the interpreter's lock
         parts = list(
             pool.map(lambda start: _codes(images[start : start + _BATCH], start, setup), starts)
         )
+
     return np.concatenate([np.empty((0, bits // 8), dtype=np.uint8), *parts])
 
 
@@ -176,6 +179,7 @@ def decide(run: Run | str | Path, **options: Unpack[Options]) -> Run:
         for section, of in settings.items()
         for key, value in of.items()
     ]
+
     return pipeline.decide(
         _folder_of(run, "decide"), overrides, output=None if place is None else Path(place), **call
     )
@@ -196,6 +200,7 @@ def _folder_of(run: Run | str | Path, what: str) -> Path:
             " dir='runs/x')."
         )
         raise RunError(message)
+
     return place
 
 
@@ -206,6 +211,7 @@ def _call_and_settings(options: Mapping[str, Any]) -> tuple[dict[str, Any], dict
         "overwrite": bool(given.pop("overwrite", False)),
         "observer": observer(given.pop("progress", None)),
     }
+
     return call, options_to_settings(given)
 
 
@@ -224,6 +230,7 @@ def _run(dataset: Any, options: Mapping[str, Any], against: Sequence[str | Path]
         ]
         settings.setdefault("dataset", {})["sources"] = named
         return pipeline.run(build(settings), **call)
+
     if isinstance(dataset, str | Path):
         settings.setdefault("dataset", {})["path"] = str(dataset)
         return pipeline.run(build(settings), **call)
@@ -251,14 +258,17 @@ def _codes(images: Sequence[Any], start: int, setup: Setup) -> NDArray[np.uint8]
     codes[decoded] = picture_codes(pictures, algorithm, setup.bits, setup.mode)
     stored = [k for k, image in enumerate(images) if not isinstance(image, Image.Image)]
     columns = measure([_content(images[k]) for k in stored], setup)
+
     for k, status, detail in zip(
         stored, columns["status"].to_pylist(), columns["detail"].to_pylist(), strict=True
     ):
         if status != "ok":
             message = f"{names[k]}: {status}: {detail}."
             raise SourceError(message)
+
     if stored:
         codes[stored] = [np.frombuffer(code, np.uint8) for code in columns[algorithm].to_pylist()]
+
     return codes
 
 
@@ -270,6 +280,7 @@ def _image_name(image: Any, place: int) -> str:
         return repr(str(image))
     if isinstance(image, bytes | bytearray | memoryview | Image.Image):
         return f"images[{place}]"
+
     remedy = (
         " PIL.Image.fromarray makes an image of an array." if isinstance(image, np.ndarray) else ""
     )
@@ -290,4 +301,5 @@ def _normalised(image: Image.Image, name: str, background: str) -> Image.Image:
     if isinstance(found, Unreadable):
         message = f"{name}: {found.status}: {found.detail}."
         raise SourceError(message)
+
     return found

@@ -63,6 +63,7 @@ def _of_mapping(given: Mapping[str, Any]) -> Any:
 
     if isinstance(given, datasets.DatasetDict | datasets.IterableDatasetDict):
         return given
+
     values = list(given.values())
     for kind, of_kind in (
         (datasets.Dataset, datasets.DatasetDict),
@@ -70,6 +71,7 @@ def _of_mapping(given: Mapping[str, Any]) -> Any:
     ):
         if values and all(isinstance(value, kind) for value in values):
             return of_kind(given)
+
     others = ", ".join(sorted({type(value).__name__ for value in values})) or "nothing"
     message = (
         "A dict of datasets has a datasets.Dataset (or IterableDataset) for each split; this one"
@@ -84,6 +86,7 @@ def _of_pictures(given: Sequence[Any]) -> Any:
 
     encoded = [_encoded(value, f"images[{k}]") for k, value in enumerate(given)]
     columns: dict[str, Any] = {"image": encoded}
+
     return datasets.Dataset.from_dict(
         columns, features=datasets.Features({"image": datasets.Image()})
     )
@@ -97,6 +100,7 @@ def _of_image_folder(given: Any) -> Any:
         {"image": datasets.Image(), "label": datasets.ClassLabel(names=list(given.classes))}
     )
     columns = {"image": [_encoded(path, repr(path)) for path in paths], "label": list(classes)}
+
     return datasets.Dataset.from_dict(columns, features=features)
 
 
@@ -112,6 +116,7 @@ def _table_of(frame: Any) -> pa.Table:
                 None if v is None else _encoded(v, f"{where} {k}") for k, v in enumerate(values)
             ]
         columns[str(name)] = pa.array(values, from_pandas=True)
+
     return pa.table(columns)
 
 
@@ -123,12 +128,14 @@ def _of_table(table: pa.Table, settings: dict[str, Any]) -> Any:
         of.pop("image_column", None) or of.pop("path_column", None) or of.pop("bytes_column", None)
     )
     column = _image_column(table) if column is None else str(column)
+
     if column not in table.column_names:
         message = (
             f"The table has no column {column!r}. It has"
             f" {', '.join(map(repr, table.column_names))}."
         )
         raise ConfigError(message)
+
     held = table[column]
     if pa.types.is_string(held.type) or pa.types.is_large_string(held.type):
         held = pa.array(
@@ -138,9 +145,11 @@ def _of_table(table: pa.Table, settings: dict[str, Any]) -> Any:
         held = pa.array(
             [None if data is None else {"bytes": data, "path": None} for data in held.to_pylist()]
         )
+
     settings.setdefault("dataset", {})["image_column"] = column
     at = table.column_names.index(column)
     dataset = datasets.Dataset(table.set_column(at, column, held).replace_schema_metadata(None))
+
     return dataset.cast_column(column, datasets.Image())
 
 
@@ -151,6 +160,7 @@ def _image_column(table: pa.Table) -> str:
     found = images or paths
     if len(found) == 1:
         return str(found[0])
+
     named = ", ".join(f"{name!r} ({table[name].type})" for name in table.column_names)
     if found:
         what = "images" if images else "paths of images"
@@ -164,6 +174,7 @@ def _image_column(table: pa.Table) -> str:
             f" {named}. Name the one to use: image_column='…' for encoded images, path_column='…'"
             " for paths."
         )
+
     raise ConfigError(message)
 
 
@@ -186,11 +197,13 @@ def _encoded(value: Any, where: str) -> dict[str, Any]:
         return {"bytes": None, "path": os.fspath(value)}
     if isinstance(value, bytes):
         return {"bytes": value, "path": None}
+
     if not isinstance(value, Image.Image):
         message = (
             f"{where}: expected a path, encoded bytes or a PIL picture, got {type(value).__name__}."
         )
         raise SourceError(message)
+
     return {"bytes": png(value, where), "path": None}
 
 
@@ -201,7 +214,9 @@ def png(image: Image.Image, where: str) -> bytes:
     if not image.width or not image.height:
         message = f"{where}: the picture has no pixels ({image.width} × {image.height})."
         raise SourceError(message)
+
     sink = BytesIO()
     whole = image if image.mode in _STORED else image.convert("RGB")
     whole.save(sink, "PNG", compress_level=1)
+
     return sink.getvalue()

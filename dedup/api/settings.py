@@ -29,6 +29,7 @@ def options_to_settings(options: Mapping[str, Any]) -> dict[str, Any]:
     section_of = sections()
     settings: dict[str, Any] = {}
     problems = []
+
     for given, value in options.items():
         name = _SAME_AS.get(given, given)
         if name != given and name in options:
@@ -51,8 +52,10 @@ def options_to_settings(options: Mapping[str, Any]) -> dict[str, Any]:
             problems.append(
                 f"{name}: unknown option.{f' Did you mean {near[0]!r}?' if near else ''}"
             )
+
     if problems:
         raise OptionError(*problems)
+
     return settings
 
 
@@ -81,4 +84,5 @@ def takes_options(function: _Function) -> _Function:
         if name not in {parameter.name for parameter in own}
     ]
     function.__signature__ = Signature([*own, *further])  # type: ignore[attr-defined]
+
     return function

@@ -66,6 +66,7 @@ class BankPolicy:
                 f"policy.review {self.review!r} must not be above policy.reject {self.reject!r}: "
                 f"what is reviewed is less similar than what is rejected."
             )
+
         if problems:
             raise ConfigError(*problems)
 
@@ -74,7 +75,9 @@ class BankPolicy:
         unsure = match.verified == "signs" and match.false_probability > MAX_SURE_OF_SIGNS
         if self._reaches(match, self.reject, self.max_false_probability):
             return PENDING if unsure else REJECTED
+
         review = self.review if self.review is not None or self.reject is None else self.reject
+
         return PENDING if self._reaches(match, review, self.review_false_probability) else None
 
     @staticmethod
@@ -162,6 +165,7 @@ def judged(answer: Answer, matches: tuple[Match, ...], n_most: int) -> Answer:
     asked = [(match, answer.policy.verdict_of(match)) for match in matches]
     counted = [match for match, verdict in asked if verdict is not None]
     verdicts = {verdict for _, verdict in asked}
+
     if REJECTED in verdicts:
         verdict, reason = REJECTED, "duplicate"
     elif PENDING in verdicts:
@@ -170,10 +174,13 @@ def judged(answer: Answer, matches: tuple[Match, ...], n_most: int) -> Answer:
         verdict, reason = PENDING, "review"
     else:
         verdict, reason = APPROVED, "unique"
+
     if not answer.complete and verdict == APPROVED:
         # Not all that could match was compared: nobody can say that it is unique.
         verdict, reason = PENDING, "incomplete"
+
     shown = tuple(counted[:n_most])
+
     return replace(answer, verdict=verdict, reason=reason, matches=shown, n_matches=len(counted))
 
 

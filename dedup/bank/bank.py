@@ -49,6 +49,7 @@ class Bank:
             self._store = Store(self.path, read_only=True, timeout=timeout, opened=opened)
         else:
             self._store = Store(self.path, read_only=read_only, timeout=timeout)
+
         self._checked_canary = False
         self.keys = Keys(self._store)
         self.outbox = Outbox(self._store)
@@ -71,6 +72,7 @@ class Bank:
                 " it is."
             )
             raise BankError(message)
+
         spec = spec or BankSpec()
         info = BankInfo(spec, canary_of(spec), canary_codes_of(spec), libraries(), source, licence)
         values = {
@@ -80,6 +82,7 @@ class Bank:
             "created": str(now()),
         }
         target.mkdir(parents=True)
+
         try:
             with (
                 files.appearing(target / DATABASE) as partial,
@@ -89,6 +92,7 @@ class Bank:
         except BaseException:
             files.remove_if_empty(target)
             raise
+
         return cls(target, timeout=timeout)
 
     @classmethod
@@ -116,9 +120,11 @@ class Bank:
             dataset, config = building.opened(sources, options)
             spec = building.spec_of(config)
             parts = building.of_source(dataset, spec, config)
+
         bank = cls.create(path, spec, source=named, licence=licence)
         bank.built = building.filled(bank._store, parts, replace_ids=False, advance=progress)
         bank.compact()
+
         return bank
 
     built: Counts | None = None
@@ -188,6 +194,7 @@ class Bank:
         for picture in self._measured(list(items)):
             found = checked(self._store, picture) if picture.is_readable else None
             answers.append(answer(picture, found, chosen))
+
         return answers
 
     def submit(
@@ -219,6 +226,7 @@ class Bank:
         (said,) = self.submit_many([request])
         if isinstance(said, BankConflictError):
             raise said
+
         return said
 
     def submit_many(
@@ -283,8 +291,10 @@ class Bank:
         if not picture.is_readable:
             message = f"{id!r} was not added: {picture.status}: {picture.detail}."
             raise SourceError(message)
+
         if uri is None and isinstance(data, str | Path):
             uri = str(data)
+
         with self._store.write() as connection:
             if replace:
                 delete(connection, id)
@@ -295,7 +305,9 @@ class Bank:
                 )
                 raise BankConflictError(message)
             insert(connection, picture, self.spec, id, label, uri)
+
         self._sealed()
+
         return picture
 
     def add_source(
@@ -311,6 +323,7 @@ class Bank:
         parts = self._parts(source, options)
         self.built = building.filled(self._store, parts, replace_ids=replace, advance=progress)
         self._sealed()
+
         return self.built
 
     def measured_source(
@@ -342,13 +355,16 @@ class Bank:
         new = BankInfo(
             spec, canary_of(spec), canary_codes_of(spec), libraries(), info.source, info.licence
         )
+
         with self._store.write():
             self.built = building.rebuilt(
                 self._store, self._parts(source, options), new, drop_missing=drop_missing
             )
+
         self._store.info = new
         self._checked_canary = True
         self.compact(everything=True)
+
         return self.built
 
     def remove(self, ids: str | Iterable[str], *, forget: bool = False) -> list[str]:
@@ -362,10 +378,12 @@ class Bank:
             if forget:
                 connection.execute("PRAGMA secure_delete = ON")
             unknown = [entry for entry in wanted if not delete(connection, entry, forget=forget)]
+
         if forget:
             maintenance.forget(self._store, wanted)
             self.compact(everything=True)
             maintenance.wiped(self._store)
+
         return unknown
 
     def entry(self, id: str) -> Entry | None:  # noqa: A002  # the user's word for it
@@ -444,9 +462,11 @@ class Bank:
         if len(sources) == 1 and building.is_run(sources[0]):
             self._refuse_other(building.spec_of_run(Path(sources[0]))[0], str(sources[0]))
             return building.of_run(Path(sources[0]))
+
         settings = {**options, "hash": self._hash_settings() | options.get("hash", {})}
         dataset, config = building.opened(sources, settings)
         self._refuse_other(building.spec_of(config), str(sources[0]))
+
         return building.of_source(dataset, self.spec, config)
 
     def _for_writing(self) -> None:
@@ -477,7 +497,9 @@ class Bank:
         """Put a long tail into a search file; somebody else may be doing it."""
         if self._store.in_transaction:
             return
+
         with self._store.read() as connection:
             n = self._store.snapshot(connection).tail_rows
+
         if n >= MAX_TAIL_ROWS:
             maintenance.compact_if_free(self._store)

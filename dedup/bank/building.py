@@ -74,6 +74,7 @@ def config_of(sources: Sequence[str | Path], options: Mapping[str, Any]) -> Conf
         dataset["path"] = str(sources[0])
     else:
         dataset["sources"] = [{"path": str(path)} for path in sources]
+
     return build(settings)
 
 
@@ -109,6 +110,7 @@ def of_source(source: Source, spec: BankSpec, config: Config) -> Iterator[Part]:
     cut = (
         batch.slice(at, size) for batch in tasks(source, size) for at in range(0, len(batch), size)
     )
+
     try:
         for done in engine.run(WORK, work(setup_of(spec)), cut):
             yield Part(rows.take(done["sample"]), pa.Table.from_batches([done]))
@@ -122,10 +124,13 @@ def opened(sources: Sequence[str | Path], options: Mapping[str, Any]) -> tuple[S
     if not sources:
         message = "Name a dataset, or a finished run, that the bank is made of."
         raise ConfigError(message)
+
     if any(map(is_run, sources)):
         message = "A finished run is added alone: name it without other sources."
         raise ConfigError(message)
+
     config = config_of(sources, options)
+
     return open_source(config.dataset), config
 
 
@@ -144,6 +149,7 @@ def filled(
             waiting, n = [], 0
         if advance is not None:
             advance(len(part.rows))
+
     return _committed(store, waiting, counts, replace_ids=replace_ids) if waiting else counts
 
 
@@ -216,12 +222,14 @@ def _added(
     unreadable = dict(counts.unreadable or {})
     for status in part.hashes["status"].take(pa.array(lost)).to_pylist():
         unreadable[status] = unreadable.get(status, 0) + 1
+
     lost_ids = part.rows["id"].take(pa.array(lost)).to_pylist()
 
     rows, hashes = part.rows.take(pa.array(readable)), part.hashes.take(pa.array(readable))
     replaced = _replaced(connection, rows["id"].to_pylist(), replace_ids=replace_ids, store=store)
     if len(readable):
         _insert(connection, rows, hashes, store.spec)
+
     return replace(
         counts,
         added=counts.added + len(readable),
@@ -245,6 +253,7 @@ def _replaced(
             )
             raise BankConflictError(message)
         n += delete(connection, entry)
+
     return n
 
 

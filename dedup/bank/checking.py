@@ -45,6 +45,7 @@ def checked_since(
     kept = [match for match in before.matches if match.id in there]
     known = {match.id for match in newer.matches}
     matches = [*newer.matches, *(match for match in kept if match.id not in known)]
+
     return Checked(ordered(matches), newer.complete and before.complete, newer.last_n)
 
 
@@ -61,6 +62,7 @@ def answer(picture: MeasuredPicture, found: Checked | None, policy: BankPolicy) 
         file_digest=digest,
         complete=found is None or found.complete,
     )
+
     return blank if found is None else judged(blank, found.matches, MAX_SHOWN)
 
 
@@ -85,11 +87,13 @@ def _compared(
         views, snapshot.segments, snapshot.removed, spec, store.max_distance, after_n
     )
     similarity = scores(found, views)
+
     if connection is None:
         with store.read() as reading:
             matches = _matches(reading, store, picture, found, views, similarity)
     else:
         matches = _matches(connection, store, picture, found, views, similarity)
+
     return Checked(ordered(matches), found.complete, snapshot.last_n)
 
 

@@ -92,6 +92,7 @@ def create(path: Path) -> sqlite3.Connection:
     connection.executescript(
         "PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL;" + SCHEMA
     )
+
     return connection
 
 
@@ -110,6 +111,7 @@ def connect(folder: Path, *, read_only: bool, timeout: float) -> sqlite3.Connect
     with translated(folder):
         connection = _opened(path, "ro" if read_only else "rw", timeout)
         connection.execute("SELECT count(*) FROM meta").fetchone()
+
     return connection
 
 
@@ -121,6 +123,7 @@ def _opened(path: Path, mode: str, timeout: float) -> sqlite3.Connection:
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute(f"PRAGMA cache_size = -{_CACHE_KB}")
     connection.execute(f"PRAGMA mmap_size = {_MAP_BYTES}")
+
     return connection
 
 
@@ -141,15 +144,18 @@ def _meaning(error: sqlite3.Error, folder: Path) -> BankError:
             f"{name!r} is being written by another process, which did not finish in time. "
             "Wait for it, or set a longer timeout."
         )
+
     if code == sqlite3.SQLITE_READONLY:
         return BankError(
             f"{name!r} cannot be written: it is read-only here. Checks work; changes do not."
         )
+
     if code in {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}:
         return BankFullError(
             f"{name!r} could not be written: {because(error)}. Nothing of this change was kept. "
             "Make room on the disk and try again."
         )
+
     if code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB} or (
         isinstance(error, sqlite3.DatabaseError)
         and (code == sqlite3.SQLITE_ERROR and "no such table" in str(error))
@@ -159,8 +165,10 @@ def _meaning(error: sqlite3.Error, folder: Path) -> BankError:
             " says what is left. Put a copy made by 'dedup bank copy' in its place, or build the"
             " bank again."
         )
+
     if code == sqlite3.SQLITE_CANTOPEN:
         return BankError(f"{str(folder / DATABASE)!r} cannot be opened: {because(error)}.")
+
     return BankError(f"{name!r}: {because(error)}.")
 
 

@@ -65,12 +65,14 @@ def add(
     """An event for each target, due at once."""
     if not targets:
         return
+
     at = now()
     moment = (
         datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     )
     payload = json.dumps({"type": kind, "timestamp": moment, "data": data})
     event = f"msg_{secrets.token_hex(12)}"
+
     for target in targets:
         connection.execute(
             "INSERT INTO delivery (event, type, payload, target, state, attempts, next, created) "

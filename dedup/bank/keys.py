@@ -47,6 +47,7 @@ class Keys:
             named = f"not {', '.join(map(repr, unknown))}" if unknown else "and at least one"
             message = f"A scope is one of {', '.join(SCOPES)}, {named}."
             raise ConfigError(message)
+
         if not name.strip():
             message = "A key needs a name, so that it can be listed and revoked."
             raise ConfigError(message)
@@ -64,6 +65,7 @@ class Keys:
                 "INSERT INTO api_key (name, digest, scopes, created) VALUES (?, ?, ?, ?)",
                 (name, _digest(key), kept, now()),
             )
+
         return key
 
     def list(self) -> list[ApiKey]:

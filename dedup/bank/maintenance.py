@@ -108,11 +108,13 @@ def _written(store: Store, parts: Sequence[Rows], threads: int) -> _Made:
     known = files.marked(folder, _KIND)
     # The name is written down first: whatever a killed process leaves is known to be ours.
     owner = files.mark(folder, _KIND, {**({} if known is None else known.made), path.name: None})
+
     try:
         digest = segments.write(segment, path, store.spec)
     except OSError:
         files.remove(path, owner)
         raise
+
     return _Made(path.name, len(whole), path.stat().st_size, digest)
 
 
@@ -151,10 +153,13 @@ def _tidy(store: Store) -> None:
     owner = files.marked(folder, _KIND)
     if owner is None:
         return
+
     with store.read() as connection:
         named = {name for (name,) in connection.execute("SELECT name FROM search_file")}
+
     for name in owner.made.keys() - named:
         files.remove(folder / name, owner)
+
     files.mark(folder, _KIND, {name: None for name in owner.made if name in named})
 
 
@@ -195,6 +200,7 @@ def verify(store: Store) -> Verified:
         snapshot = store.snapshot(connection)
         n_rows = sum(map(len, snapshot.segments))
         problems += _tail_problems(store, connection, snapshot, covered, removed)
+
     return Verified(n_entries, n_rows, tuple(problems))
 
 
@@ -206,10 +212,12 @@ def _file_problems(
         return [f"{record['name']}: the file is missing. 'dedup bank compact' makes it again."]
     if segments.digest(path) != record["digest"]:
         return [f"{record['name']}: its content changed. 'dedup bank compact' makes it again."]
+
     try:
         rows = segments.read(path, store.spec, record["bytes"]).rows()
     except BankError as error:
         return [str(error)]
+
     return _differences(
         record["name"], store, connection, rows, record["first_n"], record["last_n"], removed
     )
@@ -244,7 +252,9 @@ def _differences(
         for n, inside, record in _records(part, store):
             if there.pop((n, inside), None) != record:
                 problems.append(f"{name}: entry {n} is not there, or has other codes.")
+
     problems += [f"{name}: entry {n} is not in the database." for n, _ in there if n not in removed]
+
     return problems[:20]
 
 
@@ -259,6 +269,7 @@ def copy(store: Store, target: Path) -> None:
     if target.exists():
         message = f"{str(target)!r} is there already. Name a new folder for the copy."
         raise BankError(message)
+
     target.mkdir(parents=True)
     with (
         translated(store.folder),
@@ -329,7 +340,9 @@ def described(store: Store) -> dict[str, Any]:
         named = connection.execute(
             "SELECT name, rows, bytes FROM search_file ORDER BY last_n"
         ).fetchall()
+
     info = store.info
+
     return {
         "path": str(store.folder),
         "entries": n_entries,

@@ -66,10 +66,12 @@ def views_of(picture: MeasuredPicture, spec: BankSpec) -> list[View]:
     """The views of a picture; none of one without information."""
     if not picture.is_searched:
         return []
+
     found = [_view(picture.codes, picture.signs, picture.thumbnail, spec, inside=False)]
     if picture.inside is not None:
         of = picture.inside
         found.append(_view(of.codes, of.signs, of.thumbnail, spec, inside=True))
+
     return found
 
 
@@ -88,6 +90,7 @@ def _view(
     grey = None
     if thumbnail is not None:
         grey = np.frombuffer(thumbnail, np.uint8).reshape(THUMBNAIL_SIDE, THUMBNAIL_SIDE)
+
     return View(
         packed,
         np.frombuffer(signs, np.uint8),
@@ -121,7 +124,9 @@ def candidates(
         found = _chosen(found, ~np.isin(found.n, np.fromiter(removed, np.int64, len(removed))))
     if len(found) <= MAX_VERIFIED:
         return found
+
     nearest = np.lexsort((found.n, found.distances.min(axis=1)))[:MAX_VERIFIED]
+
     return _chosen(found, np.sort(nearest), complete=False)
 
 
@@ -137,6 +142,7 @@ def _of_segment(
     distances = [
         segment.indexes[name].distances(view.codes[name], rows) for name in spec.algorithms
     ]
+
     return Found(
         segment.n[rows],
         np.full(len(rows), view.inside),
@@ -157,6 +163,7 @@ def scores(found: Found, views: Sequence[View]) -> NDArray[np.float32]:
             out[of_view] = shared(view.signs, signs)
         else:
             out[of_view] = agreement(view.thumbnail, signs)
+
     return np.clip(out, 0.0, 1.0)
 
 
@@ -183,6 +190,7 @@ def near_matches(
     by_thumbnail = _by_thumbnails(found, rows, views, details)
     by_view = {view.inside: view.evidence for view in views}
     matches = []
+
     for row in rows.tolist():
         entry = details.get(int(found.n[row]))
         if entry is None:  # removed meanwhile
@@ -197,6 +205,7 @@ def near_matches(
             probability = false_probability(similar, table, small=small, evidence=counted)
         if probability <= least:
             matches.append(_match(entry, found, row, spec, similar, probability, verified))
+
     return matches
 
 
@@ -220,6 +229,7 @@ def _by_thumbnails(
     ]
     if not kept:
         return {}
+
     asked = [grey[bool(found.asked_inside[row])] for row in kept]
     theirs = [unpacked(details[int(found.n[row])]["thumbnail"]) for row in kept]
     a = np.arange(len(kept))
@@ -228,6 +238,7 @@ def _by_thumbnails(
     structure = Structure(small).of(a, a + len(kept), alike)
     views_ = np.zeros(len(kept), np.uint8)
     doubt = doubt_of(Evidence(alike, structure, np.full(len(kept), np.nan, np.float32), views_))
+
     return {row: (float(alike[k]), float(doubt[k])) for k, row in enumerate(kept)}
 
 
@@ -267,8 +278,10 @@ def identical(connection: sqlite3.Connection, picture: MeasuredPicture) -> list[
             Match(row["id"], kind, 1.0, 0.0, kind, uri=row["uri"], label=row["label"])
             for row in rows
         ]
+
     # The same file goes before the same pixels.
     first = {match.id: match for match in reversed(matches)}
+
     return [match for match in matches if first[match.id] is match]
 
 
@@ -279,6 +292,7 @@ def details_of(connection: sqlite3.Connection, numbers: Sequence[int]) -> dict[i
         part = numbers[start : start + _ROWS_AT_ONCE]
         asked = ",".join("?" * len(part))
         rows |= {row["n"]: row for row in connection.execute(f"{_DETAILS}({asked})", part)}
+
     return rows
 
 

@@ -102,8 +102,10 @@ class MeasuredPicture:
                 "signs": _text(self.inside.signs),
                 "thumbnail": _text(self.inside.thumbnail) if thumbnail else None,
             }
+
         if not thumbnail:
             values["thumbnail"] = None
+
         return json.dumps(values)
 
     @classmethod
@@ -150,18 +152,21 @@ class MeasuredPicture:
                 " `MeasuredPicture.to_json` makes are."
             )
             raise ConfigError(message) from error
+
         parts: list[MeasuredPicture | Inside] = [made]
         parts += [] if made.inside is None else [made.inside]
         whole = all(
             set(part.codes) == set(spec.algorithms) and len(part.signs) == SIGNS_BYTES
             for part in parts
         )
+
         if made.is_readable and not whole:
             message = (
                 f"The measures of a picture need codes of {', '.join(spec.algorithms)}, {spec.bits}"
                 f" bits each, and {SIGNS_BYTES} bytes of signs."
             )
             raise ConfigError(message)
+
         return made
 
 
@@ -171,6 +176,7 @@ def measured(items: Sequence[Data], spec: BankSpec) -> list[MeasuredPicture]:
     stored = [_content(item) for item in items if not isinstance(item, Image.Image)]
     table = pa.table(measure(stored, setup_of(spec)))
     of_stored = iter(of_table(table, spec))
+
     return [next(of_stored) if image is None else _of_image(image, spec) for image in decoded]
 
 
@@ -182,6 +188,7 @@ def of_table(hashes: pa.Table, spec: BankSpec) -> list[MeasuredPicture]:
     small = small.reshape(-1, THUMBNAIL_SIDE, THUMBNAIL_SIDE)
     signs, inside = signs_of(small), _insides(small, spec)
     place = {k: at for at, k in enumerate(readable)}
+
     return [
         (
             _of_row(row, spec, signs[place[k]].tobytes(), inside.get(place[k]))
@@ -227,7 +234,9 @@ def _insides(small: NDArray[np.uint8], spec: BankSpec) -> dict[int, Inside]:
     views = within_frames(small, np.arange(len(small)), spec.algorithms, spec.bits, ("identity",))
     if len(views.of) == 0:
         return {}
+
     signs = signs_of(views.thumbnails)
+
     return {
         at: Inside(
             {name: views.codes[name][k].tobytes() for name in spec.algorithms},
@@ -246,6 +255,7 @@ def _of_image(image: Image.Image, spec: BankSpec) -> MeasuredPicture:
         name: picture_codes([picture], name, spec.bits, spec.mode)[0].tobytes()
         for name in spec.algorithms
     }
+
     return MeasuredPicture(
         status="ok",
         width=picture.width,
@@ -271,6 +281,7 @@ def _content(item: Any) -> bytes | Unreadable:
         return bytes(item)
     if isinstance(item, str | Path):
         return read_bytes(bytes(Path(item)), None)
+
     message = (
         f"A picture is given as a path, as bytes or as a PIL image, not as {type(item).__name__}."
     )
@@ -284,10 +295,12 @@ def _text(value: bytes | None) -> str | None:
 def _bytes(text: Any, length: int) -> bytes | None:
     if text is None:
         return None
+
     value = b64decode(_one_of(text, str), validate=True)
     if len(value) != length:
         message = f"{len(value)} bytes where {length} are needed"
         raise ValueError(message)
+
     return value
 
 
@@ -314,6 +327,7 @@ def _some_text(value: Any) -> str | None:
         if len(text) > _MAX_TEXT:
             message = f"a text of {len(text):,} characters; at most {_MAX_TEXT}"
             raise ValueError(message)
+
     return text
 
 
@@ -329,6 +343,7 @@ def _grey_levels(value: Any) -> float:
     if not 0.0 <= levels <= _GREY_LEVELS:
         message = f"an information of {value!r}, which is 0 to {_GREY_LEVELS}"
         raise ValueError(message)
+
     return levels
 
 

@@ -57,6 +57,7 @@ def export(
             " name."
         )
         raise BankError(message)
+
     if target.exists() and not overwrite:
         message = f"{str(target)!r} is there already. Name another file, or set overwrite."
         raise BankError(message)
@@ -68,6 +69,7 @@ def export(
         {METADATA: info.to_json().encode()}
     )
     n = 0
+
     with (
         files.appearing(target) as partial,
         store.read() as connection,
@@ -76,6 +78,7 @@ def export(
         for batch in _batches(connection, info.spec, schema, ids=ids):
             writer.write_batch(batch)
             n += len(batch)
+
     return n
 
 
@@ -129,6 +132,7 @@ def loaded(path: Path) -> sqlite3.Connection:
     connection.executescript(SCHEMA)
     connection.execute("BEGIN")
     at, first = now(), 1
+
     for batch in table.to_batches(max_chunksize=_ROWS_AT_ONCE):
         rows = {name: batch[name].to_pylist() for name in batch.schema.names}
         n = len(batch)
@@ -159,6 +163,7 @@ def loaded(path: Path) -> sqlite3.Connection:
         ]
         connection.executemany("INSERT INTO inside (n, codes, signs) VALUES (?, ?, ?)", inside)
         first += n
+
     values = {
         "info": info.to_json(),
         "generation": "0",
@@ -166,4 +171,5 @@ def loaded(path: Path) -> sqlite3.Connection:
     }
     connection.executemany("INSERT INTO meta VALUES (?, ?)", values.items())
     connection.execute("COMMIT")
+
     return connection

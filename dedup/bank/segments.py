@@ -49,6 +49,7 @@ class Rows:
             for k, name in enumerate(spec.algorithms)
         }
         signs = np.frombuffer(b"".join(record[3] for record in records), np.uint8)
+
         return cls(
             np.array([record[0] for record in records], np.int64),
             np.array([record[1] for record in records], bool),
@@ -95,6 +96,7 @@ def merged(segments: Sequence[Segment], max_distance: int, threads: int = 1) -> 
         {name: np.concatenate([part.codes[name] for part in parts]) for name in names},
         np.concatenate([part.signs for part in parts]),
     )
+
     return Segment.build(rows, max_distance, threads)
 
 
@@ -104,6 +106,7 @@ def appended(segments: tuple[Segment, ...], new: Segment, max_distance: int) -> 
     while len(kept) > 1 and len(kept[-2]) <= _MERGED_UP_TO * len(kept[-1]):
         last, before = kept.pop(), kept.pop()
         kept.append(merged([before, last], max_distance))
+
     return tuple(kept)
 
 
@@ -135,7 +138,9 @@ def write(segment: Segment, path: Path, spec: BankSpec) -> str:
     )
     with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
         writer.write_batch(pa.record_batch(columns, schema=schema))
+
     _flush(path)
+
     return digest(path)
 
 
@@ -146,6 +151,7 @@ def read(path: Path, spec: BankSpec, n_bytes: int) -> Segment:
     if not path.is_file() or path.stat().st_size != n_bytes:
         message = f"{path}: the search file is missing, or not all of it is there."
         raise BankError(message)
+
     try:
         batch = pa.ipc.open_file(pa.memory_map(str(path))).get_batch(0)
         metadata = batch.schema.metadata or {}
@@ -155,9 +161,11 @@ def read(path: Path, spec: BankSpec, n_bytes: int) -> Segment:
     except (pa.ArrowInvalid, OSError, KeyError, ValueError, IndexError) as error:
         message = f"{path}: the search file is damaged: {because(error)}."
         raise BankError(message) from error
+
     if other:
         message = f"{path}: the search file is of another bank."
         raise BankError(message)
+
     return Segment(
         arrays["n"], arrays["inside"].view(bool), indexes, arrays["signs"].reshape(-1, SIGNS_BYTES)
     )
@@ -169,6 +177,7 @@ def digest(path: Path) -> str:
     with path.open("rb") as file:
         while part := file.read(1 << 20):
             sink.update(part)
+
     return sink.hexdigest()
 
 
@@ -182,9 +191,11 @@ def _index(name: str, arrays: Mapping[str, NDArray[Any]], words: int) -> Index:
         codes = arrays[f"{name}.{k}.planes"].reshape(words, -1)
         orders.append(Order(start, width, codes, arrays[f"{name}.{k}.ids"], offsets))
         start += width
+
     if planes.shape[1] - kernels.PADDING != len(arrays["n"]):
         message = f"{name} has other rows than the entries"
         raise ValueError(message)
+
     return Index.of(planes, orders)
 
 

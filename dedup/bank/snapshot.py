@@ -71,13 +71,16 @@ def refreshed(
 
     if generation != before.generation or last_n < before.last_n:
         before = _with_files(connection, folder, spec, max_distance, generation)
+
     tail = before.tail
     for rows in rows_of(connection, spec, before.last_n + 1, last_n):
         tail = appended(tail, Segment.build(rows, max_distance), max_distance)
+
     gone = connection.execute(
         "SELECT n FROM removal WHERE seq > ? AND seq <= ?", (before.last_removal, last_removal)
     )
     removed = before.removed | {n for (n,) in gone}
+
     return replace(before, tail=tail, removed=removed, last_n=last_n, last_removal=last_removal)
 
 
@@ -87,6 +90,7 @@ def rows_of(
     """The rows to be searched of the entries first .. last, in parts; empty parts are left out."""
     if first > last:
         return
+
     asked = {"first": first, "last": last, "least": MIN_INFORMATION}
     cursor = connection.execute(_SEARCHED, asked)
     while records := cursor.fetchmany(_ROWS_AT_ONCE):
@@ -103,6 +107,7 @@ def _with_files(
     files = connection.execute(
         "SELECT name, first_n, last_n, bytes FROM search_file ORDER BY last_n"
     )
+
     for name, first, last, n_bytes in files.fetchall():
         path = folder / SEARCH_FOLDER / name
         try:
@@ -115,6 +120,7 @@ def _with_files(
             ]
             segments += [merged(parts, max_distance)] if parts else []
         last_n = max(last_n, last)
+
     return Snapshot(
         mapped=tuple(segments), generation=generation, last_n=last_n, damaged=tuple(damaged)
     )

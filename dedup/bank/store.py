@@ -46,6 +46,7 @@ class Store:
         self._reader.row_factory = sqlite3.Row
         self._writer: sqlite3.Connection | None = None
         self._depth = 0
+
         with self.read() as connection:
             text = scalar(connection, "SELECT value FROM meta WHERE key = 'info'")
             if text is None:
@@ -55,6 +56,7 @@ class Store:
             self.max_distance = int(
                 scalar(connection, "SELECT value FROM meta WHERE key = 'max_distance'")
             )
+
         self._snapshot = Snapshot()
         self._version = -1
         self._pending: Snapshot | None = None  # of the transaction that is open
@@ -86,12 +88,14 @@ class Store:
             before = self._pending or self._snapshot
             self._pending = refreshed(connection, before, self.folder, self.spec, self.max_distance)
             return self._pending
+
         version = int(scalar(connection, "PRAGMA data_version"))
         if version != self._version:
             self._snapshot = refreshed(
                 connection, self._snapshot, self.folder, self.spec, self.max_distance
             )
             self._version = version
+
         return self._snapshot
 
     @contextmanager
@@ -138,6 +142,7 @@ class Store:
         pending, self._pending = self._pending, None
         if pending is None:
             return
+
         with self._reading:
             ahead = (
                 pending.generation == self._snapshot.generation
@@ -189,6 +194,7 @@ def insert(
     number = int(cursor.lastrowid or 0)
     if picture.inside is not None and picture.is_searched:
         _insert_inside(connection, number, picture.inside, spec)
+
     return number
 
 
@@ -206,12 +212,14 @@ def delete(connection: sqlite3.Connection, entry: str, *, forget: bool = False) 
     number = scalar(connection, "SELECT n FROM entry WHERE id = ?", entry)
     if number is None:
         return False
+
     connection.execute("DELETE FROM entry WHERE n = ?", (number,))
     connection.execute("DELETE FROM inside WHERE n = ?", (number,))
     connection.execute(
         "INSERT INTO removal (n, id, removed) VALUES (?, ?, ?)",
         (number, None if forget else entry, now()),
     )
+
     return True
 
 

@@ -75,6 +75,7 @@ def _all_checked(store: Store, pictures: Sequence[MeasuredPicture]) -> list[Chec
 
     if len(pictures) < _THREADS_FROM:
         return [one(picture) for picture in pictures]
+
     with ThreadPoolExecutor(usable_cores()) as threads:
         return list(threads.map(one, pictures))
 
@@ -84,9 +85,11 @@ def _decided(
 ) -> Submission | BankConflictError | Answer:
     if before is None:
         return answer(request.picture, None, request.policy)
+
     replayed = _replayed(connection, request)
     if replayed is not None:
         return replayed
+
     name = new_name("sub")
     entry = name if request.entry is None else request.entry
     if taken(connection, entry):
@@ -100,9 +103,11 @@ def _decided(
     verdict = str(said.verdict)
     if verdict == APPROVED:
         insert(connection, request.picture, store.spec, entry, request.label, request.uri)
+
     made = Submission(name, entry, verdict, said, "policy", None, 1, now())
     _store(connection, made, request)
     _tell(connection, store, made, f"submission.{verdict}", request.notify)
+
     return made
 
 
@@ -123,6 +128,7 @@ def reviewed(
     if decision not in verdicts:
         message = f"A review is 'approve' or 'reject', not {decision!r}."
         raise ConfigError(message)
+
     with store.write() as connection:
         row = _row(connection, name)
         before = Submission.of_row(dict(row))
@@ -152,6 +158,7 @@ def reviewed(
             (made.verdict, by, note, made.version, made.reviewed, name),
         )
         _tell(connection, store, made, "submission.reviewed", tuple(picture["notify"]))
+
     return made
 
 
@@ -162,6 +169,7 @@ def _join(
     if taken(connection, entry):
         message = f"The id {entry!r} became that of another entry meanwhile. Reject the submission."
         raise BankConflictError(message)
+
     picture = MeasuredPicture.from_json(json.dumps(kept["picture"]), store.spec)
     insert(connection, picture, store.spec, entry, kept["label"], kept["uri"])
 
@@ -178,11 +186,13 @@ def some(
     if verdict is not None and verdict not in VERDICTS:
         message = f"A verdict is one of {', '.join(VERDICTS)}, not {verdict!r}."
         raise ConfigError(message)
+
     first = 0 if after is None else int(_row(connection, after)["s"])
     rows = connection.execute(
         f"{_SELECT} s > ? AND (? IS NULL OR verdict = ?) ORDER BY s LIMIT ?",
         (first, verdict, verdict, limit),
     )
+
     return [Submission.of_row(dict(row)) for row in rows]
 
 
@@ -204,6 +214,7 @@ def _row(connection: sqlite3.Connection, name: str) -> sqlite3.Row:
     if row is None:
         message = f"There is no submission {name!r}."
         raise BankMissingError(message)
+
     return row
 
 
@@ -218,6 +229,7 @@ def _store(connection: sqlite3.Connection, made: Submission, request: Submission
                 "notify": list(request.notify),
             }
         )
+
     connection.execute(
         "INSERT INTO submission (name, entry, verdict, answer, picture, decided_by, note, version,"
         " created) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -246,16 +258,19 @@ def _replayed(
     """The first answer to a key that was there before."""
     if request.idempotency_key is None:
         return None
+
     row = connection.execute(
         "SELECT digest, submission FROM idempotency WHERE key = ?", (request.idempotency_key,)
     ).fetchone()
     if row is None:
         return None
+
     if row["digest"] != _digest(request):
         return BankKeyReusedError(
             f"The idempotency key {request.idempotency_key!r} was used for another picture. Use a"
             " new key."
         )
+
     return replace(one(connection, row["submission"]), replayed=True)
 
 

@@ -12,5 +12,7 @@ def default_folder() -> Path:
     named = os.environ.get("LOCALAPPDATA" if sys.platform == "win32" else "XDG_CACHE_HOME", "")
     if Path(named).is_absolute():  # as the convention asks: anything else is not meant
         return Path(named) / "dedup"
+
     below = {"win32": "AppData/Local", "darwin": "Library/Caches"}.get(sys.platform, ".cache")
+
     return Path.home() / below / "dedup"

@@ -99,6 +99,7 @@ class Room:
             self._pending.append(rows.select(self.schema.names))
         if len(stamps):
             self._pending_stamps.append((stamps, digests))
+
         waiting = sum(table.nbytes for table in self._pending)
         if waiting > _BYTES or time.monotonic() - self._flushed > _SECONDS:
             self.flush()
@@ -107,9 +108,11 @@ class Room:
         """Write what waits."""
         if self._pending or self._pending_stamps:
             self._say_what_it_is()
+
         if self._pending:
             segments.write(_as(pa.concat_tables(self._pending), self.schema), self.folder, ROWS)
             self._pending = []
+
         if self._pending_stamps:
             stamps, digests = (
                 np.concatenate(column) for column in zip(*self._pending_stamps, strict=True)
@@ -122,6 +125,7 @@ class Room:
             ]
             if len(new):
                 segments.write(pa.table(columns, schema=self._stamps_schema), self.folder, STAMPS)
+
         self._flushed = time.monotonic()
 
     def tidy(self) -> None:
@@ -144,6 +148,7 @@ class Room:
         found: list[Environment] = []
         if (self.folder / ABOUT).exists():
             return found
+
         for about in sorted(self.folder.parent.glob(f"*/{ABOUT}")):
             try:
                 content = json.loads(about.read_text(encoding="utf-8"))
@@ -153,6 +158,7 @@ class Room:
                 continue
             if same and environment.canary != self._environment.canary:
                 found.append(environment)
+
         return found
 
     def _new(self, stamps: Keys, digests: Keys) -> NDArray[np.int64]:
@@ -173,6 +179,7 @@ class Room:
         about = self.folder / ABOUT
         if about.exists():
             return
+
         self.folder.mkdir(parents=True, exist_ok=True)
         content = {
             "layout": LAYOUT,

@@ -46,15 +46,18 @@ class Segment:
                 message = "it is empty"
                 raise pa.ArrowInvalid(message)
             self._mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+
         reader = pa.ipc.open_file(pa.BufferReader(pa.py_buffer(self._mapped)))
         if reader.num_record_batches != 1 or not reader.schema.equals(_with_own(schema)):
             message = "it is no segment of this kind"
             raise pa.ArrowInvalid(message)
+
         batch = reader.get_batch(0)
         batch.validate()
         for column in batch.columns:
             if pa.types.is_string(column.type):  # a broken offset would lead out of the file
                 column.validate(full=True)
+
         self._prefixes = batch.column(0).to_numpy()
         self._checks = batch.column(1).to_numpy()
         self._rows = pa.Table.from_batches([batch]).select(range(_OWN, batch.num_columns))
@@ -67,10 +70,12 @@ class Segment:
         """Which of the keys are here, and in which rows."""
         if len(self) == 0:
             return np.empty(0, np.int64), np.empty(0, np.int64)
+
         wanted = prefixes(keys)
         at = np.minimum(np.searchsorted(self._prefixes, wanted), len(self) - 1)
         here = np.flatnonzero(self._prefixes[at] == wanted)
         here = here[(self._keys[at[here]] == keys[here]).all(axis=1)]
+
         return here, at[here]
 
     def take(self, rows: NDArray[np.int64]) -> tuple[pa.Table, NDArray[np.bool_]]:
@@ -114,6 +119,7 @@ def write(table: pa.Table, folder: Path, kind: str) -> Path:
     batch = pa.record_batch(columns, schema=_with_own(table.schema))
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{kind}-{uuid4().hex}.arrow"
+
     with (
         files.appearing(path) as partial,
         pa.OSFile(str(partial), "wb") as sink,
@@ -161,6 +167,7 @@ class Rows:
         rest = np.arange(len(keys))
         places: list[NDArray[np.int64]] = []
         found: list[pa.Table] = []
+
         for segment in self._segments:
             if len(rest) == 0:
                 break
@@ -177,9 +184,12 @@ class Rows:
             rest = np.delete(rest, here)
             if self._large:
                 segment.let_go()
+
         if not found:
             return np.empty(0, np.int64), self._schema.empty_table()
+
         order = np.argsort(np.concatenate(places))
+
         return np.concatenate(places)[order], pa.concat_tables(found).take(pa.array(order))
 
     def _warn(self, path: Path) -> None:
@@ -203,8 +213,10 @@ def merged(folder: Path, kind: str, schema: pa.Schema, *, n_bytes: int, at_least
         if 0 < size <= n_bytes // 2:
             small.append(path)
             sizes.append(size)
+
     if len(small) < at_least:
         return
+
     group: list[Path] = []
     total = 0
     for path, size in zip(small, sizes, strict=True):
@@ -213,12 +225,14 @@ def merged(folder: Path, kind: str, schema: pa.Schema, *, n_bytes: int, at_least
             group, total = [], 0
         group.append(path)
         total += size
+
     _merge(group, folder, kind, schema)
 
 
 def _merge(paths: Sequence[Path], folder: Path, kind: str, schema: pa.Schema) -> None:
     if len(paths) < 2:
         return
+
     tables, used = [], 0.0
     for path in paths:
         try:
@@ -230,9 +244,11 @@ def _merge(paths: Sequence[Path], folder: Path, kind: str, schema: pa.Schema) ->
             UnicodeDecodeError,
         ):  # its rows are lost, which the cache may do
             continue
+
     if tables:
         written = write(pa.concat_tables(tables), folder, kind)
         os.utime(written, (used, used))
+
     tables.clear()  # some are mapped, and Windows removes no such file
     for path in paths:
         removed(path)
@@ -267,10 +283,12 @@ def removed(path: Path) -> int:
     owner, size = Segments(path.parent), size_of(path)
     if not owner.owns(path):
         return 0
+
     try:
         files.remove(path, owner)
     except OSError:  # it is gone, or mapped by another run on Windows
         return 0
+
     return size
 
 
@@ -319,6 +337,7 @@ def checksums(table: pa.Table) -> NDArray[np.uint64]:
                 column.is_null().to_numpy(zero_copy_only=False), np.uint64(number + 1), of_column
             )
         total = total * np.uint64(0x9E3779B97F4A7C15) + of_column
+
     return total
 
 
@@ -338,6 +357,7 @@ def _words(column: pa.Array) -> NDArray[np.uint64]:
         sums[start : start + len(data)] = (words * _CONSTANTS[: words.shape[1]]).sum(
             axis=1, dtype=np.uint64
         )
+
     return sums + np.uint64(1)
 
 
@@ -352,6 +372,7 @@ def _texts(column: pa.Array) -> NDArray[np.uint64]:
     known = [int.from_bytes(blake2b(value, digest_size=8).digest(), "little") for value in values]
     indices = coded.indices.fill_null(0).to_numpy()
     of_row: NDArray[np.uint64] = np.array([*known, 0], dtype=np.uint64)[indices]
+
     return of_row
 
 

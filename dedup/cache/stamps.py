@@ -25,12 +25,15 @@ def file_stamp(path: bytes) -> tuple[bytes, int]:
         status = os.stat(path)  # the name is bytes
     except (OSError, ValueError):
         return b"", 0
+
     if not stat.S_ISREG(status.st_mode):
         return b"", 0
     if time.time_ns() - status.st_mtime_ns < _SETTLED_NS:  # also where the clock was set back since
         return b"", status.st_size
+
     of_inode = status.st_ctime_ns if status.st_nlink == 1 else 0
     text = b"%d %d %d %d " % (status.st_size, status.st_mtime_ns, of_inode, status.st_ino)
+
     return text + _absolute(path), status.st_size
 
 

@@ -43,17 +43,20 @@ def prune(cache: Path, *, max_bytes: int | None = None, max_days: float | None =
     total = sum(size for _, size, _ in files)
     oldest = time.time() - 86_400 * max_days if max_days is not None else None
     freed = 0
+
     for used, size, path in files:
         too_old = oldest is not None and used < oldest
         if too_old or (max_bytes is not None and total > max_bytes):
             freed += removed(path)
             total -= size
+
     for room in _rooms(cache):
         for partial in room.glob(".*.partial"):
             if time.time() - partial.stat().st_mtime > _ABANDONED_SECONDS:
                 freed += removed(partial)
         if not any(room.glob("*.arrow")) and not any(room.glob(".*.partial")):
             _close(room)
+
     return freed
 
 
@@ -66,6 +69,7 @@ def clear(cache: Path) -> int:
         for path in sorted([*room.glob("*.arrow"), *room.glob(".*.partial")]):
             freed += removed(path)
         _close(room)
+
     return freed
 
 
@@ -84,10 +88,12 @@ def _close(room: Path) -> None:
     """Delete a room in which no segment is left; with other files in it, it stays as it is."""
     if {entry.name for entry in room.iterdir()} != {ABOUT}:
         return
+
     try:
         files.remove(room / ABOUT, _About(room))
     except OSError:  # it is gone, or on a disk that cannot be written
         return
+
     files.remove_if_empty(room)
 
 

@@ -100,11 +100,13 @@ def calibrate(run: Run) -> Calibration:
             f" {len(samples):,} are. With fewer, no share of chance pairs can be told."
         )
         raise RunError(message)
+
     pictures = _searched(run, samples)
     found = _found(pictures)
     decoys = {name: _decoys(pictures, name) for name in DECOYS[run.resolved.search.orientations]}
     max_distance = dict(zip(run.resolved.hash.algorithms, pictures.distances, strict=True))
     alone, both = calibrated(len(samples), found, decoys, max_distance)
+
     return Calibration(
         pictures=len(samples),
         bits=run.resolved.hash.bits,
@@ -196,8 +198,10 @@ def _found(pictures: _Searched) -> Hits:
             plain.distances,
             np.zeros(len(plain), np.uint8),
         )
+
     alike = similarities(pictures.thumbnails, a, b, transforms, threads=pictures.threads)
     by_name = dict(zip(pictures.codes, by_hash, strict=True))
+
     return Hits(a, b, by_name, _confirmed(pictures, pictures.thumbnails, a, b, alike))
 
 
@@ -211,6 +215,7 @@ def _confirmed(
     """For each pair whether its thumbnails alone make it one."""
     structure = Structure(thumbnails, threads=pictures.threads).of(a, b, alike)
     not_looked = np.full(len(a), np.nan, np.float32)
+
     return accepted(
         Evidence(alike, structure, not_looked, np.zeros(len(a), np.uint8)), pictures.limits
     )
@@ -240,4 +245,5 @@ def _decoys(pictures: _Searched, name: str) -> Hits:
         for algorithm, bits in zip(pictures.codes, found.distances, strict=True)
     }
     confirmed = _confirmed(pictures, both, a, n + b, alike)
+
     return Hits(a, b, by_name, confirmed, seen=2, views=1 + len(turns(resolved)))

@@ -56,6 +56,7 @@ def plot(calibration: Calibration) -> str:
         loader=PackageLoader("dedup.calibration", "."), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
+
     return environment.get_template("plot.svg.j2").render(
         title=f"Pairs among {calibration.pictures:,} pictures within each distance",
         width=max(_PANEL * len(panels), 700),
@@ -88,6 +89,7 @@ def _panel(name: str, rows: Sequence[Row], left: int) -> Panel:
         line("confirmed", "#15803d", [row.confirmed for row in rows]),
     ]
     step = max(1, len(rows) // 8)
+
     return Panel(
         name,
         left,

@@ -99,6 +99,7 @@ class Calibration:
                 for row in rows
             ]
             parts += [shown.paragraph(name), shown.table(names, listed)]
+
         return "".join(parts)
 
 
@@ -118,6 +119,7 @@ def calibrated(
         for most in map(dict, combinations(max_distance.items(), 2))
         for row in _agreeing(n, found, counted, most)
     )
+
     return alone, both
 
 
@@ -173,8 +175,10 @@ def _row(n: int, found: Hits, decoys: Mapping[str, Hits], distances: Mapping[str
         inside = _chosen(hits, _within(hits, distances))
         chance[name] = hits.views * len(inside.a) / hits.seen
         most = max(most, hits.views * count_bound(n, inside))
+
     unconfirmed = count_bound(n, _chosen(pairs, ~pairs.confirmed))
     n_pairs = len(pairs.a)
+
     return Row(
         distances=dict(distances),
         pairs=n_pairs,
@@ -203,10 +207,12 @@ def count_bound(n: int, hits: Hits) -> float:
     count = len(hits.a) / hits.seen
     if count == 0:
         return poisson_bound(0)
+
     degrees = np.bincount(np.concatenate([hits.a, hits.b]), minlength=n) / hits.seen
     # Each pair is in two of the degrees: independent ones give twice the variance of their number.
     variance = float(((degrees - degrees.mean()) ** 2).sum()) - count
     dispersion = max(variance / count, 1.0)
+
     return dispersion * poisson_bound(count / dispersion)
 
 
@@ -220,6 +226,7 @@ def poisson_bound(count: float) -> float:
     whole = math.ceil(count - 1e-9)
     if whole > _EXACT:  # Wilson and Hilferty 1931
         return (whole + 1) * (1 - 1 / (9 * (whole + 1)) + _Z / (3 * math.sqrt(whole + 1))) ** 3
+
     low, high = float(whole), whole + 10.0 + 5 * math.sqrt(whole)
     for _ in range(60):
         mean = (low + high) / 2
@@ -227,4 +234,5 @@ def poisson_bound(count: float) -> float:
             math.exp(k * math.log(mean) - mean - math.lgamma(k + 1)) for k in range(whole + 1)
         )
         low, high = (mean, high) if chance > 1 - CONFIDENCE else (low, mean)
+
     return high

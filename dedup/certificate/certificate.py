@@ -83,6 +83,7 @@ def certificate(
     found = pairs(near, measured, table, resolved, judged)
     leaks = leakage(graph.from_pairs(found, len(table)), found, measured, table, held_out)
     n_chained = 0
+
     if len(leaks):
         every = [*near, *search.without_held_out(inside)]
         matches = graph.from_pairs(pairs(every, measured, table, resolved, judged), len(table))
@@ -91,6 +92,7 @@ def certificate(
 
     readable = pc.equal(measured["status"], "ok").to_numpy()
     left = _Left(leaks, crops, uncompared, n_groups)
+
     return {
         "clean": left.n_leaks + n_groups == 0,
         "statement": _statement(resolved, left),
@@ -164,6 +166,7 @@ def _written(
     back = read_back(written, digests, setup)
     wanted = {split: digests.first_of(samples) for split, samples in expected.items()}
     of_splits = by_split(written.rows["split"], back.samples)
+
     if changed := n_changed(of_splits, wanted, in_order=in_order):
         message = (
             f"{changed:,} of {sum(map(len, wanted.values())):,} samples to be written are not what"
@@ -172,6 +175,7 @@ def _written(
             " reads them all."
         )
         raise SourceError(message)
+
     # What it takes to search again comes on top of what is left.
     del written, digests, wanted, of_splits
 
@@ -181,6 +185,7 @@ def _written(
     columns = [name for name in known.hashes.column_names if name not in left_out]
     measured, of_run = measured_of(back, known.hashes, columns, row_of_sample)
     measured = measured.append_column("file_digest", pa.array(of_run))
+
     if not judged_by_digest:
         pixels = known.hashes["pixel_digest"]
         numbers = numbers_of(of_run, graph.representatives(pixels), pixels.is_valid().to_numpy())
@@ -235,6 +240,7 @@ def _statement(resolved: Resolved, left: _Left) -> str:
     )
     if not resolved.splits.held_out:
         return f"There is no held-out split, so nothing can leak (searched with {settings})."
+
     n_leaks, n_groups, n_uncompared = left.n_leaks, left.n_groups, left.n_uncompared
     number = "No pair" if n_leaks == 0 else f"{n_leaks:,} pair{'s' if n_leaks > 1 else ''}"
     groups = f" {n_groups:,} groups are in train and in a held-out split." if n_groups else ""
@@ -247,6 +253,7 @@ def _statement(resolved: Resolved, left: _Left) -> str:
     lists = (
         " What a person has judged counts as judged." if {*resolved.lists} - {"prefer_list"} else ""
     )
+
     return (
         f"{number} between train and a held-out split is left in what was written (searched with"
         f" {settings}{_of_parts(resolved)}).{groups}{uncompared}{lists}"
@@ -264,6 +271,7 @@ def _limits(resolved: Resolved) -> str:
     limits = Limits.of(resolved.settings())
     if limits is None:
         return ""
+
     doubt = limits.max_false_probability
     together, alone = limits.min_similarity, limits.min_thumbnail_similarity
     if doubt < 1:
@@ -273,10 +281,13 @@ def _limits(resolved: Resolved) -> str:
             [f"≥ {limits.min_close_similarity} seen closely"] if limits.min_close_similarity else []
         )
         return f", false probability ≤ {doubt} and {', '.join(plain)}"
+
     if not resolved.verify.second_look:
         return f" and similarity ≥ {max(together, alone)}"
+
     close = (
         f"≥ {resolved.acceptance.min_close_similarity} seen closely, ≥ {max(together, alone)}"
         " where not"
     )
+
     return f" and similarity ≥ {together} ({close})"

@@ -62,7 +62,9 @@ class Verified:
                 parts.append(standing[name].to_numpy()[~below].astype(np.float32))
             del whole, part, standing
             give_back()
+
         similarity, structure, close = (_emptied(parts) for parts in values.values())
+
         return cls(
             _emptied(keys),
             similarity,
@@ -88,6 +90,7 @@ class Verified:
         found = np.full(len(wanted), np.nan, np.float32)
         found[there] = values[at[there]]
         found[_places(self.rejected, wanted)[1]] = 0
+
         return found
 
 
@@ -98,10 +101,12 @@ def _emptied(parts: list[NDArray[_Kind]]) -> NDArray[_Kind]:
     whole = np.empty(sum(map(len, parts)), parts[0].dtype)
     parts.reverse()
     stop = 0
+
     while parts:
         part = parts.pop()
         whole[stop : stop + len(part)] = part
         stop += len(part)
+
     return whole
 
 

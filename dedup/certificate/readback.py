@@ -61,6 +61,7 @@ class KnownBytes:
         found = np.where(known, UNKNOWN, NO_BYTES).astype(np.int64)
         wanted = fixed_width(column.drop_null())
         found[known] = self._search(wanted)
+
         return found
 
     def first_of(self, samples: Samples) -> Samples:
@@ -77,6 +78,7 @@ class KnownBytes:
         begins = _begins(wanted)
         at = np.searchsorted(self._begins, begins)
         rest = np.arange(len(wanted))
+
         while len(rest):
             rest = rest[at[rest] < len(self._begins)]
             rest = rest[self._begins[at[rest]] == begins[rest]]
@@ -85,6 +87,7 @@ class KnownBytes:
             found[rest[same]] = self._samples[place[same]]
             rest = rest[~same]
             at[rest] += 1
+
         return found
 
 
@@ -100,6 +103,7 @@ def read_back(written: Source, known: KnownBytes, setup: Setup) -> ReadBack:
     measure, reader = measuring.start(measuring.work(setup)), Reader()
     samples: list[Samples] = []
     without: list[pa.RecordBatch] = []
+
     for part in parts_of(written):
         if isinstance(
             part, Measured
@@ -115,7 +119,9 @@ def read_back(written: Source, known: KnownBytes, setup: Setup) -> ReadBack:
             without += [
                 measure(batch.slice(k, 1)) for k, digest in enumerate(own) if digest is None
             ]
+
     unreadable = pa.Table.from_batches(without, measuring.result_schema(setup))
+
     return ReadBack(
         np.concatenate([np.empty(0, np.int64), *samples]), unreadable.drop_columns(measuring.FRESH)
     )
@@ -164,9 +170,11 @@ def measured_of(
     own = back.unreadable
     for name in set(columns) - {*own.column_names}:
         own = own.append_column(name, pa.nulls(len(own), hashes.schema.field(name).type))
+
     own = own.select(columns)
     table = pa.concat_tables([hashes.select(columns).cast(own.schema), own]).take(pa.array(of_run))
     samples = pa.array(np.arange(len(table)), pa.int64())
+
     return table.add_column(0, pa.field("sample", pa.int64(), nullable=False), samples), of_run
 
 

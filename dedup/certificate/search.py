@@ -77,6 +77,7 @@ class SecondSearch:
         yield self._schema.empty_table()
         if not held_out.any():
             return
+
         self._verified = self._verified_of(held_out, some=True)
         if turns(self._resolved):
             table = self._measured.append_column("thumbnail", self._all_thumbnails())
@@ -87,9 +88,11 @@ class SecondSearch:
                 yield self._looked_at(part)
             yield from self._inside_crowds(held_out, some=None)
             return
+
         outside, inside = self._sides(held_out)
         for start in range(0, len(inside), _JOINED_AT_ONCE):
             yield from self._joined(inside[start : start + _JOINED_AT_ONCE], outside)
+
         yield from self._joined(inside, None)
         yield from self._inside_crowds(held_out, some=True)
         yield self._without_frames(inside, some=True)
@@ -123,6 +126,7 @@ class SecondSearch:
 
         found = Verified.of(self._known.candidates(), wanted, self._resolved.acceptance)
         give_back()
+
         return found
 
     def _without_frames(self, inside: NDArray[np.int64], *, some: bool) -> pa.Table:
@@ -132,6 +136,7 @@ class SecondSearch:
         verified = self._known_pairs()
         if len(verified.framed) == 0:
             return self._schema.empty_table()
+
         place = self._place_of_pictures()
         one, two = place[verified.framed["a"].to_numpy()], place[verified.framed["b"].to_numpy()]
         enough = (one >= 0) & (two >= 0) & ((np.isin(one, inside) | np.isin(two, inside)) == some)
@@ -143,6 +148,7 @@ class SecondSearch:
         )
         columns = dict(zip(rows.column_names, rows.columns, strict=True))
         columns |= {"a": np.minimum(one, two), "b": np.maximum(one, two), "unframed": views}
+
         return pa.table(list(columns.values()), schema=self._schema)
 
     def _sides(self, held_out: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -160,6 +166,7 @@ class SecondSearch:
         )
         places = np.full(len(self._of_run), -1, np.int64)
         places[there] = np.arange(len(there))
+
         return stored.take(pa.array(places, mask=places < 0))
 
     def _joined(
@@ -174,6 +181,7 @@ class SecondSearch:
             yield from self._searched(rest, None)
             yield from self._searched(rest, members)
             return
+
         others = right[~member[right]]
         yield from self._searched(rest, right)
         yield from self._searched(members, others)
@@ -185,12 +193,14 @@ class SecondSearch:
         names = resolved.hash.algorithms
         if len(left) == 0 or (right is not None and len(right) == 0):
             return
+
         columns = [tables.fixed_width(self._measured[name]) for name in names]
         of_left = [pack(column[left]) for column in columns]
         of_right = None if right is None else [pack(column[right]) for column in columns]
         of_left, distance = with_total(of_left, names, resolved.search.max_distance)
         if of_right is not None:
             of_right, _ = with_total(of_right, names, resolved.search.max_distance)
+
         for part in join_hashes_batches(
             of_left,
             of_right,
@@ -220,6 +230,7 @@ class SecondSearch:
         enough = np.ones(len(a), bool)
         if resolved.acceptance.min_similarity is not None:
             enough = similarity >= np.float32(resolved.acceptance.min_similarity)
+
         arrays: list[NDArray[Any]] = [a, b, np.zeros(len(a), np.uint8), *distances]
         found = pa.array(similarity[enough], mask=np.isnan(similarity[enough]))
         views = np.zeros(len(found), np.uint8)
@@ -232,6 +243,7 @@ class SecondSearch:
         table = tables.with_column(
             pa.table(columns, schema=self._schema), "structure", structure[enough]
         )
+
         return self._looked_at(table)
 
     def _inside_crowds(
@@ -275,6 +287,7 @@ class SecondSearch:
         pictures = self._first_of_run[self._of_run[there]]
         spared.members[there] = self._spared_of_run.members[pictures]
         spared.crowd[there] = self._spared_of_run.crowd[pictures]
+
         return spared
 
     def _similarities(
@@ -286,6 +299,7 @@ class SecondSearch:
         found, structure = self._known_of(a, b, "similarity"), self._known_of(a, b, "structure")
         a, b = self._of_run[a], self._of_run[b]
         rest = np.flatnonzero(np.isnan(found))
+
         for start in range(0, len(rest), _PAIRS_AT_ONCE):
             rows = rest[start : start + _PAIRS_AT_ONCE]
             samples, places = np.unique(np.concatenate([a[rows], b[rows]]), return_inverse=True)
@@ -294,6 +308,7 @@ class SecondSearch:
             left, right = places[: len(rows)].astype(np.int64), places[len(rows) :].astype(np.int64)
             found[rows] = similarities(thumbnails, left, right, threads=self._threads)
             structure[rows] = Structure(thumbnails).of(left, right, found[rows])
+
         return found, structure
 
     def _known_of(
@@ -311,6 +326,7 @@ class SecondSearch:
             for of in (self._of_run[a], self._of_run[b])
         )
         verified = self._known_pairs()
+
         return verified.look_up(np.minimum(one, two), np.maximum(one, two), getattr(verified, what))
 
     def _known_pairs(self) -> Verified:
@@ -337,4 +353,5 @@ def spared_by(crowds: pa.Table, n_samples: int) -> Spared:
     number, role = numbers_by_sample(crowds, n_samples)
     spared.members[np.isin(role, ("member", "left_out"))] = True
     spared.crowd[role != "leader"] = number[role != "leader"]
+
     return spared

@@ -90,6 +90,7 @@ def add(
             " itself."
         )
         raise ConfigError(message_)
+
     with observed(quiet=quiet), Bank(bank) as opened:
         if not unless_duplicate and not all(map(_is_picture, source)):
             _told(
@@ -119,6 +120,7 @@ def add(
                 f"{len(opened):,} entries; {n_matched:,} matched and {n_unreadable:,} unreadable"
                 " were not added"
             )
+
     if n_matched:
         raise typer.Exit(MATCHED)
 
@@ -160,6 +162,7 @@ def check(
                 _json({"asked": name, **answer.to_dict()})
             elif answer.matches or answer.verdict is None:
                 _line(name, answer)
+
     if not quiet and not as_json:
         out.print(", ".join(f"{n:,} {what}" for what, n in counts.items()))
     if counts["matched"]:
@@ -188,9 +191,11 @@ def remove(
     if not wanted:
         message_ = "dedup bank remove: name ids, or a file of them with --from."
         raise ConfigError(message_)
+
     with Bank(bank) as opened:
         unknown = opened.remove(wanted, forget=forget)
         out.print(f"{len(wanted) - len(unknown):,} removed, {len(opened):,} entries are left")
+
     for entry in unknown:
         err.print(f"[yellow]Warning:[/] there is no entry {message(repr(entry))}", soft_wrap=True)
 
@@ -201,9 +206,11 @@ def info(bank: BankPath, *, as_json: Json = False) -> None:
 
     with Bank(bank, read_only=True) as opened:
         held = opened.info()
+
     if as_json:
         _json(held)
         return
+
     files = held["search_files"]
     in_files = views.size(sum(file["bytes"] for file in files))
     spec = held["spec"]
@@ -220,12 +227,15 @@ def info(bank: BankPath, *, as_json: Json = False) -> None:
     for what in ("source", "licence"):
         if held[what]:
             out.print(f"{what}: {message(held[what])}", soft_wrap=True)
+
     table = Table("false probability at similarity")
     columns = next(iter(held["thresholds"].values()))
     for similarity in columns:
         table.add_column(similarity, justify="right")
+
     for name, of in held["thresholds"].items():
         table.add_row(name, *(f"{probability:.2g}" for probability in of.values()))
+
     out.print(table)
 
 
@@ -269,10 +279,13 @@ def verify(bank: BankPath) -> None:
 
     with Bank(bank, read_only=True) as opened:
         found = opened.verify()
+
     for problem in found.problems:
         err.print(f"[red]{message(problem)}[/]", soft_wrap=True)
+
     if not found.is_whole:
         raise typer.Exit(1)
+
     out.print(
         f"{found.entries:,} entries, {found.searched_rows:,} searched rows: the index is what the"
         " rows say"
@@ -287,6 +300,7 @@ def copy(
 
     with Bank(bank, read_only=True) as opened:
         opened.copy(target)
+
     out.print(f"Copied to {target}", highlight=False, markup=False, soft_wrap=True)
 
 
@@ -325,6 +339,7 @@ def export(
             digests=digests,
             overwrite=overwrite,
         )
+
     size = target.stat().st_size
     out.print(f"{n:,} entries, {views.size(size)}, {size / max(n, 1):.0f} bytes an entry")
 
@@ -339,6 +354,7 @@ def add_key(
 
     with Bank(bank) as opened:
         key = opened.keys.add(name, [part.strip() for part in scope.split(",")])
+
     out.print(key, highlight=False, markup=False, soft_wrap=True)
 
 
@@ -368,6 +384,7 @@ def _options(set_: list[str] | None, workers: int | None) -> dict[str, Any]:
         {}, set_ or [], {} if workers is None else {"engine.workers": workers}
     )
     sections = ("dataset", "hash", "engine")
+
     return {
         name: config.model_dump(include={name}, exclude_unset=True).get(name, {})
         for name in sections
@@ -387,6 +404,7 @@ def _pictures(
     files = [path for path in sources if _is_picture(path)]
     for path in files:
         yield path, bank.measure(path)
+
     rest = [path for path in sources if path not in files]
     if rest:
         yield from bank.measured_source(rest, **_options(set_, workers))
@@ -396,9 +414,11 @@ def _told(counts: "Counts | None", n: int, *, quiet: bool) -> None:
     """Say what became of the pictures of a source."""
     if counts is None:
         return
+
     if not quiet:
         replaced = f", {counts.replaced:,} replaced" if counts.replaced else ""
         out.print(f"{counts.added:,} added{replaced}; the bank has {n:,} entries")
+
     if counts.n_unreadable:
         listed = ", ".join(
             f"{n} {status}" for status, n in sorted((counts.unreadable or {}).items())
@@ -417,6 +437,7 @@ def _line(name: str, answer: "Answer") -> None:
             soft_wrap=True,
         )
         return
+
     best = answer.matches[0] if answer.matches else None
     more = f" and {answer.n_matches - 1:,} more" if answer.n_matches > 1 else ""
     what = (

@@ -46,6 +46,7 @@ def prune(
     if days is None and max_bytes is None:
         message = "dedup cache prune: say what may go, with --days or --max-bytes."
         raise ConfigError(message)
+
     from dedup import cache
 
     freed = cache.prune(folder or cache.default_folder(), max_bytes=max_bytes, max_days=days)

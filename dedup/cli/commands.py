@@ -47,6 +47,7 @@ def run(
     if settings.output.dir is None:
         by_name = {"output.dir": str(Path("runs") / config.stem)}
         settings = configuration.load(config, work.set_ or [], by_name | work.settings())
+
     from dedup import pipeline
 
     with observed(quiet=quiet) as observer:
@@ -56,6 +57,7 @@ def run(
             overwrite=work.overwrite,
             explain=explained if explain else None,
         )
+
     finish(result, places, quiet=quiet)
 
 
@@ -109,6 +111,7 @@ def audit(
     settings: dict[str, Any] = {}
     if like is not None:
         settings = stored.like(like, form or formats.detect(Path(source[0])))
+
     first = {**settings.get("dataset", {}), "path": source[0], **({"source": form} if form else {})}
     references = [{"path": path, "reference": True} for path in [*source[1:], *(against or [])]]
     settings["dataset"] = {"sources": [first, *references]} if references else first
@@ -120,6 +123,7 @@ def audit(
     )
     with observed(quiet=quiet) as observer:
         result = pipeline.run(config, observer=observer, overwrite=work.overwrite)
+
     finish(result, places, quiet=quiet)
 
 
@@ -132,6 +136,7 @@ def compare(
     if bits not in configuration.BITS:
         message = f"--bits: got {bits}, allowed: {', '.join(map(str, configuration.BITS))}."
         raise ConfigError(message)
+
     from dedup.comparison import compare as compared
 
     out.print(views.comparison(compared(a, b, bits=bits)))
@@ -156,6 +161,7 @@ def decide(
         result = pipeline.decide(
             run_folder, set_ or [], output=output, observer=observer, overwrite=overwrite
         )
+
     finish(result, places, quiet=quiet)
 
 
@@ -193,9 +199,11 @@ def gate(
             " --certified."
         )
         raise ConfigError(message)
+
     if not quiet:
         others = [check for check in verdict.checks if check.state != "failed"]
         beside(places).print(views.checks(others), soft_wrap=True)
+
     conclude(verdict, places)
 
 
@@ -233,6 +241,7 @@ def calibrate(
     if max_fdr is not None and not 0 < max_fdr < 1:
         message = f"--max-fdr: got {max_fdr}; give a share above 0 and below 1, such as 0.01."
         raise ConfigError(message)
+
     from dedup import pipeline
     from dedup.calibration import calibrate as calibration
     from dedup.runs import folder
@@ -256,11 +265,14 @@ def calibrate(
             found = calibration.calibrate(
                 pipeline.run(config, observer=observer, overwrite=work.overwrite)
             )
+
     if place is not None:
         calibration.write(found, place)
+
     out.print(views.calibration(found))
     if max_fdr is not None:
         out.print(views.thresholds(found, max_fdr))
+
     if place is not None:
         out.print(
             f"Plot: {place / folder.CALIBRATION_PLOT}",
@@ -293,6 +305,7 @@ def demo(
 
     with observed(quiet=False) as observer:
         result, planted = demonstration.run(folder, workers=workers, observer=observer)
+
     out.print(views.overview(result.summary, written=True))
     out.print(views.planted(planted))
     places(result)

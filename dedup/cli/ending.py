@@ -42,6 +42,7 @@ def asked(documents: Documents) -> Places:
         problems.append("Only one of --json, --junit and --markdown can go to stdout (-).")
     if problems:
         raise ConfigError(*problems)
+
     return places
 
 
@@ -58,9 +59,11 @@ def finish(result: "Run", documents: Places, *, quiet: bool) -> None:
         shown = beside(documents)
         shown.print(views.overview(result.summary, written=result.config.output.splits != "none"))
         places(result, shown)
+
     verdict = judged(result)
     if verdict.passed and not verdict.limitless and not verdict.judged_nothing and not quiet:
         beside(documents).print("[green]The gate is passed.[/]")
+
     conclude(verdict, documents)
 
 
@@ -78,11 +81,14 @@ def conclude(verdict: "Verdict", documents: Places) -> None:
             place.write_text(text, encoding="utf-8")
         else:
             files.write_text(place, text)
+
     for check in verdict.judged_nothing:
         err.print(f"[yellow]Warning:[/] {message(check.message)}", soft_wrap=True)
+
     failed = verdict.failed()
     for check in failed:
         err.print(f"[red]{message(check.message)}[/]", soft_wrap=True)
+
     if any(check.kind == "leakage" for check in failed):
         err.print(views.worst_leaks(verdict.worst[:_WORST], verdict.n_leaks), soft_wrap=True)
     if any(check.kind in {"leakage", "certificate"} for check in failed):

@@ -30,6 +30,7 @@ def clean(source: Source, *, work: Work, documents: Documents, quiet: Quiet = Fa
     if work.output is None:
         message = "clean: name the folder for the clean splits: dedup clean SOURCE -o DIR."
         raise ConfigError(message)
+
     config = configuration.build(
         {"dataset": {"path": source}}, work.set_ or [], work.settings(), where="clean"
     )
@@ -37,6 +38,7 @@ def clean(source: Source, *, work: Work, documents: Documents, quiet: Quiet = Fa
 
     with observed(quiet=quiet) as observer:
         result = pipeline.run(config, observer=observer, overwrite=work.overwrite)
+
     finish(result, places, quiet=quiet)
 
 
@@ -78,6 +80,7 @@ def split(
             observer=observer,
             overwrite=work.overwrite,
         )
+
     finish(result, places, quiet=quiet)
 
 
@@ -99,6 +102,7 @@ def init(
         from dedup.formats import described
 
         found = described(source)
+
     text = template(source, found, output.absolute().parent)
     if output.exists() and not overwrite:
         message = (
@@ -106,6 +110,7 @@ def init(
             " --overwrite."
         )
         raise ConfigError(message)
+
     output.write_text(text, encoding="utf-8")
     out.print(
         f"Config: {output}. Next: dedup run {output}", highlight=False, markup=False, soft_wrap=True
@@ -122,15 +127,18 @@ def warm(*, set_: Set = None, quiet: Quiet = False) -> None:
 
     if place := unkept():
         raise ConfigError(place)
+
     parts = missing_of_all(config)
     with observed(quiet=quiet) as observer:
         clock = Clock(observer or Silent())
         if parts:
             with clock.stage("kernels"), compiling(config, parts) as wait:
                 wait(clock.count)
+
     left = missing_of_all(config)
     if left:
         message = f"Not everything was compiled: {', '.join(left)}. The next run compiles it."
         raise ConfigError(message)
+
     if not quiet:
         out.print("The kernels are compiled; runs with these settings find them.", highlight=False)

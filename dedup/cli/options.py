@@ -136,6 +136,7 @@ def _spread(function: Callable[..., None]) -> Callable[..., None]:
         name: of.annotation for name, of in own.items() if is_dataclass(of.annotation)
     }
     parameters: list[inspect.Parameter] = []
+
     for name, parameter in own.items():
         if name not in groups:
             parameters.append(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY))
@@ -161,6 +162,7 @@ def _spread(function: Callable[..., None]) -> Callable[..., None]:
 
     spread.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     spread.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+
     return spread
 
 

@@ -35,6 +35,7 @@ def review(
     if other is not None:
         _print_differences(run_folder, other)
         return
+
     from dedup.review.server import Server
     from dedup.review.session import Session
 
@@ -64,6 +65,7 @@ def _print_differences(first: Path, second: Path) -> None:
     found = differences(first, second)
     dataset = "the same" if found.same_input else "another one"
     _said(f"Dataset: {dataset}.")
+
     for title, lines in (
         ("Settings", found.settings),
         ("Versions", found.versions),
@@ -73,6 +75,7 @@ def _print_differences(first: Path, second: Path) -> None:
             out.print(_table(title, lines))
         else:
             _said(f"{title}: the same.")
+
     _said(
         f"Pairs only in the first: {found.only_first:,}, only in the second: {found.only_second:,}."
     )
@@ -84,8 +87,10 @@ def _table(title: str, lines: Any) -> Table:
     table = Table(title=title, title_justify="left")
     for name in ("", "first", "second"):
         table.add_column(name, overflow="fold")
+
     for line in lines:
         table.add_row(*map(views.literal, line))
+
     return table
 
 

@@ -47,6 +47,7 @@ def serve(
     settings = ServiceSettings.read(config, given)
     # Both ways to stop it let requests under way end first.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+
     with observed(quiet=quiet):
         try:
             run(banks, settings, read_only=read_only, announce=_announce)

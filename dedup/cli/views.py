@@ -43,6 +43,7 @@ def overview(summary: Mapping[str, Any], *, written: bool) -> RenderableType:
     parts: list[RenderableType] = []
     if text := summary.get("understood"):
         parts.append(Text(f"Understood: {plain(text)}"))
+
     parts += [_counts(summary, written=written), _matrix(summary)]
     parts += [*_without_picture(summary), *_warned(summary)]
     parts += [*_leaks(summary), *_further(summary), *_not_looked_for(summary)]
@@ -60,9 +61,11 @@ def _without_picture(summary: Mapping[str, Any]) -> list[RenderableType]:
     if unreadable := {of: n for of, n in by_status.items() if of not in {"ok", ABSENT}}:
         where = "what is wrong with each is in hashes.parquet"
         parts.append(Text(f"Unreadable: {_listed(unreadable)}; {where}."))
+
     if without := summary["samples"].get("without_image"):
         rows = "row has no image and is" if without == 1 else "rows have no image and are"
         parts.append(Text(f"{without:,} {rows} kept."))
+
     if stay := summary["decisions"]["by_reason"].get("unreadable, kept"):
         stays = "stays" if stay == 1 else "stay"
         parts.append(Text(f"{stay:,} of them {stays}, as policy.unreadable says."))
@@ -103,9 +106,11 @@ def _not_looked_for(summary: Mapping[str, Any]) -> list[RenderableType]:
             shown = literal(name)
             line = f"{twins:,} images of '{shown}' match another image of '{shown}'"
             parts.append(Text.from_markup(f"{line}; held-out splits keep them."))
+
     if summary["resolved"]["orientations"] == "upright":
         line = "Mirrored and rotated copies were not searched (search.orientations)."
         parts.append(Text(line, style="dim"))
+
     if not summary["leakage"]:
         parts.append(Text("There is no held-out split beside train: duplicates only."))
 
@@ -145,10 +150,12 @@ def _further(summary: Mapping[str, Any]) -> list[RenderableType]:
                 f"{total:,} {have} different labels (policy.label_conflicts): {plain(shown)}{more}"
             )
         )
+
     if gone := gone_with_every_match(summary):
         parts.append(Text(gone))
     if summary["regroup"]:
         parts.append(_regroup(summary["regroup"]))
+
     return parts
 
 
@@ -165,6 +172,7 @@ def _regroup(splits: Mapping[str, Mapping[str, Any]]) -> RenderableType:
         "labels shifted",
     ):
         table.add_column(name, justify="right", min_width=max(map(len, name.split())))
+
     for name, of in splits.items():
         counts = [
             of[key] for key in ("before", "moved_out", "moved_in", "dropped", "unreadable", "after")
@@ -172,11 +180,13 @@ def _regroup(splits: Mapping[str, Mapping[str, Any]]) -> RenderableType:
         table.add_row(
             literal(name), *(f"{n:,}" for n in counts), f"{100 * of['label_shift']:.1f} %"
         )
+
     labels = [
         Text(f"Labels of {plain(name)}: {plain(text)}")
         for name, of in splits.items()
         if (text := shifted(of))
     ]
+
     return Group(table, *labels)
 
 
@@ -186,12 +196,15 @@ def _counts(summary: Mapping[str, Any], *, written: bool) -> Table:
     names = counted(summary, written=written)
     for name in names.values():
         table.add_column(name, justify="right")
+
     rows = [(name, n) for name, n in summary["splits"].items()]
     for name, n in rows:
         table.add_row(literal(name), *(f"{n[key]:,}" for key in names))
+
     if len(rows) > 1:
         table.add_section()
         table.add_row("all", *(f"{sum(n[key] for _, n in rows):,}" for key in names), style="bold")
+
     return table
 
 
@@ -204,14 +217,17 @@ def _matrix(summary: Mapping[str, Any]) -> Table:
     shown = list(matrix)[:MAX_SPLITS]
     for name in shown:
         table.add_column(literal(name), justify="right")
+
     for name in shown:
         row = {other: matrix[name][other] for other in shown}
         table.add_row(
             literal(name),
             *(f"[red]{n:,}[/]" if n and other != name else f"{n:,}" for other, n in row.items()),
         )
+
     if len(shown) < len(matrix):
         table.caption = f"{len(shown)} of {len(matrix)} splits; all are in summary.json"
+
     return table
 
 
@@ -233,6 +249,7 @@ def worst_leaks(rows: Sequence[Mapping[str, Any]], n_leaks: int) -> RenderableTy
             lines.append(
                 f"   {literal((row[split] or '').ljust(width))}  {literal(row[name])}{behind}"
             )
+
     return Text.from_markup("\n".join(lines), overflow="ignore")
 
 
@@ -244,6 +261,7 @@ def checks(found: "Iterable[Check]") -> RenderableType:
         "not judged": "[dim]no limit[/]",
     }
     lines = [f"{words[check.state]}  {literal(check.message)}" for check in found]
+
     return Text.from_markup("\n".join(lines), overflow="ignore")
 
 
@@ -298,7 +316,9 @@ def _thumbnail(grey: Any) -> Text:
         for above, below in zip(upper.tolist(), lower.tolist(), strict=True):
             text.append("▀", style=f"rgb({above},{above},{above}) on rgb({below},{below},{below})")
         text.append("\n")
+
     text.rstrip()
+
     return text
 
 
@@ -324,6 +344,7 @@ def calibration(found: "Calibration") -> RenderableType:
         )
     ]
     parts += [_distances(name, rows, found) for name, rows in found.alone.items()]
+
     if out := {name: n for name, n in found.taken_out.items() if n}:
         listed = ", ".join(f"{n:,} of {name}" for name, n in out.items())
         parts.append(
@@ -332,6 +353,7 @@ def calibration(found: "Calibration") -> RenderableType:
                 f" {listed}."
             )
         )
+
     return Group(*parts)
 
 
@@ -343,6 +365,7 @@ def _distances(name: str, rows: "Sequence[Row]", found: "Calibration") -> Table:
     decoys = list(rows[0].chance)
     for heading in ("≤ bits", "pairs", *decoys, "chance", "≤ (95 %)", "confirmed", "not"):
         table.add_column(heading, justify="right", no_wrap=True)
+
     for row in rows:
         share = row.chance_share
         rest = "–" if share is None else f"{100 * (1 - row.confirmed / row.pairs):.1f} %"
@@ -355,6 +378,7 @@ def _distances(name: str, rows: "Sequence[Row]", found: "Calibration") -> Table:
             f"{row.confirmed:,}",
             rest,
         )
+
     return table
 
 
@@ -395,6 +419,7 @@ def thresholds(found: "Calibration", max_false: float) -> RenderableType:
                     f"[yellow]{title}[/]: none; at every distance chance may let in more."
                 )
             )
+
     if not any(picked(rows, max_false) for rows in [*found.alone.values(), found.both]):
         parts.append(
             Text(
@@ -402,6 +427,7 @@ def thresholds(found: "Calibration", max_false: float) -> RenderableType:
                 " verify.method: pixels."
             )
         )
+
     return Group(*parts)
 
 
@@ -466,6 +492,7 @@ def planted(scores: "Iterable[Score]") -> Table:
     table.add_column("sort")
     for name in ("planted", "found", "missed, too plain", "leaks planted", "leaks removed"):
         table.add_column(name, justify="right")
+
     for score in scores:
         found = "green" if score.found == score.planted else "yellow"
         removed = "green" if score.leaks_removed == score.leaks else "yellow"
@@ -477,6 +504,7 @@ def planted(scores: "Iterable[Score]") -> Table:
             f"{score.leaks}",
             f"[{removed}]{score.leaks_removed}[/]",
         )
+
     return table
 
 
@@ -490,4 +518,5 @@ def size(n_bytes: int) -> str:
     value, unit = float(n_bytes), 0
     while value >= 1000 and unit < len(units) - 1:
         value, unit = value / 1000, unit + 1
+
     return f"{value:.1f} {units[unit]}" if unit else f"{n_bytes} B"

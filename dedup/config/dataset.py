@@ -52,16 +52,19 @@ class SourceConfig(Section):
                 " split_column"
             )
             raise ValueError(message)
+
         if self.group_column is not None and self.group_pattern is not None:
             message = (
                 "dataset.group_column and dataset.group_pattern both say the groups; give one of"
                 " them"
             )
             raise ValueError(message)
+
         values = [value for of_split in self.splits.values() for value in of_split]
         if twice := sorted({value for value in values if values.count(value) > 1}):
             message = f"dataset.splits: the value {twice[0]!r} is in two splits"
             raise ValueError(message)
+
         return self
 
     def split_of(self, text: str | None) -> str | None:
@@ -73,13 +76,16 @@ class SourceConfig(Section):
         """
         if text is None or not self.splits:
             return normal_split(text)
+
         for split, values in self.splits.items():
             if text in values or _as_number(text) in values:
                 return normal_split(split)
+
         if normal_split(text) in map(
             normal_split, self.splits
         ):  # as dataset.default_split names it
             return normal_split(text)
+
         raise KeyError(text)
 
 
@@ -110,23 +116,28 @@ class DatasetConfig(SourceConfig):
     def _one_or_several(self) -> Self:
         if not self.sources:
             return self
+
         others = self.model_fields_set - {"sources"}
         fields = type(self).model_fields
         defaults = {key: fields[key].get_default(call_default_factory=True) for key in others}
+
         if wrong := sorted(key for key in others if getattr(self, key) != defaults[key]):
             message = (
                 f"dataset.sources is given beside {', '.join(wrong)}; move these into its entries"
             )
             raise ValueError(message)
+
         if all(source.reference for source in self.sources):
             message = "every entry of dataset.sources is a reference; one must be cleaned"
             raise ValueError(message)
+
         named = [source.prefix for source in self.sources if source.prefix is not None]
         if twice := sorted({prefix for prefix in named if named.count(prefix) > 1}):
             message = (
                 f"dataset.sources: two entries have the prefix {twice[0]!r}; give each its own"
             )
             raise ValueError(message)
+
         return self
 
     def prefixes(self) -> tuple[str, ...]:
@@ -146,6 +157,7 @@ class DatasetConfig(SourceConfig):
                 number += 1
                 prefix = f"{last}-{number}"
             found.append(prefix)
+
         return tuple(found)
 
     def reference_splits(self, splits: Iterable[str]) -> set[str]:

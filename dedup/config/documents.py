@@ -57,7 +57,9 @@ def _expanded(root: yaml.Node) -> int:
             total += sum(size(child) for child in node.value)
         elif isinstance(node, yaml.MappingNode):
             total += sum(size(key) + size(value) for key, value in node.value)
+
         size_of[id(node)] = total
+
         return total
 
     return size(root)

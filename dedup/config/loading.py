@@ -47,14 +47,17 @@ def load(
     except (yaml.YAMLError, ValueError) as error:
         message = f"{path}: not valid YAML: {' '.join(str(error).split())}."
         raise ConfigError(message) from error
+
     if settings is None:
         settings = {}
+
     if not isinstance(settings, dict):
         message = (
             f"{path}: expected sections such as 'dataset:' at the top, got"
             f" {type(settings).__name__}."
         )
         raise ConfigError(message)
+
     return build(settings, overrides, options, where=str(path), relative_to=path.parent)
 
 
@@ -73,20 +76,24 @@ def build(
     dataset = nested.get("dataset")
     if relative_to is not None and isinstance(dataset, dict):
         nested["dataset"] = _placed(relative_to, dataset)
+
     problems = _rename_lists(nested)
     policy = nested.get("policy")
     if relative_to is not None and isinstance(policy, dict):
         nested["policy"] = policy | {
             k: _beside(relative_to, policy[k]) for k in LISTS if isinstance(policy.get(k), str)
         }
+
     problems += [problem for override in overrides if (problem := _override(nested, override))]
     for key, value in (options or {}).items():
         _set(nested, key, value)
+
     problems += _rename_lists(nested)
     found, sections = _sections(nested)
     problems += [f"{where}: {problem}" for problem in found]
     if problems:
         raise ConfigError(*problems)
+
     return Config(**sections)
 
 
@@ -110,6 +117,7 @@ def _rename_lists(nested: dict[str, Any]) -> list[str]:
         logger.warning("policy.%s is called policy.%s now; it is read all the same.", old, new)
 
     nested["policy"] = renamed
+
     return problems
 
 
@@ -119,10 +127,12 @@ def _placed(folder: Path, dataset: Mapping[str, Any]) -> dict[str, Any]:
     for key in ("path", "image_folder"):
         if isinstance(placed.get(key), str):
             placed[key] = _beside(folder, placed[key])
+
     if isinstance(placed.get("sources"), list):
         placed["sources"] = [
             _placed(folder, s) if isinstance(s, Mapping) else s for s in placed["sources"]
         ]
+
     return placed
 
 
@@ -146,12 +156,14 @@ def _sections(nested: Mapping[str, Any]) -> tuple[list[str], dict[str, Any]]:
             sections[name] = model.model_validate({} if given is None else given)
         except ValidationError as error:
             problems += [_problem(name, detail) for detail in error.errors()]
+
     if (
         "hash" in sections
         and "search" in sections
         and (problem := distance_problem(sections["hash"], sections["search"]))
     ):
         problems.append(f"{problem}.")
+
     return problems, sections
 
 
@@ -162,6 +174,7 @@ def keys() -> dict[str, type[Section]]:
         model = field.annotation
         if isinstance(model, type) and issubclass(model, Section):
             found |= {f"{section}.{key}": model for key in model.model_fields}
+
     return found
 
 
@@ -171,13 +184,16 @@ def _override(nested: dict[str, Any], override: str) -> str | None:
     _, dot, name = key.strip().partition(".")
     if not equals or not dot or not name:
         return f"--set {override!r}: expected section.key=value, as in --set search.max_distance=8."
+
     try:
         value = read_yaml(text)
     except RecursionError:
         return f"--set {key.strip()}: the value is nested too deeply."
     except (yaml.YAMLError, ValueError) as error:
         return f"--set {override!r}: the value is not valid YAML: {' '.join(str(error).split())}."
+
     _set(nested, key.strip(), value)
+
     return None
 
 
@@ -199,6 +215,7 @@ def _problem(section: str, detail: Any) -> str:
     kind = detail["type"]
     if kind == "extra_forbidden":
         return _unknown(".".join([section, *map(str, detail["loc"])]), list(keys()))
+
     # pydantic also names the members of a union that it tried, such as `tuple[str, ...]`
     parts = [
         str(part) for part in detail["loc"] if isinstance(part, int) or str(part).isidentifier()
@@ -207,10 +224,13 @@ def _problem(section: str, detail: Any) -> str:
     if kind == "value_error":
         text = str(detail["ctx"]["error"])
         return f"{key}: {text}" if text.endswith("?") else f"{key}: {text.rstrip('.')}."
+
     if kind == "model_type":
         return (
             f"{key}: got {detail['input']!r}; keys are expected under it, as in '{section}: {{key:"
             " value}'."
         )
+
     text = detail["msg"]
+
     return f"{key}: got {detail['input']!r}; {text[:1].lower()}{text[1:]}."

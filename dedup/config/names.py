@@ -67,4 +67,5 @@ def width_problem(algorithm: str, bits: int) -> str | None:
         return None
     if len(widths) == 1:
         return f"got {bits}; {algorithm} has {widths[0]} bits only. Set hash.bits: {widths[0]}"
+
     return f"got {bits}; {algorithm} has {', '.join(map(str, widths))} bits"

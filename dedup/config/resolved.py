@@ -236,6 +236,7 @@ def _distances(config: Config) -> dict[str, int]:
     distance = config.search.max_distance
     if distance == "auto":
         distance = _widest(config)
+
     names = config.hash.algorithms
     per_algorithm = distance if isinstance(distance, dict) else dict.fromkeys(names, distance)
     order = [*names, TOTAL] if TOTAL in per_algorithm else names
@@ -253,6 +254,7 @@ def _widest(config: Config) -> int | dict[str, int]:
     either = config.search.combine == "any" and config.verify.method == "pixels"
     if either and names == {"dhash", "phash"} and config.hash.bits == 64:
         return {**dict.fromkeys(names, AUTO_CAP_BESIDE_TOTAL), TOTAL: AUTO_TOTAL}
+
     return AUTO_CAP_PER_64_BITS * config.hash.bits // 64
 
 

@@ -145,15 +145,18 @@ class PolicyConfig(Section):
         if self.duplicates == "keep_by" and self.keep_by is None:
             message = "duplicates is 'keep_by', but keep_by names no column of the dataset"
             raise ValueError(message)
+
         if self.duplicates != "keep_by" and self.keep_by is not None:
             message = f"keep_by names {self.keep_by!r}; set duplicates: keep_by to use it"
             raise ValueError(message)
+
         if self.chains == "drop" and self.leakage == "report_only":
             message = (
                 "chains: drop does not go with leakage: report_only, which leaves what chains"
                 " lead to"
             )
             raise ValueError(message)
+
         return self
 
 
@@ -229,8 +232,10 @@ def distance_problem(hashes: HashConfig, search: SearchConfig) -> str | None:
         largest = max(bits for name, bits in distance.items() if name != TOTAL)
     else:
         largest = 0 if distance == "auto" else distance
+
     if largest > hashes.bits:
         return f"search.max_distance: got {largest}; the codes have only {hashes.bits} bits"
+
     return None
 
 
@@ -260,6 +265,8 @@ class Config(Section):
         settings = self.model_dump(mode="json", exclude={"gate", "output", "engine", "cache"})
         for dataset in (settings["dataset"], *settings["dataset"]["sources"]):
             del dataset["path"], dataset["image_folder"]
+
         for name in LISTS:  # what they say counts, not where they lie
             del settings["policy"][name]
+
         return settings

@@ -23,10 +23,13 @@ def normal_split(name: str | None) -> str | None:
     """
     if name is None:
         return None
+
     name = name.strip()
     if not name:  # blanks name no split
         return None
+
     lower = name.lower()
     if lower in SPLIT_ALIASES:
         return SPLIT_ALIASES[lower]
+
     return lower if lower in {"train", "validation", "test"} else name

@@ -24,6 +24,7 @@ def template(source: str | None, found: Mapping[str, Any], folder: Path) -> str:
         else "null = every split but train"
     )
     name = Path(path.rstrip("/")).stem or "dataset"
+
     return f"""\
 # A config of dedup. Every key, with its default: docs/configuration.md.
 # To run it: dedup run THIS_FILE

@@ -36,14 +36,17 @@ def member_of(key: str, allowed: Collection[str]) -> BeforeValidator:
         if isinstance(value, str) and value in REFUSED.get(key, {}):
             message = f"{value!r} is refused: {REFUSED[key][value]}. Allowed: {', '.join(allowed)}"
             raise ValueError(message)
+
         if value not in allowed:
             near = difflib.get_close_matches(str(value), allowed, n=1)
             hint = f" Did you mean {near[0]!r}?" if near else ""
             message = f"got {value!r}, allowed: {', '.join(allowed)}.{hint}"
             raise ValueError(message)
+
         return value
 
     validate.allowed = allowed  # type: ignore[attr-defined]  # read by tests/option_types.py
+
     return BeforeValidator(validate)
 
 
@@ -53,6 +56,7 @@ def as_max_distance(value: object) -> object:
     numbers = list(value.values()) if isinstance(value, Mapping) else [value]
     if value != "auto" and not all(type(n) is int and n >= 0 for n in numbers):
         raise ValueError(f"got {value!r}; {message}")  # noqa: EM102
+
     return value
 
 

@@ -76,6 +76,7 @@ class Reader:
         if not are_references(batch):
             yield from map(read_bytes, batch["path"].to_pylist(), batch["data"].to_pylist())
             return
+
         read = self._of_parquet if place(batch) else self._of_range
         column = place(batch).decode()
         for path, group, at, size in zip(
@@ -101,10 +102,12 @@ class Reader:
         if self._mapped is None or self._mapped[0] != path:
             with open(path, "rb") as file:  # the name is bytes
                 self._mapped = (path, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+
         data = bytes(self._mapped[1][at : at + size])
         if len(data) < size:
             message = "the file ends before it"
             raise ValueError(message)
+
         return data
 
     def _of_parquet(
@@ -116,7 +119,9 @@ class Reader:
             with pq.ParquetFile(_text(path), memory_map=True, pre_buffer=False) as file:
                 values = file.read_row_group(group, columns=[column], use_threads=False)[column]
             self._group = (path, group, stored_bytes(values))
+
         data: bytes | None = self._group[2][at].as_py()
+
         return (
             Unreadable("absent", "the row has neither bytes nor a path") if data is None else data
         )
@@ -149,6 +154,7 @@ def read_bytes(path: bytes | None, data: bytes | None) -> bytes | Unreadable:
         return _OUTSIDE
     if is_to_fetch(path):
         return fetched(path)
+
     try:
         status = os.stat(path)  # before it is opened: a named pipe would wait for a writer
         if stat.S_ISDIR(status.st_mode):
@@ -170,8 +176,10 @@ def _content(path: bytes, size: int) -> bytes:
         data = os.read(number, size + 1)
     finally:
         os.close(number)
+
     if len(data) == size:
         return data
+
     with open(path, "rb") as file:  # the name is bytes
         return file.read()  # it is being written, or larger than one call may read
 

@@ -78,6 +78,7 @@ def used_range(finite: Values) -> tuple[float, float]:
     levels = finite.ravel()[:: max(finite.size // _MOST_VALUES, 1)].astype(np.float64)
     for sign in (1, -1):
         levels = sign * _without_constant(np.sort(sign * levels))
+
     low, high = np.quantile(levels, [_TAIL, 1 - _TAIL]).tolist()
     if low == high:  # all but a few pixels are the same: then the few are the picture
         low, high = float(levels.min()), float(levels.max())
@@ -90,6 +91,7 @@ def _without_constant(levels: NDArray[np.float64]) -> NDArray[np.float64]:
     rest = levels[np.searchsorted(levels, levels[0], side="right") :]
     if rest.size == 0:
         return levels
+
     low, high = np.quantile(rest, [_TAIL, 1 - _TAIL])
 
     return rest if 0 < _EMPTY_GAP * (high - low) < rest[0] - levels[0] else levels
@@ -132,6 +134,7 @@ def read_as(opened: Image.Image, mode: str) -> Image.Image:
             tile._replace(args=mode if isinstance(tile.args, str) else (mode, *tile.args[1:]))
             for tile in _tiles(opened)
         ]
+
     opened.load()
 
     return opened

@@ -70,6 +70,7 @@ def most_pixels(data: bytes, max_pixels: int) -> int:
     """
     if data[:2] != _SOI:
         return max_pixels
+
     found = header(data)
 
     return max_pixels * (_PROGRESSIVE if found is None or found.is_progressive else _BASELINE)
@@ -97,7 +98,9 @@ def luma(data: bytes, min_side: int) -> NDArray[np.uint8] | None:
         )
     except (ValueError, MemoryError):
         return None
+
     levels: NDArray[np.uint8] = decoded[..., 0]
+
     return levels
 
 
@@ -116,6 +119,7 @@ def stream_digest(data: bytes, found: Header, turn: str, own: bytes) -> bytes:
         for start, stop in found.pieces:
             digest.update(view[start:stop])
         bare = digest.digest()
+
     return blake3(b"jpeg %s %s" % (turn.encode(), bare)).digest()
 
 
@@ -123,6 +127,7 @@ def _segments(data: bytes) -> Header | None:
     at, size, steps, exif, xmp, jfif, adobe, names = 2, None, None, [], False, False, None, b""
     pieces: list[tuple[int, int]] = []
     is_progressive = False
+
     while True:
         if data[at] != 0xFF:
             return None
@@ -156,13 +161,17 @@ def _segments(data: bytes) -> Header | None:
         if marker not in _METADATA:
             _append(pieces, at, stop)
         at = stop
+
     ycbcr = len(names) == 1 or (adobe == 1 if adobe is not None else jfif or names != _RGB)
     if size is None or 0 in size or not ycbcr:
         return None
+
     orientation = _orientation(exif)
     if orientation == 1 and xmp:  # what EXIF is silent about, Pillow reads there
         orientation = None
+
     _append(pieces, at, len(data))
+
     return Header(*size, orientation, steps, tuple(pieces), is_progressive)
 
 
@@ -176,6 +185,7 @@ def _is_odd(marker: int, start: bytes, end: bytes, n_bytes: int) -> bool:
         return True  # several pictures in one file
     if (marker, start) == (0xED, b"Photoshop 3.0\0"):
         return end[:4] == b"8BIM"  # Pillow reads one byte more than there is
+
     return any(
         marker == kind and start.startswith(name) and n_bytes < least
         for kind, name, least in _WHOLE_FROM
@@ -199,6 +209,7 @@ def _steps(segment: bytes) -> tuple[int, ...] | None:
             stored = struct.unpack_from(">64H" if precision else "64B", segment, at + 1)
             return tuple(stored[place] for place in _STORED_AT)
         at += 1 + n_bytes
+
     return None
 
 
@@ -208,10 +219,12 @@ def _orientation(exif: list[bytes]) -> int | None:
     """
     if not exif:
         return 1
+
     tiff = exif[0]
     order = {b"II*\0": "<", b"MM\0*": ">"}.get(tiff[:4])
     if order is None or len(exif) > 1:
         return None
+
     stated: list[int | None] = []
     try:
         (at,) = struct.unpack_from(order + "I", tiff, 4)
@@ -222,6 +235,8 @@ def _orientation(exif: list[bytes]) -> int | None:
                 stated.append(value if kind == 3 and count == 1 else None)
     except struct.error:
         return None
+
     if len(stated) > 1:
         return None
+
     return stated[0] if stated else None if b"Orientation" in tiff else 1

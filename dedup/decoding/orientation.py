@@ -79,4 +79,5 @@ def turn_matrix(transform: str) -> NDArray[np.float64]:
     found = _SWAP if swap else np.eye(3)
     if columns:
         found = _REVERSED_COLUMNS @ found
+
     return np.asarray(_REVERSED_ROWS @ found if rows else found)

@@ -109,6 +109,7 @@ def open_picture(
     """
     if not data:
         return Unreadable("truncated", "the file is empty")
+
     found = _opened(data, max_pixels, background)
     if isinstance(found, Unreadable) and not shows_image(data):
         # Pillow takes what it finds plausible for TGA; only a picture that it decodes shows that it
@@ -116,6 +117,7 @@ def open_picture(
         return Unreadable(NOT_IMAGE, refusal(data)[1])
     if isinstance(found, Picture) or found.status not in BROKEN:
         return found
+
     for repair in repaired(data):
         again = _opened(repair.data, max_pixels, background)
         if isinstance(again, Picture):
@@ -168,6 +170,7 @@ def _scaled_down(opened: Image.Image, max_pixels: int) -> bool:
     most = Image.MAX_IMAGE_PIXELS or max_pixels
     if opened.format not in {"JPEG", "MPO"} or opened.width * opened.height > most:
         return False
+
     opened.draft(None, (max(opened.width // jpeg.EIGHTH, 1), max(opened.height // jpeg.EIGHTH, 1)))
 
     return opened.width * opened.height <= max_pixels
@@ -245,10 +248,12 @@ def _undecodable(error: Exception, data: bytes, opened: Image.Image | None) -> U
         isinstance(error, NotImplementedError) or "unsupported" in lower or "not supported" in lower
     )
     status = "truncated" if truncated else "unsupported" if unsupported else "undecodable"
+
     if opened is None:
         form = form_of(data)
         name = None if form is None else form[0]
         return Unreadable(*(rare(data, name) or (status, text)), name)
+
     return Unreadable(status, text, opened.format, opened.width, opened.height)
 
 
@@ -266,6 +271,7 @@ def _normalise(
         with Image.open(BytesIO(data), formats=[opened.format or ""]) as again:
             values = joined(_upright(opened), _upright(read_as(again, half)))
         image, digest = _stretched(values, is_float=False)
+
     name, lossless = opened.format or "unknown", _lossless(opened, data)
 
     total = n_frames(opened, _DECODER_ERRORS)
@@ -295,6 +301,7 @@ def _lossless(opened: Image.Image, data: bytes) -> bool:
         return b"VP8L" in data[:64]
     if opened.format == "TIFF":
         return opened.info.get("compression") not in {"jpeg", "tiff_jpeg", "webp"}
+
     return opened.format in {
         "PNG",
         "BMP",
@@ -327,6 +334,7 @@ def _eight_bit(image: Image.Image, background: str) -> tuple[Image.Image, bytes]
     """The normalised picture and the digest of its pixels."""
     if image.mode.startswith(("I", "F")):
         return _scaled(image)
+
     if _may_be_transparent(image):
         rgba = image.convert("RGBA")
         low, _ = rgba.getchannel("A").getextrema()
@@ -337,13 +345,16 @@ def _eight_bit(image: Image.Image, background: str) -> tuple[Image.Image, bytes]
             pixels[pixels[..., 3] == 0] = 0  # what cannot be seen does not count
             below = Image.new("RGBA", rgba.size, background)
             return Image.alpha_composite(below, rgba).convert("RGB"), pixel_digest(pixels)
+
     if image.mode == "1":
         image = image.convert("L")
     elif image.mode not in {"L", "RGB"}:
         image = image.convert("RGB")
+
     pixels = np.asarray(image)
     if pixels.ndim == 3 and (pixels[..., :1] == pixels[..., 1:]).all():
         pixels = pixels[..., 0]  # grey stored as colour is the same picture
+
     return image, pixel_digest(pixels)
 
 

@@ -83,12 +83,14 @@ def _decoded(width: int, height: int, channels: int, compressed: bytes) -> Pixel
     rows = inflate.decompress(compressed, height * stride + 1)
     if len(rows) != height * stride or not inflate.eof or inflate.unused_data:
         return None
+
     filtered = np.frombuffer(rows, np.uint8).reshape(height, stride)
     plain = np.empty((height, stride - 1), np.uint8)
     luma = np.empty((height, width), np.uint8)
     colours = _unfilter(filtered, plain, luma)
     if colours < 0:
         return None
+
     return Pixels(plain.reshape(height, width, channels) if colours else luma, luma)
 
 
@@ -112,6 +114,7 @@ def _unfilter(filtered: Any, plain: Any, luma: Any) -> Any:
     )
     one, two, three = np.uint64(1), np.uint64(2), np.uint64(3)
     above = np.zeros(stride, np.uint8)
+
     for y in range(height):
         kind, row, out = filtered[y, 0], filtered[y, 1:], plain[y]
         if kind > 4:
@@ -160,11 +163,13 @@ def _unfilter(filtered: Any, plain: Any, luma: Any) -> Any:
                 out[at], out[at + one], out[at + two] = left_r, left_g, left_b
                 corner_r, corner_g, corner_b = up_r, up_g, up_b
         above = out
+
     if stride == width:
         for y in range(height):
             for x in range(width):
                 luma[y, x] = plain[y, x]
         return 0
+
     colours = False
     for y in range(height):
         for x in range(width):
@@ -182,4 +187,5 @@ def _unfilter(filtered: Any, plain: Any, luma: Any) -> Any:
                 + np.uint32(0x8000)
             ) >> (np.uint32(16))
             colours |= (r != g) | (g != b)
+
     return 1 if colours else 0

@@ -50,6 +50,7 @@ def _png(data: bytes) -> Iterator[Repaired]:
     chunks = list(_chunks(data))
     is_metadata = [_is_metadata(name) for name, _, _ in chunks]
     may_turn = [name == b"eXIf" or content.startswith(_TURNS) for name, content, _ in chunks]
+
     for turns_too in (False, True):
         left_out = [
             metadata and (turns_too or not turns or not is_right)
@@ -100,9 +101,11 @@ def with_end(data: bytes) -> bytes | None:
     """
     if data.endswith(_EOI):
         return None
+
     ended = data + (_EOI[1:] if data.endswith(_EOI[:1]) else _EOI)
     if not _has_all_scans(ended):
         return None
+
     for space in ("GRAY", "CMYK"):
         try:
             simplejpeg.decode_jpeg(ended, space, min_height=1, min_width=1)

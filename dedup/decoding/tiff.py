@@ -33,7 +33,9 @@ class Directory:
     def __str__(self) -> str:
         if self.n_samples > 4:
             return f"{self.n_samples} samples per pixel are not decoded here"
+
         depths = " and ".join(str(bits) for bits in sorted(set(self.bits)))
+
         return (
             f"{self.n_samples} sample{'s' if self.n_samples > 1 else ''} of {depths} bits per pixel"
             f" in compression {self.compression} are not decoded here"

@@ -103,6 +103,7 @@ def made(config: "EngineConfig") -> Engine:
     """
     if config.kind == "processes":
         return local(config)
+
     from dedup.engines.ray import RayEngine
 
     return RayEngine.at(config.address, config.workers, Limits(config.timeout, config.memory))

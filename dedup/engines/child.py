@@ -73,7 +73,9 @@ class Worker:
         except _Died as death:
             if batch.num_rows == 1:
                 return import_module(self.work).lost(self.setup, batch, str(death))
+
         parts = [self.do(batch.slice(row, 1)) for row in range(batch.num_rows)]
+
         return pa.Table.from_batches(parts).combine_chunks().to_batches()[0]
 
     def stop(self) -> None:
@@ -101,6 +103,7 @@ class Worker:
         process = self.start()
         too_late = Event()
         watch = _watch(process, self.limits.seconds, too_late)
+
         try:
             task = self.work, self.setup
             if self._task != task:
@@ -121,15 +124,18 @@ class Worker:
             raise _Died(message) from error
         finally:
             watch.cancel()
+
         if answer[:1] == wire.FAILED:
             message = f"{self.work} raised in a worker:\n{answer[1:].decode()}"
             raise InternalError(message)
+
         return wire.bytes_batch(answer[1:])
 
     def _end(self) -> None:
         process, self._process = self._process, None
         if process is None:
             return
+
         process.kill()
         process.wait()
         for pipe in (process.stdin, process.stdout):
@@ -149,4 +155,5 @@ def _watch(process: subprocess.Popen[bytes], seconds: float | None, too_late: Ev
     timer.daemon = True
     if seconds is not None:
         timer.start()
+
     return timer

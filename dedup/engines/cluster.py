@@ -75,6 +75,7 @@ def connected(address: str | None, workers: int | None) -> Cluster:
 
     if ray.is_initialized():
         return Cluster(ray, ours=False)
+
     found = None if address is None else _resolved(address)
     if found is not None:
         _refuse_unreachable(address or found, found)
@@ -85,6 +86,7 @@ def connected(address: str | None, workers: int | None) -> Cluster:
     except (Exception, SystemExit) as error:  # it is raised again, with the address
         message = f"engine.address: no Ray cluster at {address!r}: {because(error)[:500]}."
         raise EngineError(message) from error
+
     return Cluster(ray, ours=True)
 
 
@@ -97,6 +99,7 @@ def _resolved(address: str) -> str:
         return address
     if address != "auto" and not _is_host_and_port(address):
         raise _no_address(address)
+
     from ray._private.services import canonicalize_bootstrap_address
 
     try:
@@ -105,6 +108,7 @@ def _resolved(address: str) -> str:
         if address != "auto":
             _no_cluster(address, because(error), error)
         found = None
+
     if found is None:
         message = (
             "engine.address: 'auto' finds no Ray cluster on this machine. Start one (ray start"
@@ -112,6 +116,7 @@ def _resolved(address: str) -> str:
             " run."
         )
         raise EngineError(message)
+
     return str(found)
 
 
@@ -132,6 +137,7 @@ def _refuse_unreachable(name: str, address: str) -> None:
     place = address.removeprefix("ray://")
     if not _is_host_and_port(place):
         raise _no_address(name)
+
     host, _, port = place.rpartition(":")
     try:
         with socket.create_connection((host.strip("[]"), int(port)), timeout=_SECONDS) as peer:
@@ -139,6 +145,7 @@ def _refuse_unreachable(name: str, address: str) -> None:
             header = peer.recv(9)
     except (OSError, OverflowError) as error:
         _no_cluster(name, because(error), error)
+
     if len(header) < 4 or header[3] != _SETTINGS:
         _no_cluster(name, "what listens there is not Ray", None)
 

@@ -18,6 +18,7 @@ def started(
     """
     package_root = str(Path(__file__).parents[2])
     paths = [package_root, *filter(None, [os.environ.get("PYTHONPATH")])]
+
     # -P keeps the working folder off sys.path: a user's datasets.py there must not shadow the
     # library.
     return subprocess.Popen(

@@ -136,6 +136,7 @@ class RayEngine:
                 waited,
                 self._cluster.n_cpus(),
             )
+
         return done
 
     def _checked(
@@ -150,6 +151,7 @@ class RayEngine:
 
         _refuse_other_environment(said, expected)
         _refuse_paths_of_this_machine(said)
+
         return wire.bytes_batch(answer[1:])
 
 
@@ -157,6 +159,7 @@ def _refuse_other_environment(report: Mapping[str, Any], expected: str | None) -
     there, here = report["versions"], dict(VERSIONS)
     if report["canary"] == expected and there[_OWN] == here[_OWN]:
         return
+
     other = [
         f"{name} {there.get(name, 'missing')} there, {here.get(name, 'missing')} here"
         for name in sorted({*there, *here})

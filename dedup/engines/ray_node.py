@@ -72,7 +72,9 @@ def _worker(work: str, setup: Mapping[str, Any], limits: Limits) -> Worker:
         _end()
     if not _kept:
         _kept.append(Worker(work, limits))
+
     _kept[0].work, _kept[0].setup = work, setup
+
     return _kept[0]
 
 

@@ -21,6 +21,7 @@ def send(pipe: IO[bytes] | None, payload: bytes) -> None:
     """Write one frame."""
     if pipe is None:
         raise BrokenPipeError
+
     pipe.write(_LENGTH.pack(len(payload)))
     pipe.write(payload)
     pipe.flush()
@@ -31,10 +32,12 @@ def receive(pipe: IO[bytes] | None) -> bytes:
     head = pipe.read(_LENGTH.size) if pipe is not None else b""
     if pipe is None or len(head) < _LENGTH.size:
         raise EOFError
+
     (length,) = _LENGTH.unpack(head)
     payload = pipe.read(length)
     if len(payload) < length:
         raise EOFError
+
     return payload
 
 

@@ -20,10 +20,12 @@ def main() -> None:
     os.dup2(2, 1)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     _limit_memory(int(sys.argv[2]))
+
     with suppress(
         Exception
     ):  # before there is something to do; what fails here fails again there, and is told
         import_module(sys.argv[1])
+
     work, setup, transform = sys.argv[1], {}, None
     while True:
         try:
@@ -45,10 +47,12 @@ def _limit_memory(n_bytes: int) -> None:
     """Let this process have so much memory of its own, mapped files not counted; 0 is no limit."""
     if n_bytes == 0:
         return
+
     try:
         import resource  # not on Windows
     except ImportError:
         return
+
     _, hard = resource.getrlimit(resource.RLIMIT_DATA)
     if hard == resource.RLIM_INFINITY or n_bytes < hard:
         resource.setrlimit(resource.RLIMIT_DATA, (n_bytes, hard))

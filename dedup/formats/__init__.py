@@ -60,6 +60,7 @@ def open_source(config: DatasetConfig, dataset: Any = None) -> Source:
     """The dataset that the config names, or the `datasets` object given."""
     if isinstance(dataset, Pool):
         return dataset
+
     if dataset is not None:
         from dedup.formats.hub import in_memory  # `datasets` takes a second to import
 
@@ -67,16 +68,20 @@ def open_source(config: DatasetConfig, dataset: Any = None) -> Source:
         held = in_memory(dataset, config)
         account_for(held, None)
         return held
+
     if config.sources:
         named = zip(config.sources, config.prefixes(), strict=True)
         return Several(
             [Part(open_source(_single(entry)), entry, prefix) for entry, prefix in named]
         )
+
     if config.path is None or not config.path.strip():
         message = "dataset.path: no dataset is named. Give a path."
         raise ConfigError(message)
+
     if is_url(config.path) and protocol(config.path) != "file":
         return _remote(config.path, config)
+
     path = Path(local(config.path)).expanduser()
     if not path.exists():
         hint = (
@@ -86,20 +91,24 @@ def open_source(config: DatasetConfig, dataset: Any = None) -> Source:
         )
         message = f"dataset.path: {config.path!r} does not exist.{hint}"
         raise ConfigError(message)
+
     listing = listed(path) if path.is_dir() and not is_bank(path) else None
     name = config.source if config.source != "auto" else _form_of(path, listing)
     form = FORMS[name]
     _refuse_unused(config, name)
     if config.source == "auto" and name == "imagefolder":
         _tell_list(listing)
+
     if form.is_folder is not None and path.is_dir() != form.is_folder:
         message = (
             f"dataset.source is {name!r}, but {config.path!r} is a"
             f" {'folder' if path.is_dir() else 'file'}."
         )
         raise ConfigError(message)
+
     source = form.open(path, config, listing)
     account_for(source, listing)
+
     return source
 
 
@@ -112,6 +121,7 @@ def described(path: str) -> dict[str, Any]:
         filter(None, source.rows["split"].unique().to_pylist()),
         key=lambda name: (name != "train", name),
     )
+
     return {"form": source.form, "splits": splits, "understood": source.understood}
 
 
@@ -136,12 +146,15 @@ def _remote(url: str, config: DatasetConfig) -> Source:
 
         _refuse_unused(config, "huggingface")
         return on_hub(url, config)
+
     if config.source in {"auto", "manifest"} and url.lower().endswith(SUFFIXES):
         _refuse_unused(config, "manifest")
         return Manifest(url, config)
+
     if config.source in {"auto", "imagefolder"} and not PurePosixPath(url).suffix:
         _refuse_unused(config, "imagefolder")
         return UrlFolder(url, config)
+
     message = (
         f"dataset.path: {url!r} is neither a dataset on the Hub (hf://datasets/org/name), nor a"
         f" manifest ({', '.join(SUFFIXES)}), nor a folder of images. Other URLs cannot be read:"
@@ -161,6 +174,7 @@ def keys_of(form: str, like: str) -> tuple[str, ...]:
     }
     if form != like and form in _SAID_ELSEWHERE:
         taken = {key for key in taken if not key.endswith("_column")}
+
     return tuple(key for key in DatasetConfig.model_fields if key in taken)
 
 
@@ -230,9 +244,11 @@ def _form_of(path: Path, listing: Listing | None) -> str:
         return "bank"
     if listing is not None:
         return detected(listing)
+
     suffix = path.suffix.lower()
     if suffix in _FILES:
         return _FILES[suffix]
+
     if suffix == ".parquet":
         try:
             schema = pq.read_schema(path)
@@ -240,19 +256,23 @@ def _form_of(path: Path, listing: Listing | None) -> str:
             message = f"{path}: cannot be read as Parquet: {because(error)}. Get the file again."
             raise SourceError(message) from error
         return "huggingface" if any(holds_images(field.type) for field in schema) else "manifest"
+
     if suffix in SUFFIXES:
         return "manifest"
+
     if suffix in FILE_SUFFIXES:
         message = (
             f"{path} is a single picture. Name its folder, or use 'dedup compare' for two pictures."
         )
         raise ConfigError(message)
+
     if path.name.lower().endswith((".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst", ".zip")):
         message = (
             f"{path}: compressed archives are not read. Unpack it, and name the folder or the .tar"
             " files."
         )
         raise ConfigError(message)
+
     message = (
         f"{path}: a file is taken for a manifest if it ends in {', '.join(SUFFIXES)}. "
         "Name a folder or a manifest, or set dataset.source."

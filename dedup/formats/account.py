@@ -38,6 +38,7 @@ def in_a_line(rows: pa.Table) -> str:
     words = [f"{split} has {splits[split]:,} images" for split in known[:_NAMED]]
     words += [f"{splits[None]:,} images have no split"] if splits[None] else []
     more = ", …" if len(known) > _NAMED else ""
+
     return f"{', '.join(words)}{more}; {labels_in_a_line(rows['label'].unique().to_pylist())}"
 
 

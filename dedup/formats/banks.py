@@ -63,6 +63,7 @@ class Bank(Opened):
                 " of a bank."
             )
             raise ConfigError(message)
+
         self.name = str(path)
         self._path = path
         self._info, self._entries = read_portable(path) if path.is_file() else read_database(path)
@@ -88,12 +89,14 @@ class Bank(Opened):
                 f" {'; '.join(different)}."
             )
             raise ConfigError(message)
+
         if setup.transforms:
             message = (
                 f"{self.name}: a bank has no codes of turned pictures. Set search.orientations:"
                 " upright."
             )
             raise ConfigError(message)
+
         n = len(self._entries)
         known = {name: self._entries[name] for name in self._entries.column_names}
         known["file_digest"] = self._digests(known)
@@ -106,6 +109,7 @@ class Bank(Opened):
         table = pa.table(columns, schema=schema)
         small = table["thumbnail"].is_valid().combine_chunks()
         signs = pc.if_else(small, pa.scalar(None, known[SIGNS].type), known[SIGNS])
+
         return table.append_column(SIGNS, signs)
 
     def _digests(self, known: Mapping[str, Any]) -> pa.Array:
@@ -116,6 +120,7 @@ class Bank(Opened):
         own = known["file_digest"].to_pylist() if "file_digest" in known else [None] * n
         columns = [known[name].to_pylist() for name in (*self._info.spec.algorithms, SIGNS)]
         ids = known["id"].to_pylist()
+
         return pa.array(
             [
                 digest or blake3(b"".join((entry.encode(), b"\0", *parts))).digest()

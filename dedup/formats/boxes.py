@@ -28,9 +28,11 @@ class Boxes:
         said: list[set[str]] = [set() for _ in self.first]
         for sample, label in zip(self.sample_of.tolist(), rows["label"].to_pylist(), strict=True):
             said[sample] |= {label} if label is not None else set()
+
         taken = rows.take(pa.array(self.first, pa.int64()))
         ids = distinct_ids(taken["id"].to_pylist(), taken["split"].to_pylist())
         labels = [", ".join(sorted(labels)) or None for labels in said]
+
         return pa.table([ids, taken["split"], labels, taken["uri"]], schema=ROWS)
 
     def further(self, of_rows: Further) -> Further:
@@ -55,10 +57,13 @@ def boxes_of(rows: pa.Table) -> Boxes | None:
     at: dict[tuple[str, str | None], int] = {}
     first: list[int] = []
     sample_of = np.empty(len(rows), np.int64)
+
     for row, key in enumerate(zip(rows["id"].to_pylist(), rows["split"].to_pylist(), strict=True)):
         if key not in at:
             at[key] = len(first)
             first.append(row)
         sample_of[row] = at[key]
+
     several_splits = len({name for name, _ in at}) < len(at)
+
     return Boxes(first, sample_of) if len(first) < len(rows) or several_splits else None

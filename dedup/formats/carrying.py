@@ -34,6 +34,7 @@ class Carried:
             for one in content.get("annotations", ())
             if one.get("image_id") in changes
         ]
+
         return cls(
             images, annotations, _listed(content, "categories"), _listed(content, "licenses")
         )
@@ -51,6 +52,7 @@ class Carried:
         )
         content["images"] += [_renamed(image, "license", licences) for image in self.images]
         ids = Ids(one.get("id") for one in content.get("annotations", ()))
+
         for one in self.annotations:
             number = {"id": ids.take(one["id"])} if "id" in one else {}
             content.setdefault("annotations", []).append(
@@ -65,6 +67,7 @@ def united(content: dict[str, Any], aliases: Mapping[Any, Any]) -> dict[str, Any
     """
     if not aliases:
         return content
+
     content["images"] = [image for image in content["images"] if image["id"] not in aliases]
     kept: dict[str, Said] = {}
     for one in content.get("annotations", ()):
@@ -73,6 +76,7 @@ def united(content: dict[str, Any], aliases: Mapping[Any, Any]) -> dict[str, Any
         kept.setdefault(
             text if image in aliases.values() else f"{len(kept)}", one | {"image_id": image}
         )
+
     if "annotations" in content:
         content["annotations"] = list(kept.values())
 
@@ -91,9 +95,11 @@ class Ids:
         one, k = wanted, 2
         while one in self._taken:
             one, k = self._highest + 1 if isinstance(wanted, int) else f"{wanted}_{k}", k + 1
+
         self._taken.add(one)
         if isinstance(one, int):
             self._highest = max(self._highest, one)
+
         return one
 
 
@@ -109,6 +115,7 @@ def _united(content: dict[str, Any], key: str, others: Iterable[Said], used: set
     ids = Ids(one["id"] for one in here)
     known = {_said(one): one["id"] for one in reversed(here)}
     numbers: Numbers = {}
+
     for one in others:
         if one["id"] not in used:
             continue
@@ -116,6 +123,7 @@ def _united(content: dict[str, Any], key: str, others: Iterable[Said], used: set
             known[_said(one)] = ids.take(one["id"])
             content[key] = [*(content.get(key) or ()), one | {"id": known[_said(one)]}]
         numbers[one["id"]] = known[_said(one)]
+
     return numbers
 
 

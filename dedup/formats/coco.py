@@ -103,17 +103,20 @@ class Coco(Files):
         samples: dict[tuple[str | None, Path], _Image] = {}
         for file in annotation_files(path) if path.is_dir() else [path]:
             self._annotations.append(_read(file, root, config, samples))
+
         raw = filter(None, (_split_of(annotations.path, root) for annotations in self._annotations))
         check_split_names({name: normal_split(name) for name in raw}, self.name)
         if not samples:
             message = f"{path}: its annotation files list no images."
             raise SourceError(message)
+
         self._images = list(samples.values())
         uris = printable_names([self._uri(file, root) for _, file in samples])
         named = {file: uri for (_, file), uri in zip(samples, uris, strict=True)}
         refuse_missing(named, self.name, "Say where they lie as dataset.image_folder.")
         splits = [split for split, _ in samples]
         ids: Sequence[str | None] = distinct_ids(uris, splits)
+
         if config.id_column:
             ids = self.texts(config.id_column)
             if None in ids:
@@ -122,10 +125,12 @@ class Coco(Files):
                     " (dataset.id_column)."
                 )
                 raise SourceError(message)
+
         labels = [image.label() for image in self._images]
         self.boxes = [image.drawn() for image in self._images]
         if config.label_column:
             labels = self.texts(config.label_column)
+
         files = [encoded(str(file)) for _, file in samples]
         rows = pa.table([ids, splits, labels, uris], ROWS)
         super().__init__(root, files, rows, allow_outside=config.allow_outside)
@@ -142,6 +147,7 @@ class Coco(Files):
         files = {(of.split, of.kind): of for of in self._annotations}
         splits = {of.split for of in self._annotations}
         why = ""
+
         if len(files) < len(self._annotations) or len(files) < len(splits) * len(
             {kind for _, kind in files}
         ):
@@ -153,6 +159,7 @@ class Coco(Files):
             why = "the images of a split lie in several folders"
         elif panoptic := [of.path.name for of in self._annotations if of.panoptic]:
             why = f"{panoptic[0]} has panoptic annotations, whose masks are files of their own"
+
         if why:
             raise not_movable(self.name, why)
 
@@ -173,6 +180,7 @@ class Coco(Files):
                 there[row] = keep[row] and put_once(original, target, files)
                 if there[row]:
                     self._sidecars.put(original, target, files)
+
         moved = self._moved(moves)
         for row, one in moved.items():
             original = Path(os.fsdecode(self._files[row]))
@@ -180,6 +188,7 @@ class Coco(Files):
             there[row] = keep[row] and put_once(original, target, files)
             if there[row]:
                 self._sidecars.put(original, target, files)
+
         carried: dict[Path, list[Carried]] = {}
         for annotations in self._annotations:
             leaving = {
@@ -196,6 +205,7 @@ class Coco(Files):
                         if one.file_of[annotations.kind] == path
                     }
                     carried.setdefault(path, []).append(Carried.of(content, images))
+
         for annotations in self._annotations:
             kept = {
                 i for i, row in annotations.row_of_image.items() if there[row] and row not in moved
@@ -212,6 +222,7 @@ class Coco(Files):
             make_folder(target.parent)
             with new_file(target, encoding="utf-8") as out:
                 json.dump(content, out)
+
         return there
 
     def _moved(self, moves: Moves) -> dict[int, "_Moved"]:
@@ -229,10 +240,12 @@ class Coco(Files):
             for split in set(moves.values())
         }
         numbers_of: dict[int, dict[Any, None]] = {row: {} for row in moves}
+
         for of in self._annotations:
             for image, row in of.row_of_image.items():
                 if row in moves:
                     numbers_of[row][image] = None
+
         found: dict[int, _Moved] = {}
         for row, split in sorted(moves.items()):
             source, original = first[row], originals[row]
@@ -247,6 +260,7 @@ class Coco(Files):
             found[row] = _Moved(
                 place, base, {kind: of.path for kind, of in targets.items()}, numbers
             )
+
         return found
 
     def written(self, folder: Path) -> DatasetConfig:
@@ -254,6 +268,7 @@ class Coco(Files):
         outside = any(not a.base.is_relative_to(self.root) for a in self._annotations)
         path = folder if self._path.is_dir() else folder / self._path.relative_to(self.root)
         images = str(folder / _ELSEWHERE) if outside else None
+
         return self._config.model_copy(
             update={"source": self.form, "path": str(path), "image_folder": images}
         )
@@ -312,7 +327,9 @@ def annotation_files(folder: Path, listing: Listing | None = None) -> list[Path]
     if usual:
         listing_images = [path for path in usual if _n_listed(path) is not None]
         return listing_images or usual
+
     listing = listing or listed(folder)
+
     return [
         listing.path(parts)
         for parts in documents(listing, ".json")
@@ -326,7 +343,9 @@ def evidence(listing: Listing) -> Evidence | None:
     counts = [n for file in files if (n := _n_listed(file)) is not None]
     if not counts:
         return None
+
     n = min(sum(counts), len(listing.images)) or len(listing.images) or 1
+
     return Evidence(
         n,
         f"{n:,} images that {len(counts):,} JSON file{'s' if len(counts) > 1 else ''} of COCO list",
@@ -380,6 +399,7 @@ def _read(
             aliases[second],
             second,
         )
+
     return _Annotations(file, base, rows, aliases, split, _kind(file, root), panoptic)
 
 
@@ -402,10 +422,12 @@ def _content(path: Path) -> dict[str, Any]:
     except (ValueError, OSError) as error:
         message = f"{path}: cannot be read as JSON: {because(error)}."
         raise SourceError(message) from error
+
     if is_deep:
         logger.warning(
             "%s: some values are nested deeper than %s levels. They are null.", path, MAX_DEPTH
         )
+
     images = content.get("images") if isinstance(content, dict) else None
     if not isinstance(images, list) or not isinstance(content.get("annotations", []), list):
         message = (
@@ -413,6 +435,7 @@ def _content(path: Path) -> dict[str, Any]:
             " elsewhere."
         )
         raise SourceError(message)
+
     seen: set[Any] = set()
     for place, image in enumerate(images):
         name, number = (
@@ -430,6 +453,7 @@ def _content(path: Path) -> dict[str, Any]:
             )
             raise SourceError(message)
         seen.add(number)
+
     return content  # type: ignore[no-any-return]  # json says Any
 
 
@@ -454,6 +478,7 @@ def _categories_of(content: Mapping[str, Any], path: Path) -> Iterator[tuple[str
     }
     listed = {image["id"] for image in content["images"]}
     strangers = []
+
     for place, one in enumerate(content.get("annotations", ())):
         image = one.get("image_id") if isinstance(one, dict) else None
         if not isinstance(image, int | str):
@@ -463,6 +488,7 @@ def _categories_of(content: Mapping[str, Any], path: Path) -> Iterator[tuple[str
             strangers.append(image)
         if isinstance(category := one.get("category_id"), int | str):
             yield names.get(category, str(category)), image, one.get("bbox")
+
     if strangers:
         logger.warning(
             "%s: %s annotations are of images that it does not list, the first of image %r. They"
@@ -486,6 +512,7 @@ def _split_of(path: Path, root: Path) -> str | None:
         for word in re.split(r"[-_.\s]", name):
             if normal_split(bare := word.rstrip("0123456789")) in {"train", "validation", "test"}:
                 return bare
+
     return None
 
 
@@ -499,6 +526,7 @@ def _kind(path: Path, root: Path) -> str:
     """
     words = re.split(r"[-_.\s/]", path.relative_to(root).as_posix())
     splits = {"train", "validation", "test"}
+
     return " ".join(
         w for w in words if w and normal_split(w.rstrip("0123456789") or w) not in splits
     )
@@ -540,5 +568,7 @@ def _inside(base: Path, name: str, file: Path) -> Path:
             " files inside it."
         )
         raise SourceError(message)
+
     chosen = inner[0] if inner[0] != inner[1] and is_file(base / inner[0]) else inner[1]
+
     return base / as_spelled(str(base), chosen)

@@ -36,12 +36,15 @@ def groups_of(source: Source, config: SourceConfig) -> list[str | None] | None:
             return None
         sizes = [len(part.source.rows) for part in source.parts]
         return [group for part, n in zip(parts, sizes, strict=True) for group in part or [None] * n]
+
     if config.group_pattern is not None:
         return _of_names(source, config.group_pattern)
     if config.group_column is None:
         return None
+
     groups = source.texts(config.group_column)
     _refuse_nulls(groups, source, config.group_column)
+
     return groups
 
 
@@ -60,6 +63,7 @@ def _of_names(source: Source, pattern: str) -> list[str | None]:
             else [part for part in match.groups() or (match[0],) if part is not None]
         )
         found.append("/".join(parts) if parts else name)
+
     if len({*found}) == len(found) > 1:
         message = (
             f"{source.name}: dataset.group_pattern {pattern!r} puts every sample into a group of"
@@ -67,6 +71,7 @@ def _of_names(source: Source, pattern: str) -> list[str | None]:
             " pattern find in it is the group's name."
         )
         raise ConfigError(message)
+
     return found
 
 
@@ -94,6 +99,7 @@ def image_rows_of(source: Source) -> list[str | None] | None:
             for part, rows in zip(source.parts, parts, strict=True)
             for row in rows or [None] * len(part.source.rows)
         ]
+
     found: Sequence[str] | None = getattr(source, "image_rows", None)
 
     return None if found is None else list(found)
@@ -121,6 +127,7 @@ def distinct_of(source: Source, named: Sequence[str]) -> list[str | None] | None
     """
     if isinstance(source, Several):
         return _distinct_of_several(source, named)
+
     columns = list(named) or [name for name in source.columns() if name.lower() in ANNOTATIONS]
     if unknown := [name for name in named if name not in source.columns()]:
         known = ", ".join(map(repr, source.columns())) or "no columns"
@@ -128,6 +135,7 @@ def distinct_of(source: Source, named: Sequence[str]) -> list[str | None] | None
             f"policy.distinct_columns: {source.name} has no column {unknown[0]!r}. It has {known}."
         )
         raise ConfigError(message)
+
     if not columns:
         return _boxes_of(source)
 
@@ -158,6 +166,7 @@ def _distinct_of_several(source: Several, named: Sequence[str]) -> list[str | No
     ]
     if all(part is None for part in parts):
         return None
+
     sizes = [len(part.source.rows) for part in source.parts]
 
     return [text for part, n in zip(parts, sizes, strict=True) for text in part or [None] * n]

@@ -129,6 +129,7 @@ def _by_stem(folder: str) -> dict[str, list[str]]:
             )
     except OSError:
         return {}
+
     for name in names:
         for stem in stems_of(name):
             found[stem].append(name)
@@ -196,6 +197,7 @@ class _Places:
         for parts in images:
             for key in _keys(parts, stem_of(parts[-1])):
                 self._at[key].append(parts)
+
         # Only names of annotations have words behind the stem of their image.
         if any(self.is_of_annotations(name) for name in {n for p in images for n in p[:-1]}):
             for parts in images:
@@ -214,6 +216,7 @@ class _Places:
         found = self._others(self._at, parts, place_, stem)
         if not found and is_of_annotations(parts[place_]):
             found = self._others(self._at_core, parts, place_, core_of(stem, parts[:-1]))
+
         split = split_in(parts[place_])
         of_split = [partner for partner in found if split and split_in(partner[place_]) == split]
 
@@ -255,12 +258,14 @@ class _Found:
         for parts in images:
             if said := annotated_by(stem_of(parts[-1])):
                 by_word[said[1]].append((parts, (*parts[:-1], said[0])))
+
         if not by_word:
             return
 
         at: dict[Parts, list[Parts]] = defaultdict(list)
         for parts in images:
             at[*parts[:-1], stem_of(parts[-1])].append(parts)
+
         for word, files in sorted(by_word.items()):
             pairs = {parts: at.get(partner, []) for parts, partner in files}
             if sum(map(bool, pairs.values())) >= _MIN_PARTNERS * len(pairs):
@@ -285,6 +290,7 @@ class _Found:
         names = {partner[place_] for partners in pairs.values() for partner in partners}
         if len(names) == 1 and name in self._named:
             return True
+
         # Each may have its partner in a folder of its split, if that is never more than one.
         are_splits = all(split_in(other) for other in names)
         is_one = all(len({p[place_] for p in partners}) <= 1 for partners in pairs.values())
@@ -331,6 +337,7 @@ def _renamed(own: str, old: str, new: str) -> str:
     """The folder of a companion, where that of its image changes from `old` to `new`."""
     if own == old or old == new:
         return new if own == old else own
+
     one, other = told_by(old), told_by(new)
     if one is None or other is None:
         return own

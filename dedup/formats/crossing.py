@@ -62,6 +62,7 @@ def check_movable(source: Source, splits: str) -> None:
             " one."
         )
         raise SourceError(message)
+
     for part in own:
         if _form(splits) in {"same", part.form}:
             part.check_movable()
@@ -94,8 +95,10 @@ def write_splits(
         ):  # with symbolic links, what was written leads out of its folder
             written = written.model_copy(update={"allow_outside": True})
         return Written(written, there, in_order=not moves)
+
     if isinstance(source, Several):
         return _write_several(source, keep, folder, splits, files, moves)
+
     further = source.further()
     if further.left:
         logger.warning(
@@ -104,14 +107,17 @@ def write_splits(
             _listed(further.left),
             splits,
         )
+
     target = FORMS[form]
     if target.write is None:
         message = f"output.splits: samples of another form cannot be written in the form {form!r}."
         raise InternalError(message)
+
     without_image: list[int] = []
     kept = samples(source, keep, moves, further.rows())
     if form == "imagefolder":
         kept = _with_image(kept, without_image)
+
     config = target.write(kept, folder, files, further.schema)
     if without_image:
         logger.warning(
@@ -120,8 +126,10 @@ def write_splits(
             source.name,
             f"{len(without_image):,}",
         )
+
     there = keep.copy()
     there[without_image] = False
+
     return Written(config, there, "train" if form == "huggingface" else None, target.ordered)
 
 
@@ -159,6 +167,7 @@ def _write_several(
     rows: list[NDArray[np.bool_]] = []
     default_split: str | None = None
     in_order = True
+
     for (part, kept), target, own in zip(
         source.slices(keep), source.targets(folder), source.moves_of_parts(moves), strict=True
     ):
@@ -173,8 +182,10 @@ def _write_several(
             entries.append(
                 NamedSource(**written.config.model_dump(exclude={"sources"}), prefix=part.prefix)
             )
+
     if not source.own(keep).any():
         return Written(DatasetConfig(), np.concatenate(rows), is_empty=True)
+
     return Written(
         DatasetConfig(sources=tuple(entries)), np.concatenate(rows), default_split, in_order
     )

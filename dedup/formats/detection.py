@@ -47,6 +47,7 @@ def chosen(listing: Listing, found: Mapping[str, Evidence]) -> str:
     """
     if sure := [form for form, evidence in found.items() if evidence.is_sure]:
         return sure[0]
+
     in_files = found.get("imagefolder", Evidence(0, ""))
     annotated = {form: found[form] for form in ("yolo", "coco", "voc") if form in found}
     rows = {form: found[form] for form in ("huggingface", "webdataset") if form in found}
@@ -57,8 +58,10 @@ def chosen(listing: Listing, found: Mapping[str, Evidence]) -> str:
             rivals[form] = evidence
         elif evidence.n_images > SMALL * in_files.n_images:
             rivals |= {form: evidence, "imagefolder": in_files}
+
     if not rivals and in_files.n_images:
         rivals["imagefolder"] = in_files
+
     rivals |= {
         form: evidence for form, evidence in rows.items() if not _is_unpacked(evidence, listing)
     }
@@ -67,6 +70,7 @@ def chosen(listing: Listing, found: Mapping[str, Evidence]) -> str:
     left = {form: evidence for form, evidence in rivals.items() if evidence.n_images > SMALL * most}
     if len(left) > 1:
         raise ConfigError(_competing(listing.root, left))
+
     return next(iter(left), "imagefolder")
 
 
@@ -81,6 +85,7 @@ def _is_unpacked(evidence: Evidence, listing: Listing) -> bool:
 def _competing(root: Path, found: Mapping[str, Evidence]) -> str:
     told = " and ".join(f"{evidence.what} ({form})" for form, evidence in sorted(found.items()))
     ways = " or ".join(f"dataset.source: {form}" for form in sorted(found))
+
     return (
         f"dataset.path: {str(root)!r} holds {told}, and nothing says which of them is the dataset. "
         f"Set {ways}, or move the others elsewhere."
@@ -100,12 +105,15 @@ def of_tars(listing: Listing) -> Evidence | None:
         return None
     if not listing.images and not listing.of_suffix(".parquet", ".arrow"):
         return Evidence(1, f"{len(tars):,} tar files")
+
     n, names = 0, set()
     for parts in tars:
         seen, share = _members(listing.path(parts))
         names |= seen
         n += round(len(seen) / share)
+
     what = f"about {n:,} images in {len(tars):,} tar file{'s' if len(tars) > 1 else ''}"
+
     return Evidence(n, what, frozenset(names)) if n else None
 
 
@@ -139,6 +147,7 @@ def of_rows(listing: Listing) -> Evidence | None:
     """
     if {("dataset_dict.json",), ("state.json",)} & {*listing.others}:
         return Evidence(1, "what save_to_disk wrote", is_sure=True)
+
     files = [
         parts
         for parts in listing.of_suffix(".parquet", ".arrow")
@@ -148,10 +157,12 @@ def of_rows(listing: Listing) -> Evidence | None:
         return None
     if not listing.images and not listing.of_suffix(".tar"):
         return Evidence(1, f"{len(files):,} Parquet or Arrow files")
+
     counts = [_n_rows(listing.path(parts)) for parts in files]
     n = sum(filter(None, counts))
     if n or not listing.images:  # a broken file beside images alone may hold anything
         n += counts.count(None)
+
     return (
         Evidence(n, f"{n:,} rows with images in {len(files):,} Parquet or Arrow files")
         if n
@@ -185,6 +196,7 @@ def holds_images(kind: pa.DataType) -> bool:
     """Whether a column's type is that of images, or has some in lists and structs."""
     if is_image_struct(kind):
         return True
+
     inner = [kind.field(k).type for k in range(kind.num_fields)]
 
     return any(map(holds_images, inner))
@@ -201,6 +213,7 @@ def holds_encoded_images(field: pa.Field) -> bool:
     """
     binary = pa.types.is_binary(field.type) or pa.types.is_large_binary(field.type)
     name = field.name.lower()
+
     return binary and (
         "." + name in FILE_SUFFIXES
         or re.fullmatch(r"(image|img)(_?(bytes|data))?", name) is not None
@@ -212,6 +225,7 @@ def documents(listing: Listing, *suffixes: str) -> Iterator[Parts]:
     found = list(listing.of_suffix(*suffixes))
     if not found:
         return
+
     stems = {(*parts[:-1], os.path.splitext(parts[-1])[0]) for parts in listing.images}
     names = {stem for *_, stem in stems}
     for parts in found:

@@ -22,6 +22,7 @@ def image_column(features: Features, named: str | None, name: str) -> str:
     inside = image_paths(features)
     if named in inside:
         return str(named)
+
     known = ", ".join(
         f"{column!r} ({type(feature).__name__})" for column, feature in features.items()
     )
@@ -37,12 +38,15 @@ def image_column(features: Features, named: str | None, name: str) -> str:
             )
             raise ConfigError(message)
         return named
+
     images = [column for column, feature in features.items() if isinstance(feature, Image)]
     if not images:
         images = [column.name for column in features.arrow_schema if holds_encoded_images(column)]
+
     images = images or inside
     if len(images) == 1:
         return str(images[0])
+
     if not images:
         ways = [
             _way(column, feature)
@@ -58,6 +62,7 @@ def image_column(features: Features, named: str | None, name: str) -> str:
             f"{name}: several image columns: {', '.join(map(repr, images))}. Choose one as"
             " dataset.image_column."
         )
+
     raise ConfigError(message)
 
 
@@ -78,6 +83,7 @@ def _way(column: str, feature: Any) -> str:
             f" {column} reads them, as dataset.cast_column({column!r}, datasets.Image()) would;"
             " URLs are not fetched, download what they name first (img2dataset does)."
         )
+
     if _items(feature) is not None:
         return (
             f" {column!r} holds lists: give each image a row of its own, with what belongs to it."
@@ -96,9 +102,12 @@ def label_column(features: Features, named: str | None, name: str) -> str | None
             )
             raise ConfigError(message)
         return named
+
     if "label" in features:
         return "label"
+
     classes = [column for column, feature in features.items() if isinstance(feature, ClassLabel)]
+
     return classes[0] if len(classes) == 1 else None
 
 
@@ -108,12 +117,14 @@ def label(value: Any, feature: Any) -> str | None:
     """
     if value is None:
         return None
+
     of_items = _items(feature)
     if isinstance(of_items, ClassLabel) and isinstance(value, list):
         return joined([name for item in value if (name := label(item, of_items)) is not None])
     if isinstance(feature, ClassLabel) and isinstance(value, int):
         # -1 is the Hub's way to say that a test label is withheld
         return feature.int2str(value) if 0 <= value < feature.num_classes else None
+
     return label_text(value) if isinstance(value, list) else str(value)
 
 
@@ -136,8 +147,10 @@ def texts(column: pa.ChunkedArray, feature: Any = None) -> pa.ChunkedArray:
             ],
             pa.string(),
         )
+
     if pa.types.is_integer(kind) or pa.types.is_string(kind) or pa.types.is_large_string(kind):
         return column.cast(pa.string())
+
     return pa.chunked_array([[label(value, feature) for value in column.to_pylist()]], pa.string())
 
 
@@ -161,9 +174,11 @@ def features_of(schema: pa.Schema, name: str) -> Features:
             f"{name}: a column has a type that Hugging Face datasets do not know: {because(error)}."
         )
         raise SourceError(message) from error
+
     for column in schema:
         if not isinstance(features[column.name], Image):
             features[column.name] = _with_images(features[column.name], column.type)
+
     return features
 
 
@@ -175,9 +190,11 @@ def _with_images(feature: Any, kind: pa.DataType) -> Any:
         return Image()
     if isinstance(feature, dict):
         return {name: _with_images(inner, kind.field(name).type) for name, inner in feature.items()}
+
     items = _items(feature)
     if items is None:
         return feature
+
     inner = _with_images(items, kind.value_type)
 
     return [inner] if isinstance(feature, list) else replace(feature, feature=inner)

@@ -102,6 +102,7 @@ def distinct_ids(uris: Sequence[str], splits: Sequence[str | None]) -> list[str]
         for uri in uris
         if uri in seen or seen.add(uri)  # type: ignore[func-returns-value]
     }
+
     return [
         f"{split}:{uri}" if uri in twice else uri for uri, split in zip(uris, splits, strict=True)
     ]
@@ -114,10 +115,12 @@ def refuse_missing(named: Mapping[Path, str], name: str, remedy: str) -> None:
     missing = [text for path, text in named.items() if not is_file(path)]
     if not missing:
         return
+
     first = ", ".join(map(repr, missing[:_NAMED])) + (", …" if len(missing) > _NAMED else "")
     if len(missing) == len(named):
         message = f"{name}: none of its {len(named):,} images exists: {first}. {remedy}"
         raise SourceError(message)
+
     logger.warning(
         "%s: %s of %s images do not exist: %s. They are listed as missing and not written.",
         name,

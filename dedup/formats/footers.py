@@ -55,6 +55,7 @@ def refuse_fatal(files: Sequence[str]) -> None:
         name = _last(error.stdout or b"") or files[0]
         message = f"{name}: its footer takes more than {_SECONDS} s to read. Get the file again."
         raise SourceError(message) from error
+
     if done.returncode < 0:  # by a signal; an exception is raised again where the file is read
         message = (
             f"{_last(done.stdout)}: its footer is damaged: a process that read it was ended. Get"

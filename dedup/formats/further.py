@@ -39,14 +39,17 @@ def inferred(names: Sequence[str], rows: Callable[[], Iterator[Row]]) -> Further
     names = [name for name in names if name not in odd]
     types: dict[str, pa.DataType] = {}
     every = rows()
+
     while some := list(islice(every, _ROWS_AT_ONCE)):
         for name in names:
             values = [row.get(name) for row in some]
             types[name] = _common(types.get(name, pa.null()), _type_of(values))
+
     fields = [
         (name, pa.string() if pa.types.is_null(types.get(name, pa.null())) else types[name])
         for name in names
     ]
+
     return _as_declared(pa.schema(fields), rows, [as_text(name) or name for name in odd])
 
 
@@ -80,7 +83,9 @@ def united(parts: Sequence[Further], rows: Callable[[], Iterator[Row]]) -> Furth
     types: dict[str, pa.DataType] = {}
     for field in (field for part in parts for field in part.schema):
         types[field.name] = _common(types.get(field.name, pa.null()), field.type)
+
     left = list(dict.fromkeys(name for part in parts for name in part.left))
+
     return _as_declared(pa.schema(list(types.items())), rows, left)
 
 
@@ -96,6 +101,7 @@ def is_plain(kind: pa.DataType) -> bool:
         return is_plain(kind.value_type)
     if pa.types.is_dictionary(kind):
         return is_plain(kind.value_type)
+
     return not (
         pa.types.is_binary(kind)
         or pa.types.is_large_binary(kind)
@@ -121,6 +127,7 @@ def written_names(
         while (name != column and name in used) or name in taken or name in found.values():
             name = f"source_{name}"
         found[column] = name
+
     return found
 
 

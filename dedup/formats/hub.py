@@ -59,13 +59,16 @@ def in_memory(dataset: Any, config: DatasetConfig, root: Path | None = None) -> 
         and all(isinstance(one, Dataset) for one in dataset)
     ):
         dataset = _by_name(dataset)
+
     if isinstance(dataset, Dataset | IterableDataset):
         dataset = {_name_of(dataset.split): dataset}
     elif not isinstance(dataset, DatasetDict | IterableDatasetDict):
         message = f"Expected a datasets.DatasetDict or Dataset, got {type(dataset).__name__}."
         raise SourceError(message)
+
     name = "the dataset in memory" if root is None else str(root)
     _refuse(config, "a dataset in memory", "name", "revision", "data_files", "streaming")
+
     return HuggingFace(_chosen(_splits_of(dataset, name), config, name), name, root, config)
 
 
@@ -78,6 +81,7 @@ def _by_name(parts: Sequence[Dataset]) -> DatasetDict:
             " names of your own."
         )
         raise SourceError(message)
+
     return DatasetDict(dict(zip(names, parts, strict=True)))
 
 
@@ -96,6 +100,7 @@ def _name_of(split: Any) -> str:
     )
     if len(names) == 1:
         return names[0]
+
     name = "train" if "train" in map(normal_split, names) else "_".join(names)
     logger.warning(
         "The dataset is made of the splits %s, and which row is of which is not known: all rows are"
@@ -103,6 +108,7 @@ def _name_of(split: Any) -> str:
         " and ".join(map(repr, names)),
         name,
     )
+
     return name
 
 
@@ -125,6 +131,7 @@ def on_disk(path: Path, config: DatasetConfig) -> HuggingFace:
         source = in_memory(loaded, config, path)
         source.files = [file for suffix in ("arrow", "json") for file in path.rglob(f"*.{suffix}")]
         return source
+
     files_of_split = {"train": [name]}
     if path.is_dir():
         files_of_split = _files_of_folder(path, config)
@@ -132,10 +139,12 @@ def on_disk(path: Path, config: DatasetConfig) -> HuggingFace:
     else:
         _refuse(config, "a single file", "name", "data_files")
         splits = [_of_files("train", [name])]
+
     source = HuggingFace(
         _chosen(splits, config, name), name, path if path.is_dir() else path.parent, config
     )
     source.files = [Path(file) for files in files_of_split.values() for file in files]
+
     return source
 
 
@@ -146,6 +155,7 @@ def on_hub(url: str, config: DatasetConfig) -> HuggingFace:
     repository, revision = _parsed(url, config)
     _refuse_unreachable(url)
     data_files = list(config.data_files) or None
+
     try:
         builder = datasets.load_dataset_builder(
             repository, config.name, revision=revision, data_files=data_files
@@ -162,11 +172,13 @@ def on_hub(url: str, config: DatasetConfig) -> HuggingFace:
             splits = _splits_of(builder.as_dataset(), url)
     except _UNREADABLE as error:
         raise _why(url, error, config) from error
+
     source = HuggingFace(_chosen(splits, config, url), url, None, config)
     source.downloads = [
         Path(huggingface_hub.constants.HF_HUB_CACHE),
         Path(datasets.config.HF_DATASETS_CACHE),
     ]
+
     return source
 
 
@@ -189,12 +201,14 @@ def _parsed(url: str, config: DatasetConfig) -> tuple[str, str | None]:
             " …/name@revision."
         )
         raise ConfigError(message)
+
     repository, revision = found.groups()
     if revision is not None and config.revision is not None and revision != config.revision:
         message = (
             f"dataset.revision is {config.revision!r}, but {url!r} names {revision!r}. Name one."
         )
         raise ConfigError(message)
+
     return repository, revision or config.revision
 
 
@@ -208,6 +222,7 @@ def _refuse_unreachable(url: str) -> None:
     endpoint = huggingface_hub.constants.ENDPOINT
     if huggingface_hub.constants.HF_HUB_OFFLINE or protocol(endpoint) not in {"http", "https"}:
         return
+
     try:
         urllib.request.urlopen(
             urllib.request.Request(endpoint, method="HEAD"), timeout=_SECONDS_TO_ANSWER
@@ -226,8 +241,10 @@ def _why(url: str, error: Exception, config: DatasetConfig) -> DedupError:
     if isinstance(error, datasets.exceptions.DatasetNotFoundError):
         hint = "Check the name and the revision; if it is private, run `hf auth login`."
         return ConfigError(f"{url}: no such dataset on the Hub: {text}. {hint}")
+
     if isinstance(error, ConnectionError) or "offline" in text.lower() or "connect" in text.lower():
         return SourceError(f"{url}: the Hub cannot be reached: {text}. {_REMEDY}")
+
     return _asked_wrongly(url, error, config) or SourceError(f"{url}: cannot be read: {text}.")
 
 
@@ -238,11 +255,13 @@ def _asked_wrongly(name: str, error: Exception, config: DatasetConfig) -> Config
     text = because(error)
     if "available configs" in text or ("BuilderConfig" in text and "not found" in text):
         return ConfigError(f"{name}: {text}. Name one of them as dataset.name.")
+
     if config.data_files and isinstance(error, FileNotFoundError):
         asked = ", ".join(map(repr, config.data_files))
         return ConfigError(
             f"{name}: {text}. dataset.data_files is {asked}: check the pattern, or take it out."
         )
+
     return None
 
 
@@ -251,6 +270,7 @@ def _downloaded(url: str) -> str:
     from huggingface_hub import HfFileSystem, hf_hub_download
 
     at: Any = HfFileSystem().resolve_path(url)
+
     return str(
         hf_hub_download(at.repo_id, at.path_in_repo, repo_type="dataset", revision=at.revision)
     )
@@ -264,6 +284,7 @@ def _files_of_folder(folder: Path, config: DatasetConfig) -> dict[str, list[str]
     except (*_UNREADABLE, ImportError, RuntimeError) as error:
         message = f"{folder}: cannot be read as a Hugging Face dataset: {because(error)}."
         raise _asked_wrongly(str(folder), error, config) or SourceError(message) from error
+
     for path in (path for paths in files.values() for path in paths):
         if "://" in path or not inside(Path(path), folder):
             message = (
@@ -271,8 +292,10 @@ def _files_of_folder(folder: Path, config: DatasetConfig) -> dict[str, list[str]
                 " there."
             )
             raise SourceError(message)
+
     if not config.data_files:
         files = _with_rows_of_images(files, folder)
+
     return _asked_for(files, config, str(folder))
 
 
@@ -314,12 +337,14 @@ def _with_rows_of_images(files: Mapping[str, list[str]], folder: Path) -> dict[s
             str(path) for suffix in ("parquet", "arrow") for path in folder.rglob(f"*.{suffix}")
         )
         tables = {"train": found}
+
     schemas = {file: _schema(file) for of in tables.values() for file in of}
     images = {file for file, schema in schemas.items() if schema is None or has_images(schema)}
     wanted = images if any(schemas[file] is not None for file in images) else set(schemas)
     families = {shard[1] for file in wanted if (shard := _SHARD.match(file))}
     wanted |= {file for file in schemas if (shard := _SHARD.match(file)) and shard[1] in families}
     kept = {split: [file for file in of if file in wanted] for split, of in tables.items()}
+
     return {split: of for split, of in kept.items() if of}
 
 
@@ -356,6 +381,7 @@ def _asked_for(
     }
     for of in asked.values():
         _refuse_gaps(of, name)
+
     return asked
 
 
@@ -365,6 +391,7 @@ def _refuse_gaps(files: Sequence[str], name: str) -> None:
     for file in files:
         if shard := _SHARD.match(file):
             found.setdefault((shard[1], shard[3], shard[4]), set()).add(int(shard[2]))
+
     for (start, total, suffix), numbers in sorted(found.items()):
         if missing := sorted(set(range(int(total))) - numbers):
             first = f"{start}-{missing[0]:0{len(total)}d}-of-{total}{suffix}"
@@ -379,14 +406,17 @@ def _of_files(split: str, files: Sequence[str]) -> Split:
     if not files:
         message = f"Split {split!r} has no files."
         raise SourceError(message)
+
     if all(file.endswith(".arrow") for file in files):
         tables = [_opened(file, arrow_table, "Arrow") for file in files]
         features = _common_features(files, [table.schema for table in tables])
         table = pa.concat_tables([fitted(table, features.arrow_schema) for table in tables])
         return Split(split, features, len(table), ArrowTable(table, features))
+
     parquet = [_opened(file, parquet_file, "Parquet") for file in files]
     n_rows = sum(file.metadata.num_rows for file in parquet)
     features = _common_features(files, [file.schema_arrow for file in parquet])
+
     return Split(split, features, n_rows, ParquetFiles(tuple(files), 0, n_rows, features))
 
 
@@ -407,6 +437,7 @@ def _common_features(files: Sequence[str], schemas: Sequence[pa.Schema]) -> data
                 " Give all the same ones."
             )
             raise SourceError(message)
+
     common = {
         column: next((of[column] for of in features if not _is_null(of[column])), first[column])
         for column in first
@@ -419,6 +450,7 @@ def _common_features(files: Sequence[str], schemas: Sequence[pa.Schema]) -> data
                     f" {feature!r}. Give all files the same types."
                 )
                 raise SourceError(message)
+
     return datasets.Features(common)
 
 
@@ -439,8 +471,10 @@ def _castable(one: pa.DataType, two: pa.DataType) -> bool:
         pa.array([], one).cast(two)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError):
         return False
+
     # Numbers can be cast to texts and back, but a column is not both.
     texts = [pa.types.is_string(kind) or pa.types.is_large_string(kind) for kind in (one, two)]
+
     return bool(texts[0] == texts[1])
 
 
@@ -468,6 +502,7 @@ def _splits_of(dataset: Mapping[str, Any], name: str) -> list[Split]:
         column = min(part.features, key=lambda c: isinstance(part.features[c], datasets.Image))
         n_rows = sum(len(table) for table in stored.tables([column], 1000))
         splits.append(Split(str(split), part.features, n_rows, stored))
+
     return splits
 
 
@@ -487,6 +522,7 @@ def _chosen(splits: Sequence[Split], config: DatasetConfig, name: str) -> list[S
     """
     if not config.split:
         return list(splits)
+
     by_name = {split.raw_name: split for split in splits}
     chosen: dict[str, Split] = {}
     for spec in config.split:
@@ -513,6 +549,7 @@ def _chosen(splits: Sequence[Split], config: DatasetConfig, name: str) -> list[S
             chosen[of.raw_name] = Split(
                 of.raw_name, of.features, max(0, stop - start), of.stored.select(start, stop)
             )
+
     return list(chosen.values())
 
 

@@ -62,6 +62,7 @@ class HuggingFace(Opened):
         self.root = root
         self._config = config
         self._splits = splits
+
         for split in splits:
             if not re.fullmatch(r"\w[\w.-]*", split.raw_name):
                 message = (
@@ -69,11 +70,13 @@ class HuggingFace(Opened):
                     " and '.' may be in it."
                 )
                 raise SourceError(message)
+
         check_split_names({split.raw_name: normal_split(split.raw_name) for split in splits}, name)
         self._starts = np.cumsum([0, *(split.n_rows for split in splits)])
         if self._starts[-1] == 0:
             message = f"{name}: the dataset has no rows."
             raise SourceError(message)
+
         self._image = image_column(splits[0].features, config.image_column, name)
         for split in splits[1:]:
             if self._image not in {*split.features, *image_paths(split.features)}:
@@ -82,15 +85,18 @@ class HuggingFace(Opened):
                     " others do."
                 )
                 raise SourceError(message)
+
         self._stored_rows = splits  # as they are written
         if self._image in image_paths(splits[0].features):
             self._splits = by_image(splits, self._image)
         else:
             self._splits = self._stored_rows = with_images(splits, self._image, name, root)
+
         self._starts = np.cumsum([0, *(split.n_rows for split in self._splits)])
         self.rows = pa.concat_tables([self._rows(split, config) for split in self._splits])
         self.image_rows = self._image_rows()
         self._split_column = config.split_column or self._column_of_splits()
+
         if self._split_column is not None:
             raw = self.texts(self._split_column)
             if not config.splits:
@@ -100,6 +106,7 @@ class HuggingFace(Opened):
             named = [split_named(text, config, name, f"row {row}") for row, text in enumerate(raw)]
             place = self.rows.column_names.index("split")
             self.rows = self.rows.set_column(place, "split", pa.array(named, pa.string()))
+
         if self.image_rows is not None:
             self.understood = (
                 f"{in_a_line(self.rows)}; each image in {self._image!r} is a sample of its row"
@@ -112,13 +119,16 @@ class HuggingFace(Opened):
         """
         if len(self._splits) > 1 or _SPLIT not in self._splits[0].features:
             return None
+
         feature = self._splits[0].features[_SPLIT]
         if not isinstance(feature, datasets.ClassLabel) and getattr(feature, "dtype", "") not in {
             "string",
             "large_string",
         }:
             return None
+
         names = {normal_split(text) for text in self.texts(_SPLIT)}
+
         return _SPLIT if names <= USUAL and len(names) > 1 else None
 
     def _image_rows(self) -> list[str] | None:
@@ -167,6 +177,7 @@ class HuggingFace(Opened):
                 )
                 for i, value in zip(at, values, strict=True):
                     images[i] = value
+
         yield self._payload(rows, images)
 
     def own_files(self) -> Iterator[Path]:
@@ -207,6 +218,7 @@ class HuggingFace(Opened):
             feature = split.features[column]
             for table in split.stored.tables([column], 100_000):
                 found += [label(value, feature) for value in table[column].to_pylist()]
+
         return found
 
     def further(self) -> Further:
@@ -218,6 +230,7 @@ class HuggingFace(Opened):
             features |= {
                 c: f for c, f in split.features.items() if c not in parts and c != labelled
             }
+
         classes = {
             c: partial(label, feature=f)
             for c, f in features.items()
@@ -240,6 +253,7 @@ class HuggingFace(Opened):
                     yield from table.to_pylist()
 
         found = of_schema(schema, rows, left, classes)
+
         return found
 
     def check_movable(self) -> None:
@@ -250,6 +264,7 @@ class HuggingFace(Opened):
                 f" ({self._image!r}). Choose another policy.leakage, or set output.splits: none."
             )
             raise SourceError(message)
+
         if self._split_column is not None:
             message = (
                 f"{self.name}: policy.leakage=regroup cannot move rows where the column"
@@ -257,6 +272,7 @@ class HuggingFace(Opened):
                 " imagefolder, webdataset or none."
             )
             raise SourceError(message)
+
         for split in self._splits[1:]:
             if split.features != self._splits[0].features:
                 message = (
@@ -288,6 +304,7 @@ class HuggingFace(Opened):
                     for number in np.unique(of_row[here]):
                         chosen = keep_rows[here] & (of_row[here] == number)
                         shards[number].write(self._embedded(table.filter(pa.array(chosen))))
+
         return keep
 
     def written(self, folder: Path) -> DatasetConfig:
@@ -305,6 +322,7 @@ class HuggingFace(Opened):
             "split_column": self._split_column,
             **of_the_hub,
         }
+
         return self._config.model_copy(update=update)
 
     def dataset_dict(self, keep: NDArray[np.bool_], moves: Moves = NO_MOVES) -> Any:
@@ -321,6 +339,7 @@ class HuggingFace(Opened):
             filtered[target.raw_name] = (
                 parts[0] if len(parts) == 1 else datasets.concatenate_datasets(parts)
             )
+
         return DatasetDict(filtered)
 
     def _rows_of(
@@ -329,6 +348,7 @@ class HuggingFace(Opened):
         """Which stored rows are kept, and the split each goes to: a row is kept with any image."""
         if self._stored_rows is self._splits:
             return keep, numbers
+
         parts = [
             split.stored.row_of for split in self._splits if isinstance(split.stored, EachImage)
         ]
@@ -350,6 +370,7 @@ class HuggingFace(Opened):
         }
         for row, name in moves.items():
             of_row[row] = numbers[name]
+
         return of_row
 
     def _rows(self, split: Split, config: DatasetConfig) -> pa.Table:
@@ -365,9 +386,11 @@ class HuggingFace(Opened):
                     f" {known}."
                 )
                 raise ConfigError(message)
+
         n = split.n_rows
         read = list(split.stored.tables(columns, 100_000)) if columns else []
         labels: Any = pa.nulls(n, pa.string())
+
         if config.id_column:
             ids = _whole(texts(table[config.id_column]) for table in read)
             if ids.null_count:
@@ -381,9 +404,11 @@ class HuggingFace(Opened):
                 ids = pc.binary_join_element_wise(ids, _numbers_of(split, within=True), "/")
         else:
             ids = pc.binary_join_element_wise(normal, _numbers_of(split), "/")
+
         if labelled:
             feature = split.features[labelled]
             labels = _whole(texts(table[labelled], feature) for table in read)
+
         return pa.table(
             [ids, pa.repeat(pa.scalar(normal, pa.string()), n), labels, pa.nulls(n, pa.string())],
             ROWS,
@@ -393,7 +418,9 @@ class HuggingFace(Opened):
         rows, stored = range(first_row, first_row + len(column)), stored_bytes(column)
         if stored.null_count:
             return self._payload(rows, column.to_pylist())
+
         data = stored.cast(pa.large_binary()).combine_chunks()
+
         return pa.record_batch([list(rows), pa.nulls(len(data), pa.binary()), data], schema=PAYLOAD)
 
     def _payload(self, rows: Sequence[int], images: list[Any]) -> pa.RecordBatch:
@@ -410,6 +437,7 @@ class HuggingFace(Opened):
                 if inside_path is None
                 else os.fsencode(inside_path)
             )
+
         return pa.record_batch([list(rows), paths, data], schema=PAYLOAD)
 
     def _inside(self, path: str | None) -> str | None:
@@ -422,18 +450,23 @@ class HuggingFace(Opened):
             return path if any(inside(Path(path), folder) for folder in self.downloads) else None
         if self.root is None:
             return path
+
         whole = self.root / path
+
         return str(whole) if inside(whole, self.root) else None
 
     def _embedded(self, table: pa.Table) -> pa.Table:
         """The table with the bytes of images that are stored as files beside it."""
         if self._stored_rows is not self._splits:
             return self._embedded_inside(table)
+
         column = table[self._image]
         if not pa.types.is_struct(column.type) or _has_all_bytes(column):
             return table
+
         embedded = self._with_bytes(column.to_pylist())
         index = table.column_names.index(self._image)
+
         return table.set_column(index, table.schema.field(index), pa.array(embedded, column.type))
 
     def _embedded_inside(self, table: pa.Table) -> pa.Table:
@@ -442,9 +475,11 @@ class HuggingFace(Opened):
         _, images = images_in(table.column(index), self._image)
         if _has_all_bytes(images):
             return table
+
         values = table.column(index).to_pylist()
         embedded = iter(self._with_bytes([*listed_in(values)]))
         column = pa.array(replaced(values, embedded), table.schema.field(index).type)
+
         return table.set_column(index, table.schema.field(index), column)
 
     def _with_bytes(self, values: list[Any]) -> list[Any]:
@@ -457,6 +492,7 @@ class HuggingFace(Opened):
                 name = os.path.basename(value["path"])
                 value = value if isinstance(data, Unreadable) else {"bytes": data, "path": name}
             embedded.append(value)
+
         return embedded
 
 
@@ -467,6 +503,7 @@ def _numbers_of(split: Split, *, within: bool = False) -> pa.Array:
     stored = split.stored
     if not isinstance(stored, EachImage):
         return pa.array(np.arange(split.n_rows)).cast(pa.string())
+
     rows, places = (
         pa.array(numbers).cast(pa.string()) for numbers in (stored.row_of, stored.place_of)
     )
@@ -498,6 +535,7 @@ def files_as_dataset_dict(
     split_of = [split or "train" for split in rows["split"].to_pylist()]
     ids, labels = rows["id"].to_pylist(), rows["label"].to_pylist()
     made = {}
+
     for split in sorted(set(split_of)):
         kept = [row for row in np.flatnonzero(keep) if split_of[row] == split]
         columns = {
@@ -506,4 +544,5 @@ def files_as_dataset_dict(
             "id": [ids[row] for row in kept],
         }
         made[split] = Dataset.from_dict(columns, features=features)
+
     return DatasetDict(made)

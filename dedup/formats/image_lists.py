@@ -54,6 +54,7 @@ class EachImage:
         if wanted is not None and self.top not in wanted:
             yield from self._repeated(wanted, size)
             return
+
         for table in self.stored.tables(wanted, size):
             rows, images = images_in(table[self.top], self.column)
             at = pa.array(rows)
@@ -187,6 +188,7 @@ def _shown(split: Split, column: str) -> Split:
         rows, _ = images_in(table[top], column)
         found.append(rows + first)
         first += len(table)
+
     row_of = np.concatenate(found)
     kind = split.features.arrow_schema.field(top).type
     features = Features(
@@ -208,6 +210,7 @@ def replaced(value: Any, images: Iterator[Any]) -> Any:
     """A value with the images in it replaced, in order."""
     if isinstance(value, list):
         return [replaced(item, images) for item in value]
+
     if isinstance(value, dict):
         if {*value} == {"bytes", "path"}:
             return next(images)

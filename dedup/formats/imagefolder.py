@@ -99,13 +99,16 @@ class ImageFolder(Opened):
         paths = [self._encoded(parts) for parts in self._files]
         self.place = Place(root, paths, allowed=config.allow_outside)
         self.understood = told_in_a_line(self._layout, self._files, columns.labels)
+
         if self._parallel.folders:
             self.understood += (
                 f"; {', '.join(map(repr, self._parallel.folders))} go with the images of the same"
                 " names"
             )
+
         if self._lists.lists:
             self.understood = f"{self._lists.understood()}; {labels_in_a_line(columns.labels)}"
+
         doubts = [self._layout.doubt, self._lists.doubt]
         if not any(columns.splits):
             self.doubts = list(filter(None, doubts))
@@ -129,6 +132,7 @@ class ImageFolder(Opened):
         samples: list[Parts] = []
         outside: list[Parts] = []
         columns = _Columns()
+
         for parts in files:
             folder, label = labels[parts[:-1]]
             row = said.get(parts, _Said())
@@ -143,6 +147,7 @@ class ImageFolder(Opened):
             columns.labels.append(
                 row.label if row.labelled else None if label in self._shards else label
             )
+
         return samples, columns, outside
 
     def _read(self) -> set[Parts]:
@@ -157,11 +162,13 @@ class ImageFolder(Opened):
         }
         own = {*self._files, *beside, *(metadata.parts for metadata in self._metadata)}
         parallel = {p for image in self._files for p in self._parallel.of_image.get(image, ())}
+
         return own | parallel | sidecars_beside(self._files, self._others) | {*self._lists.lists}
 
     def _no_images(self) -> SourceError:
         found = ", ".join(f"{n} {reason.replace('_', ' ')}" for reason, n in self.skipped.items())
         why = f"skipped: {found}" if found else "it is empty"
+
         return SourceError(
             f"{self.root}: no image files in this folder or below it"
             f" ({why}).{archives(self.not_read)}"
@@ -190,10 +197,12 @@ class ImageFolder(Opened):
             if column in metadata.records.names:
                 for parts, text in zip(metadata.files, metadata.records.texts(column), strict=True):
                     found.setdefault(parts, text)
+
         if not found:
             known = sorted({name for metadata in self._metadata for name in metadata.records.names})
             where = f"{self.name}, metadata"
             raise no_column(where, column, known)
+
         return [found.get(parts) for parts in self._files]
 
     def further(self) -> Further:
@@ -218,6 +227,7 @@ class ImageFolder(Opened):
             for metadata, more in zip(self._metadata, found, strict=True):
                 for parts, row in zip(metadata.files, more.rows(), strict=True):
                     said.setdefault(parts, row)
+
             return (said.get(parts, {}) for parts in self._files)
 
         return united(found, rows)
@@ -249,16 +259,19 @@ class ImageFolder(Opened):
             place_kept(self._path(row), folder.joinpath(*target), files)
             self._sidecars.put(self._path(row), folder.joinpath(*target), files)
             self._put_parallel(parts, target, folder, files)
+
         present = {self._files[row] for row in np.flatnonzero(keep)}
         moved = {
             self._files[row]: moving.Move(targets.get(row, self._files[row]), split)
             for row, split in moves.items()
         }
         self._lists.write(present, folder)
+
         for metadata, rows in moving.rewritten(self._metadata, present, moved, self._split_column):
             metadata.write(folder, rows.keep, rows.values, rows.more)
             for original, target in rows.companions:
                 self._sidecars.carry(self._encoded(original), folder.joinpath(*target), files)
+
         return keep.copy()
 
     def _put_parallel(self, parts: Parts, target: Parts, folder: Path, files: str) -> None:
@@ -284,14 +297,17 @@ class ImageFolder(Opened):
         if not splits:
             top = "auto" if self._lists.lists else "labels"
             return {"top_folders": top, "split_folders": {}}
+
         if all(
             len(folder) == 1 and normal_split(printable(folder[0])) == split
             for folder, split in splits.items()
         ):
             return {"top_folders": "splits", "split_folders": {}}
+
         named = {"/".join(folder): split for folder, split in splits.items()}
         if any(printable(path) != path for path in named):  # no setting can hold such a name
             return {"top_folders": "auto", "split_folders": {}}
+
         return {"top_folders": "auto", "split_folders": named}
 
     def _targets(self, moves: Moves) -> dict[int, Parts]:
@@ -306,6 +322,7 @@ class ImageFolder(Opened):
                 parts = (*parts[:-1], f"{stem}_{own[-1] if own else split}{suffix}")
             taken.add(parts)
             targets[row] = parts
+
         return targets
 
     def dataset_dict(self, keep: NDArray[np.bool_], moves: Moves = NO_MOVES) -> Any:
@@ -334,6 +351,7 @@ class ImageFolder(Opened):
         scanned = set(files)
         named = {parts for metadata in self._metadata for parts in metadata.files}
         missing = {p for p in named - scanned if not os.path.isfile(self._encoded(p))}
+
         if missing:
             metadata, first = next((m, p) for m in self._metadata for p in m.files if p in missing)
             text = (
@@ -350,12 +368,14 @@ class ImageFolder(Opened):
                 text,
                 f"{len(missing):,}",
             )
+
         companions = {
             p
             for metadata in self._metadata
             for column in metadata.companions.values()
             for p in column
         }
+
         return sorted(named | (scanned - companions))
 
     def _refuse_columns(self, config: DatasetConfig) -> None:
@@ -379,6 +399,7 @@ class ImageFolder(Opened):
             c for c in (config.id_column, config.label_column, config.split_column) if c is not None
         ]
         self._refuse_columns(config)
+
         for metadata in self._metadata:
             for column in named_columns:
                 if column not in metadata.records.names:
@@ -399,6 +420,7 @@ class ImageFolder(Opened):
             ):
                 split = split_named(text, config, metadata.name, f"row {row}")
                 said.setdefault(parts, _Said(name, split, label, labelled))
+
         return said
 
 
@@ -455,4 +477,5 @@ def write_samples(
             row |= {"split": sample.split} if sample.split is not None else {}
             row |= {name: as_json(sample.more.get(column)) for column, name in others.items()}
             metadata[above].write(json.dumps(row, ensure_ascii=False) + "\n")
+
     return DatasetConfig(source="imagefolder", path=str(folder), id_column="id")

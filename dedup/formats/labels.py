@@ -33,6 +33,7 @@ def label_text(value: Any) -> str | None:
     if isinstance(value, str) and value.startswith(_BRACKETS):
         found = _parsed(value)
         value = value if found is None else found
+
     if isinstance(value, list | tuple | set | frozenset):
         names = list(value)
         is_set = all(isinstance(name, str | int) and not isinstance(name, bool) for name in names)
@@ -60,11 +61,13 @@ def in_one_order(labels: pa.Array) -> pa.Array:
     names = sorted(filter(None, labels.unique().to_pylist()))
     first: dict[frozenset[str], str] = {}
     new: dict[str, str] = {}
+
     for name in names:
         parts = [part.strip() for part in _BETWEEN.split(name)]
         is_set = 1 < len(parts) == len(set(parts)) and not {*parts} <= {"0", "1"}
         if is_set and (same := first.setdefault(frozenset(parts), name)) != name:
             new[name] = same
+
     if not new:
         return labels
 

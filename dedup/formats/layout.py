@@ -73,6 +73,7 @@ class Layout:
         # A set unpacked into itself, `x/x/train` beside `x/train`, has the same labels twice.
         above = [name for name in folder[n_common:-1] if name not in folder[:n_common]]
         words = [*above, *self._below(folder, parts)[:1]]
+
         return "/".join(map(printable, words)) if words else self._rest(folder)
 
     def _n_common(self) -> int:
@@ -81,6 +82,7 @@ class Layout:
         n = min(map(len, above))
         while n and len({folders[:n] for folders in above}) > 1:
             n -= 1
+
         return n
 
     def _below(self, folder: Parts, parts: Parts) -> Parts:
@@ -94,8 +96,10 @@ class Layout:
         beside = [other for other in self.splits if other[:-1] == folder[:-1]]
         if sum(self.splits[other] == self.splits[folder] for other in beside) < 2:
             return None
+
         told = told_by(printable(folder[-1]))
         words = [word for word in told.rest if word] if told and not told.is_sure else []
+
         return " ".join(words) or None
 
 
@@ -113,6 +117,7 @@ class Labels(dict[Parts, tuple[Parts | None, str | None]]):
             self._layout.folder_of(file),
             self._layout.label(file, self._n_common),
         )
+
         return found
 
 
@@ -129,13 +134,16 @@ def layout_of(files: Iterable[Parts], top_folders: str, split_folders: Mapping[s
             for path, split in split_folders.items()
         }
         return Layout(named, empty_levels=_empty_levels(top, named))
+
     if top_folders == "splits":
         splits: dict[Parts, str | None] = {
             (name,): normal_split(printable(name)) for name in top.inner
         }
         return Layout(splits, empty_levels=_empty_levels(top, splits))
+
     if top_folders == "labels":
         return Layout({}, _n_shared(top))
+
     return _found(top)
 
 
@@ -148,6 +156,7 @@ def _tree(files: Iterable[Parts]) -> _Folder:
             at = at.inner.setdefault(name, _Folder())
             at.n_below += 1
         at.n_here += 1
+
     return top
 
 
@@ -158,6 +167,7 @@ def _found(top: _Folder) -> Layout:
     doubts: list[str] = []
     n_inside = 0
     waiting: list[tuple[Parts, _Folder]] = [((), top)]
+
     while waiting:
         parts, folder = waiting.pop()
         named, doubt = _splits_among(folder.inner)
@@ -183,6 +193,7 @@ def _found(top: _Folder) -> Layout:
         return Layout({}, shared, _few(splits, n_inside, top.n_below))
     if not splits:
         return Layout({}, shared, next(iter(doubts), None))
+
     return Layout(splits, empty_levels=_empty_levels(top, splits))
 
 
@@ -198,6 +209,7 @@ def _empty_levels(top: _Folder, splits: Iterable[Parts]) -> dict[Parts, int]:
             if name.lower() not in _HOLDS_IMAGES and name != parts[-1]:
                 break
             found[parts] = found.get(parts, 0) + 1
+
     return found
 
 
@@ -214,18 +226,21 @@ def _splits_among(folders: Mapping[str, _Folder]) -> tuple[dict[str, str], str |
     named = _named(folders)
     if not named:
         return {}, None
+
     others = [name for name in folders if name not in named]
     splits = set(named.values())
     if not others or ("train" in splits and len(splits) > 1):
         return named, None
     if _same_below(folders, named, others) or _deeper(folders, named, others):
         return named, None
+
     doubt = (
         f"{_listed(named)} may be a split, but {_listed(others)} beside it"
         f" {'have' if len(others) > 1 else 'has'} no usual name of a split: all of them are taken"
         " for labels. If they are splits, set dataset.top_folders: splits, or name them in"
         " dataset.split_folders."
     )
+
     return {}, doubt
 
 
@@ -237,6 +252,7 @@ def _named(folders: Iterable[str]) -> dict[str, str]:
     of_rest: dict[tuple[str, ...], set[str]] = defaultdict(set)
     for found in told.values():
         of_rest[found.rest].add(found.split)
+
     return {
         name: found.split
         for name, found in told.items()
@@ -273,6 +289,7 @@ def _n_shared(top: _Folder) -> int:
     while len(folder.inner) == 1 and not folder.n_here:
         folder = next(iter(folder.inner.values()))
         n += 1
+
     return n if len(folder.inner) > 1 and not folder.n_here else 0
 
 
@@ -296,6 +313,7 @@ def told_in_a_line(layout: Layout, files: Sequence[Parts], labels: Sequence[str 
         folder for parts in files if (folder := folders_of[parts[:-1]][0]) is not None
     )
     words = []
+
     for split in dict.fromkeys(
         sorted(filter(None, layout.splits.values()), key=lambda name: (name != "train", name))
     ):
@@ -309,7 +327,9 @@ def told_in_a_line(layout: Layout, files: Sequence[Parts], labels: Sequence[str 
             words.append(
                 f"{split} is {_listed('/'.join(folder) for folder in folders)} ({n:,} images)"
             )
+
     text = "; ".join(words) or "no folder is a split"
+
     return f"{text}; {labels_in_a_line(labels)}"
 
 
@@ -324,6 +344,7 @@ def check_names(layout: Layout, name: str) -> None:
         told = told_by(raw)
         word = told.word if told and told.split == split and not told.is_bare else raw
         of_place.setdefault(folder[:-1], {})[word] = split
+
     remedy = "Rename or merge one of them, or say which each of them is as dataset.split_folders."
     for names in of_place.values():
         check_split_names(names, name, remedy)

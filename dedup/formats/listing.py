@@ -80,6 +80,7 @@ def listed(root: Path) -> Listing:
     passed: list[tuple[Parts, str]] = []
     # A stack and not a recursion: a thousand folders in one another are no reason to stop.
     waiting: list[tuple[str, Parts, frozenset[tuple[int, int]]]] = [(str(root), (), frozenset())]
+
     while waiting:
         folder, parts, above = waiting.pop()
         opened = _opened(folder)
@@ -98,6 +99,7 @@ def listed(root: Path) -> Listing:
                 waiting.append((entry.path, inner, above | {here}))
             else:
                 (images if _is_image(entry) else others).append(inner)
+
     return Listing(root, sorted(images), sorted(others), sorted(passed))
 
 
@@ -108,7 +110,9 @@ def not_read(listing: Listing, read: Collection[Parts], reasons: dict[Parts, str
     rows = list(listing.passed)
     for files, usual in ((listing.images, NOT_OF_THE_DATASET), (listing.others, NOT_AN_IMAGE)):
         rows += [(parts, reasons.get(parts, usual)) for parts in files if parts not in read]
+
     told = sorted(("/".join(map(printable, parts)), reason) for parts, reason in rows)
+
     return pa.table([[path for path, _ in told], [reason for _, reason in told]], schema=NOT_READ)
 
 
@@ -119,6 +123,7 @@ def account_for(source: "Source", listing: Listing | None) -> None:
     source.understood = source.understood or in_a_line(source.rows)
     if listing is None or source.not_read is not EVERYTHING_READ:
         return
+
     # which knows names of metadata, and these the listing
     from dedup.formats.companions import (
         beside,
@@ -134,7 +139,9 @@ def archives(table: pa.Table) -> str:
     found = [path for path in table["path"].to_pylist() if path.lower().endswith(_ARCHIVES)]
     if not found:
         return ""
+
     first = ", ".join(map(repr, found[:3])) + (", …" if len(found) > 3 else "")
+
     return (
         f" There are archives, which are not unpacked: {first}. Unpack them, and name the folder."
     )

@@ -68,10 +68,12 @@ def lists_files(path: Path) -> bool:
     """
     if path.stem == "metadata":
         return False
+
     named = first_record(path, _DEFAULT_COLUMNS["path"])
     name = next((named[column] for column in _DEFAULT_COLUMNS["path"] if named.get(column)), None)
     if not isinstance(name, str) or is_url(name) or "\0" in name:
         return False
+
     return is_file(path.parent / name)
 
 
@@ -90,12 +92,14 @@ class Manifest(Opened):
         self.root = None if is_url(self._file) else Path(self._file).parent
         self._config = config
         self._records = open_records(self._file) if records is None else records
+
         if not self._records.names:
             message = (
                 f"{path}: the file is empty: a manifest has a column with paths, and a row for each"
                 " picture."
             )
             raise SourceError(message)
+
         columns = self._columns(config)
         self._paths: list[str | None] = self._texts(columns["path"])
         self._fetched = self._protocols(config)
@@ -105,6 +109,7 @@ class Manifest(Opened):
         if n_rows == 0:
             message = f"{path}: the manifest has no rows."
             raise SourceError(message)
+
         raw_splits = self._splits(columns["split"], config.default_split)
         normal = self._normalised(raw_splits, config)
         self._normal = normal
@@ -115,6 +120,7 @@ class Manifest(Opened):
         ids = (
             self._texts(columns["id"]) if columns["id"] else [self._default_id(uri) for uri in uris]
         )
+
         for row, name in enumerate(ids):
             if name is None and columns["id"]:
                 message = (
@@ -124,6 +130,7 @@ class Manifest(Opened):
                 raise SourceError(message)
             if name is None:
                 ids[row] = f"{splits[row] or 'row'}/{row}"
+
         labels = [label_text(text) for text in self._texts(columns["label"])]
         rows = pa.table([ids, splits, labels, uris], schema=ROWS)
         self._boxes = None if columns["id"] or columns["bytes"] else boxes_of(rows)
@@ -131,6 +138,7 @@ class Manifest(Opened):
         if self._boxes is not None:
             self._paths = [self._paths[record] for record in self._boxes.first]
             self.understood = f"{in_a_line(self.rows)}; {self._boxes.in_a_line(len(rows))}"
+
         self.place = Place(
             self.root,
             [self._local_file(path) for path in self._paths],
@@ -154,6 +162,7 @@ class Manifest(Opened):
         if self._bytes_column:
             first = rows if self._boxes is None else [self._boxes.first[row] for row in rows]
             data = self._records.binary(self._bytes_column, first)
+
         for i, path in enumerate(paths):
             if (
                 data[i] is None
@@ -163,6 +172,7 @@ class Manifest(Opened):
                 and not self._is_refused(rows[i])
             ):
                 data[i] = content(path)
+
         files = [os.fsencode(local(path)) if path else None for path in paths]
         names = [
             REFUSED if self._is_refused(row) else self.place.of(row, file)
@@ -197,6 +207,7 @@ class Manifest(Opened):
             return False
         if is_url(path):
             return protocol(path) == "file"
+
         return path.startswith(("/", "\\", "~")) or ".." in path.replace("\\", "/").split("/")
 
     def own_files(self) -> Iterator[Path]:
@@ -265,12 +276,14 @@ class Manifest(Opened):
             original = os.fsencode(self._absolute(path))
             put_once(original, folder / path, files)
             sidecars.put(original, folder / path, files)
+
         return keep
 
     def written(self, folder: Path) -> DatasetConfig:
         """The same settings; URLs that were read may be read again."""
         path = str(folder / PurePosixPath(self._file).name)
         protocols = tuple(sorted(self._fetched - _NO_NETWORK))
+
         return self._config.model_copy(
             update={"source": self.form, "path": path, "protocols": protocols}
         )
@@ -292,6 +305,7 @@ class Manifest(Opened):
                     if data is not None
                     else path and os.fsdecode(path)
                 )
+
         return files_as_dataset_dict(moved_rows(self.rows, moves), images, keep)
 
     def _may_be(self, part: str, column: str) -> bool:
@@ -312,6 +326,7 @@ class Manifest(Opened):
                 raise ConfigError(message)
             there = (name for name in usual if name in names and self._may_be(part, name))
             columns[part] = named or next(there, None)
+
         if columns["bytes"] and not self._records.is_binary(columns["bytes"]):
             if config.bytes_column:
                 message = (
@@ -320,6 +335,7 @@ class Manifest(Opened):
                 )
                 raise ConfigError(message)
             columns["bytes"] = None  # the size of the file, most likely
+
         if columns["path"] is None and columns["bytes"] is None:
             separated = len(names) == 1 and next(
                 (mark for mark in ";\t|" if mark in names[0]), None
@@ -338,7 +354,9 @@ class Manifest(Opened):
                 f" {', '.join(map(repr, names))}; {remedy}"
             )
             raise ConfigError(message)
+
         self._path_column = columns["path"]
+
         return columns
 
     def _texts(self, column: str | None) -> list[str | None]:
@@ -352,6 +370,7 @@ class Manifest(Opened):
                 "Give every sample a split or set dataset.default_split."
             )
             raise SourceError(message)
+
         return splits
 
     def _normalised(
@@ -362,21 +381,25 @@ class Manifest(Opened):
             normal = {raw: normal_split(raw) for raw in set(raw_splits) if raw is not None}
             check_split_names(normal, self.name)
             return normal
+
         rows = {
             raw: row for row, raw in reversed([*enumerate(raw_splits, start=1)]) if raw is not None
         }
         found = {
             raw: split_named(raw, config, self._file, f"row {row}") for raw, row in rows.items()
         }
+
         # the first name of a split is the one that moved rows get
         return dict(sorted(found.items(), reverse=True))
 
     def _default_id(self, uri: str | None) -> str | None:
         if self.root is None:
             return uri and uri.removeprefix(beside(self._file, "") + "/")
+
         if uri is not None and os.path.isabs(uri):
             inside = os.path.relpath(uri, self.root)
             return uri if _leads_out(inside) else PurePosixPath(inside).as_posix()
+
         return uri
 
     def _leads_out(self, path: str) -> bool:
@@ -417,6 +440,7 @@ class Manifest(Opened):
         own = {protocol(self._file)} if self.root is None else set()
         fetched = frozenset(_NO_NETWORK | own | {name.lower() for name in config.protocols})
         others = sorted({protocol(path) for path in self._paths if path and is_url(path)} - fetched)
+
         if others:
             logger.warning(
                 "%s: paths with %s:// are not fetched. Name what may be fetched as"
@@ -425,6 +449,7 @@ class Manifest(Opened):
                 ":// and ".join(others),
                 others,
             )
+
         return fetched
 
 
@@ -442,6 +467,7 @@ def write_samples(
     path = folder / WRITTEN
     names = Names()
     others = written_names(further.names, {"path", "id", "label", "split"})
+
     with new_file(path, encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         header: list[str] | None = None
@@ -455,4 +481,5 @@ def write_samples(
             writer.writerow(
                 [*row[: len(header)], *(as_cell(sample.more.get(column)) for column in others)]
             )
+
     return DatasetConfig(source="manifest", path=str(path))

@@ -76,7 +76,9 @@ class Metadata:
         with_slashes = text.replace("\\", "/")
         if with_slashes == text or os.sep == "\\":
             return with_slashes
+
         is_name = "\0" not in text and os.path.lexists(os.path.join(self._root, *self.folder, text))
+
         return text if is_name else with_slashes
 
     def _inside(self, row: int, text: str | None) -> Parts:
@@ -85,12 +87,14 @@ class Metadata:
         if text and os.path.isabs(path) and not os.path.isabs(text):
             # the backslash at its start is that of an odd name, not of a folder
             path = os.path.normpath(text)
+
         if not text or os.path.isabs(path) or path.startswith("..") or "://" in text:
             message = (
                 f"{self.name}, row {row}: file_name is {text!r}. Give the path of a file below the"
                 f" folder of {self.parts[-1]}, relative to it."
             )
             raise SourceError(message)
+
         folder = os.path.join(self._root, *self.folder)
 
         return (*self.folder, *as_spelled(folder, path).split("/"))
@@ -135,7 +139,9 @@ def _chosen(columns: dict[str, str], named: str | None, path: str) -> str:
     if named is not None and named not in columns:
         message = f"{path}: no image column {named!r} (dataset.image_column). It has {known}."
         raise ConfigError(message)
+
     if named is None and len(columns) > 1:
         message = f"{path}: several image columns: {known}. Choose one as dataset.image_column."
         raise ConfigError(message)
+
     return named or next(iter(columns))

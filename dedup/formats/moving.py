@@ -52,10 +52,13 @@ def obstacle(
                 if other is None or not other.takes_from(one):
                     return f"{folder!r} has no file with the same columns as {'/'.join(one.parts)}"
         return None
+
     said = {parts for one in metadata if split_column in one.records.names for parts in one.files}
     if not said:
         return "no folder is a split"
+
     unsaid = next((parts for parts in files if parts not in said), None)
+
     return (
         None
         if unsaid is None
@@ -81,6 +84,7 @@ def rewritten(
     taken = {p for one in metadata for column in one.companions.values() for p in column} | set(
         present
     )
+
     for one in metadata:
         own = found[one.parts]
         leaving: dict[Parts, list[int]] = {}
@@ -106,6 +110,7 @@ def rewritten(
         for place, rows in sorted(leaving.items()):
             own.keep[rows] = False
             found[place].more += one.records.picked(rows, own.values)
+
     for one in metadata:
         yield one, found[one.parts]
 
@@ -126,5 +131,7 @@ def _free(parts: Parts, split: str, taken: set[Parts]) -> Parts:
     while parts in taken:
         stem, dot, suffix = parts[-1].rpartition(".")
         parts = (*parts[:-1], f"{stem}_{split}{dot}{suffix}" if stem else f"{suffix}_{split}")
+
     taken.add(parts)
+
     return parts

@@ -51,6 +51,7 @@ def _depth(text: str) -> int:
     """The most brackets that are open at once. Costs a seventh of what reading the text costs."""
     if text.count("[") + text.count("{") <= MAX_DEPTH:  # as in nearly all rows
         return 0
+
     outside = _STRING.sub("", text).encode("utf-8", "surrogatepass")
     brackets = np.frombuffer(outside.translate(None, _ALL_BUT_BRACKETS), np.uint8)
     steps = np.where(np.isin(brackets, _OPENING), 1, -1)
@@ -72,6 +73,8 @@ def _cut(text: str) -> str:
                 pieces.append("null")
                 start = part.end()
             depth -= 1
+
     if depth > MAX_DEPTH:  # it never ends, which is not JSON
         return "".join(pieces)
+
     return "".join([*pieces, text[start:]])

@@ -45,6 +45,7 @@ def leading_out(root: Path, paths: Sequence[bytes | None]) -> NDArray[np.bool_]:
     below = home.rstrip(b"/") + b"/"
     real_of: dict[bytes, bytes] = {}
     outside = np.zeros(len(paths), bool)
+
     for row, path in enumerate(paths):
         if path is None:
             continue
@@ -57,6 +58,7 @@ def leading_out(root: Path, paths: Sequence[bytes | None]) -> NDArray[np.bool_]:
         except (OSError, ValueError):  # no file can have such a name
             continue
         outside[row] = not (real == home or real.startswith(below))
+
     return outside
 
 

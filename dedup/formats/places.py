@@ -37,6 +37,7 @@ def opened(path: str) -> BinaryIO:
     path = local(path)
     if not is_url(path):
         return Path(path).open("rb")
+
     with _named_errors(path):
         return cast("BinaryIO", _fsspec(path).open(path, "rb").open())
 
@@ -92,6 +93,7 @@ def as_spelled(folder: str, name: str) -> str:
     """
     if name.isascii() or os.path.lexists(os.path.join(folder, name)):
         return name
+
     forms = (unicodedata.normalize(form, name) for form in ("NFC", "NFD"))
 
     return next((form for form in forms if os.path.lexists(os.path.join(folder, form))), name)
@@ -101,9 +103,11 @@ def beside(path: str, name: str) -> str:
     """`name` relative to the folder that `path` lies in; a name that is absolute stays as it is."""
     if is_url(name):
         return name
+
     if is_url(path):
         if name.startswith("/"):
             return f"{protocol(path)}://{name.lstrip('/')}" if protocol(path) == "memory" else name
         scheme, _, rest = path.partition("://")
         return f"{scheme}://{os.path.normpath(os.path.join(os.path.dirname(rest), name))}"
+
     return os.path.abspath(os.path.join(os.path.dirname(path), name))  # no links resolved

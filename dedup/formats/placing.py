@@ -61,8 +61,10 @@ def put(sample: Sample, target: Path, files: str) -> bool:
             return False
         place_kept(sample.path, target, files)
         return True
+
     make_folder(target.parent)
     write_new(target, sample.data)
+
     return True
 
 
@@ -87,6 +89,7 @@ def place(original: bytes, target: Path, files: str) -> bool:
     """
     if not os.path.isfile(original):  # the name is bytes
         return False
+
     make_folder(target.parent)
     refuse_taken(target)
     try:
@@ -96,6 +99,7 @@ def place(original: bytes, target: Path, files: str) -> bool:
             _copy(original, target)
     except FileExistsError as error:
         raise taken(target) from error
+
     return True
 
 
@@ -110,6 +114,7 @@ def put_once(original: bytes | Path, target: Path, files: str) -> bool:
         place_kept(source, target, files)
     elif not _is_copy(source, target):
         raise taken(target)
+
     return True
 
 

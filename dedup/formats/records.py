@@ -173,6 +173,7 @@ class _Delimited(_Texts):
                     )
                     raise SourceError(message)
                 values.append(dict(zip(header, line, strict=True)))
+
         super().__init__(header, values)
 
     def _put(self, records: Iterable[Record], file: TextIO) -> None:
@@ -194,6 +195,7 @@ class _Lines(_Texts):
         values: list[dict[str, Any]] = []
         names: dict[str, None] = {}
         deep: list[int] = []
+
         with io.TextIOWrapper(opened(path), encoding="utf-8-sig") as file:
             for number, line in enumerate(file, start=1):
                 if not line.strip():
@@ -211,12 +213,14 @@ class _Lines(_Texts):
                 values.append(record)
                 names |= dict.fromkeys(record)
                 deep += [number] if is_deep else []
+
         if deep:
             text = (
                 "%s: in %s lines, the first of them line %s, values are nested deeper than %s"
                 " levels. They are null."
             )
             logger.warning(text, path, f"{len(deep):,}", deep[0], MAX_DEPTH)
+
         super().__init__(list(names), values)
 
     def further(self, columns: Sequence[str]) -> Further:
@@ -248,6 +252,7 @@ class _Columns:
         )
         if self._group_starts[-1] != self.n_rows:
             self._refuse_count(int(self._group_starts[-1]))
+
         self._loaded: tuple[int, str, Any] | None = None
 
     def texts(self, column: str) -> list[str | None]:
@@ -256,8 +261,10 @@ class _Columns:
             found = [
                 as_text(value) for value in self._file.read(columns=[column])[column].to_pylist()
             ]
+
         if len(found) != self.n_rows:
             self._refuse_count(len(found))
+
         return found
 
     def is_binary(self, column: str) -> bool:
@@ -278,15 +285,19 @@ class _Columns:
                         self._file.read_row_group(group, columns=[column])[column],
                     )
             found.append(self._loaded[2][row - int(self._group_starts[group])].as_py())
+
         return found
 
     def picked(self, rows: Sequence[int], values: Values = NO_VALUES) -> list[Record]:
         """The named rows as they are, with new values."""
         with reading(self._name):
             table = self._file.read()
+
         for column, new in values.items():
             table = _with_values(table, column, new, 0)
+
         picked: list[Record] = table.take(pa.array(rows, pa.int64())).to_pylist()
+
         return picked
 
     def further(self, columns: Sequence[str]) -> Further:
@@ -302,6 +313,7 @@ class _Columns:
             pa.schema([self._file.schema_arrow.field(column) for column in columns]), rows
         )
         plain = found.schema.names
+
         return found
 
     def write(
@@ -361,10 +373,12 @@ def _with_values(table: pa.Table, column: str, new: Mapping[int, str], start: in
     rows = [row for row in range(start, start + len(table)) if row in new]
     if not rows:
         return table
+
     index = table.column_names.index(column)
     values = table[column].to_pylist()
     for row in rows:
         values[row - start] = new[row]
+
     return table.set_column(
         index, table.schema.field(index), pa.array(values, table.schema.field(index).type)
     )
@@ -433,5 +447,6 @@ def open_records(path: str) -> Records:
     except PARQUET_ERRORS as error:
         message = f"{path}: cannot be read: {because(error.__cause__ or error)}."
         raise SourceError(message) from error
+
     message = f"{path}: a manifest ends in {', '.join(SUFFIXES)}."
     raise SourceError(message)

@@ -78,9 +78,11 @@ class Named:
                     moved = pc.add(batch["row"], start)
                     yield batch.set_column(0, batch.schema.field(0), moved)
             return
+
         if isinstance(self._source, Naming):
             yield from self._source.named_of(rows)
             return
+
         if not isinstance(self._source, Referring):
             yield from self._source.payload_of(rows)
             return
@@ -143,6 +145,7 @@ def of_parquet(
         at,
         np.full(n, size),
     ]
+
     return pa.record_batch(arrays, schema=REFERENCES.with_metadata({COLUMN: column.encode()}))
 
 
@@ -191,6 +194,7 @@ def _regions() -> Sequence[tuple[int, int, int, bytes]]:
         lines = Path("/proc/self/maps").read_bytes().splitlines()
     except OSError:
         return ()
+
     found = []
     for line in lines:
         addresses, _, offset, _, _, *name = line.split(maxsplit=5)
@@ -204,4 +208,5 @@ def _regions() -> Sequence[tuple[int, int, int, bytes]]:
         ):
             low, high = addresses.split(b"-")
             found.append((int(low, 16), int(high, 16), int(offset, 16), name[0]))
+
     return found

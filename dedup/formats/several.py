@@ -93,6 +93,7 @@ class Several(Opened):
         below = [
             folder / (safe(part.prefix) or f"dataset-{k}") for k, part in enumerate(self.parts)
         ]
+
         return [
             None if part.config.reference else folder if n_own == 1 else target
             for part, target in zip(self.parts, below, strict=True)
@@ -144,6 +145,7 @@ class Several(Opened):
             there.append(
                 part.source.write(kept, target, files, own) if target and kept.any() else kept
             )
+
         return np.concatenate(there)
 
     def written(self, folder: Path) -> DatasetConfig:
@@ -158,6 +160,7 @@ class Several(Opened):
                 entry = NamedSource(**written, prefix=part.prefix)
             if target is None or target.exists():
                 entries.append(entry)
+
         return DatasetConfig(sources=tuple(entries))
 
     def dataset_dict(self, keep: NDArray[np.bool_], moves: Moves = NO_MOVES) -> Any:
@@ -170,6 +173,7 @@ class Several(Opened):
                 " output.dir to write them."
             )
             raise SourceError(message)
+
         return own[0][0].source.dataset_dict(*own[0][1:])
 
     def _refuse_mixed_splits(self) -> None:
@@ -178,6 +182,7 @@ class Several(Opened):
         for part, start in zip(self.parts, self._starts.tolist(), strict=False):
             names = pc.unique(self.rows["split"].slice(start, len(part.source.rows))).to_pylist()
             splits[part.config.reference] |= {*names}
+
         references = {part.prefix for part in self.parts if part.config.reference}
         for name in sorted(filter(None, splits[False])):
             if name.partition("/")[0] in references:
@@ -199,7 +204,9 @@ def _prefixed(part: Part) -> pa.Table:
     if part.config.reference:
         named = pc.binary_join_element_wise(part.prefix, splits, "/")
         splits = pc.if_else(pc.is_null(splits), part.prefix, named)
+
     ids = pc.binary_join_element_wise(part.prefix, rows["id"], "/")
+
     return pa.table([ids, splits, rows["label"], rows["uri"]], schema=ROWS)
 
 

@@ -61,6 +61,7 @@ class Shards:
         """Append rows."""
         if len(table) == 0:
             return
+
         if self._writer is None or self._written > _BYTES_PER_FILE:
             if self._writer is not None:
                 self._writer.close()
@@ -68,6 +69,7 @@ class Shards:
             self._paths.append(self._folder / f"{self._split}-{len(self._paths):05d}.partial")
             refuse_taken(self._paths[-1])
             self._writer = pq.ParquetWriter(self._paths[-1], self._schema)
+
         self._written += table.nbytes
         self._writer.write_table(table.cast(self._schema))
 
@@ -93,6 +95,7 @@ def write_samples(
     others = written_names(further.names, {*features})
     columns = pa.schema([further.field(column).with_name(name) for column, name in others.items()])
     features.update(Features.from_arrow_schema(columns.remove_metadata()))
+
     with ExitStack() as stack:
         batches: dict[str, _Batch] = {}
         for sample in samples:
@@ -106,6 +109,7 @@ def write_samples(
             batches[split].add(sample)
         for batch in batches.values():
             batch.flush()
+
     return DatasetConfig(
         source="huggingface", path=str(folder), image_column="image", id_column="id"
     )

@@ -139,6 +139,7 @@ class Sample:
             return found
         if self.path is None:
             return None
+
         raise gone(self.path)
 
     def suffix(self) -> str:
@@ -148,6 +149,7 @@ class Sample:
         own = os.path.splitext(os.fsdecode(self.path or b""))[1].lower()
         if own in FILE_SUFFIXES:
             return own
+
         head = (
             self.data[:N_BYTES]
             if self.data is not None
@@ -157,7 +159,9 @@ class Sample:
         )
         if (suffix := image_suffix(head)) is not None:
             return suffix
+
         named = os.path.splitext(self.id)[1].lower()
+
         return named if named in FILE_SUFFIXES else ".jpg"
 
 
@@ -192,9 +196,11 @@ def moved_rows(rows: pa.Table, moves: Moves) -> pa.Table:
     """ROWS with the splits that rows are moved to."""
     if not moves:
         return rows
+
     splits = rows["split"].to_pylist()
     for row, split in moves.items():
         splits[row] = split
+
     return rows.set_column(rows.column_names.index("split"), "split", pa.array(splits, pa.string()))
 
 
@@ -221,7 +227,9 @@ class Names:
         stem = safe(stem if suffix.lower() in FILE_SUFFIXES else last) or "image"
         while (key := _folded("/".join((*above, stem)))) in self._given:
             stem = f"{stem}-{sample.row}"
+
         self._given.add(key)
+
         return (*above, stem + sample.suffix())
 
 
@@ -279,6 +287,7 @@ def printable_names(names: Sequence[str]) -> list[str]:
                 shown = shown.replace("\\", "\\\\")
             taken.add(shown)
             found[name] = shown
+
     return [found[name] for name in names]
 
 

@@ -41,6 +41,7 @@ class SplitLists:
         for parts in self.lists:
             if told := told_by(stem_of(parts[-1])):
                 names[told.split].append(printable("/".join(parts)))
+
         order = sorted(names, key=lambda name: (name != "train", name))
 
         return "; ".join(
@@ -67,13 +68,16 @@ def split_lists(listing: Listing, images: Sequence[Parts]) -> SplitLists:
     places = _Places(images)
     lists = {parts: lines for _, parts in named if (lines := _read(listing, parts, places))}
     splits: dict[Parts, set[str]] = defaultdict(set)
+
     for split, parts in named:
         for _, image in lists.get(parts, ()):
             if image is not None:
                 splits[image].add(split)
+
     n_splits = len({split for split, parts in named if parts in lists})
     if n_splits < 2 or len(splits) < _MIN_COVERED * len(images):
         return SplitLists()
+
     if any(len(of_image) > 1 for of_image in splits.values()):
         shown = ", ".join(repr(printable("/".join(parts))) for parts in sorted(lists)[:4])
         doubt = (
@@ -99,6 +103,7 @@ class _Places:
         names = [name for name in text.replace("\\", "/").split("/") if name not in {"", "."}]
         if not names or ".." in names:
             return None
+
         found = [
             parts
             for parts in self._of_name.get(names[-1], ())
@@ -133,6 +138,7 @@ def _read(
         lines = path.read_bytes().splitlines(keepends=True)
     except OSError:
         return None
+
     found = [(line, _image_of(line, places)) for line in lines]
     n_lines = sum(bool(line.strip()) for line in lines)
     n_found = sum(image is not None for _, image in found)

@@ -68,12 +68,14 @@ def told_by(name: str) -> Told | None:
     found = [(at, word, split) for at, word in enumerate(words) if (split := _split(word, words))]
     if len({split for _, _, split in found}) != 1:
         return None
+
     at, word, split = found[0]
     rest = tuple(
         "" if k == at else other
         for k, other in enumerate(words)
         if k == at or (k, other) not in _same(found)
     )
+
     return Told(split, word, rest)
 
 
@@ -98,5 +100,7 @@ def _split(word: str, words: Iterable[str]) -> str | None:
     split = normal_split(_SHORT.get(word, word))
     if split in USUAL:
         return split
+
     beside = {"images", "imgs", "labels"} & set(words)
+
     return _OF_MEDICAL_TASKS.get(word) if beside else None

@@ -151,6 +151,7 @@ class ParquetFiles:
                 stored = self._of_group(group, column)
                 for i in inside:
                     values[int(i)] = stored[int(wanted[i]) - first].as_py()
+
         return values
 
     def _fitted(self, table: pa.Table) -> pa.Table:
@@ -193,7 +194,9 @@ class ParquetFiles:
             sizes += [
                 metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)
             ]
+
         ends = pairwise(np.cumsum(sizes).tolist())
+
         return [(group, first, stop) for group, (first, stop) in zip(groups, ends, strict=True)]
 
     def _batches(
@@ -349,4 +352,5 @@ def _bytes_of(file: pq.ParquetFile, group: int, column: str) -> int | None:
                 statistics is not None and statistics.has_null_count and statistics.null_count == 0
             )
             return int(chunk.total_uncompressed_size) if whole else None
+
     return None

@@ -102,6 +102,7 @@ def _entries(path: Path, file: BinaryIO, tar: tarfile.TarFile) -> Iterator[Entry
         if stop > os.fstat(file.fileno()).st_size:
             message = f"{path}: the file ends inside the member {info.name!r}. {_remedy(path)}"
             raise SourceError(message)
+
     _refuse_broken_end(path, file, tar)
     if members:
         yield Entry(key, start, stop, tuple(members), is_refused)
@@ -124,6 +125,7 @@ def _refuse(path: Path, info: tarfile.TarInfo, leads_out: str | None) -> None:
         info.issparse() or not (info.isdir() or info.isreg() or info.issym() or info.islnk())
     ):
         wrong = "is not a regular file"
+
     if wrong:
         message = (
             f"{path}: the member {info.name!r} {wrong}. Shards of images have plain files only; do"
@@ -150,6 +152,7 @@ def _refuse_broken_end(path: Path, file: BinaryIO, tar: tarfile.TarFile) -> None
 def _remedy(path: Path) -> str:
     with path.open("rb") as file:
         head = file.read(4)
+
     if (
         head[:2] == b"\x1f\x8b"
         or head == b"\x28\xb5\x2f\xfd"
@@ -157,4 +160,5 @@ def _remedy(path: Path) -> str:
         or head == b"\xfd7zX"
     ):
         return "It is compressed; images gain nothing from that: uncompress it first."
+
     return "Get or make the file again."

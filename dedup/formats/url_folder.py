@@ -34,6 +34,7 @@ class UrlFolder(Manifest):
         default, labels = normal_split(config.default_split), layout.labels()
         records: list[dict[str, Any]] = []
         chosen: list[Parts] = []
+
         for parts in images:
             folder, label = labels[parts[:-1]]
             split = default if folder is None else layout.splits[folder]
@@ -42,6 +43,7 @@ class UrlFolder(Manifest):
                 continue
             chosen.append(parts)
             records.append(dict(zip(_COLUMNS, ("/".join(parts), split, label), strict=True)))
+
         if not records:
             message = f"{url}: no image files below this URL, by their names."
             raise SourceError(message)
@@ -72,6 +74,7 @@ def _listed(url: str) -> tuple[list[Parts], list[tuple[Parts, str]]]:
     before = root.rstrip("/") + "/"
     images: list[Parts] = []
     passed: list[tuple[Parts, str]] = []
+
     for name in sorted(names):
         parts = tuple(name.removeprefix(before).split("/"))
         if any(part.startswith(".") for part in parts):
@@ -80,4 +83,5 @@ def _listed(url: str) -> tuple[list[Parts], list[tuple[Parts, str]]]:
             images.append(parts)
         else:
             passed.append((parts, NOT_AN_IMAGE))
+
     return images, passed

@@ -68,6 +68,7 @@ class _Kit:
         }
         for split, names in sorted(of_split.items()):
             yield from ((split, name) for name in names)
+
         known = {name for names in of_split.values() for name in names}
         yield from (("train", name) for name in self.lists.get(_BOTH, ()) if name not in known)
 
@@ -89,6 +90,7 @@ class Voc(Files):
         for kit in self._kits:
             for split, name in kit.splits():
                 kit_of.setdefault((normal_split(split) or split, kit.image(name)), kit)
+
         if not kit_of:
             message = (
                 f"{path}: no list in {SETS} names images. It needs train.txt, val.txt, trainval.txt"
@@ -129,6 +131,7 @@ class Voc(Files):
         there = keep.copy()
         splits = self.rows["split"].to_pylist()
         kept: dict[Path, dict[str, set[str]]] = {kit.folder: {} for kit in self._kits}
+
         for row, (kit, image) in enumerate(zip(self._kit_of, self._paths(), strict=True)):
             there[row] = keep[row] and put_once(image, folder / image.relative_to(self.root), files)
             if there[row]:
@@ -136,9 +139,11 @@ class Voc(Files):
                 for other in kit.others(image):
                     target = folder / other.relative_to(self.root)
                     self._sidecars.carry(os.fsencode(other), target, files)
+
         for kit in self._kits:
             for path in sorted((kit.folder / SETS).rglob("*.txt")):
                 _write_list(path, folder / path.relative_to(self.root), kept[kit.folder])
+
         return there
 
     def written(self, folder: Path) -> DatasetConfig:
@@ -154,8 +159,10 @@ def evidence(listing: Listing) -> Evidence | None:
     kits = list(_kits(listing))
     if not kits:
         return None
+
     names = {Path(parts[-1]).stem for parts in listing.images}
     n = sum(len(names & {name for _, name in kit.splits()}) for kit in kits)
+
     return Evidence(n, f"{n:,} images that the lists in {SETS} name") if n else None
 
 
@@ -209,9 +216,11 @@ def _name_of(line: str) -> str | None:
     words = line.replace("\\", "/").split()
     if not words:
         return None
+
     *folders, name = words[0].split("/")
     if name in {"", ".", ".."} or ".." in folders or (folders and folders[-1] != _IMAGES):
         return None
+
     stem, suffix = os.path.splitext(name)
 
     return stem if suffix.lower() in FILE_SUFFIXES else name
@@ -227,6 +236,7 @@ def _label(kit: _Kit, image: Path) -> str | None:
     for path in kit.others(image):
         if path.suffix.lower() == ".xml" and path.is_file() and path.stat().st_size <= _LONGEST_XML:
             names |= {*_OBJECT.findall(path.read_text(encoding="utf-8", errors="backslashreplace"))}
+
     return as_text(", ".join(sorted(filter(None, names))))
 
 

@@ -84,6 +84,7 @@ class WebDataset(Opened):
             [shard.relative_to(self.root) for shard in self._shards], config, self.name
         )
         broken: list[str] = []
+
         for number, shard in enumerate(self._shards):
             prefix = shard.relative_to(self.root).with_suffix("").as_posix()
             with shard.open("rb") as file:
@@ -105,8 +106,10 @@ class WebDataset(Opened):
                     )
                     broken += [f"{shard}: {entry.key}.json"] if is_broken else []
                     deep += [ids[-1]] if said.is_deep else []
+
         if broken:
             self.doubts = [_of_broken(broken)]
+
         if not ids or max(self._size) < 0:
             what = (
                 f"dataset.image_column {config.image_column!r}"
@@ -115,12 +118,14 @@ class WebDataset(Opened):
             )
             message = f"{path}: no member of the {len(ids):,} samples in its tar files has {what}."
             raise SourceError(message)
+
         if deep:
             text = (
                 "%s: in %s samples, the first of them %r, values are nested deeper than %s levels."
                 " They are null."
             )
             logger.warning(text, self.name, f"{len(deep):,}", deep[0], MAX_DEPTH)
+
         ids = printable_names(ids)
         self.rows = pa.table([ids, splits, labels, ids], schema=ROWS)
 
@@ -147,6 +152,7 @@ class WebDataset(Opened):
         data: list[bytes | None] = []
         file: BinaryIO | None = None
         at = -1
+
         try:
             for row in rows:
                 if self._shard[row] != at:
@@ -162,6 +168,7 @@ class WebDataset(Opened):
         finally:
             if file is not None:
                 file.close()
+
         refused = [REFUSED if self._is_refused[row] else None for row in rows]
         data = [of if name is None else None for of, name in zip(data, refused, strict=True)]
         yield pa.record_batch([list(rows), refused, data], schema=PAYLOAD)
@@ -183,8 +190,10 @@ class WebDataset(Opened):
         for shard in self._shards:
             with shard.open("rb") as file:
                 found += [_Said(file, entry, shard).text(column) for entry in entries(shard)]
+
         if not any(found):
             raise no_column(self.name, column, [])
+
         return found
 
     def further(self) -> Further:
@@ -201,6 +210,7 @@ class WebDataset(Opened):
                         yield {name: value for name, value in said.items() if name not in parts}
 
         names = list(dict.fromkeys(name for row in rows() for name in row))
+
         return inferred(names, rows)
 
     def check_movable(self) -> None:
@@ -252,6 +262,7 @@ class WebDataset(Opened):
                         if moves.get(row) == split:
                             _copy(source, out, self._start[row], self._stop[row])
                     out.write(END)
+
         return keep
 
     def _shard_of_moved(self, split: str, number: int) -> Path:
@@ -278,6 +289,7 @@ class WebDataset(Opened):
         for batch in self.payload_of(np.flatnonzero(keep).tolist()):
             for row, data in zip(batch["row"].to_pylist(), batch["data"].to_pylist(), strict=True):
                 images[row] = {"bytes": data, "path": None}
+
         return files_as_dataset_dict(moved_rows(self.rows, moves), images, keep)
 
     def _add(self, shard: int, entry: Entry, path: Path) -> None:
@@ -307,9 +319,11 @@ class _Said:
         """
         if named is not None:
             return self.text(named)
+
         found = next(
             (value for key in ("label", "class") if (value := self._value(key)) is not None), None
         )
+
         return found if found is not None else self._member("cls")
 
     def text(self, name: str) -> str | None:
@@ -345,12 +359,14 @@ class _Said:
         member = self._entry.member("json")
         if member is None:
             return None
+
         if self._json is None:
             try:
                 self._json, self.is_deep = parsed(self._content(member))
             except ValueError:
                 self._json = False  # says nothing; whoever opens the dataset counts it
                 self.is_broken = True
+
         return self._json if isinstance(self._json, dict) else None
 
     def _content(self, member: Member) -> bytes:
@@ -378,6 +394,7 @@ def write_samples(
     finally:
         for open_shards in shards.values():
             open_shards.close()
+
     return DatasetConfig(
         source="webdataset", path=str(folder), id_column="id", split_column="split"
     )
@@ -406,6 +423,7 @@ class _Shards:
                 f"{self._name}-{self._n_shards:06d}.tar", "x", format=tarfile.PAX_FORMAT
             )
             self._n_shards, self._n_samples, self._n_bytes = self._n_shards + 1, 0, 0
+
         said = {"id": sample.id, "label": sample.label, "split": sample.split}
         said |= {name: as_json(sample.more.get(column)) for column, name in self._others.items()}
         key = f"{sample.row:09d}"
@@ -413,6 +431,7 @@ class _Shards:
             self._member(key + sample.suffix(), data)
         if sample.label is not None and re.fullmatch(r"\d{1,18}", sample.label, re.ASCII):
             self._member(f"{key}.cls", sample.label.encode())
+
         self._member(f"{key}.json", json.dumps(said, ensure_ascii=False).encode())
         self._n_samples += 1
         self._n_bytes += len(data or b"")
@@ -432,11 +451,14 @@ class _Shards:
 def _shards(path: Path) -> list[Path]:
     if path.is_file():
         return [path]
+
     shards = sorted(p for p in files_below(path) if p.suffix == ".tar")
     if not shards:
         message = f"{path}: no .tar files in this folder or below it."
         raise SourceError(message)
+
     _refuse_gaps(shards)
+
     return shards
 
 
@@ -467,16 +489,20 @@ def _splits_of(shards: Sequence[Path], config: DatasetConfig, name: str) -> list
             normal_split(config.default_split) if f is None else layout.splits[f]
             for f in of_folders
         ]
+
     raw = [_prefix(shard.stem) for shard in shards]
     if not are_splits({normal_split(split) for split in raw}):
         return [normal_split(config.default_split)] * len(shards)
+
     check_split_names({split: normal_split(split) for split in raw}, name)
+
     return [normal_split(split) for split in raw]
 
 
 def _of_broken(broken: Sequence[str]) -> str:
     first = ", ".join(map(repr, broken[:_NAMED])) + (", …" if len(broken) > _NAMED else "")
     n = len(broken)
+
     return (
         f"{n:,} JSON member{' is' if n == 1 else 's are'} not valid JSON: {first}. The samples go"
         f" on without what {'it says' if n == 1 else 'they say'}."
@@ -491,6 +517,7 @@ def _id(said: _Said, entry: Entry, config: DatasetConfig, shard: Path) -> str:
             " nor its JSON."
         )
         raise SourceError(message)
+
     return found
 
 
@@ -506,12 +533,14 @@ def _prefix(stem: str) -> str:
         for word in re.split(r"[-_.]", prefix)
         if normal_split(word) in {"train", "validation", "test"}
     ]
+
     return words[0] if words else prefix
 
 
 def _image(entry: Entry, named: str | None, shard: Path) -> Member | None:
     if named is not None:
         return entry.member(named.lower())
+
     images = [m for m in entry.members if "." + m.field.rsplit(".", 1)[-1] in FILE_SUFFIXES]
     if len(images) > 1:
         known = ", ".join(repr(member.field) for member in images)
@@ -520,6 +549,7 @@ def _image(entry: Entry, named: str | None, shard: Path) -> Member | None:
             " dataset.image_column."
         )
         raise ConfigError(message)
+
     return images[0] if images else None
 
 

@@ -87,6 +87,7 @@ class Yolo(Files):
         self._listings = []
         raw = [key for key in _SPLITS if self._content.get(key)]
         check_split_names({key: normal_split(key) for key in raw}, self.name)
+
         for key in raw:
             for place in _places(self._content[key], root, self.name, key):
                 images = {
@@ -94,12 +95,14 @@ class Yolo(Files):
                     for i in _images(place, root)
                 }
                 self._listings.append(_Listing(key, place, images))
+
         if not row_of:
             message = (
                 f"{self.name}: none of its splits has images. It needs 'train', 'val' or 'test'"
                 " beside 'names'."
             )
             raise SourceError(message)
+
         uris = printable_names([image.relative_to(root).as_posix() for _, image in row_of])
         remedy = "Paths in lists are relative to 'path' in data.yaml, or start with './'."
         refuse_missing(
@@ -159,11 +162,13 @@ class Yolo(Files):
             else:
                 make_folder(folder / inner)
             named.setdefault(listing.split, []).append(inner.as_posix())
+
         changed = {key: value[0] if len(value) == 1 else value for key, value in named.items()}
         content = {
             key: changed.get(key, value) for key, value in self._content.items() if key != "path"
         }
         write_description(folder, self._yaml, self.root, content)
+
         return there
 
     def own_files(self) -> Iterator[Path]:
@@ -235,6 +240,7 @@ def _n_named(content: Mapping[str, Any], root: Path, listing: Listing) -> int:
                 folders.append(place.relative_to(listing.root).parts)
             elif place is not None and is_file(place):
                 n += len(place.read_bytes().splitlines())
+
     return n + (below(listing, folders) if folders else 0)
 
 
@@ -251,10 +257,12 @@ def _descriptions(folder: Path, listing: Listing | None = None) -> list[Path]:
     found = [folder / name for name in NAMES if (folder / name).is_file()]
     if found:
         return found
+
     listing = listing or listed(folder)
     others = [
         parts for parts in listing.of_suffix(".yaml", ".yml", ".data") if len(parts) <= _DEPTH
     ]
+
     return [path for parts in others if _names_splits(path := listing.path(parts))]
 
 
@@ -274,9 +282,11 @@ def _description_of(path: Path) -> Path:
         named = ", ".join(repr(str(one.relative_to(path))) for one in found)
         message = f"{path}: several files name splits: {named}. Name one of them as dataset.path."
         raise ConfigError(message)
+
     if not found:
         message = f"{path}: no data.yaml in this folder."
         raise SourceError(message)
+
     return found[0]
 
 
@@ -307,6 +317,7 @@ def _places(value: Any, root: Path, name: str, key: str) -> list[Path]:
             )
             raise SourceError(message)
         places.append(path)
+
     return places
 
 
@@ -332,6 +343,7 @@ def _images(listed: Path, root: Path) -> Iterator[Path]:
             path for path in files_below(listed) if path.suffix.lower() in FILE_SUFFIXES
         )
         return
+
     lines = listed.read_bytes().decode("utf-8", "surrogateescape").splitlines()
     for number, line in enumerate(lines, start=1):
         if not line.strip():
@@ -369,7 +381,9 @@ def _class_names(content: Mapping[str, Any], name: str) -> dict[str, str]:
     if names is not None and not isinstance(names, list | dict):
         message = f"{name}: names: expected a list, or numbers with names, got {names!r}."
         raise SourceError(message)
+
     pairs = enumerate(names or ()) if not isinstance(names, dict) else names.items()
+
     return {str(number): str(text) for number, text in pairs}
 
 

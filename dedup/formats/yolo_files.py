@@ -36,11 +36,13 @@ def read_description(path: Path) -> dict[str, Any]:
     except (yaml.YAMLError, ValueError, OSError) as error:
         message = f"{path}: cannot be read as YAML: {because(error)}."
         raise SourceError(message) from error
+
     if not isinstance(content, dict):
         message = (
             f"{path}: expected keys such as 'train' and 'names', got {type(content).__name__}."
         )
         raise SourceError(message)
+
     return content
 
 
@@ -51,9 +53,11 @@ def _of_darknet(path: Path) -> dict[str, Any]:
         key, equals, value = line.partition("=")
         if equals and not line.lstrip().startswith("#"):
             content[key.strip()] = value.strip()
+
     for key in ("train", "valid", "val", "test", "names"):
         if content.get(key):
             content[key] = nearest(path.parent, content[key])
+
     if isinstance(content.get("names"), str):
         names = path.parent / content["names"]
         if is_file(names):
@@ -64,6 +68,7 @@ def _of_darknet(path: Path) -> dict[str, Any]:
             }
         else:
             del content["names"]
+
     return content
 
 
@@ -92,11 +97,13 @@ def write_description(folder: Path, original: Path, root: Path, content: Mapping
         name = original.name if original.parent == root else NAMES[0]
         write_new(folder / name, text)
         return
+
     names = content.get("names") or []
     values = {key: value for key, value in content.items() if key != _NAMES_FILE}
     if _NAMES_FILE in content:
         values["names"] = content[_NAMES_FILE]
         (folder / content[_NAMES_FILE]).parent.mkdir(parents=True, exist_ok=True)
         write_new(folder / content[_NAMES_FILE], "".join(f"{name}\n" for name in names))
+
     lines = [f"{key} = {value}\n" for key, value in values.items()]
     write_new(folder / original.name, "".join(lines))

@@ -65,6 +65,7 @@ def gate(
                 folder.read_json(Path(run) / folder.SUMMARY),
             )
         return _judged(summary, leakage, _limits(info["config"]["gate"], limits), info)
+
     return _judged(
         run.summary, run.leakage, _limits(run.config.gate.model_dump(), limits), run.info
     )

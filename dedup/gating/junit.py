@@ -31,9 +31,12 @@ def junit(verdict: "Verdict") -> str:
     properties = ET.SubElement(suite, "properties")
     for name, value in _properties(verdict).items():
         ET.SubElement(properties, "property", {"name": name, "value": plain(value)})
+
     for check in verdict.checks:
         _case(suite, check, verdict)
+
     ET.indent(root)
+
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(root, encoding="unicode") + "\n"
 
 

@@ -43,6 +43,7 @@ def markdown(verdict: "Verdict") -> str:
         *(f"> **Warning:** {literal(warning)}" for warning in summary["warnings"]),
         _settings(summary),
     ]
+
     return "\n\n".join(parts) + "\n"
 
 
@@ -63,6 +64,7 @@ def literal(text: str) -> str:
     escaped = "".join(
         f"&#{ord(character)};" if character in _ACTED_ON else character for character in escaped
     )
+
     return escaped.replace("www.", "www&#46;")
 
 
@@ -81,16 +83,20 @@ def _counts(summary: Mapping[str, Any]) -> str:
         rows.append(
             (code(name), *(n[key] for key in names), "" if found is None else found["leaking"])
         )
+
     totals = {key: sum(n[key] for n in summary["splits"].values()) for key in names}
     if len(summary["splits"]) > 1:
         rows.append(("all", *totals.values(), ""))
+
     table = _table(("split", *names.values(), "in train"), rows)
+
     return table + _cut(summary)
 
 
 def _matrix(summary: Mapping[str, Any]) -> str:
     matrix = summary["leakage_matrix"]
     names = list(matrix)[:MAX_SPLITS]
+
     return _table(
         ("", *map(code, names)),
         [(code(row), *(matrix[row][column] for column in names)) for row in names],
@@ -142,4 +148,5 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
         ruler,
         *([f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in row] for row in rows),
     ]
+
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -107,6 +107,7 @@ def judge(
     """Hold a run against the limits of a gate. Every limit is inclusive."""
     checks = (*_leakage(summary, gate), _unreadable(summary, gate), _certificate(summary, gate))
     in_order = leakage.take(pa.array(leaks.worst_first(leakage)))
+
     return Verdict(
         title, summary, gate, checks, _worst_of_each(in_order, checks), len(leakage), seconds
     )
@@ -121,7 +122,9 @@ def _worst_of_each(in_order: pa.Table, checks: Sequence[Check]) -> list[Mapping[
         if row < WORST or left.get(name, 0) > 0:
             rows.append(row)
         left[name] = left.get(name, 0) - 1
+
     found: list[Mapping[str, Any]] = in_order.take(pa.array(rows, pa.int64())).to_pylist()
+
     return found
 
 
@@ -193,7 +196,9 @@ def _unreadable(summary: Mapping[str, Any], gate: GateConfig) -> Check:
     if limit is None:
         message = f"{said}; gate.max_unreadable sets no limit."
         return Check("unreadable", "unreadable", None, "not judged", message)
+
     state: State = "failed" if share > limit else "passed"
+
     return Check(
         "unreadable",
         "unreadable",
@@ -211,6 +216,7 @@ def _certificate(summary: Mapping[str, Any], gate: GateConfig) -> Check:
         for name, n in summary["splits"].items()
         if name not in references
     )
+
     if certificate is None and kept:
         message = "There is no certificate: no splits were written."
         return Check(
@@ -230,6 +236,7 @@ def _certificate(summary: Mapping[str, Any], gate: GateConfig) -> Check:
     passed = certificate["clean"] and uncompared <= gate.max_uncompared
     state = "passed" if passed else "failed" if gate.certified else "not judged"
     allowed = f" gate.max_uncompared allows {gate.max_uncompared:,}." if uncompared else ""
+
     return Check("certificate", "certificate", None, state, certificate["statement"] + allowed)
 
 
@@ -242,6 +249,7 @@ def _nothing_certified(
             "Nothing was kept, so there is nothing to certify. Set gate.allow_nothing: true if that"
             " is meant."
         )
+
     if not summary["leakage"]:
         return (
             "There is no held-out split beside train, so the certificate is over nothing."
@@ -255,6 +263,7 @@ def _nothing_certified(
                 f"No image that was written in {what} can be read, so the certificate is over"
                 " nothing. Set gate.allow_nothing: true if that is meant."
             )
+
     return None
 
 

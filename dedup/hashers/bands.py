@@ -46,6 +46,7 @@ def _squares(level: Any, wide: Any, sums: Any) -> None:
     n_rows, n_columns = sums.shape
     high, across = 2 * wide.shape[0], wide.shape[1]
     last = wide.shape[0] - 1
+
     for y in range(high):
         here = y // 2
         beside = min(here + 1, last) if y % 2 else max(here - 1, 0)
@@ -70,8 +71,10 @@ def _steps(level: Any, along_rows: Any, along_columns: Any) -> None:
             here = abs(np.int32(level[y, x + 2]) - np.int32(level[y, x + 1]))
             after = abs(np.int32(level[y, x + 3]) - np.int32(level[y, x + 2]))
             line[x] += max(np.int32(2 * here - before - after), np.int32(0))
+
     for x in range(width - 3):
         along_rows[x] = line[x]
+
     for y in range(height - 3):
         total = np.int32(0)
         for x in range(width):

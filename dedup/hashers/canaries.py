@@ -19,4 +19,5 @@ def canary(setup: Setup) -> str:
     sink = sha256()
     for name, column in columns.items():
         sink.update(f"{name} {column.to_pylist()!r}\n".encode())
+
     return sink.hexdigest()

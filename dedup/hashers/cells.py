@@ -43,6 +43,7 @@ def cells(planes: Sequence[Plane], side: int) -> Cells:
         _means(read_only(plane.levels), *_parts(plane.height), *_parts(plane.width), cell)
         if plane.turn != "identity":
             cell[:] = turned(cell.copy(), plane.turn)
+
     return found
 
 
@@ -62,6 +63,7 @@ def thumbnails(of: Cells) -> NDArray[np.uint8]:
     step = of.shape[-1] // THUMBNAIL_SIDE
     taps = 2.0 * step - np.abs(np.arange(1 - 2 * step + step % 2, 2 * step, 2))
     _triangles(of, taps, small)
+
     return small
 
 
@@ -96,10 +98,12 @@ def _means(
         np.empty(side, np.uint64),
         np.empty(side, np.uint64),
     )
+
     for m in range(side):
         stop = (m + np.uint64(1)) * across
         last_column[m] = (stop - np.uint64(1)) // unit
         beyond[m] = stop - last_column[m] * unit
+
     line, before = np.empty(width, np.int32), np.empty(width, np.uint64)
     edges = np.zeros(side + np.uint64(1))
     for k in range(side):
@@ -150,10 +154,12 @@ def _triangles(of: Any, taps: Any, small: Any) -> None:
     )
     line = np.zeros(side + np.uint64(2) * beyond)
     total = np.zeros(n)  # of the taps that lie in the picture
+
     for k in range(n):
         for j in range(np.uint64(len(taps))):
             if beyond <= step * k + j < side + beyond:
                 total[k] += taps[j]
+
     for picture in range(np.uint64(len(of))):
         for k in range(n):
             line[:] = 0.0

@@ -26,4 +26,5 @@ def codes(images: Sequence[Image.Image], algorithm: str, bits: int) -> NDArray[n
     packed = np.empty((len(images), bits // 8), dtype=np.uint8)
     for row, image in enumerate(images):
         packed[row] = np.packbits(function(image, side).hash)
+
     return packed

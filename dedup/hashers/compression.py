@@ -47,6 +47,7 @@ def of_levels(grey: NDArray[np.uint8]) -> float:
     rows, columns = grey.shape[0] // 8, grey.shape[1] // 8
     if rows * columns < _MIN_COEFFICIENTS:
         return 1.0
+
     chosen = np.unique(np.linspace(0, rows * columns - 1, _BLOCKS).astype(np.int64))
     blocks = (
         grey[: 8 * rows, : 8 * columns]
@@ -55,6 +56,7 @@ def of_levels(grey: NDArray[np.uint8]) -> float:
         .reshape(-1, 8, 8)[chosen]
     )
     coefficients = _DCT @ (blocks - 128.0) @ _DCT.T
+
     return float(np.mean([_step(coefficients[:, y, x]) for y, x in _LOWEST_AC]))
 
 
@@ -67,4 +69,5 @@ def _step(coefficients: NDArray[np.float64]) -> float:
             continue
         if np.mean(np.cos(2 * np.pi * beyond_zero / step)) > _MIN_PERIODICITY:
             return float(step)
+
     return 1.0

@@ -44,6 +44,7 @@ def canary_codes_of(spec: BankSpec) -> dict[str, list[bytes]]:
     from dedup.hashers.measure import measure
 
     columns = measure([b85decode(text) for text in PICTURES.values()], setup_of(spec))
+
     return {name: [code or b"" for code in columns[name].to_pylist()] for name in spec.algorithms}
 
 
@@ -55,6 +56,7 @@ def drift(info: BankInfo) -> Drift:
             if mine and other:
                 most = max(most, (int.from_bytes(mine) ^ int.from_bytes(other)).bit_count())
                 compared += 1
+
     return Drift(most, compared)
 
 
@@ -72,6 +74,7 @@ def widened_by(info: BankInfo, where: str) -> int:
             " versions that are nearer."
         )
         raise BankError(message)
+
     if found.bits:
         logger.warning(
             "%s was made by other decoders (%s): codes of the same pictures differ by up to %d bits"
@@ -81,6 +84,7 @@ def widened_by(info: BankInfo, where: str) -> int:
             found.bits,
             found.bits,
         )
+
     return found.bits
 
 

@@ -71,6 +71,7 @@ def register(algorithm: Algorithm) -> None:
     if known is not None and known.module == algorithm.module:
         OWN[algorithm.name] = algorithm
         return
+
     refuse_taken("The algorithm", algorithm.name, [*ALGORITHMS])
     if not algorithm.widths or not set(algorithm.widths) <= set(BITS):
         message = (
@@ -78,6 +79,7 @@ def register(algorithm: Algorithm) -> None:
             f" {', '.join(map(str, BITS))} bits."
         )
         raise ConfigError(message)
+
     if algorithm.module == "__main__":
         message = (
             f"The algorithm {algorithm.name!r} is registered by a script or notebook, which workers"
@@ -137,6 +139,7 @@ def checked(
             f" {promised}: one packed array for each of {', '.join(turns)}."
         )
         raise TypeError(message)
+
     return codes
 
 
@@ -152,4 +155,5 @@ def picture_codes(
     planes = [luma_of(image, bits) for image in images]
     of = OWN[algorithm]
     (small,) = shrink(planes, [of.needs(bits)])
+
     return checked(of, small, bits, ("identity",))[0]

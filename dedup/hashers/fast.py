@@ -42,6 +42,7 @@ def measured(
     large = np.array([min(plane.levels.shape) >= min_side(bits) for plane in planes], bool)
     if large.all() or not large.any():
         return (_of_large if large.any() else _of_small)(planes, algorithms, bits, turns)
+
     parts = [
         (_of_large if which else _of_small)(
             [plane for plane, is_large in zip(planes, large, strict=True) if is_large == which],
@@ -53,6 +54,7 @@ def measured(
     ]
     order = np.argsort(np.argsort(large, kind="stable"), kind="stable")
     small, codes = zip(*parts, strict=True)
+
     return np.concatenate(small)[order], {
         name: [
             np.concatenate(both)[order] for both in zip(*(of[name] for of in codes), strict=True)
@@ -80,12 +82,15 @@ def _of_small(
     )
     thumbnails_of_small = next(small)
     codes: dict[str, list[NDArray[np.uint8]]] = {}
+
     for name, of in wanted.items():
         levels = [next(small) for _ in of]
         kept = [frequencies(one, math.isqrt(bits)) for one in levels] if name == "phash" else levels
         codes[name] = _decided(name, bits, _turned(name, kept, turns))
+
     if "whash" in algorithms:
         codes["whash"] = _decided("whash", bits, _wavelets(planes, bits, turns))
+
     return thumbnails_of_small, {name: codes[name] for name in algorithms}
 
 
@@ -98,6 +103,7 @@ def _wavelets(planes: Sequence[Plane], bits: int, turns: Sequence[str]) -> Value
         [max(1 << (max(int(min(p.height, p.width)), 1).bit_length() - 1), n) for p in planes], int
     )
     values = [np.empty((len(planes), n, n)) for _ in turns]
+
     for side in np.unique(sides).tolist():
         places = np.flatnonzero(sides == side)
         some = [planes[place] for place in places.tolist()]
@@ -105,6 +111,7 @@ def _wavelets(planes: Sequence[Plane], bits: int, turns: Sequence[str]) -> Value
             values, _turned("whash", resized(some, _squares(side, turns)), turns), strict=True
         ):
             into[places] = coarsest(levels, n)
+
     return values
 
 
@@ -115,6 +122,7 @@ def targets(algorithm: str, bits: int, turns: Sequence[str]) -> list[Target]:
         upright = Target(side, side + 1, "lanczos")
         turned_over = Target(side + 1, side, "lanczos", rows_first=True)
         return [upright, turned_over] if any(TURNS[turn][0] for turn in turns) else [upright]
+
     return _squares({"phash": FREQUENCIES * side, "ahash": side}[algorithm], turns)
 
 
@@ -128,9 +136,11 @@ def _of_cells(algorithm: str, bits: int, of: Cells, turns: Sequence[str]) -> Val
     if algorithm == "phash":
         to_frequencies = _frequencies_of_cells(of.shape[-1], math.isqrt(bits))
         return _turned(algorithm, [to_frequencies @ of @ to_frequencies.T], turns)
+
     if algorithm == "whash":
         n = math.isqrt(bits)
         return _turned(algorithm, [shrunk(of, Target(n, n, "haar"))], turns)
+
     return _turned(
         algorithm, [grey(shrunk(of, target)) for target in targets(algorithm, bits, turns)], turns
     )
@@ -148,11 +158,13 @@ def _decided(algorithm: str, bits: int, values: Values) -> list[NDArray[np.uint8
     """Packed codes, shape (n, bits // 8)."""
     if algorithm in ("phash", "whash"):
         return [_pack(_above_median(of)) for of in values]
+
     if algorithm == "ahash":
         return [
             _pack(of.astype(np.int64) * bits > of.sum(axis=(1, 2), keepdims=True, dtype=np.int64))
             for of in values
         ]
+
     return [_pack(of[..., 1:] > of[..., :-1]) for of in values]
 
 
@@ -185,6 +197,7 @@ def turned_frequencies(
     turned = low.swapaxes(-1, -2) if swap else low
     if rows:
         turned = turned * sign[:, None]
+
     return turned * sign if columns else turned
 
 
@@ -207,6 +220,7 @@ def _frequencies_of_cells(side: int, n: int) -> NDArray[np.float64]:
     """
     through = _basis(FREQUENCIES * n, n, 0, 8) @ matrix(side, FREQUENCIES * n, "lanczos")
     half = np.rint(through[:, : side // 2] * (2**18 / np.abs(through).sum(axis=1).max()))
+
     return np.concatenate(
         [half, np.where(np.arange(n)[:, None] % 2, -1.0, 1.0) * half[:, ::-1]], axis=1
     )

@@ -45,6 +45,7 @@ def start(setup: Mapping[str, Any]) -> Callable[[pa.RecordBatch], pa.RecordBatch
                 [None if grey is None else grey.tobytes() for grey in greys], pa.large_binary()
             ),
         ]
+
         return pa.record_batch(columns, schema=GREYS)
 
     return rows

@@ -97,6 +97,7 @@ def key_points(grey: NDArray[np.uint8]) -> KeyPoints:
     places["octave"] = [point.octave for point in kept]
     angles = np.array([point.angle for point in kept], np.float64)
     places["angle"] = np.rint(angles * (ANGLES / 360)).astype(np.int64) % ANGLES
+
     return KeyPoints(descriptors, places)
 
 
@@ -104,6 +105,7 @@ def key_points(grey: NDArray[np.uint8]) -> KeyPoints:
 def _orb() -> Any:
     cv2 = opencv()
     cv2.setNumThreads(1)  # workers are as many as there are cores
+
     return cv2.ORB_create(
         nfeatures=_FOUND,
         scaleFactor=STEP,
@@ -131,4 +133,5 @@ def _chosen(found: Any, shape: tuple[int, ...]) -> list[Any]:
         for place in range(len(cells[cell]))
     )
     spread = [cells[cell][place] for place, cell, _ in in_turn]
+
     return strongest + spread[: COUNT - len(strongest)]

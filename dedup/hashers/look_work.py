@@ -61,6 +61,7 @@ def _seen(batch: pa.RecordBatch, reader: Reader, setup: Mapping[str, Any]) -> pa
         rows.append(
             (row, view.side, grey, view.chroma.tobytes(), quality(picture.image).to_bytes())
         )
+
     return seen_batch(rows)
 
 

@@ -50,12 +50,15 @@ def open_luma(data: bytes, setup: Setup, own: bytes) -> Luma | Unreadable:
     plain = _of_plain_jpeg(data, setup, own)
     if plain is not None:
         return plain
+
     small = png.pixels(data, setup.max_pixels)
     if small is not None:
         return _of_png(small)
+
     picture = open_picture(data, max_pixels=setup.max_pixels, background=setup.background)
     if isinstance(picture, Unreadable):
         return picture
+
     return Luma(
         plane=luma_of(picture.image, setup.bits),
         width=picture.width,
@@ -76,9 +79,11 @@ def _of_plain_jpeg(data: bytes, setup: Setup, own: bytes) -> Luma | None:
     found = jpeg.header(data)
     if found is None or not _fits(found, data, setup):
         return None
+
     orientation = orientation_of(data) if found.orientation is None else found.orientation
     if orientation is None:
         return None
+
     levels = jpeg.luma(data, min_side(setup.bits))
     if levels is not None:
         return _of_jpeg(
@@ -117,6 +122,7 @@ def luma_of(image: Image.Image, bits: int) -> Plane:
     keep = 2 * min_side(bits)
     across, down = max(luma.width // keep, 1), max(luma.height // keep, 1)
     small = luma if across == down == 1 else luma.reduce((across, down))
+
     return Plane(np.asarray(small), luma.height / down, luma.width / across)
 
 
@@ -126,6 +132,7 @@ def _of_jpeg(
     width, height = found.width, found.height
     if TURNS[turn][0]:
         width, height = height, width
+
     return Luma(
         plane=_plane(levels, found, bits, turn),
         width=width,
@@ -140,6 +147,7 @@ def _of_jpeg(
 def _of_png(small: png.Pixels) -> Luma:
     height, width = small.luma.shape
     digest = pixel_digest(small.values)
+
     return Luma(
         whole(small.luma), width, height, "PNG", of_levels(small.luma), digest, from_stream=False
     )
@@ -150,10 +158,13 @@ def _plane(levels: NDArray[np.uint8], found: jpeg.Header, bits: int, turn: str) 
     eighths = 8
     while (-(-found.height * eighths // 8), -(-found.width * eighths // 8)) != levels.shape:
         eighths -= 1
+
     height, width = found.height * eighths / 8, found.width * eighths / 8
     if max(levels.shape) < 4 * min_side(bits):
         return Plane(levels, height, width, turn)
+
     plane = luma_of(Image.fromarray(levels), bits)
+
     return Plane(
         plane.levels,
         plane.height * height / levels.shape[0],

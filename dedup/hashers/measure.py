@@ -37,7 +37,9 @@ def measure(contents: Sequence[bytes | Unreadable], setup: Setup) -> dict[str, p
     fields = [field for field in setup.schema() if field.name != "sample"]
     if setup.mode == "fast":
         return _Measured(contents, setup).columns(fields)
+
     rows = [_compat(content, setup) for content in contents]
+
     return {
         field.name: pa.array([row.get(field.name) for row in rows], field.type) for field in fields
     }
@@ -69,6 +71,7 @@ class _Measured:
         self._arrays: dict[str, NDArray[Any]] = {}
         waiting: list[tuple[int, Luma]] = []
         n_levels = 0
+
         for at, content in enumerate(contents):
             luma = self._opened(at, content)
             if luma is None:
@@ -78,6 +81,7 @@ class _Measured:
             if n_levels > _LEVELS_AT_ONCE:
                 self._measure(contents, waiting)
                 waiting, n_levels = [], 0
+
         if waiting:
             self._measure(contents, waiting)
 
@@ -93,6 +97,7 @@ class _Measured:
         else:
             own = said["file_digest"][at] = file_digest(content)
             found = open_luma(content, self._setup, own)
+
         said["width"][at], said["height"][at], said["format"][at] = (
             found.width,
             found.height,
@@ -101,12 +106,14 @@ class _Measured:
         if isinstance(found, Unreadable):
             said["status"][at], said["detail"][at] = found.status, found.detail
             return None
+
         said["status"][at], said["detail"][at], said["n_frames"][at] = (
             "ok",
             found.remark,
             found.n_frames,
         )
         said["pixel_digest"][at], said["compression"][at] = found.pixel_digest, found.compression
+
         return found
 
     def _measure(
@@ -115,12 +122,14 @@ class _Measured:
         places = np.array([at for at, _ in lumas])
         self._readable[places] = True
         of = _of_lumas([luma.plane for _, luma in lumas], self._setup)
+
         for name, values in of.items():
             if name not in self._arrays:
                 self._arrays[name] = np.zeros(
                     (len(self._readable), *values.shape[1:]), values.dtype
                 )
             self._arrays[name][places] = values
+
         for k in np.flatnonzero(of["information"] < MIN_INFORMATION).tolist():
             at, luma = lumas[k]
             if luma.from_stream:
@@ -131,11 +140,14 @@ class _Measured:
     def _column(self, field: pa.Field) -> pa.Array:
         if field.name in self._said:
             return pa.array(self._said[field.name], field.type)
+
         n_null = int(np.sum(~self._readable))
         if n_null == len(self._readable):
             return pa.nulls(n_null, field.type)
+
         valid = pa.py_buffer(np.packbits(self._readable, bitorder="little")) if n_null else None
         values = pa.py_buffer(self._arrays[field.name])
+
         return pa.Array.from_buffers(field.type, len(self._readable), [valid, values], n_null)
 
 
@@ -157,12 +169,15 @@ def _of_lumas(planes: Sequence[Plane], setup: Setup) -> Mapping[str, NDArray[Any
         "thumbnail": thumbnails.reshape(len(planes), -1),
         "information": thumbnail.information(thumbnails).astype(np.float32),
     }
+
     for name in setup.algorithms:
         columns |= {
             column: of for (column, *_), of in zip(setup.codes_of(name), found[name], strict=True)
         }
+
     if "pdq" in small:
         columns["pdq_quality"] = pdq.quality(small["pdq"])
+
     return columns
 
 
@@ -174,10 +189,12 @@ def _compat(content: bytes | Unreadable, setup: Setup) -> Row:
 
     if isinstance(content, Unreadable):
         return unreadable_row(content)
+
     digest = file_digest(content)
     picture = open_picture(content, max_pixels=setup.max_pixels, background=setup.background)
     if isinstance(picture, Unreadable):
         return unreadable_row(picture, digest)
+
     small = thumbnail.thumbnail(picture.image)
     oriented = {
         transform: turned(picture.image, transform) for transform in ("identity", *setup.transforms)
@@ -198,9 +215,11 @@ def _compat(content: bytes | Unreadable, setup: Setup) -> Row:
     for column, algorithm, transform in setup.codes():
         if algorithm not in families.OWN:
             row[column] = compat.codes([oriented[transform]], algorithm, setup.bits)[0].tobytes()
+
     for name in setup.algorithms:
         if name in families.OWN:
             row |= _own(name, luma_of(picture.image, setup.bits), setup)
+
     return row
 
 

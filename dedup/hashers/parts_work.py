@@ -99,6 +99,7 @@ def grey_of(content: bytes, setup: Setup, side: int) -> NDArray[np.uint8] | None
 
     cv2 = opencv()
     shrunk: NDArray[np.uint8] = cv2.resize(levels, (width, height), interpolation=cv2.INTER_AREA)
+
     return shrunk
 
 
@@ -111,6 +112,7 @@ def _key_points(
         return NONE, NONE
 
     turned_over = np.ascontiguousarray(grey[:, ::-1])
+
     return key_points(grey), key_points(turned_over) if mirrored else NONE
 
 
@@ -122,4 +124,5 @@ def _batch(rows: pa.Array, found: list[tuple[KeyPoints, KeyPoints]]) -> pa.Recor
             pa.array([points.descriptors.tobytes() for points in side], pa.binary()),
             pa.array([points.places.tobytes() for points in side], pa.binary()),
         ]
+
     return pa.record_batch(columns, schema=PARTS)

@@ -51,6 +51,7 @@ def quality(small: NDArray[np.float64]) -> NDArray[np.uint8]:
     across = np.trunc(np.diff(values, axis=2) * (100 / 255))
     total = np.abs(down).sum(axis=(1, 2)) + np.abs(across).sum(axis=(1, 2))
     capped: NDArray[np.uint8] = np.minimum(total // _QUALITY_DIVISOR, 100).astype(np.uint8)
+
     return capped
 
 

@@ -102,6 +102,7 @@ def _blocks(grey: Image.Image) -> float:
     """
     if min(grey.size) < _FEWEST_PIXELS:
         return 0.0
+
     # Cut at edges of blocks, so that they stay where they are.
     left, top = (
         max(0, side - _MOST_PIXELS) // (2 * _BLOCK_SIDE) * _BLOCK_SIDE for side in grey.size

@@ -69,6 +69,7 @@ def shrink(planes: Sequence[Plane], targets: Sequence[Target]) -> list[NDArray[n
             into[places] = turned(
                 raw[:, start:stop].reshape(-1, target.rows, target.columns), plane.turn
             )
+
     return small
 
 
@@ -90,6 +91,7 @@ def resized(planes: Sequence[Plane], targets: Sequence[Target]) -> list[NDArray[
             columns = _fixed_point(width, plane.width, target.columns, target.kernel)
             _resize(stack, target.rows_first, *rows, *columns, levels)
             into[places] = turned(levels, plane.turn)
+
     return small
 
 
@@ -111,6 +113,7 @@ def _alike(planes: Sequence[Plane]) -> Iterator[tuple[Plane, list[int], NDArray[
         alike.setdefault((plane.levels.shape, plane.height, plane.width, plane.turn), []).append(
             place
         )
+
     for places in alike.values():
         first = planes[places[0]]
         stack = (
@@ -170,6 +173,7 @@ def _axis(
     counts = np.array([n for n, _ in outputs])
     starts, stops, weights = (np.concatenate([part[k] for part in parts]) for k in range(3))
     at = np.concatenate([[0], np.cumsum(stops - starts)[:-1]])
+
     return counts, starts, stops, at, weights
 
 
@@ -184,6 +188,7 @@ def _weights(length: int, extent: float, n: int, kernel: str) -> tuple[NDArray[A
     starts, stops = there.argmax(axis=1), length - there[:, ::-1].argmax(axis=1)
     inputs = np.arange(length)
     between = (inputs >= starts[:, None]) & (inputs < stops[:, None])
+
     return starts, stops, numbers[between].astype(np.float32)
 
 
@@ -197,12 +202,14 @@ def _fixed_point(length: int, extent: float, n: int, kernel: str) -> tuple[NDArr
         weights[n - n // 2 :] = weights[: n // 2][::-1, ::-1]
         if n % 2:
             weights[n // 2, length - length // 2 :] = weights[n // 2, : length // 2][::-1]
+
     there = weights != 0
     starts, stops = there.argmax(axis=1), length - there[:, ::-1].argmax(axis=1)
     at = np.concatenate([[0], np.cumsum(stops - starts)[:-1]])
     inputs = np.arange(length)
     between = (inputs >= starts[:, None]) & (inputs < stops[:, None])
     parts = np.trunc(weights[between] * (1 << _PILLOW_BITS) + np.copysign(0.5, weights[between]))
+
     return starts, stops, at, parts.astype(np.int32)
 
 
@@ -217,9 +224,11 @@ def _numbers(matrix: NDArray[np.float64], *, symmetrical: bool) -> NDArray[np.fl
         missing = _ONE - middle.sum()
         middle[length // 2] += missing - missing // 2
         middle[(length - 1) // 2] += missing // 2
+
     numbers[np.arange(n), numbers.argmax(axis=1)] += _ONE - numbers.sum(axis=1)
     if symmetrical:
         numbers[n - n // 2 :] = numbers[: n // 2][::-1, ::-1]
+
     return numbers
 
 
@@ -229,6 +238,7 @@ def _convolved(
     """Weights as Pillow's resize has them: the kernel is as wide as the reduction asks for."""
     if length == n == extent:
         return np.eye(n)
+
     step = extent / n
     scale = max(step, 1.0)
     centres = (np.arange(n) + 0.5) * step
@@ -239,6 +249,7 @@ def _convolved(
     values = np.zeros((n, length))
     values[inside] = kernel(offsets[inside])
     weights: NDArray[np.float64] = values / values.sum(axis=1, keepdims=True)
+
     return weights
 
 
@@ -262,6 +273,7 @@ def _haar(length: int, extent: float, n: int, short: int) -> NDArray[np.float64]
     means: NDArray[np.float64] = (
         _lanczos(length, extent, side, short).reshape(n, side // n, length).mean(axis=1)
     )
+
     return means
 
 
@@ -273,6 +285,7 @@ def _tent(length: int, extent: float, n: int, _short: int) -> NDArray[np.float64
     mass = 0.5 + 2 * inside - 2 * inside * np.abs(inside)  # of the tent, up to each edge
     weights: NDArray[np.float64] = np.diff(mass, axis=1).reshape(n, length, fine).sum(axis=2)
     weights /= weights.sum(axis=1, keepdims=True)
+
     return weights
 
 
@@ -298,6 +311,7 @@ def _shrink(
     line = np.empty(width, dtype=np.float32)
     narrow = np.empty((width, n_rows.max()), dtype=np.float32)
     sums = np.empty(n_rows.max())
+
     for picture in range(n):
         out, row, column = 0, 0, 0
         for target in range(len(n_rows)):
@@ -394,6 +408,7 @@ def _resize(
     rows, columns = out.shape[1:]
     line = np.empty(max(width, columns), np.int32)
     between = np.empty((rows, width) if rows_first else (height, columns), np.uint8)
+
     for picture in range(n):
         if rows_first:
             _lowered(stack[picture], row_start, row_stop, row_at, row_weights, line, between)

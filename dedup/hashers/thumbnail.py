@@ -39,6 +39,7 @@ def information(grey: NDArray[np.uint8]) -> NDArray[np.float64]:
     total, squares, across, down = sums.T
     rest = squares - total**2 / _N - (across**2 + down**2) / _RAMP_SQUARED
     root: NDArray[np.float64] = np.sqrt(np.maximum(rest, 0) / _N)
+
     return root.reshape(grey.shape[:-2])
 
 

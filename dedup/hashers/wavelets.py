@@ -29,6 +29,7 @@ def coarsest(levels: NDArray[np.uint8], n: int) -> Floats:
     tied = middle[:, 0] == middle[:, 1]
     if tied.any():
         sums[tied] = coefficients(levels[tied], n)
+
     return sums
 
 
@@ -48,9 +49,11 @@ def _without_mean(pictures: Floats) -> Floats:
         sums, differences = _sums(pictures, 1), _differences(pictures, 1)
         details.append((_differences(sums, 2), _sums(differences, 2), _differences(differences, 2)))
         pictures = _sums(sums, 2)
+
     whole = pictures * 0
     for across, down, both in reversed(details):
         whole = _together(_together(whole, across, 2), _together(down, both, 2), 1)
+
     return whole
 
 
@@ -79,4 +82,5 @@ def _together(sums: Floats, differences: Floats, axis: int) -> Floats:
     first, second = _every_other(whole, axis)
     first[...] = sums * _FACTOR + differences * _FACTOR
     second[...] = sums * _FACTOR - differences * _FACTOR
+
     return whole

@@ -47,10 +47,12 @@ def start(setup: Mapping[str, Any]) -> Callable[[pa.RecordBatch], pa.RecordBatch
     """
     for module in setup["modules"]:  # algorithms from outside the package register themselves
         import_module(module)
+
     of, reader = Setup.from_dict(setup["hash"]), Reader()
     known = None if setup["known"] is None else known_rows(Path(setup["known"]), of.schema())
     # With nothing to look up, the digest is taken only once, where the picture is measured.
     known = known if known is not None and len(known) else None
+
     return lambda batch: _rows(batch, reader, of, known)
 
 
@@ -75,6 +77,7 @@ def lost(setup: Mapping[str, Any], batch: pa.RecordBatch, reason: str) -> pa.Rec
                 FRESH: False,
             }
         )
+
     return pa.RecordBatch.from_pylist(rows, schema=result_schema(of))
 
 
@@ -97,6 +100,7 @@ def _rows(
     rows = batch["row"]
     if known is None:
         return _measured(rows, list(reader.contents(batch)), setup)
+
     width = tables.DIGEST_BYTES
     # Each file is digested where it was read and dropped, while the core still has it; what is new
     # is read once more.
@@ -110,10 +114,12 @@ def _rows(
     batches = found.add_column(0, "sample", named["sample"]).append_column(FRESH, named[FRESH])
     table = pa.table([batches[name] for name in schema.names], schema=schema)
     rest = np.delete(np.arange(len(batch)), at)
+
     if len(rest):
         new = batch.take(pa.array(rest))
         measured = _measured(new["row"], list(reader.contents(new)), setup)
         table = pa.concat_tables([table, pa.Table.from_batches([measured])])
+
     return table.combine_chunks().to_batches()[0]
 
 
@@ -124,6 +130,7 @@ def _measured(rows: pa.Array, contents: list[bytes | Unreadable], setup: Setup) 
     )
 
     columns = measure(contents, setup)
+
     return pa.record_batch(
         [rows, *columns.values(), columns["file_digest"].is_valid()], schema=result_schema(setup)
     )

@@ -73,6 +73,7 @@ class Evidence:
                 " version, which accepted pairs by other evidence. Run it again."
             )
             raise RunError(message)
+
         return cls(*(candidates[name].to_numpy() for name in names))
 
     @classmethod
@@ -123,6 +124,7 @@ def false_probability(evidence: Evidence) -> NDArray[np.float32]:
     # pair.
     of_looked = np.where(evidence.views == BOTH, np.maximum(closely, by_thumbnails), closely)
     found = np.where(np.isnan(evidence.close), by_thumbnails, of_looked)
+
     return np.round(found, _DECIMALS).astype(np.float32)
 
 
@@ -140,6 +142,7 @@ def accepted(evidence: Evidence, limits: Limits | None) -> NDArray[np.bool_]:
     )
 
     plausible = false_probability(evidence) <= np.float32(limits.max_false_probability)
+
     return np.asarray(similar & plausible)
 
 
@@ -153,8 +156,10 @@ def _probability(
     logit = weights.constant + weights.missing * _missing(deciding)
     for weight, (fewest, most) in zip(weights.structure, _RANGES, strict=False):
         logit += weight * np.clip(cells, fewest, most) / 100
+
     if weights.missing_of_thumbnails:
         logit += weights.missing_of_thumbnails * _missing(thumbnails)
+
     return np.asarray(1 / (1 + np.exp(-logit)))
 
 
@@ -173,13 +178,16 @@ def accepts(candidates: pa.Table, resolved: Resolved) -> NDArray[np.bool_]:
     near = within(distances, resolved.search.max_distance, resolved.search.combine)
     limits = Limits.of(resolved.settings())
     similar = accepted(Evidence.of(candidates), limits)
+
     if DOUBT in candidates.column_names and limits is not None:
         doubt = candidates[DOUBT].to_numpy()
         by_signs = _sure_by_signs(candidates["similarity"].to_numpy(), doubt, limits)
         similar = np.where(np.isnan(doubt), similar, by_signs)
+
     found = near & similar
     if resolved.acceptance.colour == MUST_AGREE:
         found &= ~colours_differ(candidates)
+
     return np.asarray(found)
 
 
@@ -200,6 +208,7 @@ def within(
     known: dict[str, NDArray[Any]] = dict(distances)
     known[TOTAL] = np.sum([of.astype(np.int64) for of in distances.values()], axis=0)
     near = [known[name] <= bits for name, bits in max_distance.items()]
+
     return np.asarray(
         np.logical_or.reduce(near) if combine == "any" else np.logical_and.reduce(near)
     )

@@ -44,6 +44,7 @@ def chains_to(graph: Graph, goals: NDArray[np.bool_]) -> Chains:
     frontier = np.unique(graph.class_of[members])
     hops[frontier] = 0
     level = 0
+
     while len(frontier):
         level += 1
         counts = graph.near_start[frontier + 1] - graph.near_start[frontier]
@@ -59,6 +60,7 @@ def chains_to(graph: Graph, goals: NDArray[np.bool_]) -> Chains:
         before, by = source[order][first], row[order][first]
         hops[frontier], following[frontier], end[frontier] = level, before, end[before]
         similarity[frontier] = np.minimum(similarity[before], graph.similarity[by])  # NaN stays NaN
+
     return Chains(hops, following, end, similarity)
 
 
@@ -73,10 +75,13 @@ def paths(chains: Chains, graph: Graph, samples: Samples) -> tuple[Samples, Samp
     hops = chains.hops[at]
     steps = np.full((len(samples), MAX_PATH + 1), -1, dtype=np.int64)
     steps[:, 0] = samples
+
     for step in range(1, MAX_PATH):
         on = hops > step
         at = np.where(on, chains.following[at], at)
         steps[on, step] = at[on]
+
     steps[:, MAX_PATH] = chains.end[graph.class_of[samples]]
     there = steps >= 0
+
     return np.concatenate([[0], np.cumsum(there.sum(axis=1))]).astype(np.int64), steps[there]

@@ -46,6 +46,7 @@ def leader_cover(graph: Graph, order: Samples, eligible: NDArray[np.bool_]) -> W
     distance, similarity = np.zeros(n, np.uint16), np.ones(n, np.float32)
     near = row >= 0
     distance[near], similarity[near] = graph.distance[row[near]], graph.similarity[row[near]]
+
     return Witnesses(leader, distance, similarity, row)
 
 
@@ -71,13 +72,16 @@ def _leading(rank: Samples, able: NDArray[np.bool_], a: Samples, b: Samples) -> 
         open_[a[new[b]]] = False
         left = open_[a] & open_[b]
         a, b = a[left], b[left]
+
     rest = np.unique(a)
     leads |= open_
     leads[rest] = False
     starts, stops = (np.searchsorted(a, rest, side).tolist() for side in ("left", "right"))
     names, neighbours, closed = rest.tolist(), b.tolist(), set[int]()
+
     for place in np.argsort(rank[rest]).tolist():
         if names[place] not in closed:
             leads[names[place]] = True
             closed.update(neighbours[starts[place] : stops[place]])
+
     return leads

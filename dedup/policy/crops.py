@@ -23,6 +23,7 @@ def evidence_of(placements: pa.Table) -> Evidence:
     similarity, structure, close = (
         placements[name].fill_null(float("nan")).to_numpy().astype(np.float32) for name in names
     )
+
     return Evidence(similarity, structure, close, whole)
 
 
@@ -62,9 +63,11 @@ def with_crops(
     chosen = same_region(placements, resolved) & is_crop(placements) & ~_among(placements, pairs)
     if judged.allowed:
         chosen &= ~_judged_different(placements, hashes, judged)
+
     crops = _rows(placements.filter(pa.array(chosen)), hashes, manifest, resolved, boxed.schema)
     together = pa.concat_tables([boxed, crops])
     order = np.lexsort((together["b"].to_numpy(), together["a"].to_numpy()))
+
     return together.take(pa.array(order)).combine_chunks()
 
 
@@ -91,6 +94,7 @@ def overlaps(
         "false_probability": pa.array(false_probability(evidence_of(rows))),
     }
     own = [columns[name] if name in columns else rows[name] for name in tables.OVERLAPS.names]
+
     return pa.table(own, schema=tables.OVERLAPS).combine_chunks()
 
 
@@ -140,6 +144,7 @@ def _rows(
     columns |= {name: rows[name] for name in rows.column_names if name not in columns}
     # What else is known of pairs was measured on whole pictures, and says nothing of a part.
     own = [columns.get(field.name, pa.nulls(len(rows), field.type)) for field in schema]
+
     return pa.table(own, schema=schema)
 
 

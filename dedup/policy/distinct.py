@@ -61,6 +61,7 @@ def _columns(
     found: dict[str, None] = {}
     some = rows[np.argsort(places, kind="stable")][:1000]
     of_row = dict(zip(rows.tolist(), places.tolist(), strict=True))
+
     for row, text in zip(
         some.tolist(), manifest["distinct"].take(pa.array(some)).to_pylist(), strict=True
     ):
@@ -140,6 +141,7 @@ def warnings(
             " each image."
         )
         return [message]
+
     dropped = _n_dropped(manifest, decisions)
     if dropped == 0:
         return []

@@ -65,6 +65,7 @@ def false_probability(
     """
     if verified in {"bytes", "pixels"}:
         return 0.0
+
     rule = _RULES[verified, small]
     # Python's own numbers: a check asks this of a hundred candidates, one by one.
     logit = rule.constant + rule.missing * math.log(_KEEPS_FINITE + 1.0 - similarity)
@@ -72,6 +73,7 @@ def false_probability(
         fewest, most = _EVIDENCE
         counted = fewest if evidence is None else min(max(evidence, fewest), most)
         logit += rule.evidence * math.log(counted / 100.0)
+
     return round(1.0 / (1.0 + math.exp(-logit)), 6)
 
 

@@ -20,6 +20,7 @@ class DrawnOtherwise:
         """What to know of them, where there are any."""
         if self.first is None:
             return []
+
         pairs = (
             "1 pair of copies has"
             if self.n_pairs == 1

@@ -79,6 +79,7 @@ def row_cover(graph: Graph, order: Samples, eligible: Mask, rows: Rows, keys: Sa
     kept = _Kept(graph, keys)
     found = np.where(eligible, np.arange(n), -1)
     at = np.full(n, -1, dtype=np.int64)
+
     for images in members.values():
         matches = [kept.match(sample) for sample in images]
         n_matched = sum(match is not None for match in matches)
@@ -92,6 +93,7 @@ def row_cover(graph: Graph, order: Samples, eligible: Mask, rows: Rows, keys: Sa
     near = at >= 0
     distance, similarity = np.zeros(n, np.uint16), np.ones(n, np.float32)
     distance[near], similarity[near] = graph.distance[at[near]], graph.similarity[at[near]]
+
     return Witnesses(found, distance, similarity, at)
 
 
@@ -113,6 +115,7 @@ class _Kept:
         own = int(graph.class_of[sample])
         if (found := self._first.get((own, key))) is not None:
             return found, -1
+
         for near in graph.near(own):
             other = int(graph.near_b[near])
             if (found := self._first.get((other, key))) is not None:

@@ -65,6 +65,7 @@ class Lists:
             if ids
         }
         judged = digest(self.record)
+
         return of_lists if judged is None else {**of_lists, JUDGEMENTS: judged}
 
 
@@ -102,6 +103,7 @@ def read_lists(config: Config) -> Lists:
     problems += _first(both, "more pairs are on both lists.")
     if problems:
         raise ConfigError(*problems)
+
     return Lists(tuple(allow), tuple(deny), tuple(prefer))
 
 
@@ -112,6 +114,7 @@ def places(lists: Lists, manifest: pa.Table) -> dict[str, int]:
     entries = [*lists.allow, *lists.deny, *lists.prefer]
     if not entries:
         return {}
+
     names = list({name: None for entry in entries for name in entry.ids})
     found = tables.places(manifest["id"], pa.array(names, pa.string())).to_pylist()
     sample_of = dict(zip(names, found, strict=True))
@@ -125,6 +128,7 @@ def places(lists: Lists, manifest: pa.Table) -> dict[str, int]:
         raise ConfigError(
             *_first(unknown, "more ids are not in the dataset. Take them out, or correct them.")
         )
+
     return sample_of
 
 
@@ -138,6 +142,7 @@ def judge(lists: Lists, manifest: pa.Table, hashes: pa.Table) -> Judged:
     sample_of = places(lists, manifest)
     if not sample_of:
         return _recorded(NOT_JUDGED, lists.record)
+
     digests = hashes["pixel_digest"].take(pa.array(sample_of.values(), pa.int64())).to_pylist()
     digest_of = dict(zip(sample_of, digests, strict=True))
     allowed, denied = _pictures(lists.allow, digest_of), _pictures(lists.deny, digest_of)
@@ -156,8 +161,10 @@ def judge(lists: Lists, manifest: pa.Table, hashes: pa.Table) -> Judged:
     ]
     if problems:
         raise ConfigError(*_first(problems, "more pairs cannot be."))
+
     preferred = tuple(sample_of[entry.ids[0]] for entry in lists.prefer)
     listed = Judged(frozenset(allowed), frozenset(denied), preferred)
+
     return _recorded(listed, lists.record)
 
 
@@ -167,11 +174,13 @@ def _recorded(listed: Judged, record: Record) -> Judged:
     """
     if not record:
         return listed
+
     of = {
         verdict: {pair for pair, row in in_force(record).items() if row.verdict == verdict}
         for verdict in (SAME, DIFFERENT)
     }
     over = (of[SAME] & listed.allowed) | (of[DIFFERENT] & listed.denied)
+
     return replace(
         listed,
         allowed=(listed.allowed - of[SAME]) | of[DIFFERENT],
@@ -184,6 +193,7 @@ def _recorded(listed: Judged, record: Record) -> Judged:
 def _read(key: str, path: str | None, columns: tuple[str, ...], problems: list[str]) -> list[Entry]:
     if path is None:
         return []
+
     entries: list[Entry] = []
     found: list[str] = []
     try:
@@ -212,8 +222,10 @@ def _read(key: str, path: str | None, columns: tuple[str, ...], problems: list[s
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         problems.append(f"policy.{key}: {path!r} cannot be read: {reason}.")
         return []
+
     found += list(_repeated(entries))
     problems += _first(found, f"more rows of {path} are wrong.")
+
     return entries
 
 
@@ -235,6 +247,7 @@ def _pictures(entries: Sequence[Entry], digest_of: dict[str, bytes | None]) -> d
         a, b = (digest_of[name] for name in entry.ids)
         if a is not None and b is not None:
             found.setdefault((min(a, b), max(a, b)), entry)
+
     return found
 
 

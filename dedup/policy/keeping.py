@@ -62,10 +62,13 @@ def keep_order(
         elif rule in RULES:
             worth = np.asarray(RULES[rule](hashes, manifest), np.float64)
             ranked = ranked[np.argsort(-worth[ranked], kind="stable")]
+
     if preferred is None or len(preferred) == 0:
         return ranked
+
     place = np.full(n, len(preferred), dtype=np.int64)
     place[preferred] = np.arange(len(preferred))
+
     return ranked[np.argsort(place[ranked], kind="stable")]
 
 
@@ -82,11 +85,13 @@ def _as_numbers(column: pa.ChunkedArray) -> NDArray[np.float64]:
         if _are_numbers(given)
         else None
     )
+
     if worth is None:
         place = {text: i for i, text in enumerate(sorted(given))}
     else:
         values = {value: i for i, value in enumerate(sorted(set(worth.values())))}
         place = {text: values[value] for text, value in worth.items()}
+
     return np.array([place.get(text, np.nan) for text in texts], dtype=np.float64)
 
 
@@ -129,6 +134,7 @@ def conflicting(graph: Graph, label: Samples, candidates: NDArray[np.bool_]) -> 
     identical = differing(own, label[labelled])
     same = identical < n
     sample[labelled[same]], row[labelled[same]] = identical[same], -1
+
     return _measured(graph, sample, row)
 
 
@@ -144,6 +150,7 @@ def _two_labels(
     np.minimum.at(lowest, graph.class_of[members], members)
     rest = members[label[members] != label[lowest[graph.class_of[members]]]]
     np.minimum.at(other, graph.class_of[rest], rest)
+
     return lowest, other
 
 
@@ -158,10 +165,12 @@ def conflict_cover(
     n = graph.n_samples
     leader, row = np.full(n, -1, dtype=np.int64), np.full(n, -1, dtype=np.int64)
     open_: dict[int, dict[int, list[int]]] = {}
+
     for member in np.flatnonzero(eligible & (label >= 0) & graph.matched()).tolist():
         open_.setdefault(int(graph.class_of[member]), {}).setdefault(int(label[member]), []).append(
             member
         )
+
     for sample in order:
         if leader[sample] >= 0 or not eligible[sample] or label[sample] < 0:
             continue
@@ -177,6 +186,7 @@ def conflict_cover(
                 for member in of_class.pop(name):
                     if leader[member] < 0:
                         leader[member], row[member] = sample, pair_row
+
     return _measured(graph, leader, row)
 
 

@@ -26,6 +26,7 @@ def first_held_out(crowds: pa.Table, held_out: tuple[str, ...]) -> Samples:
     split = pc.index_in(rows["split"], pa.array(held_out, pa.string())).to_numpy()
     keys = np.stack([rows["crowd"].to_numpy(), split]) if len(rows) else np.zeros((2, 0), np.int64)
     _, first = np.unique(keys, axis=1, return_index=True)
+
     return np.sort(rows["sample"].to_numpy()[first]).astype(np.int64)
 
 
@@ -44,4 +45,5 @@ def numbers_by_sample(crowds: pa.Table, n_samples: int) -> tuple[Samples, NDArra
     samples = crowds["sample"].to_numpy()
     number[samples] = crowds["crowd"].to_numpy()
     role[samples] = crowds["role"].to_numpy(zero_copy_only=False)
+
     return number, role

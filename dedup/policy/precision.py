@@ -64,6 +64,7 @@ class Stratum:
         _, high = clopper_pearson(self.n_same + self.n_unsure, self.n_judged, alpha)
         if self.n_judged == self.n_pairs:  # then nothing is estimated
             low, high = self.n_same / self.n_pairs, (self.n_same + self.n_unsure) / self.n_pairs
+
         return low, high
 
 
@@ -87,8 +88,10 @@ class Estimate:
         shares = [_share(stratum) for stratum in self.strata]
         if None in shares or not shares:
             return None
+
         n_pairs = sum(stratum.n_pairs for stratum in self.strata)
         weighted = zip(self.strata, shares, strict=True)
+
         return sum(of.n_pairs * share for of, share in weighted if share is not None) / n_pairs
 
     @property
@@ -96,6 +99,7 @@ class Estimate:
         """At least `CONFIDENCE` (Clopper and Pearson 1934; over strata by Bonferroni)."""
         if not self.strata:
             return 0.0, 1.0
+
         n_pairs = sum(stratum.n_pairs for stratum in self.strata)
         alpha = (1 - CONFIDENCE) / len(self.strata)
         bounds = [stratum.bounds(alpha) for stratum in self.strata]
@@ -103,6 +107,7 @@ class Estimate:
             sum(of.n_pairs * b[side] for of, b in zip(self.strata, bounds, strict=True)) / n_pairs
             for side in (0, 1)
         )
+
         return low, high
 
     def summary(self) -> dict[str, Any]:
@@ -113,6 +118,7 @@ class Estimate:
             for name in ("n_pairs", "n_drawn", "n_same", "n_different", "n_unsure")
         }
         precision = self.precision
+
         return {
             "sample": self.sample,
             "pairs": counts["n_pairs"],
@@ -134,7 +140,9 @@ def sentence(found: Mapping[str, Any]) -> str:
     unsure = f" ({found['unsure']:,} unsure)" if found["unsure"] else ""
     if found["precision"] is None:
         return f"{judged}, {found['same']:,} are the same picture{unsure}: too few to tell."
+
     low, high = 100 * found["low"], 100 * found["high"]
+
     return (
         f"{judged}, {found['same']:,} are the same picture{unsure}:"
         f" {100 * found['precision']:.1f} %, between {low:.1f} and {high:.1f} % with a confidence"
@@ -165,6 +173,7 @@ def drawn(
     if design == STRATIFIED:
         doubt = pairs["false_probability"].fill_null(0.0).to_numpy()[rows]
         strata_of = np.searchsorted(np.array(DOUBTS), doubt, side="right")
+
     places = [pairs[side].to_numpy()[rows] for side in ("a", "b")]
     priority = _priorities(pixels, places[0], places[1], seed)
 
@@ -178,6 +187,7 @@ def drawn(
     strata = tuple(
         Stratum(int(sizes[stratum]), len(of)) for stratum, of in zip(there, first, strict=True)
     )
+
     return rows[chosen], strata, np.searchsorted(there, strata_of[chosen])
 
 
@@ -190,10 +200,12 @@ def estimated(
     verdicts = {row.pictures: row.verdict for row in record if row.sample == name}
     counted = [dict.fromkeys((SAME, DIFFERENT, UNSURE), 0) for _ in strata]
     sides = [pixels.take(pairs[side].take(pa.array(rows))).to_pylist() for side in ("a", "b")]
+
     for one, two, stratum in zip(*sides, stratum_of.tolist(), strict=True):
         verdict = verdicts.get((min(one, two), max(one, two)))
         if verdict is not None:
             counted[stratum][verdict] += 1
+
     return Estimate(
         name,
         tuple(
@@ -211,6 +223,7 @@ def best_estimate(record: Record, pairs: pa.Table, pixels: pa.ChunkedArray) -> E
     known = [asked for name in names if (asked := parsed(name)) is not None]
     found = [estimated(record, pairs, pixels, design=design, seed=seed) for design, seed in known]
     judged = [estimate for estimate in found if estimate.n_judged]
+
     return max(judged, key=lambda estimate: estimate.n_judged, default=None)
 
 
@@ -236,6 +249,7 @@ def clopper_pearson(n_hits: int, n: int, alpha: float) -> tuple[float, float]:
 
     low = 0.0 if n_hits == 0 else _solved(lambda p: 1 - at_most(n_hits - 1, p), alpha / 2)
     high = 1.0 if n_hits == n else 1 - _solved(lambda q: at_most(n_hits, 1 - q), alpha / 2)
+
     return low, high
 
 
@@ -245,6 +259,7 @@ def _solved(rising: Callable[[float], float], target: float) -> float:
     for _ in range(40):  # to twelve decimals
         middle = (low + high) / 2
         low, high = (middle, high) if rising(middle) < target else (low, middle)
+
     return (low + high) / 2
 
 
@@ -260,6 +275,7 @@ def _priorities(pixels: pa.ChunkedArray, a: Samples, b: Samples, seed: int) -> N
     words = [_first_word(digests.take(pa.array(side))) for side in (a, b)]
     low, high = np.minimum(*words), np.maximum(*words)
     start = _mixed(np.full(len(low), seed, np.uint64))
+
     return _mixed(_mixed(start ^ low) ^ high)
 
 

@@ -100,6 +100,7 @@ def read(text: str, where: str) -> Record:
     if problems:
         more = [] if len(problems) <= _SHOWN else [f"… and {len(problems) - _SHOWN:,} more rows."]
         raise ConfigError(*problems[:_SHOWN], *more)
+
     return tuple(_judgement(row) for _, row in numbered)
 
 
@@ -112,6 +113,7 @@ def written(record: Sequence[Judgement]) -> str:
     for row in record:
         cells = row.cells()
         out.writerow([_guarded(cells.get(name, "")) for name in (*COLUMNS, *more)])
+
     return sink.getvalue()
 
 
@@ -121,6 +123,7 @@ def put(record: Record, new: Judgement) -> tuple[Record, Judgement | None]:
     kept = tuple(row for row in record if row.key != new.key)
     if before is not None and before.more:
         new = replace(new, more=before.more)
+
     return (*kept, new), before
 
 
@@ -130,6 +133,7 @@ def merged(*records: Record) -> Record:
     for row in sorted((row for record in records for row in record), key=lambda row: row.at):
         latest.pop(row.key, None)
         latest[row.key] = row
+
     return tuple(latest.values())
 
 
@@ -159,6 +163,7 @@ def counted(record: Record, pixels: pa.ChunkedArray) -> dict[str, int]:
     wanted = sorted({digest for pictures in held for digest in pictures})
     there = pc.is_in(pa.array(wanted, pixels.type), pixels.combine_chunks()).to_pylist()
     known = {digest for digest, is_there in zip(wanted, there, strict=True) if is_there}
+
     return {
         **{verdict: sum(row.verdict == verdict for row in held.values()) for verdict in VERDICTS},
         "not_in_dataset": sum(not known.issuperset(pictures) for pictures in held),
@@ -171,11 +176,14 @@ def _problem(row: Mapping[str, str | None]) -> str | None:
         return "it has another number of cells than the header."
     if row["verdict"] not in VERDICTS:
         return f"the verdict is {row['verdict']!r}. Allowed: {', '.join(VERDICTS)}."
+
     for name in ("pixels_a", "pixels_b"):
         if not _DIGEST.fullmatch(row[name] or ""):
             return f"{name} is {row[name]!r}, not a digest of 64 hexadecimal digits."
+
     if row["pixels_a"] == row["pixels_b"] and row["verdict"] == DIFFERENT:
         return "its two pictures have the same pixels, so they cannot be different. Take it out."
+
     return None
 
 

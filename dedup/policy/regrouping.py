@@ -37,7 +37,9 @@ def regrouped(graph: Graph, movable: Movable, max_moved: float | None) -> Sample
     after = movable.split.copy()
     for members, destination in _destinations(movable, _together(graph, movable)):
         after[members] = destination
+
     _refuse_far(movable, after, max_moved)
+
     return after
 
 
@@ -54,6 +56,7 @@ def _together(graph: Graph, movable: Movable) -> Samples:
     copies = samples[graph.class_of[samples] != samples]
     a = np.concatenate([graph.near_a[near], copies, grouped])
     b = np.concatenate([graph.near_b[near], graph.class_of[copies], grouped[first][inverse]])
+
     return components(graph.n_samples, a, b)
 
 
@@ -70,6 +73,7 @@ def _destinations(movable: Movable, component: Samples) -> "list[tuple[Samples, 
     split = movable.split[order]
     if not len(order):
         return []
+
     apart = np.minimum.reduceat(split, starts) != np.maximum.reduceat(split, starts)
     concerned = np.flatnonzero(apart & np.logical_or.reduceat(movable.held_out[split], starts))
     stops = np.append(starts[1:], len(order))
@@ -82,6 +86,7 @@ def _destinations(movable: Movable, component: Samples) -> "list[tuple[Samples, 
     ]
     balance = _Balance.of(movable, samples, [members for members, _ in straddling])
     held_out = set(np.flatnonzero(movable.held_out).tolist())
+
     return [
         (members, balance.placed(movable, members, held_out if to_held_out else None))
         for members, to_held_out in sorted(
@@ -120,6 +125,7 @@ class _Balance:
 
         wanted = counted(samples)
         placed = wanted - (counted(np.concatenate(open_)) if open_ else 0)
+
         return cls(
             wanted.tolist(),
             placed.tolist(),
@@ -139,13 +145,16 @@ class _Balance:
         )
         for label, n in labels.items():
             self.placed_[best][label] += n
+
         self.size[best] += len(members)
+
         return best
 
     def _cost(self, split: int, labels: Mapping[int, int], n_members: int) -> float:
         """What the squared differences grow by, in size and in labels."""
         there, targets = self.placed_[split], self.wanted[split]
         cost = _growth(self.size[split], n_members, self.target[split])
+
         return cost + sum(
             _growth(there[label], n, targets[label]) for label, n in sorted(labels.items())
         )
@@ -160,6 +169,7 @@ def _refuse_far(movable: Movable, after: Samples, max_moved: float | None) -> No
     samples = movable.samples & (movable.split >= 0)
     moved = samples & (after != movable.split)
     problems = []
+
     for number, name in enumerate(movable.names):
         n = int((samples & (movable.split == number)).sum())
         gone = int((moved & (movable.split == number)).sum())
@@ -170,6 +180,7 @@ def _refuse_far(movable: Movable, after: Samples, max_moved: float | None) -> No
             problems.append(
                 f"{gone:,} of the {n:,} samples of {name!r} ({100 * gone / n:.1f} %) would be moved"
             )
+
     if problems:
         limit = "Choose"
         if max_moved is not None and not all(problem.startswith("nothing") for problem in problems):

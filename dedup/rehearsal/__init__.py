@@ -42,6 +42,7 @@ def rehearsed(config: Config) -> Iterator[Callable[[Compiled], None] | None]:
     if not parts:
         yield None
         return
+
     use = "the search" if config.verify.method == "none" else "the search and the verification"
     logger.info(
         "Kernels for %s are compiled meanwhile, as in any first run; later runs here find them.",
@@ -94,6 +95,7 @@ def _wait(rehearsals: Sequence[_Rehearsal], total: int, tell: Compiled) -> None:
         while rehearsal.reader.is_alive():
             rehearsal.reader.join(_LOOK_AGAIN)
             tell(min(sum(one.compiled for one in rehearsals), total), total)
+
     codes = [rehearsal.process.wait() for rehearsal in rehearsals]
     if any(codes):
         logger.debug("Not everything was compiled ahead; the rest is compiled when it is needed.")
@@ -114,6 +116,7 @@ def unkept() -> str | None:
 
     if kept_kernels(kernels):
         return None
+
     return (
         "warm: no folder can be written to keep kernels in. Name one with the variable"
         " NUMBA_CACHE_DIR."
@@ -135,6 +138,7 @@ def missing(config: Config) -> list[str]:
             )
         ),
     }
+
     return [part for part, is_found in found.items() if not is_found]
 
 

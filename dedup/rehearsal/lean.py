@@ -42,10 +42,12 @@ def compile_lean() -> bool:
     """
     if not all(hasattr(owner, name) for owner, names in _NEEDED.items() for name in names):
         return False
+
     CPUContext.get_executable = _executable_if_called
     JITCodeLibrary.finalize = _with_callees_apart
     JITCodeLibrary._optimize_final_module = _then_linked
     JITCodeLibrary._finalize_final_module = _ready
+
     return True
 
 
@@ -59,6 +61,7 @@ def _executable_if_called(context: Any, library: Any, description: Any, environm
     )
     if not library.is_inner:
         return _executable(context, library, description, environment)
+
     return make_function(
         description.lookup_module(),
         description.qualname,
@@ -76,6 +79,7 @@ def _with_callees_apart(library: Any) -> None:
     called = list(dict.fromkeys(library._linking_libraries))
     for one in called:
         one._ensure_finalized()
+
     large = [one for one in called if _is_large(one)]
     library._linking_libraries = [one for one in called if one not in large]
     library.apart = list(
@@ -91,6 +95,7 @@ def _then_linked(library: Any) -> None:
     _optimise(library)
     if getattr(library, "is_inner", False):
         return
+
     for one in library.apart:
         library._reload_init.update(one._reload_init)
         library._final_module.link_in(one._get_module_for_linking(), preserve=True)

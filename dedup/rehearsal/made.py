@@ -38,6 +38,7 @@ def rehearse(part: str, config: Config) -> None:
     if part == "hashing":
         _hash(config)
         return
+
     large = [_picture(random) for _ in range(_COPIED)]
     hashes = _hashes(resolved, large, random)
     if part == "search":
@@ -80,6 +81,7 @@ def _search_views(hashes: pa.Table, resolved: Resolved) -> None:
                 threads=1,
             )
         )
+
     without_frames(np.zeros((1, CLOSE_SIDE, CLOSE_SIDE), np.uint8), np.full((1, 4), float(_FRAME)))
 
 
@@ -91,9 +93,11 @@ def _verify(hashes: pa.Table, large: NDArray[np.uint8], resolved: Resolved) -> N
     others = thumbnails[:1].reshape(-1, THUMBNAIL_SIDE, THUMBNAIL_SIDE).copy()
     for asked in (None, turns, read_only):
         verified(thumbnails, one, two, asked, others=others)
+
     first = thumbnails[:1].reshape(-1, THUMBNAIL_SIDE, THUMBNAIL_SIDE)
     without_rims(first)
     cells(first, np.zeros(1, np.int64))
+
     if resolved.verify.second_look:
         close_similarities(large, one, two, turns)
         quality(Image.fromarray(large[0]))
@@ -147,6 +151,7 @@ def _hashes(
         ),
         "thumbnail": _binary(_with_copies(thumbnails)),
     }
+
     for name in resolved.hash.algorithms:
         codes = _with_copies(
             random.integers(0, 256, (_PICTURES, resolved.hash.bits // 8), np.uint8)
@@ -158,6 +163,7 @@ def _hashes(
             # turned, they are their neighbours: turned pairs
             turned[1:_COPIED] = codes[: _COPIED - 1]
             columns[tables.code_column(name, turn)] = _binary(turned)
+
     return pa.table(columns)
 
 
@@ -169,6 +175,7 @@ def _binary(rows: NDArray[np.generic]) -> pa.Array:
     """Rows of an array as fixed-size binary."""
     rows = np.ascontiguousarray(rows)
     width = rows.nbytes // len(rows)
+
     return pa.FixedSizeBinaryArray.from_buffers(
         pa.binary(width), len(rows), [None, pa.py_buffer(rows)]
     )

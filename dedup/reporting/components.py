@@ -21,6 +21,7 @@ def components(pairs: pa.Table, groups: pa.Table, n_samples: int) -> dict[str, A
     largest = int(np.argmax(sizes)) if several.any() else -1
     members, numbers = groups["sample"].to_numpy(), groups["group"].to_numpy()
     of_largest = numbers[label[members] == largest]
+
     return {
         "number": int(several.sum()),
         "images": int(sizes[several].sum()),

@@ -24,6 +24,7 @@ def not_read(table: "pa.Table") -> dict[str, Any]:
     """Counts and the first names of files that were not read, from a table of path and reason."""
     rows = list(zip(table["path"].to_pylist(), table["reason"].to_pylist(), strict=True))
     told = [path for path, reason in rows if reason not in _PASSED]
+
     return {
         "files": len(rows),
         "by_reason": dict(sorted(Counter(reason for _, reason in rows).items())),
@@ -51,6 +52,7 @@ def in_a_line(found: Mapping[str, Any], *, kept: bool = True) -> str:
     """
     if not found or not found["files"]:
         return ""
+
     reasons = ", ".join(
         f"{n:,} {reason.replace('_', ' ')}" for reason, n in found["by_reason"].items()
     )
@@ -59,6 +61,7 @@ def in_a_line(found: Mapping[str, Any], *, kept: bool = True) -> str:
     more = ", …" if sum(found["by_suffix"].values()) > len(found["first"]) else ""
     named = f" ({kinds}): {first}{more}" if first else ""
     all_of_them = " All are in not_read.parquet." if kept and more else ""
+
     return f"Files that were not read: {reasons}{named}.{all_of_them}"
 
 
@@ -68,6 +71,7 @@ def recorded(found: Mapping[str, Any] | None) -> str:
     """
     if not found:
         return ""
+
     n = found["series"]
     counts = ", ".join(
         f"{images:,} of {split!r}" for split, images in found["held_out_images"].items() if images
@@ -82,6 +86,7 @@ def recorded(found: Mapping[str, Any] | None) -> str:
             " dataset.group_column."
         )
     )
+
     return (
         f"{n:,} recording{' is' if n == 1 else 's are'} in train and in a held-out split: {first}."
         f" Frames of these, {counts}, show scenes that train shows a moment before or after."

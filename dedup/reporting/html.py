@@ -124,6 +124,7 @@ def render(
         )
     )
     listing = Listing(stored["manifest"], stored["hashes"])
+
     with ThreadPoolExecutor(
         1
     ) as reader:  # the files are large, and are read while the list is made
@@ -142,6 +143,7 @@ def render(
         listing.fill(stored, summary["resolved"]["held_out"])
         histograms = _histograms(stored, candidates(), summary["resolved"])
         album = _album(wanted, pictures.result())
+
     small = _small(listing, album, thumbnails)
     galleries = {
         name: _cases(gallery, stored["manifest"], album, places[name])
@@ -152,6 +154,7 @@ def render(
         loader=PackageLoader("dedup.reporting", "."), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
+
     return environment.get_template(
         "report.html.j2"
     ).render(
@@ -194,6 +197,7 @@ def _leaks(stored: Mapping[str, pa.Table]) -> list[_Outline]:
     chosen = doubtful(stored["leakage"], stored["pairs"], MAX_LEAKS)
     ids = pa.array([row[key] for row in chosen for key in ("id", "witness_id")], pa.string())
     samples = tables.places(stored["manifest"]["id"], ids).to_pylist()
+
     return [
         ((samples[2 * k], samples[2 * k + 1]), pair_facts(row), row["label_conflict"], 0)
         for k, row in enumerate(chosen)
@@ -216,6 +220,7 @@ def _groups(stored: Mapping[str, pa.Table]) -> list[_Outline]:
     sizes = np.bincount(numbers) if len(numbers) else np.empty(0, np.int64)
     starts = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
     outlines: list[_Outline] = []
+
     for number in np.argsort(-sizes, kind="stable")[:MAX_GROUPS]:
         samples = (
             groups["sample"]
@@ -226,6 +231,7 @@ def _groups(stored: Mapping[str, pa.Table]) -> list[_Outline]:
         outlines.append(
             (tuple(samples), f"{sizes[number]:,} images, the keeper first", False, more)
         )
+
     return outlines
 
 
@@ -241,6 +247,7 @@ def _rejected(
     order = np.argsort(-best["similarity"].to_numpy(), kind="stable")[:MAX_PAIRS]
     labels = stored["manifest"]["label"]
     outlines: list[_Outline] = []
+
     for row in best.take(pa.array(order)).to_pylist():
         a, b = labels[row["a"]].as_py(), labels[row["b"]].as_py()
         named = {**row, "kind": "near", "transform": tables.TRANSFORMS[row["transform"]]}
@@ -253,6 +260,7 @@ def _rejected(
         )
         facts = pair_facts(named) + (f" · {why}" if why else "")
         outlines.append(((row["a"], row["b"]), facts, None not in (a, b) and a != b, 0))
+
     return outlines
 
 
@@ -263,6 +271,7 @@ def _most_similar(candidates: pa.Table, accepted: NDArray[np.int64], n_samples: 
         np.isin(keys, accepted), -1.0, candidates["similarity"].fill_null(-1.0).to_numpy()
     )
     order = np.argsort(-similarity, kind="stable")[:MAX_PAIRS]
+
     return candidates.take(pa.array(order[similarity[order] >= 0]))
 
 
@@ -273,8 +282,10 @@ def _within(candidate: Mapping[str, Any], resolved: Mapping[str, Any]) -> bool:
     }
     if resolved.get("colour") == MUST_AGREE and candidate["colour_differs"]:
         return False
+
     near_enough = within(distances, resolved["max_distance"], resolved["combine"])[0]
     evidence = _evidence(candidate)
+
     return bool(near_enough and accepted(evidence, Limits.of(resolved))[0])
 
 
@@ -283,7 +294,9 @@ def _same_scene(candidate: Mapping[str, Any], resolved: Mapping[str, Any]) -> bo
     limits = Limits.of(resolved)
     if limits is None or candidate["close_similarity"] is None:
         return False
+
     looked_the_same = _evidence({**candidate, "close_similarity": 1.0})
+
     return bool(
         accepted(looked_the_same, limits)[0] and not accepted(_evidence(candidate), limits)[0]
     )
@@ -342,6 +355,7 @@ def _cases(
             for place, row in zip(listed, rows, strict=True)
         )
         cases.append(Case(shown, facts, conflict, more))
+
     return cases
 
 
@@ -378,6 +392,7 @@ def _pictures(
         for sample, stored in zip(others, thumbnails(others), strict=True):
             if stored:
                 found[sample] = jpeg(Image.frombytes("L", (tables.THUMBNAIL_SIDE,) * 2, stored))
+
     return found
 
 
@@ -390,6 +405,7 @@ def _album(wanted: Sequence[int], pictures: Mapping[int, bytes]) -> dict[int, st
         if 0 < cost <= budget:
             budget -= cost
             album[sample] = base64.b64encode(pictures[sample]).decode()
+
     return album
 
 
@@ -413,8 +429,10 @@ def _small(
     others = [sample for sample in listed if sample not in album][:MAX_SMALL]
     if not others:
         return {}
+
     stored = zip(others, thumbnails(others), strict=True)
     side = (tables.THUMBNAIL_SIDE,) * 2
+
     return {
         sample: base64.b64encode(jpeg(Image.frombytes("L", side, grey), _SMALL_QUALITY)).decode()
         for sample, grey in stored
@@ -433,12 +451,14 @@ def _histograms(
     by_bits = {name: np.zeros(0, np.int64) for name in names}
     edges = np.append(np.linspace(0, 1, _SIMILARITY_STEPS + 1)[:-1], 1 + 1e-6)
     by_similarity = np.zeros(_SIMILARITY_STEPS, np.int64)
+
     for part in candidates:
         for name in names:
             by_bits[name] = _sum(
                 by_bits[name], np.bincount(part[tables.distance_column(name)].to_numpy())
             )
         by_similarity += np.histogram(part["similarity"].drop_null().to_numpy(), edges)[0]
+
     found = {}
     for name, everything in by_bits.items():
         step = max(1, math.ceil(len(everything) / _MAX_BARS))
@@ -452,11 +472,13 @@ def _histograms(
             [f"{k}" for k in starts],
             _place_of_limit(resolved["max_distance"].get(name), step),
         )
+
     if by_similarity.any():
         accepted = np.histogram(near["similarity"].to_numpy(), edges)[0]
         found["similarity"] = _bars(
             by_similarity.tolist(), accepted.tolist(), [f"{edge:.2f}" for edge in edges[:-1]]
         )
+
     return found
 
 
@@ -502,6 +524,7 @@ def _unreadable(stored: Mapping[str, pa.Table]) -> list[dict[str, Any]]:
     bad = pc.not_equal(stored["hashes"]["status"], "ok")
     some = stored["hashes"].filter(bad).slice(0, MAX_UNREADABLE)
     of = stored["manifest"].take(some["sample"])
+
     return [
         {
             "id": _short(name),

@@ -21,6 +21,7 @@ def worst_first(leakage: pa.Table) -> NDArray[np.int64]:
     conflict = leakage["label_conflict"].to_numpy()
     distance = leakage["distance"].fill_null(0).to_numpy()
     order: NDArray[np.int64] = np.lexsort((distance, -similarity, severity, ~conflict))
+
     return order
 
 
@@ -58,6 +59,7 @@ def doubtful(leakage: pa.Table, pairs: pa.Table, n: int) -> list[dict[str, Any]]
     similarity = leakage["similarity"].fill_null(1.0).to_numpy()
     order = np.lexsort((rank, similarity, -found))[:n]
     rows: list[dict[str, Any]] = leakage.take(pa.array(order)).to_pylist()
+
     return rows
 
 

@@ -59,6 +59,7 @@ class Listing:
         conflict = pairs["label_conflict"].to_numpy()
         similarity = pairs["similarity"].fill_null(1.0).to_numpy()
         order = np.lexsort((similarity, ~conflict, ~across))
+
         for start in range(0, len(order), _AT_ONCE):
             part = pairs.take(pa.array(order[start : start + _AT_ONCE]))
             sides = (
@@ -82,8 +83,10 @@ class Listing:
         digest = self._digests[a].as_py()
         if digest is not None and digest == self._digests[b].as_py():
             return None
+
         one, other = self._manifest.take(pa.array([a, b], pa.int64())).to_pylist()
         sides = [[part[key] for key in ("id", "split", "label")] for part in (one, other)]
+
         return self._written((a, b), sides[0], sides[1], facts)
 
     def _written(
@@ -92,14 +95,18 @@ class Listing:
         """Where the pair stands from now on; of each side id, split and label."""
         if max(len(one[0]), len(other[0])) > MAX_ID:
             return None
+
         text = _json([*chain.from_iterable(zip(one, other, strict=True)), facts, *samples])
         for character, escaped in _ESCAPED.items():
             text = text.replace(character, escaped)
+
         if self.n_bytes + len(text) + 2 > MAX_BYTES:
             return None
+
         self.n_bytes += len(text) + 2
         self._rows.append(text)
         self.samples.append(samples)
+
         return len(self._rows) - 1
 
 
@@ -112,6 +119,7 @@ def pair_facts(row: Mapping[str, Any]) -> str:
         if name.startswith(prefix)
     ]
     seen = (row["similarity"], row.get("close_similarity"), row.get("colour_differs"))
+
     return _said(row["kind"], row["transform"], distances or [f"distance {row['distance']}"], *seen)
 
 
@@ -123,6 +131,7 @@ def _facts(pairs: pa.Table) -> Iterator[str]:
         strict=True,
     )
     seen = (_column(pairs, name) for name in ("similarity", "close_similarity", "colour_differs"))
+
     return map(_said, _column(pairs, "kind"), _column(pairs, "transform"), distances, *seen)
 
 
@@ -140,6 +149,7 @@ def _said(
         parts += [] if similarity is None else [f"similarity {similarity:.3f}"]
         parts += [] if close_similarity is None else [f"{close_similarity:.3f} seen closely"]
         parts += ["other colours"] if colour_differs else []
+
     return " · ".join(parts)
 
 

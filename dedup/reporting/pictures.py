@@ -44,6 +44,7 @@ def jpeg(image: Image.Image, quality: int = 80) -> bytes:
     small.thumbnail((_SIDE, _SIDE))
     sink = BytesIO()
     small.save(sink, "JPEG", quality=quality)
+
     return sink.getvalue()
 
 

@@ -28,6 +28,7 @@ def readme(summary: Mapping[str, Any], splits: Path) -> str:
         lines += [*_moved(summary["regroup"]), ""]
     if summary.get("certificate"):
         lines += ["Certificate: " + summary["certificate"]["statement"], ""]
+
     lines += [
         (
             "Method: perceptual hashes joined exactly within a Hamming distance,"
@@ -40,6 +41,7 @@ def readme(summary: Mapping[str, Any], splits: Path) -> str:
         "```",
         "",
     ]
+
     return "\n".join(lines)
 
 
@@ -82,6 +84,7 @@ def _splits(summary: Mapping[str, Any]) -> list[str]:
         f"| {_cell(name)} | {' | '.join(f'{n[key]:,}' for key in names)} |"
         for name, n in summary["splits"].items()
     )
+
     return [f"| split | {' | '.join(names.values())} |", "|---|" + "---:|" * len(names), *rows]
 
 
@@ -103,6 +106,7 @@ def _front_matter(splits: Path) -> list[str]:
     files: dict[str, list[Path]] = {}
     for file in sorted((splits / "data").glob("*.parquet")):
         files.setdefault(file.name.rsplit("-", 3)[0], []).append(file)
+
     lines = ["---", "dataset_info:", "  splits:"]
     for name in sorted(files, key=lambda name: (name != "train", name)):
         n_examples = sum(pq.read_metadata(file).num_rows for file in files[name])
@@ -112,6 +116,7 @@ def _front_matter(splits: Path) -> list[str]:
             f"    num_bytes: {n_bytes}",
             f"    num_examples: {n_examples}",
         ]
+
     return [*lines, "---", ""]
 
 

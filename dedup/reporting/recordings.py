@@ -99,11 +99,13 @@ def recordings(
     limit = MIN_SIMILARITY
     if similar.is_recording(found, MIN_SIMILARITY_OF_ALL, MIN_SHARE_OF_ALL):
         recorded, limit = found, MIN_SIMILARITY_OF_ALL
+
     recorded = [series for series in recorded if similar.any_across(series.samples, held, limit)]
     if not recorded:
         return None
 
     members = np.concatenate([series.samples for series in recorded])
+
     return {
         "series": len(recorded),
         "images": len(members),
@@ -132,6 +134,7 @@ def _series(ids: Sequence[str], splits: Sequence[str | None]) -> Iterator[_Serie
         before, after = stem[: start + numbers[-1].start()], stem[start + numbers[-1].end() :]
         key = _SPLIT_WORDS.sub("*", f"{before}#{after}{suffix}")
         of_name.setdefault(key, []).append((int(numbers[-1][0]), sample))
+
     for name, members in sorted(of_name.items()):
         yield _Series(name, np.array([sample for _, sample in sorted(members)], np.int64))
 
@@ -164,11 +167,13 @@ def _is_recording(series: Sequence[_Evidence], min_share: float) -> bool:
     copies = np.concatenate([one.copies for one in series])
     if _at_least(copies) >= min_share:
         return True
+
     stands_out = (
         neighbours.mean() >= MIN_CONTRAST * (far.mean() if len(far) else 0.0)
         if len(neighbours)
         else False
     )
+
     return bool(stands_out) and _at_least(neighbours) >= min_share
 
 
@@ -177,8 +182,10 @@ def _at_least(found: NDArray[np.bool_]) -> float:
     n = len(found)
     if n == 0:
         return 0.0
+
     share = float(found.mean())
     reach = _Z * float(np.sqrt(share * (1 - share) / n + _Z**2 / (4 * n**2)))
+
     return (share + _Z**2 / (2 * n) - reach) / (1 + _Z**2 / n)
 
 
@@ -197,10 +204,12 @@ class _Similar:
         keys: dict[float, list[NDArray[np.int64]]] = {
             limit: [np.empty(0, np.int64)] for limit in limits
         }
+
         for part in candidates:
             for limit in limits:
                 near = part.filter(pc.greater_equal(part["similarity"], limit))
                 keys[limit].append(near["a"].to_numpy() * n + near["b"].to_numpy())
+
         self._keys = {limit: np.unique(np.concatenate(found)) for limit, found in keys.items()}
 
     def is_recording(self, series: Sequence[_Series], limit: float, min_share: float) -> bool:

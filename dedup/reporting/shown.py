@@ -43,6 +43,7 @@ def sheet(
         paragraph("Formats, and the longer side in pixels:"),
         table(sizes, [[one[name] for name in sizes] for one in formats]),
     ]
+
     return Sheet("".join(parts))
 
 
@@ -57,6 +58,7 @@ def table(names: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     body = "".join(
         "<tr>" + "".join(f"<td>{_cell(value)}</td>" for value in row) + "</tr>" for row in rows
     )
+
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
@@ -66,6 +68,7 @@ def pictures(cases: Iterable[tuple[Sequence[str], str]]) -> str:
     for shown, text in cases:
         cells = "".join(f"<td><img src='{uri}' style='max-width:{SIDE}px'></td>" for uri in shown)
         rows.append(f"<tr>{cells}<td style='text-align:left'>{escape(text)}</td></tr>")
+
     return f"<table>{''.join(rows)}</table>" if rows else ""
 
 
@@ -73,10 +76,12 @@ def uri(image: Image.Image | None) -> str:
     """A picture of at most SIDE pixels as a `data:` URI; an empty one where there is none."""
     if image is None:
         return "data:,"
+
     small = image.convert("RGB")
     small.thumbnail((SIDE, SIDE))
     sink = BytesIO()
     small.save(sink, "JPEG", quality=85)
+
     return "data:image/jpeg;base64," + base64.b64encode(sink.getvalue()).decode()
 
 
@@ -98,6 +103,7 @@ def counts(summary: Mapping[str, Any]) -> str:
     names = list(
         dict.fromkeys(key for of in splits.values() for key, n in of.items() if isinstance(n, int))
     )
+
     return table(
         ["split", *names],
         ([name, *(of.get(key, 0) for key in names)] for name, of in splits.items()),
@@ -115,6 +121,7 @@ def sentence(summary: Mapping[str, Any]) -> str:
     leaking = (
         "; ".join(leaks) or "No held-out split beside train, so only duplicates were looked for"
     )
+
     return (
         f"{leaking}. {done['keep']:,} samples stay, {done['drop']:,} go, {done['unreadable']:,} are"
         " unreadable."

@@ -54,6 +54,7 @@ def summary(
     is_held_out = pc.is_in(chains["split"], pa.array(resolved.splits.held_out, pa.string()))
     n_chained_held_out = pc.sum(is_held_out).as_py() or 0
     drawn = drawn_otherwise(pairs, manifest)
+
     return {
         "schema_version": tables.SCHEMA_VERSION,
         "dedup_version": DEDUP_VERSION,
@@ -137,14 +138,17 @@ def _of_colours(pairs: pa.Table, resolved: Resolved) -> list[str]:
             " frame, or not again."
         )
         return [said] if unseen else []
+
     both = pc.and_(near["colour_differs"], near["label_conflict"])
     n_both = pc.sum(both).as_py() or 0
     if n_both < MANY_RECOLOURED:
         return []
+
     said = (
         f"{n_both:,} pairs differ in colour and in their labels. If colour makes another picture"
         " here, as of flags or lights, set verify.colour: must_agree."
     )
+
     return [said]
 
 
@@ -198,7 +202,9 @@ def label_conflicts(pairs: pa.Table) -> list[dict[str, Any]]:
     for one in rows.group_by(["label_a", "label_b"]).aggregate([([], "count_all")]).to_pylist():
         low, high = sorted((one["label_a"], one["label_b"]))
         counts[low, high] += one["count_all"]
+
     ranked = sorted(counts.items(), key=lambda one: (-one[1], one[0]))
+
     return [{"labels": list(labels), "pairs": n} for labels, n in ranked[:MAX_LABEL_PAIRS]]
 
 
@@ -218,6 +224,7 @@ def regroup(
         [None, *coded.dictionary.to_pylist()],
     )
     found = {}
+
     for name, inside in in_split.items():
         counts = _split(decisions, inside)
         came = moved & (to == name)
@@ -242,6 +249,7 @@ def regroup(
                 {"label": names[k], "before": int(before[k]), "after": int(after[k])} for k in most
             ],
         }
+
     return found
 
 
@@ -259,6 +267,7 @@ def key_of_no_split(column: pa.ChunkedArray) -> str | None:
     key = NO_SPLIT
     while key in taken:
         key = f"({key})"
+
     return key
 
 
@@ -266,6 +275,7 @@ def _without_key_points(hashes: pa.Table, n_points: pa.ChunkedArray | None) -> d
     """Only of a run that searched parts: `n_points` are those of each sample."""
     if n_points is None:
         return {}
+
     plain = pc.and_(pc.equal(hashes["status"], "ok"), pc.equal(n_points, 0))
 
     return {"without_key_points": pc.sum(plain).as_py() or 0}
@@ -282,6 +292,7 @@ def _in_split(column: pa.ChunkedArray) -> dict[str, Mask]:
     }
     if unsplit is not None:
         found[unsplit] = column.is_null().to_numpy()
+
     return dict(sorted(found.items(), key=lambda one: (one[0] != "train", one[0])))
 
 
@@ -314,10 +325,12 @@ def _groups(
     """
     if manifest["group"].null_count == len(manifest):
         return None
+
     readable = pc.equal(hashes["status"], "ok").to_numpy()
     in_train = (
         group_witnesses(numbers(manifest["group"]), readable & _train(in_split, resolved)) >= 0
     )
+
     return {name: _share(in_split[name], in_train & readable) for name in resolved.splits.held_out}
 
 
@@ -343,6 +356,7 @@ def _between_held_out(graph: Graph, in_split: Mapping[str, Mask], held_out: tupl
             [in_split[other] for other in held_out if other != name] or [~found & False], axis=0
         )
         found |= in_split[name] & matches_one_of(graph, others)
+
     return int(found.sum())
 
 
@@ -366,10 +380,12 @@ def _crowds(crowds: pa.Table | None) -> dict[str, int]:
 def _of_uncompared(uncompared: pa.Table | None) -> list[str]:
     if uncompared is None or len(uncompared) == 0:
         return []
+
     message = (
         f"{len(uncompared):,} kept train images were not compared with all their candidates, as"
         " crowds of look-alikes are too large for that: see uncompared.parquet."
     )
+
     return [message]
 
 
@@ -394,15 +410,18 @@ def _warnings(
     own = in_split.keys() - {*resolved.splits.references}
     own_held_out = {*resolved.splits.held_out} - {*resolved.splits.references}
     counts = {name: int(inside.sum()) for name, inside in in_split.items()}
+
     for name in sorted(counts):
         if counts[name] == 1 and len(counts) > 1:
             only = manifest["id"][int(np.argmax(in_split[name]))].as_py()
             found.append(f"Split {name!r} has a single sample, {only!r}. Is its name a slip?")
+
     if n_no_information > MANY_WITHOUT_INFORMATION * max(n_readable, 1):
         found.append(
             f"{n_no_information:,} of {n_readable:,} pictures are blank, flat or bare gradients:"
             " they are matched by identical pixels only."
         )
+
     if "train" not in own and own != {unsplit} and not own_held_out:
         others = (
             " but reference sets"
@@ -413,6 +432,8 @@ def _warnings(
             f"No split is called train ({', '.join(map(repr, sorted(own)))}). Unless"
             f" policy.held_out names some, nothing is held out{others}."
         )
+
     if n_readable == 0:
         found.append("No sample could be read.")
+
     return found

@@ -28,11 +28,13 @@ def by_class(stored: Mapping[str, pa.Table]) -> dict[str, Any]:
     for label, other, joined in _joined(pairs):
         for name in {label, other}:
             crossed[name, joined] += 1
+
     places = Counter[str]()
     totals = Counter[str | None]()
     for (label, place), n in crossed.items():
         places[place] += n
         totals[label] += n
+
     columns = sorted(name for name, _ in places.most_common(MAX_PLACES))
     ordered = sorted(images, key=lambda name: (-totals[name], name is None, name or ""))
     rows = [
@@ -44,6 +46,7 @@ def by_class(stored: Mapping[str, pa.Table]) -> dict[str, Any]:
         }
         for name in ordered[:MAX_CLASSES]
     ]
+
     return {"columns": columns, "rows": rows, "more": max(0, len(ordered) - MAX_CLASSES)}
 
 
@@ -53,6 +56,7 @@ def largest_groups(groups: pa.Table, n_groups: int, n_members: int = 6) -> list[
     sizes = np.bincount(numbers) if len(numbers) else np.empty(0, np.int64)
     starts = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
     largest = np.argsort(-sizes, kind="stable")[:n_groups]
+
     return [
         samples[starts[k] : starts[k] + min(int(sizes[k]), n_members)].tolist() for k in largest
     ]
@@ -68,7 +72,9 @@ def sizes_and_formats(hashes: pa.Table) -> list[dict[str, Any]]:
     for name, side in zip(names, longer.tolist(), strict=True):
         if name is not None and side:
             sides.setdefault(name, []).append(side)
+
     ordered = sorted(sides.items(), key=lambda one: (-len(one[1]), one[0]))
+
     return [
         {
             "format": name,

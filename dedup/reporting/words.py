@@ -21,9 +21,11 @@ def facts(row: Mapping[str, Any]) -> str:
     parts = [KINDS[row["kind"]]]
     if row["transform"] not in {None, "identity"}:
         parts.append(row["transform"])
+
     if row["kind"] == "near":
         parts += [] if row["distance"] is None else [f"distance {row['distance']}"]
         parts += [] if row["similarity"] is None else [f"similarity {row['similarity']:.3f}"]
+
     return ", ".join([*parts, "different labels"] if row["label_conflict"] else parts)
 
 
@@ -40,6 +42,7 @@ def counted(summary: Mapping[str, Any], *, written: bool = True) -> dict[str, st
         names |= {"keep": "would stay", "move": "would move out", "drop": "would go"}
     if not any(of["move"] for of in summary["splits"].values()):
         del names["move"]
+
     return names
 
 
@@ -47,7 +50,9 @@ def gone_with_every_match(summary: Mapping[str, Any]) -> str:
     """How many pictures leave no copy behind; empty where all do."""
     if not (gone := summary["decisions"].get("witness_dropped")):
         return ""
+
     one = gone == 1
+
     return (
         f"{gone:,} {'sample is' if one else 'samples are'} dropped with every match of"
         f" {'its' if one else 'theirs'} (policy.label_conflicts: drop_all): the witness in"

@@ -72,6 +72,7 @@ class Album:
         self._lock = Lock()
         self._held = ExitStack()
         self._engines: dict[str, Queue[Engine]] = {}
+
         for size, n_workers in _WORKERS.items():
             self._engines[size] = Queue()
             for _ in range(n_workers):
@@ -79,6 +80,7 @@ class Album:
                 engine = choose(1, Limits(limits.timeout or _SECONDS, limits.memory))
                 self._held.enter_context(engine.kept())
                 self._engines[size].put(engine)
+
         Thread(target=self._open, name="opens the dataset", daemon=True).start()
 
     def close(self) -> None:
@@ -100,6 +102,7 @@ class Album:
         shown = self._made(sample, size)
         if shown.state != "stored" or self._opened.is_set():
             self._keep(key, shown)
+
         return shown
 
     def _made(self, sample: int, size: str) -> Shown:
@@ -110,12 +113,15 @@ class Album:
 
         with self._lock:
             batches = list(self._source.payload_of([row]))
+
         shown = self._decoded(batches, size)
         if shown is None:
             return self._stored(sample, "The picture is not in the dataset any more.")
+
         if shown.state == "gone":
             stored = self._stored(sample, shown.detail)
             return stored if stored.jpeg else shown
+
         return shown if self._is_that_of_the_run(sample, batches, shown) else _changed(shown)
 
     def _decoded(self, batches: Sequence[pa.RecordBatch], size: str) -> Shown | None:
@@ -128,19 +134,24 @@ class Album:
             "quality": quality,
         }
         engine = self._engines[size].get()
+
         try:
             found = list(engine.run(WORK, setup, iter(batches)))
         finally:
             self._engines[size].put(engine)
+
         rows = [row for batch in found for row in batch.to_pylist()]
         if not rows:
             return None
+
         row = rows[0]
         if row["status"] != "ok":
             return Shown("gone", f"{row['status']}: {row['detail'] or 'no picture'}", None)
+
         grey = np.frombuffer(row["grey"], np.uint8).reshape(128, 128)
         digest = row["file_digest"].hex()
         sizes = row["width"], row["height"], row["n_bytes"]
+
         return Shown("ok", digest, row["jpeg"], *sizes, grey)
 
     def _is_that_of_the_run(
@@ -160,8 +171,10 @@ class Album:
         found = storage.values(self.run.folder, "hashes", "thumbnail", [sample])[0]
         if not found:
             return Shown("gone", why, None)
+
         grey = Image.frombytes("L", (tables.THUMBNAIL_SIDE,) * 2, found)
         enlarged = grey.resize((128, 128), Image.Resampling.BICUBIC)
+
         return Shown("stored", why, jpeg(enlarged, 128, 80), grey=np.asarray(enlarged))
 
     def _keep(self, key: tuple[int, str], shown: Shown) -> None:
@@ -195,14 +208,17 @@ class Album:
         known = self.run.ids
         if len(ids) == len(known) and ids.combine_chunks().equals(known):
             return rows
+
         places = pc.index_in(known, ids.combine_chunks())
         found = pa.array(rows).take(places).fill_null(-1).to_numpy()
         n_gone = int((found < 0).sum())
+
         if n_gone:
             self.trouble = (
                 f"{n_gone:,} of {len(known):,} samples are not in the dataset any more; their"
                 " stored thumbnails are shown."
             )
+
         return np.asarray(found, np.int64)
 
 

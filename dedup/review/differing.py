@@ -42,6 +42,7 @@ def differences(first: Path, second: Path) -> Differences:
         for name, keys in zip(("first", "second"), only, strict=True)
         for key in keys[:_SHOWN].tolist()
     ]
+
     return Differences(
         settings=tuple(_differing(_settings(one), _settings(two))),
         versions=tuple(_differing(_versions(one), _versions(two))),
@@ -66,6 +67,7 @@ def _settings(run: OpenedRun) -> dict[str, Any]:
         key: value for key, value in _flat(run.info["config"]) if not key.startswith(_OF_ONE_RUN)
     }
     resolved = {f"resolved {key}": value for key, value in _flat(run.resolved)}
+
     return {**asked, **resolved}
 
 

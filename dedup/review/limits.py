@@ -85,6 +85,7 @@ class LimitCurve:
         first = np.ones(len(order), bool)
         first[1:] = keys[order][1:] != keys[order][:-1]
         order = order[first]
+
         return self._with_judgements(Scored(a[order], b[order], score[order]))
 
     def curve(self) -> dict[str, Any]:
@@ -102,6 +103,7 @@ class LimitCurve:
         }
         n_same = int((first_of != np.arange(len(first_of))).sum())
         upto = np.searchsorted(of_pairs, limits, side="right")
+
         return {
             "setting": self.setting,
             "current": self.current,
@@ -129,6 +131,7 @@ class LimitCurve:
         table = pa.table(
             {"a": scored.a[chosen], "b": scored.b[chosen], "score": scored.score[chosen]}
         )
+
         return table, limit > self.current, len(places)
 
     def overrides(self, limit: float) -> list[str]:
@@ -159,6 +162,7 @@ class LimitCurve:
         keeps = within(distances, resolved["max_distance"], resolved["combine"])
         if resolved.get("colour") == MUST_AGREE:
             keeps &= ~colours_differ(part)
+
         if self.by_distance:
             nearest = np.min if resolved["combine"] == "any" else np.max
             score = nearest(np.stack(list(distances.values())), axis=0).astype(np.float32)
@@ -166,19 +170,23 @@ class LimitCurve:
             evidence = _evidence(part)
             keeps &= accepted(evidence, self._limits())
             score = false_probability(evidence)
+
         part = part.filter(pa.array(keeps))
+
         return part["a"].to_numpy(), part["b"].to_numpy(), score[keeps]
 
     def _with_judgements(self, scored: Scored) -> Scored:
         """Without the pairs that people judged different; those judged the same are certain."""
         if not self._judged:
             return scored
+
         places = {digest: None for pictures in self._judged for digest in pictures}
         wanted = pa.array(list(places), pa.binary(tables.DIGEST_BYTES))
         found = tables.places(self._run.pixels, wanted).to_pylist()
         sample_of = dict(zip(places, found, strict=True))
         n = self._run.n_samples
         sure: dict[str, list[int]] = {SAME: [], DIFFERENT: []}
+
         for (one, two), verdict in self._judged.items():
             a, b = sample_of[one], sample_of[two]
             if verdict in sure and a is not None and b is not None and a != b:
@@ -187,6 +195,7 @@ class LimitCurve:
         keys = pair_keys(self._first_of[scored.a], self._first_of[scored.b], n)
         kept = ~np.isin(keys, [*sure[DIFFERENT], *sure[SAME]])
         same = np.array(sure[SAME], np.int64)
+
         return Scored(
             np.concatenate([scored.a[kept], same // max(n, 1)]),
             np.concatenate([scored.b[kept], same % max(n, 1)]),
@@ -207,10 +216,12 @@ class LimitCurve:
         leaking = np.where((sizes > 1) & in_train, np.float32(0), np.float32(np.inf))
         leaking = leaking.astype(np.float32)
         a, b = first_of[scored.a], first_of[scored.b]
+
         for one, other in ((a, b), (b, a)):
             np.minimum.at(best, one, scored.score)
             met = in_train[other]
             np.minimum.at(leaking, one[met], scored.score[met])
+
         return best, leaking
 
 
@@ -222,6 +233,7 @@ def rejected(run: OpenedRun, limit: int) -> pa.Table:
     n = run.n_samples
     known = pair_keys(accepted_pairs["a"].to_numpy(), accepted_pairs["b"].to_numpy(), n)
     found: list[pa.Table] = []
+
     for part in storage.read_parts(run.folder, "candidates"):
         part = part.filter(part["similarity"].is_valid())
         keys = pair_keys(part["a"].to_numpy(), part["b"].to_numpy(), n)
@@ -231,11 +243,13 @@ def rejected(run: OpenedRun, limit: int) -> pa.Table:
         near = columns.append_column("score", pa.array(score))
         order = np.argsort(score, kind="stable")[:limit]
         found.append(near.take(pa.array(order)))
+
     together = pa.concat_tables(found)
     order = np.argsort(together["score"].to_numpy(), kind="stable")
     together = together.take(pa.array(order)).combine_chunks()
     keys = pair_keys(together["a"].to_numpy(), together["b"].to_numpy(), n)
     _, first = np.unique(keys, return_index=True)
+
     return together.take(pa.array(np.sort(first)[:limit]))
 
 

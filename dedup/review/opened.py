@@ -42,6 +42,7 @@ class Named:
         names = encoded.chunk(0).dictionary.to_pylist() if encoded.num_chunks else []
         codes = [chunk.indices.fill_null(-1).to_numpy() for chunk in encoded.chunks]
         joined = np.concatenate(codes) if codes else np.empty(0, np.int32)
+
         return cls(tuple(names), joined.astype(np.int32))
 
     def at(self, row: int) -> str | None:
@@ -62,6 +63,7 @@ class OpenedRun:
         with folder.reading(run_folder):
             self.info = folder.finished(run_folder)
             self.summary = folder.read_json(run_folder / folder.SUMMARY)
+
         self.folder = run_folder
         self.stamp = stamp_of(run_folder)
 
@@ -96,6 +98,7 @@ class OpenedRun:
         for place, column in enumerate(columns):
             if column not in there:
                 table = table.add_column(place, column, pa.nulls(len(table)))
+
         return table.select(list(columns))
 
     @cached_property
@@ -163,6 +166,7 @@ class OpenedRun:
         types = [
             schema.field(column).type if column in schema.names else pa.null() for column in columns
         ]
+
         return pa.table(
             [pa.array(values, kind) for values, kind in zip(arrays, types, strict=True)],
             names=list(columns),

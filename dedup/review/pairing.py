@@ -31,6 +31,7 @@ def facts(run: OpenedRun, a: int, b: int) -> dict[str, Any]:
     accepted = row is not None
     candidate = None if accepted else _row(run, "candidates", low, high)
     found = row or candidate or {}
+
     if candidate is not None:
         found["transform"] = tables.TRANSFORMS[found["transform"]]
         view = found.get("unframed") or 0
@@ -40,10 +41,12 @@ def facts(run: OpenedRun, a: int, b: int) -> dict[str, Any]:
         if found.get("similarity") is not None:
             found["false_probability"] = float(false_probability(evidence)[0])
         found["unframed"] = tables.UNFRAMED[view]
+
     sides = _sides(run, [a, b])
     same = sides[0]["pixel_digest"] is not None and (
         sides[0]["pixel_digest"] == sides[1]["pixel_digest"]
     )
+
     return {
         "accepted": accepted or same,
         "same_pixels": same,
@@ -69,6 +72,7 @@ def keeping(
             f" {_of_held_out(run)}; {goes['name']} is in {goes['split']!r}."
         )
         return decided
+
     better = found.get("better")
     if better in ("a", "b"):
         first = (better == "a") != swapped
@@ -76,7 +80,9 @@ def keeping(
             f"{sides[0 if first else 1]['name']} is the better picture of the two: it shows more"
             " detail, or fewer traces of an edit."
         )
+
     decided += _compared(one, two)
+
     return decided
 
 
@@ -96,10 +102,12 @@ def _compared(one: Mapping[str, Any], two: Mapping[str, Any]) -> list[str]:
         larger, smaller = (one, two) if n_pixels[0] > n_pixels[1] else (two, one)
         told = f"{larger['width']} × {larger['height']}, not {smaller['width']}"
         return [f"{larger['name']} has more pixels: {told} × {smaller['height']}."]
+
     losses = [side["compression"] for side in (one, two)]
     if None not in losses and losses[0] != losses[1]:
         finer = one if losses[0] < losses[1] else two
         return [f"Both have as many pixels; {finer['name']} is less compressed."]
+
     return ["Both have as many pixels and are compressed alike; then the first by id is kept."]
 
 
@@ -116,6 +124,7 @@ def _sides(run: OpenedRun, samples: Sequence[int]) -> list[dict[str, Any]]:
     listed = run.rows("manifest", samples, ["id", "split", "label", "uri"]).to_pylist()
     columns = ["action", "reason", "witness_id"]
     decided = run.rows("decisions", samples, columns).to_pylist()
+
     return [
         {
             **of_hashes,
@@ -149,6 +158,7 @@ def _side(run: OpenedRun, side: Mapping[str, Any]) -> dict[str, Any]:
         ("file digest", _short(side["file_digest"])),
         ("pixel digest", _short(side["pixel_digest"])),
     ]
+
     return {
         "sample": side["sample"],
         "id": side["id"],
@@ -182,6 +192,7 @@ def _words(found: Mapping[str, Any], *, same: bool, accepted: bool) -> list[list
         ("colours differ", "yes" if found.get("colour_differs") else None),
         ("labels differ", "yes" if found.get("label_conflict") else None),
     ]
+
     return [[name, str(value)] for name, value in named if value is not None]
 
 

@@ -52,13 +52,16 @@ class Query:
         for name, text in asked.items():
             if name in known and text != "":
                 values[name] = _value(name, text, known[name])
+
         query = cls(**{"view": "", **values})
         if query.sort not in ("", *SORTS):
             message = f"sort: {query.sort!r}. Allowed: {', '.join(SORTS)}."
             raise ConfigError(message)
+
         if query.judged not in JUDGED:
             message = f"judged: {query.judged!r}. Allowed: {', '.join(JUDGED[1:])}."
             raise ConfigError(message)
+
         return query
 
 
@@ -73,25 +76,31 @@ def chosen(run: OpenedRun, rows: pa.Table, query: Query, verdicts: Any) -> NDArr
         asked = getattr(query, name)
         if asked:
             mask &= _either(column.is_one(None if asked == _NONE else asked), a, b)
+
     for name in ("kind", "reason"):
         if asked := getattr(query, name):
             mask &= pc.equal(rows[name], asked).fill_null(False).to_numpy()
+
     if query.text:
         mask &= _with_text(run, rows, query.text, a, b)
+
     if query.min_similarity > 0 or query.max_similarity < 1:
         similarity = rows["similarity"].to_numpy()
         mask &= (similarity >= np.float32(query.min_similarity)) & (
             similarity <= np.float32(query.max_similarity)
         )
+
     if query.min_side or query.max_side:
         side = _smaller_side(run, a, b)
         mask &= (side >= query.min_side) & ((side <= query.max_side) | (query.max_side == 0))
+
     if query.judged:
         words = verdicts(rows)
         wanted = words != "" if query.judged == "any" else words == query.judged
         mask &= words == "" if query.judged == "none" else wanted
 
     places = np.flatnonzero(mask)
+
     return places[np.argsort(_order(run, rows, places, query.sort), kind="stable")]
 
 
@@ -133,14 +142,18 @@ def _order(
     if sort == "doubt":
         doubt, similarity = _floats(taken["doubt"], -1.0), _floats(taken["similarity"], 1.0)
         return np.asarray(-doubt * 1e3 + similarity)
+
     if sort in {"similar", "unlike"}:
         similarity = _floats(taken["similarity"], -1.0 if sort == "similar" else 2.0)
         return -similarity if sort == "similar" else similarity
+
     if sort == "size":
         side = _smaller_side(run, taken["a"].to_numpy(), taken["b"].to_numpy())
         return -side.astype(np.float64)
+
     if sort == "id":  # samples are numbered by sorted id
         return np.asarray(taken["a"].to_numpy(), np.float64)
+
     return np.asarray(taken["rank"].to_numpy(), np.float64)
 
 
@@ -160,7 +173,9 @@ def number(asked: Mapping[str, Any], name: str, default: float) -> float:
         value = float(text)
     except (TypeError, ValueError):
         value = float("nan")
+
     if not abs(value) < 2**53:
         message = f"{name}: {text!r} is not a number."
         raise ConfigError(message)
+
     return value

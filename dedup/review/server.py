@@ -108,6 +108,7 @@ class _Handler(BaseHTTPRequestHandler):
         path = self._path()
         if path is None:
             return
+
         if path == "":
             self._send(_page(), "text/html; charset=utf-8")
         elif path.startswith("static/") and path[7:] in _STATIC:
@@ -125,9 +126,11 @@ class _Handler(BaseHTTPRequestHandler):
         path = self._path()
         if path is None:
             return
+
         given = self._body()
         if given is None:
             return
+
         if path.startswith("api/") and path[4:] in _POST:
             self._answer(lambda: _POST[path[4:]](self.server.session.refreshed(), given))
         else:
@@ -145,6 +148,7 @@ class _Handler(BaseHTTPRequestHandler):
         port = self.server.server_port
         hosts = {f"{HOST}:{port}", f"localhost:{port}"}
         origin = self.headers.get("Origin")
+
         if self.headers.get("Host") not in hosts or (
             origin is not None
             and origin not in {urlunsplit(("http", host, "", "", "")) for host in hosts}
@@ -156,6 +160,7 @@ class _Handler(BaseHTTPRequestHandler):
         if not secrets.compare_digest(token.encode(), self.server.token.encode()):
             self._refuse(HTTPStatus.NOT_FOUND)
             return None
+
         return path
 
     def _body(self) -> dict[str, Any] | None:
@@ -166,13 +171,16 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             self._refuse(HTTPStatus.BAD_REQUEST)
             return None
+
         try:
             given = json.loads(self.rfile.read(int(length)))
         except (ValueError, RecursionError):
             given = None
+
         if not isinstance(given, dict):
             self._refuse(HTTPStatus.BAD_REQUEST)
             return None
+
         return given
 
     def _picture(self, path: str) -> None:
@@ -181,10 +189,12 @@ class _Handler(BaseHTTPRequestHandler):
         if not number.isdecimal() or int(number) >= session.run.n_samples:
             self._refuse(HTTPStatus.NOT_FOUND)
             return
+
         shown = session.album.picture(int(number), THUMB if size == "thumb" else LARGE)
         if shown.jpeg is None:
             self._refuse(HTTPStatus.NOT_FOUND)
             return
+
         fresh = shown.state in {"ok", "changed"}
         kept = "private, max-age=3600" if fresh else "no-store"
         self._send(shown.jpeg, "image/jpeg", {"Cache-Control": kept})
@@ -196,6 +206,7 @@ class _Handler(BaseHTTPRequestHandler):
             content, status = {"error": str(error)}, HTTPStatus.CONFLICT
         except OSError as error:
             content, status = {"error": f"{error}"}, HTTPStatus.CONFLICT
+
         text = json.dumps(content, ensure_ascii=False, allow_nan=False, default=_plain)
         self._send(
             text.encode("utf-8", "replace"),

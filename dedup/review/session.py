@@ -55,6 +55,7 @@ class Session:
         self._curve: tuple[Any, limits.LimitCurve] | None = None
         if self._album is not None:
             self._album.close()
+
         self._album = Album(self.run)
 
     def close(self) -> None:
@@ -85,6 +86,7 @@ class Session:
         run = self.run
         self.album.wait(0.3)
         summary = run.summary
+
         return {
             "title": run.title,
             "folder": str(self.folder),
@@ -116,6 +118,7 @@ class Session:
         held = self._verdicts.held
         words = [row.verdict for row in held.values()]
         applied = self.run.resolved.get("lists", {}).get("judgements")
+
         return {
             "judged": {verdict: words.count(verdict) for verdict in VERDICTS},
             "applied": applied == record.digest(self._verdicts.record),
@@ -127,19 +130,23 @@ class Session:
         start, n = whole(asked, "start", 0), min(whole(asked, "n", 100), MAX_ROWS)
         with self._lock:
             table, places = self._view(query), self._chosen(query)
+
         some = table.take(pa.array(places[start : start + n]))
         shown = self._shown(some.to_pylist(), query)
+
         return {"total": len(places), "start": start, "rows": shown, "all": len(table)}
 
     def facets(self, asked: Mapping[str, str]) -> dict[str, Any]:
         """What the rows of a view can be filtered by, with counts."""
         with self._lock:
             table = self._view(Query.of(asked))
+
         counted = {}
         for name in ("kind", "reason"):
             found = table[name].drop_null().value_counts().to_pylist()
             ordered = sorted(found, key=lambda one: (-one["counts"], one["values"]))[:MAX_NAMES]
             counted[name] = [[one["values"], one["counts"]] for one in ordered]
+
         return counted
 
     def place(self, asked: Mapping[str, str]) -> dict[str, Any]:
@@ -148,8 +155,10 @@ class Session:
         a, b = whole(asked, "a", -1), whole(asked, "b", -1)
         with self._lock:
             table, places = self._view(query), self._chosen(query)
+
         one, two = (table[side].to_numpy()[places] for side in ("a", "b"))
         found = np.flatnonzero(((one == a) & (two == b)) | ((one == b) & (two == a)))
+
         return {"place": int(found[0]) if len(found) else -1}
 
     def pair(self, asked: Mapping[str, str]) -> dict[str, Any]:
@@ -158,8 +167,10 @@ class Session:
         if b < 0:
             side = pairing.facts(self.run, a, a)["sides"][0]
             return {"a": a, "b": -1, "sides": [side], "facts": [], "keeping": []}
+
         b = self._sample(asked, "b")
         row = self._verdicts.held.get(self._pictures(a, b) or (b"", b""))
+
         return {"a": a, "b": b, **pairing.facts(self.run, a, b), "judged": pairing.judged(row)}
 
     def laid_over(self, asked: Mapping[str, str]) -> dict[str, Any]:
@@ -177,6 +188,7 @@ class Session:
         }
         sizes = [(side["width"], side["height"]) for side in known["sides"]]
         greys = [one.grey for one in shown]
+
         if None not in known["boxes"] and None not in sizes[0] and None not in sizes[1]:
             boxes = known["boxes"]
             answer["map"] = pairing.rounded(pairing.of_boxes(boxes, sizes, known["transform"]))
@@ -186,6 +198,7 @@ class Session:
             with self._lock:
                 found = lying(greys[0], greys[1], known["transform"], known["unframed"])
             answer["map"] = pairing.rounded(found)
+
         return answer
 
     def judge(self, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -195,18 +208,23 @@ class Session:
         if verdict not in VERDICTS:
             message = f"verdict: {verdict!r}. Allowed: {', '.join(VERDICTS)}."
             raise ConfigError(message)
+
         if sample and precision.parsed(sample) is None:
             message = f"sample: {sample!r} is not the name of a random sample."
             raise ConfigError(message)
+
         pixels = [self.run.digest(one) for one in (a, b)]
         if pixels[0] is None or pixels[1] is None:
             message = "One of the two could not be read, so there is nothing to judge."
             raise ConfigError(message)
+
         if pixels[0] == pixels[1] and verdict == DIFFERENT:
             message = "The two have the same pixels: they cannot be different pictures."
             raise ConfigError(message)
+
         ids = (self.run.ids[a].as_py(), self.run.ids[b].as_py())
         number, before = self._verdicts.judge(ids, (pixels[0], pixels[1]), verdict, sample)
+
         return {"undo": number, "verdict": verdict, "was": before, **self.judged()}
 
     def undo(self, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -223,6 +241,7 @@ class Session:
             design=query.design,
             seed=query.seed,
         ).summary()
+
         return {**found, "sentence": precision.sentence(found)}
 
     def limit(self) -> dict[str, Any]:
@@ -235,12 +254,14 @@ class Session:
         table, come, n = curve.between(number(asked, "limit", curve.current))
         rows = views.rows_of(table["a"].to_numpy(), table["b"].to_numpy(), doubt=table["score"])
         shown = self._shown(rows.to_pylist(), Query("pairs"))
+
         return {"come": come, "n": n, "rows": shown}
 
     def plan(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """What `decide` would change; nothing is written."""
         overrides = self._overrides(given)
         after = pipeline.planned(self.folder, overrides)
+
         return {
             "overrides": overrides,
             "command": " ".join(
@@ -256,6 +277,7 @@ class Session:
         before = self.run.summary
         result = pipeline.decide(self.folder, overrides)
         self.refreshed()
+
         return {"changes": changes(before, result.summary), "stamp": list(self.run.stamp)}
 
     def lists(self) -> dict[str, str]:
@@ -283,6 +305,7 @@ class Session:
                 population = self._all_accepted()
                 self._views[key] = views.sample(self.run, population, query.design, query.seed)
             return self._views[key]
+
         if name not in self._views:
             if name == REJECTED:
                 self._views[name] = self._rejected()
@@ -291,6 +314,7 @@ class Session:
             else:
                 message = f"view: {name!r}. Allowed: {', '.join(_TITLES)}."
                 raise ConfigError(message)
+
         return self._views[name]
 
     def _rejected(self) -> pa.Table:
@@ -298,6 +322,7 @@ class Session:
         names = pa.array(tables.TRANSFORMS, pa.string())
         a, b = found["a"].to_numpy(), found["b"].to_numpy()
         labels = self.run.labels.codes
+
         return views.rows_of(
             a,
             b,
@@ -318,11 +343,14 @@ class Session:
             }
         )
         key = asked, stamp
+
         if key not in self._places:
             self._places[key] = chosen(self.run, self._view(query), asked, self._words_of)
             while len(self._places) > _KEPT_QUERIES:
                 self._places.popitem(last=False)
+
         self._places.move_to_end(key)
+
         return self._places[key]
 
     def _words_of(self, rows: pa.Table) -> NDArray[np.str_]:
@@ -334,11 +362,13 @@ class Session:
         one, two = words[np.maximum(a, 0)], words[np.maximum(b, 0)]
         low, high = np.minimum(one, two), np.maximum(one, two)
         keys = low ^ (high * np.uint64(0x9E3779B97F4A7C15))
+
         for pictures, row in self._verdicts.held.items():
             values = [int.from_bytes(digest[:8], "little") for digest in pictures]
             low_word, high_word = min(values), max(values)
             key = np.uint64(low_word ^ ((high_word * 0x9E3779B97F4A7C15) % 2**64))
             found[(keys == key) & there] = row.verdict
+
         return found
 
     def _pixel_words(self) -> NDArray[np.uint64]:
@@ -353,6 +383,7 @@ class Session:
         if query.view == SAMPLE:
             name = precision.name_of(query.design, query.seed)
             of_sample = {row.pictures: row for row in self._verdicts.record if row.sample == name}
+
         for row in rows:
             for side in ("a", "b"):
                 sample = row[side]
@@ -365,14 +396,17 @@ class Session:
                 judgement = None if pictures is None else of_sample.get(pictures)
             row["verdict"] = verdict_of(judgement)
             row["same_pixels"] = pictures is not None and pictures[0] == pictures[1]
+
         return rows
 
     def _pictures(self, a: int, b: int) -> Pictures | None:
         if a < 0 or b < 0:
             return None
+
         one, two = self.run.digest(a), self.run.digest(b)
         if one is None or two is None:
             return None
+
         return min(one, two), max(one, two)
 
     def _all_accepted(self) -> pa.Table:
@@ -407,4 +441,5 @@ class Session:
         if not 0 <= sample < self.run.n_samples:
             message = f"{side}: the run has no sample {sample}."
             raise ConfigError(message)
+
         return sample

@@ -53,6 +53,7 @@ class Verdicts:
         judging.change(self.folder, with_it)
         number = next(self._numbers)
         self._undoable[number] = row, before[-1]
+
         return number, verdict_of(before[-1])
 
     def undo(self, number: int) -> str:
@@ -61,6 +62,7 @@ class Verdicts:
         if row is None:
             message = "This judgement cannot be undone here: it was made in another session."
             raise ConfigError(message)
+
         overtaken: list[bool] = []
 
         def without_it(there: Record) -> Record:
@@ -68,13 +70,16 @@ class Verdicts:
             overtaken.append(now is None or now.at != row.at)
             if overtaken[-1]:
                 return there
+
             kept = tuple(one for one in there if one.key != row.key)
+
             return kept if before is None else (*kept, before)
 
         judging.change(self.folder, without_it)
         if overtaken[-1]:
             message = "The pair was judged again since, in another window. That judgement stays."
             raise ConfigError(message)
+
         return verdict_of(before)
 
     def lists(self) -> dict[str, str]:
@@ -90,9 +95,11 @@ class Verdicts:
             stamp = status.st_mtime_ns, status.st_ino, status.st_size
         except OSError:
             stamp = (0, 0, 0)
+
         if self._read is None or self._read[0] != stamp:
             rows = judging.judgements(self.folder)
             self._read = stamp, rows, record.in_force(rows)
+
         return self._read
 
 

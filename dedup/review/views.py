@@ -60,6 +60,7 @@ def leaks(run: OpenedRun) -> pa.Table:
     a, b = (_samples(run, found[name]) for name in ("id", "witness_id"))
     rank = np.empty(len(found), np.int64)
     rank[worst_first(found)] = np.arange(len(found))
+
     return _with_doubt(
         run,
         rows_of(
@@ -93,6 +94,7 @@ def groups(run: OpenedRun) -> pa.Table:
     rank[np.lexsort((b, of, -sizes[of]))] = np.arange(len(of))
     found = found.filter(pa.array(~is_keeper))
     rows = rows_of(a, b, similarity=found["similarity"], group=of, size=sizes[of], rank=rank)
+
     return _with_doubt(run, rows)
 
 
@@ -109,6 +111,7 @@ def dropped(run: OpenedRun) -> pa.Table:
         similarity=found["similarity"],
         reason=found["reason"].cast(pa.string()),
     )
+
     return _with_doubt(run, rows)
 
 
@@ -119,6 +122,7 @@ def unreadable(run: OpenedRun) -> pa.Table:
     )
     sample = found["sample"].to_numpy()
     nobody = np.full(len(sample), -1)
+
     return rows_of(sample, nobody, reason=found["status"].cast(pa.string()), detail=found["detail"])
 
 
@@ -126,8 +130,10 @@ def not_read(run: OpenedRun) -> pa.Table:
     """Files of the dataset's folder that are not part of it."""
     if not run.has("not_read"):
         return ROWS.empty_table()
+
     found = run.read("not_read", ["path", "reason"])
     nobody = np.full(len(found), -1)
+
     return rows_of(nobody, nobody, reason=found["reason"], detail=found["path"])
 
 
@@ -135,6 +141,7 @@ def sample(run: OpenedRun, population: pa.Table, design: str, seed: int) -> pa.T
     """The random sample, in random order."""
     chosen, _, strata = drawn(population, run.pixels, design=design, seed=seed)
     found = population.take(pa.array(chosen))
+
     return rows_of(
         found["a"].to_numpy(),
         found["b"].to_numpy(),
@@ -170,9 +177,11 @@ def n_rows(run: OpenedRun, name: str) -> int | None:
         return int(summary["decisions"]["drop"] + summary["decisions"].get("move", 0))
     if name == "unreadable":
         return int(summary["samples"]["total"] - summary["samples"]["readable"])
+
     if name in {"leaks", "not_read"} and run.has("leakage"):
         table = "leakage" if name == "leaks" else name
         return _n_stored(run, table)
+
     return None
 
 
@@ -180,7 +189,9 @@ def _n_stored(run: OpenedRun, name: str) -> int | None:
     path = run.folder / f"{name}.parquet"
     if not path.is_file():
         return None
+
     n_rows: int = pq.read_metadata(path).num_rows
+
     return n_rows
 
 
@@ -189,6 +200,7 @@ def rows_of(a: Samples, b: Samples, **columns: Any) -> pa.Table:
     n = len(a)
     given = {"a": a, "b": b, "rank": np.arange(n), **columns}
     arrays = []
+
     for field in ROWS:
         values = given.get(field.name)
         if values is None:
@@ -197,6 +209,7 @@ def rows_of(a: Samples, b: Samples, **columns: Any) -> pa.Table:
             arrays.append(values.cast(field.type))
         else:
             arrays.append(pa.array(values).cast(field.type))
+
     return pa.table(arrays, schema=ROWS).combine_chunks()
 
 
@@ -206,6 +219,7 @@ def _samples(run: OpenedRun, ids: pa.ChunkedArray) -> NDArray[np.int64]:
     distinct = pc.unique(asked).drop_null()
     places = tables.places(pa.chunked_array([run.ids]), distinct)
     found = places.take(pc.index_in(asked, distinct))
+
     return np.asarray(found.fill_null(-1).to_numpy(), np.int64)
 
 
@@ -222,6 +236,7 @@ def _with_doubt(run: OpenedRun, rows: pa.Table) -> pa.Table:
     places = np.minimum(places, max(len(keys) - 1, 0))
     there = (keys[order][places] == asked) if len(keys) else np.zeros(len(asked), bool)
     chosen = pa.array(np.where(there, order[places] if len(keys) else 0, 0), mask=~there)
+
     for name, source in (
         ("doubt", "false_probability"),
         ("kind", "kind"),
@@ -231,6 +246,7 @@ def _with_doubt(run: OpenedRun, rows: pa.Table) -> pa.Table:
         values = pc.coalesce(rows[name], known[source].take(chosen).cast(ROWS.field(name).type))
         at = ROWS.get_field_index(name)
         rows = rows.set_column(at, ROWS.field(at), values)
+
     return _identical(run, rows)
 
 
@@ -241,6 +257,7 @@ def _identical(run: OpenedRun, rows: pa.Table) -> pa.Table:
     unknown, b = unknown[b >= 0], b[b >= 0]
     if len(unknown) == 0:
         return rows
+
     a = rows["a"].to_numpy()[unknown]
     same = pc.equal(run.pixels.take(pa.array(a)), run.pixels.take(pa.array(b)))
     kinds = rows["kind"].to_pylist()
@@ -248,6 +265,8 @@ def _identical(run: OpenedRun, rows: pa.Table) -> pa.Table:
     for place, is_same in zip(unknown.tolist(), same.to_pylist(), strict=True):
         if is_same:
             kinds[place], doubts[place] = "pixels", 0.0
+
     rows = rows.set_column(ROWS.get_field_index("kind"), ROWS.field("kind"), strings(kinds))
     column = pa.array(doubts, pa.float32())
+
     return rows.set_column(ROWS.get_field_index("doubt"), ROWS.field("doubt"), column)

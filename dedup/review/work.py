@@ -55,6 +55,7 @@ def jpeg(image: Image.Image, side: int, quality: int) -> bytes:
     small.thumbnail((side, side))
     sink = BytesIO()
     small.save(sink, "JPEG", quality=quality)
+
     return sink.getvalue()
 
 
@@ -68,10 +69,13 @@ def _shown(task: _Task, setup: Mapping[str, Any]) -> tuple[Any, ...]:
     data = read_bytes(path, stored)
     if isinstance(data, Unreadable):
         return (row, data.status, data.detail, *[None] * 6)
+
     picture = open_picture(data, max_pixels=setup["max_pixels"], background=setup["background"])
     if isinstance(picture, Unreadable):
         return (row, picture.status, picture.detail, *[None] * 6)
+
     square = picture.image.convert("L").resize((GREY_SIDE,) * 2, Image.Resampling.BILINEAR)
+
     return (
         row,
         "ok",

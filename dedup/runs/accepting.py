@@ -19,6 +19,7 @@ def accepted_pairs(result: Run, judged: Judged) -> pa.Table:
     if resolved.parts.parts == "on":
         placed = result.store["placements"]
         found = with_crops(found, placed, hashed, listed, resolved, judged)
+
     return found
 
 
@@ -27,11 +28,13 @@ def judgements_told(result: Run) -> dict[str, Any]:
     record = result.judged.record
     if not record:
         return {"judgements": None, "precision": None}
+
     pixels = result.store["hashes"]["pixel_digest"]
     found = None
     if any(row.sample for row in record):
         # The rule is what is estimated: without what people changed.
         found = best_estimate(record, accepted_pairs(result, NOT_JUDGED), pixels)
+
     return {
         "judgements": counted(record, pixels) | {"over_lists": result.judged.n_over_lists},
         "precision": None if found is None else found.summary(),

@@ -22,7 +22,9 @@ def filtered(dataset: Any, keep: Mask) -> Any:
     if not hasattr(dataset, "__len__"):
         # a stream, whose length nobody knows
         return dataset.filter(lambda _, row: bool(keep[row]), with_indices=True)
+
     _check(len(dataset), len(keep))
+
     return _of_rows(dataset, keep)
 
 
@@ -30,6 +32,7 @@ def _of_splits(dataset: Mapping[str, Any], keep: Mask) -> Any:
     lengths = [len(part) for part in dataset.values()]
     _check(sum(lengths), len(keep))
     parts = np.split(keep, np.cumsum(lengths)[:-1])
+
     return type(dataset)(
         {
             name: _of_rows(part, which)

@@ -27,6 +27,7 @@ def specs(config: Config, resolved: Resolved) -> dict[str, dict[str, Any]]:
     dataset = config.fingerprint_part()["dataset"]
     for of_one in (dataset, *dataset["sources"]):
         del of_one["source"]
+
     of_candidates = {
         "hash": Setup.of(config).spec(),
         "search": asdict(resolved.search),
@@ -69,6 +70,7 @@ def source_info(config: Config, source: Source) -> dict[str, Any]:
     """What `run.json` says of the dataset."""
     in_memory = config.dataset.path is None and not config.dataset.sources
     names = [part.name for part in parts_of(source)]
+
     return {
         "form": source.form,
         "name": source.name,
@@ -106,9 +108,11 @@ def run_info(
     for name in LISTS:
         if settings["policy"][name] is not None:
             settings["policy"][name] = str(Path(settings["policy"][name]).expanduser().absolute())
+
     # The record of a review is in the folder of the run: it never makes the run another one.
     of_config = {name: digest for name, digest in lists.items() if name != JUDGEMENTS}
     deciding = config.fingerprint_part() | ({"lists": of_config} if of_config else {})
+
     return {
         "state": "started",
         "config": settings,

@@ -114,6 +114,7 @@ def owner_of(folder: Path) -> files.Marked:
             " another folder."
         )
         raise RunError(message)
+
     return owner
 
 
@@ -125,6 +126,7 @@ def put_splits(written: Path, place: Path, home: Path) -> None:
     if place == home:
         files.remove(home / SPLITS, owner)
         files.mark(home, KIND, {**owner.made, SPLITS: files.proof_of(written)})
+
     written.rename(place / SPLITS)
 
 
@@ -135,8 +137,10 @@ def discard(folder: Path) -> None:
     owner = files.marked(folder, KIND)
     if owner is None or _is_finished(folder):
         return
+
     for name in owner.made:
         files.remove(folder / name, owner)
+
     files.unmark(owner)
     files.remove_if_empty(folder)
 
@@ -171,6 +175,7 @@ def adding(folder: Path, names: Sequence[str]) -> Iterator[None]:
                 " of this dedup. Move it away, or run it again in another folder."
             )
             raise RunError(message)
+
     if owner is None:
         yield
         return
@@ -188,10 +193,12 @@ def refuse_without_space(folder: Path, *, but: Container[str] = ()) -> None:
     """
     if not _is_finished(folder):
         return
+
     tops = (path for path in folder.iterdir() if path.name != files.OWN and path.name not in but)
     sizes = (path.lstat() for top in tops for path in (top, *top.rglob("*")) if not path.is_dir())
     needed = sum(status.st_size for status in sizes if status.st_nlink == 1)
     free = shutil.disk_usage(folder).free
+
     if free < needed + _SPARE:
         message = (
             f"The run in {str(folder)!r} takes {needed:,} bytes, and the new one is made beside it,"
@@ -207,6 +214,7 @@ def finished(folder: Path) -> dict[str, Any]:
     if info.get("state") != "finished":
         message = f"The run in {str(folder)!r} was not finished. Run it again."
         raise RunError(message)
+
     return info
 
 
@@ -234,6 +242,7 @@ def _make_room(place: Staged) -> None:
     for name in owner.made:
         if name != RUN:
             files.remove(place.home / name, owner)
+
     for name in (*_FILES, SPLITS):
         if os.path.lexists(place.home / name):
             message = (
@@ -241,6 +250,7 @@ def _make_room(place: Staged) -> None:
                 " dedup. Move it away, or name another folder with -o or output.dir."
             )
             raise RunError(message)
+
     files.mark(place.home, KIND, dict.fromkeys((RUN, *_FILES)))
 
 
@@ -259,6 +269,7 @@ def _refuse_strangers(folder: Path) -> None:
     )
     if not held:
         return
+
     hint = "Name another folder with -o or output.dir."
     if RUN in held:
         message = (
@@ -270,6 +281,7 @@ def _refuse_strangers(folder: Path) -> None:
         message = (
             f"The output folder {str(folder)!r} is not empty and holds no run of dedup. {hint}"
         )
+
     raise RunError(message)
 
 
@@ -277,6 +289,7 @@ def _refuse_another_run(folder: Path, fingerprints: Mapping[str, str]) -> None:
     hint = "Name another folder with -o or output.dir, or replace it with --overwrite."
     before = read_json(folder / RUN).get("fingerprints", {})
     other = [what for what in ("input", "config") if before.get(what) != fingerprints[what]]
+
     if other:
         message = (
             f"The output folder {str(folder)!r} holds a run with another"

@@ -32,6 +32,7 @@ def judgements(folder: Path) -> Record:
     except (OSError, ValueError) as error:
         message = f"{path}: cannot be read: {error}. Correct it, or move the file away."
         raise ConfigError(message) from error
+
     return read(text, str(path)) if text else ()
 
 

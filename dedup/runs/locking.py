@@ -105,12 +105,14 @@ def _opened(path: Path) -> Iterator[IO[str]]:
 def _try_alone(file: IO[str]) -> bool:
     if fcntl is None:
         return True
+
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     except OSError:  # a network file system without locks
         return True
+
     return True
 
 

@@ -34,9 +34,11 @@ def output_folder(output: OutputConfig, datasets: Sequence[str]) -> Path | None:
     """
     if output.dir is None:
         return None
+
     if not output.dir.strip():
         message = "output.dir is empty. Name a folder."
         raise ConfigError(message)
+
     out = Path(output.dir).expanduser()
     for dataset in datasets:
         if Path(dataset).is_dir() and files.inside(out, Path(dataset)):
@@ -51,6 +53,7 @@ def output_folder(output: OutputConfig, datasets: Sequence[str]) -> Path | None:
                 " folder."
             )
             raise ConfigError(message)
+
     return out
 
 
@@ -84,12 +87,15 @@ def write_certified(result: Run) -> Run:
             )
         else:
             logger.warning("Nothing was written: no picture that is kept could be found.")
+
     result = _with(result, certificate)
     card = target / "README.md"
     if card.exists():  # a sample of that name
         card = target / "README.dedup.md"
+
     files.write_text(card, readme(result.summary, target))
     folder.put_splits(target, place, home)
+
     return result
 
 
@@ -111,6 +117,7 @@ def refuse_push(config: Config, source: Source) -> None:
             " output.dir."
         )
         raise ConfigError(message)
+
     if output.push_to_hub is not None:
         refuse_push_of_outside(source, config.dataset)
 
@@ -122,6 +129,7 @@ def push(result: Run) -> None:
     repository, certificate = result.config.output.push_to_hub, result.summary["certificate"]
     if repository is None or result.dir is None:
         return
+
     if certificate is None or not certificate["clean"]:
         logger.warning(
             "Not pushed to %s: %s",
@@ -129,6 +137,7 @@ def push(result: Run) -> None:
             certificate["statement"] if certificate else "it is empty.",
         )
         return
+
     push_splits(result.dir / folder.SPLITS, repository)
     logger.info("Pushed to %s", repository)
 
@@ -152,6 +161,7 @@ def _certified(
     rows = pa.array(sample_of_row)
     splits = pc.coalesce(result.decisions["new_split"], result.manifest["split"]).take(rows)
     written_as = splits if default_split is None else splits.fill_null(default_split)
+
     return certificate(
         open_written,
         Searched(
@@ -203,6 +213,7 @@ def write_report(result: Run, engine: Engine, *, open_dataset: bool = True) -> N
             result = reopen(result)
         except (ConfigError, SourceError, RunError) as error:
             logger.warning("The report shows thumbnails only: %s", error)
+
     source = result.source
 
     def read(samples: Sequence[int]) -> Iterator[pa.RecordBatch]:

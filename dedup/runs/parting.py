@@ -84,6 +84,7 @@ def crops_left(result: Run, samples: NDArray[np.int64], splits: pa.ChunkedArray)
     parts_of_all = pa.concat_tables(result.store.parts("parts"))
     searched = _searched(result, parts_of_all)
     written = searched[np.isin(searched, samples)]
+
     with engine.kept():
         placed = placements(
             Pictures.of(parts_of_all, result.store["hashes"], written),
@@ -92,6 +93,7 @@ def crops_left(result: Run, samples: NDArray[np.int64], splits: pa.ChunkedArray)
             threads=search_threads(result.config),
             known=pa.concat_tables(result.store.parts("placements")),
         )
+
     near = result.pairs.filter(pc.not_equal(result.pairs["kind"], "crop"))
     plain = near.drop_columns(["box_a", "box_b"])
     found = with_crops(
@@ -103,6 +105,7 @@ def crops_left(result: Run, samples: NDArray[np.int64], splits: pa.ChunkedArray)
     is_held_out = pc.is_in(splits, pa.array(resolved.splits.held_out, pa.string())).to_numpy()
     held_out[samples] = is_held_out
     across = held_out[crops["a"].to_numpy()] != held_out[crops["b"].to_numpy()]
+
     return crops.filter(pa.array(across))
 
 
@@ -124,6 +127,7 @@ def _searched(result: Run, parts: pa.Table) -> NDArray[np.int64]:
         crowds["sample"].to_numpy() != crowds["leader"].to_numpy()
     ]
     chosen[members] = False
+
     return np.flatnonzero(chosen).astype(np.int64)
 
 

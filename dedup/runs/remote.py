@@ -46,6 +46,7 @@ class Remote:
         there = self._read_json(RUN)
         if there is None or overwrite:
             return
+
         before, now = there.get("fingerprints", {}), info["fingerprints"]
         other = [what for what in ("input", "config") if before.get(what) != now[what]]
         if other:
@@ -67,6 +68,7 @@ class Remote:
         info = json.loads((self.folder / RUN).read_text(encoding="utf-8"))
         info["config"]["output"]["dir"] = self.url
         before = set(self._read_json(_OBJECTS) or ())
+
         try:
             self._write_json(_OBJECTS, sorted({*before, *sent, RUN}))
             with suppress(FileNotFoundError):
@@ -92,6 +94,7 @@ class Remote:
             names = self.system.find(self.root)
         except FileNotFoundError:
             return
+
         others = sorted({name.removeprefix(self.root + "/") for name in names} - own)
         if others:
             message = (
@@ -179,6 +182,7 @@ def held(url: str, cache: Path | None) -> Iterator[Remote]:
     name = f"dedup-output-{sha256(url.encode()).hexdigest()[:16]}"
     place = Remote(url, above / name, system, root.rstrip("/"))
     place.lock()
+
     try:
         place.refuse_strangers()
         yield place
@@ -190,10 +194,12 @@ def _is_gone(holder: Mapping[str, Any]) -> bool:
     """Whether a run was of this machine and its process has ended."""
     if holder.get("host") != platform.node() or not isinstance(holder.get("process"), int):
         return False
+
     try:
         os.kill(holder["process"], 0)
     except ProcessLookupError:
         return True
     except OSError:
         return False
+
     return False

@@ -62,6 +62,7 @@ class Run:
             f", {found['leaking']:,} of {split} leak"
             for split, found in self.summary.get("leakage", {}).items()
         )
+
         return f"<dedup.Run of {name!r}: {counts}{leaks}{where}>"
 
     def _repr_html_(self) -> str:
@@ -70,6 +71,7 @@ class Run:
         """
         if not self.summary:
             return shown.paragraph(repr(self))
+
         asked = list(shown.doubtful(self.pairs.to_pylist(), N_SHOWN))
         seen = dict(self._pictures(sorted({row[side] for row in asked for side in ("a", "b")})))
         cases = [
@@ -80,6 +82,7 @@ class Run:
             for row in asked
         ]
         heading = shown.paragraph("The near pairs that are most in doubt:") if cases else ""
+
         return (
             shown.paragraph(shown.sentence(self.summary))
             + shown.counts(self.summary)
@@ -95,21 +98,25 @@ class Run:
         wanted = list(dict.fromkeys(sample for group in largest for sample in group))
         seen: dict[int, Image.Image] = dict(self._pictures(wanted))
         others = [sample for sample in wanted if sample not in seen]
+
         if others:
             side = (tables.THUMBNAIL_SIDE,) * 2
             stored = zip(others, self.store.thumbnails()(others), strict=True)
             seen |= {sample: Image.frombytes("L", side, grey) for sample, grey in stored if grey}
+
         ids = self.manifest["id"]
         cases = [
             ([shown.uri(seen.get(sample)) for sample in group], f"kept: {ids[group[0]].as_py()}")
             for group in largest
         ]
+
         return shown.sheet(cases, by_class(self.tables), sizes_and_formats(self.store["hashes"]))
 
     def _pictures(self, samples: list[int]) -> Iterator[tuple[int, Image.Image]]:
         """The pictures of some samples that can still be read."""
         if self.source is None or not samples:
             return
+
         settings = self.config.hash
         contents = (
             read_bytes(path, stored)

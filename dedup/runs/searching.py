@@ -87,6 +87,7 @@ def search(result: Run, engine: Engine, clock: Clock, explain: Callable[[str], N
         measured["verification"] = counts.to_dict()
     if result.resolved.verify.second_look:
         measured["second_look"] = asdict(looks)
+
     return replace(result, info={**result.info, **measured})
 
 
@@ -130,6 +131,7 @@ class _Searching:
         )
         schema = tables.candidates_schema(resolved.hash.algorithms)
         schema = schema if self._kept is None else schema.append(pa.field(DOUBT, pa.float32()))
+
         return crowds(
             self._codes(),
             self._sides,
@@ -150,12 +152,14 @@ class _Searching:
             if bits is None:
                 groups = equal_codes(self._hashes, name, found.spared, _TOO_MANY_EQUAL)
                 found = self._closed(found, groups)
+
         distances = radius(
             self._hashes, resolved, threads=self._threads, progress=progress, spared=found.spared
         )
         self.resolved = resolved.but(max_distance=distances)
         if near_distances(self.resolved) != near_distances(resolved):
             return self.crowds(progress)  # their members are farther apart than is searched
+
         return found
 
     def widen(self, bits: int) -> None:
@@ -191,6 +195,7 @@ class _Searching:
             parts = self._looked(parts, bar.looked)
         if len(found.rows) == 0:
             return parts
+
         return _with_schema(merged(parts, found.rows), found.rows.schema)
 
     def _looked(self, parts: Iterator[pa.Table], progress: Progress | None) -> Iterator[pa.Table]:
@@ -243,6 +248,7 @@ def _sides(class_of: NDArray[np.int64], manifest: pa.Table, held_out: tuple[str,
     inside = {name: pc.equal(splits, name).fill_null(False).to_numpy() for name in held_out}
     train = ~np.any([*inside.values(), np.zeros(len(class_of), bool)], axis=0)
     label = graph.numbers(manifest["label"])
+
     return Sides(
         of_classes(train), {name: of_classes(mask) for name, mask in inside.items()}, label
     )

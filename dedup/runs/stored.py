@@ -45,6 +45,7 @@ def like(run_folder: Path, form: str) -> dict[str, Any]:
     with folder.reading(run_folder):
         info = folder.finished(run_folder)
         resolved = folder.read_json(run_folder / folder.SUMMARY)["resolved"]
+
     settings = {
         section: dict(info["config"][section]) for section in ("hash", "search", "verify", "policy")
     }
@@ -57,12 +58,15 @@ def like(run_folder: Path, form: str) -> dict[str, Any]:
     settings["policy"] |= dict.fromkeys((*LISTS, "keep_by"))
     if settings["policy"]["duplicates"] == "keep_by":
         settings["policy"]["duplicates"] = "keep_best"
+
     settings["search"]["max_distance"] = resolved["max_distance"]
     if resolved["min_similarity"] is not None:
         # A run of an older version has plain limits only, and keeps them.
         settings["verify"] |= {limit: resolved[limit] for limit in LIMITS if limit in resolved}
+
     of_hashes = build({key: settings[key] for key in ("hash", "search")})
     refuse_other(info.get("hashed_by"), Setup.of(of_hashes), f"The run in {str(run_folder)!r}")
+
     return settings
 
 
@@ -108,12 +112,14 @@ def _loaded(
     lists = Lists()
     if "pairs" not in names:
         lists = replace(read_lists(config), record=merged(*map(judgements, (run_folder, *beside))))
+
     resolved = replace(
         resolve(config, loaded["manifest"]["split"].unique().to_pylist()), lists=lists.digests()
     )
     if config.search.max_distance == "auto":
         distances = _radius(run_folder, build(info["config"]), resolved, config, loaded)
         resolved = resolved.but(max_distance=distances)
+
     changed = _refuse_other_columns(loaded, config, resolved)
     resolved = resolved.but(distinct=distinct.rule(resolved, loaded["manifest"], loaded["hashes"]))
     known = None if changed else info["fingerprints"]["input"]
@@ -145,24 +151,29 @@ def _refuse_other_columns(loaded: dict[str, pa.Table], config: Config, resolved:
         for key, value in asked["dataset"].items()
         if stored["dataset"].get(key, value) != value
     ]
+
     if asked["keep_by"] not in {None, stored["keep_by"]}:
         problems.append(
             f"policy.keep_by: the stored manifest has the column {stored['keep_by']!r}, not"
             f" {asked['keep_by']!r}."
         )
+
     if list(asked["distinct_columns"]) != list(stored.get("distinct_columns", ())):
         problems.append(
             "policy.distinct_columns: the stored manifest was read with"
             f" {stored.get('distinct_columns', ())!r}, not {asked['distinct_columns']!r}."
         )
+
     if problems:
         raise ConfigError(*problems, "Run it again with these settings.")
+
     if stored["keep_by"] is not None and asked["keep_by"] is None:
         place = manifest.column_names.index("keep_by")
         empty = pa.nulls(len(manifest), pa.string())
         without = manifest.set_column(place, manifest.schema.field(place), empty)
         loaded["manifest"] = storage.described(without, "manifest", asked)
         return True
+
     return False
 
 
@@ -191,6 +202,7 @@ def _radius(
     if (stored.search, stored.hash) == (config.search, config.hash) and summary.exists():
         distances: dict[str, int] = folder.read_json(summary)["resolved"]["max_distance"]
         return distances
+
     # the search brings numba: half a second that is seldom needed
     from dedup.stages.candidates import (
         radius,
@@ -204,6 +216,7 @@ def _radius(
         "thumbnail" not in hashes.column_names and resolved.verify.method != "none"
     ):  # frames are seen on them
         hashes = storage.read(run_folder, "hashes")
+
     return radius(hashes, resolved, threads=search_threads(config))
 
 
@@ -213,11 +226,13 @@ def reopen(result: Run) -> Run:
     if result.info["source"]["in_memory"]:
         message = f"This run was over {name}, which cannot be opened again. Set output.splits=none."
         raise RunError(message)
+
     source = open_source(result.config.dataset)
     table, row_of_sample = read_manifest(source, result.config)
     if not table.equals(result.manifest):
         message = f"The dataset {name!r} has changed since it was searched. Run it again."
         raise RunError(message)
+
     return replace(result, source=source, row_of_sample=row_of_sample)
 
 
@@ -249,6 +264,7 @@ def refuse_what_was_not_searched(result: Run, run_folder: Path) -> None:
     problems = []
     if result.resolved.parts.parts == "on" and not (run_folder / "placements.parquet").exists():
         problems.append("search.parts: parts were not searched.")
+
     searched = stored["search"]
     if searched["orientations"] != "upright" and asked["search"] != searched:
         # One transform is stored for a pair, the best one under the settings of that search.
@@ -256,12 +272,14 @@ def refuse_what_was_not_searched(result: Run, run_folder: Path) -> None:
             "search: with other orientations than upright, no search setting can be changed"
             " afterwards."
         )
+
     for name, distance in asked["search"]["max_distance"].items():
         limit = searched["max_distance"].get(name, -1)
         if distance > limit:
             problems.append(
                 f"search.max_distance: {name} was searched up to {limit} bits, not to {distance}."
             )
+
     if (
         searched["combine"] == "all"
         and asked["search"]["combine"] == "any"
@@ -271,5 +289,6 @@ def refuse_what_was_not_searched(result: Run, run_folder: Path) -> None:
             "search.combine: only pairs within the distance of all algorithms were searched, not of"
             " any."
         )
+
     if problems:
         raise ConfigError(*problems, "Run it again with these settings.")

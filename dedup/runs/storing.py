@@ -99,6 +99,7 @@ class Store:
             return lambda samples: column.take(pa.array(samples, pa.int64())).to_pylist()
 
         folder = self.folder
+
         return lambda samples: storage.values(folder, "hashes", "thumbnail", samples)
 
     def file_digests(self) -> Callable[[], pa.ChunkedArray]:
@@ -108,6 +109,7 @@ class Store:
             return lambda: hashes["file_digest"]
 
         folder = self.folder
+
         return lambda: storage.column(folder, "hashes", "file_digest")
 
     def release(self, column: str) -> None:

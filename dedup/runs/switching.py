@@ -106,6 +106,7 @@ def _say_switching(folder: Path) -> None:
     path = folder / RUN
     if not path.exists():
         return
+
     info = files.read_json(path)
     if info.get("state") != SWITCHING and (folder / files.OWN / NEXT / RUN).exists():
         files.write_json(path, info | {"state": SWITCHING}, workplace=folder / files.OWN)

@@ -56,6 +56,7 @@ def bucket_sizes(
             planes, first, last, start, width, sizes[part]
         ),
     )
+
     return sizes
 
 
@@ -75,6 +76,7 @@ def _fresh(
         ids[first : last : _PAGE // ids.itemsize] = 0
 
     in_steps(crew, spans(n, crew.threads if n > _ROWS_FOR_THREADS else 1), touch)
+
     return to, ids
 
 
@@ -97,10 +99,12 @@ def sort_into_buckets(
     cursors = np.cumsum(sizes, axis=0, dtype=np.uint32)
     cursors -= sizes
     cursors += offsets[:-1].astype(np.uint32)
+
     if reuse is None or reuse.planes is planes:
         to, ids = _fresh(planes, n, crew)
     else:
         to, ids = reuse.planes, reuse.ids
+
     parts = spans(n, len(sizes))
     in_steps(
         crew,
@@ -111,6 +115,7 @@ def sort_into_buckets(
     )
     if len(planes) > 1:
         in_steps(crew, parts, lambda _, first, last: kernels.gather(planes, ids, first, last, to))
+
     return kernels.Side(to, ids, offsets)
 
 
@@ -135,7 +140,9 @@ def near_sums(weights: NDArray[np.float64], width: int, radius: int) -> NDArray[
     """For every bucket the sum of the weights of its neighbours, itself included."""
     if radius == 0:
         return weights
+
     layers = np.zeros((radius + 1, 1 << width), np.float64)
     layers[0] = weights
     kernels.sum_of_neighbours(layers, width)
+
     return np.asarray(layers.sum(axis=0))

@@ -42,13 +42,16 @@ def largest_distance_within(
         for one in (other, *also):
             check(codes, one, cap)
             joins.append(collapsed(codes, one, crew))
+
     budget, cap = index(budget), index(cap)
     equal = sum(sides.known_equal_pairs for sides in joins)
     if equal > budget:
         return None
+
     fits: int | None = None
     exceeds = cap + 1
     distance = _likely(joins, budget, cap, equal)
+
     while True:
         if _fits(joins, distance, budget, threads):
             fits = distance
@@ -60,8 +63,10 @@ def largest_distance_within(
             distance -= 1
             if distance < 0 or fits == distance:
                 break
+
     if progress is not None:
         progress(1.0)
+
     return fits
 
 
@@ -72,18 +77,21 @@ def _likely(joins: Sequence[Sides], budget: int, cap: int, equal: int) -> int:
         if not sides.is_empty:
             sample, factor = sides.sample(cap, _COMPARISONS)
             expected += np.cumsum(sample.by_distance) * sample.scale * factor
+
     return max(0, int(np.searchsorted(expected, budget, "right")) - 1)
 
 
 def _fits(joins: Sequence[Sides], distance: int, budget: int, threads: int | None) -> bool:
     if _surely_more(joins, distance, budget):
         return False
+
     counter = _Counter(budget)
     for sides in joins:
         with Crew(threads) as crew:
             search(sides, distance, crew, counter, None)
         if counter.found > budget:
             return False
+
     return True
 
 
@@ -94,6 +102,7 @@ def _surely_more(joins: Sequence[Sides], distance: int, budget: int) -> bool:
         if not sides.is_empty:
             # of some rows only, where it is done in tiles: a bound for all
             least += sides.known_equal_pairs + sides.sample(distance, _COMPARISONS)[0].at_least()
+
     return least > budget
 
 

@@ -23,10 +23,12 @@ def pack(codes: NDArray[np.uint8]) -> NDArray[np.uint64]:
     if not isinstance(codes, np.ndarray) or codes.dtype != np.uint8 or codes.ndim != 2:
         message = f"codes must be a uint8 array of shape (n, n_bytes), not {_described(codes)}."
         raise ConfigError(message)
+
     n_bytes = codes.shape[1]
     if n_bytes == 0 or n_bytes % 8:
         message = f"codes must be a multiple of 8 bytes (64 bits) wide, not {n_bytes}."
         raise ConfigError(message)
+
     return np.ascontiguousarray(codes).view(np.uint64)
 
 
@@ -45,10 +47,12 @@ def check(codes: NDArray[np.uint64], other: NDArray[np.uint64] | None, max_dista
         if len(words) > MAX_ROWS:
             message = f"{name} has {len(words):,} rows; one search takes at most {MAX_ROWS:,}."
             raise ConfigError(message)
+
     if other is not None and other.shape[1] != codes.shape[1]:
         widths = f"codes are {64 * codes.shape[1]} bits wide and other {64 * other.shape[1]}"
         message = f"{widths}: they cannot be compared."
         raise ConfigError(message)
+
     check_distance(max_distance, 64 * codes.shape[1])
 
 
@@ -144,6 +148,7 @@ def _table(place: NDArray[np.intp], words: int) -> NDArray[np.uint64]:
         table[bit // 8, :, word] |= ((values >> np.uint64(bit % 8)) & np.uint64(1)) << np.uint64(
             shift
         )
+
     return table
 
 
@@ -168,6 +173,7 @@ def permuted(codes: NDArray[np.uint64], crew: Crew | None = None) -> NDArray[np.
     else:
         parts = spans(n, 1 + n // _ROWS_A_TASK * crew.threads)
         crew.run(kernels.permute, [(codes, table, first, last, planes) for first, last in parts])
+
     return planes
 
 
@@ -177,6 +183,7 @@ def unpermuted(planes: NDArray[np.uint64]) -> NDArray[np.uint64]:
     out = np.empty((words, n + kernels.PADDING), np.uint64)
     codes = np.ascontiguousarray(planes[:, :n].T)
     kernels.permute(codes, _inverse_table(words), 0, n, out)
+
     return np.ascontiguousarray(out[:, :n].T)
 
 
@@ -202,6 +209,7 @@ def collapse(codes: NDArray[np.uint64], crew: Crew) -> Distinct:
     )
     if sum(counts) == n:
         return Distinct(side.planes, side.ids, None)
+
     return _grouped(side, leaders, sum(counts), crew)
 
 
@@ -225,4 +233,5 @@ def _grouped(
             groups, leaders, side.ids, side.planes, first, last, cursors, members, planes
         ),
     )
+
     return Distinct(planes, members, starts)

@@ -100,6 +100,7 @@ def _keys(
     check_finder(finder)
     sink = PairSink(limit)
     joined(codes, others, bounds, combine, limit, crew, sink, finder, early=limit)
+
     return in_order(sink.parts, len(codes[0]), crew)
 
 
@@ -110,6 +111,7 @@ def _matches(
     found = crew.run(
         distances_of, [(one, two, keys) for one, two in zip(codes, others, strict=True)]
     )
+
     return CombinedMatches(a, b, tuple(found))
 
 
@@ -179,6 +181,7 @@ def joined(
         if crew.stopped:
             raise too_many(bounds, limit)
         return
+
     for number in range(len(codes)):
         crew.begin(number, len(codes))
         # What an earlier hash has found is not found again: no set of pairs is needed to keep them
@@ -204,9 +207,11 @@ def most_selective(
         seconds += sides.expected_pairs(bound, None) * _PAIR_SECONDS
         if best is None or seconds < best[0]:
             best = (seconds, number, sides)
+
     if best is None:
         message = "There are no hashes to join."
         raise ConfigError(message)
+
     return best[1], best[2]
 
 

@@ -41,6 +41,7 @@ def _best(run: Callable[[], object], repeats: int = _REPEATS) -> float:
         begin = time.perf_counter()
         run()
         seconds.append(time.perf_counter() - begin)
+
     return min(seconds)
 
 
@@ -58,6 +59,7 @@ def _scanned(
         )
 
     run()
+
     return run
 
 
@@ -84,6 +86,7 @@ def measured(words: int, prefix: int) -> Costs:
     one_visit = max(
         _best(_scanned(bucketed, _KEY_BITS, masks, prefix)) / visits - block, 0.2 * block
     )
+
     return Costs(block, one_visit / 2, one_visit / 2, _move(words))
 
 

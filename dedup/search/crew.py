@@ -28,6 +28,7 @@ class Crew:
         if threads is not None and threads < 1:
             message = f"threads must be 1 or more, or None for all cores, not {threads!r}."
             raise ConfigError(message)
+
         self.threads = threads or usable_cores()
         self.expected = 0.0  # seconds of all work; zero until a plan says it
         self._progress = progress
@@ -70,6 +71,7 @@ class Crew:
         for task in tasks:
             results.append(task.result())
             self.advance(seconds / len(tasks))
+
         return results
 
     def begin(self, phase: int, phases: int) -> None:

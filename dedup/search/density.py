@@ -36,6 +36,7 @@ def neighbours_within(
     n = len(codes[0])
     if n == 0:
         return np.zeros(0, np.int64)
+
     whole = np.concatenate(codes, axis=1)
     _, first, of_row, sizes = np.unique(
         whole, axis=0, return_index=True, return_inverse=True, return_counts=True
@@ -43,6 +44,7 @@ def neighbours_within(
     of_row = of_row.reshape(-1)
     distinct = [one[first] for one in codes]
     counter = _Counter(sizes, MAX_COUNTED)
+
     try:
         with Crew(threads) as crew:
             joined(
@@ -50,6 +52,7 @@ def neighbours_within(
             )
     except LimitError:
         return _of_drawn(distinct, sizes, max_distance, seed)[of_row]
+
     return (counter.near + sizes - 1)[of_row]
 
 
@@ -65,6 +68,7 @@ def rows_within(
         distance = np.bitwise_count(one[among] ^ one[row]).sum(axis=1, dtype=np.int64)
         near &= distance <= bits
         total += distance
+
     return among[near], total[near]
 
 
@@ -77,6 +81,7 @@ def _of_drawn(
     for drawn in np.random.default_rng(seed).choice(n, min(n, _DRAWN), replace=False).tolist():
         near, _ = rows_within(distinct, drawn, everything, max_distance)
         found[drawn] = sizes[near].sum() - 1
+
     return found
 
 
@@ -98,4 +103,5 @@ class _Counter:
             self._left -= len(keys)
             np.add.at(self.near, a, self._sizes[b])
             np.add.at(self.near, b, self._sizes[a])
+
         return self._left >= 0

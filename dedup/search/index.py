@@ -98,6 +98,7 @@ class Index:
                 side = sort_into_buckets(planes, len(codes), start, width, crew)
                 orders.append(Order(start, width, side.planes, side.ids, side.offsets))
                 start += width
+
         return cls.of(planes, orders)
 
     @classmethod
@@ -150,6 +151,7 @@ class Index:
             self._fill(asked, max_distance, out)
 
         rows = np.sort(out[:n])
+
         return rows, self.distances(asked, rows)
 
     def distances(self, asked: Codes, rows: NDArray[np.int64]) -> NDArray[np.uint16]:
@@ -170,6 +172,7 @@ class Index:
         self._check(new, max_distance)
         check_limit(limit)
         seconds = _expected(len(self), self.words, self._bands(max_distance)) * len(new)
+
         if seconds > _JOINED_SECONDS * (len(self) + len(new)):
             other = _rows_of(permuted(new))
             return join(
@@ -211,9 +214,11 @@ class Index:
         for width, radius in zip(widths, radii, strict=False):
             bands.append((start, width, radius))
             start += width
+
         chosen = tuple(bands)
         usable = bands and all(radius < width for _, width, radius in chosen)
         every = _expected(len(self), self.words, None)
+
         return chosen if usable and _expected(len(self), self.words, chosen) < every else None
 
     def _fill(self, asked: Codes, max_distance: int, out: NDArray[np.int64]) -> int:
@@ -238,6 +243,7 @@ class Index:
                 out,
                 n,
             )
+
         return int(n)
 
 
@@ -267,9 +273,11 @@ def layout(n_codes: int, n_bits: int, max_distance: int) -> tuple[int, ...]:
     """
     if n_codes < _ROWS_WORTH_ORDERS:
         return ()
+
     words = n_bits // 64
     best: tuple[int, ...] = ()
     least = _expected(n_codes, words, None)
+
     for n_bands, width in product(range(1, _MAX_ORDERS + 1), range(4, _MAX_WIDTH + 1)):
         radii = spread_radii(max_distance, n_bands)
         left_over = n_bits - width * len(radii)
@@ -282,6 +290,7 @@ def layout(n_codes: int, n_bits: int, max_distance: int) -> tuple[int, ...]:
         seconds = _expected(n_codes, words, bands)
         if seconds < least:
             best, least = widths, seconds
+
     return best
 
 
@@ -291,10 +300,12 @@ def _expected(n_codes: int, words: int, bands: tuple[tuple[int, int, int], ...] 
     """
     if bands is None:
         return n_codes * words * _SCANNED_SECONDS
+
     seconds = 0.0
     for _, width, radius in bands:
         codes = n_codes / (1 << width)
         seconds += n_neighbours(width, radius) * (_BUCKET_SECONDS + codes * words * _CODE_SECONDS)
+
     return seconds
 
 
@@ -321,9 +332,12 @@ def _matches(
             f" {limit:,}."
         )
         raise LimitError(message)
+
     if not found:
         return Matches(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.uint16))
+
     a = np.repeat(np.arange(len(found)), sizes)
+
     return Matches(
         a, np.concatenate([rows for rows, _ in found]), np.concatenate([d for _, d in found])
     )

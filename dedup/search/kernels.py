@@ -68,6 +68,7 @@ def _spread(builder: Any, word: Any) -> Any:
     """A vector with the word in every lane."""
     undefined = ir.Constant(_VECTOR, ir.Undefined)
     first = builder.insert_element(undefined, word, _I32(0))
+
     return builder.shuffle_vector(
         first, undefined, ir.Constant(ir.VectorType(_I32, LANES), [0] * LANES)
     )
@@ -161,6 +162,7 @@ def least_distance(
         codes = _Planes(context, builder, signature.args[2], arguments[2], arguments[3])
         far = ir.Constant(_VECTOR, [_FAR] * LANES)
         least = [cgutils.alloca_once_value(builder, far) for _ in range(ROWS)]
+
         with builder.if_else(builder.icmp_signed("==", arguments[5], _I64(1))) as (
             one_word,
             more_words,
@@ -169,13 +171,16 @@ def least_distance(
                 _least_of_one_word(builder, rows, codes, arguments[4], least)
             with more_words:
                 _least_of_words(builder, rows, codes, arguments[4], arguments[5], least)
+
         total = builder.load(least[0])
         for r in range(1, ROWS):
             total = _minimum(builder, total, builder.load(least[r]))
+
         kind = ir.FunctionType(_I64, [_VECTOR])
         reduce = cgutils.get_or_insert_function(
             builder.module, kind, "llvm.vector.reduce.umin.v8i64"
         )
+
         return builder.call(reduce, [total])
 
     return types.uint64(left, types.int64, right, types.int64, types.int64, types.int64), codegen
@@ -199,6 +204,7 @@ def lanes_within(
         rows = _Planes(context, builder, signature.args[0], arguments[0], arguments[1])
         codes = _Planes(context, builder, signature.args[2], arguments[2], arguments[3])
         distance = cgutils.alloca_once_value(builder, ir.Constant(_VECTOR, [0] * LANES))
+
         with cgutils.for_range(builder, arguments[4], intp=_I64) as word:
             different = builder.xor(
                 codes.vector(word.index, _I64(0)), rows.spread(word.index, _I64(0))
@@ -206,7 +212,9 @@ def lanes_within(
             builder.store(
                 builder.add(builder.load(distance), _set_bits(builder, different)), distance
             )
+
         within = builder.icmp_unsigned("<=", builder.load(distance), _spread(builder, arguments[5]))
+
         return builder.zext(builder.bitcast(within, ir.IntType(LANES)), _I64)
 
     return types.uint64(left, types.int64, right, types.int64, types.int64, types.uint64), codegen
@@ -222,6 +230,7 @@ def prefetch(typing_context: Any, planes: Any, position: Any) -> Any:
         kind = ir.FunctionType(ir.VoidType(), [pointer.type, _I32, _I32, _I32])
         function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
         builder.call(function, [pointer, _I32(0), _I32(3), _I32(1)])  # to read, to keep, data
+
         return context.get_dummy_value()
 
     return types.void(planes, types.int64), codegen
@@ -235,6 +244,7 @@ def mixed(planes: Any, position: Any) -> Any:
         h = (h ^ planes[w, position]) * np.uint64(0xBF58476D1CE4E5B9)
         h = (h ^ (h >> np.uint64(29))) * np.uint64(0x94D049BB133111EB)
         h ^= h >> np.uint64(32)
+
     return h
 
 
@@ -247,11 +257,13 @@ def key_of(planes: Any, position: Any, start: Any, width: Any) -> Any:
         return np.int64(0)
     if start < 0:
         return np.int64(mixed(planes, position) >> np.uint64(64 - width))
+
     w = start >> 6
     shift = start & 63
     bits = planes[w, position] >> np.uint64(shift)
     if shift + width > 64:
         bits |= planes[w + 1, position] << np.uint64(64 - shift)
+
     return np.int64(bits & ((np.uint64(1) << np.uint64(width)) - np.uint64(1)))
 
 
@@ -323,9 +335,11 @@ def find_leaders(planes: Any, offsets: Any, first: Any, last: Any, leaders: Any)
     largest = 1
     for bucket in range(first, last):
         largest = max(largest, offsets[bucket + 1] - offsets[bucket])
+
     room = 4
     while room < 2 * largest:
         room *= 2
+
     table = np.empty(room, np.int64)
     for bucket in range(first, last):
         size = 4
@@ -412,6 +426,7 @@ def emit(
                 if not found_before(left.planes, i, right.planes, j, bands, band):
                     out[n] = (np.uint64(left.ids[i]) << np.uint64(32)) | np.uint64(right.ids[j])
                     n += 1
+
     return n
 
 
@@ -440,6 +455,7 @@ def scan(
     start, width = bands[band, 0], bands[band, 1]
     t = np.uint64(max_distance)
     n = 0
+
     while state[0] < last:
         row = state[0]
         key = key_of(left.planes, row, start, width)
@@ -494,6 +510,7 @@ def scan(
             state[2] = 0
         state[0] = end
         state[1] = 0
+
     return n
 
 
@@ -524,6 +541,7 @@ def expand(keys: Any, one: Any, two: Any, within: Any, state: Any, out: Any) -> 
             state[2] = 0
         state[0] += 1
         state[1] = 0
+
     return n
 
 
@@ -548,6 +566,7 @@ def expand_groups(members: Any, starts: Any, last: Any, state: Any, out: Any) ->
             state[2] = 0
         state[0] += 1
         state[1] = 0
+
     return n
 
 
@@ -689,6 +708,7 @@ def near_in_band(
     n_masks = len(masks)
     for m in range(min(AHEAD, n_masks)):
         prefetch(planes, offsets[key ^ masks[m]])
+
     for m in range(n_masks):
         bucket = key ^ masks[m]
         first, last = offsets[bucket], offsets[bucket + 1]
@@ -705,6 +725,7 @@ def near_in_band(
                     if n < len(out):
                         out[n] = ids[at]
                     n += 1
+
     return n
 
 
@@ -727,6 +748,7 @@ def near_in_rows(
                 if n < len(out):
                     out[n] = at
                 n += 1
+
     return n
 
 

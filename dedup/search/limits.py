@@ -59,6 +59,7 @@ def check_sample(
         raise _too_many(
             sample, equal, left.words, max_distance, limit, "at least", equal + sample.at_least()
         )
+
     return equal + float(sample.rows.sum()) * sample.scale
 
 
@@ -84,6 +85,7 @@ def _too_many(
     # chance.
     fitting = np.flatnonzero(expected * (1 if sample.complete else 2) <= limit)
     fitting = fitting[fitting < max_distance]
+
     if len(fitting):
         d = int(fitting[-1])
         advice = (
@@ -92,6 +94,7 @@ def _too_many(
         )
     else:
         advice = "Not even max_distance 0 fits"
+
     return LimitError(
         f"There are {bound} {pairs:,.0f} pairs within {max_distance} of {64 * words} bits, and the"
         f" limit is {limit:,}. {advice}; lower the distance or raise the limit."

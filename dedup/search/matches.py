@@ -52,6 +52,7 @@ def plan(
     # NumPy's integers of 8 bits overflow in what is reckoned with it
     max_distance = index(max_distance)
     check_finder(finder)
+
     with Crew(threads) as crew:
         sides = collapsed(codes, other, crew)
         chosen = sides.plan(max_distance, finder)
@@ -160,10 +161,12 @@ def _found(
     check_finder(finder)
     if plan is not None:
         check_exact(plan, 64 * codes.shape[1], max_distance)
+
     sides = collapsed(codes, other, crew)
     sink = PairSink(limit)
     search(sides, max_distance, crew, sink, limit, finder, plan)
     del sides
+
     return in_order(sink.parts, len(codes), crew)
 
 
@@ -180,4 +183,5 @@ def _matches(one: NDArray[np.uint64], two: NDArray[np.uint64], keys: Keys, crew:
         fill,
         [(first, min(first + BATCH_ROWS, len(keys))) for first in range(0, len(keys), BATCH_ROWS)],
     )
+
     return Matches(a, b, distance)

@@ -20,14 +20,18 @@ def in_order(parts: list[Keys], n_rows: int, crew: Crew) -> Keys:
         parts.clear()
         keys.sort()
         return keys
+
     sizes = np.zeros(n_slices, np.int64)
     for part in parts:
         kernels.count_slices(part, n_rows, sizes)
+
     ends = np.cumsum(sizes)
     cursors = ends - sizes
     keys = np.empty(total, np.uint64)
     while parts:
         kernels.move_to_slices(parts.pop(), n_rows, cursors, keys)
+
     slices = list(zip((ends - sizes).tolist(), ends.tolist(), strict=True))
     crew.run(lambda first, last: keys[first:last].sort(), slices)
+
     return keys

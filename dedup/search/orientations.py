@@ -72,6 +72,7 @@ def join_orientations(
     best = _Best(
         np.empty(0, np.uint64), np.empty(0, np.uint8), np.empty((len(upright), 0), np.uint16)
     )
+
     with Crew(threads, progress) as crew:
         for phase, transform in enumerate((0, *transforms)):
             crew.begin(phase, 1 + len(transforms))
@@ -85,8 +86,10 @@ def join_orientations(
                 )
                 raise LimitError(message)
         crew.finish()
+
     a = (best.keys >> np.uint64(32)).astype(np.int64)
     b = (best.keys & np.uint64(0xFFFFFFFF)).astype(np.int64)
+
     return OrientedMatches(a, b, best.transforms, tuple(best.distances))
 
 
@@ -110,14 +113,17 @@ def _transforms(
         given = f"{len(upright)} hashes and {len(oriented)} mappings are given"
         message = f"Every hash needs its oriented codes: {given}."
         raise ConfigError(message)
+
     transforms = sorted(oriented[0])
     for turned in oriented:
         if sorted(turned) != transforms:
             message = f"All hashes need the same transforms, not {transforms} and {sorted(turned)}."
             raise ConfigError(message)
+
     if any(transform not in range(1, len(TRANSFORMS)) for transform in transforms):
         message = f"Transforms are numbers from 1 to {len(TRANSFORMS) - 1}, not {transforms}."
         raise ConfigError(message)
+
     for transform in transforms:
         turned_codes = [turned[transform] for turned in oriented]
         checked(upright, turned_codes, list(bounds), combine)
@@ -127,6 +133,7 @@ def _transforms(
                 " upright ones."
             )
             raise ConfigError(message)
+
     return transforms
 
 
@@ -149,17 +156,20 @@ def _directed(
         keys = in_order(plain.parts, len(upright[0]), crew)
         distances = np.array([distances_of(one, one, keys) for one in upright], np.uint16)
         return _Best(keys, np.zeros(len(keys), np.uint8), distances)
+
     sink = _Turned(upright, oriented, transform, list(bounds), combine, limit)
     turned = [one[transform] for one in oriented]
     # A pair can be found from both ends, and a symmetrical picture matches itself: neither may end
     # a search.
     early = 2 * limit + len(upright[0])
+
     if combine == "any":
         joined(upright, turned, bounds, combine, limit, crew, sink, finder, early)
     else:
         # Both ways count for every hash, so the sink decides; one hash, the same for all
         # transforms, finds.
         joined(upright[:1], turned[:1], bounds[:1], "any", limit, crew, sink, finder, early=None)
+
     return sink.best()
 
 
@@ -201,6 +211,7 @@ class _Turned:
                 near = (distances <= self._bounds).all(axis=0)
                 ordered, distances = ordered[near], distances[:, near]
             parts.append(_Best(ordered, np.full(len(ordered), transform, np.uint8), distances))
+
         with self._lock:
             self._parts += parts
             self._found += sum(len(part.keys) for part in parts)
@@ -211,11 +222,13 @@ class _Turned:
         swapped = (keys << np.uint64(32)) | (keys >> np.uint64(32))
         inverse = INVERSE[transform]
         distances = []
+
         for upright, turned in zip(self._upright, self._oriented, strict=True):
             ways = [distances_of(upright, turned[transform], keys)] if transform in turned else []
             if inverse in turned:
                 ways.append(distances_of(upright, turned[inverse], swapped))
             distances.append(np.minimum.reduce(ways))
+
         return np.array(distances, np.uint16)
 
     def best(self) -> _Best:
@@ -246,4 +259,5 @@ def _better(one: _Best, two: _Best, widths: Sequence[int]) -> _Best:
     first = np.ones(len(order), np.bool_)
     first[1:] = keys[order][1:] != keys[order][:-1]
     kept = order[first]
+
     return _Best(keys[kept], transforms[kept], distances[:, kept])

@@ -94,6 +94,7 @@ def part_matches(
 
     rare = ~(common_a[a] | common_b[b])
     n_common = int(common_a.sum()) + len(points.picture) - len(usable[0])
+
     return _by_picture(a[rare], b[rare], one.picture, two.picture, distance, n_common)
 
 
@@ -110,6 +111,7 @@ def _usable(points: Points) -> NDArray[np.int64]:
     _, number = np.unique(rows, return_inverse=True)
     of_picture = np.unique(np.stack([number, points.picture], axis=1), axis=0)
     n_pictures = np.bincount(of_picture[:, 0])
+
     return np.flatnonzero(n_pictures[number] <= MAX_PICTURES + 1)
 
 
@@ -125,6 +127,7 @@ def _common(
     first = np.ones(len(points), bool)
     first[1:] = (np.diff(points) != 0) | (np.diff(others) != 0)
     n_pictures = np.bincount(points[first], minlength=n_points)
+
     return np.asarray(n_pictures > MAX_PICTURES)
 
 
@@ -147,6 +150,7 @@ def _by_picture(
 
     a, b, begins = a[enough], b[enough], begins[enough]
     starts = np.append(np.flatnonzero(begins), len(a)).astype(np.int64)
+
     return PartMatches(
         a=picture_a[a[begins]],
         b=picture_b[b[begins]],

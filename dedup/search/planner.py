@@ -55,6 +55,7 @@ class Request:
         n_other = None if self.right is None else len(self.right)
         widest = max(band.width for band in bands)
         memory = memory_of(len(self.left), n_other, self.left.words, widest, self.crew.threads)
+
         return Plan(
             finder=finder,
             n_bits=self.n_bits,
@@ -91,6 +92,7 @@ def plan_brute(request: Request) -> Plan:
     prefix = words if request.pairs < _SMALL**2 else _prefix_words(request)
     costs = measured(words, prefix)
     work = request.pairs / (kernels.ROWS * kernels.LANES) * costs.block
+
     return request.plan("brute", (Band(0, 0, 0),), prefix, int(request.pairs), work)
 
 
@@ -104,6 +106,7 @@ def plan_banded(request: Request) -> Plan:
     """
     if len(request.left) == 0 or len(request.other) == 0:
         return replace(plan_brute(request), finder="banded")
+
     prefix = _prefix_words(request)
     costs = measured(request.left.words, prefix)
     model = _Model(request, costs)
@@ -120,6 +123,7 @@ def plan_banded(request: Request) -> Plan:
     ]
     if not plans:
         return replace(plan_brute(request), finder="banded")
+
     return min(plans, key=lambda plan: plan.seconds)
 
 
@@ -148,6 +152,7 @@ class _Model:
         moved = n_codes if request.right is None else n_codes + n_other
         far = misses(n_other, request.left.words)
         self.seconds = np.empty((len(radii), self.max_width + 1))
+
         for radius in radii:
             for width in range(self.max_width + 1):
                 keys, neighbours = 1 << width, n_neighbours(width, radius)
@@ -169,11 +174,13 @@ class _Model:
         gains: list[tuple[float, int]] = []
         for band in range(len(radii)):
             self._offer(gains, band, radii[band], widths[band])
+
         while left and gains:
             _, band = heappop(gains)
             widths[band] += 1
             left -= 1
             self._offer(gains, band, radii[band], widths[band])
+
         return widths, radii
 
     def _offer(self, gains: list[tuple[float, int]], band: int, radius: int, width: int) -> None:
@@ -212,6 +219,7 @@ def band_costs(
     weights = (others > 0) * costs.group + -(-others // kernels.LANES) * costs.block
     near = near_sums(weights.astype(np.float64), band.width, band.radius)
     visits = (sizes > 0) * (n_neighbours(band.width, band.radius) * (costs.visit + far))
+
     return np.asarray(half * (-(-sizes // kernels.ROWS) * near + visits))
 
 
@@ -220,6 +228,7 @@ def _exact(request: Request, bands: tuple[Band, ...], prefix: int, costs: Costs)
     work = 0.0
     words, crew = request.left.words, request.crew
     far = misses(len(request.other), words)
+
     for band in bands:
         sizes = _sizes(request.left, band, crew)
         other_sizes = None if request.right is None else _sizes(request.right, band, crew)
@@ -229,6 +238,7 @@ def _exact(request: Request, bands: tuple[Band, ...], prefix: int, costs: Costs)
         work += float(band_costs(sizes, other_sizes, band, costs, far).sum())
         moved = len(request.left) + (0 if request.right is None else len(request.right))
         work += moved * (costs.move + far)
+
     return request.plan("banded", bands, prefix, int(candidates), work)
 
 
@@ -256,8 +266,11 @@ def choose(request: Request, finder: str) -> Plan:
     check_finder(finder)
     if finder != "auto":
         return FINDERS[finder](request)
+
     brute = plan_brute(request)
     if request.pairs <= _SMALL**2:
         return brute
+
     banded = plan_banded(request)
+
     return brute if brute.seconds <= banded.seconds else banded

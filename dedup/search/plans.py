@@ -65,15 +65,18 @@ class Plan:
         if self.finder == "banded":
             bands = ", ".join(f"{band.width} bits within {band.radius}" for band in self.bands)
             lines.append(f"  {len(self.bands)} bands: {bands}")
+
         if self.tile_rows is not None:
             lines.append(
                 f"  in {self.tiles:,} tiles, blocks of {self.tile_rows:,} rows against each other:"
                 " one join would need more memory than it may use"
             )
+
         if self.prefix_words < self.n_bits // 64:
             lines.append(
                 f"  compares the first {self.prefix_words} of {self.n_bits // 64} words first"
             )
+
         return "\n".join(lines)
 
     @property
@@ -113,6 +116,7 @@ def check_exact(plan: Plan, n_bits: int, max_distance: int) -> None:
             )
             raise ConfigError(message)
         end = band.start + band.width
+
     whole = any(band.radius >= band.width for band in plan.bands)
     total = sum(band.radius + 1 for band in plan.bands)
     if not whole and total <= max_distance:
@@ -121,6 +125,7 @@ def check_exact(plan: Plan, n_bits: int, max_distance: int) -> None:
             f" than max_distance, {max_distance}."
         )
         raise ConfigError(message)
+
     if not 1 <= plan.prefix_words <= n_bits // 64:
         message = f"prefix_words must be between 1 and {n_bits // 64}, not {plan.prefix_words}."
         raise ConfigError(message)
@@ -151,6 +156,7 @@ def laid_out(widths: list[int], radii: tuple[int, ...]) -> tuple[Band, ...]:
     ):
         bands.append(Band(start, width, radius))
         start += width
+
     return tuple(bands)
 
 

@@ -28,10 +28,13 @@ def distance_shares(left: Distinct, right: Distinct | None, seed: int = 0) -> ND
     two = rng.integers(0, len(other), _PAIRS, dtype=np.uint64)
     if right is None:
         two = np.where(one == two, (two + np.uint64(1)) % np.uint64(len(left)), two)
+
     found = np.zeros(_PAIRS, np.int64)
     for word in range(left.words):
         found += np.bitwise_count(left.planes[word][one] ^ other.planes[word][two])
+
     counts = np.bincount(found, minlength=64 * left.words + 1)
+
     return counts / _PAIRS
 
 
@@ -53,6 +56,7 @@ def meeting_shares(
     n_bits = len(shares) - 1
     met = np.zeros((max_radius + 1, max_width + 1))
     present = np.flatnonzero(shares)
+
     for width in range(max_width + 1):
         ways = comb(n_bits, width)
         for radius in range(max_radius + 1):
@@ -62,6 +66,7 @@ def meeting_shares(
                     if radius <= width
                     else 0.0
                 )
+
     return np.cumsum(met, axis=0)
 
 
@@ -94,10 +99,12 @@ class Degrees:
         """
         if self.complete:
             return float(self.rows.sum()) * self.scale
+
         drawn = len(self.rows)
         falling = np.sort(self.rows)[::-1]
         share = np.arange(1, drawn + 1) / drawn - np.sqrt(np.log(drawn / _CHANCE) / (2 * drawn))
         bound = falling * np.maximum(share, 0) * self.n_codes / (2 if self.halved else 1)
+
         return float(bound.max(initial=0.0))
 
 
@@ -129,6 +136,7 @@ def degrees(
     bands, masks = np.zeros((1, 3), np.int64), np.zeros(1, np.int64)
     seen = 0
     done = 0
+
     for first in range(0, size, kernels.ROWS):
         last = min(first + kernels.ROWS, size)
         state = np.array([first, 0, 0, 0], np.int64)
@@ -148,6 +156,7 @@ def degrees(
         done = last
         if seen > _MAX_MATCHES:
             break
+
     return Degrees(n, rows[:done], by_distance, right is None)
 
 

@@ -50,6 +50,7 @@ class _Rows:
             kernels.rename(keys, self.left.members, self.right.members, self.within)
             self._accept(keys)
             return
+
         one = self.left.spelled_out()
         two = one if self.within else self.right.spelled_out()
         self.drain(
@@ -78,9 +79,11 @@ def execute(plan: Plan, left: Distinct, right: Distinct | None, crew: Crew, sink
     other = left if right is None else right
     if len(left) == 0 or len(other) == 0:
         return
+
     rows = _Rows(left, other, right is None, crew, sink)
     if right is None:
         _emit_equal(left, crew, rows)
+
     costs = measured(left.words, plan.prefix_words)
     one = two = None
     for number, band in enumerate(plan.bands):
@@ -110,6 +113,7 @@ class _BandScan:
         bands = plan.table()
         state = np.array([first, 0, 0, 0], np.int64)
         out = np.empty(_OUT, np.uint64)
+
         while state[0] < last and not self.rows.crew.stopped:
             n = kernels.scan(
                 self.one,
@@ -169,6 +173,7 @@ def _tasks(
     share = (marks - before) / np.maximum(passed[bucket] - before, 1e-300)
     cuts = one.offsets[bucket] + (share * sizes[bucket]).astype(np.int64)
     edges = np.unique(np.concatenate(([0], np.minimum(cuts, n), [n])))
+
     return list(zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True)), total / crew.threads
 
 

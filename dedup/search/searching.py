@@ -88,8 +88,10 @@ class Sides:
         """
         if self.blocks is None:
             return check_sample(*self.whole, max_distance, limit)
+
         # Those of the rows drawn are some of all: a bound, and a better one needs all rows.
         among_drawn = check_sample(*self.drawn, max_distance, limit)
+
         return among_drawn * float(self._step) ** 2
 
     def plan(self, max_distance: int, finder: str) -> Plan:
@@ -123,12 +125,14 @@ def search(
     """
     if limit is not None:
         sides.expected_pairs(max_distance, limit)
+
     if sides.blocks is not None:
         _Tiling(sides, sides.blocks, max_distance, finder, plan).search(crew, sink)
     else:
         chosen = plan or choose(Request(*sides.whole, max_distance, crew), finder)
         crew.expected = chosen.seconds
         execute(chosen, *sides.whole, crew, sink)
+
     if crew.stopped and limit is not None:
         raise _passed(sides, max_distance, limit)
 
@@ -136,7 +140,9 @@ def search(
 def _passed(sides: Sides, max_distance: int, limit: int) -> LimitError:
     if sides.blocks is None:
         return passed(*sides.whole, max_distance, limit)
+
     n_bits = 64 * sides.codes.shape[1]
+
     return LimitError(
         f"There are more than {limit:,} pairs within {max_distance} of {n_bits} bits. Lower the"
         " distance or raise the limit."
@@ -163,10 +169,12 @@ class _Tiling:
         first = {tile.within: tile for tile in reversed(self._tiles)}
         for tile in first.values():
             self._plan_of(tile, *self._collapsed(tile, self._sides.crew), self._sides.crew)
+
         total = max(self._plans.values(), key=lambda plan: plan.seconds)
         n_of = {within: sum(t.within == within for t in self._tiles) for within in first}
         sides, blocks = self._sides, self._blocks
         words = sides.codes.shape[1]
+
         return replace(
             total,
             n_codes=len(sides.codes),
@@ -211,17 +219,21 @@ class _Tiling:
     def _plan_of(self, tile: Tile, left: Distinct, right: Distinct | None, crew: Crew) -> Plan:
         if self._given is not None:
             return self._given
+
         known = self._plans.get(tile.within)
         if known is None or not _alike(known, left, right):
             request = Request(left, right, self._max_distance, crew, self._blocks.widest)
             known = self._plans[tile.within] = choose(request, self._finder)
+
         return known
 
     def _expected(self) -> float:
         """Seconds of all tiles, as far as plans are known."""
         if not self._plans:
             return self._given.seconds if self._given else 0.0
+
         most = max(plan.seconds for plan in self._plans.values())
+
         return sum(
             self._plans[tile.within].seconds if tile.within in self._plans else most
             for tile in self._tiles

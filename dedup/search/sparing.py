@@ -58,6 +58,7 @@ class Spared:
         place[rows] = np.arange(len(rows))
         there = (place[a] >= 0) & (place[b] >= 0)
         known = keys_of(place[a[there]], place[b[there]])
+
         return Spared(self.members[rows], self.crowd[rows], known)
 
 
@@ -109,6 +110,7 @@ def join_sparing_batches(
     bounds = checked(codes, None, max_distance, combine)
     rest, members = np.flatnonzero(~spared.members), np.flatnonzero(spared.members)
     of_rest, of_members = ([one[rows] for one in codes] for rows in (rest, members))
+
     with Crew(threads, progress) as crew:
         sink = PairSink(limit)
         within = _Renamed(sink, rest, rest, spared)
@@ -142,4 +144,5 @@ class _Renamed:
         low, high = np.minimum(a, b), np.maximum(a, b)
         wanted = ~self._spared.leaves_out(low, high)
         renamed = keys_of(low[wanted], high[wanted])
+
         return self._sink.accept(renamed) if len(renamed) else True

@@ -31,6 +31,7 @@ def pairs_of(
     side = codes if other is None else other
     new = side[tile.first_b : tile.last_b]
     found = index.query(new, max_distance=max_distance, threads=threads)
+
     return Matches(found.b + tile.first_a, found.a + tile.first_b, found.distance)
 
 
@@ -45,4 +46,5 @@ def united(parts: Iterable[Matches], *, limit: int = MAX_PAIRS) -> Matches:
         raise LimitError(message)
 
     order = np.lexsort((b, a))
+
     return Matches(a[order], b[order], distance[order])

@@ -60,11 +60,14 @@ class Access:
         if found is None:
             detail = "Send a key of this bank as 'Authorization: Bearer dk_…'."
             raise Problem("unauthorized", detail, headers={"WWW-Authenticate": "Bearer"})
+
         if not ALLOWS[scope].intersection(found.scopes):
             detail = f"This needs the scope {scope!r}; the key has {', '.join(found.scopes)}."
             raise Problem("forbidden", detail)
+
         self._places.count_request(f"{served.name}/{found.name}")
         self._note(served, found.name)
+
         return Asker(found.name)
 
     def _refuse_strangers(self, request: Request) -> None:
@@ -77,6 +80,7 @@ class Access:
         if _hostname(host) not in self._names:
             detail = f"Without keys this service answers under its own names, not {host!r}."
             raise Problem("wrong-host", detail)
+
         origin = request.headers.get("origin")
         if origin is not None and urlsplit(origin).netloc != host:
             raise Problem("forbidden", "Pages of other sites may not use a bank without keys.")
@@ -86,6 +90,7 @@ class Access:
         at, now = self._noted.get((served.name, name)), monotonic()
         if served.read_only or (at is not None and now - at < _NOTED_EVERY):
             return
+
         self._noted[served.name, name] = now
         task = asyncio.create_task(_noted(served, name))
         self._notes.add(task)

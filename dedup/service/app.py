@@ -57,6 +57,7 @@ def made(service: Service) -> ASGIApp:
     app.state.service = service
     for module in (checks, submissions, entries, batches, watching, pages):
         app.include_router(module.router)
+
     app.add_exception_handler(Problem, _problem)
     app.add_exception_handler(DedupError, _dedup_error)
     app.add_exception_handler(RequestValidationError, _not_valid)
@@ -64,6 +65,7 @@ def made(service: Service) -> ASGIApp:
     app.add_exception_handler(ClientDisconnect, _gone)
     app.add_exception_handler(Exception, _mistake)
     app.openapi = lambda: _described(app)  # type: ignore[method-assign]
+
     return _Counted(app, service)
 
 
@@ -78,6 +80,7 @@ class _Counted:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+
         begin, status = perf_counter(), 500
 
         async def counted(message: Message) -> None:
@@ -117,6 +120,7 @@ async def _dedup_error(_: Request, error: Exception) -> Response:
     if problem.status == 500:
         logger.error("A mistake of the service", exc_info=error)
         problem = Problem("internal", "The log of the service has what happened.")
+
     return problem.response()
 
 
@@ -127,16 +131,20 @@ async def _not_valid(_: Request, error: Exception) -> Response:
             {"where": ".".join(map(str, detail["loc"])), "what": detail["msg"]}
             for detail in error.errors()
         ]
+
     detail = "; ".join(f"{one['where']}: {one['what']}" for one in found)
+
     return Problem("invalid", detail, errors=found).response()
 
 
 async def _http_error(request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         return of_status(500, "").response()
+
     headers = dict(error.headers or {})
     if error.status_code == 405:
         headers["Allow"] = ", ".join(_methods_at(request))
+
     return of_status(error.status_code, str(error.detail), headers).response()
 
 

@@ -29,9 +29,11 @@ def refuse_length(request: Request, limits: LimitSettings) -> None:
     text = request.headers.get("content-length")
     if text is None:
         return
+
     if not (text.isascii() and text.isdigit()):
         detail = "Content-Length is not a number."
         raise Problem("bad-request", detail)
+
     _refuse_above(int(text) if len(text) < 20 else 10**20, limits)
 
 
@@ -42,6 +44,7 @@ async def read(request: Request, limits: LimitSettings, buffer: Buffer) -> bytes
     begin = clock()
     body = bytearray()
     more = True
+
     while more:
         left = begin + limits.body_seconds - clock()
         try:
@@ -60,6 +63,7 @@ async def read(request: Request, limits: LimitSettings, buffer: Buffer) -> bytes
         slow = len(body) < seconds * limits.least_bytes_per_second
         if more and slow and seconds > GRACE_SECONDS:
             raise _too_slow(limits)
+
     return bytes(body)
 
 
@@ -71,14 +75,17 @@ def picture_in(request: Request, body: bytes) -> bytes:
     kind = media_type(request)
     if kind == MULTIPART:
         return _file_of_form(body, _boundary(request))
+
     if not (kind.startswith("image/") or kind in {"application/octet-stream", ""}):
         detail = (
             f"A picture is sent as image/…, application/octet-stream or {MULTIPART}, not as"
             f" {kind!r}."
         )
         raise Problem("unsupported-type", detail)
+
     if not body:
         raise Problem("invalid", "The body is empty: send the picture's file in it.")
+
     return body
 
 
@@ -87,6 +94,7 @@ def _boundary(request: Request) -> bytes:
     boundary = BytesHeaderParser(policy=HTTP).parsebytes(head).get_boundary()
     if not boundary or len(boundary) > 70:
         raise Problem("bad-request", f"{MULTIPART} needs a boundary of at most 70 characters.")
+
     return boundary.encode("latin-1", "replace")
 
 
@@ -96,12 +104,15 @@ def _file_of_form(body: bytes, boundary: bytes) -> bytes:
     if len(parts) < 3 or not parts[-1].startswith(b"--"):
         detail = f"The form is not whole, or has more than {_MAX_PARTS} parts. Send one file."
         raise Problem("invalid", detail)
+
     files = [content for part in parts[1:-1] if (content := _content(part)) is not None]
     if len(files) != 1:
         detail = f"The form has {len(files)} files, not one. Everything else goes into the address."
         raise Problem("invalid", detail)
+
     if not files[0]:
         raise Problem("invalid", "The form's file is empty.")
+
     return files[0]
 
 
@@ -110,7 +121,9 @@ def _content(part: bytes) -> bytes | None:
     head, blank, content = part.partition(b"\r\n\r\n")
     if not blank or len(head) > _MULTIPART_BYTES:
         raise Problem("invalid", "A part of the form has no headers, or too long ones.")
+
     parsed = BytesHeaderParser(policy=HTTP).parsebytes(head.lstrip(b"\r\n") + b"\r\n\r\n")
+
     return None if parsed.get_filename() is None else content
 
 

@@ -22,6 +22,7 @@ class Decoders:
         self._idle: SimpleQueue[Worker] = SimpleQueue()
         for worker in self._workers:
             self._idle.put(worker)
+
         self._threads = ThreadPoolExecutor(n, thread_name_prefix="decoder")
 
     def warm(self, spec: BankSpec) -> None:
@@ -48,4 +49,5 @@ class Decoders:
             worker.start()  # a new one at once where it died, so that it loads before it is needed
         finally:
             self._idle.put(worker)
+
         return MeasuredPicture.from_json(answer["measures"][0].as_py(), spec)

@@ -45,6 +45,7 @@ class PolicyQuestion(Question):
             raise Problem("forbidden", "The policy of this service is fixed (policy.fixed).")
         if "always_review" in asked:
             asked["always_review"] = asked["always_review"] == "true"
+
         return BankPolicy(**{**settings.model_dump(exclude={"fixed"}), **asked})
 
 
@@ -271,6 +272,7 @@ def problems(*kinds: str) -> dict[int | str, dict[str, Any]]:
     every = ("bad-request", "unauthorized", "forbidden", "not-found", "wrong-host", "invalid")
     often = ("slow-down", "busy", "internal")
     found: dict[int | str, dict[str, Any]] = {}
+
     for kind in (*every, *often, *kinds):
         status, title = KINDS[kind]
         schema = {"$ref": "#/components/schemas/ProblemDocument"}
@@ -278,6 +280,7 @@ def problems(*kinds: str) -> dict[int | str, dict[str, Any]]:
         before = found.get(status, {}).get("description")
         description = title if before in (None, title) else f"{before}; {title}"
         found[status] = {"description": description, "content": content}
+
     return found
 
 

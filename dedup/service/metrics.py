@@ -69,6 +69,7 @@ class Metrics:
         self._add("dedup_requests_total", f'route="{route}",status="{of}"')
         if status == 503:
             self._add("dedup_refused_total", "")
+
         begin = _HISTOGRAMS[route]
         self._own[begin + int(np.searchsorted(BUCKETS, seconds))] += 1
         self._own[begin + len(BUCKETS) + 1] += seconds
@@ -99,13 +100,16 @@ class Metrics:
             lines += [
                 _line(name, labels, total[k]) for (of, labels), k in _PLACE.items() if of == name
             ]
+
         name = "dedup_request_seconds"
         lines += [f"# HELP {name} {_HELP[name]}", f"# TYPE {name} histogram"]
         for route, begin in _HISTOGRAMS.items():
             lines += _histogram(name, route, total[begin : begin + len(BUCKETS) + 2])
+
         for name, values in gauges.items():
             lines.append(f"# TYPE {name} gauge")
             lines += [_line(name, f'bank="{_escaped(bank)}"', n) for bank, n in values.items()]
+
         return "\n".join(lines) + "\n"
 
     def _add(self, name: str, labels: str) -> None:
@@ -116,6 +120,7 @@ def _histogram(name: str, route: str, counts: NDArray[np.float64]) -> list[str]:
     below = np.cumsum(counts[:-1])
     bounds = [*map(str, BUCKETS), "+Inf"]
     label = f'route="{route}"'
+
     return [
         *(
             _line(f"{name}_bucket", f'{label},le="{bound}"', n)

@@ -41,6 +41,7 @@ class PendingPictures:
         """Delete what is not pending: a process may have been killed before it did."""
         if not self._folder.is_dir():
             return
+
         # The folder first: what becomes pending after this is not in the list.
         there = [path for path in self._folder.iterdir() if path.name.startswith("sub_")]
         pending = _pending(bank) if there else set()
@@ -56,4 +57,5 @@ def _pending(bank: Bank) -> set[str]:
     while page := bank.submissions(verdict=PENDING, after=after, limit=_PAGE):
         names |= {submission.name for submission in page}
         after = page[-1].name
+
     return names

@@ -61,6 +61,7 @@ def _png(levels: bytes) -> bytes:
     rows = b"".join(b"\0" + levels[k : k + side] for k in range(0, side * side, side))
     head = pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0)
     chunks = ((b"IHDR", head), (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
+
     return b"\x89PNG\r\n\x1a\n" + b"".join(
         pack(">I", len(data)) + kind + data + pack(">I", binascii.crc32(kind + data))
         for kind, data in chunks

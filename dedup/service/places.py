@@ -31,6 +31,7 @@ class Places:
         if full or (submission and self.submissions >= of_submissions):
             detail = f"{self.at_work} pictures are at work. Try again in a second."
             raise Problem("busy", detail)
+
         if self.buffered >= self.limits.buffered_bytes:
             detail = "Bodies that are being received fill the memory set aside. Try again."
             raise Problem("busy", detail)
@@ -41,6 +42,7 @@ class Places:
         self.refuse_if_full(submission=submission)
         self.at_work += pictures
         self.submissions += pictures * submission
+
         try:
             yield
         finally:
@@ -61,16 +63,20 @@ class Places:
         rate = self.limits.requests_per_second
         if rate is None:
             return
+
         now = monotonic()
         most = max(1.0, rate)
         tokens, then = self._tokens.get(key, (most, now))
         tokens = min(most, tokens + (now - then) * rate)
+
         if tokens < 1.0:
             wait = max(1, round((1.0 - tokens) / rate))
             detail = f"This key may ask {rate:g} times a second."
             raise Problem("slow-down", detail, headers={"Retry-After": str(wait)})
+
         if len(self._tokens) >= _MAX_BUCKETS:
             self._tokens.clear()
+
         self._tokens[key] = (tokens - 1.0, now)
 
 

@@ -64,6 +64,7 @@ def uvicorn_server(setup: Mapping[str, Any]) -> uvicorn.Server:
         timeout_keep_alive=15,
         timeout_graceful_shutdown=10,
     )
+
     return uvicorn.Server(config)
 
 

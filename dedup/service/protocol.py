@@ -52,6 +52,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if len(self.connections) > self.limit:
             self._end_with(Problem("busy", "There are too many connections. Try again."))
             return
+
         self._wait_for_head()
 
     def connection_lost(self, exc: Exception | None) -> None:

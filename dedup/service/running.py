@@ -66,6 +66,7 @@ def serve(
     listening = _listening(settings)
     host, port = listening.getsockname()[:2]
     shown = f"[{host}]" if ":" in host else host
+
     with tempfile.TemporaryDirectory(prefix="dedup-service-") as folder:
         counted = Path(folder) / "metrics"
         _create_metrics(counted, settings.server.workers)
@@ -87,8 +88,10 @@ def refuse_open_banks(banks: Sequence[Path], settings: ServiceSettings) -> None:
                 f"{str(path)!r} is not a bank. Build one with 'dedup bank build {path} SOURCE'."
             )
             raise ConfigError(message)
+
     if _is_loopback(settings.server.host):
         return
+
     for path in banks:
         if path.name.endswith(PORTABLE):
             message = (
@@ -108,8 +111,10 @@ def refuse_open_banks(banks: Sequence[Path], settings: ServiceSettings) -> None:
 def _is_loopback(host: str) -> bool:
     if host == "localhost":
         return True
+
     with suppress(ValueError):
         return ipaddress.ip_address(host).is_loopback
+
     return False
 
 
@@ -125,8 +130,10 @@ def _listening(settings: ServiceSettings) -> socket.socket:
     except OSError as error:
         message = f"server.host {host!r}, port {port}: {error.strerror or error}."
         raise ConfigError(message) from error
+
     made.listen(2_048)
     made.set_inheritable(True)
+
     return made
 
 
@@ -167,6 +174,7 @@ class _Supervisor:
         logger.warning("Process %d ended (%s); it is started again.", row, code)
         early = time.monotonic() - self.started_at[row] < _EARLY_SECONDS and code != -signal.SIGKILL
         self.early_deaths = self.early_deaths + 1 if early else 0
+
         if self.early_deaths >= _MAX_EARLY_DEATHS:
             message = (
                 f"The processes that answer end as soon as they are started (exit code {code})."
@@ -178,6 +186,7 @@ class _Supervisor:
         """Let requests under way end, then end what is left."""
         for process in self.processes:
             process.terminate()
+
         end = time.monotonic() + _STOP_SECONDS
         for process in self.processes:
             with suppress(subprocess.TimeoutExpired):
@@ -211,4 +220,5 @@ class _Supervisor:
             with suppress(OSError):  # it died at once: it is started again, and says why
                 process.stdin.write(json.dumps(setup).encode() + b"\n")
                 process.stdin.flush()
+
         return process

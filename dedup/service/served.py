@@ -40,6 +40,7 @@ class ServedBank:
         if not self.is_portable and not (path / DATABASE).is_file():
             message = f"{str(path)!r} is not a bank: there is no {DATABASE} in it."
             raise ConfigError(message)
+
         self.bank = Bank(path, read_only=self.read_only)
         # A connection of its own: looking up a key must not wait for a search.
         self.desk = self.bank if self.is_portable else Bank(path, read_only=True)
@@ -56,6 +57,7 @@ class ServedBank:
         self.bank.check_many(pictures)
         if self.read_only:
             return
+
         self.bank.prepare_to_write()
         # What a submission needs beyond that, in a bank of its own: this one must not change.
         with (
@@ -74,8 +76,10 @@ class ServedBank:
         """Give the files free. What was not answered is not kept."""
         if self._committing is not None:
             self._committing.cancel()
+
         for threads in (self._searching, self._clerks, self._writer):
             threads.shutdown(wait=True, cancel_futures=True)
+
         self.bank.close()
         if self.desk is not self.bank:
             self.desk.close()
@@ -94,6 +98,7 @@ class ServedBank:
         said = await future
         if isinstance(said, BankConflictError):
             raise said
+
         return said
 
     async def look(self, function: Callable[[Bank], T]) -> T:

@@ -90,6 +90,7 @@ class Target(_Section):
         if parts.scheme not in {"http", "https"} or not parts.hostname:
             message = f"{value!r} is not an address such as https://example.org/hook"
             raise ValueError(message)
+
         return value
 
     @field_validator("secret", "old_secret")
@@ -150,12 +151,14 @@ class ServiceSettings(_Section):
         for key, value in options.items():
             section, _, name = key.partition(".")
             nested[section] = {**(nested.get(section) or {}), name: value}
+
         where = "options" if path is None else str(path)
         try:
             made = cls.model_validate(nested)
             made.policy.policy()
         except ValidationError as error:
             raise ConfigError(*(f"{where}: {_problem(of)}" for of in error.errors())) from error
+
         return made
 
 
@@ -168,11 +171,14 @@ def _of_file(path: Path) -> dict[str, Any]:
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         message = f"{path}: not valid YAML: {' '.join(str(error).split())}."
         raise ConfigError(message) from error
+
     if settings is None:
         return {}
+
     if not isinstance(settings, dict) or not all(isinstance(key, str) for key in settings):
         message = f"{path}: expected sections such as 'server:' at the top."
         raise ConfigError(message)
+
     return settings
 
 
@@ -191,11 +197,14 @@ def _problem(detail: Any) -> str:
         near = difflib.get_close_matches(key, _keys(), n=1, cutoff=0.5)
         hint = f" Did you mean {near[0]!r}?" if near else f" Known: {', '.join(_keys())}."
         return f"{key}: unknown key.{hint}"
+
     if detail["type"] == "value_error":
         return f"{key}: {detail['ctx']['error']}."
+
     # A secret that is wrong is not repeated: this goes to a terminal or a log.
     got = "" if "secret" in key else f"got {detail['input']!r}; "
     text = detail["msg"]
+
     return f"{key}: {got}{text[:1].lower()}{text[1:]}."
 
 
@@ -217,4 +226,5 @@ def _key_of(secret: str) -> bytes:
         key = b64decode(text, validate=True)
     except ValueError:
         return b""
+
     return key if prefix == "whsec" and len(key) >= 24 else b""

@@ -57,6 +57,7 @@ class Service:
             await loop.run_in_executor(None, self.pending[name].sweep, served.desk)
             sender = Sender(served, self.settings.webhooks, self.metrics)
             self._tasks.append(asyncio.create_task(sender.run()))
+
         self.is_ready = True
 
     async def close(self) -> None:
@@ -64,6 +65,7 @@ class Service:
         self.is_ready = False
         for task in self._tasks:
             task.cancel()
+
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self.decoders.close()
         for served in self.banks.values():
@@ -92,7 +94,9 @@ class Service:
         self.places.refuse_if_full(submission=submission)
         with self.places.buffering() as buffer:
             body = await bodies.read(request, self.settings.limits, buffer)
+
         self.metrics.count_bytes(len(body))
+
         return body
 
     async def measured(self, data: bytes, served: ServedBank) -> MeasuredPicture:
@@ -101,6 +105,7 @@ class Service:
         if not picture.is_readable:
             self.metrics.count_unreadable(picture.status)
             raise unreadable(picture)
+
         return picture
 
 
@@ -122,4 +127,5 @@ def _opened(paths: Sequence[Path], *, read_only: bool) -> list[ServedBank]:
         if names.count(name) > 1:
             message = f"Two banks are called {name!r}. Rename one: addresses need names."
             raise ConfigError(message)
+
     return served

@@ -96,6 +96,7 @@ def candidates(
     samples = searched(hashes)
     left_out = _of_searched(spared, samples)
     codes = _codes(hashes, samples, resolved)
+
     if explain is not None:
         for name in resolved.hash.algorithms:
             chosen_plan = plan(
@@ -104,10 +105,12 @@ def candidates(
             explain(f"{name}, {chosen_plan}")
         if turns(resolved):
             explain(f"The same again for {len(turns(resolved))} more orientations.")
+
     yield tables.candidates_schema(resolved.hash.algorithms).empty_table()
     # of all samples: those that are searched are not copied
     thumbnails = tables.fixed_width(hashes["thumbnail"])
     counts = Counts() if counts is None else counts
+
     try:
         if resolved.verify.method == "none":
             yield from _as_they_stand(
@@ -161,6 +164,7 @@ def radius(
             " Raise it, or name a hash with more bits."
         )
         raise LimitError(message)
+
     return found
 
 
@@ -178,12 +182,14 @@ def fitting_radius(
     codes = _codes(hashes, samples, resolved)
     members = {name: of[left_out.members] for name, of in codes.items()}
     codes = {name: of[~left_out.members] for name, of in codes.items()}
+
     if resolved.verify.method != "none":
         views = _views(tables.fixed_width(hashes["thumbnail"]), samples, resolved, left_out)
         codes = {
             name: np.concatenate([of, views.codes[name]]) if len(views.of) else of
             for name, of in codes.items()
         }
+
     return _fitting(codes, resolved, resolved.max_candidates, threads, progress, members)
 
 
@@ -198,6 +204,7 @@ def equal_codes(
     codes = pack(tables.fixed_width(hashes[tables.code_column(name)])[samples])
     _, of_row, sizes = np.unique(codes, axis=0, return_inverse=True, return_counts=True)
     of_row = of_row.reshape(-1)
+
     return [samples[of_row == group] for group in np.flatnonzero(sizes >= at_least).tolist()]
 
 
@@ -253,6 +260,7 @@ def _joined(
             distances = dict(zip(names, part.distances, strict=False))
             yield _Found(part.a, part.b, np.zeros(len(part), dtype=np.uint8), distances, part.total)
         return
+
     by_turn = {
         tables.TRANSFORMS.index(turn): with_total(
             [codes[tables.code_column(name, turn)] for name in names],
@@ -306,6 +314,7 @@ def _fitting(
     if TOTAL in caps:
         codes = {**codes, **_together(codes, resolved)}
         members = None if members is None else {**members, **_together(members, resolved)}
+
     share = budget // len(caps) if resolved.search.combine == "any" else budget
     found: dict[str, int | None] = {}
     for done, (name, cap) in enumerate(caps.items()):
@@ -321,10 +330,12 @@ def _fitting(
         )
         if progress is not None:
             progress((done + 1) / len(caps))
+
     if (
         found.get(TOTAL, 0) is None
     ):  # more equal codes than fit: then each algorithm has too many, too
         del found[TOTAL]
+
     return found
 
 
@@ -335,6 +346,7 @@ def _caps(resolved: Resolved, n_pictures: int) -> dict[str, int]:
         return {name: widest[name] for name in names}
     if n_pictures <= MAX_SUMMED:
         return {name: widest[name] for name in (*names, TOTAL)}
+
     return dict.fromkeys(names, AUTO_CAP_PER_64_BITS * resolved.hash.bits // 64)
 
 
@@ -364,6 +376,7 @@ def _too_many(codes: Codes, resolved: Resolved, limit: int, threads: int) -> Lim
         advice = (
             f"Within {fits} it is not: lower search.max_distance, or raise search.max_candidates."
         )
+
     return LimitError(
         f"search.max_candidates = {limit:,} is passed within {asked} of {resolved.hash.bits} bits."
         f" {advice}"
@@ -391,6 +404,7 @@ def _views(
     found = within_frames(
         thumbnails, samples[rest], resolved.hash.algorithms, resolved.hash.bits, transforms
     )
+
     return Views(rest[found.of], found.thumbnails, found.codes)
 
 
@@ -439,6 +453,7 @@ def _rows(
         found, similarity = _verified(
             part, codes, thumbnails, samples, resolved, threads, counts, compared
         )
+
     arrays = [samples[found.a], samples[found.b], found.transform, *found.distances.values()]
     n = len(found.a)
     schema = tables.candidates_schema(resolved.hash.algorithms)
@@ -447,6 +462,7 @@ def _rows(
     )
     if structure is None:
         return table
+
     return tables.with_column(
         table, "structure", structure.of(samples[found.a], samples[found.b], similarity)
     )
@@ -472,6 +488,7 @@ def comparer(
             for name in resolved.hash.algorithms
         }
         pairs = _Found(one, two, np.zeros(len(one), np.uint8), distances)
+
         return _rows(pairs, codes, samples, thumbnails, structure, resolved, threads, counts)
 
     return compare
@@ -518,9 +535,11 @@ def _verified(
         similarity[at] = seen.similarity
         if compared is not None:
             compared(begin + len(seen.similarity))
+
     again = np.flatnonzero(found.transform != 0)
     if len(again) == 0:
         return found, similarity
+
     a, b = found.a[again], found.b[again]
     upright = {
         name: code_distances(codes[name], codes[name], a, b) for name in resolved.hash.algorithms
@@ -537,4 +556,5 @@ def _verified(
     transform[rows], similarity[rows] = 0, standing[better]
     for name, distance in distances.items():
         distance[rows] = upright[name][both][better]
+
     return _Found(found.a, found.b, transform, distances), similarity

@@ -22,8 +22,10 @@ def chains(graph: Graph, manifest: pa.Table, held_out: tuple[str, ...]) -> pa.Ta
     is_held_out = pc.is_in(manifest["split"], pa.array(held_out, pa.string())).to_numpy()
     if not held_out:
         return tables.CHAINS.empty_table()
+
     parts = [_leading(graph, manifest, is_held_out), _leading(graph, manifest, ~is_held_out)]
     samples = np.concatenate([samples for samples, _ in parts])
+
     return (
         pa.concat_tables(rows for _, rows in parts)
         .take(pa.array(np.argsort(samples)))
@@ -55,4 +57,5 @@ def _leading(
             tables.CHAINS.field("path").type
         ),
     ]
+
     return samples, pa.table(columns, schema=tables.CHAINS)

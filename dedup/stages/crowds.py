@@ -122,6 +122,7 @@ class Comparisons:
         new = sorted({pair for pair in pairs if pair not in self.known})
         for begin in range(0, len(new), _COMPARED_AT_ONCE):
             self._compare(new[begin : begin + _COMPARED_AT_ONCE])
+
         return np.array([self.known[pair] for pair in pairs], bool)
 
     def _compare(self, pairs: list[tuple[int, int]]) -> None:
@@ -164,6 +165,7 @@ def crowds(
     for _ in range(_MAX_ROUNDS):
         if not forming.once(threads):
             break
+
     return _found(forming.crowds, searched, sides, compared, schema, n_samples)
 
 
@@ -182,6 +184,7 @@ def with_closed(
     n_samples = len(found.spared.members)
     rank = _ranks(order, sides, n_samples)
     made = list(found.crowds)
+
     for group in groups:
         leader = int(group[np.argmin(rank[group])])
         others = group[group != leader]
@@ -189,6 +192,7 @@ def with_closed(
         crowd = Crowd(leader, others[accepted], others[~accepted], closed=True)
         settled(crowd, sides, searched, compared)
         made.append(crowd)
+
     return _found(made, searched, sides, compared, found.rows.schema, n_samples)
 
 
@@ -219,6 +223,7 @@ class _Forming:
         )
         dense, self_and_near = rows[degree >= MIN_CROWD - 1], rows[degree != 0]
         self.compared.expected = len(self.compared.known) + 2 * len(dense)
+
         for row in dense[
             np.argsort(self.rank[self.searched.samples[dense]], kind="stable")
         ].tolist():
@@ -228,6 +233,7 @@ class _Forming:
                     self_and_near[~self.taken[self_and_near]],
                     recentre=bool((degree == UNKNOWN).any()),
                 )
+
         return len(self.crowds) > before
 
     def _try(self, row: int, among: NDArray[np.int64], *, recentre: bool) -> None:
@@ -240,20 +246,25 @@ class _Forming:
                 else row
             )
             near = self._near(row, among)
+
         if len(near) < MIN_CROWD - 1:
             return
+
         leader, others = int(self.searched.samples[row]), self.searched.samples[near]
         probes = others[np.arange(_PROBED) * len(near) // _PROBED]
         if 2 * self._accepted(leader, probes).sum() < _PROBED:
             self._failed(row, near)
             return
+
         accepted = self._accepted(leader, others)
         crowd = Crowd(leader, np.sort(others[accepted]), np.sort(others[~accepted]))
         if len(crowd.members) >= MIN_CROWD - 1:
             crowd.members = settled(crowd, self.sides, self.searched, self.compared)
+
         if len(crowd.members) < MIN_CROWD - 1:
             self._failed(row, near)
             return
+
         self.crowds.append(crowd)
         self.taken[np.searchsorted(self.searched.samples, [leader, *crowd.members.tolist()])] = True
 
@@ -288,18 +299,22 @@ def settled(crowd: Crowd, sides: Sides, searched: Codes, compared: Comparisons) 
     ]
     everyone = np.array(own, np.int64)
     leaks = sides.any_held_out(everyone)
+
     for split in sorted(sides.held_out):
         inside = sides.held_out[split][everyone]
         targets = everyone[inside]
         leaks[~inside] |= nearest_accepted(everyone[~inside], targets, searched, compared)
         compared.of(np.repeat(targets[:1], max(len(targets) - 1, 0)), targets[1:])
+
     labels = sides.label[everyone]
     for label in np.unique(labels[labels >= 0]).tolist():
         others = everyone[(labels >= 0) & (labels != label)]
         nearest_accepted(everyone[labels == label], others, searched, compared)
+
     n_members = len(crowd.members)
     members = slice(1, 1 + n_members)
     stays = leaks[members] | ~sides.train[everyone[members]] | (not leaks[0])
+
     return np.sort(everyone[members][stays])
 
 
@@ -314,10 +329,12 @@ def nearest_accepted(
     accepted = np.zeros(len(ones), bool)
     if len(ones) == 0 or len(targets) == 0:
         return accepted
+
     nearest = _nearest(ones, targets, searched)
     for k in range(nearest.shape[1]):
         left = np.flatnonzero(~accepted)
         accepted[left] = compared.of(ones[left], nearest[left, k])
+
     return accepted
 
 
@@ -327,6 +344,7 @@ def _nearest(ones: Samples, targets: Samples, searched: Codes) -> NDArray[np.int
     rows, places = (np.searchsorted(searched.samples, of) for of in (ones, targets))
     nearest = np.empty((len(ones), n_tries), np.int64)
     at_once = max(1, _DISTANCES_AT_ONCE // len(targets))
+
     for begin in range(0, len(ones), at_once):
         some = rows[begin : begin + at_once]
         distance = np.zeros((len(some), len(targets)), np.int64)
@@ -337,6 +355,7 @@ def _nearest(ones: Samples, targets: Samples, searched: Codes) -> NDArray[np.int
         first = np.argpartition(ranked, n_tries - 1, axis=1)[:, :n_tries]
         in_order = np.argsort(np.take_along_axis(ranked, first, axis=1), axis=1)
         nearest[begin : begin + len(some)] = targets[np.take_along_axis(first, in_order, axis=1)]
+
     return nearest
 
 
@@ -362,6 +381,7 @@ def _found(
     for number, crowd in enumerate(made):
         spared.members[crowd.members] = True
         spared.crowd[crowd.members] = number
+
     leaders = np.array([crowd.leader for crowd in made], np.int64)
     for number, crowd in enumerate(made):
         rejected = np.setdiff1d(crowd.rejected, leaders)
@@ -374,8 +394,10 @@ def _found(
         nearest_accepted(
             crowd.rejected[sides.any_held_out(crowd.rejected)], train, searched, compared
         )
+
     rows = compared.rows(schema)
     known = keys_of(rows["a"].to_numpy(), rows["b"].to_numpy())
+
     return Found(made, rows, Spared(spared.members, spared.crowd, known))
 
 
@@ -395,6 +417,7 @@ def table(found: Found, manifest: pa.Table) -> pa.Table:
         pa.array(tables.ROLES, pa.string()).take(pa.array(role)),
         _similarity(sample, leader, found.rows),
     ]
+
     return pa.table(columns, schema=tables.CROWDS).combine_chunks()
 
 
@@ -407,6 +430,7 @@ def _rows(number: int, crowd: Crowd) -> tuple[NDArray[Any], ...]:
     in_order = np.argsort(others)
     sample = np.concatenate([[crowd.leader], others[in_order]])
     role = np.concatenate([[tables.ROLES.index("leader")], roles[in_order]])
+
     return (
         np.full(len(sample), number),
         sample,
@@ -422,4 +446,5 @@ def _similarity(sample: Samples, leader: Samples, rows: pa.Table) -> pa.Array:
     others = sample != leader
     wanted = keys_of(np.minimum(sample, leader)[others], np.maximum(sample, leader)[others])
     measured[others] = rows["similarity"].to_numpy()[np.searchsorted(keys, wanted)]
+
     return pa.array(measured, pa.float32(), mask=np.isnan(measured))

@@ -83,10 +83,12 @@ class _Decided:
         """Let rows of several images stay or go as a whole."""
         if of.rows.is_empty:
             return
+
         written = of.readable | of.stays_unreadable
         more, restored = with_rows(self.dropped, written, of.rows)
         for place, drop in enumerate(self.drops):
             self.drops[place] = replace(drop, samples=drop.samples & ~restored)
+
         self.dropped = self.dropped & ~restored
         self.restored = self.restored | restored
         for drop in list(self.drops):
@@ -121,19 +123,23 @@ def decisions(
     done = _Decided(nothing, of.split.copy(), nobody, nothing)
     train = of.readable & ~of.is_held_out
     stays = of.is_held_out if resolved.policy.leakage == "drop_from_train" else of.is_reference
+
     if resolved.policy.leakage != "report_only":
         outside = (
             of.is_reference if resolved.policy.leakage == "drop_from_held_out" else of.is_held_out
         )
         _drop_leaks(done, leaking, of, train, stays=stays, outside=outside)
+
     if resolved.policy.chains == "drop":
         done.drop(train, CHAIN, _ends(graph, stays & of.readable))
+
     if resolved.policy.leakage == "regroup" and resolved.splits.held_out:
         done.split = regrouped(
             graph, _movable(graph, of, done.dropped, resolved), resolved.policy.max_moved
         )
         held_out = np.isin(np.array([*of.names, ""]), resolved.splits.held_out)
         train = of.readable & ~held_out[done.split]
+
     done.close_rows(of)
     _drop_conflicts(done, graph, of, train, resolved)
     done.close_rows(of)
@@ -141,12 +147,15 @@ def decisions(
     if crowds is not None:
         # Members of a crowd were compared with its leader only, so it is what can stand for them.
         first = np.concatenate([leaders(crowds), first[~np.isin(first, leaders(crowds))]])
+
     _drop_duplicates(done, graph, of, train, (hashes, manifest, resolved, first))
     done.close_rows(of)
     if resolved.policy.leakage == "drop_from_held_out" and resolved.splits.held_out:
         _drop_leaked(done, leaking, of, train, chains=resolved.policy.chains == "drop")
         done.close_rows(of)
+
     _name_what_is_kept(done, graph, of)
+
     return _table(manifest, graph, _with_broken_images(of, done), done, resolved)
 
 
@@ -168,6 +177,7 @@ def _samples(manifest: pa.Table, hashes: pa.Table, resolved: Resolved) -> _Sampl
     why = unreadable.reasons(
         hashes["status"], is_held_out, is_reference, resolved.policy.unreadable
     )
+
     return _Samples(
         is_held_out=is_held_out,
         is_reference=is_reference,
@@ -198,6 +208,7 @@ def _with_broken_images(of: _Samples, done: _Decided) -> _Samples:
     """What is known of the samples, where broken images stay with their rows."""
     if of.rows.is_empty:
         return of
+
     written = (of.readable | of.stays_unreadable) & ~done.dropped
     stay = ~of.readable & ~of.stays_unreadable & of.rows.has(written)
     why = pc.if_else(pa.array(stay), unreadable.KEPT, of.why)
@@ -272,6 +283,7 @@ def _drop_duplicates(
     every = resolved.policy.duplicates != "report_only"
     if not every and resolved.policy.label_conflicts != "drop":
         return
+
     # Of a row of several images those count that match nothing.
     concerned = train & ~done.dropped & (graph.matched() | (of.rows.of_sample >= 0))
     rule, descending = resolved.policy.duplicates, resolved.policy.keep_order
@@ -285,6 +297,7 @@ def _drop_duplicates(
         preferred=preferred,
         n_better=graph.n_better,
     )
+
     if every and not of.rows.is_empty:
         said = numbers(manifest["distinct"]) * (resolved.policy.distinct == "row")
         cover = row_cover(graph, order, concerned, of.rows, said)
@@ -293,6 +306,7 @@ def _drop_duplicates(
         cover = leader_cover(matches, order, concerned)
     else:
         cover = conflict_cover(graph, order.tolist(), concerned, of.label)
+
     led = cover.sample != np.arange(graph.n_samples)
     done.drop(led, DUPLICATE if every else CONFLICT, cover)
 
@@ -316,6 +330,7 @@ def _movable(graph: Graph, of: _Samples, dropped: Mask, resolved: Resolved) -> M
     tied = best_witnesses(graph, of.is_reference).sample >= 0
     tied = tied | (group_witnesses(of.group, of.is_reference & of.readable) >= 0)
     held_out = np.isin(np.array(of.names), resolved.splits.held_out)
+
     return Movable(
         of.readable & ~of.is_reference & ~dropped,
         of.split,
@@ -349,6 +364,7 @@ def _moved(graph: Graph, of: _Samples, done: _Decided) -> Witnesses:
         found = _of(
             np.where(here, new, old) for new, old in zip(_fields(best), _fields(found), strict=True)
         )
+
     return found
 
 
@@ -389,11 +405,13 @@ def _table(
     if moved.any():
         action[moved], reason[moved] = tables.ACTIONS.index("move"), reasons.index(MOVED)
         because(moved, _moved(graph, of, done))
+
     reason[done.restored & ~done.dropped] = reasons.index(ROW_STAYS)
     for drop in done.drops:
         action[drop.samples], reason[drop.samples] = tables.ACTIONS.index("drop"), len(reasons)
         reasons.append(drop.reason)
         because(drop.samples, drop.witnesses)
+
     action[~of.readable] = tables.ACTIONS.index("unreadable")
     action[of.absent & ~done.dropped] = tables.ACTIONS.index("keep")
     said = pa.array(reasons, pa.string()).take(pa.array(reason))
@@ -412,6 +430,7 @@ def _table(
         manifest["id"].take(_places(done.contradicted)),
         pa.array(of.names, pa.string()).take(pa.array(done.split, mask=~moved)),
     ]
+
     return pa.table(columns, schema=tables.DECISIONS).combine_chunks()
 
 

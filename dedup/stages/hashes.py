@@ -71,6 +71,7 @@ def keeping(
     own = None if run_folder is None else run_folder / PARTS
     where = own if folder is None else folder
     room = None if where is None else Room(where, setup.spec(), environment, setup.schema())
+
     for other in room.others() if room is not None else ():
         logger.warning(
             "Not used: what is kept in %s by %s. Here is %s, where the canary pictures come out"
@@ -79,11 +80,13 @@ def keeping(
             other,
             environment,
         )
+
     yield Place(room, cache.trust == "size_and_time", run_folder)
     if room is not None and folder is not None:
         with suppress(OSError):
             room.tidy()
             prune(folder, max_bytes=cache.max_bytes)
+
     owner = None if run_folder is None else files.marked(run_folder, "run")
     if own is not None and owner is not None:
         files.remove(own, owner)
@@ -115,6 +118,7 @@ def refuse_other(stored: Mapping[str, Any] | None, setup: Setup, what: str) -> N
     """Raise `RunError` for what was made where the canary pictures come out differently."""
     if stored is None:  # made before there were canaries
         return
+
     here = environment(setup)
     if stored["canary"] != here.canary:
         there = Environment(**stored)
@@ -139,12 +143,14 @@ def hashed(
     through = _Pass(source, row_of_sample, setup, engine, kept, advance)
     known = None if kept.room is None else kept.room.folder
     through.put_measured()
+
     try:
         for part in engine.unordered(WORK, work(setup, known), through.sent()):
             through.take(part)
         table = through.gathered.table()
     finally:
         through.keep()
+
     return _with_signs(table, source, row_of_sample, setup)
 
 
@@ -155,6 +161,7 @@ def _with_signs(
     parts = list(_measured_parts(source))
     if not parts:
         return table
+
     n = len(row_of_sample)
     sample_of_row = np.empty(n, np.int64)
     sample_of_row[row_of_sample] = np.arange(n)
@@ -162,6 +169,7 @@ def _with_signs(
     for start, part in parts:
         kept = part.hashes(setup)[SIGNS].to_pylist()
         signs[sample_of_row[start : start + len(kept)]] = kept
+
     return table.append_column(SIGNS, pa.array(signs.tolist(), pa.binary(SIGNS_BYTES)))
 
 
@@ -202,6 +210,7 @@ def tell_skipped(hashes: pa.Table) -> None:
     n_skipped = pc.sum(pc.less(information, MIN_INFORMATION)).as_py() or 0
     if n_skipped == 0:
         return
+
     many = n_skipped > MANY_WITHOUT_INFORMATION * n_readable
     logger.log(
         logging.WARNING if many else logging.INFO,
@@ -245,6 +254,7 @@ class _Pass:
         self._put(part)
         if self._kept.room is None:
             return
+
         room, rows = self._kept.room, part["sample"].to_numpy()
         fresh = pa.Table.from_batches([part.filter(part[FRESH])])
         known = self._stamped[rows] & part["file_digest"].is_valid().to_numpy(zero_copy_only=False)
@@ -320,9 +330,11 @@ class _Pass:
         at, rows = room.find_stamped(keys)
         if len(at) == 0:
             return batch, stamps, sizes
+
         here = stamped[at]
         self._put(rows.add_column(0, "sample", batch["row"].take(pa.array(here))))
         rest = np.delete(np.arange(len(batch)), here)
+
         return batch.take(pa.array(rest)), [stamps[k] for k in rest.tolist()], sizes[rest]
 
 
@@ -333,6 +345,7 @@ def _with_bytes(batch: pa.RecordBatch) -> pa.RecordBatch:
         path if content is None else None
         for path, content in zip(batch["path"].to_pylist(), contents, strict=True)
     ]
+
     return pa.record_batch([batch["row"], paths, contents], schema=PAYLOAD)
 
 
@@ -341,8 +354,10 @@ def _sizes(batch: pa.RecordBatch) -> NDArray[np.int64]:
     if are_references(batch):
         sizes: NDArray[np.int64] = batch["size"].to_numpy()
         return sizes
+
     lengths = pc.binary_length(batch["data"]).fill_null(-1).to_pylist()
     paths = batch["path"].to_pylist()
+
     return np.array(
         [_size(path) if n < 0 else n for path, n in zip(paths, lengths, strict=True)], np.int64
     )
@@ -359,12 +374,14 @@ def _stamps(batch: pa.RecordBatch) -> tuple[list[bytes], NDArray[np.int64]]:
     """The stamp of each row, empty where there is none, and the bytes of its file."""
     if are_references(batch):
         return _stamps_inside(batch), batch["size"].to_numpy()
+
     stamps, sizes = [], []
     lengths = pc.binary_length(batch["data"]).fill_null(-1).to_pylist()
     for path, length in zip(batch["path"].to_pylist(), lengths, strict=True):
         text, size = file_stamp(path) if length < 0 and path is not None else (b"", max(length, 0))
         stamps.append(stamp(text) if text else b"")
         sizes.append(size)
+
     return stamps, np.array(sizes, dtype=np.int64)
 
 
@@ -378,6 +395,7 @@ def _stamps_inside(batch: pa.RecordBatch) -> list[bytes]:
             files[path] = file_stamp(path)[0]
         text = files[path]
         found.append(stamp(text, b"%s %d %d %d" % (inside, group, at, size)) if text else b"")
+
     return found
 
 

@@ -84,6 +84,7 @@ def _told(
         pa.array(similarity.astype(np.float32), mask=np.isnan(similarity) | ~alike),
         pc.and_(other_label, pa.array(alike)),
     ]
+
     return pa.table(columns, schema=tables.LEAKAGE).combine_chunks()
 
 
@@ -106,4 +107,5 @@ def _near(graph: Graph, train: Samples, lowest: Samples) -> tuple[Samples, Sampl
     at = np.repeat(graph.near_start[own], counts) + within
     witness = lowest[graph.near_b[at]] if len(at) else np.empty(0, np.int64)
     leaks = witness < graph.n_samples
+
     return sample[leaks], graph.near_row[at][leaks], witness[leaks]

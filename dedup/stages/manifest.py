@@ -38,9 +38,11 @@ def manifest(
             "Is it the right column? Name it as dataset.split_column."
         )
         raise SourceError(message)
+
     row_of_sample = pc.sort_indices(rows["id"]).to_numpy().astype(np.int64)
     ordered = rows.take(pa.array(row_of_sample)).combine_chunks()
     ids = ordered["id"]
+
     if len(ids) > 1:
         repeated = pc.equal(ids.slice(1), ids.slice(0, len(ids) - 1))
         if twice := pc.sum(repeated).as_py():
@@ -53,6 +55,7 @@ def manifest(
                 " name another column as dataset.id_column."
             )
             raise SourceError(message)
+
     samples = pa.array(np.arange(len(ordered), dtype=np.int64))
     further = [
         (
@@ -66,4 +69,5 @@ def manifest(
     # either.
     labels = in_one_order(pc.utf8_normalize(ordered["label"], "NFC"))
     columns = [samples, ordered["id"], ordered["split"], labels, ordered["uri"], *further]
+
     return pa.table(columns, schema=tables.MANIFEST), row_of_sample

@@ -133,6 +133,7 @@ def _verified(near: pa.Table, n_same: int) -> pa.ChunkedArray:
         by_signs, "signs", pc.if_else(near["similarity"].is_valid(), "thumbnails", None)
     )
     words = pc.if_else(looked, "second_look", alone).cast(pa.string())
+
     return pa.chunked_array([*words.chunks, pa.nulls(n_same, pa.string())], pa.string())
 
 
@@ -180,6 +181,7 @@ def _best_views(near: pa.Table) -> pa.Table:
     order = np.lexsort((near["unframed"].to_numpy(), -near["similarity"].to_numpy(), b, a))
     first = np.ones(len(order), bool)
     first[1:] = (a[order][1:] != a[order][:-1]) | (b[order][1:] != b[order][:-1])
+
     return near.take(pa.array(order[first]))
 
 
@@ -195,6 +197,7 @@ def _judged(
     """
     if not judged.allowed and not judged.denied:
         return near, len(near)
+
     there = set(zip(near["a"].to_pylist(), near["b"].to_pylist(), strict=True))
     allowed, denied = (
         _samples(pairs, hashes, first_of) for pairs in (judged.allowed, judged.denied)
@@ -202,6 +205,7 @@ def _judged(
     if gone := allowed & there:
         keys = zip(near["a"].to_pylist(), near["b"].to_pylist(), strict=True)
         near = near.filter(pa.array([key not in gone for key in keys], pa.bool_()))
+
     listed = sorted(pair for pair in denied - there if pair[0] != pair[1])
     a, b = (pa.array([pair[side] for pair in listed], pa.int64()) for side in (0, 1))
     distances = [
@@ -216,6 +220,7 @@ def _judged(
     ]
     columns += [pa.array([0] * len(listed), pa.uint8()), *tables.not_looked_at(len(listed))]
     columns += [pa.nulls(len(listed), field.type) for field in near.schema if field.name == DOUBT]
+
     return pa.concat_tables([near, pa.table(columns, schema=near.schema)]), len(near)
 
 
@@ -232,6 +237,7 @@ def _samples(
         for d, at in zip(digests, places.to_pylist(), strict=True)
         if at is not None
     }
+
     return {
         (min(first[p], first[q]), max(first[p], first[q]))
         for p, q in pairs

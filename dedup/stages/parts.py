@@ -56,6 +56,7 @@ def parts(
     new = pa.Table.from_batches(found, schema=PARTS)
     _keep(new, digests, room)
     whole = pa.concat_tables([table, new])
+
     return whole.take(pa.array(np.argsort(whole["sample"].to_numpy()))).combine_chunks()
 
 
@@ -80,6 +81,7 @@ def _kept(digests: pa.ChunkedArray, room: Room | None) -> tuple[Mask, pa.Table]:
     samples = has_digest[at]
     known[samples] = True
     columns = [pa.array(samples), *(rows[name] for name in PARTS.names[1:])]
+
     return known, pa.table(columns, schema=PARTS)
 
 

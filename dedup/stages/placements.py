@@ -64,6 +64,7 @@ class Pictures:
         """From the tables."""
         chosen = parts.take(pa.array(samples))
         sizes = [hashes[name].take(pa.array(samples)).to_numpy() for name in ("width", "height")]
+
         return cls(
             samples,
             np.stack(sizes, axis=1).astype(np.int64),
@@ -110,6 +111,7 @@ def placements(
         name: _put_together(len(rows), new, values, of_known, known, name)
         for name, values in measured.items()
     }
+
     return pa.table({**where, **columns}, schema=PLACEMENTS)
 
 
@@ -141,6 +143,7 @@ def _told_apart(
     }
     keys = [_key(key) for key in zip(*(where[name] for name in names), strict=True)]
     of_known = {at: place_of[key] for at, key in enumerate(keys) if key in place_of}
+
     return [at for at in range(len(keys)) if at not in of_known], of_known
 
 
@@ -161,9 +164,11 @@ def _put_together(
     column: list[float | None] = [None] * n
     for at, value in zip(new, values.to_pylist(), strict=True):
         column[at] = value
+
     stored = [] if known is None else known[name].to_pylist()
     for at, place in of_known.items():
         column[at] = stored[place]
+
     return pa.array(column, pa.float32())
 
 
@@ -192,6 +197,7 @@ def _placed(
         _row(pictures, int(found.a[k]), int(found.b[k]), int(counts[k]), by[k], mirrored=mirrored)
         for k in np.flatnonzero(counts >= MIN_MATCHES)
     )
+
     return [row for row in rows if row is not None]
 
 
@@ -250,6 +256,7 @@ def _in_pixels(by: NDArray[np.float64], factor_a: float, factor_b: float) -> NDA
     scale = factor_b / factor_a
     shift_x = (x + 0.5 - 0.5 * (c - s)) / factor_a
     shift_y = (y + 0.5 - 0.5 * (c + s)) / factor_a
+
     return np.array([[c * scale, -s * scale, shift_x], [s * scale, c * scale, shift_y]])
 
 
@@ -295,6 +302,7 @@ def _compared(
             progress((chosen[-1] + 1) / n)
 
     columns = {"similarity": similarity, "structure": structure, "close_similarity": close}
+
     return {name: pa.array(of, mask=np.isnan(of)) for name, of in columns.items()}
 
 

@@ -60,6 +60,7 @@ def uncompared(
     n = graph.n_samples
     if len(crowds) == 0:
         return tables.UNCOMPARED.empty_table()
+
     of = _Crowds.of(crowds, n)
     names = pa.array(resolved.splits.held_out, pa.string())
     held_out = pc.is_in(manifest["split"], names).to_numpy()
@@ -83,6 +84,7 @@ def uncompared(
     own = representative[samples]
     numbers = of.number[own], of_held_out[own], of_train[own]
     columns = [samples, named["id"], named["split"], *numbers]
+
     return pa.table(columns, schema=tables.UNCOMPARED).combine_chunks()
 
 
@@ -108,7 +110,9 @@ def _compared(candidates: Iterable[pa.Table], of: _Crowds) -> tuple[Samples, Sam
         a, b = part["a"].to_numpy(), part["b"].to_numpy()
         inside = (of.number[a] >= 0) & (of.number[a] == of.number[b])
         parts.append(np.stack([a[inside], b[inside]]))
+
     a, b = np.unique(np.concatenate(parts, axis=1), axis=1)
+
     return np.concatenate([a, b]), np.concatenate([b, a])
 
 
@@ -119,4 +123,5 @@ def _missing(of: _Crowds, inside: Mask, broken: Mask, compared: tuple[Samples, S
     scope = np.where(everyone, of.size(inside), of.size(inside & of.accepted))
     counted = inside[b] & (everyone[a] | of.accepted[b])
     own = inside & (of.number >= 0) & (everyone | of.accepted)  # nobody is compared with itself
+
     return np.maximum(scope - own - np.bincount(a[counted], minlength=len(inside)), 0)

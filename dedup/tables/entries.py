@@ -71,6 +71,7 @@ class BankSpec:
         """
         mine, theirs = self.to_dict(), other.to_dict()
         names = ("algorithms", "bits", "mode", "background", "signs")
+
         return [
             f"{name} {mine[name]!r}, not {theirs[name]!r}"
             for name in names
@@ -128,9 +129,11 @@ class BankInfo:
                 " version."
             )
             raise BankError(message)
+
         codes = {
             name: [b64decode(code) for code in of] for name, of in values["canary_codes"].items()
         }
+
         return cls(
             spec=BankSpec.from_dict(values["spec"]),
             canary=values["canary"],
@@ -163,18 +166,22 @@ def read_database(folder: Path) -> tuple[BankInfo, pa.Table]:
             " what is left."
         )
         raise BankError(message) from error
+
     width = info.spec.bits // 8
     columns = dict(zip(_READ, zip(*rows, strict=True) if rows else [()] * len(_READ), strict=True))
     codes = columns.pop("codes")
     arrays: dict[str, pa.Array] = {
         name: pa.array(columns[name], kind) for name, kind in _READ.items() if name != "codes"
     }
+
     for k, name in enumerate(info.spec.algorithms):
         arrays[name] = pa.array(
             [code[k * width : (k + 1) * width] for code in codes], pa.binary(width)
         )
+
     small = [None if kept is None else unpacked(kept).tobytes() for kept in columns["thumbnail"]]
     arrays["thumbnail"] = pa.array(small, pa.binary(THUMBNAIL_SIDE * THUMBNAIL_SIDE))
+
     return info, pa.table(arrays)
 
 
@@ -201,6 +208,7 @@ def portable_schema(spec: BankSpec, *, digests: bool) -> pa.Schema:
     """
     code = pa.binary(spec.bits // 8)
     digest = pa.binary(DIGEST_BYTES)
+
     return pa.schema(
         [
             pa.field("id", pa.string(), nullable=False),

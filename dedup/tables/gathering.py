@@ -54,8 +54,10 @@ class Gathered:
                 " have not come."
             )
             raise InternalError(message)
+
         arrays = [pa.array(np.arange(len(self._there)))]
         arrays += [column.array() for column in self._columns.values()]
+
         return pa.table(arrays, schema=self._schema)
 
 
@@ -76,11 +78,13 @@ class _Fixed:
         ].reshape(-1, self._width)
         if values.null_count:
             rows = np.where(self._valid[at][:, None], rows, np.uint8(0))
+
         self._values[at] = rows
 
     def array(self) -> pa.Array:
         n_null = int(np.sum(~self._valid))
         valid = pa.py_buffer(np.packbits(self._valid, bitorder="little")) if n_null else None
+
         return pa.Array.from_buffers(
             self._type, len(self._valid), [valid, pa.py_buffer(self._values)], n_null
         )

@@ -299,8 +299,10 @@ def fixed_width(column: pa.ChunkedArray) -> NDArray[np.uint8]:
         array = column.chunk(0)  # `combine_chunks` would copy it
     else:
         array = pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
+
     width = column.type.byte_width
     start = array.offset * width
+
     return np.frombuffer(array.buffers()[1] or b"", dtype=np.uint8)[
         start : start + len(array) * width
     ].reshape(-1, width)

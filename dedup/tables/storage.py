@@ -76,6 +76,7 @@ def write_parts(
         writer.write_table(first, ROWS_PER_GROUP)
         for part in parts:
             writer.write_table(part.replace_schema_metadata(first.schema.metadata), ROWS_PER_GROUP)
+
     partial.replace(folder / f"{name}.parquet")
 
 
@@ -93,10 +94,12 @@ def read(
             stored.read([column for column in stored.schema_arrow.names if column not in without])
             for stored in _opened(path)
         )
+
     found = _described_as(table.schema, name, path)
     if spec is not None and found != canonical(spec):
         message = f"{path} was made with {found}; this run asks for {canonical(spec)}."
         raise TableError(message)
+
     return table
 
 
@@ -116,6 +119,7 @@ def column(folder: Path, name: str, column: str) -> pa.ChunkedArray:
     path = folder / f"{name}.parquet"
     with _told(path):
         parts = [stored.read([column])[column] for stored in _opened(path)]
+
     return pa.chunked_array(
         [
             pa.chunked_array(
@@ -130,7 +134,9 @@ def stored_spec(folder: Path, name: str) -> dict[str, Any]:
     path = folder / f"{name}.parquet"
     with _told(path):
         schema = next(_opened(path)).schema_arrow
+
     spec: dict[str, Any] = json.loads(_described_as(schema, name, path))
+
     return spec
 
 
@@ -168,12 +174,14 @@ def _described_as(schema: pa.Schema, name: str, path: Path) -> str:
             f" {metadata.get('dedup.table')!r})."
         )
         raise TableError(message)
+
     if metadata.get("dedup.schema_version") != str(SCHEMA_VERSION):
         message = (
             f"{path} has schema version {metadata.get('dedup.schema_version')!r}, this dedup reads "
             f"{SCHEMA_VERSION}. Run it again with this version."
         )
         raise TableError(message)
+
     return str(metadata.get("dedup.spec", "{}"))
 
 
@@ -184,6 +192,7 @@ def values(folder: Path, name: str, column: str, rows: Sequence[int]) -> list[An
     path = folder / f"{name}.parquet"
     wanted = np.unique(np.asarray(rows, np.int64))
     start, parts = 0, list[tuple[Path, int, NDArray[np.int64]]]()
+
     for file in _files(path):
         of = pq.read_metadata(file)
         for group in range(of.num_row_groups):
@@ -203,11 +212,14 @@ def values(folder: Path, name: str, column: str, rows: Sequence[int]) -> list[An
                 inside = here[(here >= start) & (here < start + len(batch))] - start
                 values += batch[column].take(pa.array(inside)).to_pylist()
                 start += len(batch)
+
         return values
 
     with ThreadPoolExecutor(_READERS) as readers:
         found = [value for values in readers.map(taken, parts) for value in values]
+
     value_of = dict(zip(wanted.tolist(), found, strict=True))
+
     return [value_of[row] for row in rows]
 
 
@@ -235,4 +247,5 @@ def copy(source: Path, target: Path, name: str) -> None:
         shutil.copytree(source / f"{name}.parquet", partial, dirs_exist_ok=True)
     else:
         shutil.copyfile(source / f"{name}.parquet", partial)
+
     partial.replace(target / f"{name}.parquet")

@@ -18,6 +18,7 @@ def packed(thumbnail: bytes | NDArray[np.uint8]) -> bytes:
         else thumbnail.reshape(-1)
     )
     levels = (grey.astype(np.uint16) + _STEP // 2) // _STEP
+
     return (levels[::2] << 4 | levels[1::2]).astype(np.uint8).tobytes()
 
 

@@ -111,6 +111,7 @@ def _margins(greys: NDArray[np.uint8]) -> NDArray[np.int64]:
     n = greys.shape[1]
     found = np.full(len(greys), n // 2 - 2, np.int64)
     left = np.arange(len(greys))
+
     for width in range(n // 2 - 2):
         pictures = greys[left]
         inner, end = slice(width, n - width), n - 1 - width

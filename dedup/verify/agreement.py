@@ -49,6 +49,7 @@ def softened(grey: Any, share: float, work: Any, out: Any) -> None:
         for x in range(n):
             beside = np.float32(grey[y, max(x - 1, 0)]) + np.float32(grey[y, min(x + 1, n - 1)])
             work[y, x] = rest * np.float32(grey[y, x]) + part * beside
+
     for y in range(n):
         for x in range(n):
             out[y, x] = rest * work[y, x] + part * (
@@ -92,11 +93,13 @@ def grey_laid_over(grey: Any, by: Any, out: Any, inside: Any, wider: Any) -> Non
         wider[y, n + 1] = wider[y, n + 2] = grey[line, n - 1]
         for x in range(n):
             wider[y, x + 1] = grey[line, x]
+
     half, unit = np.float32((n - 1) / 2), np.float32((n - 2) / 2)
     right, down = np.float32(by[4]) * unit + half, np.float32(by[5]) * unit + half
     xx, xy, yx, yy = np.float32(by[0]), np.float32(by[1]), np.float32(by[2]), np.float32(by[3])
     last, beyond, nothing = np.float32(n - 1), np.float32(0.5), np.float32(0.0)
     across, along = np.empty(4, np.float32), np.empty(4, np.float32)
+
     for y in range(n):
         v = np.float32(y) - half
         for x in range(n):
@@ -132,6 +135,7 @@ def agreement(one: Any, two: Any, inside: Any) -> Any:
     n = one.shape[1]
     sums = np.zeros((3, _BLOCKS**2))
     product, energy, other = sums[0], sums[1], sums[2]
+
     for y in range(n):
         first = (y * _BLOCKS // n) * _BLOCKS
         for column in range(_BLOCKS):
@@ -146,11 +150,14 @@ def agreement(one: Any, two: Any, inside: Any) -> Any:
             product[first + column] += p
             energy[first + column] += e
             other[first + column] += o
+
     whole = total(product) / np.sqrt(total(energy) * total(other) + _NOTHING)
     if whole <= 0.0:
         return 0.0
+
     lower = _lower_block(product, energy, other)
     most = _without_worst(product, energy, other)
+
     return (whole + most + max(lower, 0.0)) / 3
 
 
@@ -177,6 +184,7 @@ def agreement_softened(
             softened(pictures[k], amounts[trial], work, softer)
             fourth_roots(softer, noise, out)
             best = max(best, agreement(out, sharp[1 - k], inside))
+
     return best
 
 
@@ -188,6 +196,7 @@ def _lower_block(product: Any, energy: Any, other: Any) -> Any:
     least = 0.01 * total(energy) / _BLOCKS**2 + _NOTHING
     found = np.empty((2, _BLOCKS**2))
     weight, agree = found[0], found[1]
+
     for k in range(_BLOCKS**2):
         adjusted = other[k] * gain
         weight[k] = np.sqrt(max(energy[k], adjusted))
@@ -196,6 +205,7 @@ def _lower_block(product: Any, energy: Any, other: Any) -> Any:
             if min(energy[k], adjusted) > least
             else 0.0
         )
+
     missing, lowest = _LOWER * total(weight), 0.0
     while missing > 0.0:
         worst = 0
@@ -204,6 +214,7 @@ def _lower_block(product: Any, energy: Any, other: Any) -> Any:
                 worst = k
         lowest, agree[worst] = agree[worst], np.inf
         missing -= weight[worst]
+
     return lowest
 
 

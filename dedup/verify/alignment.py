@@ -82,6 +82,7 @@ def prepared(one: Any, descent: Any, inverse: Any) -> None:
         trace += hessian[i, i]
     for i in range(6):
         hessian[i, i] = 1.02 * hessian[i, i] + 0.002 * trace
+
     hessian[1, 1] += 0.02 * trace
     hessian[2, 2] += 0.02 * trace
     inverted(hessian, inverse)
@@ -98,6 +99,7 @@ def laid_over(picture: Any, by: Any, out: Any, inside: Any) -> None:
     right, down = np.float32(by[4]) * half + half, np.float32(by[5]) * half + half
     edge = np.float32(n) - np.float32(0.99)
     least = np.float32(-0.01)
+
     for y in range(n):
         v = np.float32(y) - half
         for x in range(n):
@@ -123,13 +125,16 @@ def correlation(one: Any, two: Any, inside: Any, sums: Any) -> Any:
     n = one.shape[1]
     ones, twos, within = one.reshape(2, n * n), two.reshape(2, n * n), inside.reshape(n * n)
     product = energy = other = np.float32(0.0)
+
     for c in range(2):
         for k in range(n * n):
             first = ones[c, k] * within[k]
             product += first * twos[c, k]
             energy += first * first
             other += twos[c, k] * twos[c, k]
+
     sums[0], sums[1], sums[2] = product, energy, other
+
     return product / np.sqrt(energy * other + np.float32(1e-9))
 
 
@@ -142,6 +147,7 @@ def _step(
     ones, twos, within = one.reshape(2, n * n), laid.reshape(2, n * n), inside.reshape(n * n)
     flat = descent.reshape(6, 2, n * n)
     s0 = s1 = s2 = s3 = s4 = s5 = np.float32(0.0)
+
     for c in range(2):
         for k in range(n * n):
             away = gain * twos[c, k] - ones[c, k] * within[k]
@@ -151,6 +157,7 @@ def _step(
             s3 += flat[3, c, k] * away
             s4 += flat[4, c, k] * away
             s5 += flat[5, c, k] * away
+
     for i in range(6):
         row = inverse[i]
         out[i] = row[0] * s0 + row[1] * s1 + row[2] * s2 + row[3] * s3 + row[4] * s4 + row[5] * s5
@@ -185,6 +192,7 @@ def refined(
     put(by, trial)
     laid_over(two, trial, laid, inside)
     best = correlation(one, laid, inside, sums)
+
     for _ in range(n_steps):
         gain = np.float32(max(sums[0], 0.0) / (sums[2] + 1e-9))
         _step(one, laid, inside, gain, descent, inverse, step)
@@ -198,6 +206,7 @@ def refined(
         put(trial, by)
         if gained < enough:
             break
+
     return best
 
 
@@ -214,4 +223,5 @@ def best_start(one: Any, two: Any, starts: Any, least: Any, by: Any, work: Any) 
         if found > best:
             best = found
             put(starts[k], by)
+
     return best

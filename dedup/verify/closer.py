@@ -98,9 +98,11 @@ class _Comparison:
         """
         if comes_after(one, two):
             one, two, turn = two, one, INVERSES[turn]
+
         self.pictures[0] = one
         oriented(two, turn, self.pictures[1])
         rim = 1.0 / RIM if has_rim else 0.0
+
         return self._either_way(self.pictures[0], self.pictures[1], rim)
 
     def _either_way(self, one: Any, two: Any, rim: float) -> float:
@@ -119,6 +121,7 @@ class _Comparison:
             return self._ended(rim) if begun_back >= _HOPELESS else max(begun, begun_back)
         if begun_back < _HOPELESS or (found < _LOST and begun_back < begun + _BETTER):
             return found
+
         return max(found, self._ended(rim))
 
     def overlaid(self, one: Any, two: Any) -> float:
@@ -137,11 +140,13 @@ class _Comparison:
         for level in (last, quarter, half):
             starts = STARTS if level is last else STARTS[:0]
             self._align(level, starts)
+
         grey_laid_over(half.two, self.by, self.small_laid, self.small_inside, self.small_wider)
         self.halves[1], self.within[:] = self.small_laid, self.small_inside
         agrees = self._agreement_at_64(half.one, rim)
         if agrees < _HOPELESS:
             return agrees
+
         contradicted = _contradiction(
             half.one,
             self.small_laid,
@@ -150,6 +155,7 @@ class _Comparison:
             half.work,
             self.small_blurs,
         )
+
         return agrees - _CONTRADICTED * float(contradicted)
 
     def _ended(self, rim: float) -> float:
@@ -164,6 +170,7 @@ class _Comparison:
         contradicted = _contradiction(
             whole.one, self.laid, self.inside, int(_BLOCKS * rim), whole.work, self.blurs
         )
+
         return agrees - _CONTRADICTED * float(contradicted)
 
     def _align(self, level: _Level, starts: NDArray[np.float64]) -> None:
@@ -189,6 +196,7 @@ class _Comparison:
         agreed = _agreement_at_64(
             rim, _SOFTER, self.halves, self.within, self.sharp, self.work, self.softer, self.out
         )
+
         return float(agreed)
 
 
@@ -226,6 +234,7 @@ def _aligned(
     gradients(smooth, NOISE, right)
     prepared(left, descent, inverse)
     best = -1.0
+
     for attempt in range(2):
         put(by, trial)
         if attempt == 1 and len(starts) > 0:
@@ -266,9 +275,12 @@ def _agreement_at_64(
                 if within[y, x] > np.float32(0.99) and not at_rim
                 else np.float32(0.0)
             )
+
     for k in range(2):
         fourth_roots(pictures[k], _NOISE, sharp[k])
+
     best = agreement(sharp[0], sharp[1], within)
+
     return max(
         best, agreement_softened(pictures, sharp, amounts, _NOISE, within, work, softer, out)
     )
@@ -312,6 +324,7 @@ def close_similarities(
     parts = [slice(start, start + _PAIRS_PER_TASK) for start in range(0, len(a), _PAIRS_PER_TASK)]
     with Crew(threads) as crew:
         crew.run(_compare, [(greys, a[p], b[p], transforms[p], left_out[p], out[p]) for p in parts])
+
     return np.round(np.clip(out, 0.0, 1.0), _DECIMALS).astype(np.float32)
 
 
@@ -326,7 +339,9 @@ def best_map(one: NDArray[np.uint8], two: NDArray[np.uint8]) -> NDArray[np.float
     for first, second in ((one, two), (two, one)):
         agreed = comparison.overlaid(first, second)
         ways.append((agreed, comparison.by.copy()))
+
     (forward, by), (backward, back) = ways
+
     return by if forward >= backward else _undone(back)
 
 

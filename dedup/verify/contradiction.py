@@ -65,6 +65,7 @@ def _sums_of_row(
     for k in range(3):
         for x in range(n):
             columns[k, x] = np.float32(0.0)
+
     for y in range(first_row, last_row):
         for c in range(2):
             for x in range(n):
@@ -86,6 +87,7 @@ def _row_of_blocks(
     n, n_blocks = one.shape[1], best.shape[0]
     first_row, last_row = row * n // n_blocks, (row + 1) * n // n_blocks
     lowest = 1.0
+
     for attempt in range(_PLACES):
         if attempt == 1 and lowest >= _AGREES:
             return
@@ -120,6 +122,7 @@ def _covered(alone: Any, top: Any, left: Any, high: Any, wide: Any) -> Any:
         for column in range(left, left + wide):
             first += alone[0, row, column]
             second += alone[1, row, column]
+
     return min(first, second)
 
 
@@ -133,16 +136,19 @@ def _stamped(alone: Any) -> Any:
         (n * _STRIP + 15) // 16,
     )
     most = 0.0
+
     # Loops over numbers: numba writes a loop over a tuple out, once for each of its parts.
     for upright in range(2):
         high, wide = (long, short) if upright else (short, long)
         for corner in range(4):
             top, left = (corner // 2) * (n - high), (corner % 2) * (n - wide)
             most = max(most, _covered(alone, top, left, high, wide))
+
     for side in range(4):
         high, wide = (strip, n) if side < 2 else (n, strip)
         top, left = n - strip if side == 1 else 0, n - strip if side == 3 else 0
         most = max(most, _covered(alone, top, left, high, wide))
+
     return most
 
 
@@ -166,6 +172,7 @@ def contradiction(one: Any, two: Any, inside: Any, n_blocks: Any, rim: Any) -> A
     alone, energies = np.zeros((2, n_blocks, n_blocks)), np.zeros((4, n_blocks))
     best, totals = energies[3], np.zeros(2)
     totals[0] = totals[1] = _NOTHING
+
     for row in range(n_blocks):
         _row_of_blocks(left, wider, there, row, best, energies, columns)
         for column in range(n_blocks):
@@ -174,8 +181,10 @@ def contradiction(one: Any, two: Any, inside: Any, n_blocks: Any, rim: Any) -> A
             for k in range(2):
                 totals[k] += energies[k, column]
                 alone[k, row, column] = 0.0 if at_rim else differs * energies[k, column]
+
     for k in range(2):
         for row in range(n_blocks):
             for column in range(n_blocks):
                 alone[k, row, column] /= totals[k]
+
     return max(min(total(alone[0].reshape(-1)), total(alone[1].reshape(-1))) - _stamped(alone), 0.0)

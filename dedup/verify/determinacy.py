@@ -45,6 +45,7 @@ def _summed(grey: Any, matrix: Any, cells: Any) -> None:
     fourth_roots(grey, _NOISE, roots)
     half = np.float32((n - 1) / 2)
     modes = np.empty(6, np.float32)
+
     for y in range(n):
         v = (np.float32(y) - half) / half
         for x in range(n):
@@ -73,15 +74,18 @@ def determinacy(grey: Any) -> Any:
     scale = np.empty(6)
     for i in range(6):
         scale[i] = np.sqrt(matrix[i, i]) + _NOTHING
+
     for i in range(6):
         for j in range(6):
             matrix[i, j] /= scale[i] * scale[j]
+
     fixed = least_eigenvalue(matrix)
     roots = energy = 0.0
     flat = cells.reshape(-1)
     for k in range(len(flat)):
         roots += np.sqrt(flat[k])
         energy += flat[k]
+
     return fixed, roots**2 / (energy + _NOTHING)
 
 
@@ -103,7 +107,9 @@ def _same_pixels(one: Any, two: Any) -> bool:
             sum_two += second
             squares_one += first * first
             squares_two += second * second
+
     contrast = min(squares_one - sum_one**2 / one.size, squares_two - sum_two**2 / one.size)
+
     return bool(total <= min(_SAME_PIXELS**2 * one.size, _OF_CONTRAST * contrast))
 
 
@@ -135,6 +141,7 @@ def cells(
     with ThreadPoolExecutor(threads) as pool:
         for task in [pool.submit(_cells, thumbnails, asked[part], out[part]) for part in parts]:
             task.result()
+
     return np.round(out, 1).astype(np.float32)
 
 
@@ -161,4 +168,5 @@ class Structure:
         new = asked[np.isnan(self._cells[asked])]
         self._cells[new] = cells(self._thumbnails, new, threads=self._threads)
         found[rows] = np.minimum(self._cells[a[rows]], self._cells[b[rows]])
+
         return found

@@ -47,6 +47,7 @@ def blurred(grey: Any, work: Any, out: Any) -> None:
                 grey[y, x - 1] + np.float32(2.0) * grey[y, x] + grey[y, x + 1]
             )
         work[y, n - 1] = np.float32(0.25) * (np.float32(3.0) * grey[y, n - 1] + grey[y, n - 2])
+
     for y in range(n):
         up, down = max(y - 1, 0), min(y + 1, n - 1)
         for x in range(n):

@@ -55,8 +55,10 @@ def framed_candidates(
                 found.a, found.b, distances, tables.TRANSFORMS.index(turn), samples, views, resolved
             )
             parts.append(part)
+
     schema = tables.candidates_schema(resolved.hash.algorithms)
     rows = _nearest(pa.concat_tables([schema.empty_table(), *parts]), resolved)
+
     return _verified(rows, samples, thumbnails, views, threads)
 
 
@@ -74,6 +76,7 @@ def merged(standing: Iterator[pa.Table], inside: pa.Table) -> Iterator[pa.Table]
             else part
         )
         done = until
+
     if done < len(inside):
         yield inside.slice(done)
 
@@ -103,6 +106,7 @@ def _rows(
     keep = a != b
     arrays = [a, b, transform, *distances, np.zeros(len(a), np.float32), unframed]
     columns = [*(array[keep] for array in arrays), *tables.not_looked_at(int(keep.sum()))]
+
     return pa.table(columns, schema=tables.candidates_schema(resolved.hash.algorithms))
 
 
@@ -118,6 +122,7 @@ def _nearest(rows: pa.Table, resolved: Resolved) -> pa.Table:
     a, b, unframed = a[order], b[order], unframed[order]
     first = np.ones(len(order), bool)
     first[1:] = (a[1:] != a[:-1]) | (b[1:] != b[:-1]) | (unframed[1:] != unframed[:-1])
+
     return rows.take(pa.array(order[first]))
 
 
@@ -141,6 +146,7 @@ def _verified(
         views.thumbnails.reshape(-1, tables.THUMBNAIL_SIDE**2),
     )
     cells = _structure(*small, one, two, found, threads)
+
     return tables.with_column(tables.with_column(rows, "similarity", found), "structure", cells)
 
 
@@ -159,6 +165,7 @@ def _structure(
     n = len(thumbnails)
     standing = thumbnails[used[used < n]]
     of_used = Structure(np.concatenate([standing, inside[used[used >= n] - n]]), threads=threads)
+
     return of_used.of(places[: len(one)], places[len(one) :], similarity)
 
 

@@ -41,6 +41,7 @@ def _plain(line: Any, colour: float) -> bool:
     for x in range(len(line)):
         if abs(line[x] - colour) > _TOLERANCE:
             outliers += 1
+
     return outliers <= _OUTLIERS
 
 
@@ -56,6 +57,7 @@ def _median(line: Any, work: Any) -> Any:
             work[place] = work[place - 1]
             place -= 1
         work[place] = line[k]
+
     return (work[(n - 1) // 2] + work[n // 2]) / 2
 
 
@@ -69,14 +71,17 @@ def _width(grey: Any, side: int, lines: Any) -> Any:
     colour = _median(lines[0], lines[1])
     if not _plain(lines[0], colour):
         return 0.0, colour
+
     k = np.int64(1)
     while k <= _WIDEST:
         _line(grey, side, k, lines[0])
         if not _plain(lines[0], colour):
             break
         k += 1
+
     if k > _WIDEST:
         return 0.0, colour
+
     _line(grey, side, k + 1, lines[1])
     changed, common, energy = 0, 0.0, 1e-9
     for x in range(k, n - k):
@@ -85,8 +90,10 @@ def _width(grey: Any, side: int, lines: Any) -> Any:
         energy += within * within
         if abs(at) > _DIFFERS or abs(within) > _DIFFERS:
             changed += 1
+
     if changed < _EDGE * (n - 2 * k):
         return 0.0, colour
+
     return k + 1.0 - min(max(common / energy, 0.0), 1.0), colour
 
 
@@ -95,6 +102,7 @@ def _frame(grey: Any, lines: Any, widths: Any, colours: Any) -> bool:
     """Whether there is a frame; `widths`: pixels at the top, bottom, left and right."""
     for side in range(4):
         widths[side], colours[side] = _width(grey, side, lines)
+
     for first in range(0, 4, 2):
         if (
             widths[first] == 0.0
@@ -102,8 +110,10 @@ def _frame(grey: Any, lines: Any, widths: Any, colours: Any) -> bool:
             or abs(colours[first] - colours[first + 1]) > _TOLERANCE
         ):
             widths[first] = widths[first + 1] = -widths[first] - widths[first + 1]
+
     if widths[0] <= 0.0 and widths[2] <= 0.0:
         return False
+
     for first in range(0, 4, 2):
         if widths[first] > 0.0:
             continue
@@ -116,6 +126,7 @@ def _frame(grey: Any, lines: Any, widths: Any, colours: Any) -> bool:
                 _line(grey, side, k, lines[0])
                 belongs = belongs and _plain(lines[0], colours[side])
             widths[side] = width if belongs else 0.0
+
     return True
 
 
@@ -143,12 +154,14 @@ def _cut(grey: Any, widths: Any, out: Any) -> None:
     _cubic(n, widths[0] + 0.5 * high - 0.5, high, rows, of_rows)
     _cubic(n, widths[2] + 0.5 * wide - 0.5, wide, columns, of_columns)
     between = np.empty((n, n))
+
     for y in range(n):
         for x in range(n):
             total = 0.0
             for k in range(4):
                 total += of_columns[x, k] * grey[y, min(max(columns[x] + k - 1, 0), n - 1)]
             between[y, x] = total
+
     for y in range(n):
         for x in range(n):
             total = 0.5
@@ -165,6 +178,7 @@ def _frames(thumbnails: Any, which: Any, widths: Any) -> Any:
         if _frame(thumbnails[which[k]], lines, of_one, colours):
             put(of_one, widths[k])
             n_found += 1
+
     return n_found
 
 
@@ -204,4 +218,5 @@ def unframed(
     found = np.flatnonzero(widths.any(axis=1)).astype(np.int64)
     out = np.empty((len(found), *thumbnails.shape[1:]), np.uint8)
     _unframed(thumbnails, which[found], widths[found], out)
+
     return found, out

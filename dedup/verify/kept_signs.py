@@ -29,8 +29,10 @@ class KeptSigns:
         """From the table `hashes`; None where no bank took part."""
         if COLUMN not in hashes.column_names:
             return None
+
         sides = np.minimum(*(hashes[name].fill_null(0).to_numpy() for name in ("width", "height")))
         has = hashes[COLUMN].is_valid().to_numpy()
+
         return cls(tables.fixed_width(hashes[COLUMN]), has, sides < SMALL_SIDE)
 
     def compared(self, candidates: pa.Table, thumbnails: NDArray[np.uint8]) -> pa.Table:
@@ -46,6 +48,7 @@ class KeptSigns:
         asked = np.where(self.has[a], b, a)[rows]
         kept = np.where(self.has[a], a, b)[rows]
         order = np.argsort(asked, kind="stable")
+
         for one in np.split(order, np.flatnonzero(np.diff(asked[order])) + 1) if len(rows) else ():
             sample = asked[one[0]]
             found, n = self._of_one(sample, kept[one], thumbnails)
@@ -56,10 +59,12 @@ class KeptSigns:
             ):
                 small = bool(self.is_small[sample] or self.is_small[entry])
                 doubt[at] = false_probability(max(similar, 0.0), table, small=small, evidence=n)
+
         place = candidates.column_names.index("similarity")
         table = candidates.set_column(
             place, candidates.schema.field(place), pa.array(similarity, pa.float32())
         )
+
         return table.append_column(DOUBT, pa.array(doubt, mask=np.isnan(doubt)))
 
     def _of_one(
@@ -78,6 +83,7 @@ def by_signs(parts: Iterator[pa.Table], hashes: pa.Table, method: str) -> Iterat
     if kept is None:
         yield from parts
         return
+
     thumbnails = tables.fixed_width(hashes["thumbnail"])
     for part in parts:
         yield kept.compared(part, thumbnails)

@@ -23,6 +23,7 @@ def inverted(matrix: Any, out: Any) -> None:
     for i in range(n):
         for j in range(n):
             out[i, j] = 1.0 if i == j else 0.0
+
     for k in range(n):
         scale = 1.0 / matrix[k, k]
         for j in range(n):
@@ -56,9 +57,11 @@ def least_eigenvalue(matrix: Any) -> Any:
             for q in range(p + 1, n):
                 if matrix[p, q] != 0.0:
                     _rotate(matrix, p, q)
+
     least = matrix[0, 0]
     for i in range(1, n):
         least = min(least, matrix[i, i])
+
     return least
 
 
@@ -69,11 +72,13 @@ def _rotate(matrix: Any, p: Any, q: Any) -> None:
     tangent = 1.0 / (abs(half) + np.sqrt(half * half + 1.0))
     if half < 0.0:
         tangent = -tangent
+
     cosine = 1.0 / np.sqrt(tangent * tangent + 1.0)
     sine = tangent * cosine
     for k in range(len(matrix)):
         one, two = matrix[k, p], matrix[k, q]
         matrix[k, p], matrix[k, q] = cosine * one - sine * two, sine * one + cosine * two
+
     for k in range(len(matrix)):
         one, two = matrix[p, k], matrix[q, k]
         matrix[p, k], matrix[q, k] = cosine * one - sine * two, sine * one + cosine * two

@@ -48,6 +48,7 @@ def overlap(
     share_b = area(in_b) / (size_b[0] * size_b[1])
     in_frame_of_b = share_b >= share_a
     cut = inscribed(in_b if in_frame_of_b else region)
+
     return Overlap(
         min(share_a, 1.0), min(share_b, 1.0), bounds(region), bounds(in_b), cut, in_frame_of_b
     )
@@ -144,6 +145,7 @@ def _holds(polygon: Sequence[Point], box: Box) -> bool:
     side = np.roll(start, -1, axis=0) - start
     away = at[:, None, :] - start[None, :, :]
     turns = side[None, :, 0] * away[..., 1] - side[None, :, 1] * away[..., 0]
+
     return bool((turns >= -1e-6).all() or (turns <= 1e-6).all())
 
 
@@ -177,4 +179,5 @@ def cut_out(
         flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
         borderMode=cv2.BORDER_REPLICATE,
     )
+
     return sampled

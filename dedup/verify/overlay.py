@@ -34,9 +34,11 @@ def lying(
         within, box = _without_frame(picture) if unframed in (name, "both") else (picture, None)
         cut.append(within)
         inside.append(np.eye(3) if box is None else box)
+
     by = best_map(cut[0], np.ascontiguousarray(turned(cut[1], transform)))
     found = np.array([[by[0], by[1], by[4]], [by[2], by[3], by[5]], [0.0, 0.0, 1.0]])
     back = np.linalg.inv(_TO_HALF_WIDTHS) @ np.linalg.inv(found) @ _TO_HALF_WIDTHS
+
     return np.asarray(inside[0] @ back @ turn_matrix(transform) @ np.linalg.inv(inside[1]))
 
 
@@ -49,4 +51,5 @@ def _without_frame(picture: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], Matri
     scale = CLOSE_SIDE / THUMBNAIL_SIDE
     top, bottom, left, right = (widths[0] / THUMBNAIL_SIDE).tolist()
     box = np.array([[1 - left - right, 0.0, left], [0.0, 1 - top - bottom, top], [0.0, 0.0, 1.0]])
+
     return without_frames(picture[None], widths * scale)[0], box

@@ -56,8 +56,10 @@ def _fitted(one: Any, two: Any, agrees: Any, by: Any) -> bool:
             mean[1] += one[1, k]
             mean[2] += two[0, k]
             mean[3] += two[1, k]
+
     if n < 2.0:
         return False
+
     for k in range(4):
         mean[k] /= n
 
@@ -69,12 +71,14 @@ def _fitted(one: Any, two: Any, agrees: Any, by: Any) -> bool:
             along += u * p + v * q
             across += u * q - v * p
             spread += u * u + v * v
+
     if spread < _MIN_SPREAD:
         return False
 
     by[0], by[1] = along / spread, across / spread
     by[2] = mean[0] - (by[0] * mean[2] - by[1] * mean[3])
     by[3] = mean[1] - (by[1] * mean[2] + by[0] * mean[3])
+
     return True
 
 

@@ -267,6 +267,7 @@ def _finest(one: Qualities, two: Qualities) -> NDArray[np.float64]:
     every = np.arange(n)
     ratios: list[NDArray[np.float64]] = []
     speaks = common.sum(axis=1) >= 2
+
     for band in (finest, coarsest):
         a, b = first[every, :, band], second[every, :, band]
         told = np.maximum(a, b) > _MIN_ENERGY

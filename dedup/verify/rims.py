@@ -36,11 +36,13 @@ def _steps(grey: Any, side: int, k: int) -> Any:
     n = grey.shape[0]
     up = down = 0
     total = 0.0
+
     for x in range(1, n - 1):
         step = float(_at(grey, side, k, x)) - float(_at(grey, side, k + 1, x))
         total += step
         up += step > _NO_STEP
         down += step < -_NO_STEP
+
     return max(up, down) >= _MIN_SHARE * (n - 2) and abs(total) >= _MIN_STEP * (n - 2)
 
 

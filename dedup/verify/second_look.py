@@ -87,6 +87,7 @@ def looking(
         again = {row: kept.pop(row) for row in rows if row in kept}
         new = [row for row in rows if row not in again]
         seen = (of for batch in engine.run(WORK, setup, read(new)) for of in _rows(batch))
+
         for begin in range(0, len(rows), _GIVEN_AT_ONCE):
             given = [
                 again.pop(row) if row in again else next(seen)
@@ -96,6 +97,7 @@ def looking(
             kept.update((of[0], of) for of in given)
             for row in list(kept)[: max(len(kept) - _KEPT, 0)]:
                 del kept[row]
+
         for _ in seen:  # there is none, but only when it is asked does the engine know
             pass
 
@@ -208,6 +210,7 @@ def _look(
     for begin in range(0, len(framed), _GIVEN_AT_ONCE):
         some = framed[begin : begin + _GIVEN_AT_ONCE]
         greys[inside[some]] = _unframed(greys[some], thumbnails[samples[some]])
+
     one = np.where((views == FIRST) | (views == BOTH), inside[one], one)
     two = np.where((views == SECOND) | (views == BOTH), inside[two], two)
     rims = views[large] != BOTH  # what is inside two frames begins behind them
@@ -217,6 +220,7 @@ def _look(
     close[large] = _with_thumbnails(found, similarity[large], smaller[large])
     better_of = np.zeros(len(pairs), np.int8)
     seen = large[(side[pictures[0][large]] > 0) & (side[pictures[1][large]] > 0)]
+
     if len(seen):
         better_of[seen] = preferred(
             qualities,
@@ -226,9 +230,11 @@ def _look(
             transforms[seen],
             views[seen],
         )
+
     looks.pairs += len(pairs)
     looks.compared += len(large)
     looks.pictures += len(samples)
+
     return close, colour, better_of
 
 
@@ -296,14 +302,17 @@ def look(
     side = np.array([min(one.side, two.side)], np.int32)
     if not _has_detail(np.array([similarity], np.float32), side)[0]:
         return None
+
     both, greys = np.arange(2), np.stack([one.grey, two.grey])
     first, second = both[:1], both[1:]
     if views and thumbnails is not None:
         greys = np.concatenate([greys, _unframed(greys, thumbnails)])
         first = both[:1] + 2 if views in (FIRST, BOTH) else first
         second = both[1:] + 2 if views in (SECOND, BOTH) else second
+
     turn, rims = np.array([transform], np.uint8), np.array([views != BOTH])
     found = close_similarities(greys, first, second, turn, rims=rims)
+
     return float(_with_thumbnails(found, np.array([similarity], np.float32), side)[0])
 
 

@@ -69,11 +69,13 @@ def _cells() -> NDArray[np.int64]:
     for pixel in range(n):
         for near, share in ((max(pixel - 1, 0), 1), (pixel, 3), (min(pixel + 1, n - 1), 1)):
             soft[pixel, near] += share
+
     between = np.zeros((GRID, n), np.int64)
     for cell in range(GRID):
         left, share = divmod((2 * cell + 1) * n - GRID, 2 * GRID)
         between[cell, left] += 2 * GRID - share
         between[cell, left + 1] += share
+
     return between @ soft
 
 
@@ -92,6 +94,7 @@ def signs_of(thumbnails: NDArray[np.uint8]) -> NDArray[np.uint8]:
     both = np.concatenate(
         [across.reshape(len(grid), _HALF), down.reshape(len(grid), _HALF)], axis=1
     )
+
     return np.packbits(both, axis=1)
 
 
@@ -101,6 +104,7 @@ def agreement(thumbnail: NDArray[np.uint8], signs: NDArray[np.uint8]) -> NDArray
     out = np.empty(len(signs), np.float32)
     _agreements(grey, np.ascontiguousarray(signs), VIEWS, out)
     rounded: NDArray[np.float32] = np.round(out, _DECIMALS)
+
     return rounded
 
 
@@ -117,6 +121,7 @@ def evidence(thumbnail: NDArray[np.uint8]) -> float:
     )
     weights = np.sqrt(lengths) * np.minimum(1.0, lengths / _SURE)
     squares = float((weights**2).sum())
+
     return round(float(weights.sum()) ** 2 / squares, 1) if squares else 0.0
 
 
@@ -128,6 +133,7 @@ def shared(one: NDArray[np.uint8], signs: NDArray[np.uint8]) -> NDArray[np.float
     similarity: NDArray[np.float32] = np.round(1.0 - 2.0 * different / N_SIGNS, _DECIMALS).astype(
         np.float32
     )
+
     return similarity
 
 
@@ -140,6 +146,7 @@ def _softened(grey: Any, work: Any, out: Any) -> None:
         for x in range(n):
             around = np.float32(grey[y, max(x - 1, 0)]) + np.float32(grey[y, min(x + 1, n - 1)])
             work[y, x] = middle * np.float32(grey[y, x]) + side * around
+
     for y in range(n):
         for x in range(n):
             around = work[max(y - 1, 0), x] + work[min(y + 1, n - 1), x]
@@ -160,6 +167,7 @@ def _seen(soft: Any, view: Any, grid: Any, covered: Any) -> None:
     xx, xy = np.float32(cosine / view[0]), np.float32(-sine / view[0])
     yx, yy = np.float32(sine / view[1]), np.float32(cosine / view[1])
     to_x, to_y = half + np.float32(view[2] * n), half + np.float32(view[3] * n)
+
     for row in range(GRID):
         v = (np.float32(row) + np.float32(0.5)) * step - half
         for column in range(GRID):
@@ -193,14 +201,17 @@ def _weighted(grid: Any, covered: Any, out: Any) -> Any:
             there = covered[row, column] * covered[row, column + 1]
             difference = grid[row, column + 1] - grid[row, column]
             out[row * (GRID - 1) + column] = _weight(difference, there)
+
     for row in range(GRID - 1):
         for column in range(GRID):
             there = covered[row, column] * covered[row + 1, column]
             difference = grid[row + 1, column] - grid[row, column]
             out[_HALF + row * GRID + column] = _weight(difference, there)
+
     total = np.float32(0.0)
     for k in range(N_SIGNS):
         total += abs(out[k])
+
     return total
 
 
@@ -226,6 +237,7 @@ def _stepped(soft: Any, signs: Any, view: Any, best: Any, room: Any) -> Any:
     grid, covered, weights, trial, steps = room
     for number in range(5):
         steps[number] = _STEPS[number]
+
     for _ in range(_MAX_STEPS):
         improved = False
         for number in range(5):
@@ -245,6 +257,7 @@ def _stepped(soft: Any, signs: Any, view: Any, best: Any, room: Any) -> Any:
                 break
             for number in range(5):
                 steps[number] *= 0.5
+
     return best
 
 
@@ -259,6 +272,7 @@ def _agreements(grey: Any, packed: Any, views: Any, out: Any) -> None:
     for v in range(n_views):
         _seen(soft, views[v], grid, covered)
         totals[v] = _weighted(grid, covered, weights[v])
+
     room = (grid, covered, np.empty(N_SIGNS, np.float32), np.empty(5), np.empty(5))
     signs, view = np.empty(N_SIGNS, np.float32), np.empty(5)
     for at in range(len(packed)):

@@ -151,6 +151,7 @@ class _Comparison(NamedTuple):
         )
         laid, soft = np.empty((2, n, n), np.float32), np.empty((2, n, n), np.float32)
         out = np.empty((2, n - 1, n - 1), np.float32)
+
         return cls(laid, soft, sharp, inside, work, softer, wider, out)
 
 
@@ -178,6 +179,7 @@ class _Workspace(NamedTuple):
         work, smooth, half = (np.empty((side, side), np.float32) for side in (n, n, n // 2))
         coarse, fine = _Scale.of(n // 2 - 1), _Scale.of(n - 1)
         by, trial, views = np.zeros(6), np.zeros(6), np.zeros(2, np.bool_)
+
         return cls(
             pictures, upright, work, smooth, half, coarse, fine, _Comparison.of(n), by, trial, views
         )
@@ -196,13 +198,16 @@ def _agreeing(one: Any, two: Any, by: Any, views: Any, way: Any, most: Any, room
     framed = views[0] or views[1]
     if framed:
         without_rim(inside)
+
     for k in range(2):
         share = _OF_VIEW if views[k ^ way] else (_OF_WHOLE if framed else _SOFT)
         softened(laid[k], share, room.work, soft[k])
         fourth_roots(soft[k], _NOISE, sharp[k])
+
     found = agreement(sharp[0], sharp[1], inside)
     if found < _WORTH_IT:
         return found
+
     if _NEARLY[0] <= found < _NEARLY[1] and not framed:
         found = max(
             found,
@@ -210,6 +215,7 @@ def _agreeing(one: Any, two: Any, by: Any, views: Any, way: Any, most: Any, room
                 laid, sharp, _SOFTER, _NOISE, inside, room.work, room.softer, room.out
             ),
         )
+
     return found * most - _CONTRADICTED * contradiction(
         soft[0], soft[1], inside, np.int64(_BLOCKS), np.int64(_BLOCKS // RIM)
     )
@@ -246,6 +252,7 @@ def _begun(
     best = -1.0
     unmoved(by)
     put(by, trial)
+
     for attempt in range(2):
         if attempt == 1:
             if best >= _ENOUGH:
@@ -263,6 +270,7 @@ def _begun(
         if found > best:
             best = found
             put(trial, by)
+
     return best, True
 
 
@@ -297,6 +305,7 @@ def _compare(
     )
     coarse, fine, by, trial, views = space.coarse, space.fine, space.by, space.trial, space.views
     before = coarse_of = fine_of = np.int64(-1)
+
     for k in range(len(one)):
         a, b = one[k], two[k]
         if a != before:
@@ -415,6 +424,7 @@ def verified(
         rows, again = _without_rims(small, more, a[doubtful], b[doubtful], asked[doubtful], threads)
         rows = doubtful[rows]
         found.similarity[rows] = np.maximum(found.similarity[rows], again)
+
     return found
 
 
@@ -438,6 +448,7 @@ def _without_rims(
     has_rim = np.concatenate([of_standing, of_inside])
     one, two = places[: len(a)], places[len(a) :]
     rows = np.flatnonzero(has_rim[one] | has_rim[two])
+
     return rows, _verified(standing, inside, one[rows], two[rows], turns[rows], threads).similarity
 
 
@@ -458,14 +469,17 @@ def _verified(
     counts = np.zeros((max(len(places), 1), 3), np.int64)
     # of pictures that nobody asked for; all threads find the same
     worths = np.full(len(small) + len(more), -1.0)
+
     with Crew(threads) as crew:
         tasks = [
             (small, more, one[at], two[at], turns[at], worths, out[at], counts[k])
             for k, at in enumerate(places)
         ]
         crew.run(_compared, tasks)
+
     similarity = np.empty(len(a), np.float32)
     similarity[order] = np.round(np.clip(out, 0.0, 1.0), _DECIMALS)
+
     return Verified(similarity, *counts.sum(axis=0).tolist())
 
 

@@ -43,9 +43,11 @@ def within_frames(
     planes = [resampling.whole(one) for one in cut]
     codes: dict[str, NDArray[np.uint64]] = {}
     measured = families.measured(planes, algorithms, bits, transforms)[1] if planes else {}
+
     for name, oriented in measured.items():
         codes |= {
             code_column(name, turn): pack(one)
             for turn, one in zip(transforms, oriented, strict=True)
         }
+
     return Views(found, cut, codes)

@@ -65,14 +65,17 @@ async def batch(
     served, _ = await service.granted(request, bank, _SCOPE_OF[asked.act])
     if asked.act != "check":
         service.writable(served)
+
     policy = asked.policy(service.settings.policy)
     kind = bodies.media_type(request)
     if kind not in {NDJSON, "application/jsonl"}:
         raise Problem("unsupported-type", f"A batch is sent as {NDJSON}, not as {kind!r}.")
+
     texts = _lines(await service.body(request, submission=asked.act != "check"))
     with service.places.working(submission=asked.act != "check"):
         lines = await _measured(service, served, texts, act=asked.act)
         results = await _carried_out(service, served, lines, asked.act, policy)
+
     return JSONResponse({"results": results})
 
 
@@ -104,8 +107,10 @@ async def _line(service: Service, served: ServedBank, text: bytes, act: str) -> 
         values = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise Problem("invalid", "The line is not JSON.") from error
+
     if not isinstance(values, dict) or not _KNOWN.issuperset(values):
         raise Problem("invalid", f"A line is an object with {', '.join(sorted(_KNOWN))}.")
+
     entry, label, uri = (_text(values, name) for name in ("id", "label", "uri"))
     if act == "add" and not entry:
         raise Problem("invalid", "What is added needs an id.")
@@ -120,6 +125,7 @@ async def _line(service: Service, served: ServedBank, text: bytes, act: str) -> 
         picture = MeasuredPicture.from_json(json.dumps(values["picture"]), served.bank.spec)
         if not picture.is_readable:
             raise unreadable(picture)
+
     return Line(picture, entry, label, uri, values.get("replace") is True)
 
 
@@ -139,7 +145,9 @@ async def _carried_out(
         said = await _submitted(service, served, good, policy)
     else:
         said = await served.change(lambda bank: _added(bank, good))
+
     results = iter(said)
+
     return [line.document() if isinstance(line, Problem) else next(results) for line in lines]
 
 
@@ -157,6 +165,7 @@ async def _submitted(
     for one in said:
         if isinstance(one, Submission):
             service.metrics.count_verdict(one.verdict)
+
     return [_document(one) for one in said]
 
 
@@ -181,6 +190,7 @@ def _added(bank: Bank, lines: list[Line]) -> list[dict[str, Any]]:
                 results.append({"id": line.entry, "status": "added"})
             except BankConflictError as error:
                 results.append(of_error(error).document())
+
     return results
 
 
@@ -191,6 +201,7 @@ def _text(values: dict[str, Any], name: str) -> str | None:
         return None
     if not isinstance(value, str) or not 0 < len(value) <= MAX_ID or _has_halves(value):
         raise Problem("invalid", f"{name!r} is a text of 1 to {MAX_ID:,} characters.")
+
     return value
 
 
@@ -204,6 +215,8 @@ def _file(text: Any) -> bytes:
         data = b64decode(text, validate=True)
     except (ValueError, TypeError) as error:
         raise Problem("invalid", "'data' is a file in base 64.") from error
+
     if not data:
         raise Problem("invalid", "'data' is empty.")
+
     return data

@@ -77,6 +77,7 @@ async def check(
     with service.places.working():
         picture = await _picture(service, served, request, body)
         answer = await served.check(picture, policy)
+
     return JSONResponse(answer.to_dict())
 
 
@@ -120,9 +121,12 @@ async def submit(
                 notify=notify,
             )
         )
+
     if isinstance(said, Answer):
         raise unreadable(said)
+
     await _note(service, served, said, data)
+
     return submission_response(served, said, STATUS_OF[said.verdict])
 
 
@@ -134,6 +138,7 @@ def submission_response(served: ServedBank, said: Submission, status: int = 200)
     }
     if said.replayed:
         headers["Idempotent-Replayed"] = "true"
+
     return JSONResponse(said.to_dict(), status, headers)
 
 
@@ -143,13 +148,16 @@ async def _picture(
     """The measures in a body, or those of the picture in it."""
     if bodies.media_type(request) != "application/json":
         return await service.measured(bodies.picture_in(request, body), served)
+
     try:
         text = body.decode()
     except UnicodeDecodeError as error:
         raise Problem("invalid", "The body is not JSON in UTF-8.") from error
+
     picture = MeasuredPicture.from_json(text, served.bank.spec)
     if not picture.is_readable:
         raise state.unreadable(picture)
+
     return picture
 
 
@@ -158,10 +166,12 @@ def _targets(service: Service, notification_url: str | None) -> tuple[str, ...]:
     own = tuple(target.url for target in service.settings.webhooks.targets)
     if notification_url is None:
         return own
+
     try:
         place_of(notification_url, service.settings.webhooks)
     except RefusedError as error:
         raise Problem("forbidden", f"notification_url: {error}.") from error
+
     return tuple(dict.fromkeys((*own, notification_url)))
 
 
@@ -183,6 +193,7 @@ async def _note(service: Service, served: ServedBank, said: Submission, data: by
     """Count it, and keep the picture of one that waits for a person."""
     if said.replayed:
         return
+
     service.metrics.count_verdict(said.verdict)
     if said.verdict == PENDING and service.settings.review.keep_pictures:
         pending = service.pending[served.name]

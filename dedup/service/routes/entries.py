@@ -38,8 +38,10 @@ async def banks(request: Request) -> JSONResponse:
             names.append(name)
         except Problem as problem:
             refused = problem
+
     if not names and refused is not None:
         raise refused
+
     return JSONResponse({"banks": names})
 
 
@@ -95,6 +97,7 @@ async def put(
     with service.places.working(submission=True):
         picture = await service.measured(data, served)
         was_there, made = await served.change(lambda bank: _put(bank, picture, id, asked))
+
     return JSONResponse(made.to_dict(), 200 if was_there else 201)
 
 
@@ -117,9 +120,11 @@ async def delete(
     forget = asked.forget == "true"
     if await served.change(lambda bank: bank.remove(id, forget=forget)):
         raise Problem("not-found", f"There is no entry {id!r}.")
+
     if forget:
         pending = service.pending[served.name]
         await served.change(pending.sweep)
+
     return Response(status_code=204)
 
 
@@ -137,6 +142,7 @@ async def picture(request: Request, bank: str, id: Id) -> Response:  # noqa: A00
     data = await served.look(lambda _: pictures.of_entry(folder, found.uri))
     if data is None:
         raise Problem("not-found", f"The file of entry {id!r} is not in review.pictures.")
+
     return pictures.response(data)
 
 
@@ -147,9 +153,11 @@ def _put(
         was_there = entry in bank
         replace = asked.replace == "true"
         bank.add(picture, entry, replace=replace, label=asked.label, uri=asked.uri)
+
     made = bank.entry(entry)
     if made is None:  # removed by another request before it could be shown
         raise Problem("conflict", f"Entry {entry!r} was removed at once.")
+
     return was_there, made
 
 

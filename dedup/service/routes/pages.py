@@ -45,4 +45,5 @@ def _page(name: str) -> Response:
         "X-Content-Type-Options": "nosniff",
         "Referrer-Policy": "no-referrer",
     }
+
     return Response(text, media_type=kind, headers=headers)

@@ -45,6 +45,7 @@ async def submissions(
     )
     following = page[-1].name if len(page) == asked.limit else None
     shown = [submission.to_dict() for submission in page]
+
     return JSONResponse({"submissions": shown, "next": following})
 
 
@@ -83,6 +84,7 @@ async def review(
         )
     )
     await served.look(lambda _: service.pending[served.name].drop(submission))
+
     return submission_response(served, made)
 
 
@@ -101,10 +103,13 @@ async def picture(request: Request, bank: str, submission: Name) -> Response:
     kept = await served.look(lambda bank: bank.pending_picture(submission))
     if kept is None:
         raise Problem("conflict", f"Submission {submission!r} is decided: its picture is not kept.")
+
     data = await served.look(lambda _: service.pending[served.name].read(submission))
     if data is not None:
         return pictures.response(data)
+
     small = pictures.thumbnail(kept)
     if small is None:
         raise Problem("not-found", f"No picture is kept of submission {submission!r}.")
+
     return pictures.response(small)

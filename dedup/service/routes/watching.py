@@ -61,6 +61,7 @@ async def metrics(request: Request) -> Response:
     else:
         if refused is not None:
             raise refused
+
     gauges: dict[str, dict[str, float]] = {
         "dedup_entries": {},
         "dedup_pending": {},
@@ -69,7 +70,9 @@ async def metrics(request: Request) -> Response:
     for name, served in service.banks.items():
         for gauge, value in (await served.look(_gauges)).items():
             gauges[gauge][name] = value
+
     text = service.metrics.text(gauges)
+
     return PlainTextResponse(text, media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
@@ -86,11 +89,13 @@ async def deliveries(
         if len(service.banks) != 1:
             raise Problem("invalid", "Several banks are served: name one with ?bank=…")
         (name,) = service.banks
+
     served, _ = await service.granted(request, name, "admin")
     page = await served.look(
         lambda bank: bank.outbox.page(state=asked.state, after=asked.after, limit=asked.limit)
     )
     following = page[-1].number if len(page) == asked.limit else None
+
     return JSONResponse({"deliveries": [asdict(one) for one in page], "next": following})
 
 
@@ -108,12 +113,14 @@ async def retry(
     served, _ = await service.granted(request, bank, "admin")
     service.writable(served)
     await served.change(lambda bank: bank.outbox.retry(number))
+
     return JSONResponse({"status": "ok"}, 202)
 
 
 def _gauges(bank: Bank) -> dict[str, float]:
     waiting = bank.outbox.page(state=WAITING, limit=_MOST_COUNTED)
     pending = bank.submissions(verdict="pending", limit=_MOST_COUNTED)
+
     return {
         "dedup_entries": len(bank),
         "dedup_pending": len(pending),

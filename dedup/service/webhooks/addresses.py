@@ -61,6 +61,7 @@ def check(place: Place, addresses: Sequence[str]) -> str:
     if not addresses:
         message = f"{place.host!r} has no address"
         raise RefusedError(message)
+
     for text in addresses:
         address = ipaddress.ip_address(text.partition("%")[0])
         if any(address in network for network in place.private):
@@ -68,6 +69,7 @@ def check(place: Place, addresses: Sequence[str]) -> str:
         if place.scheme != "https" or not is_global(address):
             message = f"{place.host!r} leads to {text}, where webhooks may not go"
             raise RefusedError(message)
+
     return addresses[0]
 
 
@@ -80,6 +82,7 @@ def is_global(address: Address) -> bool:
     inner = _inner(address)
     if inner is not None:
         return is_global(inner)
+
     never = (
         address.is_multicast
         or address.is_unspecified
@@ -89,6 +92,7 @@ def is_global(address: Address) -> bool:
         or address.is_reserved
         or (isinstance(address, ipaddress.IPv6Address) and address.is_site_local)
     )
+
     return address.is_global and not never
 
 
@@ -98,9 +102,11 @@ def _inner(address: Address) -> ipaddress.IPv4Address | None:
         return None
     if address.teredo is not None:
         return address.teredo[1]
+
     found = address.ipv4_mapped or address.sixtofour
     if found is None and (address in _NAT64 or address in _OLD_MAPPED):
         found = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+
     return found
 
 
@@ -114,9 +120,11 @@ def _of_client(url: str, settings: WebhookSettings) -> Place:
     if place.scheme != "https":
         message = "a notification_url begins with https://"
         raise RefusedError(message)
+
     if place.authority.lower() not in {_normal(host) for host in settings.hosts}:
         message = f"{place.authority!r} is not on the operator's list of hosts (webhooks.hosts)"
         raise RefusedError(message)
+
     return place
 
 
@@ -130,20 +138,25 @@ def _taken_apart(url: str, keys: tuple[bytes, ...], private: tuple[Network, ...]
     if len(url) > MAX_URL or not url.isascii() or any(c <= " " or c in '\\"<>\x7f' for c in url):
         message = f"an address has at most {MAX_URL:,} characters of plain ASCII, without spaces"
         raise RefusedError(message)
+
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError as error:
         message = f"{url!r} is not an address: {error}"
         raise RefusedError(message) from error
+
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         message = f"{url!r} is not an address such as https://example.org/hook"
         raise RefusedError(message)
+
     if "@" in parts.netloc or parts.fragment:
         message = "an address has no user, password or fragment"
         raise RefusedError(message)
+
     port = port or {"https": 443, "http": 80}[parts.scheme]
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+
     return Place(parts.scheme, parts.hostname.rstrip("."), port, path, keys, private)
 
 

@@ -95,11 +95,13 @@ async def _reply(reader: asyncio.StreamReader) -> Reply:
         if not chunk:
             break
         head += chunk
+
     first, *rest = head.partition(b"\r\n\r\n")[0].decode("latin-1").split("\r\n")
     words = first.split()
     if len(words) < 2 or not words[0].startswith("HTTP/1") or not words[1].isdigit():
         message = "the answer is not one of HTTP"
         raise ConnectionError(message)
+
     return Reply(int(words[1]), _retry_after(rest))
 
 

@@ -82,11 +82,13 @@ class Sender:
                 await asyncio.sleep(_POLL_SECONDS)
             else:
                 break
+
         return file
 
     async def _begin_due(self) -> None:
         if len(self._under_way) >= MAX_AT_ONCE:
             return
+
         due = await self._served.look(lambda bank: bank.outbox.due(limit=10 * MAX_AT_ONCE))
         for delivery in due:
             targets = list(self._under_way.values())
@@ -115,6 +117,7 @@ class Sender:
         """What came of one attempt: words for people, the new state, seconds until the next."""
         if delivery.target in await self._served.look(lambda bank: bank.outbox.off()):
             return "switched off: the target answered 410 before", FAILED, None
+
         try:
             place = place_of(delivery.target, self._settings)
             body = delivery.payload.encode()
@@ -133,6 +136,7 @@ class Sender:
             return self._again(delivery, f"no answer within {self._settings.timeout:g} s", None)
         except OSError as error:
             return self._again(delivery, because(error), None)
+
         return self._judged(delivery, reply)
 
     def _judged(self, delivery: Delivery, reply: Reply) -> tuple[str, str, float | None]:
@@ -141,6 +145,7 @@ class Sender:
             return said, DELIVERED, None
         if reply.status == _GONE:
             return f"{said}: switched off", FAILED, None
+
         return self._again(delivery, said, reply.retry_after)
 
     def _again(
@@ -149,7 +154,9 @@ class Sender:
         back_off = self._settings.back_off
         if delivery.attempts >= len(back_off):
             return f"{said}; given up after {delivery.attempts + 1} tries", FAILED, None
+
         wait = back_off[delivery.attempts] * random.uniform(1 - _JITTER, 1 + _JITTER)
+
         return said, WAITING, max(wait, min(retry_after or 0.0, back_off[-1]))
 
 

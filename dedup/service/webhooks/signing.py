@@ -16,6 +16,7 @@ def headers(event: str, at: int, body: bytes, keys: Sequence[bytes]) -> dict[str
     """
     signed = f"{event}.{at}.".encode() + body
     signatures = [b64encode(hmac.digest(key, signed, "sha256")).decode() for key in keys]
+
     return {
         "webhook-id": event,
         "webhook-timestamp": str(at),
