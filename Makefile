@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
-.PHONY: help demo test test-dvc test-parts test-ray test-review test-service test-wheel serve-demo check check-extras docs test-lowest release-check lint types imports soak bench bench-peers bench-hashing clean
+.PHONY: help chromium demo test test-dvc test-parts test-ray test-review test-service test-wheel serve-demo check check-extras docs test-lowest release-check lint types imports soak bench bench-peers bench-hashing clean
 
 help: ## print the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -32,7 +32,10 @@ test-parts: $(STAMP) ## the search of parts, with OpenCV
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[parts]'
 	$(BIN)/python -m pytest -q -p no:cacheprovider tests/parts
 
-test-review: $(STAMP) ## the page of dedup review in headless Chromium (apt install chromium)
+chromium: # the browser that pages are tested in is the system's
+	@command -v chromium >/dev/null || { echo "The pages are tested in Chromium, which is not here: apt-get install chromium"; exit 1; }
+
+test-review: $(STAMP) chromium ## the page of dedup review in headless Chromium (apt install chromium)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group review
 	$(BIN)/python -m pytest -q -p no:cacheprovider tests/review/test_browser.py
 
@@ -40,7 +43,7 @@ test-ray: $(STAMP) ## runs on Ray clusters of several nodes on this machine
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[ray]'
 	$(BIN)/python -m pytest -q -p no:cacheprovider --ray tests/ray
 
-test-service: $(STAMP) ## the HTTP service: real processes, its OpenAPI document, a browser
+test-service: $(STAMP) chromium ## the HTTP service: real processes, its OpenAPI document, a browser
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[service]' --group service-tests
 	$(BIN)/python -m pytest -q -p no:cacheprovider tests/service
 

@@ -4,6 +4,7 @@ import asyncio
 from base64 import b85decode
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final, TypeVar
@@ -118,8 +119,9 @@ class ServedBank:
             while len(group) < MAX_GROUP and not self._waiting.empty():
                 group.append(self._waiting.get_nowait())
             requests = [request for request, _ in group]
+            submitted = partial(Bank.submit_many, requests=requests)
             try:
-                said = await self.change(lambda bank, of=requests: bank.submit_many(of))  # type: ignore[misc]
+                said = await self.change(submitted)
             except Exception as error:  # noqa: BLE001  # each of the waiting requests raises it
                 for _, future in group:
                     if not future.done():

@@ -226,7 +226,9 @@ def test_key_points_are_kept(
     counted: list[Counted] = []
     plain = vars(parting)["parts"]
 
-    def parts_counted(places: Any, rows: Any, digests: Any, setup: Any, engine: Any, *rest: Any):  # type: ignore[no-untyped-def]
+    def parts_counted(
+        places: Any, rows: Any, digests: Any, setup: Any, engine: Any, *rest: Any
+    ) -> Any:
         counted.append(Counted(engine))
         return plain(places, rows, digests, setup, counted[-1], *rest)
 
