@@ -8,6 +8,9 @@ import pytest
 
 SERVICE = Path(__file__).parent / "tests" / "service"
 
+collect_ignore = ["tests/toys"]
+"""Importing a toy registers it, which `tests/test_adding.py` does in processes of its own."""
+
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """Leave the folder out unless it, or a file in it, was named; None: as pytest decides."""

@@ -306,7 +306,7 @@ class TestBadInput:
         assert "phtos' does not exist" in said(result)
         assert not (tmp_path / "out").exists()
 
-    @pytest.mark.parametrize("url", ["hf://org/name", "https://example.com/x.zip", "s3://bucket/x"])
+    @pytest.mark.parametrize("url", ["hf://org/name", "https://example.com/x.zip"])
     def test_a_url(self, url: str, tmp_path: Path) -> None:
         """What is neither a dataset on the Hub nor a manifest is refused by name, not looked
         for.
@@ -315,6 +315,19 @@ class TestBadInput:
 
         assert result.exit_code == 2
         assert url in said(result)
+
+    def test_a_store_that_cannot_be_listed(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Without a key for it a bucket is named with the reason, in one line."""
+        monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
+            monkeypatch.delenv(name, raising=False)
+        result = dedup("audit", "s3://bucket/x", "-o", tmp_path / "out")
+
+        assert result.exit_code == 1
+        assert "s3://bucket/x: cannot be listed" in said(result)
+        assert "credentials" in said(result)
 
     def test_an_empty_folder(self, tmp_path: Path) -> None:
         """A folder without images is 1, says what was skipped, and writes nothing."""

@@ -24,7 +24,10 @@ def review(
     ] = None,
     *,
     port: Annotated[
-        int, typer.Option(help="Port on 127.0.0.1; a free one by default.", min=0, max=65_535)
+        int,
+        typer.Option(
+            metavar="N", help="Port on 127.0.0.1; a free one by default.", min=0, max=65_535
+        ),
     ] = 0,
     browser: Annotated[
         bool,

@@ -38,7 +38,7 @@ def opened(path: str) -> BinaryIO:
     if not is_url(path):
         return Path(path).open("rb")
 
-    with _named_errors(path):
+    with _named_errors(path), client_errors(path):
         return cast("BinaryIO", _fsspec(path).open(path, "rb").open())
 
 
@@ -56,6 +56,30 @@ def _fsspec(path: str) -> Any:
         message = f"{path!r} is a URL; reading it needs fsspec: pip install fsspec."
         raise MissingExtraError(message) from error
     return fsspec
+
+
+_CLIENTS: Final = frozenset(
+    {"aiobotocore", "aiohttp", "azure", "botocore", "gcsfs", "google", "s3fs"}
+)
+"""Packages that file systems talk to stores with, and whose errors are of kinds of their own."""
+
+
+class client_errors:  # noqa: N801  # used as a context, like `suppress`
+    """Within it, what the client of a remote store raises is an `OSError` that names the place."""
+
+    def __init__(self, place: str) -> None:
+        self._place = place
+
+    def __enter__(self) -> None:
+        """Nothing to do."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: object
+    ) -> None:
+        """Raise `OSError` for an error of a client; leave any other."""
+        if kind is not None and kind.__module__.partition(".")[0] in _CLIENTS:
+            message = f"{self._place}: {error}"
+            raise OSError(message) from error
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from dedup.formats.account import NOT_READ
 from dedup.formats.layout import check_names, layout_of, told_in_a_line
 from dedup.formats.listing import HIDDEN, NOT_AN_IMAGE, OUTSIDE_SPLITS, Parts
 from dedup.formats.manifest import WRITTEN, Manifest
-from dedup.formats.places import file_system
+from dedup.formats.places import client_errors, file_system
 from dedup.formats.records import Listed
 from dedup.formats.source import printable
 
@@ -64,7 +64,8 @@ def _listed(url: str) -> tuple[list[Parts], list[tuple[Parts, str]]]:
     """The images below a URL, sorted, and what is none, with the reason."""
     system, root = file_system(url)
     try:
-        names: Iterable[str] = system.find(root)
+        with client_errors(url):
+            names: Iterable[str] = system.find(root)
     except FileNotFoundError:
         names = ()
     except (OSError, ValueError, RuntimeError) as error:

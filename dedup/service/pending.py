@@ -1,14 +1,15 @@
 """Files of pending submissions, kept beside the bank until a person decided."""
 
-from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from dedup import files
 from dedup.bank import Bank
 from dedup.bank.answers import PENDING
 
 FOLDER: Final = "pending"
 
+_PREFIX: Final = "sub_"  # of the names of submissions
 _PAGE: Final = 1_000
 
 
@@ -34,8 +35,11 @@ class PendingPictures:
 
     def drop(self, submission: str) -> None:
         """It is decided."""
-        with suppress(FileNotFoundError):
-            (self._folder / submission).unlink()
+        files.remove(self._folder / submission, self)
+
+    def owns(self, path: Path) -> bool:
+        """Whether a file was kept here, for `files.remove`."""
+        return path.parent == self._folder and path.name.startswith(_PREFIX)
 
     def sweep(self, bank: Bank) -> None:
         """Delete what is not pending: a process may have been killed before it did."""
@@ -43,12 +47,11 @@ class PendingPictures:
             return
 
         # The folder first: what becomes pending after this is not in the list.
-        there = [path for path in self._folder.iterdir() if path.name.startswith("sub_")]
+        there = [path for path in self._folder.iterdir() if self.owns(path)]
         pending = _pending(bank) if there else set()
         for path in there:
             if path.name not in pending:
-                with suppress(FileNotFoundError):
-                    path.unlink()
+                files.remove(path, self)
 
 
 def _pending(bank: Bank) -> set[str]:
