@@ -77,11 +77,18 @@ function lay() {
   const image = askedFrame.querySelector("img");
   entryFrame.querySelectorAll(".over").forEach((old) => old.remove());
   if (!image || overlay.getAttribute("aria-pressed") !== "true") return;
+  if (!image.naturalWidth) {
+    // It is still on its way.
+    image.addEventListener("load", lay, { once: true });
+    return;
+  }
   const copy = document.createElement("canvas");
   copy.width = image.naturalWidth;
   copy.height = image.naturalHeight;
   copy.getContext("2d").drawImage(image, 0, 0);
   copy.toBlob((data) => {
+    // Somebody may have gone on to the next one meanwhile.
+    if (!data || !image.isConnected) return;
     const over = document.createElement("img");
     over.className = "over";
     over.alt = "Difference";
