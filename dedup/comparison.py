@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from dedup.config import (
     ALGORITHMS,
+    BITS,
     TOTAL,
     HashConfig,
     VerifyConfig,
@@ -19,8 +20,9 @@ from dedup.config import (
     resolve,
 )
 from dedup.decoding.pictures import Unreadable
-from dedup.errors import SourceError
+from dedup.errors import ConfigError, SourceError
 from dedup.formats import read_bytes
+from dedup.formats.source import encoded
 from dedup.hashers import compare_work
 from dedup.hashers.close_views import CLOSE_SIDE, COLOUR_SIDE, CloseView
 from dedup.hashers.setup import Setup
@@ -224,12 +226,21 @@ class Comparison:
 def compare(a: str | Path | bytes, b: str | Path | bytes, *, bits: int = 64) -> Comparison:
     """Compare two pictures, given as paths or as encoded bytes, in every way that a run would.
 
-    Raises `SourceError` when one of them cannot be read.
+    A file whose header does not show that it costs little is decoded in a process of its own, with
+    the limits that a run has by default. Raises `SourceError` when one of them cannot be read.
     """
-    names, contents = [], []
-    for side, given in (("a", a), ("b", b)):
-        names.append(f"the bytes given as {side}" if isinstance(given, bytes) else str(given))
-        contents.append(given if isinstance(given, bytes) else read_bytes(bytes(Path(given)), None))
+    if bits not in BITS:
+        message = f"bits: got {bits!r}, allowed: {', '.join(map(str, BITS))}."
+        raise ConfigError(message)
+
+    given = {"a": a, "b": b}
+    names = [_name_of(picture, side) for side, picture in given.items()]
+    contents = [
+        read_bytes(encoded(str(picture)), None)
+        if isinstance(picture, str | Path)
+        else bytes(picture)
+        for picture in given.values()
+    ]
 
     settings = HashConfig()
     algorithms = tuple(name for name in ALGORITHMS if bits in ALGORITHMS[name])
@@ -288,6 +299,19 @@ def compare(a: str | Path | bytes, b: str | Path | bytes, *, bits: int = 64) -> 
         max_distance=default[settings.algorithms[0]],
         max_total_distance=default.get(TOTAL, 0),
     )
+
+
+def _name_of(picture: object, side: str) -> str:
+    """What a picture is called in messages. Raises `ConfigError` for what is neither a path nor the
+    bytes of a file.
+    """
+    if isinstance(picture, str | Path):
+        return str(picture)
+    if isinstance(picture, bytes | bytearray | memoryview):
+        return f"the bytes given as {side}"
+
+    message = f"{side}: got {type(picture).__name__}; give a path or the bytes of a file."
+    raise ConfigError(message)
 
 
 def _measured(names: Sequence[str], contents: Sequence[Content], setup: Setup) -> pa.Table:

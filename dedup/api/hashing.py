@@ -75,7 +75,7 @@ def _setup(algorithm: str, bits: int, mode: str) -> Setup:
     problems = [
         f"{key}: got {value!r}, allowed: {', '.join(map(str, allowed))}."
         for key, value, allowed in (
-            ("algorithm", algorithm, ALGORITHMS),
+            ("algorithm", algorithm, tuple(ALGORITHMS)),
             ("bits", bits, BITS),
             ("mode", mode, tuple(MODES)),
         )

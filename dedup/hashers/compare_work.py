@@ -4,6 +4,7 @@ Work for an engine: this module is named to it, and it calls `start`, `lost` and
 """
 
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from typing import Any, Final
 
 import pyarrow as pa
@@ -31,6 +32,9 @@ SEEN: Final = pa.schema(
 
 def start(setup: Mapping[str, Any]) -> Callable[[pa.RecordBatch], pa.RecordBatch]:
     """A function from PAYLOAD to the columns of `hashes` without `sample`, and those of SEEN."""
+    for module in setup["modules"]:  # algorithms from outside the package register themselves
+        import_module(module)
+
     reader, of = Reader(), Setup.from_dict(setup["hash"])
     return lambda batch: _compared(list(reader.contents(batch)), of)
 
