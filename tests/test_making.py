@@ -1,9 +1,13 @@
 """Clean splits, splits of a pool and a config, without writing one by hand."""
 
+import shlex
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
 from typer.testing import CliRunner
 
 import dedup
@@ -168,7 +172,7 @@ def test_a_config_for_no_dataset(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_every_help_has_an_example(name: str) -> None:
     """And no word that only a program understands."""
-    code, said = invoked(name, "--help")
+    code, said = invoked(*name.split(), "--help")
 
     assert code == 0
     assert f"dedup {name}" in said
@@ -177,8 +181,26 @@ def test_every_help_has_an_example(name: str) -> None:
 
 def test_every_command_has_an_example() -> None:
     """No command is left out."""
-    commands = {
-        command.callback.__name__ for command in app.registered_commands if command.callback
-    }
+    assert set(_commands(typer.main.get_command(app))) == set(EXAMPLES)
 
-    assert commands == set(EXAMPLES)
+
+def _commands(command: Any, name: str = "") -> Iterator[str]:
+    """The names of all commands below one, as they are typed after `dedup`."""
+    below = getattr(command, "commands", None)
+    if below is None:
+        yield name
+        return
+
+    for own, one in below.items():
+        yield from _commands(one, f"{name} {own}".strip())
+
+
+@pytest.mark.parametrize("line", [line for lines in EXAMPLES.values() for line in lines])
+def test_examples_are_understood(line: str) -> None:
+    """Every option in an example is one that the command has."""
+    words = [word for word in shlex.split(line) if "=" not in word or word.startswith("-")]
+    words = words[words.index("dedup") + 1 :]
+    name = next(known for known in EXAMPLES if words[: len(known.split())] == known.split())
+    _, said = invoked(*name.split(), "--help")
+
+    assert all(word in said for word in words if word.startswith("-")), said

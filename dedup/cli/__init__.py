@@ -11,9 +11,9 @@ import typer
 from dedup.cli.banks import banks
 from dedup.cli.caches import caches
 from dedup.cli.commands import audit, calibrate, compare, decide, demo, gate, report, run
-from dedup.cli.examples import epilog
+from dedup.cli.examples import Group, attach
 from dedup.cli.making import clean, init, split, warm
-from dedup.cli.options import INTERRUPTED, command
+from dedup.cli.options import INTERRUPTED
 from dedup.cli.reviewing import review
 from dedup.cli.serving import serve
 from dedup.cli.terminal import out
@@ -21,6 +21,7 @@ from dedup.versions import DEDUP_VERSION
 
 app = typer.Typer(
     name="dedup",
+    cls=Group,
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode="rich",
@@ -51,7 +52,7 @@ for function in (
     serve,
     demo,
 ):
-    app.command(epilog=epilog(function.__name__))(command(function))
+    attach(app, function, function.__name__)
 app.add_typer(caches, name="cache")
 app.add_typer(banks, name="bank")
 

@@ -10,7 +10,8 @@ from rich.table import Table
 
 from dedup import config as configuration
 from dedup.cli import views
-from dedup.cli.options import Quiet, Set, Workers, command
+from dedup.cli.examples import Group, attach
+from dedup.cli.options import Quiet, Set, Workers
 from dedup.cli.terminal import err, message, observed, out
 from dedup.errors import ConfigError
 
@@ -21,9 +22,11 @@ MATCHED: Final = 3
 """Exit code of `check` and `add --unless-duplicate` where anything matched."""
 
 banks = typer.Typer(
-    no_args_is_help=True, help="A persistent set of pictures that new ones are checked against."
+    cls=Group,
+    no_args_is_help=True,
+    help="A persistent set of pictures that new ones are checked against.",
 )
-keys = typer.Typer(no_args_is_help=True, help="Keys for the service's clients.")
+keys = typer.Typer(cls=Group, no_args_is_help=True, help="Keys for the service's clients.")
 banks.add_typer(keys, name="keys")
 
 BankPath = Annotated[
@@ -134,11 +137,21 @@ def check(
     *,
     reject: Annotated[
         float | None,
-        typer.Option(min=0, max=1, help="Similarity from which on a picture is rejected."),
+        typer.Option(
+            metavar="SIMILARITY",
+            min=0,
+            max=1,
+            help="Similarity from which on a picture is rejected.",
+        ),
     ] = None,
     review: Annotated[
         float | None,
-        typer.Option(min=0, max=1, help="Similarity from which on a person should look."),
+        typer.Option(
+            metavar="SIMILARITY",
+            min=0,
+            max=1,
+            help="Similarity from which on a person should look.",
+        ),
     ] = None,
     as_json: Json = False,
     set_: Set = None,
@@ -466,6 +479,6 @@ _OF_KEYS: Final[dict[str, Callable[..., None]]] = {
 }
 
 for function in _COMMANDS:
-    banks.command()(command(function))
+    attach(banks, function, function.__name__, "bank")
 for name_, function in _OF_KEYS.items():
-    keys.command(name_)(command(function))
+    attach(keys, function, name_, "bank keys")

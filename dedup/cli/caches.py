@@ -6,12 +6,14 @@ from typing import Annotated
 import typer
 
 from dedup.cli import views
-from dedup.cli.options import command
+from dedup.cli.examples import Group, attach
 from dedup.cli.terminal import out
 from dedup.errors import ConfigError
 
 caches = typer.Typer(
-    no_args_is_help=True, help="What is kept of earlier runs, so that nothing is hashed twice."
+    cls=Group,
+    no_args_is_help=True,
+    help="What is kept of earlier runs, so that nothing is hashed twice.",
 )
 
 Folder = Annotated[
@@ -36,10 +38,12 @@ def info(folder: Folder = None) -> None:
 def prune(
     folder: Folder = None,
     days: Annotated[
-        float | None, typer.Option(min=0, help="Delete what was not used for so many days.")
+        float | None,
+        typer.Option(metavar="N", min=0, help="Delete what was not used for so many days."),
     ] = None,
     max_bytes: Annotated[
-        int | None, typer.Option(min=0, help="Delete the longest unused until the rest fits.")
+        int | None,
+        typer.Option(metavar="N", min=0, help="Delete the longest unused until the rest fits."),
     ] = None,
 ) -> None:
     """Delete what was not used for long. Runs that are at work are not disturbed."""
@@ -61,4 +65,4 @@ def clear(folder: Folder = None) -> None:
 
 
 for function in (info, prune, clear):
-    caches.command()(command(function))
+    attach(caches, function, function.__name__, "cache")

@@ -1,6 +1,13 @@
-"""An example or two for the help of every command."""
+"""What `--help` shows of a command: the beginning of its docstring, and an example or two."""
 
-from typing import Final
+import inspect
+from collections.abc import Callable
+from typing import Any, Final
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from dedup.cli.options import command
 
 EXAMPLES: Final[dict[str, tuple[str, ...]]] = {
     "run": (
@@ -24,7 +31,65 @@ EXAMPLES: Final[dict[str, tuple[str, ...]]] = {
     "report": ("dedup report runs/photos",),
     "review": ("dedup review runs/photos", "dedup review runs/before runs/after"),
     "demo": ("dedup demo", "dedup demo somewhere --workers 2"),
+    "cache info": ("dedup cache info", "dedup cache info --folder hashes"),
+    "cache prune": ("dedup cache prune --days 90", "dedup cache prune --max-bytes 2000000000"),
+    "cache clear": ("dedup cache clear",),
+    "bank build": (
+        "dedup bank build shop.bank photos",
+        "dedup bank build val.bank runs/imagenet-val --licence 'research only'",
+    ),
+    "bank add": (
+        "dedup bank add shop.bank new/1.jpg",
+        "dedup bank add shop.bank new --unless-duplicate",
+    ),
+    "bank check": (
+        "dedup bank check shop.bank upload.jpg",
+        "dedup bank check shop.bank uploads --json",
+    ),
+    "bank remove": ("dedup bank remove shop.bank cat/1.jpg cat/2.jpg",),
+    "bank info": ("dedup bank info shop.bank",),
+    "bank compact": ("dedup bank compact shop.bank",),
+    "bank rebuild": ("dedup bank rebuild shop.bank --from photos",),
+    "bank verify": ("dedup bank verify shop.bank",),
+    "bank copy": ("dedup bank copy shop.bank backup.bank",),
+    "bank export": ("dedup bank export shop.bank shop.bank.parquet",),
+    "bank keys add": ("dedup bank keys add shop.bank website --scope check,submit",),
+    "bank keys list": ("dedup bank keys list shop.bank",),
+    "bank keys revoke": ("dedup bank keys revoke shop.bank website",),
 }
+
+
+class Command(TyperCommand):
+    """One command."""
+
+    def get_help_option(self, ctx: Any) -> Any:
+        """`--help` takes no value, so its line names no type."""
+        return _without_type(super().get_help_option(ctx))
+
+
+class Group(TyperGroup):
+    """Several commands under one name."""
+
+    def get_help_option(self, ctx: Any) -> Any:
+        """`--help` takes no value, so its line names no type."""
+        return _without_type(super().get_help_option(ctx))
+
+
+def _without_type(option: Any) -> Any:  # typer and click each have a class of options
+    if option is not None:
+        option.metavar = ""
+    return option
+
+
+def attach(app: typer.Typer, function: Callable[..., None], name: str, of: str = "") -> None:
+    """Make a function the command `name` of an app, itself the commands `of` of `dedup`."""
+    first = (inspect.getdoc(function) or "").partition("\n\n")[0]
+    app.command(
+        name,
+        cls=Command,
+        help=" ".join(first.split()),
+        epilog=epilog(f"{of} {name}".strip()),
+    )(command(function))
 
 
 def epilog(name: str) -> str | None:

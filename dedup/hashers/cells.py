@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from dedup.compiled import compiled
 from dedup.decoding.orientation import turned
-from dedup.hashers.resampling import Plane, Target, matrix, read_only
+from dedup.hashers.filters import matrix
+from dedup.hashers.resampling import Plane, Target, read_only
 from dedup.tables import THUMBNAIL_SIDE
 
 FINENESS: Final = 64
