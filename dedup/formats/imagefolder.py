@@ -110,8 +110,9 @@ class ImageFolder(Opened):
             self.understood = f"{self._lists.understood()}; {labels_in_a_line(columns.labels)}"
 
         doubts = [self._layout.doubt, self._lists.doubt]
-        if not any(columns.splits):
-            self.doubts = list(filter(None, doubts))
+        self.doubts = list(
+            filter(None, [self._layout.folds, *([] if any(columns.splits) else doubts)])
+        )
 
     def _split_lists(self, listing: Listing, files: Sequence[Parts]) -> SplitLists:
         """The lists that say the splits, where neither folders nor metadata do."""

@@ -12,9 +12,10 @@ from typing import Final
 
 from dedup.config import normal_split
 from dedup.formats.account import labels_in_a_line
+from dedup.formats.folds import folds_among, is_fold, note_on_folds
 from dedup.formats.listing import Parts
 from dedup.formats.source import check_split_names, printable
-from dedup.formats.split_words import Told, told_by
+from dedup.formats.split_words import Told, is_of_splits, split_beside, told_by
 
 _HOLDS_IMAGES: Final = frozenset(
     {"images", "image", "imgs", "img", "jpegimages", "pictures", "photos"}
@@ -41,6 +42,7 @@ class Layout:
     splits: Mapping[Parts, str | None]  # folder and split, normalised
     shared: int = 0  # how many folders at the top say nothing, as all images lie below them
     doubt: str | None = None  # why folders with names of splits are taken for labels
+    folds: str | None = None  # what folds of a cross-validation mean for what can be judged
     # folders below a split that say nothing, if any
     empty_levels: Mapping[Parts, int] = field(default_factory=dict)
 
@@ -71,7 +73,11 @@ class Layout:
             return printable(between[0]) if between else None
 
         # A set unpacked into itself, `x/x/train` beside `x/train`, has the same labels twice.
-        above = [name for name in folder[n_common:-1] if name not in folder[:n_common]]
+        above = [
+            name
+            for name in folder[n_common:-1]
+            if name not in folder[:n_common] and not is_fold(printable(name))
+        ]
         words = [*above, *self._below(folder, parts)[:1]]
 
         return "/".join(map(printable, words)) if words else self._rest(folder)
@@ -166,11 +172,14 @@ def _found(top: _Folder) -> Layout:
     others: list[Parts] = []  # beside splits, with a name that is not usual
     doubts: list[str] = []
     n_inside = 0
+    folds: list[Parts] = []
     waiting: list[tuple[Parts, _Folder]] = [((), top)]
 
     while waiting:
         parts, folder = waiting.pop()
-        named, doubt = _splits_among(folder.inner)
+        here = folds_among(map(printable, folder.inner))
+        folds += [(*parts, name) for name in sorted(folder.inner) if here]
+        named, doubt = _splits_among(folder.inner) if not here else ({}, None)
         if doubt:
             doubts.append(doubt)
         for name, inner in sorted(folder.inner.items()):
@@ -184,8 +193,13 @@ def _found(top: _Folder) -> Layout:
 
     for other in others:
         if not any(folder[: len(other)] == other for folder in splits):
-            splits[other] = normal_split(printable(other[-1]))
+            splits[other] = split_beside(printable(other[-1]))
             n_inside += _at(top, other).n_below
+
+    note = note_on_folds(folds, splits)
+    if folds and not splits:
+        splits |= {fold: normal_split(printable(fold[-1])) for fold in folds}
+        n_inside = sum(_at(top, fold).n_below for fold in folds)
 
     shared = _n_shared(top)
     n_outside = top.n_below - n_inside - top.n_here
@@ -194,7 +208,7 @@ def _found(top: _Folder) -> Layout:
     if not splits:
         return Layout({}, shared, next(iter(doubts), None))
 
-    return Layout(splits, empty_levels=_empty_levels(top, splits))
+    return Layout(splits, folds=note, empty_levels=_empty_levels(top, splits))
 
 
 def _empty_levels(top: _Folder, splits: Iterable[Parts]) -> dict[Parts, int]:
@@ -229,8 +243,10 @@ def _splits_among(folders: Mapping[str, _Folder]) -> tuple[dict[str, str], str |
 
     others = [name for name in folders if name not in named]
     splits = set(named.values())
-    if not others or ("train" in splits and len(splits) > 1):
+    if not others or ("train" in splits and len(splits) > 1 and not _classes(folders, named)):
         return named, None
+    if all_told := _all_told(named, others):
+        return all_told, None
     if _same_below(folders, named, others) or _deeper(folders, named, others):
         return named, None
 
@@ -264,6 +280,32 @@ def _counts(told: Told, n_splits: int) -> bool:
     return told.is_sure or n_splits > 1
 
 
+def _all_told(named: Mapping[str, str], others: Iterable[str]) -> dict[str, str]:
+    """All folders where each has the word of a split, and train is among them: `train_labeled`,
+    `train_unlabeled` and `test`; nothing elsewhere.
+    """
+    told = {name: told_by(printable(name)) for name in others}
+    if not all(told.values()):
+        return {}
+
+    found = {**named, **{name: of.split for name, of in told.items() if of}}
+
+    return found if "train" in found.values() and len({*found.values()}) > 1 else {}
+
+
+def _classes(folders: Mapping[str, _Folder], named: Mapping[str, str]) -> bool:
+    """Whether folders called train and test may be two classes among others: more folders beside
+    them, none below them, and train no larger than the rest.
+    """
+    others = [name for name in folders if name not in named and not is_of_splits(printable(name))]
+    are_bare = all(normal_split(printable(name)) == split for name, split in named.items())
+    are_flat = not any(folders[name].inner for name in named)
+    n_train = sum(folders[name].n_below for name, split in named.items() if split == "train")
+    n_others = sum(folders[name].n_below for name in others)
+
+    return are_bare and are_flat and len(others) > len(named) and n_train < n_others
+
+
 def _same_below(
     folders: Mapping[str, _Folder], named: Iterable[str], others: Iterable[str]
 ) -> bool:
@@ -284,13 +326,20 @@ def _deeper(
 
 
 def _n_shared(top: _Folder) -> int:
-    """How many folders at the top hold all images and have several folders below them."""
+    """How many folders at the top hold all images and have several folders below them, or a name
+    that says nothing.
+    """
     n, folder = 0, top
     while len(folder.inner) == 1 and not folder.n_here:
         folder = next(iter(folder.inner.values()))
         n += 1
 
-    return n if len(folder.inner) > 1 and not folder.n_here else 0
+    if len(folder.inner) > 1 and not folder.n_here:
+        return n
+
+    # A single folder is no label if its name says nothing: `images/1.jpg`.
+    only = next(iter(top.inner), "") if len(top.inner) == 1 and not top.n_here else ""
+    return int(only.lower() in _HOLDS_IMAGES)
 
 
 def _at(top: _Folder, parts: Parts) -> _Folder:

@@ -185,6 +185,31 @@ def medical(of: Made) -> None:
     )
 
 
+def folds(of: Made) -> None:
+    of.images(*(f"fold_{k}/cat/{k}.png" for k in range(3)))
+
+
+def parts_of_train(of: Made) -> None:
+    of.images("train_1/1.png", "train_2/2.png", "test/3.png")
+
+
+def kinds_of_train(of: Made) -> None:
+    of.images("train_labeled/1.png", "train_unlabeled/2.png", "test/3.png")
+
+
+def classes_called_train_and_test(of: Made) -> None:
+    of.images("boat/1.png", "bus/1.png", "car/1.png", "test/1.png", "train/1.png")
+
+
+def one_archive(of: Made) -> None:
+    of.tar("all.tar", "all/train/cat/1.png", "all/train/dog/2.png", "all/val/cat/3.png")
+
+
+def archive_without_suffixes(of: Made) -> None:
+    of.tar("train.tar", "a1b2", "c3d4")
+    of.tar("test.tar", "e5f6")
+
+
 def a_class_called_train(of: Made) -> None:
     of.images("airplane/1.png", "bus/1.png", "train/1.png")
 
@@ -357,6 +382,10 @@ LAYOUTS: Mapping[str, Callable[[Made], None]] = {
     "imagesTr and imagesTs (nnU-Net)": nnunet,
     "Training and Testing (medical)": medical,
     "a class called train": a_class_called_train,
+    "classes called train and test": classes_called_train_and_test,
+    "fold_0, fold_1, … (cross-validation)": folds,
+    "train_1, train_2 and test": parts_of_train,
+    "train_labeled, train_unlabeled and test": kinds_of_train,
     "train beside a folder with the same labels": held_out,
     "repeats_name (LoRA)": lora,
     "images without a suffix": without_suffix,
@@ -364,6 +393,8 @@ LAYOUTS: Mapping[str, Callable[[Made], None]] = {
     "a folder beside its archive": folder_beside_its_archive,
     "a folder beside embeddings.parquet": folder_beside_embeddings,
     "several archives": several_archives,
+    "one archive of all splits": one_archive,
+    "archives of images without a suffix": archive_without_suffixes,
     "tar shards (WebDataset)": webdataset,
     "img2dataset, webdataset": img2dataset_shards,
     "img2dataset, files": img2dataset_files,
