@@ -25,7 +25,7 @@ from dedup.formats.further import Further, inferred, of_schema
 from dedup.formats.nested import MAX_DEPTH, parsed
 from dedup.formats.places import is_url, local, opened
 from dedup.formats.placing import new_file, refuse_taken
-from dedup.formats.source import as_text
+from dedup.formats.texts import as_text
 
 logger = logging.getLogger(__name__)
 
