@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from dedup.config import normal_split
 from dedup.formats.layout import Layout
 from dedup.formats.metadata import Metadata, Parts
-from dedup.formats.records import Record
+from dedup.formats.tabular import Record
 
 
 @dataclass(frozen=True, slots=True)
