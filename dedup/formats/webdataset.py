@@ -296,9 +296,7 @@ class WebDataset(Opened):
     def dataset_dict(self, keep: NDArray[np.bool_], moves: Moves = NO_MOVES) -> Any:
         """The kept pictures as datasets with the columns image, label and id."""
         # `datasets` takes a second to import
-        from dedup.formats.huggingface import (
-            files_as_dataset_dict,
-        )
+        from dedup.formats.made_datasets import files_as_dataset_dict
 
         images: list[Any] = [None] * len(keep)
         for batch in self.payload_of(np.flatnonzero(keep).tolist()):
