@@ -23,7 +23,8 @@ from dedup.formats.account import Opened
 from dedup.formats.further import Further, Row, as_json, inferred, written_names
 from dedup.formats.inner_folders import InnerFolders, of_no_sample
 from dedup.formats.labels import label_text
-from dedup.formats.layout import check_names, layout_of
+from dedup.formats.layout import layout_of
+from dedup.formats.layout_notes import check_names
 from dedup.formats.nested import MAX_DEPTH, parsed
 from dedup.formats.placing import new_file
 from dedup.formats.references import of_ranges
