@@ -360,6 +360,7 @@ def _at(top: _Folder, parts: Parts) -> _Folder:
 
 
 def listed(names: Iterable[str]) -> str:
+    """The first of some names, sorted, and how many more there are."""
     all_names = sorted(names)
     shown = ", ".join(repr(printable(name)) for name in all_names[:_NAMED])
     return shown + (", …" if len(all_names) > _NAMED else "")
