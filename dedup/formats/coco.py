@@ -17,6 +17,7 @@ from dedup.config import DatasetConfig, normal_split
 from dedup.errors import ConfigError, SourceError, because
 from dedup.formats.carrying import Carried, Ids, united
 from dedup.formats.detection import Evidence, documents
+from dedup.formats.ends import end_below, ends_of, is_elsewhere, last_of
 from dedup.formats.files import Files, beside, distinct_ids, not_movable, refuse_missing
 from dedup.formats.labels import BACKGROUND, joined
 from dedup.formats.listing import Listing, listed
@@ -373,8 +374,15 @@ def _read(
         file, root, config.image_folder, [image["file_name"] for image in content["images"]]
     )
     image_of: dict[Any, _Image] = {}
+    are_found = any(
+        is_elsewhere(image["file_name"]) and end_below(base, image["file_name"])
+        for image in content["images"][:_LOOKED_AT]
+    )
     for said in content["images"]:
-        key = split, _inside(base, said["file_name"], file)
+        name = said["file_name"]
+        if are_found and is_elsewhere(name):  # one that is gone is missing, and no reason to stop
+            name = next((end for end in ends_of(name) if is_file(base / end)), last_of(name))
+        key = split, _inside(base, name, file)
         image_of[said["id"]] = samples.setdefault(key, _Image(len(samples), set(), {}))
         image_of[said["id"]].said.update(said)
     for name, image, box in _categories_of(content, file):
@@ -546,10 +554,13 @@ def _base(file: Path, root: Path, named: str | None, names: Sequence[str]) -> Pa
     ]
     readings = [{name, name.replace("\\", "/")} for name in names[:_LOOKED_AT]]
 
+    def is_there(folder: Path, name: str) -> bool:
+        if is_elsewhere(name):
+            return end_below(folder, name) is not None
+        return is_file(folder / as_spelled(str(folder), name))
+
     def n_there(folder: Path) -> int:
-        return sum(
-            any(is_file(folder / as_spelled(str(folder), name)) for name in of) for of in readings
-        )
+        return sum(any(is_there(folder, name) for name in of) for of in readings)
 
     return max(places, key=n_there)
 
@@ -564,8 +575,8 @@ def _inside(base: Path, name: str, file: Path) -> Path:
     leads_out = any(os.path.isabs(path) or Path(path).parts[0] == ".." for path in inner)
     if leads_out or "://" in name:
         message = (
-            f"{file}: file_name is {name!r}, which is not below the folder of the images. Name"
-            " files inside it."
+            f"{file}: file_name is {name!r}, which is not below the folder of the images, nor is an"
+            " end of it. Name files inside it, or say where they lie as dataset.image_folder."
         )
         raise SourceError(message)
 

@@ -231,6 +231,28 @@ class _Lines(_Texts):
         file.writelines(_json(record) + "\n" for record in records)
 
 
+class _Array(_Lines):
+    """Records of a JSON file that is a list of objects."""
+
+    def __init__(self, path: str) -> None:
+        with opened(path) as file:
+            try:
+                values, _ = parsed(file.read())
+            except ValueError as error:
+                message = f"{path}: not valid JSON: {because(error)}."
+                raise SourceError(message) from error
+
+        if not isinstance(values, list) or not all(isinstance(record, dict) for record in values):
+            message = f"{path}: expected a list of objects."
+            raise SourceError(message)
+
+        names = dict.fromkeys(name for record in values for name in record)
+        _Texts.__init__(self, list(names), values)
+
+    def _put(self, records: Iterable[Record], file: TextIO) -> None:
+        json.dump(list(records), file, ensure_ascii=False)
+
+
 class _Columns:
     """Rows of a Parquet file. The column with bytes stays on disk until it is asked for."""
 
@@ -425,7 +447,9 @@ def first_record(path: Path, columns: Sequence[str]) -> Record:
 
 
 def open_records(path: str) -> Records:
-    """The rows of the CSV, TSV, JSONL or Parquet file at a path or URL."""
+    """The rows of the CSV, TSV, JSONL or Parquet file at a path or URL, or of a JSON file that is a
+    list of objects.
+    """
     path = local(path)
     suffix = PurePosixPath(path).suffix.lower()
     try:
@@ -433,6 +457,8 @@ def open_records(path: str) -> Records:
             return _Delimited(path, "\t" if suffix == ".tsv" else ",")
         if suffix in {".jsonl", ".ndjson"}:
             return _Lines(path)
+        if suffix == ".json":
+            return _Array(path)
         if suffix == ".parquet":
             return _Columns(path)
     except (UnicodeDecodeError, csv.Error) as error:
