@@ -1,6 +1,6 @@
 """One pair explained."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from dedup.config import (
     ALGORITHMS,
+    BITS,
     TOTAL,
     HashConfig,
     VerifyConfig,
@@ -18,12 +19,15 @@ from dedup.config import (
     build,
     resolve,
 )
-from dedup.decoding.pictures import Picture, Unreadable, open_picture
-from dedup.errors import SourceError
+from dedup.decoding.pictures import Unreadable
+from dedup.errors import ConfigError, SourceError
 from dedup.formats import read_bytes
-from dedup.hashers.close_views import CloseView, close_view
-from dedup.hashers.measure import measure
+from dedup.formats.source import encoded
+from dedup.hashers import compare_work
+from dedup.hashers.close_views import CLOSE_SIDE, COLOUR_SIDE, CloseView
 from dedup.hashers.setup import Setup
+from dedup.hashers.work import work
+from dedup.limited import Content, results, task
 from dedup.policy.acceptance import Evidence, Limits, accepted, false_probability
 from dedup.reporting import shown
 from dedup.stages.candidates import candidates
@@ -222,23 +226,27 @@ class Comparison:
 def compare(a: str | Path | bytes, b: str | Path | bytes, *, bits: int = 64) -> Comparison:
     """Compare two pictures, given as paths or as encoded bytes, in every way that a run would.
 
-    Raises `SourceError` when one of them cannot be read.
+    A file whose header does not show that it costs little is decoded in a process of its own, with
+    the limits that a run has by default. Raises `SourceError` when one of them cannot be read.
     """
-    names, contents = [], []
-    for side, given in (("a", a), ("b", b)):
-        names.append(f"the bytes given as {side}" if isinstance(given, bytes) else str(given))
-        contents.append(given if isinstance(given, bytes) else read_bytes(bytes(Path(given)), None))
+    if bits not in BITS:
+        message = f"bits: got {bits!r}, allowed: {', '.join(map(str, BITS))}."
+        raise ConfigError(message)
+
+    given = {"a": a, "b": b}
+    names = [_name_of(picture, side) for side, picture in given.items()]
+    contents = [
+        read_bytes(encoded(str(picture)), None)
+        if isinstance(picture, str | Path)
+        else bytes(picture)
+        for picture in given.values()
+    ]
 
     settings = HashConfig()
     algorithms = tuple(name for name in ALGORITHMS if bits in ALGORITHMS[name])
     turned = TRANSFORMS[1:]
     setup = Setup(algorithms, bits, settings.mode, settings.background, settings.max_pixels, turned)
-    table = pa.table(measure(contents, setup))
-
-    for name, row in zip(names, table.select(["status", "detail"]).to_pylist(), strict=True):
-        if row["status"] != "ok":
-            message = f"{name}: {row['status']}: {row['detail']}."
-            raise SourceError(message)
+    table = _measured(names, contents, setup)
 
     of_a, of_b = table.to_pylist()
     small = np.stack(
@@ -253,8 +261,7 @@ def compare(a: str | Path | bytes, b: str | Path | bytes, *, bits: int = 64) -> 
     )
     best = 1 + int(np.argmax(alike[1:]))
     similarity = float(alike[0])
-    pictures = [_decoded(content, settings) for content in contents]
-    views = [close_view(picture.image) for picture in pictures if picture is not None]
+    views = [_close_view(row) for row in (of_a, of_b) if row["full_digest"] is not None]
     closer = (views[0], views[1]) if len(views) == 2 else None
     default = resolve(build({"hash": {"bits": bits}}), []).search.max_distance
     unframed, unframed_similarity, unframed_structure = _without_frames(table, bits)
@@ -265,8 +272,7 @@ def compare(a: str | Path | bytes, b: str | Path | bytes, *, bits: int = 64) -> 
         mode=settings.mode,
         same_bytes=of_a["file_digest"] == of_b["file_digest"],
         same_class=of_a["pixel_digest"] == of_b["pixel_digest"],
-        same_pixels=None not in pictures
-        and len({of.pixel_digest for of in pictures if of is not None}) == 1,
+        same_pixels=closer is not None and of_a["full_digest"] == of_b["full_digest"],
         distances={name: _distance(of_a[name], of_b[name]) for name in algorithms},
         bits=bits,
         similarity=similarity,
@@ -295,12 +301,43 @@ def compare(a: str | Path | bytes, b: str | Path | bytes, *, bits: int = 64) -> 
     )
 
 
-def _decoded(content: bytes | Unreadable, settings: HashConfig) -> Picture | None:
-    """Decoded in full, whatever the mode."""
-    if isinstance(content, Unreadable):
-        return None
-    picture = open_picture(content, max_pixels=settings.max_pixels, background=settings.background)
-    return None if isinstance(picture, Unreadable) else picture
+def _name_of(picture: object, side: str) -> str:
+    """What a picture is called in messages. Raises `ConfigError` for what is neither a path nor the
+    bytes of a file.
+    """
+    if isinstance(picture, str | Path):
+        return str(picture)
+    if isinstance(picture, bytes | bytearray | memoryview):
+        return f"the bytes given as {side}"
+
+    message = f"{side}: got {type(picture).__name__}; give a path or the bytes of a file."
+    raise ConfigError(message)
+
+
+def _measured(names: Sequence[str], contents: Sequence[Content], setup: Setup) -> pa.Table:
+    """What `compare_work` finds of the two. Raises `SourceError` for one that cannot be read."""
+    for name, content in zip(names, contents, strict=True):
+        if isinstance(content, Unreadable):
+            message = f"{name}: {content.status}: {content.detail}."
+            raise SourceError(message)
+
+    tasks = [task([(None, content)]) for content in contents if isinstance(content, bytes)]
+    table = pa.Table.from_batches(results(compare_work.WORK, work(setup), tasks))
+
+    for name, row in zip(names, table.select(["status", "detail"]).to_pylist(), strict=True):
+        if row["status"] != "ok":
+            message = f"{name}: {row['status']}: {row['detail']}."
+            raise SourceError(message)
+
+    return table
+
+
+def _close_view(row: Mapping[str, Any]) -> CloseView:
+    """The view of a picture as `compare_work` sends it."""
+    grey = np.frombuffer(row["grey"], np.uint8).reshape(CLOSE_SIDE, CLOSE_SIDE)
+    chroma = np.frombuffer(row["chroma"], np.uint8).reshape(COLOUR_SIDE, COLOUR_SIDE, 2)
+
+    return CloseView(row["side"], grey, chroma)
 
 
 def _default_limits() -> Limits:
