@@ -17,7 +17,7 @@ from dedup.config import DatasetConfig, normal_split
 from dedup.errors import ConfigError, SourceError, because
 from dedup.formats.carrying import Carried, Ids, united
 from dedup.formats.detection import Evidence, documents
-from dedup.formats.ends import end_below, ends_of, is_elsewhere, last_of
+from dedup.formats.ends import depth_of, end_in, is_elsewhere
 from dedup.formats.files import Files, beside, distinct_ids, not_movable, refuse_missing
 from dedup.formats.labels import BACKGROUND, joined
 from dedup.formats.listing import Listing, listed
@@ -374,14 +374,11 @@ def _read(
         file, root, config.image_folder, [image["file_name"] for image in content["images"]]
     )
     image_of: dict[Any, _Image] = {}
-    are_found = any(
-        is_elsewhere(image["file_name"]) and end_below(base, image["file_name"])
-        for image in content["images"][:_LOOKED_AT]
-    )
+    depth = depth_of(base, (image["file_name"] for image in content["images"][:_LOOKED_AT]))
     for said in content["images"]:
         name = said["file_name"]
-        if are_found and is_elsewhere(name):  # one that is gone is missing, and no reason to stop
-            name = next((end for end in ends_of(name) if is_file(base / end)), last_of(name))
+        if depth and is_elsewhere(name):  # one that is gone is missing, and no reason to stop
+            name = end_in(base, name, depth)
         key = split, _inside(base, name, file)
         image_of[said["id"]] = samples.setdefault(key, _Image(len(samples), set(), {}))
         image_of[said["id"]].said.update(said)
@@ -556,7 +553,7 @@ def _base(file: Path, root: Path, named: str | None, names: Sequence[str]) -> Pa
 
     def is_there(folder: Path, name: str) -> bool:
         if is_elsewhere(name):
-            return end_below(folder, name) is not None
+            return depth_of(folder, [name]) is not None
         return is_file(folder / as_spelled(str(folder), name))
 
     def n_there(folder: Path) -> int:

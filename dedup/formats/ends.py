@@ -1,8 +1,7 @@
 """Paths of other machines and URLs in annotation files: the longest end of one that is here."""
 
-import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -39,16 +38,21 @@ def ends_of(name: str) -> Iterator[str]:
     yield from ("/".join(parts[k:]) for k in range(len(parts)))
 
 
-def last_of(name: str) -> str:
-    """The shortest end; the name itself where it has none, as it leads up."""
-    return next(reversed([*ends_of(name)]), name)
-
-
-def end_below(folder: Path, name: str) -> Path | None:
-    """The file below a folder that the longest end of a name names, if there is one."""
-    for end in ends_of(name):
-        spelled = folder / as_spelled(str(folder), end)
-        if is_file(spelled):
-            return Path(os.path.normpath(spelled))
+def depth_of(folder: Path, names: Iterable[str]) -> int | None:
+    """How many parts the end has that is below a folder, of the first of the names that has one."""
+    for name in filter(is_elsewhere, names):
+        for end in ends_of(name):
+            if is_file(folder / as_spelled(str(folder), end)):
+                return end.count("/") + 1
 
     return None
+
+
+def end_in(folder: Path, name: str, depth: int) -> str:
+    """The longest end of a name that is below a folder; that of so many parts where none is, and
+    the name itself where it leads up.
+    """
+    ends = [*ends_of(name)]
+    there = (end for end in ends if is_file(folder / as_spelled(str(folder), end)))
+
+    return next(there, ends[-min(depth, len(ends))] if ends else name)
