@@ -29,7 +29,14 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from dedup.decoding import jpeg
-from dedup.decoding.depth import eight_bit, joined, other_half, read_as
+from dedup.decoding.depth import (
+    eight_bit,
+    joined,
+    other_half,
+    read_as,
+    transparent,
+    without_transparency,
+)
 from dedup.decoding.frames import digest_of_rest, n_frames
 from dedup.decoding.orientation import PILLOW_NAMES, TURN_OF_EXIF
 from dedup.decoding.refusals import NOT_IMAGE, form_of, rare, refusal, shows_image
@@ -269,8 +276,8 @@ def _normalise(
         image, digest = _eight_bit(_upright(opened), background)
     else:
         with Image.open(BytesIO(data), formats=[opened.format or ""]) as again:
-            values = joined(_upright(opened), _upright(read_as(again, half)))
-        image, digest = _stretched(values, is_float=False)
+            values = joined(_upright(opened), _upright(read_as(again, half)), half)
+        image, digest = _of_wide_colours(values, background)
 
     name, lossless = opened.format or "unknown", _lossless(opened, data)
 
@@ -343,8 +350,7 @@ def _eight_bit(image: Image.Image, background: str) -> tuple[Image.Image, bytes]
         else:
             pixels = np.array(rgba)
             pixels[pixels[..., 3] == 0] = 0  # what cannot be seen does not count
-            below = Image.new("RGBA", rgba.size, background)
-            return Image.alpha_composite(below, rgba).convert("RGB"), pixel_digest(pixels)
+            return _composited(rgba, background), pixel_digest(pixels)
 
     if image.mode == "1":
         image = image.convert("L")
@@ -374,6 +380,22 @@ def _scaled(image: Image.Image) -> tuple[Image.Image, bytes]:
     values = values.astype(values.dtype.newbyteorder("="))
 
     return _stretched(values, is_float=image.mode == "F")
+
+
+def _of_wide_colours(values: NDArray[np.uint16], background: str) -> tuple[Image.Image, bytes]:
+    """Colours of 16 bits, with or without transparency."""
+    plain = without_transparency(values)
+    if plain is not None:
+        return _stretched(plain, is_float=False)
+
+    eight, stored = transparent(values)
+
+    return _composited(Image.fromarray(eight), background), pixel_digest(stored)
+
+
+def _composited(rgba: Image.Image, background: str) -> Image.Image:
+    below = Image.new("RGBA", rgba.size, background)
+    return Image.alpha_composite(below, rgba).convert("RGB")
 
 
 def _stretched(values: NDArray[Any], *, is_float: bool) -> tuple[Image.Image, bytes]:
