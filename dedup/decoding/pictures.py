@@ -38,6 +38,7 @@ from dedup.decoding.depth import (
     without_transparency,
 )
 from dedup.decoding.frames import digest_of_rest, n_frames
+from dedup.decoding.losses import lossless
 from dedup.decoding.orientation import PILLOW_NAMES, TURN_OF_EXIF
 from dedup.decoding.refusals import NOT_IMAGE, form_of, rare, refusal, shows_image
 from dedup.decoding.repairs import repaired
@@ -279,7 +280,7 @@ def _normalise(
             values = joined(_upright(opened), _upright(read_as(again, half)), half)
         image, digest = _of_wide_colours(values, background)
 
-    name, lossless = opened.format or "unknown", _lossless(opened, data)
+    name, is_lossless = opened.format or "unknown", lossless(opened, data)
 
     total = n_frames(opened, _DECODER_ERRORS)
     if total > 1:
@@ -287,7 +288,7 @@ def _normalise(
         rest, total = digest_of_rest(opened, total, data, max_pixels, _DECODER_ERRORS)
         digest = blake3(digest + rest).digest() if rest else digest
 
-    return Picture(image, name, digest, luma_steps, lossless, image.width, image.height, total)
+    return Picture(image, name, digest, luma_steps, is_lossless, image.width, image.height, total)
 
 
 def _with_size(scaled: Picture, size: tuple[int, int]) -> Picture:
@@ -299,30 +300,6 @@ def _with_size(scaled: Picture, size: tuple[int, int]) -> Picture:
     digest = blake3(b"an eighth of %d x %d %s" % (width, height, scaled.pixel_digest)).digest()
 
     return replace(scaled, width=width, height=height, pixel_digest=digest)
-
-
-def _lossless(opened: Image.Image, data: bytes) -> bool:
-    if opened.mode in {"P", "PA"}:  # colours were reduced to a palette
-        return False
-    if opened.format == "WEBP":
-        return b"VP8L" in data[:64]
-    if opened.format == "TIFF":
-        return opened.info.get("compression") not in {"jpeg", "tiff_jpeg", "webp"}
-
-    return opened.format in {
-        "PNG",
-        "BMP",
-        "DIB",
-        "PPM",
-        "TGA",
-        "QOI",
-        "PCX",
-        "SGI",
-        "ICO",
-        "PSD",
-        "XBM",
-        "XPM",
-    }
 
 
 def _upright(image: Image.Image) -> Image.Image:
