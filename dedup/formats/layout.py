@@ -201,6 +201,17 @@ def _found(top: _Folder) -> Layout:
         splits |= {fold: normal_split(printable(fold[-1])) for fold in folds}
         n_inside = sum(_at(top, fold).n_below for fold in folds)
 
+    return _judged(top, splits, n_inside, note, doubts)
+
+
+def _judged(
+    top: _Folder,
+    splits: dict[Parts, str | None],
+    n_inside: int,
+    note: str | None,
+    doubts: Sequence[str],
+) -> Layout:
+    """The folders as splits, where they are several and hold most of the images."""
     shared = _n_shared(top)
     n_outside = top.n_below - n_inside - top.n_here
     if splits and (2 * n_outside >= top.n_below or (n_outside and len(set(splits.values())) == 1)):

@@ -25,7 +25,7 @@ from dedup.formats.labels import label_text
 from dedup.formats.outside import Place
 from dedup.formats.places import as_spelled, beside, content, is_url, local, protocol
 from dedup.formats.placing import new_file, put, put_once
-from dedup.formats.records import Records, first_record, open_records
+from dedup.formats.records import first_record, open_records
 from dedup.formats.source import (
     NO_MOVES,
     ROWS,
@@ -39,6 +39,7 @@ from dedup.formats.source import (
     payloads,
     split_named,
 )
+from dedup.formats.tabular import Records
 from dedup.paths import is_file, make_folder
 
 logger = logging.getLogger(__name__)

@@ -17,8 +17,9 @@ from dedup.formats.labels import label_text
 from dedup.formats.listing import Listing, Parts
 from dedup.formats.metadata import NAMES
 from dedup.formats.naming import Places
-from dedup.formats.records import Records, open_records
+from dedup.formats.records import open_records
 from dedup.formats.split_words import USUAL
+from dedup.formats.tabular import Records
 
 logger = logging.getLogger(__name__)
 

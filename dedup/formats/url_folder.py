@@ -16,8 +16,8 @@ from dedup.formats.layout import check_names, layout_of, told_in_a_line
 from dedup.formats.listing import HIDDEN, NOT_AN_IMAGE, OUTSIDE_SPLITS, Parts
 from dedup.formats.manifest import WRITTEN, Manifest
 from dedup.formats.places import client_errors, file_system
-from dedup.formats.records import Listed
 from dedup.formats.source import printable
+from dedup.formats.text_records import Listed
 
 _COLUMNS: Final = ("path", "split", "label")
 

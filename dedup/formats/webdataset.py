@@ -33,7 +33,6 @@ from dedup.formats.source import (
     Moves,
     Sample,
     are_splits,
-    as_text,
     check_split_names,
     moved_rows,
     no_column,
@@ -43,6 +42,7 @@ from dedup.formats.source import (
 )
 from dedup.formats.split_words import told_by
 from dedup.formats.tars import END, Entry, Member, entries, head_suffix
+from dedup.formats.texts import as_text
 from dedup.paths import files_below, make_folder
 
 logger = logging.getLogger(__name__)
