@@ -21,7 +21,8 @@ from dedup.formats.detection import holds_images
 from dedup.formats.footers import PARQUET_ERRORS
 from dedup.formats.forms import ALL, FORMS, Form, detected
 from dedup.formats.listing import Listing, account_for, listed
-from dedup.formats.manifest import Manifest, lists_files
+from dedup.formats.manifest import Manifest
+from dedup.formats.manifest_columns import lists_files
 from dedup.formats.places import is_url, local, protocol
 from dedup.formats.pool import Pool
 from dedup.formats.records import SUFFIXES

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 import dedup
 from dedup.cli import app
 from dedup.formats import detect
-from dedup.formats.manifest import lists_files
+from dedup.formats.manifest_columns import lists_files
 from tests import pictures
 from tests.formats import annotated, made
 
