@@ -12,6 +12,7 @@ from dedup.config import DatasetConfig, normal_split
 from dedup.errors import SourceError, because
 from dedup.formats.carrying import united
 from dedup.formats.detection import documents
+from dedup.formats.ends import depth_of, end_in, is_elsewhere
 from dedup.formats.labels import BACKGROUND, joined
 from dedup.formats.listing import Listing, listed
 from dedup.formats.nested import MAX_DEPTH, parsed
@@ -109,8 +110,12 @@ def annotations_of(
         file, root, config.image_folder, [image["file_name"] for image in content["images"]]
     )
     image_of: dict[Any, SaidImage] = {}
+    depth = depth_of(base, (image["file_name"] for image in content["images"][:_LOOKED_AT]))
     for said in content["images"]:
-        key = split, place_inside(base, said["file_name"], file)
+        name = said["file_name"]
+        if depth and is_elsewhere(name):  # one that is gone is missing, and no reason to stop
+            name = end_in(base, name, depth)
+        key = split, place_inside(base, name, file)
         image_of[said["id"]] = samples.setdefault(key, SaidImage(len(samples), set(), {}))
         image_of[said["id"]].said.update(said)
     for name, image, box in _categories_of(content, file):
@@ -282,10 +287,13 @@ def _base(file: Path, root: Path, named: str | None, names: Sequence[str]) -> Pa
     ]
     readings = [{name, name.replace("\\", "/")} for name in names[:_LOOKED_AT]]
 
+    def is_there(folder: Path, name: str) -> bool:
+        if is_elsewhere(name):
+            return depth_of(folder, [name]) is not None
+        return is_file(folder / as_spelled(str(folder), name))
+
     def n_there(folder: Path) -> int:
-        return sum(
-            any(is_file(folder / as_spelled(str(folder), name)) for name in of) for of in readings
-        )
+        return sum(any(is_there(folder, name) for name in of) for of in readings)
 
     return max(places, key=n_there)
 
@@ -300,8 +308,8 @@ def place_inside(base: Path, name: str, file: Path) -> Path:
     leads_out = any(os.path.isabs(path) or Path(path).parts[0] == ".." for path in inner)
     if leads_out or "://" in name:
         message = (
-            f"{file}: file_name is {name!r}, which is not below the folder of the images. Name"
-            " files inside it."
+            f"{file}: file_name is {name!r}, which is not below the folder of the images, nor is an"
+            " end of it. Name files inside it, or say where they lie as dataset.image_folder."
         )
         raise SourceError(message)
 

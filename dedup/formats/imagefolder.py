@@ -100,14 +100,14 @@ class ImageFolder(Opened):
         self.place = Place(root, paths, allowed=config.allow_outside)
         self.understood = told_in_a_line(self._layout, self._files, columns.labels)
 
+        if self._lists.lists:
+            self.understood = f"{self._lists.understood()}; {labels_in_a_line(columns.labels)}"
+
         if self._parallel.folders:
             self.understood += (
                 f"; {', '.join(map(repr, self._parallel.folders))} go with the images of the same"
                 " names"
             )
-
-        if self._lists.lists:
-            self.understood = f"{self._lists.understood()}; {labels_in_a_line(columns.labels)}"
 
         doubts = [self._layout.doubt, self._lists.doubt]
         self.doubts = list(
@@ -145,9 +145,8 @@ class ImageFolder(Opened):
             samples.append(parts)
             columns.ids.append(row.id)
             columns.splits.append(split)
-            columns.labels.append(
-                row.label if row.labelled else None if label in self._shards else label
-            )
+            label = self._lists.label_of.get(parts, None if label in self._shards else label)
+            columns.labels.append(row.label if row.labelled else label)
 
         return samples, columns, outside
 

@@ -16,7 +16,7 @@ from dedup.formats.nested import parsed
 from dedup.formats.parquet_records import Columns
 from dedup.formats.places import local
 from dedup.formats.tabular import Record, Records
-from dedup.formats.text_records import Delimited, Lines, long_cells
+from dedup.formats.text_records import Array, Delimited, Lines, long_cells
 
 logger = logging.getLogger(__name__)
 
@@ -55,7 +55,9 @@ def first_record(path: Path, columns: Sequence[str]) -> Record:
 
 
 def open_records(path: str) -> Records:
-    """The rows of the CSV, TSV, JSONL or Parquet file at a path or URL."""
+    """The rows of the CSV, TSV, JSONL or Parquet file at a path or URL, or of a JSON file that is a
+    list of objects.
+    """
     path = local(path)
     suffix = PurePosixPath(path).suffix.lower()
     try:
@@ -63,6 +65,8 @@ def open_records(path: str) -> Records:
             return Delimited(path, "\t" if suffix == ".tsv" else ",")
         if suffix in {".jsonl", ".ndjson"}:
             return Lines(path)
+        if suffix == ".json":
+            return Array(path)
         if suffix == ".parquet":
             return Columns(path)
     except (UnicodeDecodeError, csv.Error) as error:

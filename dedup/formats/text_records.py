@@ -183,6 +183,28 @@ class Lines(_Texts):
         file.writelines(as_json(record) + "\n" for record in records)
 
 
+class Array(Lines):
+    """Records of a JSON file that is a list of objects."""
+
+    def __init__(self, path: str) -> None:
+        with opened(path) as file:
+            try:
+                values, _ = parsed(file.read())
+            except ValueError as error:
+                message = f"{path}: not valid JSON: {because(error)}."
+                raise SourceError(message) from error
+
+        if not isinstance(values, list) or not all(isinstance(record, dict) for record in values):
+            message = f"{path}: expected a list of objects."
+            raise SourceError(message)
+
+        names = dict.fromkeys(name for record in values for name in record)
+        _Texts.__init__(self, list(names), values)
+
+    def _put(self, records: Iterable[Record], file: TextIO) -> None:
+        json.dump(list(records), file, ensure_ascii=False)
+
+
 @contextmanager
 def long_cells() -> Iterator[None]:
     """Python's limit for the cells of a CSV, which is one for the whole process, set to ours
