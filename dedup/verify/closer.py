@@ -61,7 +61,7 @@ class _Level:
         self.one, self.two, self.work, self.smooth = np.empty((4, n, n), np.float32)
         # gradients of the first and of the second
         self.left, self.right = np.empty((2, 2, n - 1, n - 1), np.float32)
-        self.descent = np.empty((6, 2, n - 1, n - 1), np.float32)
+        self.slopes = np.empty((2, 2, n - 1, n - 1), np.float32)
         self.everywhere = np.ones((n - 1, n - 1), np.float32)
         self.room = room_to_align(n - 1)
 
@@ -182,7 +182,7 @@ class _Comparison:
             level.smooth,
             level.left,
             level.right,
-            level.descent,
+            level.slopes,
             level.everywhere,
             level.room,
             self.inverse,
@@ -218,7 +218,7 @@ def _aligned(
     smooth: Any,
     left: Any,
     right: Any,
-    descent: Any,
+    slopes: Any,
     everywhere: Any,
     room: Any,
     inverse: Any,
@@ -232,7 +232,7 @@ def _aligned(
     gradients(smooth, NOISE, left)
     blurred(two, work, smooth)
     gradients(smooth, NOISE, right)
-    prepared(left, descent, inverse)
+    prepared(left, slopes, inverse, room)
     best = -1.0
 
     for attempt in range(2):
@@ -245,7 +245,7 @@ def _aligned(
             if correlation(left, right, everywhere, room.sums) <= best:
                 break
             unmoved(trial)
-        found = refined(left, descent, inverse, right, trial, np.int64(_STEPS), _GAIN, room)
+        found = refined(left, slopes, inverse, right, trial, np.int64(_STEPS), _GAIN, room)
         if found > best:
             best = found
             put(trial, by)
