@@ -17,10 +17,12 @@ from dedup.decoding.orientation import INVERSE
 from dedup.search.crew import Crew
 from dedup.tables import THUMBNAIL_SIDE
 from dedup.verify.agreement import (
+    Overlay,
     agreement,
     agreement_softened,
     fourth_roots,
     grey_laid_over,
+    overlay,
     softened,
     without_rim,
 )
@@ -138,21 +140,18 @@ class _Comparison(NamedTuple):
     inside: NDArray[np.float32]  # (n, n)
     work: NDArray[np.float32]  # (n, n)
     softer: NDArray[np.float32]  # (n, n)
-    wider: NDArray[np.float32]  # (n + 3, n + 3)
+    overlay: Overlay
     out: NDArray[np.float32]  # (2, n - 1, n - 1)
 
     @classmethod
     def of(cls, n: int) -> "_Comparison":
         """For pictures of n × n."""
         inside, work, softer = (np.empty((n, n), np.float32) for _ in range(3))
-        sharp, wider = (
-            np.empty((2, 2, n - 1, n - 1), np.float32),
-            np.empty((n + 3, n + 3), np.float32),
-        )
+        sharp = np.empty((2, 2, n - 1, n - 1), np.float32)
         laid, soft = np.empty((2, n, n), np.float32), np.empty((2, n, n), np.float32)
         out = np.empty((2, n - 1, n - 1), np.float32)
 
-        return cls(laid, soft, sharp, inside, work, softer, wider, out)
+        return cls(laid, soft, sharp, inside, work, softer, overlay(n), out)
 
 
 class _Workspace(NamedTuple):
@@ -194,7 +193,7 @@ def _agreeing(one: Any, two: Any, by: Any, views: Any, way: Any, most: Any, room
     """
     laid, soft, sharp, inside = room.laid, room.soft, room.sharp, room.inside
     put(one.reshape(-1), laid[0].reshape(-1))
-    grey_laid_over(two, by, laid[1], inside, room.wider)
+    grey_laid_over(two, by, laid[1], inside, room.overlay)
     framed = views[0] or views[1]
     if framed:
         without_rim(inside)
