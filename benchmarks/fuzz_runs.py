@@ -21,7 +21,7 @@ import tempfile
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -359,6 +359,14 @@ def _check_written(world: World, result: dedup.Run, folder: Path, splits: str, f
     _demand(expected == found, f"not written: {short}, written beside: {more}")
 
 
+def _of_tar(path: Path) -> Iterator[bytes]:
+    """The pictures in a tar file."""
+    with tarfile.open(path) as tar:
+        for member in tar:
+            if Path(member.name).suffix in SUFFIXES and (content := tar.extractfile(member)):
+                yield content.read()
+
+
 def _written(folder: Path, form: str) -> Counter[tuple[str, bytes]]:
     """Split ("" where the place does not say it) and bytes of every picture in a folder."""
     found: Counter[tuple[str, bytes]] = Counter()
@@ -367,13 +375,7 @@ def _written(folder: Path, form: str) -> Counter[tuple[str, bytes]]:
             for image in pq.read_table(path)["image"].to_pylist():
                 found[path.name.split("-")[0], image["bytes"]] += 1
     elif form == "webdataset":
-        for path in folder.glob("**/*.tar"):
-            with tarfile.open(path) as tar:
-                for member in tar:
-                    if Path(member.name).suffix in SUFFIXES and (
-                        content := tar.extractfile(member)
-                    ):
-                        found["", content.read()] += 1
+        found.update(("", data) for path in folder.glob("**/*.tar") for data in _of_tar(path))
     elif form == "manifest":
         for path in folder.glob("*.csv"):
             for row in csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"))):

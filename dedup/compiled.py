@@ -30,6 +30,7 @@ _OF_A_CACHE: Final = (
     *("load_overload", "_index_key", "_guard_against_spurious_io_errors"),
     *("_cache_file", "_enabled", "_impl"),
 )
+_EXACT: Final = {"contract", "reassoc", "nsz"}
 _ROUNDED: Final = {"contract", "reassoc", "nsz", "arcp", "nnan", "ninf"}
 
 
@@ -134,7 +135,7 @@ def compiled_exact(function: Callable[..., Any]) -> Callable[..., Any]:
     """The function as a kernel whose sums are taken in any order: only for whole numbers that their
     type holds.
     """
-    return _kernel(function, fastmath={"contract", "reassoc", "nsz"})
+    return _kernel(function, fastmath=_EXACT)
 
 
 def compiled_rounded(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -149,6 +150,11 @@ def inner(function: Callable[..., Any]) -> Callable[..., Any]:
     nor wrapped.
     """
     return _inner(function)
+
+
+def inner_exact(function: Callable[..., Any]) -> Callable[..., Any]:
+    """As `compiled_exact`, for a kernel that only kernels call."""
+    return _inner(function, fastmath=_EXACT)
 
 
 def inner_rounded(function: Callable[..., Any]) -> Callable[..., Any]:

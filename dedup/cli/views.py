@@ -17,7 +17,7 @@ from dedup.tables import ABSENT
 if TYPE_CHECKING:
     from dedup.comparison import Comparison
     from dedup.demo import Score
-    from dedup.gating.verdict import Check
+    from dedup.gating.checks import Check
 
 
 _LABEL_PAIRS: Final = 5  # pairs of labels in conflict that are shown

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import Final
 
-from dedup.formats.layout import Layout, check_names, layout_of
+from dedup.formats.layout import Layout, layout_of
+from dedup.formats.layout_notes import check_names
 from dedup.formats.listing import Parts
 from dedup.formats.source import printable
 from dedup.formats.split_words import USUAL, says_nothing, told_by

@@ -5,16 +5,15 @@ A folder is a split only where that is unambiguous. In every other case it is a 
 layout says why.
 """
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from dedup.config import normal_split
-from dedup.formats.account import labels_in_a_line
 from dedup.formats.folds import folds_among, is_fold, note_on_folds
 from dedup.formats.listing import Parts
-from dedup.formats.source import check_split_names, printable
+from dedup.formats.source import printable
 from dedup.formats.split_words import Told, is_of_splits, split_beside, told_by
 
 _HOLDS_IMAGES: Final = frozenset(
@@ -201,6 +200,17 @@ def _found(top: _Folder) -> Layout:
         splits |= {fold: normal_split(printable(fold[-1])) for fold in folds}
         n_inside = sum(_at(top, fold).n_below for fold in folds)
 
+    return _judged(top, splits, n_inside, note, doubts)
+
+
+def _judged(
+    top: _Folder,
+    splits: dict[Parts, str | None],
+    n_inside: int,
+    note: str | None,
+    doubts: Sequence[str],
+) -> Layout:
+    """The folders as splits, where they are several and hold most of the images."""
     shared = _n_shared(top)
     n_outside = top.n_below - n_inside - top.n_here
     if splits and (2 * n_outside >= top.n_below or (n_outside and len(set(splits.values())) == 1)):
@@ -229,7 +239,7 @@ def _empty_levels(top: _Folder, splits: Iterable[Parts]) -> dict[Parts, int]:
 
 def _few(splits: Mapping[Parts, str | None], n_inside: int, n: int) -> str:
     return (
-        f"{_listed('/'.join(folder) for folder in splits)} may be splits, but only {n_inside:,} of"
+        f"{listed('/'.join(folder) for folder in splits)} may be splits, but only {n_inside:,} of"
         f" {n:,} images are in them, so folders are taken for labels. If they are splits, say so as"
         " dataset.split_folders."
     )
@@ -251,7 +261,7 @@ def _splits_among(folders: Mapping[str, _Folder]) -> tuple[dict[str, str], str |
         return named, None
 
     doubt = (
-        f"{_listed(named)} may be a split, but {_listed(others)} beside it"
+        f"{listed(named)} may be a split, but {listed(others)} beside it"
         f" {'have' if len(others) > 1 else 'has'} no usual name of a split: all of them are taken"
         " for labels. If they are splits, set dataset.top_folders: splits, or name them in"
         " dataset.split_folders."
@@ -349,51 +359,8 @@ def _at(top: _Folder, parts: Parts) -> _Folder:
     return top
 
 
-def _listed(names: Iterable[str]) -> str:
+def listed(names: Iterable[str]) -> str:
+    """The first of some names, sorted, and how many more there are."""
     all_names = sorted(names)
     shown = ", ".join(repr(printable(name)) for name in all_names[:_NAMED])
     return shown + (", …" if len(all_names) > _NAMED else "")
-
-
-def told_in_a_line(layout: Layout, files: Sequence[Parts], labels: Sequence[str | None]) -> str:
-    """What was understood, for a person: which folder is which split, and what the labels are."""
-    folders_of = layout.labels()
-    sizes: Counter[Parts] = Counter(
-        folder for parts in files if (folder := folders_of[parts[:-1]][0]) is not None
-    )
-    words = []
-
-    for split in dict.fromkeys(
-        sorted(filter(None, layout.splits.values()), key=lambda name: (name != "train", name))
-    ):
-        folders = [
-            folder
-            for folder in sorted(layout.splits)
-            if layout.splits[folder] == split and sizes[folder]
-        ]
-        if folders:
-            n = sum(sizes[folder] for folder in folders)
-            words.append(
-                f"{split} is {_listed('/'.join(folder) for folder in folders)} ({n:,} images)"
-            )
-
-    text = "; ".join(words) or "no folder is a split"
-
-    return f"{text}; {labels_in_a_line(labels)}"
-
-
-def check_names(layout: Layout, name: str) -> None:
-    """Refuse two names of one split side by side, such as `val` and `validation`.
-
-    `train_1` and `train_2` are one split in two parts: their word is the same.
-    """
-    of_place: dict[Parts, dict[str, str | None]] = {}
-    for folder, split in layout.splits.items():
-        raw = printable(folder[-1])
-        told = told_by(raw)
-        word = told.word if told and told.split == split and not told.is_bare else raw
-        of_place.setdefault(folder[:-1], {})[word] = split
-
-    remedy = "Rename or merge one of them, or say which each of them is as dataset.split_folders."
-    for names in of_place.values():
-        check_split_names(names, name, remedy)

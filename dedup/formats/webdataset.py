@@ -23,7 +23,8 @@ from dedup.formats.account import Opened
 from dedup.formats.further import Further, Row, as_json, inferred, written_names
 from dedup.formats.inner_folders import InnerFolders, of_no_sample
 from dedup.formats.labels import label_text
-from dedup.formats.layout import check_names, layout_of
+from dedup.formats.layout import layout_of
+from dedup.formats.layout_notes import check_names
 from dedup.formats.nested import MAX_DEPTH, parsed
 from dedup.formats.placing import new_file
 from dedup.formats.references import of_ranges
@@ -33,7 +34,6 @@ from dedup.formats.source import (
     Moves,
     Sample,
     are_splits,
-    as_text,
     check_split_names,
     moved_rows,
     no_column,
@@ -43,6 +43,7 @@ from dedup.formats.source import (
 )
 from dedup.formats.split_words import told_by
 from dedup.formats.tars import END, Entry, Member, entries, head_suffix
+from dedup.formats.texts import as_text
 from dedup.paths import files_below, make_folder
 
 logger = logging.getLogger(__name__)
@@ -296,9 +297,7 @@ class WebDataset(Opened):
     def dataset_dict(self, keep: NDArray[np.bool_], moves: Moves = NO_MOVES) -> Any:
         """The kept pictures as datasets with the columns image, label and id."""
         # `datasets` takes a second to import
-        from dedup.formats.huggingface import (
-            files_as_dataset_dict,
-        )
+        from dedup.formats.made_datasets import files_as_dataset_dict
 
         images: list[Any] = [None] * len(keep)
         for batch in self.payload_of(np.flatnonzero(keep).tolist()):

@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from dedup.compiled import compiled, compiled_exact, inner
+from dedup.compiled import compiled, compiled_exact, inner, inner_exact
 from dedup.decoding.orientation import TURNS, turned
 from dedup.hashers.filters import WEIGHTS, WEIGHTS_SUM, as_whole_numbers
 
@@ -201,6 +201,46 @@ def _fixed_point(length: int, extent: float, n: int, kernel: str) -> tuple[NDArr
     return starts, stops, at, parts.astype(np.int32)
 
 
+@inner_exact
+def _weighted_rows(levels: Any, weights: Any, at: Any, start: Any, stop: Any, line: Any) -> None:
+    """`line`: the sum of the rows from `start` to `stop`, whose first weight is at `at`."""
+    width = levels.shape[1]
+    line[:] = 0
+    at -= start
+    y = start
+    while y + 4 <= stop:  # four at a time: the line is read and written less often
+        w0, w1 = weights[at + y], weights[at + y + 1]
+        w2, w3 = weights[at + y + 2], weights[at + y + 3]
+        # By index: a slice for each row costs a tenth of the loop.
+        for x in range(width):
+            line[x] += (
+                w0 * np.float32(levels[y, x])
+                + w1 * np.float32(levels[y + 1, x])
+                + w2 * np.float32(levels[y + 2, x])
+                + w3 * np.float32(levels[y + 3, x])
+            )
+        y += 4
+
+    while y < stop:
+        w0 = weights[at + y]
+        for x in range(width):
+            line[x] += w0 * np.float32(levels[y, x])
+        y += 1
+
+
+@inner_exact
+def _weighted_columns(
+    narrow: Any, weights: Any, at: Any, start: Any, stop: Any, rows: Any, sums: Any
+) -> None:
+    """`sums`: for each row the sum of its columns from `start` to `stop`."""
+    sums[:] = 0
+    at -= start
+    for x in range(start, stop):
+        wide = np.float64(weights[at + x])
+        for k in range(rows):
+            sums[k] += wide * np.float64(narrow[x, k])
+
+
 @compiled_exact
 def _shrink(
     stack: Any,
@@ -226,36 +266,14 @@ def _shrink(
         for target in range(len(n_rows)):
             rows, columns = n_rows[target], n_columns[target]
             for k in range(rows):
-                line[:] = 0
-                at = row_at[row + k] - row_start[row + k]
-                y, stop = row_start[row + k], row_stop[row + k]
-                while y + 4 <= stop:  # four at a time: the line is read and written less often
-                    w0, w1 = row_weights[at + y], row_weights[at + y + 1]
-                    w2, w3 = row_weights[at + y + 2], row_weights[at + y + 3]
-                    for x in range(
-                        width
-                    ):  # by index: a slice for each row costs a tenth of the loop
-                        line[x] += (
-                            w0 * np.float32(stack[picture, y, x])
-                            + w1 * np.float32(stack[picture, y + 1, x])
-                            + w2 * np.float32(stack[picture, y + 2, x])
-                            + w3 * np.float32(stack[picture, y + 3, x])
-                        )
-                    y += 4
-                while y < stop:
-                    w0 = row_weights[at + y]
-                    for x in range(width):
-                        line[x] += w0 * np.float32(stack[picture, y, x])
-                    y += 1
+                start, stop = row_start[row + k], row_stop[row + k]
+                _weighted_rows(stack[picture], row_weights, row_at[row + k], start, stop, line)
                 for x in range(width):
                     narrow[x, k] = line[x]
             for m in range(columns):
-                sums[:] = 0
-                at = column_at[column + m] - column_start[column + m]
-                for x in range(column_start[column + m], column_stop[column + m]):
-                    wide = np.float64(column_weights[at + x])
-                    for k in range(rows):
-                        sums[k] += wide * np.float64(narrow[x, k])
+                start, stop = column_start[column + m], column_stop[column + m]
+                at = column_at[column + m]
+                _weighted_columns(narrow, column_weights, at, start, stop, rows, sums)
                 for k in range(rows):
                     raw[picture, out + k * columns + m] = sums[k]
             out += rows * columns

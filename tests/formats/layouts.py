@@ -330,6 +330,37 @@ def coco(of: Made) -> None:
     of.coco("annotations/instances_val2017.json", "2.jpg", category="cat")
 
 
+def coco_urls(of: Made) -> None:
+    of.images("train2017/1.jpg", "val2017/2.jpg")
+    for split, k in (("train", 1), ("val", 2)):
+        name = f"http://images.cocodataset.org/{split}2017/{k}.jpg"
+        of.coco(f"annotations/instances_{split}2017.json", name, category="cat")
+
+
+def tables_of_splits(of: Made) -> None:
+    of.images("images/a.png", "images/b.png", "images/c.png")
+    of.file("train.csv", "id,label\na,cat\nb,dog\n")
+    of.file("test.csv", "id\nc\n")
+
+
+def table_with_splits(of: Made) -> None:
+    of.images("images/a.png", "images/b.png")
+    of.file("labels.csv", "image,label,split\na.png,cat,train\nb.png,dog,test\n")
+
+
+def davis(of: Made) -> None:
+    for name in ("bear", "dog"):
+        of.images(f"JPEGImages/480p/{name}/00000.jpg", f"Annotations/480p/{name}/00000.png")
+    of.file("ImageSets/480p/train.txt", "/JPEGImages/480p/bear/00000.jpg /Annotations/x.png\n")
+    of.file("ImageSets/480p/val.txt", "/JPEGImages/480p/dog/00000.jpg /Annotations/y.png\n")
+
+
+def lists_of_videos(of: Made) -> None:
+    of.images("frames/v_Run_g01/0.jpg", "frames/v_Run_g01/1.jpg", "frames/v_Jump_g02/0.jpg")
+    of.file("trainlist01.txt", "Run/v_Run_g01.avi 1\n")
+    of.file("testlist01.txt", "Jump/v_Jump_g02.avi\n")
+
+
 def coco_beside(of: Made) -> None:
     of.images("train/1.jpg", "test/2.jpg")
     of.coco("train/labels.json", "1.jpg", category="cat")
@@ -404,7 +435,12 @@ LAYOUTS: Mapping[str, Callable[[Made], None]] = {
     "obj.data (Darknet)": darknet,
     "ImageSets/Main (Pascal VOC)": voc,
     "annotations/instances_split.json (COCO)": coco,
+    "COCO whose file_name is a URL": coco_urls,
     "a COCO file in each split": coco_beside,
+    "ImageSets/480p (DAVIS)": davis,
+    "trainlist01.txt of videos (UCF101)": lists_of_videos,
+    "train.csv and test.csv beside images": tables_of_splits,
+    "one table with a column split": table_with_splits,
     "data/split-00000-of-0000N.parquet (Hub)": hub_shards,
     "shards beside pictures of the card (Hub)": hub_with_previews,
     "save_to_disk (datasets)": saved,
