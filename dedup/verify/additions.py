@@ -108,7 +108,7 @@ def frames(
 
 
 @inner
-def _margin(grey: Any) -> int:
+def _margin(grey: Any) -> Any:
     """Pixels of a uniform margin that runs around a picture, all of one grey."""
     n = grey.shape[0]
     corner = np.int64(grey[0, 0])
