@@ -36,6 +36,7 @@ def fuzz(first: int, count: int, seed: int, say: Callable[[str], None]) -> int:
         for policy in _POLICIES:
             decided = _timed(_decide(root / "out", policy))
             states.add(_state(root / "out"))
+            _timed(_run(data, root / "out"))  # what is decided is added to what was decided before
         if len(states) != 1 + len(_POLICIES):
             message = "two of the runs that are expected are the same, so a mixture may look whole"
             raise RuntimeError(message)

@@ -44,6 +44,8 @@ LISTS_OF: Final = {"manifest": "files/", "saved": "", "parquet": "", "arrow": ""
 """Forms whose ids are known before a run, with what stands before the name in them."""
 CAPTIONED: Final = {"metadata", "webdataset"}
 """Forms in which every row has a caption of its own."""
+BOXED: Final = {"coco", "yolo"}
+"""Forms in which rows have boxes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +204,8 @@ def _one(folder: Path, chance: random.Random, number: int) -> str:
         "cache": {"folder": None},
     }
     policy["distinct"] = chance.choice(("image", "image", "row"))
+    if form in BOXED:
+        policy["distinct"] = "image"  # boxes of two rows may be the same, or not
     # Rows of one image with different captions are not duplicates of each other then.
     apart = policy["distinct"] == "row" and form in CAPTIONED
     about = f"{form}, {splits}, {orientations}, {policy}, references {references}"
