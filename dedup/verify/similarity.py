@@ -18,7 +18,6 @@ from dedup.search.crew import Crew
 from dedup.tables import THUMBNAIL_SIDE
 from dedup.verify.agreement import (
     agreement,
-    agreement_softened,
     fourth_roots,
     grey_laid_over,
     softened,
@@ -48,13 +47,12 @@ _COARSE_GAIN: Final = 0.005  # a step that gains less is the last
 _FINE_GAIN: Final = 0.002
 
 _NOISE: Final = 4.0  # grey levels: shorter gradients are noise and count less
-_SOFT: Final = 0.12  # part of each neighbour: a shift by half a pixel softens as much
-# how much a picture is softened to be as soft as the inside of a frame, which was enlarged,
-_OF_WHOLE: Final = 0.2
-_OF_VIEW: Final = 0.12  # and the inside itself
-# tried for each of two whole pictures: filters and crops soften differently
-_SOFTER: Final = np.array([0.2, 0.28])
-_NEARLY: Final = (0.8, 0.97)  # agreements between which that is tried
+# Part of each neighbour: how much both pictures are softened before they are compared. The noise of
+# a JPEG, filters and crops change the finest detail of a small picture; siblings (one outline filled
+# in two ways) differ in more than that.
+_SOFT: Final = 0.28
+# and before contradictions are looked for: a shift by half a pixel softens as much
+_LESS_SOFT: Final = 0.12
 _WORTH_IT: Final = 0.7  # agreement from which it is asked what it is worth
 _BLOCKS: Final = 8  # on a side, in which contradictions are looked for
 # similarities between which thin rims are taken away, too
@@ -134,25 +132,22 @@ class _Comparison(NamedTuple):
 
     laid: NDArray[np.float32]  # (2, n, n): over each other
     soft: NDArray[np.float32]  # (2, n, n): softened
-    sharp: NDArray[np.float32]  # (2, 2, n - 1, n - 1): fourth roots of their gradients
+    roots: NDArray[np.float32]  # (2, 2, n - 1, n - 1): fourth roots of their gradients
     inside: NDArray[np.float32]  # (n, n)
     work: NDArray[np.float32]  # (n, n)
-    softer: NDArray[np.float32]  # (n, n)
     wider: NDArray[np.float32]  # (n + 3, n + 3)
-    out: NDArray[np.float32]  # (2, n - 1, n - 1)
 
     @classmethod
     def of(cls, n: int) -> "_Comparison":
         """For pictures of n × n."""
-        inside, work, softer = (np.empty((n, n), np.float32) for _ in range(3))
-        sharp, wider = (
+        inside, work = (np.empty((n, n), np.float32) for _ in range(2))
+        roots, wider = (
             np.empty((2, 2, n - 1, n - 1), np.float32),
             np.empty((n + 3, n + 3), np.float32),
         )
         laid, soft = np.empty((2, n, n), np.float32), np.empty((2, n, n), np.float32)
-        out = np.empty((2, n - 1, n - 1), np.float32)
 
-        return cls(laid, soft, sharp, inside, work, softer, wider, out)
+        return cls(laid, soft, roots, inside, work, wider)
 
 
 class _Workspace(NamedTuple):
@@ -186,35 +181,27 @@ class _Workspace(NamedTuple):
 
 
 @inner_rounded
-def _agreeing(one: Any, two: Any, by: Any, views: Any, way: Any, most: Any, room: Any) -> Any:
+def _agreeing(one: Any, two: Any, by: Any, views: Any, most: Any, room: Any) -> Any:
     """How well two thumbnails agree under a map, less what they contradict each other in.
 
-    `views`: which of them is the inside of a frame; the other way round where `way` is 1. `most`:
-    what their agreement is worth.
+    `views`: which of them is the inside of a frame. `most`: what their agreement is worth.
     """
-    laid, soft, sharp, inside = room.laid, room.soft, room.sharp, room.inside
+    laid, soft, roots, inside = room.laid, room.soft, room.roots, room.inside
     put(one.reshape(-1), laid[0].reshape(-1))
     grey_laid_over(two, by, laid[1], inside, room.wider)
-    framed = views[0] or views[1]
-    if framed:
+    if views[0] or views[1]:
         without_rim(inside)
 
     for k in range(2):
-        share = _OF_VIEW if views[k ^ way] else (_OF_WHOLE if framed else _SOFT)
-        softened(laid[k], share, room.work, soft[k])
-        fourth_roots(soft[k], _NOISE, sharp[k])
+        softened(laid[k], _SOFT, room.work, soft[k])
+        fourth_roots(soft[k], _NOISE, roots[k])
 
-    found = agreement(sharp[0], sharp[1], inside)
+    found = agreement(roots[0], roots[1], inside)
     if found < _WORTH_IT:
         return found
 
-    if _NEARLY[0] <= found < _NEARLY[1] and not framed:
-        found = max(
-            found,
-            agreement_softened(
-                laid, sharp, _SOFTER, _NOISE, inside, room.work, room.softer, room.out
-            ),
-        )
+    for k in range(2):
+        softened(laid[k], _LESS_SOFT, room.work, soft[k])
 
     return found * most - _CONTRADICTED * contradiction(
         soft[0], soft[1], inside, np.int64(_BLOCKS), np.int64(_BLOCKS // RIM)
@@ -374,7 +361,7 @@ def _compare(
                 fine.room,
             )
             similarity = _agreeing(
-                pictures[way], pictures[1 - way], by, views, way, most, space.comparison
+                pictures[way], pictures[1 - way], by, views, most, space.comparison
             )
             out[k] = max(out[k], similarity) if way == 1 else similarity
 
