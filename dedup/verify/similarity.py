@@ -35,7 +35,8 @@ _DECIMALS: Final = 4  # more would only show the rounding of different processor
 
 _MIN_LYING: Final = 0.1  # correlation at 16 × 16 as they lie, below which nothing is aligned
 _MIN_BEGUN: Final = 0.2  # after two steps, below which no other scale is looked at
-_MIN_STARTED: Final = 0.4  # there, or at another scale, below which that scale is not aligned
+_MIN_STARTED: Final = 0.4  # there, or at another start, below which that start is not aligned
+_MIN_MOVED: Final = 0.5  # moved, below which what did not agree after two steps is not aligned
 _MIN_COARSE: Final = 0.65  # aligned at 16 × 16, below which 32 × 32 is not looked at
 _ENOUGH: Final = 0.9  # after two steps, above which no other scale is tried
 _COARSE_STEPS: Final = (2, 3)
@@ -63,8 +64,17 @@ _WITH_RIM: Final = (
 # what a share of structure in which pictures contradict each other costs
 _CONTRADICTED: Final = 4.0
 
+# In half-widths: a copy that was cut, or has a bar, along one side lies beside its original, and no
+# step leads there from where they lie.
+_SHIFTS: Final = ((0.2, 0.0), (-0.2, 0.0), (0.0, 0.2), (0.0, -0.2))
 _SCALES: Final = ((0.89, 0.89), (1.12, 1.12), (0.89, 1.0), (1.0, 0.89), (1.12, 1.0), (1.0, 1.12))
-STARTS: Final = np.array([[x, 0.0, 0.0, y, 0.0, 0.0] for x, y in _SCALES])
+STARTS: Final = np.array(
+    [
+        *([1.0, 0.0, 0.0, 1.0, right, down] for right, down in _SHIFTS),
+        *([x, 0.0, 0.0, y, 0.0, 0.0] for x, y in _SCALES),
+    ]
+)
+"""Maps, the shifts first, from which an alignment is tried beside the one that moves nothing."""
 INVERSES: Final = np.array(INVERSE, np.uint8)
 
 
@@ -231,7 +241,7 @@ def _begun(
     one: Any, two: Any, descent: Any, inverse: Any, starts: Any, by: Any, trial: Any, room: Any
 ) -> Any:
     """The better of two maps at 16 × 16: from where the pictures lie, and from the best other
-    scale.
+    start.
 
     Returns their correlation, and whether they agreed so far that both were tried, or one was
     enough.
@@ -244,12 +254,10 @@ def _begun(
         if attempt == 1:
             if best >= _ENOUGH:
                 return best, True
-            if best < _MIN_BEGUN:
-                return best, False
-            if (
-                best_start(one, two, starts, -1.0, trial, room) < _MIN_STARTED
-                and best < _MIN_STARTED
-            ):
+            agrees = best >= _MIN_BEGUN
+            tried = starts if agrees else starts[: len(_SHIFTS)]
+            least = _MIN_STARTED if agrees else _MIN_MOVED
+            if best_start(one, two, tried, -1.0, trial, room) < least and best < least:
                 return best, False
         found = refined(
             one, descent, inverse, two, trial, _COARSE_STEPS[attempt], _COARSE_GAIN, room
