@@ -35,12 +35,12 @@ AUTO_MAX_FALSE_PROBABILITY: Final = 0.2
 says why.
 """
 
-LEAST_SIMILARITY: Final = 0.8
+LEAST_SIMILARITY: Final = 0.84
 """Of thumbnails, the least that a pair needs beside its false probability: strangers of small
 photos end at 0.65.
 """
 
-AUTO_MIN_SIMILARITY: Final = 0.87
+AUTO_MIN_SIMILARITY: Final = 0.9
 """What `verify.min_similarity: auto` is beside another plain limit."""
 
 AUTO_MIN_CLOSE_SIMILARITY: Final = 0.91
@@ -48,7 +48,7 @@ AUTO_MIN_CLOSE_SIMILARITY: Final = 0.91
 one scene only.
 """
 
-AUTO_MIN_THUMBNAIL_SIMILARITY: Final = 0.95
+AUTO_MIN_THUMBNAIL_SIMILARITY: Final = 0.965
 """What `verify.min_thumbnail_similarity: auto` is beside another plain limit; beside
 `min_similarity`, that number.
 """

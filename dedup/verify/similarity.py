@@ -49,8 +49,8 @@ _FINE_GAIN: Final = 0.002
 
 _NOISE: Final = 4.0  # grey levels: shorter gradients are noise and count less
 # Part of each neighbour: how much both pictures are softened before they are compared. The noise of
-# a JPEG, filters and crops change the finest detail of a small picture; siblings (one outline filled
-# in two ways) differ in more than that.
+# a JPEG, filters and crops change the finest detail of a small picture; siblings (one outline that
+# is filled in two ways) differ in more than that.
 _SOFT: Final = 0.28
 # and before contradictions are looked for: a shift by half a pixel softens as much
 _LESS_SOFT: Final = 0.12
@@ -431,20 +431,26 @@ def _without_rims(
     turns: NDArray[np.uint8],
     threads: int,
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Which of these pairs have a thumbnail with a thin rim, and how similar they are without it.
+    """Which of these pairs have a thumbnail with a thin rim, and how similar they are without it:
+    where it is overwritten, or where it is cut away, whichever is more.
 
     Only thumbnails of the pairs are copied; those behind `small` stay behind it, as they are
     compared differently.
     """
     used, places = np.unique(np.concatenate([a, b]), return_inverse=True)
     n_standing = int(np.searchsorted(used, len(small)))
-    standing, of_standing = without_rims(small[used[:n_standing]])
-    inside, of_inside = without_rims(more[used[n_standing:] - len(small)])
+    *standing, of_standing = without_rims(small[used[:n_standing]])
+    *inside, of_inside = without_rims(more[used[n_standing:] - len(small)])
     has_rim = np.concatenate([of_standing, of_inside])
     one, two = places[: len(a)], places[len(a) :]
     rows = np.flatnonzero(has_rim[one] | has_rim[two])
 
-    return rows, _verified(standing, inside, one[rows], two[rows], turns[rows], threads).similarity
+    found = [
+        _verified(whole, views, one[rows], two[rows], turns[rows], threads).similarity
+        for whole, views in zip(standing, inside, strict=True)
+    ]
+
+    return rows, np.maximum(*found)
 
 
 def _verified(
