@@ -35,9 +35,9 @@ AUTO_MAX_FALSE_PROBABILITY: Final = 0.2
 says why.
 """
 
-LEAST_SIMILARITY: Final = 0.84
+LEAST_SIMILARITY: Final = 0.87
 """Of thumbnails, the least that a pair needs beside its false probability: strangers of small
-photos end at 0.65.
+photos end at 0.75, and what a closer look accepts below it is wrong too often.
 """
 
 AUTO_MIN_SIMILARITY: Final = 0.9
