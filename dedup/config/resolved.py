@@ -27,8 +27,10 @@ Why 16 stands in docs/calibration.md: beyond it edited copies hardly come in any
 does.
 """
 
-ACCEPTANCE_RULE: Final = 1
-"""Version of the rule that gives pairs their false probability (`dedup.policy.acceptance`)."""
+ACCEPTANCE_RULE: Final = 2
+"""Version of the rule that gives pairs their false probability (`dedup.policy.acceptance`), and of
+the similarities that it was fitted to.
+"""
 
 AUTO_MAX_FALSE_PROBABILITY: Final = 0.2
 """What `verify.max_false_probability: auto` is where no plain limit is set; docs/decisions/0014
