@@ -82,7 +82,7 @@ def without_rims(
     overwritten = np.array(thumbnails, np.uint8, order="C")
     widths = np.zeros((len(overwritten), 4))
     _trim(overwritten, widths)
-    changed = widths.any(axis=1)
+    changed = np.asarray(widths.any(axis=1))
 
     cut = overwritten.copy()
     cut[changed] = without_frames(
