@@ -85,8 +85,8 @@ def without_rims(
     changed = np.asarray(widths.any(axis=1))
 
     cut = overwritten.copy()
-    cut[changed] = without_frames(
-        overwritten[changed], np.where(widths > 0, widths + _MIXED, 0.0)[changed]
-    )
+    if changed.any():
+        wider = np.where(widths > 0, widths + _MIXED, 0.0)
+        cut[changed] = without_frames(overwritten[changed], wider[changed])
 
     return overwritten, cut, changed
