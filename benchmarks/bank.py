@@ -474,7 +474,8 @@ def kills(size: int) -> None:
         known.add(assert_pipe(process.stdout).readline().strip())
         time.sleep(rng.uniform(0, 0.15))
         process.kill()
-        known |= set(process.communicate()[0].split())
+        known |= set(assert_pipe(process.stdout).read().split())  # with what was read ahead
+        process.wait()
         with Bank(path) as bank:
             ids = {entry.id for entry in bank.entries(limit=10**7)}
             broken += kill % 10 == 9 and not bank.verify().is_whole

@@ -37,7 +37,8 @@ from dedup.decoding import png
 from dedup.engines import ProcessEngine
 from dedup.formats import open_source
 from dedup.hashers.setup import Setup
-from dedup.stages.hashes import Place, hashed
+from dedup.stages.hashes import hashed
+from dedup.stages.measuring import Place
 
 GOALS = {"decoder": {"1,000 px": 0.85, "15 KB": 0.65}, "imagehash": {"1,000 px": 4.0, "15 KB": 3.0}}
 GOALS |= {"imagededup": {"1,000 px": 6.0, "15 KB": 3.5}}

@@ -17,34 +17,51 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Final, cast
 
-import numba.np.linalg
 from numba import njit
 from numba.core import event
+from numba.core.runtime import rtsys
 
 logger = logging.getLogger(__name__)
 
 _PYTHON: Final = "{}{}".format(*sys.version_info)
 _USES: Final = {"search": "the search", "verify": "the verification"}
 _ROOMS: Final = ("decoding", "hashers", "search", "verify")  # the packages with kernels
+_OF_A_CACHE: Final = (
+    *("load_overload", "_index_key", "_guard_against_spurious_io_errors"),
+    *("_cache_file", "_enabled", "_impl"),
+)
+_EXACT: Final = {"contract", "reassoc", "nsz"}
 _ROUNDED: Final = {"contract", "reassoc", "nsz", "arcp", "nnan", "ninf"}
 
 
-def _load_numba_alone() -> None:
-    """Load the part of numba that asks for SciPy's linear algebra, without it.
+class _Refreshed:
+    """numba's context before something is compiled, without what no kernel here needs.
 
     numba imports a quarter of a second of SciPy to note whether matrices could be multiplied, which
     no kernel here does. A kernel that does asks again, so others notice nothing.
     """
-    asked = numba.np.linalg.ensure_blas
-    numba.np.linalg.ensure_blas = lambda: None
-    try:
-        import_module("numba.np.arraymath")
-    finally:
-        numba.np.linalg.ensure_blas = asked
+
+    def __init__(self) -> None:
+        self._done = False
+
+    def __call__(self, context: Any) -> None:
+        """Import what compiling needs."""
+        if not self._done:
+            self._done = True
+            linalg = import_module("numba.np.linalg")
+            asked = getattr(linalg, "ensure_blas", None)
+            if asked is not None:
+                linalg.ensure_blas = lambda: None  # type: ignore[attr-defined]
+            try:
+                import_module("numba.np.arraymath")
+            finally:
+                if asked is not None:
+                    linalg.ensure_blas = asked  # type: ignore[attr-defined]
+
+        context.refresh()
 
 
-if hasattr(numba.np.linalg, "ensure_blas"):
-    _load_numba_alone()
+_refresh = _Refreshed()
 
 
 class _Teller(event.Listener):  # type: ignore[misc]  # numba has no types
@@ -118,7 +135,7 @@ def compiled_exact(function: Callable[..., Any]) -> Callable[..., Any]:
     """The function as a kernel whose sums are taken in any order: only for whole numbers that their
     type holds.
     """
-    return _kernel(function, fastmath={"contract", "reassoc", "nsz"})
+    return _kernel(function, fastmath=_EXACT)
 
 
 def compiled_rounded(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -133,6 +150,11 @@ def inner(function: Callable[..., Any]) -> Callable[..., Any]:
     nor wrapped.
     """
     return _inner(function)
+
+
+def inner_exact(function: Callable[..., Any]) -> Callable[..., Any]:
+    """As `compiled_exact`, for a kernel that only kernels call."""
+    return _inner(function, fastmath=_EXACT)
 
 
 def inner_rounded(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -162,8 +184,31 @@ def _kernel(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
     cached = _cached(kernel)
     if cached is not None:
         cached._source_stamp = _sources()
+        _load_without_compiler(kernel._cache)  # type: ignore[attr-defined]
 
     return kernel
+
+
+def _load_without_compiler(kept: Any) -> None:
+    """Let a kernel that is found in its folder be loaded without what numba imports to compile.
+
+    It is a tenth of a second of every process, of which a run has several.
+    """
+    if not all(hasattr(kept, name) for name in _OF_A_CACHE):
+        return
+
+    def load_overload(signature: Any, context: Any) -> Any:
+        key = kept._index_key(signature, context.codegen())
+        with kept._guard_against_spurious_io_errors():
+            found = kept._cache_file.load(key) if kept._enabled else None
+            if found is not None:
+                rtsys.initialize(context)  # kernels allocate arrays
+                return kept._impl.rebuild(context, found)
+
+        _refresh(context)  # it will be compiled
+        return None
+
+    kept.load_overload = load_overload
 
 
 def _cached(kernel: Callable[..., Any]) -> Any:

@@ -12,6 +12,9 @@ from typing import Any, Final
 _TOTAL: ContextVar[int | None] = ContextVar("memory_total", default=None)
 """Bytes that this process may have while it searches; None: what the machine gives it."""
 
+NOT_ENOUGH: Final = "not enough memory"
+"""How the reason begins where work on a row was given up for it."""
+
 _M_MMAP_THRESHOLD: Final = -3  # of glibc's mallopt
 # bytes of an array: at a smaller bound the system is asked for memory all the time
 _LARGE: Final = 1 << 20

@@ -1,7 +1,7 @@
 """The run in order, one line per stage: start reading here."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Final
@@ -9,20 +9,19 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from dedup import files, graph, tables
+from dedup import graph, tables
 from dedup.clock import Clock, Observer, Silent
-from dedup.config import Config, Resolved, resolve
+from dedup.config import Config, Resolved
 from dedup.engines import Distributed, Engine, local, made
-from dedup.errors import ConfigError, LimitError, SourceError
-from dedup.formats import check_movable, check_writable, open_source, parts_of
-from dedup.formats.outside import tell_outside
+from dedup.errors import ConfigError
+from dedup.formats import check_movable
 from dedup.formats.places import is_url, protocol
 from dedup.formats.places import local as local_path
 from dedup.hashers.setup import Setup
-from dedup.memory import peak_memory, within_memory
+from dedup.memory import within_memory
 from dedup.policy import distinct
 from dedup.policy.crops import overlaps
-from dedup.policy.judgements import Lists, judge, places, read_lists
+from dedup.policy.judgements import Lists, judge, read_lists
 from dedup.policy.unreadable import refuse_emptied
 from dedup.reporting.components import components
 from dedup.reporting.dataset import described
@@ -30,12 +29,13 @@ from dedup.reporting.recordings import recordings
 from dedup.reporting.summary import summary
 from dedup.runs import folder
 from dedup.runs.accepting import accepted_pairs, judgements_told
-from dedup.runs.fingerprints import run_info, source_info
+from dedup.runs.finishing import finished_run
 from dedup.runs.folder import Staged
-from dedup.runs.judging import bring, judgements
-from dedup.runs.output import output_folder, push, refuse_push, write_certified, write_report
+from dedup.runs.judging import bring
+from dedup.runs.opening import opened, undone_if_refused
+from dedup.runs.output import output_folder, refuse_push, write_report
 from dedup.runs.result import Run, specs_of
-from dedup.runs.stored import load, read_manifest, refuse_what_was_not_searched, reopen
+from dedup.runs.stored import load, refuse_what_was_not_searched, reopen
 from dedup.runs.storing import Store
 from dedup.stages.chains import chains
 from dedup.stages.decisions import decisions
@@ -126,7 +126,7 @@ def _run(
             from dedup.rehearsal import rehearsed
 
             with rehearsed(config) as kernels:
-                result, place, lists = _opened(
+                result, place, lists = opened(
                     config, dataset, lists, clock, held, accepts, overwrite=overwrite
                 )
                 result = _hashed(result, engine, clock)
@@ -150,7 +150,7 @@ def _judged(
     from dedup.stages.hashes import tell_skipped
 
     config = result.config
-    with _undone_if_refused(result):
+    with undone_if_refused(result):
         if config.output.splits != "none":
             refuse_emptied(result.store["hashes"], result.manifest, result.resolved)
         judged = judge(lists, result.manifest, result.store["hashes"])
@@ -165,68 +165,10 @@ def _judged(
 
         result = find_parts(result, engine, clock)
 
-    with _undone_if_refused(result):
+    with undone_if_refused(result):
         concluded = _concluded(result, clock)
 
-    return _finish(result, *concluded, place, engine, clock)
-
-
-def _opened(
-    config: Config,
-    dataset: Any,
-    lists: Lists,
-    clock: Clock,
-    held: ExitStack,
-    accepts: Callable[[Mapping[str, Any]], None] | None,
-    *,
-    overwrite: bool,
-) -> tuple[Run, Staged | None, Lists]:
-    """The run over a dataset, with its manifest; what cannot be done is refused before hours of
-    hashing.
-
-    The run's folder stays locked until `held` is closed. The lists come back with what was judged
-    in the review of the run that is in the folder.
-    """
-    with clock.stage("manifest") as done:
-        source = open_source(config.dataset, dataset)
-        table, row_of_sample = read_manifest(source, config)
-        done(len(table))
-
-    places(lists, table)
-    names = [part.name for part in parts_of(source)]
-    home = output_folder(config.output, names)
-    if home is not None:
-        lists = replace(lists, record=judgements(home))
-
-    resolved = replace(resolve(config, table["split"].unique().to_pylist()), lists=lists.digests())
-
-    if config.output.splits != "none" and home is not None:
-        check_writable(source, config.output.splits)
-        if resolved.policy.leakage == "regroup":
-            check_movable(source, config.output.splits)
-
-    refuse_push(config, source)
-    tell_outside(source, config.dataset)
-
-    info = run_info(config, source_info(config, source), table, lists.digests())
-    if accepts is not None:
-        accepts(info)
-
-    place = None
-    if home is not None:
-        place = held.enter_context(
-            folder.staged(home, info["fingerprints"], info, overwrite=overwrite)
-        )
-        folder.refuse_without_space(home)
-
-    store = Store() if place is None else Store(place.folder, home=place.home)
-    if place is not None:
-        storage.write(source.not_read, place.folder, folder.NOT_READ, {})
-
-    result = Run(config, resolved, source, row_of_sample, store, info)
-    store.put("manifest", table, specs_of(result))
-
-    return result, place, lists
+    return finished_run(result, *concluded, place, engine, clock)
 
 
 def _hashed(result: Run, engine: Engine, clock: Clock) -> Run:
@@ -246,21 +188,6 @@ def _hashed(result: Run, engine: Engine, clock: Clock) -> Run:
     refuse_absent(result.store["hashes"], result.manifest, source.name)
 
     return replace(result, info={**result.info, "hashed_by": asdict(here)})
-
-
-@contextmanager
-def _undone_if_refused(result: Run) -> Iterator[None]:
-    """Leave no half of a run behind when what was asked for cannot be; what was measured is in the
-    cache.
-
-    Without a cache it stays for the next run.
-    """
-    try:
-        yield
-    except (ConfigError, LimitError, SourceError):
-        if result.dir is not None and result.config.cache.folder is not None:
-            folder.discard(result.dir)
-        raise
 
 
 def decide(
@@ -297,16 +224,8 @@ def decide(
             folder.refuse_without_space(run_folder, but=[f"{name}.parquet" for name in stored])
 
         with clock.stage("manifest") as done:
-            names = [name for name in stored if name != "parts"]
             beside = [output] if output is not None and not in_place else []
-            result = load(run_folder, overrides, names, beside=beside)
-            refuse_what_was_not_searched(result, run_folder)
-            if result.config.output.splits != "none":
-                refuse_emptied(result.store["hashes"], result.manifest, result.resolved)
-                result = reopen(result)
-                refuse_push(result.config, result.opened())
-                if result.resolved.policy.leakage == "regroup":
-                    check_movable(result.opened(), result.config.output.splits)
+            result = _loaded(run_folder, overrides, stored, beside)
             done(len(result.manifest))
         held.enter_context(within_memory(result.config.engine.memory_total))
         concluded = _concluded(result, clock)
@@ -317,18 +236,48 @@ def decide(
             place = held.enter_context(
                 folder.staged(target, result.info["fingerprints"], result.info, overwrite=overwrite)
             )
-        for name in (*stored, folder.NOT_READ):
-            if (
-                name in stored or (run_folder / f"{name}.parquet").exists()
-            ):  # runs of older versions have no list
-                (storage.link if in_place else storage.copy)(run_folder, place.folder, name)
-        result = replace(result, store=Store(place.folder, result.tables, place.home))
-        if not in_place:
-            bring(result.judged.record, place.home)
-        if result.changed:
-            result.store.put("manifest", result.manifest, specs_of(result))
+        result = _with_stored(result, run_folder, stored, place, in_place=in_place)
         result.info["config"]["output"]["dir"] = str(place.home)
-        return _finish(result, *concluded, place, local(result.config.engine), clock)
+        return finished_run(result, *concluded, place, local(result.config.engine), clock)
+
+
+def _loaded(
+    run_folder: Path, overrides: Sequence[str], stored: Sequence[str], beside: Sequence[Path]
+) -> Run:
+    """A finished run with other settings; raises where they ask for what was not searched, or for
+    splits that cannot be written.
+    """
+    names = [name for name in stored if name != "parts"]
+    result = load(run_folder, overrides, names, beside=beside)
+    refuse_what_was_not_searched(result, run_folder)
+
+    if result.config.output.splits != "none":
+        refuse_emptied(result.store["hashes"], result.manifest, result.resolved)
+        result = reopen(result)
+        refuse_push(result.config, result.opened())
+        if result.resolved.policy.leakage == "regroup":
+            check_movable(result.opened(), result.config.output.splits)
+
+    return result
+
+
+def _with_stored(
+    result: Run, run_folder: Path, stored: Sequence[str], place: Staged, *, in_place: bool
+) -> Run:
+    """The run in its new place, with the stored tables that are not made again."""
+    bring_table = storage.link if in_place else storage.copy
+    for name in (*stored, folder.NOT_READ):
+        # Runs of older versions have no list of what was not read.
+        if name in stored or (run_folder / f"{name}.parquet").exists():
+            bring_table(run_folder, place.folder, name)
+
+    result = replace(result, store=Store(place.folder, result.tables, place.home))
+    if not in_place:
+        bring(result.judged.record, place.home)
+    if result.changed:
+        result.store.put("manifest", result.manifest, specs_of(result))
+
+    return result
 
 
 _STORED: Final = ("manifest", "hashes", "crowds", "candidates")
@@ -400,16 +349,22 @@ def _concluded(result: Run, clock: Clock) -> tuple[dict[str, pa.Table], dict[str
         )
         done(n)
 
+    return found, _summed_up(result, found, leaking)
+
+
+def _summed_up(result: Run, found: Mapping[str, pa.Table], leaking: graph.Graph) -> dict[str, Any]:
+    """The summary of what was concluded, without its certificate."""
+    resolved, listed = result.resolved, result.manifest
     said = summary(
         listed,
-        hashed,
+        result.store["hashes"],
         found["pairs"],
         found["leakage"],
         found["chains"],
         found["decisions"],
         leaking,
         resolved,
-        crowds=crowds,
+        crowds=result.store["crowds"],
         uncompared=found["uncompared"],
         n_points=_n_points(result),
         skipped=result.info["source"]["skipped"],
@@ -419,9 +374,9 @@ def _concluded(result: Run, clock: Clock) -> tuple[dict[str, pa.Table], dict[str
         parts = result.candidate_parts()
         said["recordings"] = recordings(listed, found["pairs"], parts, resolved.splits.held_out)
 
-    said["components"] = components(found["pairs"], found["groups"], n)
+    said["components"] = components(found["pairs"], found["groups"], len(listed))
 
-    return found, said | judgements_told(result)
+    return said | judgements_told(result)
 
 
 def _n_points(result: Run) -> pa.ChunkedArray | None:
@@ -443,45 +398,3 @@ def _graphs(found: pa.Table, n: int, resolved: Resolved) -> tuple[graph.Graph, g
     with_all = graph.from_pairs(found, n, (*graph.NEAR, "crop"))
 
     return (with_all if resolved.parts.crops == "duplicate" else matches), with_all
-
-
-def _finish(
-    result: Run,
-    found: Mapping[str, pa.Table],
-    said: dict[str, Any],
-    place: Staged | None,
-    engine: Engine,
-    clock: Clock,
-) -> Run:
-    """Store what was concluded, write the splits and the report, and put all of it in its place."""
-    result = replace(result, summary=said | {"certificate": None})
-    with result.store.putting(found, specs_of(result)):
-        if result.config.output.splits != "none":
-            with clock.stage("splits") as done:
-                result = write_certified(result)
-                done(int(result.keep().sum()))
-        if place is not None and result.config.output.report:
-            with clock.stage("report") as done:
-                # `decide` opens the dataset to write it, not for the pictures of the page.
-                write_report(result, engine, open_dataset=False)
-                done(len(result.manifest))
-
-    ended: dict[str, Any] = {
-        "state": "finished",
-        "stages": clock.stages,
-        "peak_memory_bytes": peak_memory(),
-    }
-    if isinstance(engine, Distributed):
-        ended["tasks_by_node"] = dict(engine.tasks_by_node)
-
-    result = replace(result, info={**result.info, **ended})
-    if place is None:
-        return result
-
-    files.write_json(place.folder / folder.SUMMARY, result.summary)
-    place.commit(result.info)
-    result = replace(result, store=result.store.at_home())
-    if result.config.output.splits != "none":
-        push(result)
-
-    return result

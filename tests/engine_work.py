@@ -77,5 +77,7 @@ def _misbehave(what: str, number: int) -> None:
         time.sleep(60)
     if what == "fill":
         sys.stdout.write(str(len(bytearray(3_000_000_000))))
+    if what == "no memory":
+        raise MemoryError
     if what == "wait":
         time.sleep(0.05 * (number % 3))

@@ -47,6 +47,14 @@ def test_kernels_of_others_are_no_news(tmp_path: Path) -> None:
     assert [] == said(tmp_path, own + SCRIPT.split("for _")[0] + own)
 
 
+def test_a_kernel_that_is_kept_is_loaded_without_the_compiler(tmp_path: Path) -> None:
+    """What numba imports to compile takes a tenth of a second of every process."""
+    asked = SCRIPT + "import sys\nlogging.warning('numba.np.arraymath' in sys.modules)\n"
+
+    assert said(tmp_path, asked)[-1] == "True"
+    assert said(tmp_path, asked) == ["False"]
+
+
 KEPT = """
 import sys
 sys.path.insert(0, sys.argv[1])

@@ -7,6 +7,7 @@ from typing import Any
 
 import pydantic
 import pytest
+import yaml
 
 from dedup.config import Config, build, keys, load, normal_split, read_yaml, resolve
 from dedup.errors import ConfigError
@@ -490,6 +491,29 @@ class TestYaml:
         (tmp_path / "run.yaml").write_text("\n".join(lines))
         with pytest.raises(ConfigError, match="not valid YAML"):
             load(tmp_path / "run.yaml")
+
+    @pytest.mark.parametrize(
+        "value",
+        [
+            *("!!bool x", "!!timestamp x", '!!int ""', "!!int _", "!!float _", '"\\Uffffffff"'),
+            *("1" + ":00" * 1_000 + ".5", "!!int [1]", "!!binary é", "2020-13-45", "!!set [a]"),
+        ],
+    )
+    def test_values_that_are_not_what_they_are_declared_to_be(
+        self, tmp_path: Path, value: str
+    ) -> None:
+        """Whatever the constructors of values raise is one message."""
+        (tmp_path / "run.yaml").write_text(f"policy: {{held_out: [{value}]}}", encoding="utf-8")
+        with pytest.raises(ConfigError, match="not valid YAML"):
+            load(tmp_path / "run.yaml")
+
+    @pytest.mark.parametrize(
+        "value", ["1" + ":00" * 1_000_000, "0x" + "f" * 100_000, "1" + ":00" * 100_000 + ".5"]
+    )
+    def test_endless_numbers(self, value: str) -> None:
+        """A number in base 60 takes time by the square of its length, so its length is bounded."""
+        with pytest.raises(yaml.YAMLError, match="more than 4,300 digits"):
+            read_yaml(f"a: {value}")
 
     def test_aliases_of_people(self, tmp_path: Path) -> None:
         """A value that is written once and used twice is what aliases are for."""

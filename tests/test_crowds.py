@@ -16,7 +16,9 @@ from dedup.graph import from_pairs
 from dedup.search.density import UNKNOWN, neighbours_within
 from dedup.search.sparing import Spared, join_sparing_batches, nobody_spared
 from dedup.stages import crowds as crowding
-from dedup.stages.crowds import MAX_TRIES, Codes, Comparisons, Found, Sides, crowds
+from dedup.stages import settling
+from dedup.stages.crowds import Found, crowds
+from dedup.stages.settling import MAX_TRIES, Codes, Comparisons, Sides
 from dedup.tables import candidates_schema
 
 SCHEMA = candidates_schema(("dhash",))
@@ -155,12 +157,12 @@ class TestWhatIsCompared:
         near = np.random.default_rng(5).random((120, 120)) < 0.9
         near = near | near.T
         whole = found_among(near, [3, 50, 99])
-        before = crowding._COMPARED_AT_ONCE
+        before = settling._COMPARED_AT_ONCE
         try:
-            crowding._COMPARED_AT_ONCE = 1  # type: ignore[misc]
+            settling._COMPARED_AT_ONCE = 1  # type: ignore[misc]
             one_by_one = found_among(near, [3, 50, 99])
         finally:
-            crowding._COMPARED_AT_ONCE = before  # type: ignore[misc]
+            settling._COMPARED_AT_ONCE = before  # type: ignore[misc]
 
         assert whole.rows.equals(one_by_one.rows)
 

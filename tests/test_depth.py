@@ -199,16 +199,17 @@ def colours(seed: int, low: int, high: int) -> NDArray[np.uint16]:
 
 
 def as_png(values: NDArray[np.uint16]) -> bytes:
-    """A PNG of three colours with 16 bits, made without Pillow, which writes none."""
+    """A PNG of channels with 16 bits, made without Pillow, which writes none."""
 
     def chunk(name: bytes, data: bytes) -> bytes:
         return (
             struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
         )
 
-    height, width, _ = values.shape
+    height, width, n_channels = values.shape
     rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
-    header = struct.pack(">IIBBBBB", width, height, 16, 2, 0, 0, 0)
+    kind = {2: 4, 3: 2, 4: 6}[n_channels]
+    header = struct.pack(">IIBBBBB", width, height, 16, kind, 0, 0, 0)
     parts = [chunk(b"IHDR", header), chunk(b"IDAT", zlib.compress(rows)), chunk(b"IEND", b"")]
     return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
 
@@ -294,3 +295,64 @@ class TestThreeColours:
         found = picture_of(as_png(np.stack([values] * 3, axis=-1)))
 
         assert opened(values).pixel_digest == found.pixel_digest
+
+
+def with_alpha(values: NDArray[np.uint16], alpha: Any = 65535) -> NDArray[np.uint16]:
+    """The values with one more channel."""
+    last = np.broadcast_to(np.asarray(alpha, np.uint16), values.shape[:2])
+    return np.ascontiguousarray(np.concatenate([values, last[..., None]], axis=-1))
+
+
+@pytest.mark.parametrize("channels", [slice(0, 1), slice(0, 3)], ids=["grey", "colours"])
+class TestTransparency:
+    """Of 16 bits: Pillow keeps the high bytes only, of grey with transparency as well."""
+
+    def test_few_values_keep_their_contrast(self, channels: slice) -> None:
+        """A range of 400 values is stretched, and is the picture without transparency."""
+        values = colours(1, 900, 1300)[..., channels]
+        found = picture_of(as_png(with_alpha(values)))
+        full = picture_of(as_png(np.broadcast_to(values, (*values.shape[:2], 3))))
+
+        assert np.ptp(np.asarray(found.image)) > 240
+        assert np.array_equal(np.asarray(full.image), np.asarray(found.image))
+        assert full.pixel_digest == found.pixel_digest
+
+    def test_what_is_hidden_does_not_count(self, channels: slice) -> None:
+        """Neither for the range nor for the digest; it shows the background."""
+        values = colours(2, 900, 1300)[..., channels].copy()
+        alpha = np.full(values.shape[:2], 65535, np.uint16)
+        alpha[:20] = 0
+        values[:20] = 60_000
+        one = picture_of(as_png(with_alpha(values, alpha)))
+        values[:20] = 7
+        two = picture_of(as_png(with_alpha(values, alpha)))
+
+        assert (np.asarray(one.image)[:20] == 255).all()
+        assert np.ptp(np.asarray(one.image)[20:]) > 240
+        assert one.pixel_digest == two.pixel_digest
+
+    def test_the_low_bytes_count(self, channels: slice) -> None:
+        """Pictures that differ in them alone are not identical, in a colour or in transparency."""
+        values, alpha = colours(3, 900, 60_000)[..., channels], np.full((48, 64), 40_000, np.uint16)
+        more = alpha.copy()
+        more[0, 0] += 1
+        brighter = values.copy()
+        brighter[-1, -1] ^= 1
+        found = [
+            picture_of(as_png(with_alpha(of, a))).pixel_digest
+            for of, a in ((values, alpha), (values, more), (brighter, alpha))
+        ]
+
+        assert 3 == len(set(found))
+
+    def test_8_bits_stored_as_16(self, channels: slice) -> None:
+        """They are identical to their file of 8 bits, half of which is transparent."""
+        values = (colours(4, 0, 255)[..., channels]) * np.uint16(257)
+        alpha = np.where(np.indices((48, 64))[1] < 30, 0, 257 * 128).astype(np.uint16)
+        wide = with_alpha(values, alpha)
+        narrow = BytesIO()
+        eight = np.broadcast_to(values // 257, (48, 64, 3)).astype(np.uint8)
+        last = (alpha // 257).astype(np.uint8)
+        Image.fromarray(np.dstack([eight, last])).save(narrow, "PNG")
+
+        assert picture_of(narrow.getvalue()).pixel_digest == picture_of(as_png(wide)).pixel_digest

@@ -234,13 +234,27 @@ def test_a_row_that_takes_too_long_is_lost_alone() -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux keeps to the limit")
 def test_a_worker_has_no_more_memory_than_its_limit() -> None:
-    """Work that asks for more is told that there is none, while the parent has no such limit."""
-    with pytest.raises(InternalError, match="MemoryError"):
-        list(
-            ProcessEngine(1, Limits(n_bytes=2_000_000_000)).run(
-                WORK, {"do": "fill", "at": 4}, batches(2)
-            )
-        )
+    """A row that asks for more is lost alone, while the parent has no such limit."""
+    engine = ProcessEngine(1, Limits(n_bytes=2_000_000_000))
+    results = list(engine.run(WORK, {"do": "fill", "at": 4, "name": "gone"}, batches(2)))
+    expected = doubled(2)
+    expected[1][1] = -1
+
+    assert expected == [batch["number"].to_pylist() for batch in results]
+    note = results[1]["note"].to_pylist()[1]
+    assert note == "gone: not enough memory within 2,000,000,000 bytes, engine.memory"
+
+
+@every_engine
+def test_a_row_for_which_there_is_no_memory_is_lost_alone(engine: Engine) -> None:
+    """It is a property of the row, so no engine takes it for a bug."""
+    setup = {"do": "no memory", "at": 4, "name": "gone"}
+    results = list(engine.run(WORK, setup, batches(3)))
+    expected = doubled(3)
+    expected[1][1] = -1
+
+    assert expected == [batch["number"].to_pylist() for batch in results]
+    assert results[1]["note"].to_pylist()[1] == "gone: not enough memory"
 
 
 def test_every_row_kills() -> None:

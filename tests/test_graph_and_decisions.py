@@ -14,16 +14,10 @@ from hypothesis import strategies as st
 from dedup import graph
 from dedup.config import Resolved, build, resolve
 from dedup.policy import unreadable
+from dedup.policy.rules import DUPLICATE, KEPT, LEAK, LEAKED
 from dedup.reporting.summary import summary
 from dedup.stages.chains import chains
-from dedup.stages.decisions import (
-    DUPLICATE,
-    KEPT,
-    LEAK,
-    LEAKED,
-    decisions,
-    kept,
-)
+from dedup.stages.decisions import decisions, kept
 from dedup.stages.groups import groups
 from dedup.stages.leakage import leakage
 from dedup.stages.pairs import pairs

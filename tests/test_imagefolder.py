@@ -91,8 +91,8 @@ def empty_files(root: Path, names: Sequence[str]) -> Path:
             ],
         ),
         (
-            ["fold1/cat/a.png", "fold2/b.png"],
-            [("fold1/cat/a.png", None, "fold1"), ("fold2/b.png", None, "fold2")],
+            ["left/cat/a.png", "right/b.png"],
+            [("left/cat/a.png", None, "left"), ("right/b.png", None, "right")],
         ),
     ],
     ids=["split/label/file", "split/file", "label/file", "file", "any depth", "no usual split"],

@@ -11,9 +11,9 @@ import typer
 from typer.testing import CliRunner
 
 import dedup
+from dedup.api.splitting import assigned, read_shares
 from dedup.cli import app
 from dedup.cli.examples import EXAMPLES
-from dedup.splitting import assigned, read_shares
 from tests import pictures
 
 SHARES = {"train": 0.6, "validation": 0.2, "test": 0.2}

@@ -18,6 +18,7 @@ import pytest
 from PIL import Image
 
 import dedup
+from dedup.config import build
 from dedup.errors import ConfigError, DedupError, SourceError
 from dedup.policy.keeping import _as_numbers
 from dedup.search import join_hashes, largest_distance_within, pack
@@ -129,6 +130,37 @@ def test_hash_images_of_bytes_in_any_holder() -> None:
     codes = dedup.hash_images([data, bytearray(data), memoryview(data)], algorithm="phash")
 
     assert 1 == len(np.unique(codes, axis=0))
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ((None, b""), "a: got NoneType"),
+        ((b"", 5), "b: got int"),
+        ((["a.png"], b""), "a: got list"),
+        ((b"", b"", 7), "bits: got 7, allowed: 64, 256, 1024"),
+        ((b"", b"", []), r"bits: got \[\]"),
+        ((b"", b"", "64"), "bits: got '64'"),
+    ],
+)
+def test_compare_names_its_forms(given: Any, message: str) -> None:
+    """What is neither a path nor bytes, and widths that no code has, are bad requests."""
+    a, b, *bits = given
+    with pytest.raises(dedup.ConfigError, match=message):
+        dedup.compare(a, b, bits=bits[0] if bits else 64)
+
+
+@pytest.mark.parametrize("value", [[], {}, ["dhash"], {"dhash": 1}, None, 5, True])
+def test_words_that_are_none(value: Any) -> None:
+    """Values of every kind in the place of a word are bad requests, also those that no table can
+    look up.
+    """
+    with pytest.raises(dedup.ConfigError, match=r"hash\.algorithms"):
+        build({"hash": {"algorithms": ["phash", value]}})
+    with pytest.raises(dedup.ConfigError, match=r"policy\.leakage"):
+        build({"policy": {"leakage": value}})
+    with pytest.raises(dedup.ConfigError, match="algorithm: got"):
+        dedup.hash_images([], algorithm=value)
 
 
 def test_hash_images_names_its_forms() -> None:

@@ -17,11 +17,10 @@ from hypothesis import strategies as st
 from dedup import graph
 from dedup.config import Resolved, build, resolve
 from dedup.errors import ConfigError, LimitError
-from dedup.policy import judgements, unreadable
+from dedup.policy import judgements, rules, unreadable
 from dedup.policy.keeping import keep_order
 from dedup.reporting.summary import regroup, summary
 from dedup.reporting.words import gone_with_every_match, shifted
-from dedup.stages import decisions as deciding
 from dedup.stages.chains import chains
 from dedup.stages.decisions import decisions
 from dedup.stages.leakage import leakage
@@ -32,17 +31,17 @@ from tests.naive_policies import Policy, conflict, same_group
 from tests.test_graph_and_decisions import number, unverified, worlds
 
 WHY = {
-    deciding.KEPT: "kept",
-    deciding.LEAK: "leak",
-    deciding.GROUP_LEAK: "group leak",
-    deciding.CHAIN: "chain",
-    deciding.CHAINED: "chained",
-    deciding.CONFLICT: "conflict",
-    deciding.CONFLICTS: "conflicts",
-    deciding.DUPLICATE: "duplicate",
-    deciding.LEAKED: "leaked",
-    deciding.GROUP_LEAKED: "group leaked",
-    deciding.MOVED: "moved",
+    rules.KEPT: "kept",
+    rules.LEAK: "leak",
+    rules.GROUP_LEAK: "group leak",
+    rules.CHAIN: "chain",
+    rules.CHAINED: "chained",
+    rules.CONFLICT: "conflict",
+    rules.CONFLICTS: "conflicts",
+    rules.DUPLICATE: "duplicate",
+    rules.LEAKED: "leaked",
+    rules.GROUP_LEAKED: "group leaked",
+    rules.MOVED: "moved",
     unreadable.KEPT: "written",
     unreadable.DROPPED: "not written",
 }
@@ -146,7 +145,7 @@ def test_decisions(policy: Policy, world: World, data: st.DataObject) -> None:
     assert without_ends(expected) == without_ends(as_decisions(rows))
     for i, row in enumerate(rows):
         partner = (
-            naive_policies.contradictor(world, i) if row["reason"] == deciding.CONFLICTS else None
+            naive_policies.contradictor(world, i) if row["reason"] == rules.CONFLICTS else None
         )
         assert partner == number(row["conflict_id"])
         witness = number(row["witness_id"])
@@ -174,20 +173,20 @@ def test_promises(policy: Policy, world: World) -> None:
     outside = {i for i in world.readable() if world.samples[i].split in world.held_out()}
     train = kept - outside
     for i, row in enumerate(rows):
-        if row["action"] == "drop" or row["reason"] == deciding.GROUP_LEAKED:
+        if row["action"] == "drop" or row["reason"] == rules.GROUP_LEAKED:
             witness = number(row["witness_id"])
             assert witness is not None
             assert row["witness_split"] == world.samples[witness].split
             assert row["witness_kept"] == (witness in written)
             if not row["witness_kept"]:
                 assert policy.label_conflicts == "drop_all"
-                assert row["reason"] == deciding.CONFLICTS
+                assert row["reason"] == rules.CONFLICTS
                 assert conflict(world, i, witness)
                 assert row["witness_id"] == row["conflict_id"]
                 assert not [j for j in kept if world.match(i, j)]
-            if row["reason"] in {deciding.GROUP_LEAK, deciding.GROUP_LEAKED}:
+            if row["reason"] in {rules.GROUP_LEAK, rules.GROUP_LEAKED}:
                 assert same_group(world, i, witness)
-            elif row["reason"] not in {deciding.CHAIN, deciding.CHAINED}:
+            elif row["reason"] not in {rules.CHAIN, rules.CHAINED}:
                 assert world.match(i, witness)
         else:
             assert (
@@ -221,6 +220,25 @@ def test_promises(policy: Policy, world: World) -> None:
     )
     for name, of in said["splits"].items():
         assert of["images"] == of["keep"] + of["move"] + of["drop"] + of["unreadable"], name
+
+
+@pytest.mark.parametrize(
+    "policy", POLICIES, ids=lambda p: f"{p.leakage}-{p.chains}-{p.label_conflicts}-{p.duplicates}"
+)
+@settings(max_examples=10)
+@given(world=grouped_worlds())
+def test_reasons_are_those_of_rules_that_apply(policy: Policy, world: World) -> None:
+    """A sample is dropped for a reason that a rule which applies has among its codes, and every
+    code has one text.
+    """
+    result = found(world, policy)
+    applying = [rule for rule in rules.RULES if rule.applies(result["resolved"])]
+    codes = {code for rule in applying for code in rule.reasons}
+    rows = result["decisions"].to_pylist()
+    reasons = {row["reason"] for row in rows if row["action"] == "drop"}
+
+    assert reasons <= {rules.REASONS[code] for code in codes}
+    assert len(rules.REASONS) == len(set(rules.REASONS.values()))
 
 
 def test_two_labels_of_which_both_go() -> None:
@@ -289,13 +307,13 @@ def test_regroup(world: World, conflicts: str, links: str) -> None:
             continue
         stays = witness in now or rows[witness]["reason"] in unreadable.STAY
         assert row["witness_kept"] == stays
-        if row["reason"] == deciding.GROUP_LEAK:
+        if row["reason"] == rules.GROUP_LEAK:
             assert same_group(world, i, witness)
         else:
             assert world.match(i, witness)
         if row["witness_kept"] is False:
             assert conflicts == "drop_all"
-            assert row["reason"] == deciding.CONFLICTS
+            assert row["reason"] == rules.CONFLICTS
             assert row["witness_id"] == row["conflict_id"]
             assert not [j for j in now if world.match(i, j)]
     said = result["summary"]["regroup"]
@@ -504,7 +522,7 @@ def test_chains_through_identical_pictures_are_linear() -> None:
     table = found(world, Policy(chains="drop"))
 
     assert n == len(table["chains"]) == table["summary"]["chained_train_images"]
-    assert n == table["summary"]["decisions"]["by_reason"][deciding.CHAIN]
+    assert n == table["summary"]["decisions"]["by_reason"][rules.CHAIN]
 
 
 def test_label_conflicts_among_identical_pictures_are_linear() -> None:

@@ -16,7 +16,7 @@ from dedup.config import build
 from dedup.errors import ConfigError, LimitError, SourceError
 from dedup.formats import open_source
 from dedup.gating.gate import gate
-from dedup.reporting.html import ALLOWED
+from dedup.reporting.galleries import ALLOWED
 from dedup.reporting.words import counted
 from dedup.runs import folder
 from dedup.runs.result import Run

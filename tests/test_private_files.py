@@ -22,6 +22,7 @@ from dedup.decoding.contents import PAYLOAD
 from dedup.errors import ConfigError, SourceError
 from dedup.hashers import work
 from dedup.hashers.setup import Setup
+from dedup.runs import finishing
 from dedup.runs import output as run_output
 from tests import pictures
 
@@ -440,7 +441,7 @@ class TestGone:
                 pictures.save(pictures.photo(50), path)
             return real(result)
 
-        monkeypatch.setattr(pipeline, "write_certified", changed)
+        monkeypatch.setattr(finishing, "write_certified", changed)
         with pytest.raises(SourceError, match=r"train/2\.png.*not a file|has changed since"):
             dedup.run(config)
 

@@ -15,7 +15,8 @@ from dedup.config import Resolved, build, resolve
 from dedup.errors import ConfigError, LimitError
 from dedup.runs import folder
 from dedup.search import largest_distance_within
-from dedup.stages.candidates import candidates, radius
+from dedup.stages.candidates import candidates
+from dedup.stages.radius import radius
 from dedup.tables import storage
 from tests import naive, pictures
 from tests.search.codes import packed

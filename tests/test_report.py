@@ -19,7 +19,8 @@ from PIL import Image
 from dedup import pipeline
 from dedup.config import build, resolve
 from dedup.graph import from_pairs
-from dedup.reporting import html
+from dedup.reporting import album, html
+from dedup.reporting.album import ReadSamples
 from dedup.reporting.summary import summary
 from dedup.stages.chains import chains
 from dedup.stages.decisions import decisions
@@ -165,7 +166,7 @@ def hostile_dataset(root: Path) -> Path:
     return path
 
 
-def rendered(world: World, read: html.ReadSamples, hashes: pa.Table | None = None) -> str:
+def rendered(world: World, read: ReadSamples, hashes: pa.Table | None = None) -> str:
     """The page over tables made by hand."""
     config = build({"search": {"max_distance": 64}, "verify": {"min_similarity": 0.0}})
     resolved = resolve(config, [sample.split for sample in world.samples])
@@ -371,7 +372,7 @@ def test_the_budget_counts_every_picture(monkeypatch: pytest.MonkeyPatch) -> Non
     world = World(
         tuple(Sample("train", k // 2, k % 2) for k in range(40)), {}, dict.fromkeys(range(20), 100)
     )
-    monkeypatch.setattr(html, "MAX_PICTURE_BYTES", 20_000)
+    monkeypatch.setattr(album, "MAX_PICTURE_BYTES", 20_000)
     page = rendered(world, read)
 
     assert 0 < page.count("data:image/jpeg") < 40

@@ -118,21 +118,21 @@ def test_a_run_goes_on_where_it_stopped(
     again, and then goes.
     """
     counts = measured(monkeypatch)
-    from dedup.stages.hashes import _Pass
+    from dedup.stages.measuring import Pass
 
-    real = _Pass.take
+    real = Pass.take
 
-    def failing(self: _Pass, part: pa.RecordBatch) -> None:
+    def failing(self: Pass, part: pa.RecordBatch) -> None:
         real(self, part)
         if sum(counts) > N // 2:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(_Pass, "take", failing)
+    monkeypatch.setattr(Pass, "take", failing)
     with pytest.raises(KeyboardInterrupt):
         dedup.run(settings(photos, tmp_path / "run", cache={"folder": None}))
     before = sum(counts)
     counts.clear()
-    monkeypatch.setattr(_Pass, "take", real)
+    monkeypatch.setattr(Pass, "take", real)
     dedup.run(settings(photos, tmp_path / "run", cache={"folder": None}))
 
     assert sum(counts) == N + 3 - before

@@ -15,7 +15,7 @@ import dedup
 from benchmarks import kills
 from dedup import files, pipeline
 from dedup.errors import RunError
-from dedup.runs import locking, switching
+from dedup.runs import finishing, locking, switching
 from dedup.runs.stored import load
 from dedup.tables import NAMES
 from tests import pictures
@@ -147,7 +147,7 @@ class TestSwitch:
         def full(*arguments: Any, **options: Any) -> None:
             raise OSError(28, "No space left on device")
 
-        monkeypatch.setattr(pipeline, "write_certified", full)
+        monkeypatch.setattr(finishing, "write_certified", full)
         with pytest.raises(OSError, match="No space"):
             dedup.run(
                 settings(photos, tmp_path / "run", policy={"duplicates": "report_only"}),

@@ -2,38 +2,24 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Unpack
 
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
-
 from dedup import pipeline, tables
+from dedup.api.hashing import hash_images as hash_images
 from dedup.api.inputs import as_dataset
 from dedup.api.options import Options
 from dedup.api.progress import observer
 from dedup.api.settings import options_to_settings, takes_options
 from dedup.calibration import calibrate as calibration
 from dedup.calibration.table import Calibration
-from dedup.config import ALGORITHMS, BITS, Config, HashConfig, build, width_problem
+from dedup.config import Config, build
 from dedup.config import load as read_config
-from dedup.decoding.pictures import Unreadable, normalised
 from dedup.engines import Engine
-from dedup.errors import ConfigError, RunError, SourceError
-from dedup.formats import read_bytes
-from dedup.formats.source import encoded
-from dedup.hashers.families import MODES, picture_codes
-from dedup.hashers.measure import measure
-from dedup.hashers.setup import Setup
-from dedup.memory import usable_cores
+from dedup.errors import ConfigError, RunError
 from dedup.runs import folder, stored
 from dedup.runs.result import Run
-
-# pictures measured at once: what is small is measured together, and each core gets a part
-_BATCH = 64
 
 
 def run(
@@ -117,42 +103,6 @@ def calibrate(dataset: Any, **options: Unpack[Options]) -> Calibration:
             else calibration.of_folder(Path(dataset))
         )
     return calibration.calibrate(audit(dataset, **options))
-
-
-def hash_images(
-    images: Sequence[Any], *, algorithm: str, bits: int = 64, mode: str = "fast"
-) -> NDArray[np.uint8]:
-    """Codes of pictures given as paths, encoded bytes or PIL images: uint8, shape (n, bits // 8).
-
-    Files are normalised as in a run (orientation, transparency, depth). Raises `SourceError` for
-    the first picture that cannot be read, `ConfigError` for an unknown algorithm, width or mode.
-    """
-    problems = [
-        f"{key}: got {value!r}, allowed: {', '.join(map(str, allowed))}."
-        for key, value, allowed in (
-            ("algorithm", algorithm, ALGORITHMS),
-            ("bits", bits, BITS),
-            ("mode", mode, tuple(MODES)),
-        )
-        if value not in allowed
-    ]
-    if not problems and (problem := width_problem(algorithm, bits)):
-        problems.append(f"bits: {problem}.")
-    if problems:
-        raise ConfigError(*problems)
-
-    settings = HashConfig()
-    setup = Setup((algorithm,), bits, mode, settings.background, settings.max_pixels)
-    starts = range(0, len(images), _BATCH)
-
-    with ThreadPoolExecutor(
-        usable_cores()
-    ) as pool:  # decoders and kernels give up the interpreter's lock
-        parts = list(
-            pool.map(lambda start: _codes(images[start : start + _BATCH], start, setup), starts)
-        )
-
-    return np.concatenate([np.empty((0, bits // 8), dtype=np.uint8), *parts])
 
 
 def load(run_folder: str | Path) -> Run:
@@ -246,60 +196,3 @@ def _run(dataset: Any, options: Mapping[str, Any], against: Sequence[str | Path]
         return pipeline.run(build(settings), **call)
 
     return pipeline.run(build(settings), held, **call)
-
-
-def _codes(images: Sequence[Any], start: int, setup: Setup) -> NDArray[np.uint8]:
-    """Codes of some images; `start` is the place of the first among all, for messages."""
-    (algorithm,) = setup.algorithms
-    codes = np.empty((len(images), setup.bits // 8), dtype=np.uint8)
-    names = [_image_name(image, start + k) for k, image in enumerate(images)]
-    decoded = [k for k, image in enumerate(images) if isinstance(image, Image.Image)]
-    pictures = [_normalised(images[k], names[k], setup.background) for k in decoded]
-    codes[decoded] = picture_codes(pictures, algorithm, setup.bits, setup.mode)
-    stored = [k for k, image in enumerate(images) if not isinstance(image, Image.Image)]
-    columns = measure([_content(images[k]) for k in stored], setup)
-
-    for k, status, detail in zip(
-        stored, columns["status"].to_pylist(), columns["detail"].to_pylist(), strict=True
-    ):
-        if status != "ok":
-            message = f"{names[k]}: {status}: {detail}."
-            raise SourceError(message)
-
-    if stored:
-        codes[stored] = [np.frombuffer(code, np.uint8) for code in columns[algorithm].to_pylist()]
-
-    return codes
-
-
-def _image_name(image: Any, place: int) -> str:
-    """What an image is called in messages. Raises `ConfigError` for what is not an image in any of
-    the three forms.
-    """
-    if isinstance(image, str | Path):
-        return repr(str(image))
-    if isinstance(image, bytes | bytearray | memoryview | Image.Image):
-        return f"images[{place}]"
-
-    remedy = (
-        " PIL.Image.fromarray makes an image of an array." if isinstance(image, np.ndarray) else ""
-    )
-    message = (
-        f"images[{place}]: got {type(image).__name__}; give a path, the bytes of a file, or a PIL"
-        f" image.{remedy}"
-    )
-    raise ConfigError(message)
-
-
-def _content(image: Any) -> bytes | Unreadable:
-    """The stored bytes of a path or of what holds bytes."""
-    return read_bytes(encoded(str(image)), None) if isinstance(image, str | Path) else bytes(image)
-
-
-def _normalised(image: Image.Image, name: str, background: str) -> Image.Image:
-    found = normalised(image, background)
-    if isinstance(found, Unreadable):
-        message = f"{name}: {found.status}: {found.detail}."
-        raise SourceError(message)
-
-    return found

@@ -16,13 +16,13 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from PIL import Image
 
+from dedup import limited
 from dedup.decoding.contents import read_bytes
 from dedup.decoding.pictures import Unreadable, normalise, pixel_digest
 from dedup.errors import ConfigError, because
 from dedup.hashers import thumbnail as thumbnails
 from dedup.hashers.drift import setup_of
 from dedup.hashers.families import picture_codes
-from dedup.hashers.measure import measure
 from dedup.tables import MIN_INFORMATION, STATUSES, THUMBNAIL_SIDE
 from dedup.tables.entries import SIGNS_BYTES, SMALL_SIDE, BankSpec
 from dedup.verify.signs import signs_of
@@ -171,10 +171,12 @@ class MeasuredPicture:
 
 
 def measured(items: Sequence[Data], spec: BankSpec) -> list[MeasuredPicture]:
-    """Measure pictures in this process. Files that cannot be read get a status."""
+    """Measure pictures: files whose headers show little work in this process, others in workers
+    with limits. Files that cannot be read get a status.
+    """
     decoded = [item if isinstance(item, Image.Image) else None for item in items]
     stored = [_content(item) for item in items if not isinstance(item, Image.Image)]
-    table = pa.table(measure(stored, setup_of(spec)))
+    table = limited.measured(stored, setup_of(spec))
     of_stored = iter(of_table(table, spec))
 
     return [next(of_stored) if image is None else _of_image(image, spec) for image in decoded]

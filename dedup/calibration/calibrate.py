@@ -30,7 +30,7 @@ from dedup.runs import folder
 from dedup.runs.result import Run, search_threads
 from dedup.runs.stored import load
 from dedup.search import join_hashes, join_orientations, pack
-from dedup.stages.candidates import searched, turns
+from dedup.stages.searched import searched, turns
 from dedup.tables import THUMBNAIL_SIDE
 from dedup.verify import similarities
 from dedup.verify.determinacy import Structure

@@ -18,7 +18,8 @@ from dedup.memory import give_back
 from dedup.policy.leading import numbers_by_sample
 from dedup.search import distances, join_hashes_batches, pack, with_total
 from dedup.search.sparing import Spared, nobody_spared
-from dedup.stages.candidates import candidates, searched, turns
+from dedup.stages.candidates import candidates
+from dedup.stages.searched import searched, turns
 from dedup.verify import similarities
 from dedup.verify.determinacy import Structure
 

@@ -1,22 +1,29 @@
 """`dedup bank`: a persistent set of pictures that new ones are checked against."""
 
-import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 from rich.table import Table
 
-from dedup import config as configuration
 from dedup.cli import views
+from dedup.cli.bank_answers import (
+    names_picture,
+    pictures_of,
+    print_answer,
+    print_json,
+    settings_of,
+    tell_counts,
+)
+from dedup.cli.bank_keys import BankPath, add_key, list_keys, revoke_key
 from dedup.cli.examples import Group, attach
 from dedup.cli.options import Quiet, Set, Workers
 from dedup.cli.terminal import err, message, observed, out
 from dedup.errors import ConfigError
 
 if TYPE_CHECKING:
-    from dedup.bank import Answer, Bank, Counts
+    pass
 
 MATCHED: Final = 3
 """Exit code of `check` and `add --unless-duplicate` where anything matched."""
@@ -29,9 +36,6 @@ banks = typer.Typer(
 keys = typer.Typer(cls=Group, no_args_is_help=True, help="Keys for the service's clients.")
 banks.add_typer(keys, name="keys")
 
-BankPath = Annotated[
-    Path, typer.Argument(metavar="BANK", help="The folder of a bank, or X.bank.parquet.")
-]
 Sources = Annotated[
     list[str],
     typer.Argument(
@@ -60,9 +64,9 @@ def build(
 
     with (
         observed(quiet=quiet),
-        Bank.build(bank, source, licence=licence, **_options(set_, workers)) as made,
+        Bank.build(bank, source, licence=licence, **settings_of(set_, workers)) as made,
     ):
-        _told(made.built, len(made), quiet=quiet)
+        tell_counts(made.built, len(made), quiet=quiet)
 
 
 def add(
@@ -95,21 +99,21 @@ def add(
         raise ConfigError(message_)
 
     with observed(quiet=quiet), Bank(bank) as opened:
-        if not unless_duplicate and not all(map(_is_picture, source)):
-            _told(
-                opened.add_source(source, replace=replace, **_options(set_, workers)),
+        if not unless_duplicate and not all(map(names_picture, source)):
+            tell_counts(
+                opened.add_source(source, replace=replace, **settings_of(set_, workers)),
                 len(opened),
                 quiet=quiet,
             )
             return
         n_matched = n_unreadable = 0
-        for name, picture in _pictures(opened, source, set_, workers):
+        for name, picture in pictures_of(opened, source, set_, workers):
             if unless_duplicate:
                 said = opened.submit(picture, name, BankPolicy(), uri=name)
                 n_matched += said.verdict not in {"approved", None}
                 n_unreadable += said.verdict is None
                 if said.verdict != "approved":
-                    _line(name, said if isinstance(said, Answer) else said.answer)
+                    print_answer(name, said if isinstance(said, Answer) else said.answer)
             elif not picture.is_readable:
                 n_unreadable += 1
                 err.print(
@@ -166,15 +170,15 @@ def check(
     policy = BankPolicy(reject=reject, review=review)
     counts = {"pictures": 0, "matched": 0, "unreadable": 0}
     with observed(quiet=quiet or as_json), Bank(bank, read_only=True) as opened:
-        for name, picture in _pictures(opened, source, set_, workers):
+        for name, picture in pictures_of(opened, source, set_, workers):
             answer = opened.check(picture, policy=policy)
             counts["pictures"] += 1
             counts["matched"] += bool(answer.matches)
             counts["unreadable"] += answer.verdict is None
             if as_json:
-                _json({"asked": name, **answer.to_dict()})
+                print_json({"asked": name, **answer.to_dict()})
             elif answer.matches or answer.verdict is None:
-                _line(name, answer)
+                print_answer(name, answer)
 
     if not quiet and not as_json:
         out.print(", ".join(f"{n:,} {what}" for what, n in counts.items()))
@@ -221,7 +225,7 @@ def info(bank: BankPath, *, as_json: Json = False) -> None:
         held = opened.info()
 
     if as_json:
-        _json(held)
+        print_json(held)
         return
 
     files = held["search_files"]
@@ -282,8 +286,8 @@ def rebuild(
     from dedup.bank import Bank
 
     with observed(quiet=quiet), Bank(bank) as opened:
-        counts = opened.rebuild(source, drop_missing=drop_missing, **_options(set_, workers))
-        _told(counts, len(opened), quiet=quiet)
+        counts = opened.rebuild(source, drop_missing=drop_missing, **settings_of(set_, workers))
+        tell_counts(counts, len(opened), quiet=quiet)
 
 
 def verify(bank: BankPath) -> None:
@@ -355,117 +359,6 @@ def export(
 
     size = target.stat().st_size
     out.print(f"{n:,} entries, {views.size(size)}, {size / max(n, 1):.0f} bytes an entry")
-
-
-def add_key(
-    bank: BankPath,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="What the key is called in lists.")],
-    scope: Annotated[str, typer.Option(help="check, submit, review, admin; several with commas.")],
-) -> None:
-    """Make a key for the service. It is printed once; the bank keeps its digest only."""
-    from dedup.bank import Bank
-
-    with Bank(bank) as opened:
-        key = opened.keys.add(name, [part.strip() for part in scope.split(",")])
-
-    out.print(key, highlight=False, markup=False, soft_wrap=True)
-
-
-def list_keys(bank: BankPath) -> None:
-    """All keys, revoked ones included."""
-    from dedup.bank import Bank
-
-    with Bank(bank, read_only=True) as opened:
-        for key in opened.keys.list():
-            state = "revoked" if key.revoked else "valid"
-            out.print(
-                f"{key.name}: {', '.join(key.scopes)}, {state}", highlight=False, markup=False
-            )
-
-
-def revoke_key(bank: BankPath, name: Annotated[str, typer.Argument(metavar="NAME")]) -> None:
-    """From now on a key is refused."""
-    from dedup.bank import Bank
-
-    with Bank(bank) as opened:
-        opened.keys.revoke(name)
-
-
-def _options(set_: list[str] | None, workers: int | None) -> dict[str, Any]:
-    """Settings of a run by section, for opening and hashing a source."""
-    config = configuration.build(
-        {}, set_ or [], {} if workers is None else {"engine.workers": workers}
-    )
-    sections = ("dataset", "hash", "engine")
-
-    return {
-        name: config.model_dump(include={name}, exclude_unset=True).get(name, {})
-        for name in sections
-    }
-
-
-def _is_picture(path: str) -> bool:
-    from dedup.decoding.pictures import FILE_SUFFIXES
-
-    return Path(path).suffix.lower() in FILE_SUFFIXES
-
-
-def _pictures(
-    bank: "Bank", sources: list[str], set_: list[str] | None, workers: int | None
-) -> Iterator[tuple[str, Any]]:
-    """(name, measures) of files, and of the samples of datasets."""
-    files = [path for path in sources if _is_picture(path)]
-    for path in files:
-        yield path, bank.measure(path)
-
-    rest = [path for path in sources if path not in files]
-    if rest:
-        yield from bank.measured_source(rest, **_options(set_, workers))
-
-
-def _told(counts: "Counts | None", n: int, *, quiet: bool) -> None:
-    """Say what became of the pictures of a source."""
-    if counts is None:
-        return
-
-    if not quiet:
-        replaced = f", {counts.replaced:,} replaced" if counts.replaced else ""
-        out.print(f"{counts.added:,} added{replaced}; the bank has {n:,} entries")
-
-    if counts.n_unreadable:
-        listed = ", ".join(
-            f"{n} {status}" for status, n in sorted((counts.unreadable or {}).items())
-        )
-        first = message(", ".join(map(repr, counts.unreadable_ids)))
-        err.print(f"[yellow]Not added:[/] {listed}. The first: {first}", soft_wrap=True)
-
-
-def _line(name: str, answer: "Answer") -> None:
-    """A picture and its best match."""
-    if answer.verdict is None:
-        out.print(
-            f"{name}: {answer.status}: {answer.detail}",
-            highlight=False,
-            markup=False,
-            soft_wrap=True,
-        )
-        return
-
-    best = answer.matches[0] if answer.matches else None
-    more = f" and {answer.n_matches - 1:,} more" if answer.n_matches > 1 else ""
-    what = (
-        ""
-        if best is None
-        else f" {best.id} ({best.kind}, {best.similarity:.3f} by {best.verified}){more}"
-    )
-    unsure = "" if answer.complete else "; not all candidates were compared"
-    out.print(
-        f"{name}: {answer.verdict}:{what}{unsure}", highlight=False, markup=False, soft_wrap=True
-    )
-
-
-def _json(value: dict[str, Any]) -> None:
-    typer.echo(json.dumps(value))
 
 
 _COMMANDS: Final[tuple[Callable[..., None], ...]] = (

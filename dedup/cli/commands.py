@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from dedup import config as configuration
-from dedup.cli import views
+from dedup.cli import calibration_views, views
 from dedup.cli.ending import asked, beside, conclude, finish
 from dedup.cli.options import Documents, Limits, Output, Overwrite, Quiet, Set, Work, Workers
 from dedup.cli.terminal import explained, observed, out, places
@@ -269,9 +269,9 @@ def calibrate(
     if place is not None:
         calibration.write(found, place)
 
-    out.print(views.calibration(found))
+    out.print(calibration_views.calibration(found))
     if max_fdr is not None:
-        out.print(views.thresholds(found, max_fdr))
+        out.print(calibration_views.thresholds(found, max_fdr))
 
     if place is not None:
         out.print(

@@ -67,7 +67,7 @@ def split(
     if work.output is None:
         message = "split: name the folder for the splits: dedup split SOURCE -o DIR."
         raise ConfigError(message)
-    from dedup import splitting
+    from dedup.api import splitting
 
     shares = splitting.read_shares(to)
     with observed(quiet=quiet) as observer:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.logging import RichHandler
 
-from dedup.cli import views
+from dedup.cli import bars, views
 
 if TYPE_CHECKING:
     from dedup.clock import Observer
@@ -27,16 +27,16 @@ def message(text: str) -> str:
 def observed(*, quiet: bool) -> "Iterator[Observer | None]":
     """Log lines and progress bars while a run goes on; bars on a terminal only."""
     logger = logging.getLogger("dedup")
-    with views.progress(err) as bars:
+    with bars.progress(err) as shown:
         handler = RichHandler(
-            console=bars.console, show_path=False, show_level=False, log_time_format="%H:%M:%S"
+            console=shown.console, show_path=False, show_level=False, log_time_format="%H:%M:%S"
         )
         handler.setFormatter(logging.Formatter("%(message)s"))
         level = logger.level
         logger.addHandler(handler)
         logger.setLevel(logging.ERROR if quiet else logging.INFO)
         try:
-            yield None if quiet else views.Bars(bars)
+            yield None if quiet else bars.Bars(shown)
         finally:
             logger.removeHandler(handler)
             logger.setLevel(level)

@@ -198,7 +198,7 @@ def resolve(config: Config, splits: Iterable[str | None]) -> Resolved:
     """Replace every `auto` by a number. Depends on the config and the names of the splits only.
 
     For `search.max_distance` the number is the cap: how far below it the candidates fit the budget
-    is known when the codes are (`dedup.stages.candidates.radius`).
+    is known when the codes are (`dedup.stages.radius.radius`).
     """
     verified = config.verify.method == "pixels"
     no_limits = AcceptanceSpec(None, None, None, None, None)

@@ -33,11 +33,12 @@ def member_of(key: str, allowed: Collection[str]) -> BeforeValidator:
     """Accepts a word that is in a table when it is validated: names may be added later."""
 
     def validate(value: object) -> object:
-        if isinstance(value, str) and value in REFUSED.get(key, {}):
+        is_word = isinstance(value, str)  # a list, say, cannot be looked up in a table
+        if is_word and value in REFUSED.get(key, {}):
             message = f"{value!r} is refused: {REFUSED[key][value]}. Allowed: {', '.join(allowed)}"
             raise ValueError(message)
 
-        if value not in allowed:
+        if not is_word or value not in allowed:
             near = difflib.get_close_matches(str(value), allowed, n=1)
             hint = f" Did you mean {near[0]!r}?" if near else ""
             message = f"got {value!r}, allowed: {', '.join(allowed)}.{hint}"

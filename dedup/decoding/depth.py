@@ -105,23 +105,32 @@ def _rounded(scaled: Values) -> NDArray[np.uint8]:
 
 
 _BIG, _LITTLE = "RGB;16B", "RGB;16L"
+_BIG_ALPHA, _LITTLE_ALPHA = "RGBA;16B", "RGBA;16L"
+_GREY_ALPHA: Final = "LA;16B"
+_FOUR_BYTES: Final = "RGBA"
+
+_IS_LITTLE: Final = sys.byteorder == "little"
 
 _OTHER_HALF: Final = {
     _BIG: _LITTLE,
     _LITTLE: _BIG,
-    "RGB;16N": _BIG if sys.byteorder == "little" else _LITTLE,
+    "RGB;16N": _BIG if _IS_LITTLE else _LITTLE,
+    _BIG_ALPHA: _LITTLE_ALPHA,
+    _LITTLE_ALPHA: _BIG_ALPHA,
+    "RGBA;16N": _BIG_ALPHA if _IS_LITTLE else _LITTLE_ALPHA,
+    _GREY_ALPHA: _FOUR_BYTES,
 }
 """Pillow keeps the high bytes of colours of 16 bits. Read as if they were in the other order, the
-same file gives their low bytes.
+same file gives their low bytes. Grey with transparency is read as four channels, its four bytes.
 """
 
 
 def other_half(opened: Image.Image) -> str | None:
-    """How the low bytes of a picture of three colours with 16 bits each are read; None for any
-    other. To be asked before it is loaded.
+    """How the low bytes of a picture of colours, or of transparency, with 16 bits each are read;
+    None for any other. To be asked before it is loaded.
     """
     modes = {_mode_of(tile.args) for tile in _tiles(opened)}
-    if opened.mode != "RGB" or len(modes) != 1:
+    if opened.mode not in {"RGB", "RGBA", "LA"} or len(modes) != 1:
         return None
 
     return _OTHER_HALF.get(modes.pop())
@@ -134,18 +143,64 @@ def read_as(opened: Image.Image, mode: str) -> Image.Image:
             tile._replace(args=mode if isinstance(tile.args, str) else (mode, *tile.args[1:]))
             for tile in _tiles(opened)
         ]
+        if mode == _FOUR_BYTES:  # the mode says how many bytes a pixel has
+            opened._mode = mode
 
     opened.load()
 
     return opened
 
 
-def joined(high: Image.Image, low: Image.Image) -> NDArray[np.uint16]:
-    """The values of 16 bits, (height, width, 3), or (height, width) where all of them are grey."""
-    values = (np.asarray(high).astype(np.uint16) << 8) | np.asarray(low)
-    is_grey = bool((values[..., :1] == values[..., 1:]).all())
+def joined(high: Image.Image, low: Image.Image, half: str) -> NDArray[np.uint16]:
+    """The values of 16 bits, (height, width, channels), or (height, width) where there is no
+    transparency and all of them are grey. `low` was read as `other_half` says.
+    """
+    if half == _FOUR_BYTES:
+        four = np.asarray(low).astype(np.uint16)
+        return np.ascontiguousarray(four[..., 0::2] << 8 | four[..., 1::2])
 
-    return np.ascontiguousarray(values[..., 0] if is_grey else values)
+    values = (np.asarray(high).astype(np.uint16) << 8) | np.asarray(low)
+    is_grey = bool((values[..., :1] == values[..., 1:3]).all())
+    if values.shape[-1] == 4:
+        values = values[..., [0, 3]] if is_grey else values
+    elif is_grey:
+        values = values[..., 0]
+
+    return np.ascontiguousarray(values)
+
+
+def without_transparency(values: NDArray[np.uint16]) -> NDArray[np.uint16] | None:
+    """The colours of values whose last channel hides nothing; None where it does."""
+    if values.ndim == 2 or values.shape[-1] == 3:
+        return values
+    if int(values[..., -1].min()) < _OPAQUE:
+        return None
+
+    colours = values[..., :-1]
+
+    return np.ascontiguousarray(colours[..., 0] if colours.shape[-1] == 1 else colours)
+
+
+_OPAQUE: Final = 65535
+
+
+def transparent(values: NDArray[np.uint16]) -> tuple[NDArray[np.uint8], Values]:
+    """Colours with transparency in 8 bits, (height, width, 4), and what identifies them; what
+    cannot be seen does not count.
+    """
+    alpha = values[..., -1]
+    shown = alpha > 0
+    colours = values[..., :-1].copy()
+    colours[~shown] = colours[shown].min() if shown.any() else 0
+    eight, is_exact = eight_bit(colours, is_float=False)
+    clear = np.where(shown[..., None], values, 0)
+    plain = np.concatenate(
+        [np.broadcast_to(eight, (*alpha.shape, 3)), _rounded(alpha / 257.0)[..., None]], axis=-1
+    )
+    plain[~shown] = 0
+    is_exact = is_exact and not (alpha % 257).any()
+
+    return plain, plain if is_exact else clear
 
 
 def _tiles(opened: Image.Image) -> Sequence[Any]:

@@ -7,7 +7,7 @@ decides what the file is.
 """
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final
 
@@ -124,55 +124,90 @@ def stream_digest(data: bytes, found: Header, turn: str, own: bytes) -> bytes:
 
 
 def _segments(data: bytes) -> Header | None:
-    at, size, steps, exif, xmp, jfif, adobe, names = 2, None, None, [], False, False, None, b""
+    at, seen = 2, _Seen()
     pieces: list[tuple[int, int]] = []
-    is_progressive = False
 
-    while True:
+    while data[at + 1] != _SOS or data[at] != 0xFF:
         if data[at] != 0xFF:
             return None
-        marker = data[at + 1]
-        if marker == _SOS:
-            break
-        stop = at + 2 + (data[at + 2] << 8) + data[at + 3]
-        if marker in _METADATA:
-            start = data[at + 4 : at + 18]
-            if _is_odd(marker, start, data[max(at + 4, stop - 6) : stop], stop - at - 4):
-                return None
-            if marker == 0xE0 and start.startswith(b"JFIF\0"):
-                jfif = True
-            elif marker == 0xEE and start.startswith(b"Adobe"):
-                adobe = data[at + 15]
-            elif marker == 0xE1 and start.startswith(b"Exif\0\0"):
-                exif.append(data[at + 10 : stop])
-            elif marker == 0xE1:
-                xmp = xmp or b"Orientation" in data[at:stop]
-        elif marker in _PLAIN_FRAMES and size is None:
-            precision, height, width, n_components = struct.unpack_from(">BHHB", data, at + 4)
-            if precision != 8 or n_components not in {1, 3}:
-                return None
-            size, names = (width, height), data[at + 10 : at + 10 + 3 * n_components : 3]
-            is_progressive = marker == 0xC2
-        elif marker in _TABLES:
-            if marker == _DQT:
-                steps = _steps(data[at + 4 : stop]) or steps
-        else:
+        marker, stop = data[at + 1], at + 2 + (data[at + 2] << 8) + data[at + 3]
+        if not seen.take(marker, data, at, stop):
             return None
         if marker not in _METADATA:
             _append(pieces, at, stop)
         at = stop
 
-    ycbcr = len(names) == 1 or (adobe == 1 if adobe is not None else jfif or names != _RGB)
-    if size is None or 0 in size or not ycbcr:
+    if seen.size is None or 0 in seen.size or not seen.is_ycbcr():
         return None
-
-    orientation = _orientation(exif)
-    if orientation == 1 and xmp:  # what EXIF is silent about, Pillow reads there
-        orientation = None
 
     _append(pieces, at, len(data))
 
-    return Header(*size, orientation, steps, tuple(pieces), is_progressive)
+    return Header(*seen.size, seen.orientation(), seen.steps, tuple(pieces), seen.is_progressive)
+
+
+@dataclass(slots=True)
+class _Seen:
+    """What the segments said so far."""
+
+    size: tuple[int, int] | None = None  # width, height
+    names: bytes = b""  # of the components, a byte each
+    steps: tuple[int, ...] | None = None
+    is_progressive: bool = False
+    has_jfif: bool = False
+    adobe: int | None = None  # its byte on colours
+    exif: list[bytes] = field(default_factory=list)
+    has_xmp_orientation: bool = False
+
+    def take(self, marker: int, data: bytes, at: int, stop: int) -> bool:
+        """Note the segment between two places; False where only Pillow may judge the file."""
+        if marker in _METADATA:
+            return self._metadata(marker, data, at, stop)
+        if marker in _PLAIN_FRAMES and self.size is None:
+            return self._frame(marker, data, at)
+        if marker == _DQT:
+            self.steps = _steps(data[at + 4 : stop]) or self.steps
+
+        return marker in _TABLES
+
+    def _metadata(self, marker: int, data: bytes, at: int, stop: int) -> bool:
+        start = data[at + 4 : at + 18]
+        if _is_odd(marker, start, data[max(at + 4, stop - 6) : stop], stop - at - 4):
+            return False
+
+        if marker == 0xE0 and start.startswith(b"JFIF\0"):
+            self.has_jfif = True
+        elif marker == 0xEE and start.startswith(b"Adobe"):
+            self.adobe = data[at + 15]
+        elif marker == 0xE1 and start.startswith(b"Exif\0\0"):
+            self.exif.append(data[at + 10 : stop])
+        elif marker == 0xE1:
+            self.has_xmp_orientation |= b"Orientation" in data[at:stop]
+
+        return True
+
+    def _frame(self, marker: int, data: bytes, at: int) -> bool:
+        precision, height, width, n_components = struct.unpack_from(">BHHB", data, at + 4)
+        if precision != 8 or n_components not in {1, 3}:
+            return False
+
+        self.size, self.names = (width, height), data[at + 10 : at + 10 + 3 * n_components : 3]
+        self.is_progressive = marker == 0xC2
+
+        return True
+
+    def is_ycbcr(self) -> bool:
+        """Whether libjpeg takes the values for grey levels or for YCbCr."""
+        if len(self.names) == 1:
+            return True
+        if self.adobe is not None:
+            return self.adobe == 1
+
+        return self.has_jfif or self.names != _RGB
+
+    def orientation(self) -> int | None:
+        """EXIF's; None where it is silent and XMP may not be, as Pillow reads that then."""
+        found = _orientation(self.exif)
+        return None if found == 1 and self.has_xmp_orientation else found
 
 
 def _is_odd(marker: int, start: bytes, end: bytes, n_bytes: int) -> bool:

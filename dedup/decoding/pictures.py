@@ -29,8 +29,16 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from dedup.decoding import jpeg
-from dedup.decoding.depth import eight_bit, joined, other_half, read_as
+from dedup.decoding.depth import (
+    eight_bit,
+    joined,
+    other_half,
+    read_as,
+    transparent,
+    without_transparency,
+)
 from dedup.decoding.frames import digest_of_rest, n_frames
+from dedup.decoding.losses import lossless
 from dedup.decoding.orientation import PILLOW_NAMES, TURN_OF_EXIF
 from dedup.decoding.refusals import NOT_IMAGE, form_of, rare, refusal, shows_image
 from dedup.decoding.repairs import repaired
@@ -269,10 +277,10 @@ def _normalise(
         image, digest = _eight_bit(_upright(opened), background)
     else:
         with Image.open(BytesIO(data), formats=[opened.format or ""]) as again:
-            values = joined(_upright(opened), _upright(read_as(again, half)))
-        image, digest = _stretched(values, is_float=False)
+            values = joined(_upright(opened), _upright(read_as(again, half)), half)
+        image, digest = _of_wide_colours(values, background)
 
-    name, lossless = opened.format or "unknown", _lossless(opened, data)
+    name, is_lossless = opened.format or "unknown", lossless(opened, data)
 
     total = n_frames(opened, _DECODER_ERRORS)
     if total > 1:
@@ -280,7 +288,7 @@ def _normalise(
         rest, total = digest_of_rest(opened, total, data, max_pixels, _DECODER_ERRORS)
         digest = blake3(digest + rest).digest() if rest else digest
 
-    return Picture(image, name, digest, luma_steps, lossless, image.width, image.height, total)
+    return Picture(image, name, digest, luma_steps, is_lossless, image.width, image.height, total)
 
 
 def _with_size(scaled: Picture, size: tuple[int, int]) -> Picture:
@@ -292,30 +300,6 @@ def _with_size(scaled: Picture, size: tuple[int, int]) -> Picture:
     digest = blake3(b"an eighth of %d x %d %s" % (width, height, scaled.pixel_digest)).digest()
 
     return replace(scaled, width=width, height=height, pixel_digest=digest)
-
-
-def _lossless(opened: Image.Image, data: bytes) -> bool:
-    if opened.mode in {"P", "PA"}:  # colours were reduced to a palette
-        return False
-    if opened.format == "WEBP":
-        return b"VP8L" in data[:64]
-    if opened.format == "TIFF":
-        return opened.info.get("compression") not in {"jpeg", "tiff_jpeg", "webp"}
-
-    return opened.format in {
-        "PNG",
-        "BMP",
-        "DIB",
-        "PPM",
-        "TGA",
-        "QOI",
-        "PCX",
-        "SGI",
-        "ICO",
-        "PSD",
-        "XBM",
-        "XPM",
-    }
 
 
 def _upright(image: Image.Image) -> Image.Image:
@@ -343,8 +327,7 @@ def _eight_bit(image: Image.Image, background: str) -> tuple[Image.Image, bytes]
         else:
             pixels = np.array(rgba)
             pixels[pixels[..., 3] == 0] = 0  # what cannot be seen does not count
-            below = Image.new("RGBA", rgba.size, background)
-            return Image.alpha_composite(below, rgba).convert("RGB"), pixel_digest(pixels)
+            return _composited(rgba, background), pixel_digest(pixels)
 
     if image.mode == "1":
         image = image.convert("L")
@@ -374,6 +357,22 @@ def _scaled(image: Image.Image) -> tuple[Image.Image, bytes]:
     values = values.astype(values.dtype.newbyteorder("="))
 
     return _stretched(values, is_float=image.mode == "F")
+
+
+def _of_wide_colours(values: NDArray[np.uint16], background: str) -> tuple[Image.Image, bytes]:
+    """Colours of 16 bits, with or without transparency."""
+    plain = without_transparency(values)
+    if plain is not None:
+        return _stretched(plain, is_float=False)
+
+    eight, stored = transparent(values)
+
+    return _composited(Image.fromarray(eight), background), pixel_digest(stored)
+
+
+def _composited(rgba: Image.Image, background: str) -> Image.Image:
+    below = Image.new("RGBA", rgba.size, background)
+    return Image.alpha_composite(below, rgba).convert("RGB")
 
 
 def _stretched(values: NDArray[Any], *, is_float: bool) -> tuple[Image.Image, bytes]:

@@ -102,17 +102,77 @@ def _paeth(left: Any, up: Any, corner: Any) -> Any:
     return nearer if min(to_left, to_up) <= abs(left + up - corner - corner) else corner
 
 
+@inner
+def _grey_row(kind: Any, row: Any, above: Any, out: Any) -> None:
+    """A row of one channel by the filters that look to the left: sub, average and Paeth."""
+    left = corner = np.int32(0)
+    for x in range(np.uint64(len(out))):
+        up = np.int32(above[x])
+        guess = _paeth(left, up, corner) if kind == 4 else left if kind == 1 else (left + up) >> 1
+        left, corner = (np.int32(row[x]) + guess) & np.int32(255), up
+        out[x] = left
+
+
+@inner
+def _colour_row(kind: Any, row: Any, above: Any, out: Any) -> None:
+    """The same for three channels, side by side: each waits for the pixel before."""
+    one, two, three = np.uint64(1), np.uint64(2), np.uint64(3)
+    left_r = left_g = left_b = corner_r = corner_g = corner_b = np.int32(0)
+
+    for x in range(np.uint64(len(out)) // three):
+        at = three * x
+        up_r = np.int32(above[at])
+        up_g = np.int32(above[at + one])
+        up_b = np.int32(above[at + two])
+        if kind == 4:
+            r = _paeth(left_r, up_r, corner_r)
+            g = _paeth(left_g, up_g, corner_g)
+            b = _paeth(left_b, up_b, corner_b)
+        elif kind == 1:
+            r, g, b = left_r, left_g, left_b
+        else:
+            r, g, b = (left_r + up_r) >> 1, (left_g + up_g) >> 1, (left_b + up_b) >> 1
+        left_r = (np.int32(row[at]) + r) & np.int32(255)
+        left_g = (np.int32(row[at + one]) + g) & np.int32(255)
+        left_b = (np.int32(row[at + two]) + b) & np.int32(255)
+        out[at], out[at + one], out[at + two] = left_r, left_g, left_b
+        corner_r, corner_g, corner_b = up_r, up_g, up_b
+
+
+@inner
+def _luma_of(plain: Any, luma: Any) -> Any:
+    """Write the luma of rows of three channels; whether any pixel has a colour."""
+    one, two, three = np.uint64(1), np.uint64(2), np.uint64(3)
+    colours = False
+
+    for y in range(np.uint64(luma.shape[0])):
+        for x in range(np.uint64(luma.shape[1])):
+            at = three * x
+            r = np.uint32(plain[y, at])
+            g = np.uint32(plain[y, at + one])
+            b = np.uint32(plain[y, at + two])
+            # ITU-R 601-2 in 16 bits, as in Pillow.
+            total = r * np.uint32(19595) + g * np.uint32(38470) + b * np.uint32(7471)
+            luma[y, x] = (total + np.uint32(0x8000)) >> np.uint32(16)
+            colours |= (r != g) | (g != b)
+
+    return colours
+
+
+@inner
+def _copied(plain: Any, luma: Any) -> None:
+    for y in range(np.uint64(luma.shape[0])):
+        for x in range(np.uint64(luma.shape[1])):
+            luma[y, x] = plain[y, x]
+
+
 @compiled
 def _unfilter(filtered: Any, plain: Any, luma: Any) -> Any:
     """Whether there are colours, 0 or 1, or -1 where a row has an unknown filter (PNG
     specification, section 9).
     """
-    height, width, stride = (
-        np.uint64(luma.shape[0]),
-        np.uint64(luma.shape[1]),
-        np.uint64(plain.shape[1]),
-    )
-    one, two, three = np.uint64(1), np.uint64(2), np.uint64(3)
+    height, stride = np.uint64(luma.shape[0]), np.uint64(plain.shape[1])
+    is_grey = luma.shape[1] == plain.shape[1]
     above = np.zeros(stride, np.uint8)
 
     for y in range(height):
@@ -125,67 +185,15 @@ def _unfilter(filtered: Any, plain: Any, luma: Any) -> Any:
         elif kind == 2:
             for x in range(stride):
                 out[x] = row[x] + above[x]
-        elif stride == width:
-            left = corner = np.int32(0)
-            for x in range(stride):
-                up = np.int32(above[x])
-                guess = (
-                    _paeth(left, up, corner)
-                    if kind == 4
-                    else left
-                    if kind == 1
-                    else (left + up) >> 1
-                )
-                left, corner = (np.int32(row[x]) + guess) & np.int32(255), up
-                out[x] = left
+        elif is_grey:
+            _grey_row(kind, row, above, out)
         else:
-            left_r = left_g = left_b = corner_r = corner_g = corner_b = np.int32(0)
-            for x in range(
-                width
-            ):  # the three colours side by side: each waits for the pixel before
-                at = three * x
-                up_r, up_g, up_b = (
-                    np.int32(above[at]),
-                    np.int32(above[at + one]),
-                    np.int32(above[at + two]),
-                )
-                if kind == 4:
-                    r = _paeth(left_r, up_r, corner_r)
-                    g = _paeth(left_g, up_g, corner_g)
-                    b = _paeth(left_b, up_b, corner_b)
-                elif kind == 1:
-                    r, g, b = left_r, left_g, left_b
-                else:
-                    r, g, b = (left_r + up_r) >> 1, (left_g + up_g) >> 1, (left_b + up_b) >> 1
-                left_r = (np.int32(row[at]) + r) & np.int32(255)
-                left_g = (np.int32(row[at + one]) + g) & np.int32(255)
-                left_b = (np.int32(row[at + two]) + b) & np.int32(255)
-                out[at], out[at + one], out[at + two] = left_r, left_g, left_b
-                corner_r, corner_g, corner_b = up_r, up_g, up_b
+            _colour_row(kind, row, above, out)
         above = out
 
-    if stride == width:
-        for y in range(height):
-            for x in range(width):
-                luma[y, x] = plain[y, x]
-        return 0
+    if not is_grey:
+        return 1 if _luma_of(plain, luma) else 0
 
-    colours = False
-    for y in range(height):
-        for x in range(width):
-            at = three * x
-            r, g, b = (
-                np.uint32(plain[y, at]),
-                np.uint32(plain[y, at + one]),
-                np.uint32(plain[y, at + two]),
-            )
-            # ITU-R 601-2 in 16 bits, as in Pillow
-            luma[y, x] = (
-                r * np.uint32(19595)
-                + g * np.uint32(38470)
-                + b * np.uint32(7471)
-                + np.uint32(0x8000)
-            ) >> (np.uint32(16))
-            colours |= (r != g) | (g != b)
+    _copied(plain, luma)
 
-    return 1 if colours else 0
+    return 0

@@ -22,18 +22,28 @@ _NOT_DECODED: Final = (
         "PostScript",
         rb"%!PS-Adobe-[\d.]+ EPSF",
     ),
-    ("SVG", rb"\s*<svg|\s*<\?xml.{0,4000}<svg"),
+    # Its first element, behind what may stand before it; no group is tried a second time.
+    (
+        "SVG",
+        (
+            rb"(?:\xef\xbb\xbf)?(?>\s+|<!--.*?-->|<\?.*?\?>|<!DOCTYPE[^\[>]*(?:\[[^\]]*\])?[^>]*>)*+"
+            rb"<(?:svg:)?svg[\s>]"
+        ),
+    ),
     ("DICOM", rb".{128}DICM"),
     ("FITS", rb"SIMPLE  ="),
     ("NIfTI", rb".{344}n[+i]1\0"),
     ("OpenEXR", rb"\x76\x2f\x31\x01"),
     ("Radiance HDR", rb"#\?(RADIANCE|RGBE)"),
     ("a large Photoshop document", rb"8BPS\0\x02"),
-    ("a camera's raw file", rb"FUJIFILMCCD-RAW|IIRO|IIRS|IIU\0|MMOR"),
+    (
+        "a camera's raw file",
+        rb"FUJIFILMCCD-RAW|II(?:R[OS]\x08|U\0\x18)\0\0\0|MMOR\0\0\0\x08",
+    ),
     ("XCF", rb"gimp xcf"),
     ("DjVu", rb"AT&TFORM"),
     ("BPG", rb"BPG\xfb"),
-    ("FLIF", rb"FLIF"),
+    ("FLIF", rb"FLIF[134ACDQSTacd][012]"),
     ("NumPy", rb"\x93NUMPY"),
 )
 """Forms of images that are known by their first bytes and not decoded, unless an extra or a plugin
@@ -43,20 +53,29 @@ is installed.
 _DECODED: Final = (
     ("JPEG", rb"\xff\xd8|\xff\Z"),
     ("PNG", rb"\x89PNG|\x89(P|PN)?\Z"),
-    ("GIF", rb"GIF8"),
+    ("GIF", rb"GIF8[79]a|GIF8[79]?\Z"),
     ("WEBP", rb"RIFF....WEBP"),
-    ("BMP", rb"BM.{4}\0{4}.{4}[\x0c\x10\x28\x34\x38\x40\x6c\x7c]\0{3}|BM.{0,15}\Z"),
+    (
+        "BMP",
+        (
+            rb"BM.{4}\0{4}.{4}[\x0c\x10\x28\x34\x38\x40\x6c\x7c]\0{3}"
+            rb"|BM.{0,4}\Z|BM.{4}\0{1,4}\Z|BM.{4}\0{4}.{1,7}\Z"
+        ),
+    ),
     ("TIFF", rb"II[*+]\0|MM\0[*+]"),
-    ("QOI", rb"qoif"),
+    ("QOI", rb"qoif.{8}[\x03\x04][\0\x01]|qoif.{0,7}\Z"),
     ("PSD", rb"8BPS\0\x01"),
     ("ICO", rb"\0\0\x01\0[^\0]\0"),
-    ("ICNS", rb"icns"),
+    ("ICNS", rb"icns[\0-\x0f]"),
     ("DDS", rb"DDS \x7c\0\0\0"),
-    ("PPM", rb"P[1-7fF]\s"),
+    (
+        "PPM",
+        rb"P[1-6fF](?>\s+|#[^\n]*\n)++[0-9]+(?>\s+|#[^\n]*\n)++[0-9]+\s|P7\s+(?:#|WIDTH|332)",
+    ),
     ("PCX", rb"\x0a[\0\x02\x03\x05]\x01[\x01\x02\x04\x08]"),
     ("SGI", rb"\x01\xda[\0\x01][\x01\x02]"),
     ("SUN", rb"\x59\xa6\x6a\x95"),
-    ("MSP", rb"DanM|LinS"),
+    ("MSP", rb"(?:DanM|LinS).[\0-\x1f].[\0-\x1f]"),
     ("XBM", rb"\s*#define \w+_width \d+"),
     ("XPM", rb"\s*/\* XPM \*/"),
 )

@@ -1,8 +1,9 @@
 """One process that works on batches, and the pipes to it: a fresh interpreter that imports nothing
 of the user's script.
 
-A process that dies, or that takes longer than its limit and is ended, costs the rows of one batch a
-second try, one by one, and only the row that does it again is given up.
+A process that dies, that needs more memory than its limit, or that takes longer than its limit and
+is ended, costs the rows of one batch a second try, one by one, and only the row that does it again
+is given up.
 """
 
 import json
@@ -20,6 +21,7 @@ import pyarrow as pa
 from dedup.engines import wire
 from dedup.engines.interpreter import started
 from dedup.errors import InternalError
+from dedup.memory import NOT_ENOUGH
 
 _STOPPED = "the run was stopped"
 _WORKERS_OWN: Final = {
@@ -50,7 +52,7 @@ NO_LIMITS: Final = Limits()
 
 
 class _Died(Exception):  # noqa: N818  # it never leaves this file
-    """The worker's process ended while it had a batch."""
+    """The worker's process ended while it had a batch, or had too little memory for it."""
 
 
 class Worker:
@@ -125,6 +127,9 @@ class Worker:
         finally:
             watch.cancel()
 
+        if answer == wire.NO_MEMORY:
+            self._end()  # a fresh one has all of its memory
+            raise _Died(_no_memory(self.limits))
         if answer[:1] == wire.FAILED:
             message = f"{self.work} raised in a worker:\n{answer[1:].decode()}"
             raise InternalError(message)
@@ -142,6 +147,11 @@ class Worker:
             if pipe is not None:
                 with suppress(BrokenPipeError):  # what was still buffered for a dead process
                     pipe.close()
+
+
+def _no_memory(limits: Limits) -> str:
+    limit = "" if limits.n_bytes is None else f" within {limits.n_bytes:,} bytes, engine.memory"
+    return NOT_ENOUGH + limit
 
 
 def _watch(process: subprocess.Popen[bytes], seconds: float | None, too_late: Event) -> Timer:

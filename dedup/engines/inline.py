@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 
 from dedup.errors import InternalError
+from dedup.memory import NOT_ENOUGH
 
 
 class InlineEngine:
@@ -34,7 +35,7 @@ class InlineEngine:
         """Results of the batches, in their order."""
         transform = _as_our_bug(work, lambda: import_module(work).start(setup))
         for batch in batches:
-            yield _as_our_bug(work, partial(transform, batch))
+            yield _done(work, setup, transform, batch)
 
     def unordered(
         self, work: str, setup: Mapping[str, Any], batches: Iterable[pa.RecordBatch]
@@ -43,12 +44,35 @@ class InlineEngine:
         return self.run(work, setup, batches)
 
 
+def _done(
+    work: str,
+    setup: Mapping[str, Any],
+    transform: Callable[[pa.RecordBatch], pa.RecordBatch],
+    batch: pa.RecordBatch,
+) -> pa.RecordBatch:
+    """The result for a batch. Rows for which there is not enough memory get what the work says of
+    lost rows, as in a worker.
+    """
+    try:
+        return _as_our_bug(work, partial(transform, batch))
+    except MemoryError:
+        if batch.num_rows == 1:
+            lost: pa.RecordBatch = import_module(work).lost(setup, batch, NOT_ENOUGH)
+            return lost
+
+    rows = [_done(work, setup, transform, batch.slice(k, 1)) for k in range(batch.num_rows)]
+
+    return pa.Table.from_batches(rows).combine_chunks().to_batches()[0]
+
+
 def _as_our_bug(work: str, call: Callable[[], Any]) -> Any:
     """The call's result. Work turns bad data into rows, so whatever it raises is a bug, as it is in
-    a worker.
+    a worker; but for what a picture is too large for.
     """
     try:
         return call()
+    except MemoryError:
+        raise
     except Exception as error:
         message = f"{work} raised:\n{traceback.format_exc()}"
         raise InternalError(message) from error

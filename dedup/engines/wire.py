@@ -9,6 +9,7 @@ import pyarrow as pa
 
 DONE: Final = b"\x00"
 FAILED: Final = b"\x01"
+NO_MEMORY: Final = b"\x02"
 
 TASK: Final = b"\x00"
 """Before the name of a work and its setup, which are for the batches that follow."""

@@ -38,6 +38,8 @@ def main() -> None:
         try:
             transform = transform or import_module(work).start(setup)
             answer = wire.DONE + wire.batch_bytes(transform(wire.bytes_batch(payload[1:])))
+        except MemoryError:  # a property of the data, under the limit of this process
+            answer = wire.NO_MEMORY
         except Exception:  # noqa: BLE001  # it is raised again in the parent, with this traceback
             answer = wire.FAILED + traceback.format_exc().encode()
         wire.send(answers, answer)

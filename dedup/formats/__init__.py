@@ -4,7 +4,7 @@ written.
 
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
@@ -21,12 +21,13 @@ from dedup.formats.detection import holds_images
 from dedup.formats.footers import PARQUET_ERRORS
 from dedup.formats.forms import ALL, FORMS, Form, detected
 from dedup.formats.listing import Listing, account_for, listed
-from dedup.formats.manifest import Manifest, lists_files
+from dedup.formats.manifest import Manifest
+from dedup.formats.manifest_columns import lists_files
 from dedup.formats.places import is_url, local, protocol
 from dedup.formats.pool import Pool
 from dedup.formats.records import SUFFIXES
 from dedup.formats.several import Part, Several
-from dedup.formats.source import NO_MOVES, ROWS, Moves, Source, payloads
+from dedup.formats.source import NO_MOVES, ROWS, Moves, Source, payloads, printable
 from dedup.formats.url_folder import UrlFolder
 
 logger = logging.getLogger(__name__)
@@ -96,9 +97,6 @@ def open_source(config: DatasetConfig, dataset: Any = None) -> Source:
     name = config.source if config.source != "auto" else _form_of(path, listing)
     form = FORMS[name]
     _refuse_unused(config, name)
-    if config.source == "auto" and name == "imagefolder":
-        _tell_list(listing)
-
     if form.is_folder is not None and path.is_dir() != form.is_folder:
         message = (
             f"dataset.source is {name!r}, but {config.path!r} is a"
@@ -108,6 +106,8 @@ def open_source(config: DatasetConfig, dataset: Any = None) -> Source:
 
     source = form.open(path, config, listing)
     account_for(source, listing)
+    if config.source == "auto" and name == "imagefolder":
+        _tell_list(listing, set(source.not_read["path"].to_pylist()))
 
     return source
 
@@ -200,7 +200,7 @@ _MOST_LISTS: Final = 20
 """Lists that are opened to be told of: there may be one for each of a million images."""
 
 
-def _tell_list(listing: Listing | None) -> None:
+def _tell_list(listing: Listing | None, unread: Collection[str]) -> None:
     """Say so where a folder looks like that of a manifest, as it is written to `splits/`: its list
     is not read.
     """
@@ -208,7 +208,7 @@ def _tell_list(listing: Listing | None) -> None:
         return
     for parts in listing.of_suffix(*SUFFIXES)[:_MOST_LISTS]:
         file = listing.path(parts)
-        if lists_files(file):
+        if "/".join(map(printable, parts)) in unread and lists_files(file):
             logger.warning(
                 "%r lists pictures that lie beside it. Name it, not its folder, to read its splits"
                 " and labels.",

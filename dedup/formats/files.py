@@ -63,9 +63,7 @@ class Files(Opened):
     def dataset_dict(self, keep: NDArray[np.bool_], moves: Moves = NO_MOVES) -> Any:
         """The kept files as datasets with the columns image, label and id."""
         # `datasets` takes a second to import
-        from dedup.formats.huggingface import (
-            files_as_dataset_dict,
-        )
+        from dedup.formats.made_datasets import files_as_dataset_dict
 
         return files_as_dataset_dict(
             moved_rows(self.rows, moves), [os.fsdecode(path) for path in self._files], keep

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from dedup.formats.source import as_text
+from dedup.formats.texts import as_text
 
 Row = Mapping[str, Any]
 

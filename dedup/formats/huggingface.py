@@ -3,9 +3,8 @@
 The stored bytes are hashed and written back: nothing is decoded and encoded again.
 """
 
-import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -15,31 +14,27 @@ import datasets
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from datasets import Dataset, DatasetDict, Features, Image
+from datasets import DatasetDict, Features
 from numpy.typing import NDArray
 
 from dedup.config import DatasetConfig, normal_split
-from dedup.decoding.contents import PAYLOAD, REFUSED, read_bytes, stored_bytes
-from dedup.decoding.pictures import Unreadable
-from dedup.errors import ConfigError, SourceError
-from dedup.files import inside
+from dedup.errors import SourceError
 from dedup.formats.account import Opened, in_a_line
-from dedup.formats.features import image_column, label, label_column, texts
+from dedup.formats.features import image_column, label, label_column
 from dedup.formats.further import Further, Row, of_schema
 from dedup.formats.image_lists import (
     EachImage,
     by_image,
     has_several,
     image_paths,
-    images_in,
-    listed_in,
-    replaced,
 )
 from dedup.formats.named_files import files_of, with_images
 from dedup.formats.shards import Shards, check_split_name
-from dedup.formats.source import NO_MOVES, ROWS, Moves, check_split_names, no_column, split_named
+from dedup.formats.source import NO_MOVES, Moves, check_split_names, no_column, split_named
 from dedup.formats.split_words import USUAL
 from dedup.formats.stored import Split
+from dedup.formats.stored_images import StoredImages
+from dedup.formats.stored_rows import rows_of
 
 _SPLIT: Final = "split"
 """The column that says it, where nothing else does."""
@@ -47,12 +42,10 @@ _SPLIT: Final = "split"
 _ROWS_PER_BATCH: Final = 1000  # what `datasets` itself uses
 
 
-class HuggingFace(Opened):
+class HuggingFace(StoredImages, Opened):
     """The splits of a Hugging Face dataset. Ids are `split/row` unless a column is named."""
 
     form: str = "huggingface"
-    # of a dataset on the Hub: the folders in which its files are
-    downloads: Sequence[Path] | None = None
     files: Sequence[Path] = ()  # that it is read from, on this machine
 
     def __init__(
@@ -93,7 +86,7 @@ class HuggingFace(Opened):
             self._splits = self._stored_rows = with_images(splits, self._image, name, root)
 
         self._starts = np.cumsum([0, *(split.n_rows for split in self._splits)])
-        self.rows = pa.concat_tables([self._rows(split, config) for split in self._splits])
+        self.rows = pa.concat_tables([rows_of(split, config, name) for split in self._splits])
         self.image_rows = self._image_rows()
         self._split_column = config.split_column or self._column_of_splits()
 
@@ -372,177 +365,3 @@ class HuggingFace(Opened):
             of_row[row] = numbers[name]
 
         return of_row
-
-    def _rows(self, split: Split, config: DatasetConfig) -> pa.Table:
-        """ROWS of one split, without reading any picture."""
-        normal = normal_split(split.raw_name)
-        labelled = label_column(split.features, config.label_column, self.name)
-        columns = [c for c in (config.id_column, labelled) if c]
-        for column in columns:
-            if column not in split.features:
-                known = ", ".join(map(repr, split.features))
-                message = (
-                    f"{self.name}: split {split.raw_name!r} has no column {column!r}. It has"
-                    f" {known}."
-                )
-                raise ConfigError(message)
-
-        n = split.n_rows
-        read = list(split.stored.tables(columns, 100_000)) if columns else []
-        labels: Any = pa.nulls(n, pa.string())
-
-        if config.id_column:
-            ids = _whole(texts(table[config.id_column]) for table in read)
-            if ids.null_count:
-                message = (
-                    f"{self.name}: split {split.raw_name!r}, row"
-                    f" {pc.index(ids.is_null(), True).as_py()}: column {config.id_column!r} is"
-                    " null. Give every sample an id."
-                )
-                raise SourceError(message)
-            if has_several(split):
-                ids = pc.binary_join_element_wise(ids, _numbers_of(split, within=True), "/")
-        else:
-            ids = pc.binary_join_element_wise(normal, _numbers_of(split), "/")
-
-        if labelled:
-            feature = split.features[labelled]
-            labels = _whole(texts(table[labelled], feature) for table in read)
-
-        return pa.table(
-            [ids, pa.repeat(pa.scalar(normal, pa.string()), n), labels, pa.nulls(n, pa.string())],
-            ROWS,
-        )
-
-    def _payload_of_column(self, first_row: int, column: pa.ChunkedArray) -> pa.RecordBatch:
-        rows, stored = range(first_row, first_row + len(column)), stored_bytes(column)
-        if stored.null_count:
-            return self._payload(rows, column.to_pylist())
-
-        data = stored.cast(pa.large_binary()).combine_chunks()
-
-        return pa.record_batch([list(rows), pa.nulls(len(data), pa.binary()), data], schema=PAYLOAD)
-
-    def _payload(self, rows: Sequence[int], images: list[Any]) -> pa.RecordBatch:
-        paths, data = [], []
-        for value in images:
-            image = value if isinstance(value, dict) else {"bytes": value, "path": None}
-            data.append(image["bytes"])
-            named = image.get("path") if image["bytes"] is None else None
-            inside_path = None if named is None else self._inside(named)
-            paths.append(
-                None
-                if named is None
-                else REFUSED
-                if inside_path is None
-                else os.fsencode(inside_path)
-            )
-
-        return pa.record_batch([list(rows), paths, data], schema=PAYLOAD)
-
-    def _inside(self, path: str | None) -> str | None:
-        """Where an image that is stored as a path lies. Files from elsewhere must not name files of
-        this machine.
-        """
-        if path is None:
-            return None
-        if self.downloads is not None:
-            return path if any(inside(Path(path), folder) for folder in self.downloads) else None
-        if self.root is None:
-            return path
-
-        whole = self.root / path
-
-        return str(whole) if inside(whole, self.root) else None
-
-    def _embedded(self, table: pa.Table) -> pa.Table:
-        """The table with the bytes of images that are stored as files beside it."""
-        if self._stored_rows is not self._splits:
-            return self._embedded_inside(table)
-
-        column = table[self._image]
-        if not pa.types.is_struct(column.type) or _has_all_bytes(column):
-            return table
-
-        embedded = self._with_bytes(column.to_pylist())
-        index = table.column_names.index(self._image)
-
-        return table.set_column(index, table.schema.field(index), pa.array(embedded, column.type))
-
-    def _embedded_inside(self, table: pa.Table) -> pa.Table:
-        """The same for images in lists and structs."""
-        index = table.column_names.index(self._image.partition(".")[0])
-        _, images = images_in(table.column(index), self._image)
-        if _has_all_bytes(images):
-            return table
-
-        values = table.column(index).to_pylist()
-        embedded = iter(self._with_bytes([*listed_in(values)]))
-        column = pa.array(replaced(values, embedded), table.schema.field(index).type)
-
-        return table.set_column(index, table.schema.field(index), column)
-
-    def _with_bytes(self, values: list[Any]) -> list[Any]:
-        """The images with the bytes of the files that they name."""
-        batch = self._payload(range(len(values)), values)
-        embedded = []
-        for value, path in zip(values, batch["path"].to_pylist(), strict=True):
-            if value is not None and value["bytes"] is None and path is not None:
-                data = read_bytes(path, None)
-                name = os.path.basename(value["path"])
-                value = value if isinstance(data, Unreadable) else {"bytes": data, "path": name}
-            embedded.append(value)
-
-        return embedded
-
-
-def _numbers_of(split: Split, *, within: bool = False) -> pa.Array:
-    """The row of each sample as a text, and which image of the row it is where it can have several;
-    that alone with `within`.
-    """
-    stored = split.stored
-    if not isinstance(stored, EachImage):
-        return pa.array(np.arange(split.n_rows)).cast(pa.string())
-
-    rows, places = (
-        pa.array(numbers).cast(pa.string()) for numbers in (stored.row_of, stored.place_of)
-    )
-    if within:
-        return places
-
-    return pc.binary_join_element_wise(rows, places, "/") if stored.has_several else rows
-
-
-def _whole(parts: Iterable[pa.ChunkedArray]) -> pa.ChunkedArray:
-    return pa.chunked_array([chunk for part in parts for chunk in part.chunks], pa.string())
-
-
-def _has_all_bytes(column: pa.ChunkedArray) -> bool:
-    """Whether no image is a mere path; told by counts, as a million rows should not become Python
-    objects.
-    """
-    stored = pc.struct_field(column, "bytes")
-    return bool(stored.null_count == column.null_count)
-
-
-def files_as_dataset_dict(
-    rows: pa.Table, images: Sequence[Any], keep: NDArray[np.bool_]
-) -> DatasetDict:
-    """Rows of another form as datasets with the columns image, label and id."""
-    features = Features(
-        {"image": Image(), "label": datasets.Value("string"), "id": datasets.Value("string")}
-    )
-    split_of = [split or "train" for split in rows["split"].to_pylist()]
-    ids, labels = rows["id"].to_pylist(), rows["label"].to_pylist()
-    made = {}
-
-    for split in sorted(set(split_of)):
-        kept = [row for row in np.flatnonzero(keep) if split_of[row] == split]
-        columns = {
-            "image": [images[int(row)] for row in kept],
-            "label": [labels[row] for row in kept],
-            "id": [ids[row] for row in kept],
-        }
-        made[split] = Dataset.from_dict(columns, features=features)
-
-    return DatasetDict(made)

@@ -17,33 +17,31 @@ from numpy.typing import NDArray
 
 from dedup.config import DatasetConfig, normal_split
 from dedup.decoding.contents import PAYLOAD
-from dedup.errors import ConfigError, SourceError
+from dedup.errors import SourceError
 from dedup.formats import moving
 from dedup.formats.account import Opened, labels_in_a_line
 from dedup.formats.companions import Sidecars, parallel, place_beside
 from dedup.formats.companions import beside as sidecars_beside
 from dedup.formats.files import not_movable
 from dedup.formats.further import NOTHING, Further, Row, as_json, united, written_names
-from dedup.formats.labels import label_text
-from dedup.formats.layout import check_names, layout_of, told_in_a_line
+from dedup.formats.layout import layout_of
+from dedup.formats.layout_notes import as_settings, check_names, told_in_a_line
 from dedup.formats.listing import OUTSIDE_SPLITS, Listing, archives, listed, not_read
 from dedup.formats.metadata import NAMES, Parts, read_metadata
 from dedup.formats.outside import Place
 from dedup.formats.placing import new_file, place_kept, put
+from dedup.formats.said_by_metadata import Said, said_of, with_named
 from dedup.formats.source import (
     NO_MOVES,
     ROWS,
     Moves,
     Names,
     Sample,
-    check_split_names,
     encoded,
     moved_rows,
     no_column,
-    printable,
     printable_names,
     safe,
-    split_named,
 )
 from dedup.formats.split_lists import SplitLists, split_lists
 from dedup.paths import make_folder
@@ -77,8 +75,10 @@ class ImageFolder(Opened):
         self._sidecars = Sidecars(root)
         self._parallel = parallel(listing.images, listing.others, config.companions)
         self._others = listing.others
-        files = self._with_named(
-            [parts for parts in listing.images if parts not in self._parallel.images]
+        files = with_named(
+            [parts for parts in listing.images if parts not in self._parallel.images],
+            self._metadata,
+            lambda parts: os.path.isfile(self._encoded(parts)),
         )
         self._shards = {
             parts[0].removesuffix(_STATS) for parts in listing.others if parts[-1].endswith(_STATS)
@@ -100,18 +100,19 @@ class ImageFolder(Opened):
         self.place = Place(root, paths, allowed=config.allow_outside)
         self.understood = told_in_a_line(self._layout, self._files, columns.labels)
 
+        if self._lists.lists:
+            self.understood = f"{self._lists.understood()}; {labels_in_a_line(columns.labels)}"
+
         if self._parallel.folders:
             self.understood += (
                 f"; {', '.join(map(repr, self._parallel.folders))} go with the images of the same"
                 " names"
             )
 
-        if self._lists.lists:
-            self.understood = f"{self._lists.understood()}; {labels_in_a_line(columns.labels)}"
-
         doubts = [self._layout.doubt, self._lists.doubt]
-        if not any(columns.splits):
-            self.doubts = list(filter(None, doubts))
+        self.doubts = list(
+            filter(None, [self._layout.folds, *([] if any(columns.splits) else doubts)])
+        )
 
     def _split_lists(self, listing: Listing, files: Sequence[Parts]) -> SplitLists:
         """The lists that say the splits, where neither folders nor metadata do."""
@@ -126,7 +127,7 @@ class ImageFolder(Opened):
         """The files that are samples, what is known of each, and the images that are in no
         split.
         """
-        said = self._said(self._config)
+        said = said_of(self._metadata, self._config, self._split_column)
         default = normal_split(self._config.default_split)
         splits, labels = self._layout.splits, self._layout.labels()
         samples: list[Parts] = []
@@ -135,7 +136,7 @@ class ImageFolder(Opened):
 
         for parts in files:
             folder, label = labels[parts[:-1]]
-            row = said.get(parts, _Said())
+            row = said.get(parts, Said())
             split = row.split or (default if folder is None else splits[folder])
             split = split or self._lists.split_of.get(parts)
             if (splits or self._lists.lists) and split is None:
@@ -144,9 +145,8 @@ class ImageFolder(Opened):
             samples.append(parts)
             columns.ids.append(row.id)
             columns.splits.append(split)
-            columns.labels.append(
-                row.label if row.labelled else None if label in self._shards else label
-            )
+            label = self._lists.label_of.get(parts, None if label in self._shards else label)
+            columns.labels.append(row.label if row.labelled else label)
 
         return samples, columns, outside
 
@@ -288,27 +288,12 @@ class ImageFolder(Opened):
 
     def written(self, folder: Path) -> DatasetConfig:
         """The same settings; what is left must not be taken for another kind of folder."""
-        update = {"source": self.form, "path": str(folder), **self._said_again()}
+        update = {
+            "source": self.form,
+            "path": str(folder),
+            **as_settings(self._layout, has_lists=bool(self._lists.lists)),
+        }
         return self._config.model_copy(update=update)
-
-    def _said_again(self) -> dict[str, Any]:
-        """The layout as settings, since what is left may look like another one."""
-        splits = self._layout.splits
-        if not splits:
-            top = "auto" if self._lists.lists else "labels"
-            return {"top_folders": top, "split_folders": {}}
-
-        if all(
-            len(folder) == 1 and normal_split(printable(folder[0])) == split
-            for folder, split in splits.items()
-        ):
-            return {"top_folders": "splits", "split_folders": {}}
-
-        named = {"/".join(folder): split for folder, split in splits.items()}
-        if any(printable(path) != path for path in named):  # no setting can hold such a name
-            return {"top_folders": "auto", "split_folders": {}}
-
-        return {"top_folders": "auto", "split_folders": named}
 
     def _targets(self, moves: Moves) -> dict[int, Parts]:
         """Where the files of moved rows go."""
@@ -328,9 +313,7 @@ class ImageFolder(Opened):
     def dataset_dict(self, keep: NDArray[np.bool_], moves: Moves = NO_MOVES) -> Any:
         """The kept files as datasets with the columns image, label and id."""
         # `datasets` takes a second to import
-        from dedup.formats.huggingface import (
-            files_as_dataset_dict,
-        )
+        from dedup.formats.made_datasets import files_as_dataset_dict
 
         return files_as_dataset_dict(
             moved_rows(self.rows, moves),
@@ -344,85 +327,6 @@ class ImageFolder(Opened):
     def _encoded(self, parts: Parts) -> bytes:
         return encoded(self._before + os.sep.join(parts))  # not always UTF-8
 
-    def _with_named(self, files: Sequence[Parts]) -> list[Parts]:
-        """The samples: scanned files and files that only metadata names, without the files of other
-        image columns.
-        """
-        scanned = set(files)
-        named = {parts for metadata in self._metadata for parts in metadata.files}
-        missing = {p for p in named - scanned if not os.path.isfile(self._encoded(p))}
-
-        if missing:
-            metadata, first = next((m, p) for m in self._metadata for p in m.files if p in missing)
-            text = (
-                f"{metadata.name} names files that do not exist, the first is {'/'.join(first)!r}"
-            )
-            if not named - missing:
-                message = (
-                    f"{text}: none of them does. file_name is relative to the folder of the"
-                    " metadata."
-                )
-                raise SourceError(message)
-            logger.warning(
-                "%s, %s in all. They are listed as missing: restore them or remove their rows.",
-                text,
-                f"{len(missing):,}",
-            )
-
-        companions = {
-            p
-            for metadata in self._metadata
-            for column in metadata.companions.values()
-            for p in column
-        }
-
-        return sorted(named | (scanned - companions))
-
-    def _refuse_columns(self, config: DatasetConfig) -> None:
-        """A folder without metadata has no columns to name."""
-        keys = [
-            key
-            for key in ("image_column", "id_column", "split_column", "label_column")
-            if getattr(config, key)
-        ]
-        if keys and not self._metadata:
-            problems = [
-                f"dataset.{key}: not used by the form 'imagefolder' without metadata; take it out."
-                for key in keys
-            ]
-            raise ConfigError(*problems)
-
-    def _said(self, config: DatasetConfig) -> dict[Parts, "_Said"]:
-        """What metadata says of each file; where several rows name one file, the first."""
-        said: dict[Parts, _Said] = {}
-        named_columns = [
-            c for c in (config.id_column, config.label_column, config.split_column) if c is not None
-        ]
-        self._refuse_columns(config)
-
-        for metadata in self._metadata:
-            for column in named_columns:
-                if column not in metadata.records.names:
-                    known = ", ".join(map(repr, metadata.records.names))
-                    message = f"{metadata.name}: no column {column!r}. It has {known}."
-                    raise ConfigError(message)
-            ids = metadata.texts([config.id_column] if config.id_column else [])
-            of_label = [config.label_column] if config.label_column else ["label", "class"]
-            labels = [label_text(text) for text in metadata.texts(of_label)]
-            labelled = bool({*of_label} & {*metadata.records.names})
-            raw = metadata.texts([self._split_column])
-            if not config.splits:
-                check_split_names(
-                    {name: normal_split(name) for name in raw if name is not None}, metadata.name
-                )
-            for row, (parts, name, text, label) in enumerate(
-                zip(metadata.files, ids, raw, labels, strict=True), 1
-            ):
-                split = split_named(text, config, metadata.name, f"row {row}")
-                said.setdefault(parts, _Said(name, split, label, labelled))
-
-        return said
-
 
 @dataclass(frozen=True, slots=True)
 class _Columns:
@@ -431,17 +335,6 @@ class _Columns:
     ids: list[str | None] = field(default_factory=list)
     splits: list[str | None] = field(default_factory=list)
     labels: list[str | None] = field(default_factory=list)
-
-
-@dataclass(frozen=True, slots=True)
-class _Said:
-    """What metadata says of one file."""
-
-    id: str | None = None
-    split: str | None = None
-    label: str | None = None
-    # the metadata has a column of labels: null means none, whatever the folder is called
-    labelled: bool = False
 
 
 def write_samples(

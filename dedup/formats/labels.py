@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from dedup.formats.source import as_text
+from dedup.formats.texts import as_text
 
 BACKGROUND: Final = "(background)"
 """The label of an image that annotators looked at and found nothing in: no label at all is

@@ -5,16 +5,16 @@ A folder is a split only where that is unambiguous. In every other case it is a 
 layout says why.
 """
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from dedup.config import normal_split
-from dedup.formats.account import labels_in_a_line
+from dedup.formats.folds import folds_among, is_fold, note_on_folds
 from dedup.formats.listing import Parts
-from dedup.formats.source import check_split_names, printable
-from dedup.formats.split_words import Told, told_by
+from dedup.formats.source import printable
+from dedup.formats.split_words import Told, is_of_splits, split_beside, told_by
 
 _HOLDS_IMAGES: Final = frozenset(
     {"images", "image", "imgs", "img", "jpegimages", "pictures", "photos"}
@@ -41,6 +41,7 @@ class Layout:
     splits: Mapping[Parts, str | None]  # folder and split, normalised
     shared: int = 0  # how many folders at the top say nothing, as all images lie below them
     doubt: str | None = None  # why folders with names of splits are taken for labels
+    folds: str | None = None  # what folds of a cross-validation mean for what can be judged
     # folders below a split that say nothing, if any
     empty_levels: Mapping[Parts, int] = field(default_factory=dict)
 
@@ -71,7 +72,11 @@ class Layout:
             return printable(between[0]) if between else None
 
         # A set unpacked into itself, `x/x/train` beside `x/train`, has the same labels twice.
-        above = [name for name in folder[n_common:-1] if name not in folder[:n_common]]
+        above = [
+            name
+            for name in folder[n_common:-1]
+            if name not in folder[:n_common] and not is_fold(printable(name))
+        ]
         words = [*above, *self._below(folder, parts)[:1]]
 
         return "/".join(map(printable, words)) if words else self._rest(folder)
@@ -166,11 +171,14 @@ def _found(top: _Folder) -> Layout:
     others: list[Parts] = []  # beside splits, with a name that is not usual
     doubts: list[str] = []
     n_inside = 0
+    folds: list[Parts] = []
     waiting: list[tuple[Parts, _Folder]] = [((), top)]
 
     while waiting:
         parts, folder = waiting.pop()
-        named, doubt = _splits_among(folder.inner)
+        here = folds_among(map(printable, folder.inner))
+        folds += [(*parts, name) for name in sorted(folder.inner) if here]
+        named, doubt = _splits_among(folder.inner) if not here else ({}, None)
         if doubt:
             doubts.append(doubt)
         for name, inner in sorted(folder.inner.items()):
@@ -184,9 +192,25 @@ def _found(top: _Folder) -> Layout:
 
     for other in others:
         if not any(folder[: len(other)] == other for folder in splits):
-            splits[other] = normal_split(printable(other[-1]))
+            splits[other] = split_beside(printable(other[-1]))
             n_inside += _at(top, other).n_below
 
+    note = note_on_folds(folds, splits)
+    if folds and not splits:
+        splits |= {fold: normal_split(printable(fold[-1])) for fold in folds}
+        n_inside = sum(_at(top, fold).n_below for fold in folds)
+
+    return _judged(top, splits, n_inside, note, doubts)
+
+
+def _judged(
+    top: _Folder,
+    splits: dict[Parts, str | None],
+    n_inside: int,
+    note: str | None,
+    doubts: Sequence[str],
+) -> Layout:
+    """The folders as splits, where they are several and hold most of the images."""
     shared = _n_shared(top)
     n_outside = top.n_below - n_inside - top.n_here
     if splits and (2 * n_outside >= top.n_below or (n_outside and len(set(splits.values())) == 1)):
@@ -194,7 +218,7 @@ def _found(top: _Folder) -> Layout:
     if not splits:
         return Layout({}, shared, next(iter(doubts), None))
 
-    return Layout(splits, empty_levels=_empty_levels(top, splits))
+    return Layout(splits, folds=note, empty_levels=_empty_levels(top, splits))
 
 
 def _empty_levels(top: _Folder, splits: Iterable[Parts]) -> dict[Parts, int]:
@@ -215,7 +239,7 @@ def _empty_levels(top: _Folder, splits: Iterable[Parts]) -> dict[Parts, int]:
 
 def _few(splits: Mapping[Parts, str | None], n_inside: int, n: int) -> str:
     return (
-        f"{_listed('/'.join(folder) for folder in splits)} may be splits, but only {n_inside:,} of"
+        f"{listed('/'.join(folder) for folder in splits)} may be splits, but only {n_inside:,} of"
         f" {n:,} images are in them, so folders are taken for labels. If they are splits, say so as"
         " dataset.split_folders."
     )
@@ -229,13 +253,15 @@ def _splits_among(folders: Mapping[str, _Folder]) -> tuple[dict[str, str], str |
 
     others = [name for name in folders if name not in named]
     splits = set(named.values())
-    if not others or ("train" in splits and len(splits) > 1):
+    if not others or ("train" in splits and len(splits) > 1 and not _classes(folders, named)):
         return named, None
+    if all_told := _all_told(named, others):
+        return all_told, None
     if _same_below(folders, named, others) or _deeper(folders, named, others):
         return named, None
 
     doubt = (
-        f"{_listed(named)} may be a split, but {_listed(others)} beside it"
+        f"{listed(named)} may be a split, but {listed(others)} beside it"
         f" {'have' if len(others) > 1 else 'has'} no usual name of a split: all of them are taken"
         " for labels. If they are splits, set dataset.top_folders: splits, or name them in"
         " dataset.split_folders."
@@ -264,6 +290,32 @@ def _counts(told: Told, n_splits: int) -> bool:
     return told.is_sure or n_splits > 1
 
 
+def _all_told(named: Mapping[str, str], others: Iterable[str]) -> dict[str, str]:
+    """All folders where each has the word of a split, and train is among them: `train_labeled`,
+    `train_unlabeled` and `test`; nothing elsewhere.
+    """
+    told = {name: told_by(printable(name)) for name in others}
+    if not all(told.values()):
+        return {}
+
+    found = {**named, **{name: of.split for name, of in told.items() if of}}
+
+    return found if "train" in found.values() and len({*found.values()}) > 1 else {}
+
+
+def _classes(folders: Mapping[str, _Folder], named: Mapping[str, str]) -> bool:
+    """Whether folders called train and test may be two classes among others: more folders beside
+    them, none below them, and train no larger than the rest.
+    """
+    others = [name for name in folders if name not in named and not is_of_splits(printable(name))]
+    are_bare = all(normal_split(printable(name)) == split for name, split in named.items())
+    are_flat = not any(folders[name].inner for name in named)
+    n_train = sum(folders[name].n_below for name, split in named.items() if split == "train")
+    n_others = sum(folders[name].n_below for name in others)
+
+    return are_bare and are_flat and len(others) > len(named) and n_train < n_others
+
+
 def _same_below(
     folders: Mapping[str, _Folder], named: Iterable[str], others: Iterable[str]
 ) -> bool:
@@ -284,13 +336,20 @@ def _deeper(
 
 
 def _n_shared(top: _Folder) -> int:
-    """How many folders at the top hold all images and have several folders below them."""
+    """How many folders at the top hold all images and have several folders below them, or a name
+    that says nothing.
+    """
     n, folder = 0, top
     while len(folder.inner) == 1 and not folder.n_here:
         folder = next(iter(folder.inner.values()))
         n += 1
 
-    return n if len(folder.inner) > 1 and not folder.n_here else 0
+    if len(folder.inner) > 1 and not folder.n_here:
+        return n
+
+    # A single folder is no label if its name says nothing: `images/1.jpg`.
+    only = next(iter(top.inner), "") if len(top.inner) == 1 and not top.n_here else ""
+    return int(only.lower() in _HOLDS_IMAGES)
 
 
 def _at(top: _Folder, parts: Parts) -> _Folder:
@@ -300,51 +359,8 @@ def _at(top: _Folder, parts: Parts) -> _Folder:
     return top
 
 
-def _listed(names: Iterable[str]) -> str:
+def listed(names: Iterable[str]) -> str:
+    """The first of some names, sorted, and how many more there are."""
     all_names = sorted(names)
     shown = ", ".join(repr(printable(name)) for name in all_names[:_NAMED])
     return shown + (", …" if len(all_names) > _NAMED else "")
-
-
-def told_in_a_line(layout: Layout, files: Sequence[Parts], labels: Sequence[str | None]) -> str:
-    """What was understood, for a person: which folder is which split, and what the labels are."""
-    folders_of = layout.labels()
-    sizes: Counter[Parts] = Counter(
-        folder for parts in files if (folder := folders_of[parts[:-1]][0]) is not None
-    )
-    words = []
-
-    for split in dict.fromkeys(
-        sorted(filter(None, layout.splits.values()), key=lambda name: (name != "train", name))
-    ):
-        folders = [
-            folder
-            for folder in sorted(layout.splits)
-            if layout.splits[folder] == split and sizes[folder]
-        ]
-        if folders:
-            n = sum(sizes[folder] for folder in folders)
-            words.append(
-                f"{split} is {_listed('/'.join(folder) for folder in folders)} ({n:,} images)"
-            )
-
-    text = "; ".join(words) or "no folder is a split"
-
-    return f"{text}; {labels_in_a_line(labels)}"
-
-
-def check_names(layout: Layout, name: str) -> None:
-    """Refuse two names of one split side by side, such as `val` and `validation`.
-
-    `train_1` and `train_2` are one split in two parts: their word is the same.
-    """
-    of_place: dict[Parts, dict[str, str | None]] = {}
-    for folder, split in layout.splits.items():
-        raw = printable(folder[-1])
-        told = told_by(raw)
-        word = told.word if told and told.split == split and not told.is_bare else raw
-        of_place.setdefault(folder[:-1], {})[word] = split
-
-    remedy = "Rename or merge one of them, or say which each of them is as dataset.split_folders."
-    for names in of_place.values():
-        check_split_names(names, name, remedy)

@@ -13,33 +13,33 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from dedup.config import DatasetConfig, normal_split
+from dedup.config import DatasetConfig
 from dedup.decoding.contents import PAYLOAD, REFUSED
 from dedup.decoding.remote import to_fetch
-from dedup.errors import ConfigError, SourceError
+from dedup.errors import SourceError
 from dedup.formats.account import Opened, in_a_line
 from dedup.formats.boxes import boxes_of
 from dedup.formats.companions import Sidecars
 from dedup.formats.further import Further, as_cell, written_names
 from dedup.formats.labels import label_text
+from dedup.formats.manifest_columns import columns_of_parts, meant_splits
 from dedup.formats.outside import Place
 from dedup.formats.places import as_spelled, beside, content, is_url, local, protocol
 from dedup.formats.placing import new_file, put, put_once
-from dedup.formats.records import Records, first_record, open_records
+from dedup.formats.records import open_records
 from dedup.formats.source import (
     NO_MOVES,
     ROWS,
     Moves,
     Names,
     Sample,
-    check_split_names,
     encoded,
     moved_rows,
     no_column,
     payloads,
-    split_named,
 )
-from dedup.paths import is_file, make_folder
+from dedup.formats.tabular import Records
+from dedup.paths import make_folder
 
 logger = logging.getLogger(__name__)
 
@@ -47,34 +47,6 @@ WRITTEN: Final = "manifest.csv"
 """Name of the manifest that samples of another form are written to."""
 
 _NO_NETWORK: Final = frozenset({"file", "memory"})
-
-_DEFAULT_COLUMNS: Final = {
-    "path": (
-        *("path", "file_name", "filename", "filepath", "file_path", "image_path", "file"),
-        *("img_path", "image_file", "image_name", "image", "img"),
-    ),
-    "bytes": ("bytes", "image_bytes"),
-    "id": ("id",),
-    "split": ("split",),
-    "label": ("label", "class"),
-}
-
-
-def lists_files(path: Path) -> bool:
-    """Whether a file is a manifest by its looks: the first row has a path, under a usual name, of a
-    file beside it.
-
-    Metadata of an image folder (`metadata.csv` and the like) is none.
-    """
-    if path.stem == "metadata":
-        return False
-
-    named = first_record(path, _DEFAULT_COLUMNS["path"])
-    name = next((named[column] for column in _DEFAULT_COLUMNS["path"] if named.get(column)), None)
-    if not isinstance(name, str) or is_url(name) or "\0" in name:
-        return False
-
-    return is_file(path.parent / name)
 
 
 class Manifest(Opened):
@@ -100,7 +72,8 @@ class Manifest(Opened):
             )
             raise SourceError(message)
 
-        columns = self._columns(config)
+        columns = columns_of_parts(self._records, config, self._file)
+        self._path_column = columns["path"]
         self._paths: list[str | None] = self._texts(columns["path"])
         self._fetched = self._protocols(config)
         self._bytes_column = columns["bytes"]
@@ -111,7 +84,7 @@ class Manifest(Opened):
             raise SourceError(message)
 
         raw_splits = self._splits(columns["split"], config.default_split)
-        normal = self._normalised(raw_splits, config)
+        normal = meant_splits(raw_splits, config, self.name, self._file)
         self._normal = normal
         self._split_column = columns["split"]
         splits = [None if raw is None else normal[raw] for raw in raw_splits]
@@ -291,9 +264,7 @@ class Manifest(Opened):
     def dataset_dict(self, keep: NDArray[np.bool_], moves: Moves = NO_MOVES) -> Any:
         """The kept rows as datasets with the columns image, label and id."""
         # `datasets` takes a second to import
-        from dedup.formats.huggingface import (
-            files_as_dataset_dict,
-        )
+        from dedup.formats.made_datasets import files_as_dataset_dict
 
         images: list[Any] = []
         for batch in payloads(self, 1024):
@@ -308,57 +279,6 @@ class Manifest(Opened):
 
         return files_as_dataset_dict(moved_rows(self.rows, moves), images, keep)
 
-    def _may_be(self, part: str, column: str) -> bool:
-        """Whether a column can play a part by its type: bytes are not paths."""
-        return part != "path" or not self._records.is_binary(column)
-
-    def _columns(self, config: DatasetConfig) -> dict[str, str | None]:
-        """The column that plays each part, or None."""
-        names = self._records.names
-        columns: dict[str, str | None] = {}
-        for part, usual in _DEFAULT_COLUMNS.items():
-            named = getattr(config, f"{part}_column")
-            if named is not None and named not in names:
-                message = (
-                    f"{self._file}: no column {named!r} (dataset.{part}_column). It has"
-                    f" {', '.join(map(repr, names))}."
-                )
-                raise ConfigError(message)
-            there = (name for name in usual if name in names and self._may_be(part, name))
-            columns[part] = named or next(there, None)
-
-        if columns["bytes"] and not self._records.is_binary(columns["bytes"]):
-            if config.bytes_column:
-                message = (
-                    f"{self._file}: column {config.bytes_column!r} (dataset.bytes_column) does not"
-                    " hold bytes."
-                )
-                raise ConfigError(message)
-            columns["bytes"] = None  # the size of the file, most likely
-
-        if columns["path"] is None and columns["bytes"] is None:
-            separated = len(names) == 1 and next(
-                (mark for mark in ";\t|" if mark in names[0]), None
-            )
-            remedy = (
-                f"it seems to be separated by {separated!r}: separate it by commas, or by tabs in a"
-                " .tsv."
-                if separated
-                else (
-                    "name one of them as dataset.path_column or dataset.bytes_column, or call it"
-                    " 'path' or 'bytes'."
-                )
-            )
-            message = (
-                f"{self._file}: no column with paths or bytes. It has"
-                f" {', '.join(map(repr, names))}; {remedy}"
-            )
-            raise ConfigError(message)
-
-        self._path_column = columns["path"]
-
-        return columns
-
     def _texts(self, column: str | None) -> list[str | None]:
         return self._records.texts(column) if column else [None] * self._records.n_rows
 
@@ -372,25 +292,6 @@ class Manifest(Opened):
             raise SourceError(message)
 
         return splits
-
-    def _normalised(
-        self, raw_splits: Sequence[str | None], config: DatasetConfig
-    ) -> dict[str, str | None]:
-        """The split that each name in the column means."""
-        if not config.splits:
-            normal = {raw: normal_split(raw) for raw in set(raw_splits) if raw is not None}
-            check_split_names(normal, self.name)
-            return normal
-
-        rows = {
-            raw: row for row, raw in reversed([*enumerate(raw_splits, start=1)]) if raw is not None
-        }
-        found = {
-            raw: split_named(raw, config, self._file, f"row {row}") for raw, row in rows.items()
-        }
-
-        # the first name of a split is the one that moved rows get
-        return dict(sorted(found.items(), reverse=True))
 
     def _default_id(self, uri: str | None) -> str | None:
         if self.root is None:

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from dedup.errors import ConfigError, SourceError
 from dedup.formats.places import as_spelled
-from dedup.formats.records import NO_VALUES, Record, Records, Values, open_records
+from dedup.formats.records import open_records
+from dedup.formats.tabular import NO_VALUES, Record, Records, Values
 from dedup.paths import make_folder
 
 logger = logging.getLogger(__name__)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from dedup.config import normal_split
 from dedup.formats.layout import Layout
 from dedup.formats.metadata import Metadata, Parts
-from dedup.formats.records import Record
+from dedup.formats.tabular import Record
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,16 +90,9 @@ def rewritten(
         leaving: dict[Parts, list[int]] = {}
         for row in np.flatnonzero(own.keep).tolist():
             move = moved.get(one.files[row])
-            place = one.parts
-            if move is not None and one.folder and move.parts[0] != one.files[row][0]:
-                place = (move.parts[0], *one.parts[1:])
+            place = _place_of(one, row, move)
             target = at.get(place, one)
-            for column, files in one.companions.items():
-                to = files[row]
-                if move is not None and to[0] == one.files[row][0] != move.parts[0]:
-                    to = _free((move.parts[0], *to[1:]), to[0], taken)
-                    own.values.setdefault(column, {})[row] = "/".join(to[len(target.folder) :])
-                found[target.parts].companions.append((files[row], to))
+            _note_companions(one, row, move, target, own, found[target.parts], taken)
             if move is None:
                 continue
             own.values.setdefault(one.column, {})[row] = "/".join(move.parts[len(target.folder) :])
@@ -113,6 +106,32 @@ def rewritten(
 
     for one in metadata:
         yield one, found[one.parts]
+
+
+def _place_of(one: Metadata, row: int, move: Move | None) -> Parts:
+    """The metadata file that has a row afterwards: that of the folder its file goes to."""
+    if move is not None and one.folder and move.parts[0] != one.files[row][0]:
+        return (move.parts[0], *one.parts[1:])
+
+    return one.parts
+
+
+def _note_companions(
+    one: Metadata,
+    row: int,
+    move: Move | None,
+    target: Metadata,
+    own: Rewritten,
+    there: Rewritten,
+    taken: set[Parts],
+) -> None:
+    """Let the further files that a row names go with its file, and the row name their new place."""
+    for column, files in one.companions.items():
+        to = files[row]
+        if move is not None and to[0] == one.files[row][0] != move.parts[0]:
+            to = _free((move.parts[0], *to[1:]), to[0], taken)
+            own.values.setdefault(column, {})[row] = "/".join(to[len(target.folder) :])
+        there.companions.append((files[row], to))
 
 
 def _names_of_splits(metadata: Sequence[Metadata], column: str) -> dict[str | None, str]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from itertools import islice, repeat
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, Protocol, runtime_checkable
+from typing import Any, Final, Protocol, runtime_checkable
 
 import numpy as np
 import pyarrow as pa
@@ -20,9 +20,7 @@ from dedup.decoding.contents import read_bytes
 from dedup.decoding.pictures import FILE_SUFFIXES, Unreadable
 from dedup.errors import ConfigError, SourceError
 from dedup.formats.first_bytes import N_BYTES, head_of, image_suffix
-
-if TYPE_CHECKING:
-    from dedup.formats.further import Further, Row
+from dedup.formats.further import Further, Row
 
 ROWS: Final = pa.schema(
     [("id", pa.string()), ("split", pa.string()), ("label", pa.string()), ("uri", pa.string())]
@@ -71,7 +69,7 @@ class Source(Protocol):
         there is none.
         """
 
-    def further(self) -> "Further":
+    def further(self) -> Further:
         """Columns beside image, id, split and label, for a writer of another form."""
 
     def check_writable(self) -> None:
@@ -172,7 +170,7 @@ def samples(
     source: Source,
     keep: NDArray[np.bool_],
     moves: Moves = NO_MOVES,
-    further: "Iterator[Row] | None" = None,
+    further: Iterator[Row] | None = None,
 ) -> Iterator[Sample]:
     """The kept samples in the order of the source, read batch by batch; `further` has more of all
     of its rows.
@@ -245,17 +243,6 @@ def safe(text: str) -> str:
 
 # characters; four bytes each at the most, below the 255 that file systems allow
 _LONGEST_NAME: Final = 60
-
-
-def as_text(value: Any) -> str | None:
-    """A value as valid Unicode, None for null and empty: JSON can hold half a surrogate pair, Arrow
-    cannot.
-    """
-    return (
-        None
-        if value is None or value == ""
-        else str(value).encode("utf-8", "backslashreplace").decode()
-    )
 
 
 def printable(name: str) -> str:

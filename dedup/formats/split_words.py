@@ -13,7 +13,7 @@ USUAL: Final = frozenset({"train", "validation", "test"})
 
 _RUN_TOGETHER: Final = re.compile(
     r"(train|training|trn|val|valid|validation|test|testing|dev|eval)"
-    r"(set|data|images?|imgs?|split|folder)s?"
+    r"(set|data|images?|imgs?|split|folder|list)s?"
 )
 """Names such as `trainset` and `testimages`, in lower case."""
 
@@ -55,6 +55,32 @@ class Told:
         return all(not word or word in _FILLING or word.isdigit() for word in self.rest)
 
 
+def says_nothing(name: str) -> bool:
+    """Whether a name has nothing but words that fill, and numbers.
+
+    >>> says_nothing("images_0001"), says_nothing("10_dogs")
+    (True, False)
+    """
+    return all(word in _FILLING or word.isdigit() for word in _words(name))
+
+
+_BESIDE_SPLITS: Final = frozenset({
+    "holdout", "hold", "extra", "unlabeled", "unlabelled", "unsup", "query", "gallery", "pred",
+    "predict", "prediction", "predictions", "submission", "leaderboard", "public", "private",
+    "calibration", "ood", "challenge", "minival", "bbox", "distractors", "reference", "pseudo",
+})  # fmt: skip
+"""Words in the names of folders that lie beside splits."""
+
+
+def is_of_splits(name: str) -> bool:
+    """Whether a name has a word that parts of a dataset have and classes do not.
+
+    >>> is_of_splits("gt_bbox"), is_of_splits("test_b"), is_of_splits("bus")
+    (True, True, False)
+    """
+    return bool(_BESIDE_SPLITS & {*_words(name)}) or told_by(name) is not None
+
+
 def told_by(name: str) -> Told | None:
     """The split that a name tells of; None for none, or for more than one.
 
@@ -77,6 +103,14 @@ def told_by(name: str) -> Told | None:
     )
 
     return Told(split, word, rest)
+
+
+def split_beside(name: str) -> str | None:
+    """The split of a folder that lies beside those with usual names: `train_b` and `train_noisy`
+    beside `train_a` and `test` are train as well, all others are held out under their own names.
+    """
+    told = told_by(name)
+    return "train" if told and told.split == "train" else normal_split(name)
 
 
 def _same(found: Iterable[tuple[int, str, str]]) -> set[tuple[int, str]]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from dedup.errors import SourceError
+from dedup.formats.first_bytes import N_BYTES, image_suffix
 
 logger = logging.getLogger(__name__)
 
@@ -44,16 +45,18 @@ class Entry:
         return next((member for member in self.members if member.field == field), None)
 
 
-def entries(path: Path) -> Iterator[Entry]:
-    """The samples of a shard, in order.
+def entries(path: Path, passed: list[str] | None = None) -> Iterator[Entry]:
+    """The samples of a shard, in order. Names of members that are of no sample are added to
+    `passed`.
 
-    A sample whose name is absolute, has `..` in it, or is a link is there and refused. Raises
-    `SourceError` for a file that is not a plain tar, is cut short, or has another member that no
-    dataset has: a device, such a name that is not of a sample.
+    A member without a suffix is an image if its first bytes are those of one. A sample whose name
+    is absolute, has `..` in it, or is a link is there and refused. Raises `SourceError` for a file
+    that is not a plain tar, is cut short, or has another member that no dataset has: a device, such
+    a name that is not of a sample.
     """
     try:
         with path.open("rb") as file, tarfile.open(fileobj=file, mode="r:") as tar:
-            yield from _entries(path, file, tar)
+            yield from _entries(path, file, tar, [] if passed is None else passed)
     except (
         tarfile.TarError,
         OSError,
@@ -68,7 +71,9 @@ def entries(path: Path) -> Iterator[Entry]:
         raise SourceError(message) from error
 
 
-def _entries(path: Path, file: BinaryIO, tar: tarfile.TarFile) -> Iterator[Entry]:
+def _entries(
+    path: Path, file: BinaryIO, tar: tarfile.TarFile, passed: list[str]
+) -> Iterator[Entry]:
     key, start, stop, is_refused = "", 0, 0, False
     members: list[Member] = []
     while (info := tar.next()) is not None:
@@ -77,11 +82,13 @@ def _entries(path: Path, file: BinaryIO, tar: tarfile.TarFile) -> Iterator[Entry
         named = info.name if _leads_out(info) is None else info.name.replace("\\", "/")
         folder, _, name = named.rpartition("/")
         stem, _, field = name.partition(".")
+        field = field or _suffix_of(file, info)
         # so does the webdataset library: such names make no sample
         is_none = info.isdir() or not field or not stem
         leads_out = _leads_out(info)
         _refuse(path, info, leads_out if is_none else None)
         if is_none:
+            passed += [] if info.isdir() else [info.name]
             continue
         of = f"{folder}/{stem}" if folder else stem
         if members and of != key:
@@ -106,6 +113,22 @@ def _entries(path: Path, file: BinaryIO, tar: tarfile.TarFile) -> Iterator[Entry
     _refuse_broken_end(path, file, tar)
     if members:
         yield Entry(key, start, stop, tuple(members), is_refused)
+
+
+def _suffix_of(file: BinaryIO, info: tarfile.TarInfo) -> str:
+    """The suffix, without its dot, that fits a member whose content is that of an image."""
+    if not info.isreg() or info.size < N_BYTES:
+        return ""
+
+    return head_suffix(file, info.offset_data) or ""
+
+
+def head_suffix(file: BinaryIO, offset: int) -> str | None:
+    """The suffix, without its dot, that fits the first bytes of a member, if it is an image."""
+    file.seek(offset)
+    suffix = image_suffix(file.read(N_BYTES))
+
+    return suffix.removeprefix(".") if suffix else None
 
 
 def _leads_out(info: tarfile.TarInfo) -> str | None:

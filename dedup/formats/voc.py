@@ -20,9 +20,10 @@ from dedup.formats.detection import Evidence
 from dedup.formats.files import Files, distinct_ids, not_movable, refuse_missing
 from dedup.formats.listing import Listing, Parts, listed
 from dedup.formats.placing import put_once, write_new
-from dedup.formats.source import NO_MOVES, ROWS, Moves, as_text
+from dedup.formats.source import NO_MOVES, ROWS, Moves
 from dedup.formats.split_words import Told, told_by
 from dedup.formats.stems import stem_of, stems_of
+from dedup.formats.texts import as_text
 
 SETS: Final = "ImageSets"
 _IMAGES: Final = "JPEGImages"

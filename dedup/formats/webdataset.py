@@ -7,7 +7,7 @@ import os
 import re
 import tarfile
 from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
@@ -21,8 +21,10 @@ from dedup.decoding.pictures import FILE_SUFFIXES
 from dedup.errors import ConfigError, SourceError
 from dedup.formats.account import Opened
 from dedup.formats.further import Further, Row, as_json, inferred, written_names
+from dedup.formats.inner_folders import InnerFolders, of_no_sample
 from dedup.formats.labels import label_text
-from dedup.formats.layout import check_names, layout_of
+from dedup.formats.layout import layout_of
+from dedup.formats.layout_notes import check_names
 from dedup.formats.nested import MAX_DEPTH, parsed
 from dedup.formats.placing import new_file
 from dedup.formats.references import of_ranges
@@ -32,7 +34,6 @@ from dedup.formats.source import (
     Moves,
     Sample,
     are_splits,
-    as_text,
     check_split_names,
     moved_rows,
     no_column,
@@ -41,7 +42,8 @@ from dedup.formats.source import (
     split_named,
 )
 from dedup.formats.split_words import told_by
-from dedup.formats.tars import END, Entry, Member, entries
+from dedup.formats.tars import END, Entry, Member, entries, head_suffix
+from dedup.formats.texts import as_text
 from dedup.paths import files_below, make_folder
 
 logger = logging.getLogger(__name__)
@@ -55,6 +57,9 @@ _NAMED: Final = 3
 _COPIED_AT_ONCE: Final = 1 << 20
 _TEXTS: Final = ("txt", "text", "caption", "cls")
 """Members that are read as texts when another form is written."""
+
+_ARCHIVES: Final = frozenset({"tar", "tgz", "zip", "7z", "rar"})
+"""Ends of the names of archives inside an archive."""
 
 _NUMBERS: Final = re.compile(r"[-_.]?\d*(-of-\d+)?$")
 
@@ -77,6 +82,9 @@ class WebDataset(Opened):
         self._is_refused = array("b")
         self._columns: set[str] = set()
         ids: list[str] = []
+        keys: list[str] = []
+        passed: list[str] = []
+        fields: set[str] = set()
         labels: list[str | None] = []
         splits: list[str | None] = []
         deep: list[str] = []
@@ -87,10 +95,11 @@ class WebDataset(Opened):
 
         for number, shard in enumerate(self._shards):
             prefix = shard.relative_to(self.root).with_suffix("").as_posix()
+            beside: list[str] = []
             with shard.open("rb") as file:
-                for entry in entries(shard):
+                for entry in entries(shard, beside):
                     said = _Said(file, entry, shard)
-                    self._add(number, entry, shard)
+                    self._add(number, entry, shard, file)
                     self._columns |= said.columns()
                     labels.append(label_text(said.label(config.label_column)))
                     own = said.text(config.split_column) if config.split_column else None
@@ -101,23 +110,29 @@ class WebDataset(Opened):
                     )
                     is_broken = said.is_broken
                     named = config.id_column and not is_broken
+                    keys.append(entry.key)
+                    fields |= {member.field for member in entry.members}
                     ids.append(
                         _id(said, entry, config, shard) if named else f"{prefix}/{entry.key}"
                     )
                     broken += [f"{shard}: {entry.key}.json"] if is_broken else []
                     deep += [ids[-1]] if said.is_deep else []
+            passed += [f"{shard.relative_to(self.root).as_posix()}: {name}" for name in beside]
 
-        if broken:
-            self.doubts = [_of_broken(broken)]
-
+        self.doubts = [
+            *([_of_broken(broken)] if broken else []),
+            *([of_no_sample(passed)] if passed else []),
+        ]
         if not ids or max(self._size) < 0:
-            what = (
-                f"dataset.image_column {config.image_column!r}"
-                if config.image_column
-                else "a suffix of images"
-            )
-            message = f"{path}: no member of the {len(ids):,} samples in its tar files has {what}."
-            raise SourceError(message)
+            raise self._no_images(len(ids), fields)
+
+        folders = InnerFolders(keys, self.name)
+        usual = normal_split(config.default_split)
+        self._is_inside = (
+            folders.say_splits and not config.split_column and set(of_shard) == {usual}
+        )
+        splits = folders.splits() if self._is_inside else splits
+        labels = labels if config.label_column or any(labels) else folders.labels()
 
         if deep:
             text = (
@@ -223,7 +238,8 @@ class WebDataset(Opened):
             if split
         }
         names = [path.relative_to(self.root) for path in places.values()]
-        if self._config.split_column or _splits_of(names, self._config, self.name) != list(places):
+        said_elsewhere = self._config.split_column or self._is_inside
+        if said_elsewhere or _splits_of(names, self._config, self.name) != list(places):
             message = (
                 f"{self.name}: policy.leakage=regroup cannot move samples between these shards, as"
                 " their names do not say the splits. Set output.splits: parquet, manifest,"
@@ -281,9 +297,7 @@ class WebDataset(Opened):
     def dataset_dict(self, keep: NDArray[np.bool_], moves: Moves = NO_MOVES) -> Any:
         """The kept pictures as datasets with the columns image, label and id."""
         # `datasets` takes a second to import
-        from dedup.formats.huggingface import (
-            files_as_dataset_dict,
-        )
+        from dedup.formats.made_datasets import files_as_dataset_dict
 
         images: list[Any] = [None] * len(keep)
         for batch in self.payload_of(np.flatnonzero(keep).tolist()):
@@ -292,8 +306,26 @@ class WebDataset(Opened):
 
         return files_as_dataset_dict(moved_rows(self.rows, moves), images, keep)
 
-    def _add(self, shard: int, entry: Entry, path: Path) -> None:
+    def _no_images(self, n: int, fields: Collection[str]) -> SourceError:
+        """What is said of tar files without a single image."""
+        named = self._config.image_column
+        what = f"dataset.image_column {named!r}" if named else "a suffix of images"
+        inside = sorted({field.partition(".")[0] for field in fields} & _ARCHIVES)
+        remedy = (
+            f" There are archives inside ({', '.join(inside)}): unpack the outer ones, and name"
+            " their folder."
+            if inside
+            else ""
+        )
+
+        return SourceError(
+            f"{self.name}: no member of the {n:,} samples in its tar files has {what}.{remedy}"
+        )
+
+    def _add(self, shard: int, entry: Entry, path: Path, file: BinaryIO) -> None:
         image = _image(entry, self._config.image_column, path)
+        if image is None and not self._config.image_column:
+            image = _unnamed(entry, file)
         self._shard.append(shard)
         self._start.append(entry.start)
         self._stop.append(entry.stop)
@@ -452,7 +484,7 @@ def _shards(path: Path) -> list[Path]:
     if path.is_file():
         return [path]
 
-    shards = sorted(p for p in files_below(path) if p.suffix == ".tar")
+    shards = sorted(p for p in files_below(path) if p.suffix.lower() == ".tar")
     if not shards:
         message = f"{path}: no .tar files in this folder or below it."
         raise SourceError(message)
@@ -551,6 +583,14 @@ def _image(entry: Entry, named: str | None, shard: Path) -> Member | None:
         raise ConfigError(message)
 
     return images[0] if images else None
+
+
+def _unnamed(entry: Entry, file: BinaryIO) -> Member | None:
+    """The first member whose content is that of an image, whatever its name ends with."""
+    return next(
+        (member for member in entry.members if member.size and head_suffix(file, member.offset)),
+        None,
+    )
 
 
 def _read(file: BinaryIO, offset: int, size: int) -> bytes:

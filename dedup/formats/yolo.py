@@ -4,7 +4,7 @@ each image.
 
 import logging
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -18,10 +18,10 @@ from dedup.decoding.pictures import FILE_SUFFIXES
 from dedup.errors import ConfigError, SourceError
 from dedup.formats.detection import Evidence, below
 from dedup.formats.files import Files, beside, distinct_ids, not_movable, refuse_missing
-from dedup.formats.labels import BACKGROUND, joined
+from dedup.formats.labels import BACKGROUND
 from dedup.formats.listing import Listing, listed
 from dedup.formats.places import as_spelled
-from dedup.formats.placing import put_once, write_new
+from dedup.formats.placing import put_once
 from dedup.formats.source import (
     NO_MOVES,
     ROWS,
@@ -32,13 +32,18 @@ from dedup.formats.source import (
 )
 from dedup.formats.yolo_files import (
     NAMES,
+    class_names,
+    label_file,
+    label_lines,
     names_files,
     nearest,
     read_description,
+    said_boxes,
+    with_slashes,
     write_description,
+    write_list,
 )
 from dedup.paths import exists, files_below, is_file, make_folder
-from dedup.tables.drawn import Box, boxes_as_text
 
 logger = logging.getLogger(__name__)
 
@@ -108,9 +113,9 @@ class Yolo(Files):
         refuse_missing(
             {i: uri for (_, i), uri in zip(row_of, uris, strict=True)}, self.name, remedy
         )
-        names = _class_names(self._content, self.name)
+        names = class_names(self._content, self.name)
         splits = [split for split, _ in row_of]
-        said = [_said(_label_file(image), names) for _, image in row_of]
+        said = [said_boxes(label_file(image), names) for _, image in row_of]
         labels = [label for label, _ in said]
         self.boxes = [boxes for _, boxes in said]
         annotated = {
@@ -144,13 +149,13 @@ class Yolo(Files):
         written: dict[Path, list[Path]] = {listing.path: [] for listing in self._listings}
         for listing, image, row, inner in [*self._staying(moves), *self._moved(moves)]:
             there[row] = keep[row] and put_once(image, folder / inner, files)
-            labels = _label_file(image)
+            labels = label_file(image)
             if there[row]:
                 written[listing.path].append(folder / inner)
-                if _label_lines(labels) is not None:
+                if label_lines(labels) is not None:
                     put_once(
                         labels,
-                        folder / _label_file(self.root / inner).relative_to(self.root),
+                        folder / label_file(self.root / inner).relative_to(self.root),
                         files,
                     )
                 self._sidecars.put(image, folder / inner, files)
@@ -158,7 +163,7 @@ class Yolo(Files):
         for listing in self._listings:
             inner = listing.path.relative_to(self.root)
             if listing.is_list:
-                _write_list(folder / inner, written[listing.path])
+                write_list(folder / inner, written[listing.path])
             else:
                 make_folder(folder / inner)
             named.setdefault(listing.split, []).append(inner.as_posix())
@@ -175,7 +180,7 @@ class Yolo(Files):
         """The images, their label files, the lists of images and what names the splits."""
         images = [Path(os.fsdecode(file)) for file in self._files]
         yield from images
-        yield from (labels for image in images if is_file(labels := _label_file(image)))
+        yield from (labels for image in images if is_file(labels := label_file(image)))
         yield from (listing.path for listing in self._listings if listing.is_list)
         yield self._yaml
         yield from names_files(self._yaml, self._content)
@@ -348,7 +353,7 @@ def _images(listed: Path, root: Path) -> Iterator[Path]:
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
-        line = _with_slashes(line.strip(), root)
+        line = with_slashes(line.strip(), root)
         image = _below(
             root, str(listed.parent / line[2:]) if line.startswith("./") else nearest(root, line)
         )
@@ -359,81 +364,3 @@ def _images(listed: Path, root: Path) -> Iterator[Path]:
             )
             raise SourceError(message)
         yield root / as_spelled(str(root), str(image.relative_to(root)))
-
-
-def _with_slashes(line: str, root: Path) -> str:
-    """A line with `/` where it has the backslashes of Windows, which are part of a name
-    elsewhere.
-    """
-    return line if os.path.lexists(root / line) else line.replace("\\", "/")
-
-
-def _label_file(image: Path) -> Path:
-    """`images/…/x.jpg` has its labels in `labels/…/x.txt`; elsewhere they are beside the image."""
-    parts = list(image.parts)
-    if "images" in parts[:-1]:
-        parts[len(parts) - 2 - parts[-2::-1].index("images")] = "labels"
-    return Path(*parts).with_suffix(".txt")
-
-
-def _class_names(content: Mapping[str, Any], name: str) -> dict[str, str]:
-    names = content.get("names")
-    if names is not None and not isinstance(names, list | dict):
-        message = f"{name}: names: expected a list, or numbers with names, got {names!r}."
-        raise SourceError(message)
-
-    pairs = enumerate(names or ()) if not isinstance(names, dict) else names.items()
-
-    return {str(number): str(text) for number, text in pairs}
-
-
-def _said(path: Path, names: Mapping[str, str]) -> tuple[str | None, str | None]:
-    """The label and the boxes of a label file; the first number of each line is a class."""
-    lines = _label_lines(path)
-    if lines is None:  # an image without labels shows nothing that is named
-        return None, None
-
-    rows = [line.split() for line in lines if line.strip()]
-    label = joined([names.get(number, number) for number in {row[0] for row in rows}])
-    if any(len(row) != _N_OF_BOX for row in rows):  # outlines and poses are not compared
-        return label, None
-
-    return label, boxes_as_text(
-        _edges(names.get(row[0], row[0]), *map(float, row[1:])) for row in rows
-    )
-
-
-_N_OF_BOX: Final = 5  # numbers in the line of a box: class, centre, size
-
-
-def _edges(name: str, x: float, y: float, width: float, height: float) -> Box:
-    return name, x - width / 2, y - height / 2, x + width / 2, y + height / 2
-
-
-def _label_lines(path: Path) -> list[str] | None:
-    """The lines of a label file; None for one that is not there, or that holds anything but
-    numbers.
-
-    Whatever else lies where labels should be, a link to a key perhaps, is neither read into a label
-    nor carried along.
-    """
-    try:
-        if not path.is_file():
-            return None
-        lines = path.read_bytes()[:_LONGEST_LABELS].decode("ascii").splitlines()
-        for line in lines:
-            for number in line.split():
-                float(number)
-    except (OSError, ValueError):
-        return None
-    return lines
-
-
-_LONGEST_LABELS: Final = 100_000_000  # bytes, more than the labels of any picture
-
-
-def _write_list(path: Path, images: Sequence[Path]) -> None:
-    make_folder(path.parent)
-    lines = [os.path.relpath(image, path.parent) for image in images]
-    lines = [f"./{line}\n" if not line.startswith("..") else f"{line}\n" for line in lines]
-    write_new(path, os.fsencode("".join(lines)))

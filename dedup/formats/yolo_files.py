@@ -2,7 +2,8 @@
 with its names.
 """
 
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,8 +11,10 @@ import yaml
 
 from dedup.config import read_yaml
 from dedup.errors import SourceError, because
+from dedup.formats.labels import joined
 from dedup.formats.placing import write_new
-from dedup.paths import exists, is_file
+from dedup.paths import exists, is_file, make_folder
+from dedup.tables.drawn import Box, boxes_as_text
 
 NAMES: Final = ("data.yaml", "data.yml")
 """Names that say by themselves that a folder is a YOLO dataset."""
@@ -107,3 +110,83 @@ def write_description(folder: Path, original: Path, root: Path, content: Mapping
 
     lines = [f"{key} = {value}\n" for key, value in values.items()]
     write_new(folder / original.name, "".join(lines))
+
+
+def with_slashes(line: str, root: Path) -> str:
+    """A line with `/` where it has the backslashes of Windows, which are part of a name
+    elsewhere.
+    """
+    return line if os.path.lexists(root / line) else line.replace("\\", "/")
+
+
+def label_file(image: Path) -> Path:
+    """`images/…/x.jpg` has its labels in `labels/…/x.txt`; elsewhere they are beside the image."""
+    parts = list(image.parts)
+    if "images" in parts[:-1]:
+        parts[len(parts) - 2 - parts[-2::-1].index("images")] = "labels"
+    return Path(*parts).with_suffix(".txt")
+
+
+def class_names(content: Mapping[str, Any], name: str) -> dict[str, str]:
+    """The names of the classes by their numbers, as texts."""
+    names = content.get("names")
+    if names is not None and not isinstance(names, list | dict):
+        message = f"{name}: names: expected a list, or numbers with names, got {names!r}."
+        raise SourceError(message)
+
+    pairs = enumerate(names or ()) if not isinstance(names, dict) else names.items()
+
+    return {str(number): str(text) for number, text in pairs}
+
+
+def said_boxes(path: Path, names: Mapping[str, str]) -> tuple[str | None, str | None]:
+    """The label and the boxes of a label file; the first number of each line is a class."""
+    lines = label_lines(path)
+    if lines is None:  # an image without labels shows nothing that is named
+        return None, None
+
+    rows = [line.split() for line in lines if line.strip()]
+    label = joined([names.get(number, number) for number in {row[0] for row in rows}])
+    if any(len(row) != _N_OF_BOX for row in rows):  # outlines and poses are not compared
+        return label, None
+
+    return label, boxes_as_text(
+        _edges(names.get(row[0], row[0]), *map(float, row[1:])) for row in rows
+    )
+
+
+_N_OF_BOX: Final = 5  # numbers in the line of a box: class, centre, size
+
+
+def _edges(name: str, x: float, y: float, width: float, height: float) -> Box:
+    return name, x - width / 2, y - height / 2, x + width / 2, y + height / 2
+
+
+def label_lines(path: Path) -> list[str] | None:
+    """The lines of a label file; None for one that is not there, or that holds anything but
+    numbers.
+
+    Whatever else lies where labels should be, a link to a key perhaps, is neither read into a label
+    nor carried along.
+    """
+    try:
+        if not path.is_file():
+            return None
+        lines = path.read_bytes()[:_LONGEST_LABELS].decode("ascii").splitlines()
+        for line in lines:
+            for number in line.split():
+                float(number)
+    except (OSError, ValueError):
+        return None
+    return lines
+
+
+_LONGEST_LABELS: Final = 100_000_000  # bytes, more than the labels of any picture
+
+
+def write_list(path: Path, images: Sequence[Path]) -> None:
+    """Write a list of images, a path a line."""
+    make_folder(path.parent)
+    lines = [os.path.relpath(image, path.parent) for image in images]
+    lines = [f"./{line}\n" if not line.startswith("..") else f"{line}\n" for line in lines]
+    write_new(path, os.fsencode("".join(lines)))

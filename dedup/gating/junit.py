@@ -1,16 +1,13 @@
 """A JUnit file: one suite, a test case for each check of the gate."""
 
-from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
+from dedup.gating.checks import Check, Findings
 from dedup.reporting.plain import plain
 from dedup.reporting.words import facts
 
-if TYPE_CHECKING:
-    from dedup.gating.verdict import Check, Verdict
 
-
-def junit(verdict: "Verdict") -> str:
+def junit(verdict: Findings) -> str:
     """The file's text. What no limit judges is skipped, with what was found as the reason.
 
     XML cannot hold every character that a file's name can: those are spelled out.
@@ -40,7 +37,7 @@ def junit(verdict: "Verdict") -> str:
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(root, encoding="unicode") + "\n"
 
 
-def _properties(verdict: "Verdict") -> dict[str, str]:
+def _properties(verdict: Findings) -> dict[str, str]:
     samples, decisions = verdict.summary["samples"], verdict.summary["decisions"]
     return {
         "dedup.version": verdict.summary["dedup_version"],
@@ -54,7 +51,7 @@ def _properties(verdict: "Verdict") -> dict[str, str]:
     }
 
 
-def _case(suite: ET.Element, check: "Check", verdict: "Verdict") -> None:
+def _case(suite: ET.Element, check: Check, verdict: Findings) -> None:
     case = ET.SubElement(
         suite,
         "testcase",
@@ -71,7 +68,7 @@ def _case(suite: ET.Element, check: "Check", verdict: "Verdict") -> None:
         ET.SubElement(case, "system-out").text = plain(check.message)
 
 
-def _worst(check: "Check", verdict: "Verdict") -> list[str]:
+def _worst(check: Check, verdict: Findings) -> list[str]:
     if check.kind == "certificate":
         certificate = verdict.summary.get("certificate") or {"train_held_out_first": []}
         pairs = [(row["id"], row["witness_id"], "") for row in certificate["train_held_out_first"]]

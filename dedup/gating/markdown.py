@@ -7,13 +7,11 @@ table or a forge (mentions, references, links) would act on.
 import html
 import json
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
+from dedup.gating.checks import Findings
 from dedup.reporting.plain import plain
 from dedup.reporting.words import counted, facts, gone_with_every_match
-
-if TYPE_CHECKING:
-    from dedup.gating.verdict import Verdict
 
 MAX_SPLITS: Final = 30  # rows of a table
 MAX_TEXT: Final = 200  # characters of an id or a label
@@ -22,7 +20,7 @@ _ACTED_ON: Final = "\\`*_[]|~:@#!$"
 _MARKS: Final = {"passed": "✅ passed", "failed": "❌ failed", "not judged": "➖ no limit"}
 
 
-def markdown(verdict: "Verdict") -> str:
+def markdown(verdict: Findings) -> str:
     """The page's text: verdict, checks, counts, matrix, worst leaks, settings."""
     summary = verdict.summary
     parts = [
@@ -68,7 +66,7 @@ def literal(text: str) -> str:
     return escaped.replace("www.", "www&#46;")
 
 
-def _headline(verdict: "Verdict") -> str:
+def _headline(verdict: Findings) -> str:
     if failed := verdict.failed():
         return f"❌ {len(failed)} of {len(verdict.checks)} checks failed"
     judged = sum(check.state == "passed" for check in verdict.checks)
@@ -112,7 +110,7 @@ def _cut(summary: Mapping[str, Any]) -> str:
     )
 
 
-def _worst(verdict: "Verdict") -> str:
+def _worst(verdict: Findings) -> str:
     rows = [
         (
             code(row["id"]),

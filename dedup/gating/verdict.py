@@ -3,77 +3,19 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import pyarrow as pa
 
 from dedup.config import GateConfig
 from dedup.gating import junit, markdown
-from dedup.reporting import leaks, shown
-
-WORST: Final = 5  # leaks that a closed gate names
-
-Kind = Literal["leakage", "unreadable", "certificate"]
-State = Literal["passed", "failed", "not judged"]
+from dedup.gating.checks import WORST, Check, Findings, State, name_of
+from dedup.reporting import leaks
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
-    """One thing that the gate looks at."""
-
-    name: str  # for people: "leakage of 'test'"
-    kind: Kind
-    split: str | None  # the held-out split of a leakage check
-    state: State  # "not judged": no limit is set, or there is nothing to judge
-    message: str  # what was found and what is allowed, a sentence
-    over_nothing: bool = False  # a limit asks for it, and there was nothing to judge by it
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """All checks over a run, with what the documents show beside them."""
-
-    title: str  # the dataset's name
-    summary: Mapping[str, Any]
-    gate: GateConfig
-    checks: tuple[Check, ...]
-    # rows of `leakage`: the worst of all and of each split, the worst first
-    worst: Sequence[Mapping[str, Any]]
-    n_leaks: int  # rows of `leakage`
-    seconds: float  # that the run took
-
-    @property
-    def passed(self) -> bool:
-        """Whether no check failed."""
-        return not self.failed()
-
-    @property
-    def limitless(self) -> bool:
-        """Whether the gate sets no limit at all, so that it cannot fail."""
-        return self.gate == GateConfig(allow_nothing=self.gate.allow_nothing)
-
-    @property
-    def judged_nothing(self) -> tuple[Check, ...]:
-        """The checks that a limit asks for, had nothing to judge and were let pass by
-        `gate.allow_nothing`.
-        """
-        return tuple(
-            check for check in self.checks if check.over_nothing and check.state == "not judged"
-        )
-
-    def _repr_html_(self) -> str:
-        """For notebooks: whether the gate is open, and each check."""
-        said = f"{self.title}: the gate is {'open' if self.passed else 'closed'}."
-        rows = [(check.name, check.state, check.message) for check in self.checks]
-        return shown.paragraph(said) + shown.table(["check", "state", "found"], rows)
-
-    def failed(self) -> tuple[Check, ...]:
-        """The checks that failed."""
-        return tuple(check for check in self.checks if check.state == "failed")
-
-    def worst_of(self, check: Check) -> list[Mapping[str, Any]]:
-        """The worst leaks that a check is about."""
-        return [leak for leak in self.worst if _name_of(leak) == check.name][:WORST]
+class Verdict(Findings):
+    """All checks over a run, and the documents that say them."""
 
     def json(self) -> str:
         """The summary with the verdict under `gate`, as dedup/reporting/summary.schema.json
@@ -118,7 +60,7 @@ def _worst_of_each(in_order: pa.Table, checks: Sequence[Check]) -> list[Mapping[
     left = dict.fromkeys((check.name for check in checks), WORST)
     rows = []
     for row, leak in enumerate(in_order.select(["witness_split", "kind"]).to_pylist()):
-        name = _name_of(leak)
+        name = name_of(leak)
         if row < WORST or left.get(name, 0) > 0:
             rows.append(row)
         left[name] = left.get(name, 0) - 1
@@ -126,11 +68,6 @@ def _worst_of_each(in_order: pa.Table, checks: Sequence[Check]) -> list[Mapping[
     found: list[Mapping[str, Any]] = in_order.take(pa.array(rows, pa.int64())).to_pylist()
 
     return found
-
-
-def _name_of(leak: Mapping[str, Any]) -> str:
-    """The check that counts a row of `leakage`."""
-    return f"{'groups' if leak['kind'] == 'group' else 'leakage'} of {leak['witness_split']!r}"
 
 
 _REMEDY: Final = "Name one with policy.held_out, or set gate.allow_nothing: true if that is meant."

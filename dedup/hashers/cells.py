@@ -14,9 +14,10 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from dedup.compiled import compiled
+from dedup.compiled import compiled, inner
 from dedup.decoding.orientation import turned
-from dedup.hashers.resampling import Plane, Target, matrix, read_only
+from dedup.hashers.filters import matrix
+from dedup.hashers.resampling import Plane, Target, read_only
 from dedup.tables import THUMBNAIL_SIDE
 
 FINENESS: Final = 64
@@ -77,6 +78,39 @@ def _constant(side: int, n: int, kernel: str) -> NDArray[np.float64]:
     return matrix(side, n, kernel, short=1 << side.bit_length())
 
 
+@inner
+def _summed_rows(levels: Any, start: Any, stop: Any, parts: Any, line: Any) -> None:
+    """`line`: the sum of the rows between two heights, counted in parts of a row; the first and the
+    last row count by their share.
+    """
+    width = np.uint64(levels.shape[1])
+    first, last = start // parts, (stop - np.uint64(1)) // parts
+    if first == last:
+        w = np.int32(stop - start)
+        for x in range(width):
+            line[x] = w * np.int32(levels[first, x])
+        return
+
+    u = np.int32((first + np.uint64(1)) * parts - start)
+    v = np.int32(parts)
+    w = np.int32(stop - last * parts)
+    if last - first == np.uint64(2):  # the commonest number of rows, in one pass
+        between = first + np.uint64(1)
+        for x in range(width):
+            line[x] = (
+                u * np.int32(levels[first, x])
+                + v * np.int32(levels[between, x])
+                + w * np.int32(levels[last, x])
+            )
+        return
+
+    for x in range(width):
+        line[x] = u * np.int32(levels[first, x]) + w * np.int32(levels[last, x])
+    for y in range(first + np.uint64(1), last):
+        for x in range(width):
+            line[x] += v * np.int32(levels[y, x])
+
+
 @compiled
 def _means(
     levels: Any,
@@ -107,32 +141,7 @@ def _means(
     line, before = np.empty(width, np.int32), np.empty(width, np.uint64)
     edges = np.zeros(side + np.uint64(1))
     for k in range(side):
-        start, stop = k * p, (k + np.uint64(1)) * p
-        first, last = start // q, (stop - np.uint64(1)) // q
-        if first == last:
-            w = np.int32(stop - start)
-            for x in range(width):
-                line[x] = w * np.int32(levels[first, x])
-        else:
-            u, v, w = (
-                np.int32((first + np.uint64(1)) * q - start),
-                np.int32(q),
-                np.int32(stop - last * q),
-            )
-            if last - first == np.uint64(2):  # the commonest number of rows, in one pass
-                between = first + np.uint64(1)
-                for x in range(width):
-                    line[x] = (
-                        u * np.int32(levels[first, x])
-                        + v * np.int32(levels[between, x])
-                        + w * np.int32(levels[last, x])
-                    )
-            else:
-                for x in range(width):
-                    line[x] = u * np.int32(levels[first, x]) + w * np.int32(levels[last, x])
-                for y in range(first + np.uint64(1), last):
-                    for x in range(width):
-                        line[x] += v * np.int32(levels[y, x])
+        _summed_rows(levels, k * p, (k + np.uint64(1)) * p, q, line)
         total = np.uint64(0)
         for x in range(width):
             before[x] = total
@@ -142,6 +151,21 @@ def _means(
             edges[m + np.uint64(1)] = np.float64(unit * before[x] + beyond[m] * np.uint64(line[x]))
         for m in range(side):
             cell[k, m] = np.floor((edges[m + np.uint64(1)] - edges[m]) * scale + 0.5)
+
+
+@inner
+def _weighted_rows(cells: Any, taps: Any, start: Any, beyond: Any, line: Any) -> None:
+    """`line`: the sum of the rows under the taps, of which the first is `beyond` rows before
+    `start`.
+    """
+    side = np.uint64(cells.shape[0])
+    line[:] = 0.0
+    for j in range(np.uint64(len(taps))):
+        y = start + j - beyond  # before the first one it is huge
+        if y < side:
+            w = taps[j]
+            for x in range(side):
+                line[x + beyond] += w * cells[y, x]
 
 
 @compiled
@@ -162,13 +186,7 @@ def _triangles(of: Any, taps: Any, small: Any) -> None:
 
     for picture in range(np.uint64(len(of))):
         for k in range(n):
-            line[:] = 0.0
-            for j in range(np.uint64(len(taps))):
-                y = step * k + j - beyond  # before the first one it is huge
-                if y < side:
-                    w = taps[j]
-                    for x in range(side):
-                        line[x + beyond] += w * of[picture, y, x]
+            _weighted_rows(of[picture], taps, step * k, beyond, line)
             whole = np.float64(FINENESS) * total[k]
             for m in range(n):
                 value = 0.0

@@ -17,8 +17,9 @@ from PIL import Image
 from dedup.decoding.orientation import TURNS, turned
 from dedup.hashers import thumbnail
 from dedup.hashers.cells import Cells, cells, shrunk, side_of, thumbnails
+from dedup.hashers.filters import matrix
 from dedup.hashers.luma import luma_of, min_side
-from dedup.hashers.resampling import Plane, Target, grey, matrix, resized
+from dedup.hashers.resampling import Plane, Target, grey, resized
 from dedup.hashers.wavelets import coarsest
 
 # ImageHash's highfreq_factor: phash looks at a picture of four times the code's side

@@ -11,7 +11,7 @@ import pyarrow as pa
 from dedup.decoding.contents import Reader
 from dedup.decoding.pictures import Unreadable, open_picture
 from dedup.hashers.canary_pictures import canary_batch
-from dedup.hashers.close_views import close_view
+from dedup.hashers.close_views import close_view, shortened
 from dedup.hashers.quality import quality
 
 WORK: Final = "dedup.hashers.look_work"
@@ -56,11 +56,9 @@ def _seen(batch: pa.RecordBatch, reader: Reader, setup: Mapping[str, Any]) -> pa
         if isinstance(picture, Unreadable):
             rows.append((row, None, None, None, None))
             continue
-        view = close_view(picture.image)
+        view, seen = close_view(picture.image), quality(shortened(picture.image))
         grey = view.grey.tobytes() if view.side >= MIN_SIDE else None
-        rows.append(
-            (row, view.side, grey, view.chroma.tobytes(), quality(picture.image).to_bytes())
-        )
+        rows.append((row, view.side, grey, view.chroma.tobytes(), seen.to_bytes()))
 
     return seen_batch(rows)
 

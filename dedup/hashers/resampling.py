@@ -14,17 +14,14 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from dedup.compiled import compiled, compiled_exact, inner
+from dedup.compiled import compiled, compiled_exact, inner, inner_exact
 from dedup.decoding.orientation import TURNS, turned
-
-_ONE: Final = 1 << 14
-"""Weights of one output sum to this. 255 × 1.5 × 2¹⁴ < 2²⁴, so 32-bit floats hold the first axis
-exactly: the absolute values of lanczos weights sum to at most 1.4."""
+from dedup.hashers.filters import WEIGHTS, WEIGHTS_SUM, as_whole_numbers
 
 _PILLOW_BITS: Final = 22  # PRECISION_BITS of Pillow's Resample.c
 _HALF: Final = 1 << (_PILLOW_BITS - 1)
 
-SCALE: Final = _ONE * _ONE
+SCALE: Final = WEIGHTS_SUM * WEIGHTS_SUM
 """What one grey level comes to in the raw output."""
 
 
@@ -131,15 +128,6 @@ def _as_stored(target: Target, plane: Plane) -> Target:
     return Target(target.columns, target.rows, target.kernel, rows_first=not target.rows_first)
 
 
-def matrix(length: int, n: int, kernel: str, short: int = 0) -> NDArray[np.float64]:
-    """The weights of n outputs for a whole side of so many levels, shape (n, length): whole numbers
-    that sum to 2¹⁴.
-
-    `short`: for haar, the shorter side of the picture.
-    """
-    return _numbers(_KERNELS[kernel](length, length, n, short), symmetrical=True)
-
-
 def grey(raw: NDArray[np.float64]) -> NDArray[np.uint8]:
     """Raw values as grey levels, rounded to the nearest."""
     levels = np.empty(raw.shape, np.uint8)
@@ -182,8 +170,8 @@ def _weights(length: int, extent: float, n: int, kernel: str) -> tuple[NDArray[A
     """First input, last + 1, and the weights between them, of each of n outputs, for levels of some
     length.
     """
-    matrix = _KERNELS[kernel](length, extent, n, 0)
-    numbers = _numbers(matrix, symmetrical=extent == length)
+    matrix = WEIGHTS[kernel](length, extent, n, 0)
+    numbers = as_whole_numbers(matrix, symmetrical=extent == length)
     there = numbers != 0
     starts, stops = there.argmax(axis=1), length - there[:, ::-1].argmax(axis=1)
     inputs = np.arange(length)
@@ -195,7 +183,7 @@ def _weights(length: int, extent: float, n: int, kernel: str) -> tuple[NDArray[A
 @lru_cache(maxsize=8192)
 def _fixed_point(length: int, extent: float, n: int, kernel: str) -> tuple[NDArray[Any], ...]:
     """First input, last + 1, first weight, and the weights, as Pillow has them: parts of 2²²."""
-    weights = _KERNELS[kernel](length, extent, n, 0)
+    weights = WEIGHTS[kernel](length, extent, n, 0)
     if (
         extent == length
     ):  # the same from either end, so that turning a picture turns what is made of it
@@ -213,83 +201,44 @@ def _fixed_point(length: int, extent: float, n: int, kernel: str) -> tuple[NDArr
     return starts, stops, at, parts.astype(np.int32)
 
 
-def _numbers(matrix: NDArray[np.float64], *, symmetrical: bool) -> NDArray[np.float64]:
-    """The weights as whole numbers that sum to `_ONE`, and the same from either end where the
-    picture is whole.
-    """
-    n, length = matrix.shape
-    numbers: NDArray[np.float64] = np.rint(matrix * _ONE)
-    if symmetrical and n % 2:  # the middle output is symmetrical in itself
-        middle = numbers[n // 2] = np.rint((matrix[n // 2] + matrix[n // 2][::-1]) * (_ONE // 2))
-        missing = _ONE - middle.sum()
-        middle[length // 2] += missing - missing // 2
-        middle[(length - 1) // 2] += missing // 2
+@inner_exact
+def _weighted_rows(levels: Any, weights: Any, at: Any, start: Any, stop: Any, line: Any) -> None:
+    """`line`: the sum of the rows from `start` to `stop`, whose first weight is at `at`."""
+    width = levels.shape[1]
+    line[:] = 0
+    at -= start
+    y = start
+    while y + 4 <= stop:  # four at a time: the line is read and written less often
+        w0, w1 = weights[at + y], weights[at + y + 1]
+        w2, w3 = weights[at + y + 2], weights[at + y + 3]
+        # By index: a slice for each row costs a tenth of the loop.
+        for x in range(width):
+            line[x] += (
+                w0 * np.float32(levels[y, x])
+                + w1 * np.float32(levels[y + 1, x])
+                + w2 * np.float32(levels[y + 2, x])
+                + w3 * np.float32(levels[y + 3, x])
+            )
+        y += 4
 
-    numbers[np.arange(n), numbers.argmax(axis=1)] += _ONE - numbers.sum(axis=1)
-    if symmetrical:
-        numbers[n - n // 2 :] = numbers[: n // 2][::-1, ::-1]
-
-    return numbers
-
-
-def _convolved(
-    length: int, extent: float, n: int, *, support: float, kernel: Any
-) -> NDArray[np.float64]:
-    """Weights as Pillow's resize has them: the kernel is as wide as the reduction asks for."""
-    if length == n == extent:
-        return np.eye(n)
-
-    step = extent / n
-    scale = max(step, 1.0)
-    centres = (np.arange(n) + 0.5) * step
-    offsets = (np.arange(length) + 0.5 - centres[:, None]) / scale
-    first = np.maximum(np.floor(centres - support * scale + 0.5), 0)
-    last = np.minimum(np.floor(centres + support * scale + 0.5), length)
-    inside = (np.arange(length) >= first[:, None]) & (np.arange(length) < last[:, None])
-    values = np.zeros((n, length))
-    values[inside] = kernel(offsets[inside])
-    weights: NDArray[np.float64] = values / values.sum(axis=1, keepdims=True)
-
-    return weights
+    while y < stop:
+        w0 = weights[at + y]
+        for x in range(width):
+            line[x] += w0 * np.float32(levels[y, x])
+        y += 1
 
 
-def _lanczos(length: int, extent: float, n: int, _short: int) -> NDArray[np.float64]:
-    def kernel(x: NDArray[np.float64]) -> NDArray[np.float64]:
-        values: NDArray[np.float64] = np.sinc(x) * np.sinc(x / 3) * (np.abs(x) < 3)
-        return values
-
-    return _convolved(length, extent, n, support=3.0, kernel=kernel)
-
-
-def _bilinear(length: int, extent: float, n: int, _short: int) -> NDArray[np.float64]:
-    return _convolved(length, extent, n, support=1.0, kernel=lambda x: np.maximum(1 - np.abs(x), 0))
-
-
-def _haar(length: int, extent: float, n: int, short: int) -> NDArray[np.float64]:
-    """Lanczos to the largest power of two that the shorter side holds, then the mean of each of n
-    parts.
-    """
-    side = max(1 << (max(short, 1).bit_length() - 1), n)
-    means: NDArray[np.float64] = (
-        _lanczos(length, extent, side, short).reshape(n, side // n, length).mean(axis=1)
-    )
-
-    return means
-
-
-def _tent(length: int, extent: float, n: int, _short: int) -> NDArray[np.float64]:
-    """A box as wide as half an output, twice: the filter of PDQ, integrated over pixels."""
-    fine = 1 + 32 * n // length
-    edges = np.arange(length * fine + 1) * (n / (extent * fine)) - (np.arange(n)[:, None] + 0.5)
-    inside = np.clip(edges, -0.5, 0.5)
-    mass = 0.5 + 2 * inside - 2 * inside * np.abs(inside)  # of the tent, up to each edge
-    weights: NDArray[np.float64] = np.diff(mass, axis=1).reshape(n, length, fine).sum(axis=2)
-    weights /= weights.sum(axis=1, keepdims=True)
-
-    return weights
-
-
-_KERNELS: Final = {"lanczos": _lanczos, "bilinear": _bilinear, "haar": _haar, "tent": _tent}
+@inner_exact
+def _weighted_columns(
+    narrow: Any, weights: Any, at: Any, start: Any, stop: Any, rows: Any, sums: Any
+) -> None:
+    """`sums`: for each row the sum of its columns from `start` to `stop`."""
+    sums[:] = 0
+    at -= start
+    for x in range(start, stop):
+        wide = np.float64(weights[at + x])
+        for k in range(rows):
+            sums[k] += wide * np.float64(narrow[x, k])
 
 
 @compiled_exact
@@ -317,36 +266,14 @@ def _shrink(
         for target in range(len(n_rows)):
             rows, columns = n_rows[target], n_columns[target]
             for k in range(rows):
-                line[:] = 0
-                at = row_at[row + k] - row_start[row + k]
-                y, stop = row_start[row + k], row_stop[row + k]
-                while y + 4 <= stop:  # four at a time: the line is read and written less often
-                    w0, w1 = row_weights[at + y], row_weights[at + y + 1]
-                    w2, w3 = row_weights[at + y + 2], row_weights[at + y + 3]
-                    for x in range(
-                        width
-                    ):  # by index: a slice for each row costs a tenth of the loop
-                        line[x] += (
-                            w0 * np.float32(stack[picture, y, x])
-                            + w1 * np.float32(stack[picture, y + 1, x])
-                            + w2 * np.float32(stack[picture, y + 2, x])
-                            + w3 * np.float32(stack[picture, y + 3, x])
-                        )
-                    y += 4
-                while y < stop:
-                    w0 = row_weights[at + y]
-                    for x in range(width):
-                        line[x] += w0 * np.float32(stack[picture, y, x])
-                    y += 1
+                start, stop = row_start[row + k], row_stop[row + k]
+                _weighted_rows(stack[picture], row_weights, row_at[row + k], start, stop, line)
                 for x in range(width):
                     narrow[x, k] = line[x]
             for m in range(columns):
-                sums[:] = 0
-                at = column_at[column + m] - column_start[column + m]
-                for x in range(column_start[column + m], column_stop[column + m]):
-                    wide = np.float64(column_weights[at + x])
-                    for k in range(rows):
-                        sums[k] += wide * np.float64(narrow[x, k])
+                start, stop = column_start[column + m], column_stop[column + m]
+                at = column_at[column + m]
+                _weighted_columns(narrow, column_weights, at, start, stop, rows, sums)
                 for k in range(rows):
                     raw[picture, out + k * columns + m] = sums[k]
             out += rows * columns

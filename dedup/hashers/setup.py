@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from dedup.config import Config  # a worker needs none, and it takes a tenth of a second
 
 
-DECODING: Final = 5
+DECODING: Final = 6
 """Version of what decides a picture, its digest and its status before a code is computed;
 CHANGELOG.md has them all.
 """

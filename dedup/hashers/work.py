@@ -20,6 +20,7 @@ from dedup.decoding.pictures import Unreadable, file_digest
 from dedup.decoding.refusals import NOT_IMAGE, shows_image
 from dedup.hashers.canary_pictures import canary_batch
 from dedup.hashers.setup import Setup
+from dedup.memory import NOT_ENOUGH
 
 WORK: Final = "dedup.hashers.work"
 FRESH: Final = "fresh"
@@ -66,7 +67,7 @@ def lost(setup: Mapping[str, Any], batch: pa.RecordBatch, reason: str) -> pa.Rec
         if isinstance(content, Unreadable):
             found, digest = content, None
         else:
-            status = "undecodable" if shows_image(content) else NOT_IMAGE
+            status = status_of_lost(content, reason)
             found, digest = Unreadable(status, reason), file_digest(content)
         rows.append(
             {
@@ -79,6 +80,14 @@ def lost(setup: Mapping[str, Any], batch: pa.RecordBatch, reason: str) -> pa.Rec
         )
 
     return pa.RecordBatch.from_pylist(rows, schema=result_schema(of))
+
+
+def status_of_lost(content: bytes, reason: str) -> str:
+    """The status of a file on which a worker died, or for which it had too little memory."""
+    if not shows_image(content):
+        return NOT_IMAGE
+
+    return "too_large" if reason.startswith(NOT_ENOUGH) else "undecodable"
 
 
 def canary_task() -> pa.RecordBatch:

@@ -13,7 +13,8 @@ from dedup.config import Config, Resolved, resolve
 from dedup.hashers.close_views import CLOSE_SIDE
 from dedup.hashers.quality import quality
 from dedup.search import join_hashes_batches, pack
-from dedup.stages.candidates import candidates, radius
+from dedup.stages.candidates import candidates
+from dedup.stages.radius import radius
 from dedup.tables import THUMBNAIL_SIDE
 from dedup.verify import verified
 from dedup.verify.closer import close_similarities

@@ -1,22 +1,27 @@
 """summary: counts of images, not of edges; a pure function of the tables."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
 from dedup import tables
 from dedup.config import Resolved
 from dedup.graph import Graph, group_witnesses, matches_one_of, numbers
 from dedup.policy import distinct
-from dedup.policy.acceptance import MUST_AGREE
 from dedup.policy.drawn_otherwise import drawn_otherwise
 from dedup.policy.unreadable import emptied
-from dedup.tables import MANY_WITHOUT_INFORMATION, MIN_INFORMATION
+from dedup.reporting.tallies import Mask, n_by_value, rounded_mean, share_of
+from dedup.reporting.warnings import (
+    not_decoded,
+    of_data,
+    of_other_colours,
+    of_uncompared,
+)
+from dedup.tables import MIN_INFORMATION
 from dedup.versions import DEDUP_VERSION
 
 NO_SPLIT: Final = "(no split)"
@@ -24,11 +29,8 @@ NO_SPLIT: Final = "(no split)"
 `key_of_no_split`.
 """
 
-MANY_RECOLOURED: Final = 3  # pairs of other colours under other labels: fewer may be wrong labels
 MAX_LABEL_PAIRS: Final = 100  # pairs of labels in conflict that are listed
 MAX_SHIFTED: Final = 10  # labels of a split that are listed after regrouping
-
-Mask = NDArray[np.bool_]
 
 
 def summary(
@@ -87,20 +89,20 @@ def summary(
         ),
         "resolved": resolved.settings(),
         "warnings": [
-            *_of_colours(pairs, resolved),
-            *_warnings(in_split, unsplit, manifest, samples, resolved),
+            *of_other_colours(pairs, resolved),
+            *of_data(in_split, unsplit, manifest, samples, resolved),
             *not_decoded(hashes),
             *emptied(hashes, manifest, resolved),
             *distinct.warnings(manifest, hashes, decisions, resolved),
             *drawn.warnings(),
-            *_of_uncompared(uncompared),
+            *of_uncompared(uncompared),
         ],
     }
 
 
 def _samples(hashes: pa.Table, n_points: pa.ChunkedArray | None) -> dict[str, Any]:
     """How many there are, and how many of them can be read."""
-    statuses = _counts(hashes["status"])
+    statuses = n_by_value(hashes["status"])
     n_readable, n_absent = statuses["ok"], statuses[tables.ABSENT]
     plain = pc.less(hashes["information"], MIN_INFORMATION)
 
@@ -124,69 +126,8 @@ def _pairs(pairs: pa.Table, graph: Graph, n_box_conflicts: int) -> dict[str, Any
         "images": int(graph.matched().sum()),
         "label_conflicts": pc.sum(pairs["label_conflict"]).as_py() or 0,
         "box_conflicts": n_box_conflicts,
-        "expected_false_share": _mean(pairs["false_probability"]),
+        "expected_false_share": rounded_mean(pairs["false_probability"]),
     }
-
-
-def _of_colours(pairs: pa.Table, resolved: Resolved) -> list[str]:
-    """What to know of pairs whose colours differ, or whose colours nobody compared."""
-    near = pairs.filter(pc.equal(pairs["kind"], "near"))
-    if resolved.acceptance.colour == MUST_AGREE:
-        unseen = near["colour_differs"].null_count
-        said = (
-            f"The colours of {unseen:,} near pairs were not compared: one was seen without its"
-            " frame, or not again."
-        )
-        return [said] if unseen else []
-
-    both = pc.and_(near["colour_differs"], near["label_conflict"])
-    n_both = pc.sum(both).as_py() or 0
-    if n_both < MANY_RECOLOURED:
-        return []
-
-    said = (
-        f"{n_both:,} pairs differ in colour and in their labels. If colour makes another picture"
-        " here, as of flags or lights, set verify.colour: must_agree."
-    )
-
-    return [said]
-
-
-def _mean(column: pa.ChunkedArray) -> float | None:
-    """To four decimals; None of no values."""
-    mean = pc.mean(column).as_py()
-    return None if mean is None else round(mean, 4)
-
-
-def not_decoded(hashes: pa.Table) -> Iterator[str]:
-    """A sentence for each status of pictures that are not decoded here, with its most frequent
-    detail and a remedy.
-    """
-    for status in tables.NOT_DECODED:
-        details = _counts(hashes["detail"].filter(pc.equal(hashes["status"], status)))
-        if not details:
-            continue
-        n, (detail, of_detail) = sum(details.values()), details.most_common(1)[0]
-        pictures = "1 picture is" if n == 1 else f"{n:,} pictures are"
-        why = (
-            "too large to be decoded"
-            if status == "too_large"
-            else "of a kind that is not decoded here"
-        )
-        yield (
-            f"{pictures} {why}, so nobody knows whether {'it leaks' if n == 1 else 'they leak'}:"
-            f" {detail}{'' if of_detail == n else f' ({of_detail:,} of them)'}."
-            f" {'It is' if n == 1 else 'They are'} kept. {_remedy(status, detail)}"
-        )
-
-
-def _remedy(status: str, detail: str) -> str:
-    """What to do about pictures that are not decoded."""
-    if status == "too_large":
-        return "Set hash.max_pixels higher to compare them."
-    if detail.startswith(("HEIC", "HEIF")):
-        return "Install the extra that reads them: pip install 'dedup-images[heif]'."
-    return "Convert them to PNG, JPEG or WebP to compare them."
 
 
 def _n_absent(hashes: pa.Table, inside: Mask) -> int:
@@ -296,10 +237,6 @@ def _in_split(column: pa.ChunkedArray) -> dict[str, Mask]:
     return dict(sorted(found.items(), key=lambda one: (one[0] != "train", one[0])))
 
 
-def _counts(column: pa.ChunkedArray) -> Counter[str]:
-    return Counter({one["values"]: one["counts"] for one in pc.value_counts(column).to_pylist()})
-
-
 def _matrix(graph: Graph, in_split: Mapping[str, Mask]) -> dict[str, dict[str, int]]:
     """For each split the number of its images that match another image of each split."""
     matched = {name: matches_one_of(graph, inside) for name, inside in in_split.items()}
@@ -314,7 +251,7 @@ def _leakage(
 ) -> dict[str, dict[str, Any]]:
     """For each held-out split its images that match a train image, and their share."""
     leaks = matches_one_of(graph, _train(in_split, resolved))
-    return {name: _share(in_split[name], leaks) for name in resolved.splits.held_out}
+    return {name: share_of(in_split[name], leaks) for name in resolved.splits.held_out}
 
 
 def _groups(
@@ -331,7 +268,9 @@ def _groups(
         group_witnesses(numbers(manifest["group"]), readable & _train(in_split, resolved)) >= 0
     )
 
-    return {name: _share(in_split[name], in_train & readable) for name in resolved.splits.held_out}
+    return {
+        name: share_of(in_split[name], in_train & readable) for name in resolved.splits.held_out
+    }
 
 
 def _train(in_split: Mapping[str, Mask], resolved: Resolved) -> Mask:
@@ -341,11 +280,6 @@ def _train(in_split: Mapping[str, Mask], resolved: Resolved) -> Mask:
             axis=0,
         )
     )
-
-
-def _share(inside: Mask, leaks: Mask) -> dict[str, Any]:
-    n, leaking = int(inside.sum()), int((leaks & inside).sum())
-    return {"images": n, "leaking": leaking, "share": leaking / n}
 
 
 def _between_held_out(graph: Graph, in_split: Mapping[str, Mask], held_out: tuple[str, ...]) -> int:
@@ -361,7 +295,7 @@ def _between_held_out(graph: Graph, in_split: Mapping[str, Mask], held_out: tupl
 
 
 def _split(decisions: pa.Table, inside: Mask) -> dict[str, int]:
-    actions = _counts(decisions["action"].filter(pa.array(inside)))
+    actions = n_by_value(decisions["action"].filter(pa.array(inside)))
     return {"images": int(inside.sum()), **{action: actions[action] for action in tables.ACTIONS}}
 
 
@@ -369,7 +303,7 @@ def _crowds(crowds: pa.Table | None) -> dict[str, int]:
     """Crowds of look-alikes, the images in them, and those beside them that their leader
     rejected.
     """
-    roles = _counts(tables.CROWDS.empty_table()["role"] if crowds is None else crowds["role"])
+    roles = n_by_value(tables.CROWDS.empty_table()["role"] if crowds is None else crowds["role"])
     return {
         "number": roles["leader"],
         "images": roles["leader"] + roles["member"],
@@ -377,63 +311,10 @@ def _crowds(crowds: pa.Table | None) -> dict[str, int]:
     }
 
 
-def _of_uncompared(uncompared: pa.Table | None) -> list[str]:
-    if uncompared is None or len(uncompared) == 0:
-        return []
-
-    message = (
-        f"{len(uncompared):,} kept train images were not compared with all their candidates, as"
-        " crowds of look-alikes are too large for that: see uncompared.parquet."
-    )
-
-    return [message]
-
-
 def _decisions(decisions: pa.Table) -> dict[str, Any]:
-    actions, reasons = _counts(decisions["action"]), _counts(decisions["reason"])
+    actions, reasons = n_by_value(decisions["action"]), n_by_value(decisions["reason"])
     return {
         **{action: actions[action] for action in tables.ACTIONS},
         "by_reason": dict(sorted(reasons.items())),
         "witness_dropped": pc.sum(pc.invert(decisions["witness_kept"])).as_py() or 0,
     }
-
-
-def _warnings(
-    in_split: Mapping[str, Mask],
-    unsplit: str | None,
-    manifest: pa.Table,
-    samples: Mapping[str, int],
-    resolved: Resolved,
-) -> list[str]:
-    n_no_information, n_readable = samples["without_information"], samples["readable"]
-    found = []
-    own = in_split.keys() - {*resolved.splits.references}
-    own_held_out = {*resolved.splits.held_out} - {*resolved.splits.references}
-    counts = {name: int(inside.sum()) for name, inside in in_split.items()}
-
-    for name in sorted(counts):
-        if counts[name] == 1 and len(counts) > 1:
-            only = manifest["id"][int(np.argmax(in_split[name]))].as_py()
-            found.append(f"Split {name!r} has a single sample, {only!r}. Is its name a slip?")
-
-    if n_no_information > MANY_WITHOUT_INFORMATION * max(n_readable, 1):
-        found.append(
-            f"{n_no_information:,} of {n_readable:,} pictures are blank, flat or bare gradients:"
-            " they are matched by identical pixels only."
-        )
-
-    if "train" not in own and own != {unsplit} and not own_held_out:
-        others = (
-            " but reference sets"
-            if resolved.splits.references
-            else ", and only duplicates are looked for"
-        )
-        found.append(
-            f"No split is called train ({', '.join(map(repr, sorted(own)))}). Unless"
-            f" policy.held_out names some, nothing is held out{others}."
-        )
-
-    if n_readable == 0:
-        found.append("No sample could be read.")
-
-    return found

@@ -7,6 +7,10 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+Mask = NDArray[np.bool_]
+
 
 MAX_CLASSES: Final = 40
 """Rows of a table by class: those with most pairs; the rest is counted in one row."""
@@ -99,3 +103,20 @@ def _joined(pairs: pa.Table) -> Any:
     ):
         one, two = sorted((split or _NO_SPLIT, further or _NO_SPLIT))
         yield label, other, one if one == two else f"{one} – {two}"
+
+
+def rounded_mean(column: pa.ChunkedArray) -> float | None:
+    """To four decimals; None of no values."""
+    mean = pc.mean(column).as_py()
+    return None if mean is None else round(mean, 4)
+
+
+def n_by_value(column: pa.ChunkedArray) -> Counter[str]:
+    """How often each value is there."""
+    return Counter({one["values"]: one["counts"] for one in pc.value_counts(column).to_pylist()})
+
+
+def share_of(inside: Mask, leaks: Mask) -> dict[str, Any]:
+    """Of the samples inside a split, how many leak, and their share."""
+    n, leaking = int(inside.sum()), int((leaks & inside).sum())
+    return {"images": n, "leaking": leaking, "share": leaking / n}

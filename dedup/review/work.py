@@ -13,6 +13,7 @@ from PIL import Image
 
 from dedup.decoding.contents import read_bytes
 from dedup.decoding.pictures import Unreadable, file_digest, open_picture
+from dedup.hashers.close_views import shortened
 
 WORK: Final = "dedup.review.work"
 
@@ -74,13 +75,14 @@ def _shown(task: _Task, setup: Mapping[str, Any]) -> tuple[Any, ...]:
     if isinstance(picture, Unreadable):
         return (row, picture.status, picture.detail, *[None] * 6)
 
-    square = picture.image.convert("L").resize((GREY_SIDE,) * 2, Image.Resampling.BILINEAR)
+    image = shortened(picture.image)
+    square = image.convert("L").resize((GREY_SIDE,) * 2, Image.Resampling.BILINEAR)
 
     return (
         row,
         "ok",
         picture.remark,
-        jpeg(picture.image, setup["side"], setup["quality"]),
+        jpeg(image, setup["side"], setup["quality"]),
         picture.width,
         picture.height,
         file_digest(data),

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from io import BytesIO
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,14 +12,13 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from PIL import Image
 
-from dedup import tables
+from dedup import limited, tables
 from dedup.config import Config, Resolved
-from dedup.decoding.pictures import Unreadable, open_picture
 from dedup.errors import RunError
-from dedup.formats import Moves, Source, read_bytes
+from dedup.formats import Moves, Source
 from dedup.memory import usable_cores
 from dedup.policy.judgements import NOT_JUDGED, Judged
-from dedup.reporting import shown
+from dedup.reporting import pictures, shown
 from dedup.reporting.listing import pair_facts
 from dedup.reporting.tallies import by_class, largest_groups, sizes_and_formats
 from dedup.runs.filtering import filtered
@@ -118,22 +118,17 @@ class Run:
             return
 
         settings = self.config.hash
-        contents = (
-            read_bytes(path, stored)
-            for batch in self.source.payload_of(
-                [int(self.row_of_sample[sample]) for sample in samples]
-            )
-            for path, stored in zip(
-                batch["path"].to_pylist(), batch["data"].to_pylist(), strict=True
-            )
+        setup = {"max_pixels": settings.max_pixels, "background": settings.background}
+        rows = [int(self.row_of_sample[sample]) for sample in samples]
+        stored = list(self.source.payload_of(rows))
+        found = (
+            jpeg
+            for batch in limited.results(pictures.WORK, setup, stored)
+            for jpeg in batch["jpeg"].to_pylist()
         )
-        for sample, content in zip(samples, contents, strict=True):
-            if not isinstance(content, Unreadable):
-                picture = open_picture(
-                    content, max_pixels=settings.max_pixels, background=settings.background
-                )
-                if not isinstance(picture, Unreadable):
-                    yield sample, picture.image
+        for sample, jpeg in zip(samples, found, strict=True):
+            if jpeg is not None:
+                yield sample, Image.open(BytesIO(jpeg))
 
     @property
     def dir(self) -> Path | None:

@@ -21,27 +21,12 @@ from dedup.policy.doubts import DOUBT
 from dedup.policy.keeping import keep_order
 from dedup.runs.result import Run, search_threads, specs_of
 from dedup.search import Progress
-from dedup.stages.candidates import (
-    Counts,
-    candidates,
-    comparer,
-    equal_codes,
-    fitting_radius,
-    packed_codes,
-    radius,
-    searched,
-)
-from dedup.stages.crowds import (
-    Codes,
-    Comparisons,
-    Found,
-    Sides,
-    crowds,
-    near_distances,
-    table,
-    with_closed,
-)
+from dedup.stages.candidates import Counts, candidates, comparer
+from dedup.stages.crowds import Found, crowds, near_distances, table, with_closed
 from dedup.stages.hashes import drift
+from dedup.stages.radius import fitting_radius, radius
+from dedup.stages.searched import equal_codes, packed_codes, searched
+from dedup.stages.settling import Codes, Comparisons, Sides
 from dedup.verify.framed import merged
 from dedup.verify.kept_signs import KeptSigns, by_signs
 from dedup.verify.second_look import Looks, PairsBar, See, looked, looking

@@ -204,9 +204,7 @@ def _radius(
         return distances
 
     # the search brings numba: half a second that is seldom needed
-    from dedup.stages.candidates import (
-        radius,
-    )
+    from dedup.stages.radius import radius
 
     refuse_other_hashes(
         storage.stored_spec(run_folder, "candidates"), specs(config, resolved)["candidates"]

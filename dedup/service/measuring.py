@@ -9,9 +9,9 @@ import pyarrow as pa
 
 from dedup.bank.picture import MeasuredPicture, of_table
 from dedup.decoding.pictures import file_digest
-from dedup.decoding.refusals import NOT_IMAGE, shows_image
 from dedup.hashers.drift import setup_of
 from dedup.hashers.measure import measure
+from dedup.hashers.work import status_of_lost
 from dedup.tables.entries import BankSpec
 
 WORK: Final = "dedup.service.measuring"
@@ -41,7 +41,7 @@ def lost(setup: Mapping[str, Any], batch: pa.RecordBatch, reason: str) -> pa.Rec
     return _results(
         [
             MeasuredPicture(
-                status="undecodable" if shows_image(row["data"]) else NOT_IMAGE,
+                status=status_of_lost(row["data"], reason),
                 detail=reason,
                 file_digest=file_digest(row["data"]),
             )

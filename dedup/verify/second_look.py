@@ -37,6 +37,7 @@ MAX_LOOKS: Final = 500_000
 _SMALL_SIDE: Final = 128
 _RIM: Final = 0.5  # pixels of the thumbnail, where what is inside is mixed with the frame
 _READ_AT_ONCE: Final = 16  # pictures of a batch
+_READ_BY_ONE: Final = 32  # so few are one batch: another process takes longer to start
 _NAMED_AT_ONCE: Final = 64  # where a task costs more to send, and its pictures are named only
 _GIVEN_AT_ONCE: Final = 256  # pictures that are seen already, of a batch
 _KEPT: Final = 8_192  # pictures, 17 KB each
@@ -75,8 +76,9 @@ def looking(
     at_once = _NAMED_AT_ONCE if isinstance(engine, Distributed) else _READ_AT_ONCE
 
     def read(rows: Sequence[int]) -> Iterator[pa.RecordBatch]:
-        for begin in range(0, len(rows), at_once):
-            yield from payload_of(rows[begin : begin + at_once])
+        step = at_once if len(rows) > _READ_BY_ONE else _READ_BY_ONE
+        for begin in range(0, len(rows), step):
+            yield from payload_of(rows[begin : begin + step])
 
     kept: dict[
         int, tuple[Any, ...]

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from dedup.compiled import compiled, compiled_rounded
 from dedup.tables import THUMBNAIL_SIDE
+from dedup.verify.features import put
 
 inlined: Callable[[Callable[..., Any]], Callable[..., Any]] = njit(inline="always")
 """For what is called once for each difference."""
@@ -242,16 +243,14 @@ def _stepped(soft: Any, signs: Any, view: Any, best: Any, room: Any) -> Any:
         improved = False
         for number in range(5):
             for way in (-1.0, 1.0):
-                for k in range(5):
-                    trial[k] = view[k]
+                put(view, trial)
                 trial[number] += way * steps[number]
                 _seen(soft, trial, grid, covered)
                 found = _score(weights, _weighted(grid, covered, weights), signs)
                 if found > best:
                     best = found
                     improved = True
-                    for k in range(5):
-                        view[k] = trial[k]
+                    put(trial, view)
         if not improved:
             if steps[0] < 0.006:
                 break

@@ -276,6 +276,15 @@ def _ask_worth(picture: Any, place: Any, worths: Any) -> None:
         worths[place] = worth(picture)
 
 
+@inner
+def _put_turned(picture: Any, turn: Any, upright: Any, turned: Any) -> None:
+    """The picture as it is stored, and turned."""
+    put(picture.reshape(-1), upright.reshape(-1))
+    put(upright.reshape(-1), turned.reshape(-1))
+    if turn != 0:
+        oriented(upright, turn, turned)
+
+
 @compiled_rounded
 def _compare(
     thumbnails: Any,
@@ -312,10 +321,7 @@ def _compare(
             gradients(half, NOISE, coarse.gradients[0])
             before = a
         second = thumbnails[b] if b < n_thumbnails else others[b - n_thumbnails]
-        put(second.reshape(-1), upright.reshape(-1))
-        put(upright.reshape(-1), pictures[1].reshape(-1))
-        if turns[k] != 0:
-            oriented(upright, turns[k], pictures[1])
+        _put_turned(second, turns[k], upright, pictures[1])
         blurred(pictures[1], work, smooth)
         halved(smooth, half)
         gradients(half, NOISE, coarse.gradients[1])

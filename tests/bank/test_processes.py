@@ -63,7 +63,9 @@ def test_a_killed_process_loses_nothing_that_was_acknowledged(tmp_path: Path) ->
         acknowledged.append(process.stdout.readline().strip())
         time.sleep(rng.uniform(0.0, 0.4))
         process.kill()
-        acknowledged += process.communicate()[0].split()
+        # `communicate` would leave out what `readline` has read ahead.
+        acknowledged += process.stdout.read().split()
+        process.wait()
 
         with Bank(path) as bank:
             ids = {entry.id for entry in bank.entries(limit=10**6)}

@@ -185,6 +185,31 @@ def medical(of: Made) -> None:
     )
 
 
+def folds(of: Made) -> None:
+    of.images(*(f"fold_{k}/cat/{k}.png" for k in range(3)))
+
+
+def parts_of_train(of: Made) -> None:
+    of.images("train_1/1.png", "train_2/2.png", "test/3.png")
+
+
+def kinds_of_train(of: Made) -> None:
+    of.images("train_labeled/1.png", "train_unlabeled/2.png", "test/3.png")
+
+
+def classes_called_train_and_test(of: Made) -> None:
+    of.images("boat/1.png", "bus/1.png", "car/1.png", "test/1.png", "train/1.png")
+
+
+def one_archive(of: Made) -> None:
+    of.tar("all.tar", "all/train/cat/1.png", "all/train/dog/2.png", "all/val/cat/3.png")
+
+
+def archive_without_suffixes(of: Made) -> None:
+    of.tar("train.tar", "a1b2", "c3d4")
+    of.tar("test.tar", "e5f6")
+
+
 def a_class_called_train(of: Made) -> None:
     of.images("airplane/1.png", "bus/1.png", "train/1.png")
 
@@ -305,6 +330,37 @@ def coco(of: Made) -> None:
     of.coco("annotations/instances_val2017.json", "2.jpg", category="cat")
 
 
+def coco_urls(of: Made) -> None:
+    of.images("train2017/1.jpg", "val2017/2.jpg")
+    for split, k in (("train", 1), ("val", 2)):
+        name = f"http://images.cocodataset.org/{split}2017/{k}.jpg"
+        of.coco(f"annotations/instances_{split}2017.json", name, category="cat")
+
+
+def tables_of_splits(of: Made) -> None:
+    of.images("images/a.png", "images/b.png", "images/c.png")
+    of.file("train.csv", "id,label\na,cat\nb,dog\n")
+    of.file("test.csv", "id\nc\n")
+
+
+def table_with_splits(of: Made) -> None:
+    of.images("images/a.png", "images/b.png")
+    of.file("labels.csv", "image,label,split\na.png,cat,train\nb.png,dog,test\n")
+
+
+def davis(of: Made) -> None:
+    for name in ("bear", "dog"):
+        of.images(f"JPEGImages/480p/{name}/00000.jpg", f"Annotations/480p/{name}/00000.png")
+    of.file("ImageSets/480p/train.txt", "/JPEGImages/480p/bear/00000.jpg /Annotations/x.png\n")
+    of.file("ImageSets/480p/val.txt", "/JPEGImages/480p/dog/00000.jpg /Annotations/y.png\n")
+
+
+def lists_of_videos(of: Made) -> None:
+    of.images("frames/v_Run_g01/0.jpg", "frames/v_Run_g01/1.jpg", "frames/v_Jump_g02/0.jpg")
+    of.file("trainlist01.txt", "Run/v_Run_g01.avi 1\n")
+    of.file("testlist01.txt", "Jump/v_Jump_g02.avi\n")
+
+
 def coco_beside(of: Made) -> None:
     of.images("train/1.jpg", "test/2.jpg")
     of.coco("train/labels.json", "1.jpg", category="cat")
@@ -357,6 +413,10 @@ LAYOUTS: Mapping[str, Callable[[Made], None]] = {
     "imagesTr and imagesTs (nnU-Net)": nnunet,
     "Training and Testing (medical)": medical,
     "a class called train": a_class_called_train,
+    "classes called train and test": classes_called_train_and_test,
+    "fold_0, fold_1, … (cross-validation)": folds,
+    "train_1, train_2 and test": parts_of_train,
+    "train_labeled, train_unlabeled and test": kinds_of_train,
     "train beside a folder with the same labels": held_out,
     "repeats_name (LoRA)": lora,
     "images without a suffix": without_suffix,
@@ -364,6 +424,8 @@ LAYOUTS: Mapping[str, Callable[[Made], None]] = {
     "a folder beside its archive": folder_beside_its_archive,
     "a folder beside embeddings.parquet": folder_beside_embeddings,
     "several archives": several_archives,
+    "one archive of all splits": one_archive,
+    "archives of images without a suffix": archive_without_suffixes,
     "tar shards (WebDataset)": webdataset,
     "img2dataset, webdataset": img2dataset_shards,
     "img2dataset, files": img2dataset_files,
@@ -373,7 +435,12 @@ LAYOUTS: Mapping[str, Callable[[Made], None]] = {
     "obj.data (Darknet)": darknet,
     "ImageSets/Main (Pascal VOC)": voc,
     "annotations/instances_split.json (COCO)": coco,
+    "COCO whose file_name is a URL": coco_urls,
     "a COCO file in each split": coco_beside,
+    "ImageSets/480p (DAVIS)": davis,
+    "trainlist01.txt of videos (UCF101)": lists_of_videos,
+    "train.csv and test.csv beside images": tables_of_splits,
+    "one table with a column split": table_with_splits,
     "data/split-00000-of-0000N.parquet (Hub)": hub_shards,
     "shards beside pictures of the card (Hub)": hub_with_previews,
     "save_to_disk (datasets)": saved,

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 import dedup
 from dedup.cli import app
 from dedup.formats import detect
-from dedup.formats.manifest import lists_files
+from dedup.formats.manifest_columns import lists_files
 from tests import pictures
 from tests.formats import annotated, made
 
@@ -62,7 +62,7 @@ def test_tables(tmp_path: Path, form: str, suffix: str) -> None:
 
 @pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
 def test_the_folder_of_a_manifest(tmp_path: Path, suffix: str) -> None:
-    """Who names the folder in place of the manifest in it is told: its splits are not seen."""
+    """Who names the folder in place of the manifest in it gets its splits and labels, too."""
     splits = cleaned(tmp_path, made.manifest(tmp_path / "in", made.rows(), suffix))
     asked = [
         "audit",
@@ -76,8 +76,12 @@ def test_the_folder_of_a_manifest(tmp_path: Path, suffix: str) -> None:
     ]
     done = CliRunner().invoke(app, asked)
 
+    output = " ".join(done.output.split())
+
     assert 0 == done.exit_code
-    assert f"m.{suffix}' lists pictures that lie beside it" in " ".join(done.output.split())
+    assert f"train is what 'm.{suffix}' lists" in output
+    assert "labels: 2 ('cat', 'dog')" in output
+    assert "lists pictures that lie beside it" not in output
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from dedup.decoding.remote import fetched, to_fetch
 from dedup.errors import RunError, SourceError
 from dedup.formats import open_source
 from dedup.formats.references import Named, tasks
+from dedup.runs import opening
 from tests import pictures
 
 s3fs = pytest.importorskip("s3fs")
@@ -223,7 +224,7 @@ def test_a_bucket_that_cannot_be_written(
         raise PermissionError(message)
 
     monkeypatch.setattr(fsspec.core.url_to_fs("s3://bucket/out")[0], "pipe_file", refused)
-    monkeypatch.setattr(pipeline, "open_source", lambda *_: pytest.fail("work was begun"))
+    monkeypatch.setattr(opening, "open_source", lambda *_: pytest.fail("work was begun"))
     with pytest.raises(RunError, match=r"s3://bucket/out cannot be written: Access Denied"):
         ran(str(photos), "s3://bucket/out")
 

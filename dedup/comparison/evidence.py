@@ -1,37 +1,18 @@
-"""One pair explained."""
+"""What is known of two pictures that are compared, and the verdict on them."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from dedup.config import (
-    ALGORITHMS,
-    TOTAL,
     HashConfig,
     VerifyConfig,
     acceptance_limits,
-    build,
-    resolve,
 )
-from dedup.decoding.pictures import Picture, Unreadable, open_picture
-from dedup.errors import SourceError
-from dedup.formats import read_bytes
-from dedup.hashers.close_views import CloseView, close_view
-from dedup.hashers.measure import measure
-from dedup.hashers.setup import Setup
 from dedup.policy.acceptance import Evidence, Limits, accepted, false_probability
 from dedup.reporting import shown
-from dedup.stages.candidates import candidates
-from dedup.tables import BOTH, MIN_INFORMATION, THUMBNAIL_SIDE, TRANSFORMS, UNFRAMED, code_column
-from dedup.verify import similarities
-from dedup.verify.closer import colours_differ
-from dedup.verify.determinacy import cells
-from dedup.verify.second_look import look
+from dedup.tables import MIN_INFORMATION, UNFRAMED
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +84,7 @@ class Comparison:
         looked = (
             self._near(self.distances) and not self._standing and self.close_similarity is not None
         )
-        return looked and _accepted(Evidence.of_one(self.similarity, self.structure, 1.0, 0))
+        return looked and passes(Evidence.of_one(self.similarity, self.structure, 1.0, 0))
 
     @property
     def _evidence(self) -> Evidence:
@@ -118,11 +99,11 @@ class Comparison:
 
     @property
     def _standing(self) -> bool:
-        return self._near(self.distances) and _accepted(self._evidence)
+        return self._near(self.distances) and passes(self._evidence)
 
     @property
     def _without_frame(self) -> bool:
-        return self.unframed is not None and _accepted(self._unframed_evidence)
+        return self.unframed is not None and passes(self._unframed_evidence)
 
     @property
     def _best_without_frame(self) -> bool:
@@ -135,7 +116,7 @@ class Comparison:
         turned = Evidence.of_one(
             self.turned_similarity, self.structure, self.turned_close_similarity, 0
         )
-        return self._near(self.turned_distances) and _accepted(turned)
+        return self._near(self.turned_distances) and passes(turned)
 
     def _near(self, distances: dict[str, int]) -> bool:
         nearest = [distances[name] for name in HashConfig().algorithms]
@@ -175,15 +156,20 @@ class Comparison:
         if kind == "pixels":
             return "The same pixels in different files."
 
-        if kind == "near":
-            decoded = " Decoded in full, their pixels are the same." if self.same_pixels else ""
-            if not self._best_without_frame:
-                return f"Near-duplicates: {_reached(self._evidence)}.{decoded}"
-            whose = {"a": "a without its frame", "b": "b without its frame"}.get(
-                self.unframed or "", "without frames"
-            )
-            return f"Near-duplicates, {whose}: {_reached(self._unframed_evidence)}."
+        return self._near_verdict() if kind == "near" else self._no_pair_verdict()
 
+    def _near_verdict(self) -> str:
+        """Near-duplicates as they are, or without a frame that one of them has."""
+        decoded = " Decoded in full, their pixels are the same." if self.same_pixels else ""
+        if not self._best_without_frame:
+            return f"Near-duplicates: {reached(self._evidence)}.{decoded}"
+        whose = {"a": "a without its frame", "b": "b without its frame"}.get(
+            self.unframed or "", "without frames"
+        )
+        return f"Near-duplicates, {whose}: {reached(self._unframed_evidence)}."
+
+    def _no_pair_verdict(self) -> str:
+        """Why they are no pair: the first reason that a run would have."""
         if min(self.a.information, self.b.information) < MIN_INFORMATION:
             return (
                 "No pair: one of them is blank, flat or a bare gradient, and their pixels differ."
@@ -200,7 +186,7 @@ class Comparison:
             return (
                 "No pair: the same scene, not the same picture. Their thumbnails are"
                 f" {self.similarity:.3f} similar, seen closely they are"
-                f" {self.close_similarity:.3f}: false probability {_doubt(self._evidence)}."
+                f" {self.close_similarity:.3f}: false probability {doubt_of(self._evidence)}."
             )
 
         nearest = {name: self.distances[name] for name in HashConfig().algorithms}
@@ -215,154 +201,32 @@ class Comparison:
 
         return (
             f"No pair: similarity {self.similarity:.3f}, structure in {self.structure:.0f} of 256"
-            f" cells: false probability {_doubt(self._evidence)}."
+            f" cells: false probability {doubt_of(self._evidence)}."
         )
-
-
-def compare(a: str | Path | bytes, b: str | Path | bytes, *, bits: int = 64) -> Comparison:
-    """Compare two pictures, given as paths or as encoded bytes, in every way that a run would.
-
-    Raises `SourceError` when one of them cannot be read.
-    """
-    names, contents = [], []
-    for side, given in (("a", a), ("b", b)):
-        names.append(f"the bytes given as {side}" if isinstance(given, bytes) else str(given))
-        contents.append(given if isinstance(given, bytes) else read_bytes(bytes(Path(given)), None))
-
-    settings = HashConfig()
-    algorithms = tuple(name for name in ALGORITHMS if bits in ALGORITHMS[name])
-    turned = TRANSFORMS[1:]
-    setup = Setup(algorithms, bits, settings.mode, settings.background, settings.max_pixels, turned)
-    table = pa.table(measure(contents, setup))
-
-    for name, row in zip(names, table.select(["status", "detail"]).to_pylist(), strict=True):
-        if row["status"] != "ok":
-            message = f"{name}: {row['status']}: {row['detail']}."
-            raise SourceError(message)
-
-    of_a, of_b = table.to_pylist()
-    small = np.stack(
-        [
-            np.frombuffer(row["thumbnail"], np.uint8).reshape(THUMBNAIL_SIDE, -1)
-            for row in (of_a, of_b)
-        ]
-    )
-    turns = np.arange(len(TRANSFORMS), dtype=np.uint8)
-    alike = similarities(
-        small, np.zeros(len(turns), np.int64), np.ones(len(turns), np.int64), turns
-    )
-    best = 1 + int(np.argmax(alike[1:]))
-    similarity = float(alike[0])
-    pictures = [_decoded(content, settings) for content in contents]
-    views = [close_view(picture.image) for picture in pictures if picture is not None]
-    closer = (views[0], views[1]) if len(views) == 2 else None
-    default = resolve(build({"hash": {"bits": bits}}), []).search.max_distance
-    unframed, unframed_similarity, unframed_structure = _without_frames(table, bits)
-
-    return Comparison(
-        a=_side(names[0], contents[0], of_a, small[0]),
-        b=_side(names[1], contents[1], of_b, small[1]),
-        mode=settings.mode,
-        same_bytes=of_a["file_digest"] == of_b["file_digest"],
-        same_class=of_a["pixel_digest"] == of_b["pixel_digest"],
-        same_pixels=None not in pictures
-        and len({of.pixel_digest for of in pictures if of is not None}) == 1,
-        distances={name: _distance(of_a[name], of_b[name]) for name in algorithms},
-        bits=bits,
-        similarity=similarity,
-        structure=float(cells(small).min()),
-        close_similarity=look(*closer, similarity) if closer else None,
-        colour_differs=_colours_differ(closer) if closer else None,
-        unframed=None if unframed is None else UNFRAMED[unframed],
-        unframed_similarity=unframed_similarity,
-        unframed_structure=unframed_structure,
-        unframed_close_similarity=(
-            look(*closer, unframed_similarity, views=unframed, thumbnails=small)
-            if closer and unframed
-            else None
-        ),
-        best_turn=TRANSFORMS[best],
-        turned_distances={
-            name: _distance(of_a[name], of_b[code_column(name, TRANSFORMS[best])])
-            for name in algorithms
-        },
-        turned_similarity=float(alike[best]),
-        turned_close_similarity=(
-            look(*closer, float(alike[best]), transform=best) if closer else None
-        ),
-        max_distance=default[settings.algorithms[0]],
-        max_total_distance=default.get(TOTAL, 0),
-    )
-
-
-def _decoded(content: bytes | Unreadable, settings: HashConfig) -> Picture | None:
-    """Decoded in full, whatever the mode."""
-    if isinstance(content, Unreadable):
-        return None
-    picture = open_picture(content, max_pixels=settings.max_pixels, background=settings.background)
-    return None if isinstance(picture, Unreadable) else picture
 
 
 def _default_limits() -> Limits:
     return Limits(**acceptance_limits(VerifyConfig()))
 
 
-def _accepted(evidence: Evidence) -> bool:
+def passes(evidence: Evidence) -> bool:
     """Whether a run with default settings accepts a pair."""
     return bool(accepted(evidence, _default_limits())[0])
 
 
-def _doubt(evidence: Evidence) -> str:
+def doubt_of(evidence: Evidence) -> str:
     """The false probability beside the limit that it keeps or passes."""
     found, limit = float(false_probability(evidence)[0]), _default_limits().max_false_probability
     return f"{found:.3f} {'≤' if np.float32(found) <= np.float32(limit) else '>'} {limit}"
 
 
-def _reached(evidence: Evidence) -> str:
+def reached(evidence: Evidence) -> str:
+    """What evidence comes to, beside the limits of a run with default settings."""
     close = float(evidence.close[0])
     closely = "" if np.isnan(close) else f", {close:.3f} seen closely"
     cells_of_256 = f"structure in {evidence.structure[0]:.0f} of 256 cells"
 
     return (
         f"similarity {evidence.similarity[0]:.3f}{closely}, {cells_of_256}: false probability"
-        f" {_doubt(evidence)}"
+        f" {doubt_of(evidence)}"
     )
-
-
-def _without_frames(table: pa.Table, bits: int) -> tuple[int | None, float, float]:
-    """Which of the two a run with defaults sees without its frame when they are candidates so.
-
-    With their similarity and structure then.
-    """
-    config = build({"hash": {"bits": bits}})
-    parts = candidates(table, resolve(config, []), limit=config.search.max_candidates, threads=1)
-    rows = [row for row in pa.concat_tables(parts).to_pylist() if row["unframed"]]
-    if not rows:
-        return None, 0.0, 0.0
-
-    def by_thumbnails(row: Mapping[str, Any]) -> bool:
-        return _accepted(Evidence.of_one(row["similarity"], row["structure"], None, BOTH))
-
-    best = max(
-        rows, key=lambda row: (row["unframed"] != BOTH or by_thumbnails(row), row["similarity"])
-    )
-
-    return int(best["unframed"]), float(best["similarity"]), float(best["structure"] or 0.0)
-
-
-def _side(
-    name: str, content: bytes | Unreadable, row: Mapping[str, Any], small: NDArray[np.uint8]
-) -> Side:
-    n_bytes = len(content) if isinstance(content, bytes) else 0
-    return Side(
-        name, n_bytes, row["width"], row["height"], row["format"], row["information"], small
-    )
-
-
-def _colours_differ(views: tuple[CloseView, CloseView]) -> bool:
-    chroma = np.stack([view.chroma for view in views])
-    return bool(colours_differ(chroma, np.array([0]), np.array([1]), np.zeros(1, np.uint8))[0])
-
-
-def _distance(a: bytes, b: bytes) -> int:
-    return (int.from_bytes(a) ^ int.from_bytes(b)).bit_count()
