@@ -147,10 +147,10 @@ def _modules(part: str) -> list[ModuleType]:
     from dedup.decoding import png
     from dedup.hashers import bands, cells, resampling, thumbnail
     from dedup.search import kernels
-    from dedup.verify import agreement, closer, features, frames, similarity
+    from dedup.verify import additions, agreement, closer, features, frames, similarity
 
     return {
         SEARCH: [kernels, frames],
-        VERIFICATION: [similarity, closer, agreement, features, bands],
+        VERIFICATION: [similarity, closer, agreement, features, bands, additions],
         HASHING: [png, cells, resampling, thumbnail],
     }[part]

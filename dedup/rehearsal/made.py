@@ -17,6 +17,7 @@ from dedup.stages.candidates import candidates
 from dedup.stages.radius import radius
 from dedup.tables import THUMBNAIL_SIDE
 from dedup.verify import verified
+from dedup.verify.additions import Seen
 from dedup.verify.closer import close_similarities
 from dedup.verify.determinacy import cells
 from dedup.verify.frames import without_frames
@@ -102,6 +103,7 @@ def _verify(hashes: pa.Table, large: NDArray[np.uint8], resolved: Resolved) -> N
     if resolved.verify.second_look:
         close_similarities(large, one, two, turns)
         quality(Image.fromarray(large[0]))
+        Seen.of(large[:1])
         # A comparison of strangers ends early: one with a shifted copy goes on to its end.
         copies = np.stack([large[0], np.roll(large[0], 1, axis=1)])
         close_similarities(copies, one, two, turns)

@@ -132,15 +132,17 @@ class _Searching:
         crowds.
         """
         resolved = self.resolved
-        fitting = fitting_radius(self._hashes, resolved, threads=self._threads, spared=found.spared)
-        for name, bits in fitting.items():
-            if bits is None:
-                groups = equal_codes(self._hashes, name, found.spared, _TOO_MANY_EQUAL)
-                found = self._closed(found, groups)
-
-        distances = radius(
+        fitting = fitting_radius(
             self._hashes, resolved, threads=self._threads, progress=progress, spared=found.spared
         )
+        distances = {name: bits for name, bits in fitting.items() if bits is not None}
+        none_fits = [name for name, bits in fitting.items() if bits is None]
+        for name in none_fits:
+            groups = equal_codes(self._hashes, name, found.spared, _TOO_MANY_EQUAL)
+            found = self._closed(found, groups)
+
+        if none_fits:  # with other pictures left out, other distances fit
+            distances = radius(self._hashes, resolved, threads=self._threads, spared=found.spared)
         self.resolved = resolved.but(max_distance=distances)
         if near_distances(self.resolved) != near_distances(resolved):
             return self.crowds(progress)  # their members are farther apart than is searched

@@ -6,11 +6,12 @@ for all its pairs.
 """
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dedup.compiled import compiled, inner
 from dedup.decoding.orientation import turned_each
 from dedup.hashers.quality import NOISE
 from dedup.tables import FIRST, SECOND, TRANSFORMS
@@ -42,14 +43,14 @@ class Seen:
     @classmethod
     def of(cls, greys: NDArray[np.uint8]) -> "Seen":
         """`greys`: uint8, shape (n, 128, 128)."""
-        margin = _margins(greys)
+        means, steep = np.empty((2, len(greys), _CELLS**2), np.float32)
+        margin = np.empty(len(greys), np.int64)
+        _measure(np.ascontiguousarray(greys), means, steep, margin)
         every = np.arange(len(greys))
         behind = margin + 2
-        levels = greys.astype(np.float32)
-        means = _means(levels)
         deviation = means.std(axis=1)
         unit = (means - means.mean(axis=1)[:, None]) / (deviation + np.float32(NOISE))[:, None]
-        edges = np.log2(_means(_steepness(levels)) + np.float32(NOISE))
+        edges = np.log2(steep + np.float32(NOISE))
 
         return cls(
             margin,
@@ -106,29 +107,55 @@ def frames(
     )
 
 
-def _margins(greys: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """Pixels of a uniform margin that runs around each picture, all of one grey."""
-    n = greys.shape[1]
-    found = np.full(len(greys), n // 2 - 2, np.int64)
-    left = np.arange(len(greys))
-
+@inner
+def _margin(grey: Any) -> Any:
+    """Pixels of a uniform margin that runs around a picture, all of one grey."""
+    n = grey.shape[0]
+    corner = np.int64(grey[0, 0])
     for width in range(n // 2 - 2):
-        pictures = greys[left]
-        inner, end = slice(width, n - width), n - 1 - width
-        sides = [
-            pictures[:, width, inner],
-            pictures[:, end, inner],
-            pictures[:, inner, width],
-            pictures[:, inner, end],
-        ]
-        away = np.abs(np.concatenate(sides, axis=1).astype(np.int64) - pictures[:, :1, 0])
-        ends = away.mean(axis=1) > _FLAT
-        found[left[ends]] = width
-        left = left[~ends]
-        if len(left) == 0:
-            break
+        end = n - 1 - width
+        away = np.int64(0)
+        for k in range(width, n - width):
+            away += abs(np.int64(grey[width, k]) - corner) + abs(np.int64(grey[end, k]) - corner)
+            away += abs(np.int64(grey[k, width]) - corner) + abs(np.int64(grey[k, end]) - corner)
+        if away > _FLAT * 4 * (n - 2 * width):
+            return width
 
-    return found
+    return n // 2 - 2
+
+
+@compiled
+def _measure(greys: Any, means: Any, steep: Any, margins: Any) -> None:
+    """Of each cell of pictures its mean and its mean squared gradient; of each picture its margin.
+
+    Sums are whole numbers, so that they are the same in any order.
+    """
+    n = greys.shape[1]
+    size = n // _CELLS
+    sums, squares = np.empty(n, np.int32), np.empty(n, np.int32)
+    for k in range(len(greys)):
+        grey = greys[k]
+        margins[k] = _margin(grey)
+        for row in range(_CELLS):
+            for x in range(n):
+                sums[x] = squares[x] = 0
+            for y in range(row * size, (row + 1) * size):
+                line, below = grey[y], grey[min(y + 1, n - 1)]
+                for x in range(n - 1):
+                    here = np.int32(line[x])
+                    across, down = np.int32(line[x + 1]) - here, np.int32(below[x]) - here
+                    sums[x] += here
+                    squares[x] += across * across + down * down
+                down = np.int32(below[n - 1]) - np.int32(line[n - 1])
+                sums[n - 1] += np.int32(line[n - 1])
+                squares[n - 1] += down * down
+            for column in range(_CELLS):
+                total = square = np.int32(0)
+                for x in range(column * size, (column + 1) * size):
+                    total += sums[x]
+                    square += squares[x]
+                means[k, row * _CELLS + column] = np.float32(total) / np.float32(size * size)
+                steep[k, row * _CELLS + column] = np.float32(square) / np.float32(size * size)
 
 
 def stamps(first: Seen, second: Seen, factor: float) -> NDArray[np.int64]:
@@ -154,20 +181,3 @@ def stamps(first: Seen, second: Seen, factor: float) -> NDArray[np.int64]:
     found[asked] = np.where(np.abs(added) > _ADDS, np.sign(added), 0).astype(np.int64)
 
     return found
-
-
-def _steepness(levels: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Squared gradients of pictures (n, rows, columns)."""
-    across = np.diff(levels, axis=2, append=levels[:, :, -1:])
-    down = np.diff(levels, axis=1, append=levels[:, -1:])
-
-    return np.asarray(across**2 + down**2)
-
-
-def _means(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Of each cell of pictures, (n, 256)."""
-    n, side, _ = values.shape
-    cell = side // _CELLS
-    found = values.reshape(n, _CELLS, cell, _CELLS, cell).mean(axis=(2, 4))
-
-    return np.asarray(found.reshape(n, _CELLS**2))

@@ -5,9 +5,10 @@ through gradients would blur them. Lengths count with their fourth root, so that
 a say beside strong contours.
 """
 
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dedup.compiled import compiled_rounded, inner, inner_rounded
 from dedup.verify.features import total
@@ -67,62 +68,140 @@ def without_rim(inside: Any) -> None:
             inside[n - 1 - k, x] = inside[x, n - 1 - k] = np.float32(0.0)
 
 
+class Overlay(NamedTuple):
+    """What laying a picture of n × n over another one works in, made by NumPy."""
+
+    wider: NDArray[np.float32]  # (2 · (n + 3)²,): each pixel and the next one
+    twos: NDArray[np.float64]  # ((n + 3)²,): the same memory, to move both at once
+    places: NDArray[np.int32]  # (n,): of a line, the first pixel of the sixteen around each
+    weights: NDArray[np.float32]  # (8, n): of the four columns and of the four rows
+    pixels: NDArray[np.float32]  # (8, 2 · n): the sixteen
+    moved: NDArray[np.float64]  # (8, n): the same memory
+
+
+def overlay(n: int) -> Overlay:
+    """For pictures of n × n."""
+    twos, moved = np.empty((n + 3) ** 2), np.empty((8, n))
+    wider, pixels = twos.view(np.float32), moved.view(np.float32)
+    places, weights = np.empty(n, np.int32), np.empty((8, n), np.float32)
+
+    return Overlay(wider, twos, places, weights, pixels, moved)
+
+
 @inner_rounded
-def _weights(t: Any, out: Any) -> None:
+def _put_twos(grey: Any, wider: Any) -> None:
+    """A picture with its edges repeated, once before and twice behind; each pixel and the next
+    one.
+    """
+    n = grey.shape[0]
+    side = n + 3
+    for y in range(side):
+        line = grey[min(max(y - 1, 0), n - 1)]
+        out = wider[2 * y * side : 2 * (y + 1) * side]
+        first, last = np.float32(line[0]), np.float32(line[n - 1])
+        out[0] = out[1] = first
+        for x in range(n - 1):
+            out[2 * x + 2] = np.float32(line[x])
+            out[2 * x + 3] = np.float32(line[x + 1])
+        for k in range(2 * n, 2 * side):
+            out[k] = last
+
+
+@inner_rounded
+def _put_weights(t: Any, weights: Any, first: int, k: int) -> None:
     """Of four neighbours for a place t after the second: Catmull-Rom (Keys 1981)."""
     half = np.float32(0.5)
-    out[0] = half * ((np.float32(2.0) - t) * t - np.float32(1.0)) * t
-    out[1] = half * ((np.float32(3.0) * t - np.float32(5.0)) * t * t + np.float32(2.0))
-    out[2] = half * ((np.float32(4.0) - np.float32(3.0) * t) * t + np.float32(1.0)) * t
-    out[3] = half * (t - np.float32(1.0)) * t * t
+    weights[first, k] = half * ((np.float32(2.0) - t) * t - np.float32(1.0)) * t
+    weights[first + 1, k] = half * (
+        (np.float32(3.0) * t - np.float32(5.0)) * t * t + np.float32(2.0)
+    )
+    weights[first + 2, k] = (
+        half * ((np.float32(4.0) - np.float32(3.0) * t) * t + np.float32(1.0)) * t
+    )
+    weights[first + 3, k] = half * (t - np.float32(1.0)) * t * t
+
+
+@inner_rounded
+def _put_pixels(places: Any, size: int, side: int, twos: Any, moved: Any) -> None:
+    """The sixteen pixels around each place, two at a time."""
+    for k in range(size):
+        place = np.uint64(places[k])
+        for row in range(4):
+            at = place + np.uint64(row * side)
+            moved[2 * row, k] = twos[at]
+            moved[2 * row + 1, k] = twos[at + np.uint64(2)]
 
 
 @compiled_rounded
-def grey_laid_over(grey: Any, by: Any, out: Any, inside: Any, wider: Any) -> None:
+def grey_laid_over(grey: Any, by: Any, out: Any, inside: Any, room: Any) -> None:
     """The second picture's grey levels at the places of the first; `inside`, 0.0 or 1.0, says where
     it has any.
 
     The map is one of gradients between the pixels, whose grid is a pixel smaller and has the same
-    centre. `wider`, (n + 3, n + 3): room for the picture with its edges repeated, once before and
-    twice behind.
+    centre. A line is done in three loops, as a processor does the first and the last of
+    them for many places at a time.
     """
     n = grey.shape[0]
-    for y in range(n + 3):
-        line = min(max(y - 1, 0), n - 1)
-        wider[y, 0] = grey[line, 0]
-        wider[y, n + 1] = wider[y, n + 2] = grey[line, n - 1]
-        for x in range(n):
-            wider[y, x + 1] = grey[line, x]
-
+    side = n + 3
+    _put_twos(grey, room.wider)
+    places, weights, pixels = room.places, room.weights, room.pixels
     half, unit = np.float32((n - 1) / 2), np.float32((n - 2) / 2)
     right, down = np.float32(by[4]) * unit + half, np.float32(by[5]) * unit + half
     xx, xy, yx, yy = np.float32(by[0]), np.float32(by[1]), np.float32(by[2]), np.float32(by[3])
     last, beyond, nothing = np.float32(n - 1), np.float32(0.5), np.float32(0.0)
-    across, along = np.empty(4, np.float32), np.empty(4, np.float32)
 
     for y in range(n):
         v = np.float32(y) - half
+        within, line = inside[y], out[y]
         for x in range(n):
             u = np.float32(x) - half
             column, row = xx * u + xy * v + right, yx * u + yy * v + down
-            within = (
-                column >= -beyond
-                and row >= -beyond
-                and column <= last + beyond
-                and row <= last + beyond
+            is_there = (
+                (column >= -beyond)
+                & (row >= -beyond)
+                & (column <= last + beyond)
+                & (row <= last + beyond)
             )
-            inside[y, x] = np.float32(1.0) if within else nothing
+            within[x] = np.float32(1.0) if is_there else nothing
             column, row = min(max(column, nothing), last), min(max(row, nothing), last)
             i, j = np.int32(column), np.int32(row)
-            _weights(column - np.float32(i), across)
-            _weights(row - np.float32(j), along)
+            places[x] = j * np.int32(side) + i
+            _put_weights(column - np.float32(i), weights, 0, x)
+            _put_weights(row - np.float32(j), weights, 4, x)
+
+        _put_pixels(places, n, side, room.twos, room.moved)
+        for x in range(n):
+            p, q = 2 * x, 2 * x + 1
             total = nothing
-            for q in range(4):
-                of_line = nothing
-                for k in range(4):
-                    of_line += across[k] * wider[j + q, i + k]
-                total += along[q] * of_line
-            out[y, x] = total
+            for k in range(4):
+                total += weights[4 + k, x] * (
+                    weights[0, x] * pixels[2 * k, p]
+                    + weights[1, x] * pixels[2 * k, q]
+                    + weights[2, x] * pixels[2 * k + 1, p]
+                    + weights[3, x] * pixels[2 * k + 1, q]
+                )
+            line[x] = total
+
+
+@inner_rounded
+def _sums_of_columns(one: Any, two: Any, inside: Any, top: Any, bottom: Any, columns: Any) -> None:
+    """For each column the product, the energy of the first picture and of the second one, over rows
+    from `top` to before `bottom`: all columns at once, as a processor adds several at a time.
+    """
+    n = one.shape[1]
+    products, energies, others = columns[0], columns[1], columns[2]
+    for x in range(n):
+        products[x] = energies[x] = others[x] = np.float32(0.0)
+
+    for y in range(top, bottom):
+        above, below = inside[y], inside[y + 1]
+        right, down = one[0, y], one[1, y]
+        other_right, other_down = two[0, y], two[1, y]
+        for x in range(n):
+            there = above[x] * below[x] * above[x + 1] * below[x + 1]
+            products[x] += there * (right[x] * other_right[x] + down[x] * other_down[x])
+            energies[x] += there * (right[x] * right[x] + down[x] * down[x])
+            others[x] += there * (other_right[x] * other_right[x] + other_down[x] * other_down[x])
 
 
 @inner_rounded
@@ -133,23 +212,22 @@ def agreement(one: Any, two: Any, inside: Any) -> Any:
     `inside` is that of the pixels: a gradient counts where all four of its pixels are inside.
     """
     n = one.shape[1]
-    sums = np.zeros((3, _BLOCKS**2))
+    sums, columns = np.zeros((3, _BLOCKS**2)), np.empty((3, n), np.float32)
     product, energy, other = sums[0], sums[1], sums[2]
 
-    for y in range(n):
-        first = (y * _BLOCKS // n) * _BLOCKS
+    for row in range(_BLOCKS):
+        top, bottom = (row * n + _BLOCKS - 1) // _BLOCKS, ((row + 1) * n + _BLOCKS - 1) // _BLOCKS
+        _sums_of_columns(one, two, inside, top, bottom, columns)
         for column in range(_BLOCKS):
+            left = (column * n + _BLOCKS - 1) // _BLOCKS
+            right = ((column + 1) * n + _BLOCKS - 1) // _BLOCKS
             p = e = o = np.float32(0.0)
-            for x in range(
-                (column * n + _BLOCKS - 1) // _BLOCKS, ((column + 1) * n + _BLOCKS - 1) // _BLOCKS
-            ):
-                there = inside[y, x] * inside[y + 1, x] * inside[y, x + 1] * inside[y + 1, x + 1]
-                p += there * (one[0, y, x] * two[0, y, x] + one[1, y, x] * two[1, y, x])
-                e += there * (one[0, y, x] * one[0, y, x] + one[1, y, x] * one[1, y, x])
-                o += there * (two[0, y, x] * two[0, y, x] + two[1, y, x] * two[1, y, x])
-            product[first + column] += p
-            energy[first + column] += e
-            other[first + column] += o
+            for x in range(left, right):
+                p += columns[0, x]
+                e += columns[1, x]
+                o += columns[2, x]
+            k = row * _BLOCKS + column
+            product[k], energy[k], other[k] = p, e, o
 
     whole = total(product) / np.sqrt(total(energy) * total(other) + _NOTHING)
     if whole <= 0.0:

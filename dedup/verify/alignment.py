@@ -20,6 +20,13 @@ _MIN_SCALE: Final = 0.78
 _MAX_SCALE: Final = 1.28
 _MAX_SHEAR: Final = 0.08  # 4.6 degrees as a rotation
 _MAX_SHIFT: Final = 0.25
+_AT_ONCE: Final = 512  # places laid over: what is known of them fits in the fastest memory
+
+# For each of the six numbers, whether it moves a place to the right (0) or down (1), and the power
+# of x and of y by which it does.
+_DOWN: Final = (0, 0, 1, 1, 0, 1)
+_TIMES_X: Final = (1, 0, 1, 0, 0, 0)
+_TIMES_Y: Final = (0, 1, 0, 1, 0, 0)
 
 
 class Room(NamedTuple):
@@ -27,6 +34,13 @@ class Room(NamedTuple):
 
     laid: NDArray[np.float32]  # (2, n, n): the second picture at the places of the first
     inside: NDArray[np.float32]  # (n, n)
+    beside: NDArray[np.float32]  # (2 · n · n,): of the second picture, both gradients of each place
+    pairs: NDArray[np.float64]  # (n · n,): the same memory, to move both at once
+    middle: NDArray[np.float32]  # (2, n · n): how far right of, and below, the middle a place is
+    places: NDArray[np.int32]  # (m,): of m places, where each is found
+    parts: NDArray[np.float32]  # (2, m): of a pixel, how far to the right and below that
+    corners: NDArray[np.float32]  # (4, 2 · m): the four pixels around each place
+    moved: NDArray[np.float64]  # (4, m): the same memory
     sums: NDArray[np.float64]  # (3,)
     step: NDArray[np.float64]  # (6,)
     trial: NDArray[np.float64]  # (6,)
@@ -35,7 +49,13 @@ class Room(NamedTuple):
 def room(n: int) -> Room:
     """For gradients of n × n."""
     laid, inside = np.empty((2, n, n), np.float32), np.empty((n, n), np.float32)
-    return Room(laid, inside, np.zeros(3), np.zeros(6), np.zeros(6))
+    pairs, moved = np.empty(n * n), np.empty((4, _AT_ONCE))
+    beside, corners = pairs.view(np.float32), moved.view(np.float32)
+    below, right = np.indices((n, n), np.float32).reshape(2, n * n) - np.float32((n - 1) / 2)
+    places, parts = np.empty(_AT_ONCE, np.int32), np.empty((2, _AT_ONCE), np.float32)
+    block = (np.stack([right, below]), places, parts, corners, moved)
+
+    return Room(laid, inside, beside, pairs, *block, np.zeros(3), np.zeros(6), np.zeros(6))
 
 
 @inner_rounded
@@ -46,37 +66,34 @@ def unmoved(by: Any) -> None:
 
 
 @inner_rounded
-def prepared(one: Any, descent: Any, inverse: Any) -> None:
+def prepared(one: Any, slopes: Any, inverse: Any, work: Any) -> None:
     """What a step needs of the first picture.
 
-    `descent`, (6, 2, n, n): how its gradients change with each of the six numbers. `inverse`, (6,
-    6): that of the damped Hessian; shears are rare and damped most.
+    `slopes`, (2, 2, n, n): how its gradients change to the right, and downwards. How they change
+    with each of the six numbers are products of these with the place, so that nothing else is kept.
+    `inverse`, (6, 6): that of the damped Hessian; shears are rare and damped most.
     """
     n = one.shape[1]
     half = np.float32((n - 1) / 2)
     for c in range(2):
         for y in range(n):
             up, down = max(y - 1, 0), min(y + 1, n - 1)
-            v = (np.float32(y) - half) / half
+            along = half / np.float32(down - up)
+            slopes[0, c, y, 0] = half * (one[c, y, 1] - one[c, y, 0])
+            slopes[0, c, y, n - 1] = half * (one[c, y, n - 1] - one[c, y, n - 2])
+            for x in range(1, n - 1):
+                slopes[0, c, y, x] = half * (one[c, y, x + 1] - one[c, y, x - 1]) * np.float32(0.5)
             for x in range(n):
-                left, right = max(x - 1, 0), min(x + 1, n - 1)
-                u = (np.float32(x) - half) / half
-                across = half * (one[c, y, right] - one[c, y, left]) / np.float32(right - left)
-                along = half * (one[c, down, x] - one[c, up, x]) / np.float32(down - up)
-                descent[0, c, y, x] = across * u
-                descent[1, c, y, x] = across * v
-                descent[2, c, y, x] = along * u
-                descent[3, c, y, x] = along * v
-                descent[4, c, y, x] = across
-                descent[5, c, y, x] = along
-    hessian = np.empty((6, 6))
-    flat = descent.reshape(6, 2 * n * n)
+                slopes[1, c, y, x] = along * (one[c, down, x] - one[c, up, x])
+
+    hessian, moments = np.empty((6, 6)), np.empty((3, 3, 3))
+    _find_moments(slopes, work.middle, moments)
     for i in range(6):
+        # The first four numbers are those of the matrix: of places to the right, then below.
         for j in range(i, 6):
-            total = np.float32(0.0)
-            for k in range(flat.shape[1]):
-                total += flat[i, k] * flat[j, k]
-            hessian[i, j] = hessian[j, i] = total
+            kind = _DOWN[i] + _DOWN[j]
+            value = moments[kind, _TIMES_X[i] + _TIMES_X[j], _TIMES_Y[i] + _TIMES_Y[j]]
+            hessian[i, j] = hessian[j, i] = value
     trace = 1e-6
     for i in range(6):
         trace += hessian[i, i]
@@ -89,34 +106,94 @@ def prepared(one: Any, descent: Any, inverse: Any) -> None:
 
 
 @inner_rounded
-def laid_over(picture: Any, by: Any, out: Any, inside: Any) -> None:
-    """The second picture's gradients at the places of the first; `inside`, 0.0 or 1.0, says where
-    it has any.
+def _find_moments(slopes: Any, middle: Any, moments: Any) -> None:
+    """Sums over all places of products of two slopes, times powers of the place.
+
+    `moments`, (3, 3, 3): of slopes to the right, of both, of slopes downwards; by the power of x;
+    by the power of y. Those that no Hessian has are left as they are.
     """
+    n = slopes.shape[2]
+    flat = slopes.reshape(2, 2, n * n)
+    unit = 2.0 / (n - 1)  # of a place that is counted from the middle
+
+    for kind in range(3):
+        i, j = kind // 2, (kind + 1) // 2
+        m = mx = my = mxx = mxy = myy = np.float32(0.0)
+        for k in range(n * n):
+            u, v = middle[0, k], middle[1, k]
+            value = flat[i, 0, k] * flat[j, 0, k] + flat[i, 1, k] * flat[j, 1, k]
+            right, below = value * u, value * v
+            m += value
+            mx += right
+            my += below
+            mxx += right * u
+            mxy += right * v
+            myy += below * v
+        moments[kind, 0, 0], moments[kind, 1, 0], moments[kind, 0, 1] = m, mx * unit, my * unit
+        moments[kind, 2, 0], moments[kind, 0, 2] = mxx * unit * unit, myy * unit * unit
+        moments[kind, 1, 1] = mxy * unit * unit
+
+
+@inner_rounded
+def _put_beside(picture: Any, beside: Any) -> None:
+    """Both gradients of each place beside each other, as `laid_over` reads them."""
     n = picture.shape[1]
+    flat = picture.reshape(2, n * n)
+    for k in range(n * n):
+        beside[2 * k] = flat[0, k]
+        beside[2 * k + 1] = flat[1, k]
+
+
+@inner_rounded
+def _laid_over(by: Any, work: Any) -> None:
+    """The second picture's gradients, those `beside` each other, at the places of the first.
+
+    `inside`, 0.0 or 1.0, says where it has any. A block of places is done in three loops, as a
+    processor does the first and the last of them for many places at a time.
+    """
+    n = work.laid.shape[1]
+    out, inside, pairs = work.laid.reshape(2, n * n), work.inside.reshape(n * n), work.pairs
+    middle, places, parts = work.middle, work.places, work.parts
+    corners, moved = work.corners, work.moved
     half = np.float32((n - 1) / 2)
     xx, xy, yx, yy = np.float32(by[0]), np.float32(by[1]), np.float32(by[2]), np.float32(by[3])
     right, down = np.float32(by[4]) * half + half, np.float32(by[5]) * half + half
     edge = np.float32(n) - np.float32(0.99)
     least = np.float32(-0.01)
+    first, last, side = np.int32(0), np.int32(n - 2), np.int32(n)
 
-    for y in range(n):
-        v = np.float32(y) - half
-        for x in range(n):
-            u = np.float32(x) - half
+    for begin in range(0, n * n, _AT_ONCE):
+        # Slices, so that the places of a loop begin at 0: else each could be one from behind.
+        end = min(begin + _AT_ONCE, n * n)
+        us, vs, here = middle[0, begin:end], middle[1, begin:end], inside[begin:end]
+        out_right, out_below = out[0, begin:end], out[1, begin:end]
+        for k in range(len(here)):
+            u, v = us[k], vs[k]
             column = xx * u + xy * v + right
             row = yx * u + yy * v + down
             within = (column >= least) & (row >= least) & (column <= edge) & (row <= edge)
-            weight = np.float32(1.0) if within else np.float32(0.0)
-            inside[y, x] = weight
-            i, j = min(max(np.int32(column), 0), n - 2), min(max(np.int32(row), 0), n - 2)
-            fx, fy = column - np.float32(i), row - np.float32(j)
-            for c in range(2):
-                above = picture[c, j, i] + fx * (picture[c, j, i + 1] - picture[c, j, i])
-                below = picture[c, j + 1, i] + fx * (
-                    picture[c, j + 1, i + 1] - picture[c, j + 1, i]
-                )
-                out[c, y, x] = weight * (above + fy * (below - above))
+            here[k] = np.float32(1.0) if within else np.float32(0.0)
+            i, j = min(max(np.int32(column), first), last), min(max(np.int32(row), first), last)
+            places[k] = j * side + i
+            parts[0, k] = column - np.float32(i)
+            parts[1, k] = row - np.float32(j)
+
+        for k in range(len(here)):
+            place = np.uint64(places[k])
+            moved[0, k] = pairs[place]
+            moved[1, k] = pairs[place + np.uint64(1)]
+            moved[2, k] = pairs[place + np.uint64(n)]
+            moved[3, k] = pairs[place + np.uint64(n + 1)]
+
+        for k in range(len(here)):
+            weight, fx, fy = here[k], parts[0, k], parts[1, k]
+            p, q = 2 * k, 2 * k + 1
+            above = corners[0, p] + fx * (corners[1, p] - corners[0, p])
+            below = corners[2, p] + fx * (corners[3, p] - corners[2, p])
+            out_right[k] = weight * (above + fy * (below - above))
+            above = corners[0, q] + fx * (corners[1, q] - corners[0, q])
+            below = corners[2, q] + fx * (corners[3, q] - corners[2, q])
+            out_below[k] = weight * (above + fy * (below - above))
 
 
 @inner_rounded
@@ -139,25 +216,28 @@ def correlation(one: Any, two: Any, inside: Any, sums: Any) -> Any:
 
 
 @inner_rounded
-def _step(
-    one: Any, laid: Any, inside: Any, gain: Any, descent: Any, inverse: Any, out: Any
-) -> None:
+def _step(one: Any, gain: Any, slopes: Any, inverse: Any, work: Any) -> None:
     """The Gauss-Newton step on gain · laid - one, in the first picture's own places."""
     n = one.shape[1]
-    ones, twos, within = one.reshape(2, n * n), laid.reshape(2, n * n), inside.reshape(n * n)
-    flat = descent.reshape(6, 2, n * n)
+    ones, twos = one.reshape(2, n * n), work.laid.reshape(2, n * n)
+    flat, middle, inside = slopes.reshape(2, 2, n * n), work.middle, work.inside.reshape(n * n)
+    out = work.step
     s0 = s1 = s2 = s3 = s4 = s5 = np.float32(0.0)
 
-    for c in range(2):
-        for k in range(n * n):
-            away = gain * twos[c, k] - ones[c, k] * within[k]
-            s0 += flat[0, c, k] * away
-            s1 += flat[1, c, k] * away
-            s2 += flat[2, c, k] * away
-            s3 += flat[3, c, k] * away
-            s4 += flat[4, c, k] * away
-            s5 += flat[5, c, k] * away
+    for k in range(n * n):
+        first = gain * twos[0, k] - ones[0, k] * inside[k]
+        second = gain * twos[1, k] - ones[1, k] * inside[k]
+        across = flat[0, 0, k] * first + flat[0, 1, k] * second
+        along = flat[1, 0, k] * first + flat[1, 1, k] * second
+        s0 += across * middle[0, k]
+        s1 += across * middle[1, k]
+        s2 += along * middle[0, k]
+        s3 += along * middle[1, k]
+        s4 += across
+        s5 += along
 
+    unit = np.float32(2.0 / (n - 1))  # of a place that is counted from the middle
+    s0, s1, s2, s3 = s0 * unit, s1 * unit, s2 * unit, s3 * unit
     for i in range(6):
         row = inverse[i]
         out[i] = row[0] * s0 + row[1] * s1 + row[2] * s2 + row[3] * s3 + row[4] * s4 + row[5] * s5
@@ -181,7 +261,7 @@ def _composed(by: Any, step: Any) -> None:
 
 @inner_rounded
 def refined(
-    one: Any, descent: Any, inverse: Any, two: Any, by: Any, n_steps: int, enough: Any, work: Any
+    one: Any, slopes: Any, inverse: Any, two: Any, by: Any, n_steps: int, enough: Any, work: Any
 ) -> Any:
     """Improves the map `by` in at most `n_steps` steps; returns the best correlation, which `by`
     then gives.
@@ -190,14 +270,15 @@ def refined(
     """
     laid, inside, sums, step, trial = work.laid, work.inside, work.sums, work.step, work.trial
     put(by, trial)
-    laid_over(two, trial, laid, inside)
+    _put_beside(two, work.beside)
+    _laid_over(trial, work)
     best = correlation(one, laid, inside, sums)
 
     for _ in range(n_steps):
         gain = np.float32(max(sums[0], 0.0) / (sums[2] + 1e-9))
-        _step(one, laid, inside, gain, descent, inverse, step)
+        _step(one, gain, slopes, inverse, work)
         _composed(trial, step)
-        laid_over(two, trial, laid, inside)
+        _laid_over(trial, work)
         found = correlation(one, laid, inside, sums)
         if found <= best:
             break
@@ -217,8 +298,9 @@ def best_start(one: Any, two: Any, starts: Any, least: Any, by: Any, work: Any) 
     """
     laid, inside, sums = work.laid, work.inside, work.sums
     best = least
+    _put_beside(two, work.beside)
     for k in range(len(starts)):
-        laid_over(two, starts[k], laid, inside)
+        _laid_over(starts[k], work)
         found = correlation(one, laid, inside, sums)
         if found > best:
             best = found

@@ -14,7 +14,13 @@ from dedup.compiled import compiled_rounded, is_kept
 from dedup.decoding.orientation import turned_each
 from dedup.hashers.close_views import CLOSE_SIDE
 from dedup.search.crew import Crew
-from dedup.verify.agreement import agreement, agreement_softened, fourth_roots, grey_laid_over
+from dedup.verify.agreement import (
+    agreement,
+    agreement_softened,
+    fourth_roots,
+    grey_laid_over,
+    overlay,
+)
 from dedup.verify.alignment import best_start, correlation, prepared, refined, unmoved
 from dedup.verify.alignment import room as room_to_align
 from dedup.verify.contradiction import RIM, contradiction
@@ -61,7 +67,7 @@ class _Level:
         self.one, self.two, self.work, self.smooth = np.empty((4, n, n), np.float32)
         # gradients of the first and of the second
         self.left, self.right = np.empty((2, 2, n - 1, n - 1), np.float32)
-        self.descent = np.empty((6, 2, n - 1, n - 1), np.float32)
+        self.slopes = np.empty((2, 2, n - 1, n - 1), np.float32)
         self.everywhere = np.ones((n - 1, n - 1), np.float32)
         self.room = room_to_align(n - 1)
 
@@ -82,14 +88,14 @@ class _Comparison:
         self.by, self.trial = np.empty(6), np.empty(6)  # maps
         # the second picture at the places of the first
         self.laid, self.inside = np.empty((2, n, n), np.float32)
-        self.wider = np.empty((n + 3, n + 3), np.float32)
+        self.overlay = overlay(n)
         self.blurs = np.empty((2, n, n), np.float32)
         self.halves = np.empty((2, half, half), np.float32)
         self.within, self.work, self.softer = np.empty((3, half, half), np.float32)
         self.sharp = np.empty((2, 2, half - 1, half - 1), np.float32)
         self.out = np.empty((2, half - 1, half - 1), np.float32)
         self.small_laid, self.small_inside = np.empty((2, half, half), np.float32)
-        self.small_wider = np.empty((half + 3, half + 3), np.float32)
+        self.small_overlay = overlay(half)
         self.small_blurs = np.empty((2, half, half), np.float32)
 
     def similarity(self, one: Any, two: Any, turn: int, *, has_rim: bool) -> float:
@@ -141,7 +147,7 @@ class _Comparison:
             starts = STARTS if level is last else STARTS[:0]
             self._align(level, starts)
 
-        grey_laid_over(half.two, self.by, self.small_laid, self.small_inside, self.small_wider)
+        grey_laid_over(half.two, self.by, self.small_laid, self.small_inside, self.small_overlay)
         self.halves[1], self.within[:] = self.small_laid, self.small_inside
         agrees = self._agreement_at_64(half.one, rim)
         if agrees < _HOPELESS:
@@ -164,7 +170,7 @@ class _Comparison:
         """
         whole, half = self.levels[0], self.levels[1]
         self._align(whole, STARTS[:0])
-        grey_laid_over(whole.two, self.by, self.laid, self.inside, self.wider)
+        grey_laid_over(whole.two, self.by, self.laid, self.inside, self.overlay)
         _halved(self.laid, self.inside, self.halves[1], self.within)
         agrees = self._agreement_at_64(half.one, rim)
         contradicted = _contradiction(
@@ -182,7 +188,7 @@ class _Comparison:
             level.smooth,
             level.left,
             level.right,
-            level.descent,
+            level.slopes,
             level.everywhere,
             level.room,
             self.inverse,
@@ -218,7 +224,7 @@ def _aligned(
     smooth: Any,
     left: Any,
     right: Any,
-    descent: Any,
+    slopes: Any,
     everywhere: Any,
     room: Any,
     inverse: Any,
@@ -232,7 +238,7 @@ def _aligned(
     gradients(smooth, NOISE, left)
     blurred(two, work, smooth)
     gradients(smooth, NOISE, right)
-    prepared(left, descent, inverse)
+    prepared(left, slopes, inverse, room)
     best = -1.0
 
     for attempt in range(2):
@@ -245,7 +251,7 @@ def _aligned(
             if correlation(left, right, everywhere, room.sums) <= best:
                 break
             unmoved(trial)
-        found = refined(left, descent, inverse, right, trial, np.int64(_STEPS), _GAIN, room)
+        found = refined(left, slopes, inverse, right, trial, np.int64(_STEPS), _GAIN, room)
         if found > best:
             best = found
             put(trial, by)

@@ -52,27 +52,30 @@ def _with_edges(picture: Any, out: Any) -> None:
 
 @inner_rounded
 def _sums_of_row(
-    one: Any, two: Any, there: Any, first_row: Any, last_row: Any, shift: Any, columns: Any
+    one: Any, two: Any, there: Any, rows: Any, shift: Any, begin: Any, end: Any, columns: Any
 ) -> None:
     """For each column of a row of blocks the product, the energy of the first picture and of the
     second one.
 
     `two` has its edges repeated, a pixel on each side; it is read at one of the nine places, 4: as
-    it lies. All columns at once, so that a processor adds several at a time. `columns`: (3, n).
+    it lies. `rows`: the first, and that after the last. Columns from `begin` to before `end`, all
+    at once, so that a processor adds several at a time. `columns`: (3, n).
     """
-    n = one.shape[1]
     down, right = shift // 3, shift % 3
-    for k in range(3):
-        for x in range(n):
-            columns[k, x] = np.float32(0.0)
+    products, energies, others = columns[0, begin:end], columns[1, begin:end], columns[2, begin:end]
+    for x in range(len(products)):
+        products[x] = energies[x] = others[x] = np.float32(0.0)
 
-    for y in range(first_row, last_row):
-        for c in range(2):
-            for x in range(n):
-                first, second = one[c, y, x], there[y, x] * two[c, y + down, x + right]
-                columns[0, x] += first * second
-                columns[1, x] += first * first
-                columns[2, x] += second * second
+    for y in range(rows[0], rows[1]):
+        # Slices, so that the places of the loop begin at 0: else each could be one from behind.
+        first, second, counts = one[0, y, begin:end], one[1, y, begin:end], there[y, begin:end]
+        third = two[0, y + down, begin + right : end + right]
+        fourth = two[1, y + down, begin + right : end + right]
+        for x in range(len(products)):
+            a, b, c, d = first[x], second[x], counts[x] * third[x], counts[x] * fourth[x]
+            products[x] += a * c + b * d
+            energies[x] += a * a + b * b
+            others[x] += c * c + d * d
 
 
 @inner_rounded
@@ -85,15 +88,18 @@ def _row_of_blocks(
     No shift is tried where all blocks agree as they lie, and none counts in a block that does.
     """
     n, n_blocks = one.shape[1], best.shape[0]
-    first_row, last_row = row * n // n_blocks, (row + 1) * n // n_blocks
-    lowest = 1.0
+    rows = (row * n // n_blocks, (row + 1) * n // n_blocks)
+    begin, end = n, 0  # of the blocks that do not agree as they lie
 
     for attempt in range(_PLACES):
-        if attempt == 1 and lowest >= _AGREES:
+        if attempt == 1 and begin >= end:
             return
         # As it lies first, then the places around in their order.
         shift = _MIDDLE if attempt == 0 else (attempt - 1 if attempt <= _MIDDLE else attempt)
-        _sums_of_row(one, two, there, first_row, last_row, shift, columns)
+        if attempt == 0:
+            _sums_of_row(one, two, there, rows, shift, 0, n, columns)
+        else:
+            _sums_of_row(one, two, there, rows, shift, begin, end, columns)
         for column in range(n_blocks):
             if attempt > 0 and energies[2, column] == 0.0:
                 continue
@@ -104,8 +110,11 @@ def _row_of_blocks(
                 other += columns[2, x]
             found = product / np.sqrt(energy * other + np.float32(_NOTHING))
             if attempt == 0:
-                energies[2, column] = 0.0 if found >= _AGREES else 1.0
-                lowest = min(lowest, found)
+                agrees = found >= _AGREES
+                energies[2, column] = 0.0 if agrees else 1.0
+                if not agrees:
+                    begin = min(begin, column * n // n_blocks)
+                    end = (column + 1) * n // n_blocks
             if attempt == 0 or found > best[column]:
                 best[column] = found
                 energies[0, column] = energy

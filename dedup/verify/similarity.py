@@ -17,9 +17,11 @@ from dedup.decoding.orientation import INVERSE
 from dedup.search.crew import Crew
 from dedup.tables import THUMBNAIL_SIDE
 from dedup.verify.agreement import (
+    Overlay,
     agreement,
     fourth_roots,
     grey_laid_over,
+    overlay,
     softened,
     without_rim,
 )
@@ -119,8 +121,8 @@ class _Scale(NamedTuple):
     """One of the two sizes at which pictures are aligned: what is kept of them, both ways round."""
 
     gradients: NDArray[np.float32]  # (2, 2, n, n): of the first and of the second
-    # (2, 6, 2, n, n): what `prepared` finds, of the first and of the second
-    descent: NDArray[np.float32]
+    # (2, 2, 2, n, n): what `prepared` finds, of the first and of the second
+    slopes: NDArray[np.float32]
     inverse: NDArray[np.float64]  # (2, 6, 6)
     everywhere: NDArray[np.float32]  # (n, n): ones
     room: Room
@@ -128,12 +130,12 @@ class _Scale(NamedTuple):
     @classmethod
     def of(cls, n: int) -> "_Scale":
         """For gradients of n × n."""
-        pictures, descent = (
+        pictures, slopes = (
             np.empty((2, 2, n, n), np.float32),
-            np.empty((2, 6, 2, n, n), np.float32),
+            np.empty((2, 2, 2, n, n), np.float32),
         )
         return cls(
-            pictures, descent, np.empty((2, 6, 6)), np.ones((n, n), np.float32), room_to_align(n)
+            pictures, slopes, np.empty((2, 6, 6)), np.ones((n, n), np.float32), room_to_align(n)
         )
 
 
@@ -145,19 +147,16 @@ class _Comparison(NamedTuple):
     roots: NDArray[np.float32]  # (2, 2, n - 1, n - 1): fourth roots of their gradients
     inside: NDArray[np.float32]  # (n, n)
     work: NDArray[np.float32]  # (n, n)
-    wider: NDArray[np.float32]  # (n + 3, n + 3)
+    overlay: Overlay
 
     @classmethod
     def of(cls, n: int) -> "_Comparison":
         """For pictures of n × n."""
         inside, work = (np.empty((n, n), np.float32) for _ in range(2))
-        roots, wider = (
-            np.empty((2, 2, n - 1, n - 1), np.float32),
-            np.empty((n + 3, n + 3), np.float32),
-        )
+        roots = np.empty((2, 2, n - 1, n - 1), np.float32)
         laid, soft = np.empty((2, n, n), np.float32), np.empty((2, n, n), np.float32)
 
-        return cls(laid, soft, roots, inside, work, wider)
+        return cls(laid, soft, roots, inside, work, overlay(n))
 
 
 class _Workspace(NamedTuple):
@@ -198,7 +197,7 @@ def _agreeing(one: Any, two: Any, by: Any, views: Any, most: Any, room: Any) -> 
     """
     laid, soft, roots, inside = room.laid, room.soft, room.roots, room.inside
     put(one.reshape(-1), laid[0].reshape(-1))
-    grey_laid_over(two, by, laid[1], inside, room.wider)
+    grey_laid_over(two, by, laid[1], inside, room.overlay)
     if views[0] or views[1]:
         without_rim(inside)
 
@@ -220,7 +219,7 @@ def _agreeing(one: Any, two: Any, by: Any, views: Any, most: Any, room: Any) -> 
 
 @inner_rounded
 def _refined(
-    one: Any, two: Any, descent: Any, inverse: Any, by: Any, trial: Any, over_all: Any, room: Any
+    one: Any, two: Any, slopes: Any, inverse: Any, by: Any, trial: Any, over_all: Any, room: Any
 ) -> None:
     """Improve a map at 32 × 32, or find another one."""
     best = -1.0
@@ -232,13 +231,13 @@ def _refined(
             if correlation(one, two, over_all, room.sums) <= best:
                 return
             unmoved(trial)
-        best = refined(one, descent, inverse, two, trial, np.int64(_FINE_STEPS), _FINE_GAIN, room)
+        best = refined(one, slopes, inverse, two, trial, np.int64(_FINE_STEPS), _FINE_GAIN, room)
         put(trial, by)
 
 
 @inner_rounded
 def _begun(
-    one: Any, two: Any, descent: Any, inverse: Any, starts: Any, by: Any, trial: Any, room: Any
+    one: Any, two: Any, slopes: Any, inverse: Any, starts: Any, by: Any, trial: Any, room: Any
 ) -> Any:
     """The better of two maps at 16 × 16: from where the pictures lie, and from the best other
     start.
@@ -260,7 +259,7 @@ def _begun(
             if best_start(one, two, tried, -1.0, trial, room) < least and best < least:
                 return best, False
         found = refined(
-            one, descent, inverse, two, trial, _COARSE_STEPS[attempt], _COARSE_GAIN, room
+            one, slopes, inverse, two, trial, _COARSE_STEPS[attempt], _COARSE_GAIN, room
         )
         if found > best:
             best = found
@@ -338,12 +337,14 @@ def _compare(
             if way == 1 and (aligned < _ALIGNED or out[k] >= _DOUBTFUL):
                 break
             if way == 1 or coarse_of != a:
-                prepared(coarse.gradients[way], coarse.descent[way], coarse.inverse[way])
+                prepared(
+                    coarse.gradients[way], coarse.slopes[way], coarse.inverse[way], coarse.room
+                )
                 coarse_of = a
             found, started = _begun(
                 coarse.gradients[way],
                 coarse.gradients[1 - way],
-                coarse.descent[way],
+                coarse.slopes[way],
                 coarse.inverse[way],
                 starts,
                 by,
@@ -362,12 +363,12 @@ def _compare(
                 _ask_worth(upright, b, worths)
                 most = determined(pictures[0], pictures[1], worths[a], worths[b])
             if way == 1 or fine_of != a:
-                prepared(fine.gradients[way], fine.descent[way], fine.inverse[way])
+                prepared(fine.gradients[way], fine.slopes[way], fine.inverse[way], fine.room)
                 fine_of = a
             _refined(
                 fine.gradients[way],
                 fine.gradients[1 - way],
-                fine.descent[way],
+                fine.slopes[way],
                 fine.inverse[way],
                 by,
                 trial,
