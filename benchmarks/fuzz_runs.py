@@ -35,10 +35,20 @@ from tests import pictures
 from tests.formats import annotated, made
 
 SUFFIXES: Final = {".png", ".jpg"}
+
+
+def _yolo(root: Path, rows: list[made.Row]) -> dict[str, Any]:
+    """A YOLO dataset. Its data.yaml names three folders, of which one may be empty."""
+    for split in ("train", "val", "test"):
+        (root / "images" / split).mkdir(parents=True, exist_ok=True)
+
+    return annotated.yolo(root, rows)
+
+
 FORMS: Final[dict[str, Callable[[Path, list[made.Row]], dict[str, Any]]]] = {
     **made.MAKERS,
     "coco": annotated.coco,
-    "yolo": annotated.yolo,
+    "yolo": _yolo,
 }
 LISTS_OF: Final = {"manifest": "files/", "saved": "", "parquet": "", "arrow": "", "webdataset": ""}
 """Forms whose ids are known before a run, with what stands before the name in them."""

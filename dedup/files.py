@@ -63,7 +63,7 @@ class Marked:
 
         proof = self.made[path.name]
 
-        return proof is None or proof == proof_of(path)
+        return proof is None or _proves(proof, proof_of(path))
 
     def strangers(self) -> list[str]:
         """Names of what is in the folder and was not made by this tool, sorted."""
@@ -75,17 +75,22 @@ class Marked:
 
 
 CARDS: Final = ("README.dedup.md", "README.md")
-"""Files of ours in a folder of splits: the folder is known by them again, however many files are
-beside them.
+"""Files of ours in a folder of splits: the folder is known by one of them, and by how many files
+are beside it.
+"""
+
+_OF_PROGRAMS: Final = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})
+"""Files that systems put into folders which somebody has looked at. They are not counted; nor are
+those whose names end in `.cache`, which Ultralytics writes beside labels.
 """
 
 
 def proof_of(path: Path) -> str | None:
     """A digest by which something that was made is known again; None where it is not there.
 
-    Of a file its content; of a folder its card or, without one, the places and sizes of all its
-    files. So a folder that somebody put in the place of ours, or added files to, is not taken for
-    ours.
+    Of a file its content; of a folder its card and the number of its files or, without a card, the
+    places and sizes of all its files. So a folder that somebody put in the place of ours, or added
+    files to, is not taken for ours.
     """
     if path.is_file():
         return hashlib.sha256(path.read_bytes()).hexdigest()
@@ -94,7 +99,8 @@ def proof_of(path: Path) -> str | None:
 
     for name in CARDS:
         if (path / name).is_file():
-            return hashlib.sha256((path / name).read_bytes()).hexdigest()
+            card = hashlib.sha256((path / name).read_bytes()).hexdigest()
+            return f"{card} {_count_of_files(path)}"
 
     listing = sorted(
         (os.fsencode(file.relative_to(path)), file.lstat().st_size)
@@ -103,6 +109,24 @@ def proof_of(path: Path) -> str | None:
     )
 
     return hashlib.sha256(repr(listing).encode()).hexdigest()
+
+
+def _count_of_files(folder: Path) -> int:
+    """Files and links below a folder, without those that other programs leave."""
+    n_files = 0
+    for place, folders, names in os.walk(folder):
+        counted = [n for n in names if n not in _OF_PROGRAMS and not n.endswith(".cache")]
+        links = [n for n in folders if Path(place, n).is_symlink()]
+        n_files += len(counted) + len(links)
+
+    return n_files
+
+
+def _proves(proof: str, now: str | None) -> bool:
+    """Whether it is that thing. Runs of before files were counted have the digest of a card
+    alone.
+    """
+    return now is not None and proof == (now if " " in proof else now.split(" ")[0])
 
 
 def proof_of_text(text: str) -> str:

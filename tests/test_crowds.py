@@ -11,15 +11,16 @@ from PIL import Image
 
 import dedup
 from dedup import pipeline
-from dedup.config import build
+from dedup.config import build, resolve
 from dedup.graph import from_pairs
 from dedup.search.density import UNKNOWN, neighbours_within
 from dedup.search.sparing import Spared, join_sparing_batches, nobody_spared
 from dedup.stages import crowds as crowding
 from dedup.stages import settling
 from dedup.stages.crowds import Found, crowds
-from dedup.stages.settling import MAX_TRIES, Codes, Comparisons, Sides
-from dedup.tables import candidates_schema
+from dedup.stages.settling import MAX_TRIES, Codes, Comparisons, Crowd, Sides
+from dedup.stages.uncompared import uncompared
+from dedup.tables import candidates_schema, pairs_schema
 
 SCHEMA = candidates_schema(("dhash",))
 N_FRAMES = 60
@@ -165,6 +166,49 @@ class TestWhatIsCompared:
             settling._COMPARED_AT_ONCE = before  # type: ignore[misc]
 
         assert whole.rows.equals(one_by_one.rows)
+
+
+def crowd_of_four(*, closed: bool) -> tuple[Found, pa.Table]:
+    """A leader, a member and two that it rejected, and their manifest: all of them in train."""
+    compare, _ = accepted_when(np.eye(4, dtype=bool))
+    rows = compare(np.zeros(3, np.int64), np.arange(1, 4))
+    crowd = Crowd(0, np.array([1]), np.array([2, 3]), closed=closed)
+    columns = {"sample": range(4), "id": [f"id{k}" for k in range(4)], "split": ["train"] * 4}
+
+    return Found([crowd], rows, nobody_spared(4)), pa.table(columns)
+
+
+class TestLeftOut:
+    """What a leader of too many rejected ones rejects is compared with the leader only."""
+
+    def test_role(self) -> None:
+        """The table tells it from what was compared with the other rejected ones."""
+        closed, compared = (
+            crowding.table(*crowd_of_four(closed=closed))["role"].to_pylist()
+            for closed in (True, False)
+        )
+
+        assert ["leader", "member", "left_out", "left_out"] == closed
+        assert ["leader", "member", "rejected", "rejected"] == compared
+
+    @pytest.mark.parametrize(("closed", "expected"), [(True, {"id2": 2, "id3": 2}), (False, {})])
+    def test_uncompared(self, closed: bool, expected: dict[str, int]) -> None:
+        """Each that is kept was not compared with the member nor with the other one."""
+        found, manifest = crowd_of_four(closed=closed)
+        decided = pa.table({"action": ["keep", "drop", "keep", "keep"]})
+        matches = from_pairs(pairs_schema(("dhash",)).empty_table(), 4)
+        listed = uncompared(
+            crowding.table(found, manifest),
+            [found.rows],
+            matches,
+            decided,
+            manifest,
+            resolve(build({}), ["train", "test"]),
+        )
+
+        assert expected == dict(
+            zip(listed["id"].to_pylist(), listed["train"].to_pylist(), strict=True)
+        )
 
 
 def pairs_of(found: Found) -> list[tuple[int, int]]:

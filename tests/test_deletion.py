@@ -264,6 +264,49 @@ class TestRunFolder:
 
         assert (tmp_path / "run/splits/mine.txt").read_text() == "years of work"
 
+    @pytest.mark.parametrize("place", ["train/mine.png", "mine/notes.txt", "link"])
+    @pytest.mark.parametrize("again", ["run", "decide"])
+    def test_a_file_of_the_user_in_the_splits(
+        self, photos: Path, tmp_path: Path, place: str, again: str
+    ) -> None:
+        """What somebody added to the written splits is not deleted with them: the run stays as it
+        was, and the message names the folder.
+        """
+        out = tmp_path / "out"
+        dedup.run(settings(photos, out))
+        mine = out / "splits" / place
+        mine.parent.mkdir(exist_ok=True)
+        if place == "link":
+            mine.symlink_to(photos)
+        else:
+            mine.write_text("mine")
+        before = below(out / "splits")
+
+        other = settings(photos, out, hash={"bits": 256})
+        with pytest.raises(RunError, match=r"splits' was not made by dedup, or was replaced"):
+            dedup.run(other, overwrite=True) if again == "run" else dedup.decide(
+                out, leakage="regroup"
+            )
+
+        assert before == below(out / "splits")
+
+    def test_files_of_programs_in_the_splits(self, photos: Path, tmp_path: Path) -> None:
+        """What systems and Ultralytics leave in folders is in nobody's way, nor is a marker of
+        before files were counted.
+        """
+        out = tmp_path / "out"
+        dedup.run(settings(photos, out))
+        for name in (".DS_Store", "train/Thumbs.db", "train.cache"):
+            (out / "splits" / name).write_text("x")
+        dedup.run(settings(photos, out, hash={"bits": 256}), overwrite=True)
+        marker = out / files.OWN / files.MARKER
+        known = json.loads(marker.read_text())
+        known["made"]["splits"] = known["made"]["splits"].split(" ")[0]
+        marker.write_text(json.dumps(known))
+        dedup.decide(out, duplicates="report_only")
+
+        assert not list((out / "splits").rglob("Thumbs.db"))
+
     def test_splits_that_somebody_replaced(self, photos: Path, tmp_path: Path) -> None:
         """Splits of a run that were moved away for a folder of one's own are not deleted in their
         place.

@@ -5,6 +5,7 @@ and written back.
 import os
 import socket
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -678,3 +679,28 @@ def test_columns_that_are_no_images_yet(
 
         assert expected in str(raised.value)
         assert column or isinstance(value, list) or "URLs are not fetched" in str(raised.value)
+
+
+ODD_JSON = ("[" * 5_000, '{"a":' * 5_000, "[]", "null", '{"features": 5}', '{"_data_files": 5}')
+
+
+@pytest.mark.parametrize("name", ["dataset_info.json", "state.json"])
+@pytest.mark.parametrize("text", ODD_JSON)
+def test_odd_descriptions_of_a_saved_dataset(tmp_path: Path, name: str, text: str) -> None:
+    """JSON that is not what `datasets` writes is one message, or does no harm."""
+    rows = {"image": [pictures.encoded(pictures.photo(k)) for k in range(2)]}
+    saved = datasets.Dataset.from_dict(rows).cast_column("image", datasets.Image())
+    datasets.DatasetDict({"train": saved}).save_to_disk(str(tmp_path))
+    (tmp_path / "train" / name).write_text(text)
+    with suppress(SourceError):
+        open_source(DatasetConfig(path=str(tmp_path)))
+
+
+@pytest.mark.parametrize("text", [*ODD_JSON, '{"info": 5}', '{"info": {"features": ' * 2_000])
+def test_odd_metadata_of_a_parquet_file(tmp_path: Path, text: str) -> None:
+    """As above, of what `datasets` writes into the footer."""
+    rows = [{"bytes": pictures.encoded(pictures.photo(k)), "path": None} for k in range(2)]
+    table = pa.table({"image": rows}).replace_schema_metadata({"huggingface": text})
+    pq.write_table(table, tmp_path / "train-0.parquet")
+    with suppress(SourceError):
+        open_source(DatasetConfig(path=str(tmp_path)))

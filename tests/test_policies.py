@@ -241,6 +241,17 @@ def test_reasons_are_those_of_rules_that_apply(policy: Policy, world: World) -> 
     assert len(rules.REASONS) == len(set(rules.REASONS.values()))
 
 
+def test_what_looks_alike_comes_before_what_shares_a_group() -> None:
+    """A train sample's leaks are listed by what they look like first, whatever the witness's id."""
+    grouped, copy = Sample("test", 9, group="g"), Sample("test", 5)
+    world = World((grouped, copy, Sample("train", 5, group="g")), {}, {5: 1, 9: 1})
+    rows = found(world, POLICIES[0])["leakage"].to_pylist()
+
+    assert [("id000001", "bytes"), ("id000000", "group")] == [
+        (row["witness_id"], row["kind"]) for row in rows
+    ]
+
+
 def test_two_labels_of_which_both_go() -> None:
     """Two train copies with two labels and no other: each names the other, its similarity, and that
     it goes too.

@@ -14,7 +14,7 @@ import pytest
 import dedup
 from benchmarks import kills
 from dedup import files, pipeline
-from dedup.errors import RunError
+from dedup.errors import RunError, TableError
 from dedup.runs import finishing, locking, switching
 from dedup.runs.stored import load
 from dedup.tables import NAMES
@@ -257,3 +257,14 @@ def test_real_processes(tmp_path: Path) -> None:
 
     assert all({*found} <= {"old", "new"} for found in killed), killed
     assert {*met} <= {"first", "second", "ran", "refused"}, met
+
+
+def test_what_is_read_later_is_of_the_run_that_was_loaded(photos: Path, tmp_path: Path) -> None:
+    """Hashes of another run, which has taken its place meanwhile, are refused."""
+    dedup.run(settings(photos, tmp_path / "run"))
+    loaded = load(tmp_path / "run", (), NAMES)
+    other = settings(photos, tmp_path / "run", hash={"bits": 256})
+    dedup.run(other, overwrite=True)
+
+    with pytest.raises(TableError, match="was made with"):
+        loaded.store.whole_hashes()

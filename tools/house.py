@@ -1,8 +1,8 @@
 """Counts that say how easily one finds one's way in the package: `python tools/house.py [FOLDER]`.
 
-Flat modules at the top, lines over 100 columns, long functions, complexity (ruff's C901), comments,
-blank lines inside functions, sizes of modules. Prints one row a count with the goal beside it; exit
-code 1 where a goal is missed.
+Flat modules at the top, modules in a circle, lines over 100 columns, long functions, complexity
+(ruff's C901), comments, blank lines inside functions, sizes of modules. Prints one row a count with
+the goal beside it; exit code 1 where a goal is missed.
 """
 
 import ast
@@ -83,6 +83,35 @@ def n_complex(folder: Path) -> int:
     return sum(": C901 " in line for line in done.stdout.splitlines())
 
 
+def imports_of(path: Path, names: dict[str, Path]) -> set[str]:
+    """The modules of the package that a file imports, those for type checkers included."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            whole = [f"{node.module}.{alias.name}" for alias in node.names]
+            found |= {name if name in names else node.module for name in whole}
+
+    return found & names.keys()
+
+
+def n_in_circles(folder: Path) -> int:
+    """Modules that import themselves over others: what is left when those that import nothing of
+    the rest, or that nothing of the rest imports, are taken out again and again.
+    """
+    names = {}
+    for path in folder.rglob("*.py"):
+        parts = path.relative_to(folder.parent).with_suffix("").parts
+        names[".".join(parts).removesuffix(".__init__")] = path
+    left = {name: imports_of(path, names) - {name} for name, path in names.items()}
+
+    while True:
+        imported = set().union(*left.values())
+        ends = {name for name, of in left.items() if not of or name not in imported}
+        if not ends:
+            return len(left)
+        left = {name: of - ends for name, of in left.items() if name not in ends}
+
+
 def main() -> int:
     """Count the package and print a table."""
     folder = Path(sys.argv[1] if len(sys.argv) > 1 else "dedup")
@@ -101,11 +130,13 @@ def main() -> int:
     median = statistics.median(each.n_lines for each in modules if each.n_lines > 5)
     n_wide = sum(each.n_wide for each in modules)
     complex_ones = n_complex(folder)
+    in_circles = n_in_circles(folder)
 
     rows = [
         ("flat modules at the top", f"{len(flat)}", "at most 14", len(flat) <= 14),
         ("functions over 40 lines, %", f"{long_share:.1f}", "at most 1", long_share <= 1),
         ("functions of complexity over 10", f"{complex_ones}", "0", complex_ones == 0),
+        ("modules in a circle", f"{in_circles}", "0", in_circles == 0),
         ("lines over 100 columns", f"{n_wide}", "0", n_wide == 0),
         ("comments per 100 lines of code", f"{comments:.1f}", "4 to 6", 4 <= comments <= 6),
         ("blank lines per 100 in functions", f"{blank:.1f}", "at least 6", blank >= 6),

@@ -169,7 +169,7 @@ def features_of(schema: pa.Schema, name: str) -> Features:
     """
     try:
         features = Features.from_arrow_schema(schema)
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
         message = (
             f"{name}: a column has a type that Hugging Face datasets do not know: {because(error)}."
         )

@@ -4,7 +4,7 @@ import logging
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import datasets
 import huggingface_hub
@@ -92,6 +92,10 @@ def _name_of(split: Any) -> str:
     return name
 
 
+_OF_ODD_JSON: Final = (TypeError, LookupError, AttributeError, RecursionError)
+"""What `datasets` was seen to raise of a description that is JSON and not what it expects."""
+
+
 def on_disk(path: Path, config: DatasetConfig) -> HuggingFace:
     """A source from a `save_to_disk` folder, a folder of Parquet or Arrow files, or one such
     file.
@@ -102,7 +106,7 @@ def on_disk(path: Path, config: DatasetConfig) -> HuggingFace:
         _refuse(config, "a save_to_disk folder", "name", "data_files")
         try:
             loaded = datasets.load_from_disk(name)
-        except (*UNREADABLE, pa.ArrowInvalid) as error:
+        except (*UNREADABLE, *_OF_ODD_JSON, pa.ArrowInvalid) as error:
             message = (
                 f"{path}: cannot be loaded as a save_to_disk folder: {because(error)}. Get it"
                 " again, or save it again."

@@ -86,7 +86,8 @@ class Store:
         if self.folder is None or "thumbnail" in self._tables["hashes"].column_names:
             return self._tables["hashes"]
 
-        return storage.read(self.folder, "hashes")
+        # Another run may have taken the place of the one that was loaded.
+        return storage.read(self.folder, "hashes", spec=storage.spec_of(self._tables["hashes"]))
 
     def has_thumbnails(self) -> bool:
         """Whether the thumbnails are in memory."""
