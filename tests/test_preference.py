@@ -92,6 +92,39 @@ def test_the_original_is_the_better_one(edit: str, seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(3))
+def test_little_colour_is_more_than_none(seed: int) -> None:
+    """A faded photo is better than its grey copy, and two grey ones are equal."""
+    photo = scene(seed)
+    faded = Image.blend(photo.convert("L").convert("RGB"), photo, 0.03)
+
+    assert 0.4 < quality(faded).colour < 1.0
+    assert 1 == compared(faded, stored(faded.convert("L")))
+    assert -1 == compared(faded.convert("L"), faded)
+    assert 0 == compared(photo.convert("L"), stored(photo.convert("L")))
+
+
+@pytest.mark.parametrize("margin", [40])
+def test_a_stamp_on_a_picture_with_a_margin(margin: int) -> None:
+    """Pictures whose margins are equal are looked at as others are; where they are not, what is in
+    a cell may be another part.
+    """
+    photo = pictures.photo(2, (480, 360))
+
+    def framed(image: Image.Image, width: int) -> Image.Image:
+        whole = Image.new("RGB", (480 + 120, 360 + 120), "white")
+        inner = image.resize((600 - 2 * width, 480 - 2 * width))
+        whole.paste(inner, (width, width))
+        return whole
+
+    one, two = framed(photo, 40), framed(stamped(photo), margin)
+    greys = close_view(one).grey, close_view(two).grey
+    expected = 1 if margin == 40 else 0
+
+    assert expected == better(quality(one), quality(two), greys, 0, tables.BOTH)
+    assert -expected == better(quality(two), quality(one), greys[::-1], 0, tables.BOTH)
+
+
+@pytest.mark.parametrize("seed", range(3))
 def test_nothing_speaks_for_either(seed: int) -> None:
     """A copy that was only saved again is no better and no worse."""
     assert 0 == compared(scene(seed), stored(scene(seed)))

@@ -14,7 +14,7 @@ from dedup.config import normal_split
 from dedup.formats.folds import folds_among, is_fold, note_on_folds
 from dedup.formats.listing import Parts
 from dedup.formats.source import printable
-from dedup.formats.split_words import Told, is_of_splits, split_beside, told_by
+from dedup.formats.split_words import Told, is_of_splits, says_nothing, split_beside, told_by
 
 _HOLDS_IMAGES: Final = frozenset(
     {"images", "image", "imgs", "img", "jpegimages", "pictures", "photos"}
@@ -349,7 +349,7 @@ def _n_shared(top: _Folder) -> int:
 
     # A single folder is no label if its name says nothing: `images/1.jpg`.
     only = next(iter(top.inner), "") if len(top.inner) == 1 and not top.n_here else ""
-    return int(only.lower() in _HOLDS_IMAGES)
+    return int(bool(only) and says_nothing(printable(only)))
 
 
 def _at(top: _Folder, parts: Parts) -> _Folder:

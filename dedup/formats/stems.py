@@ -13,6 +13,7 @@ ANNOTATION_WORDS: Final = frozenset({
     "annotations", "annot", "anno", "annos", "gt", "gts", "groundtruth", "truth", "matte",
     "mattes", "alpha", "alphas", "trimap", "trimaps", "normals", "flow", "disparity", "heatmap",
     "heatmaps", "saliency", "edges", "manual", "polygons", "instance", "instances", "panoptic",
+    "semantic", "semantics", "parsing", "silhouettes", "conditioning",
 })  # fmt: skip
 """Words in the names of folders and files that hold what is said of images."""
 

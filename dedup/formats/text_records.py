@@ -101,7 +101,10 @@ class Delimited(_Texts):
             long_cells(),
             io.TextIOWrapper(opened(path), encoding="utf-8-sig", newline="") as file,
         ):
-            lines = csv.reader(file, delimiter=delimiter, strict=True)
+            first = file.readline()
+            if delimiter == "," and "," not in first and ";" in first:  # as Excel writes it
+                self._delimiter = ";"
+            lines = csv.reader(chain([first], file), delimiter=self._delimiter, strict=True)
             header = next(lines, [])
             if padded := [name for name in header if name != name.strip()]:
                 message = (

@@ -100,9 +100,15 @@ def frames(
         np.abs(second.inside - first.corner) < _OTHER_GREY
     )
 
+    # A frame of another grey than the margin of the smaller picture, which may have none.
+    of_larger = np.where(larger > 0, first.margin, second.margin)
+    is_other = (
+        (larger != 0) & (of_larger >= 1) & (np.abs(first.corner - second.corner) > _OTHER_GREY)
+    )
+
     return np.select(
-        [views == FIRST, views == SECOND, others],
-        [np.int64(1), np.int64(-1), by_grey],
+        [views == FIRST, views == SECOND, is_other, others],
+        [np.int64(1), np.int64(-1), larger, by_grey],
         by_width,
     )
 

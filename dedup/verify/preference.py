@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dedup.hashers.quality import NOISE, SIDES, Qualities, Quality
+from dedup.tables import BOTH
 from dedup.verify.additions import Seen, frames, seen_pairs, stamps
 from dedup.verify.medians import middle
 
@@ -49,9 +50,9 @@ _FILTERED: Final = 0.25
 again changes less.
 """
 
-_MIN_ADDED: Final = 0.25
+_MIN_ADDED: Final = 0.2
 """Octaves of energy by which a stamp changes a block, at least. Grey copies of photos differ by
-less in 99 of 100.
+less than 0.13 in 99 of 100.
 """
 
 _APART: Final = 10.0
@@ -67,6 +68,10 @@ three in four do, and smooth pictures at 50.
 
 
 _COLOURED, _GREY = 1.0, 0.5  # mean distance of the chroma from grey, levels of 256
+_TINTED, _NO_TINT = 0.4, 0.1
+"""The same of a picture with little colour, against one that has none at all."""
+
+_SAME_MARGIN: Final = 1  # pixels of 128 by which the margins of two pictures may differ
 _AT_ONCE: Final = 1_024  # pairs, and pictures of 128 × 128: some tens of megabytes
 
 
@@ -123,7 +128,8 @@ def _verdicts(
     one: Qualities, two: Qualities, first: Seen, second: Seen, views: NDArray[np.uint8]
 ) -> Verdicts:
     """What speaks first: a frame, then detail and stamps, then colour."""
-    has_view = views != 0
+    differs = np.abs(first.margin - second.margin) > _SAME_MARGIN
+    has_view = (views != 0) & ((views != BOTH) | differs)
     framed = frames(first, second, views, np.sign(one.side - two.side))
     standing_out, contradicted = (
         np.where(has_view, 0, -stamps(first, second, factor))
@@ -138,11 +144,15 @@ def _verdicts(
             _of_one_size(one, two, standing_out, contradicted, has_view),
         ),
     )
-    by_colour = ((one.colour > _COLOURED) & (two.colour < _GREY)).astype(np.int64) - (
-        (two.colour > _COLOURED) & (one.colour < _GREY)
-    )
+    by_colour = _is_coloured(one, two).astype(np.int64) - _is_coloured(two, one)
 
     return _first(-framed, by_detail, by_colour)
+
+
+def _is_coloured(one: Qualities, two: Qualities) -> NDArray[np.bool_]:
+    """Whether the first has colours and the second has not."""
+    clearly = (one.colour > _COLOURED) & (two.colour < _GREY)
+    return np.asarray(clearly | (one.colour > _TINTED) & (two.colour < _NO_TINT))
 
 
 def _first(*verdicts: Verdicts) -> Verdicts:

@@ -10,8 +10,11 @@ import pytest
 from PIL import Image
 
 import dedup
+from dedup.config import DatasetConfig
+from dedup.formats import open_source
 from dedup.formats.companions import Sidecars, parallel
 from tests import pictures
+from tests.formats.layouts import Made
 
 
 def ran(dataset: Path, out: Path, **settings: Any) -> tuple[dedup.Run, set[str]]:
@@ -305,3 +308,19 @@ class TestParallel:
         ]
 
         assert frozenset() == parallel(images, [], []).images
+
+
+def test_several_folders_of_annotations(tmp_path: Path) -> None:
+    """Depth and semantic maps, as pictures and as arrays, go with the only folder of images."""
+    made = Made(tmp_path)
+    for split in ("train", "test"):
+        for k in range(2):
+            made.images(*(f"{kind}/{split}/{k}.png" for kind in ("rgb", "depth_png", "semantic")))
+            made.file(f"depth/{split}/{k}.npy")
+            made.file(f"pose/{split}/{k}.txt", "1 2 3")
+    source = open_source(DatasetConfig(path=str(tmp_path)))
+
+    assert {f"rgb/{split}/{k}.png" for split in ("train", "test") for k in range(2)} == {
+        *source.rows["id"].to_pylist()
+    }
+    assert 0 == len(source.not_read)

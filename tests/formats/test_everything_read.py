@@ -29,6 +29,10 @@ FOLDERS = [
     "data",
     "masks",
     "train_masks",
+    "fold_0",
+    "fold_1",
+    "train_a",
+    "1",
 ]
 FILES = [
     *(
@@ -57,7 +61,16 @@ FILES = [
         ".hidden",
     ),
     *("archive.zip", "model.pt", "Thumbs.db", "é.png"),
+    *("train.csv", "test.csv", "labels.csv", "metadata.csv", "train.json", "A.TAR", "1.npy"),
 ]
+
+TABLES = {
+    "train.csv": "file,label\n1.png,cat\n",
+    "test.csv": "file\n2.jpg\n",
+    "labels.csv": "image,split\n1.png,train\n2.jpg,test\n",
+    "metadata.csv": "file_name,label\n1.png,cat\n",
+    "train.json": '[{"image": "1.png", "caption": "a"}]',
+}
 
 paths = st.builds(
     lambda folders, name: "/".join([*folders, name]),
@@ -69,8 +82,10 @@ paths = st.builds(
 def make(made: Made, path: str) -> None:
     """A file whose content fits its name."""
     name = path.rpartition("/")[2]
-    if name in {"a.tar"}:
-        made.tar(path, "m1.png", "m2.png")
+    if name in {"a.tar", "A.TAR"}:
+        made.tar(path, "train/m1.png", "test/m2", "m3.png")
+    elif name in TABLES:
+        made.file(path, TABLES[name])
     elif name == "rows.parquet":
         made.rows(path, 2)
     elif name.startswith("picture") or name.lower().endswith((".png", ".jpg")):

@@ -125,4 +125,5 @@ def test_splits_beside_other_folders(tmp_path: Path, names: list[str]) -> None:
 def test_a_folder_called_images_is_no_label(tmp_path: Path) -> None:
     """A single folder that holds all images is no label if its name says nothing."""
     assert {None} == labels(opened(tmp_path / "set", "images/1.png", "images/2.png"))
+    assert {None} == labels(opened(tmp_path / "more", "data/1.png", "data/2.png"))
     assert {"cat"} == labels(opened(tmp_path / "other", "cat/1.png", "cat/2.png"))

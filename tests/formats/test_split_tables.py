@@ -44,6 +44,7 @@ def pair(made: Made, suffix: str, header: str, line: str, folder: str = "") -> N
         ("csv", "id_code,diagnosis", "{k},{zero}"),  # the other column names images as well
         ("csv", "diagnosis,id_code", "{zero},{k}"),
         ("csv", "", "images/{k}.png,cat"),  # without a header
+        ("csv", "image;label", "{k}.png;cat"),  # as Excel writes it
         ("tsv", "path\tlabel", "images/{k}.png\tcat"),
         ("jsonl", "", '{{"image": "images/{k}.png", "caption": "a"}}'),
         ("json", "", '{{"image": "{k}.png", "conversations": [{{"from": "x"}}]}}'),
