@@ -275,7 +275,9 @@ def _by_pillow(data: bytes) -> Image.Image | None:
         warnings.simplefilter("ignore")
         try:
             with Image.open(io.BytesIO(data)) as opened:
-                if opened.width * opened.height > _MAX_PIXELS:
+                # JPEGs are decoded at an eighth of their size, so they may be larger.
+                most = _MAX_PIXELS * (8 if opened.format == "JPEG" else 1)
+                if opened.width * opened.height > most:
                     return None
                 opened.load()
                 upright = _upright(opened)
