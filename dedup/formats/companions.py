@@ -13,6 +13,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Final
 
@@ -191,18 +192,28 @@ class _Places:
     """Images by the places where what goes with them may lie."""
 
     def __init__(self, images: Sequence[Parts], named: Sequence[str]) -> None:
-        self._named = {*named}
-        self._at: dict[_Key, list[Parts]] = defaultdict(list)
-        self._at_core: dict[_Key, list[Parts]] = defaultdict(list)
-        for parts in images:
-            for key in _keys(parts, stem_of(parts[-1])):
-                self._at[key].append(parts)
+        self._images, self._named = images, {*named}
 
+    @cached_property  # most datasets have images only, of which nobody asks
+    def _at(self) -> dict[_Key, list[Parts]]:
+        found: dict[_Key, list[Parts]] = defaultdict(list)
+        for parts in self._images:
+            for key in _keys(parts, stem_of(parts[-1])):
+                found[key].append(parts)
+
+        return found
+
+    @cached_property
+    def _at_core(self) -> dict[_Key, list[Parts]]:
+        found: dict[_Key, list[Parts]] = defaultdict(list)
         # Only names of annotations have words behind the stem of their image.
-        if any(self.is_of_annotations(name) for name in {n for p in images for n in p[:-1]}):
-            for parts in images:
+        folders = {name for parts in self._images for name in parts[:-1]}
+        if any(self.is_of_annotations(name) for name in folders):
+            for parts in self._images:
                 for key in _keys(parts, core_of(stem_of(parts[-1]), parts[:-1])):
-                    self._at_core[key].append(parts)
+                    found[key].append(parts)
+
+        return found
 
     def is_of_annotations(self, folder: str) -> bool:
         """Whether the images of a folder may go with others."""

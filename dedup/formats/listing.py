@@ -16,6 +16,7 @@ from dedup.errors import SourceError
 from dedup.formats.account import EVERYTHING_READ, NOT_READ, in_a_line
 from dedup.formats.first_bytes import head_of, image_suffix
 from dedup.formats.source import printable
+from dedup.formats.stems import stem_of
 
 if TYPE_CHECKING:
     from dedup.formats.source import Source
@@ -170,7 +171,7 @@ def _is_folder(entry: "os.DirEntry[str]") -> bool:
 
 
 def _is_image(entry: "os.DirEntry[str]") -> bool:
-    suffix = os.path.splitext(entry.name)[1].lower()  # ten times faster here
+    suffix = entry.name[len(stem_of(entry.name)) :].lower()
     if suffix in FILE_SUFFIXES:
         return True
     return suffix not in _TELLING and image_suffix(head_of(entry.path)) is not None

@@ -44,6 +44,7 @@ def leading_out(root: Path, paths: Sequence[bytes | None]) -> NDArray[np.bool_]:
     home = os.path.realpath(os.fsencode(root))
     below = home.rstrip(b"/") + b"/"
     real_of: dict[bytes, bytes] = {}
+    inside: set[bytes] = set()  # folders: a file in one of these is inside, if it is not a link
     outside = np.zeros(len(paths), bool)
 
     for row, path in enumerate(paths):
@@ -53,8 +54,13 @@ def leading_out(root: Path, paths: Sequence[bytes | None]) -> NDArray[np.bool_]:
         try:
             if folder not in real_of:
                 real_of[folder] = os.path.realpath(folder)
+                if (real_of[folder] + b"/").startswith(below):
+                    inside.add(folder)
+            is_link = os.path.islink(path)
+            if folder in inside and not is_link:
+                continue
             real = os.path.join(real_of[folder], name)  # the names are bytes
-            real = os.path.realpath(real) if os.path.islink(real) else real
+            real = os.path.realpath(real) if is_link else real
         except (OSError, ValueError):  # no file can have such a name
             continue
         outside[row] = not (real == home or real.startswith(below))

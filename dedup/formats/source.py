@@ -247,7 +247,8 @@ _LONGEST_NAME: Final = 60
 
 def printable(name: str) -> str:
     """A file name as valid Unicode: bytes that are not UTF-8 become `\\xNN`."""
-    return encoded(name).decode("utf-8", "backslashreplace")
+    # Most names of a million are plain.
+    return name if name.isascii() else encoded(name).decode("utf-8", "backslashreplace")
 
 
 def encoded(name: str) -> bytes:
