@@ -103,9 +103,9 @@ def proof_of(path: Path) -> str | None:
             return f"{card} {_count_of_files(path)}"
 
     listing = sorted(
-        (os.fsencode(file.relative_to(path)), file.lstat().st_size)
-        for file in path.rglob("*")
-        if not file.is_dir()
+        (os.fsencode(os.path.relpath(entry.path, path)), entry.stat(follow_symlinks=False).st_size)
+        for entry in _below(path)
+        if not entry.is_dir()
     )
 
     return hashlib.sha256(repr(listing).encode()).hexdigest()
@@ -113,13 +113,25 @@ def proof_of(path: Path) -> str | None:
 
 def _count_of_files(folder: Path) -> int:
     """Files and links below a folder, without those that other programs leave."""
-    n_files = 0
-    for place, folders, names in os.walk(folder):
-        counted = [n for n in names if n not in _OF_PROGRAMS and not n.endswith(".cache")]
-        links = [n for n in folders if Path(place, n).is_symlink()]
-        n_files += len(counted) + len(links)
+    return sum(
+        entry.name not in _OF_PROGRAMS and not entry.name.endswith(".cache")
+        for entry in _below(folder)
+        if entry.is_symlink() or not entry.is_dir()
+    )
 
-    return n_files
+
+def _below(folder: Path) -> Iterator["os.DirEntry[str]"]:
+    """All that is below a folder; links are not followed.
+
+    A stack and not a recursion, as that of `os.walk` and `rglob` ends at a thousand folders.
+    """
+    waiting = [os.fspath(folder)]
+    while waiting:
+        with os.scandir(waiting.pop()) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append(entry.path)
+                yield entry
 
 
 def _proves(proof: str, now: str | None) -> bool:
