@@ -133,9 +133,9 @@ def test_the_limit_is_inclusive_and_depends_on_nothing_else() -> None:
     ("verify", "expected"),
     [
         ({}, "evidence"),
-        ({"max_false_probability": 0.02}, (0.02, 0.8, 0.0, 0.0)),
+        ({"max_false_probability": 0.02}, (0.02, 0.87, 0.0, 0.0)),
         ({"min_similarity": 0.5}, (1.0, 0.5, 0.91, 0.5)),
-        ({"min_close_similarity": 0.88}, (1.0, 0.87, 0.88, 0.95)),
+        ({"min_close_similarity": 0.88}, (1.0, 0.9, 0.88, 0.965)),
         ({"min_similarity": 0.9, "max_false_probability": 0.05}, (0.05, 0.9, 0.0, 0.0)),
         ({"method": "none"}, (None, None, None, None)),
     ],
@@ -148,7 +148,7 @@ def test_what_auto_resolves_to(verify: dict[str, object], expected: object) -> N
     limits = tuple(found.settings()[name] for name in LIMITS)
 
     if expected == "evidence":
-        assert limits[1:] == (0.8, 0.0, 0.0)
+        assert limits[1:] == (0.87, 0.0, 0.0)
         assert limits[0] is not None
         assert 0 < limits[0] < 1
     else:

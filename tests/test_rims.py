@@ -5,6 +5,7 @@ comparison.
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 
 from dedup.verify.rims import without_rims
 from dedup.verify.similarity import verified
@@ -34,7 +35,7 @@ def with_rim(grey: NDArray[np.uint8], sides: str, width: int = 1) -> NDArray[np.
 def test_a_light_line_is_overwritten_by_what_is_inside(sides: str, width: int) -> None:
     """On the sides that have one; the others, and everything behind, stay as they are."""
     grey = picture(3)
-    (found,), changed = without_rims(with_rim(grey, sides, width)[None])
+    (found,), _, changed = without_rims(with_rim(grey, sides, width)[None])
 
     assert changed.tolist() == [True]
     assert np.array_equal(grey[width:-width, width:-width], found[width:-width, width:-width])
@@ -45,10 +46,26 @@ def test_a_light_line_is_overwritten_by_what_is_inside(sides: str, width: int) -
 def test_a_picture_without_a_rim_stays_as_it_is() -> None:
     """Contours that do not run along a whole side are no rim."""
     pictures = np.stack([picture(seed) for seed in range(50)])
-    found, changed = without_rims(pictures)
+    overwritten, cut, changed = without_rims(pictures)
 
     assert not changed.any()
-    assert np.array_equal(pictures, found)
+    assert np.array_equal(pictures, overwritten)
+    assert np.array_equal(pictures, cut)
+
+
+@pytest.mark.parametrize("sides", ["t", "l", "tb", "tblr"])
+def test_a_picture_that_was_shrunk_into_a_rim_has_its_size_again(sides: str) -> None:
+    """What is cut away is enlarged to the whole: nearer to the picture than what is overwritten."""
+    grey = picture(11)
+    side = {"t": (2, 0, 0, 0), "l": (0, 0, 2, 0), "tb": (2, 2, 0, 0), "tblr": (2, 2, 2, 2)}[sides]
+    height, width = 32 - side[0] - side[1], 32 - side[2] - side[3]
+    inside = Image.fromarray(grey).resize((width, height), Image.Resampling.BICUBIC)
+    padded = np.pad(np.array(inside), (side[:2], side[2:]), mode="edge")
+    (overwritten,), (cut,), changed = without_rims(with_rim(padded, sides, 2)[None])
+    away = [np.abs(grey.astype(int) - found).mean() for found in (overwritten, cut)]
+
+    assert changed.tolist() == [True]
+    assert away[1] < away[0]
 
 
 def test_a_copy_in_a_thin_rim_is_more_similar_than_before() -> None:

@@ -27,20 +27,22 @@ Why 16 stands in docs/calibration.md: beyond it edited copies hardly come in any
 does.
 """
 
-ACCEPTANCE_RULE: Final = 1
-"""Version of the rule that gives pairs their false probability (`dedup.policy.acceptance`)."""
+ACCEPTANCE_RULE: Final = 2
+"""Version of the rule that gives pairs their false probability (`dedup.policy.acceptance`), and of
+the similarities that it was fitted to.
+"""
 
 AUTO_MAX_FALSE_PROBABILITY: Final = 0.2
 """What `verify.max_false_probability: auto` is where no plain limit is set; docs/decisions/0014
 says why.
 """
 
-LEAST_SIMILARITY: Final = 0.8
+LEAST_SIMILARITY: Final = 0.87
 """Of thumbnails, the least that a pair needs beside its false probability: strangers of small
-photos end at 0.65.
+photos end at 0.75, and what a closer look accepts below it is wrong too often.
 """
 
-AUTO_MIN_SIMILARITY: Final = 0.87
+AUTO_MIN_SIMILARITY: Final = 0.9
 """What `verify.min_similarity: auto` is beside another plain limit."""
 
 AUTO_MIN_CLOSE_SIMILARITY: Final = 0.91
@@ -48,7 +50,7 @@ AUTO_MIN_CLOSE_SIMILARITY: Final = 0.91
 one scene only.
 """
 
-AUTO_MIN_THUMBNAIL_SIMILARITY: Final = 0.95
+AUTO_MIN_THUMBNAIL_SIMILARITY: Final = 0.965
 """What `verify.min_thumbnail_similarity: auto` is beside another plain limit; beside
 `min_similarity`, that number.
 """

@@ -1,13 +1,9 @@
 """WebDataset: tar shards in which the members of a sample stand side by side under one key."""
 
-import io
-import json
 import logging
 import os
-import re
-import tarfile
 from array import array
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
@@ -20,12 +16,10 @@ from dedup.decoding.contents import PAYLOAD, REFUSED
 from dedup.decoding.pictures import FILE_SUFFIXES
 from dedup.errors import ConfigError, SourceError
 from dedup.formats.account import Opened
-from dedup.formats.further import Further, Row, as_json, inferred, written_names
+from dedup.formats.further import Further, Row, inferred, written_names
 from dedup.formats.inner_folders import InnerFolders, of_no_sample
 from dedup.formats.labels import label_text
-from dedup.formats.layout import layout_of
-from dedup.formats.layout_notes import check_names
-from dedup.formats.nested import MAX_DEPTH, parsed
+from dedup.formats.nested import MAX_DEPTH
 from dedup.formats.placing import new_file
 from dedup.formats.references import of_ranges
 from dedup.formats.source import (
@@ -33,8 +27,6 @@ from dedup.formats.source import (
     ROWS,
     Moves,
     Sample,
-    are_splits,
-    check_split_names,
     moved_rows,
     no_column,
     printable_names,
@@ -42,26 +34,16 @@ from dedup.formats.source import (
     split_named,
 )
 from dedup.formats.split_words import told_by
+from dedup.formats.tar_samples import SaidInTar, id_in_tar, read_member
+from dedup.formats.tar_splits import ARCHIVES, NAMED, shard_files, splits_of_shards
+from dedup.formats.tar_writing import WrittenShards
 from dedup.formats.tars import END, Entry, Member, entries, head_suffix
-from dedup.formats.texts import as_text
-from dedup.paths import files_below, make_folder
+from dedup.paths import make_folder
 
 logger = logging.getLogger(__name__)
 
-_LONGEST_TEXT: Final = 1_000_000  # bytes of a label or a JSON file
-_BYTES_PER_SHARD: Final = 1_000_000_000
-_SAMPLES_PER_SHARD: Final = 10_000
-_NAMED: Final = 3
-"""Broken members that are named."""
 
 _COPIED_AT_ONCE: Final = 1 << 20
-_TEXTS: Final = ("txt", "text", "caption", "cls")
-"""Members that are read as texts when another form is written."""
-
-_ARCHIVES: Final = frozenset({"tar", "tgz", "zip", "7z", "rar"})
-"""Ends of the names of archives inside an archive."""
-
-_NUMBERS: Final = re.compile(r"[-_.]?\d*(-of-\d+)?$")
 
 
 class WebDataset(Opened):
@@ -75,7 +57,7 @@ class WebDataset(Opened):
         self.root = path if path.is_dir() else path.parent
         self.name = str(path)
         self._config = config
-        self._shards = _shards(path)
+        self._shards = shard_files(path)
         self._shard, self._start, self._stop, self._offset, self._size = (
             array("q") for _ in range(5)
         )
@@ -88,7 +70,7 @@ class WebDataset(Opened):
         labels: list[str | None] = []
         splits: list[str | None] = []
         deep: list[str] = []
-        of_shard = _splits_of(
+        of_shard = splits_of_shards(
             [shard.relative_to(self.root) for shard in self._shards], config, self.name
         )
         broken: list[str] = []
@@ -98,7 +80,7 @@ class WebDataset(Opened):
             beside: list[str] = []
             with shard.open("rb") as file:
                 for entry in entries(shard, beside):
-                    said = _Said(file, entry, shard)
+                    said = SaidInTar(file, entry, shard)
                     self._add(number, entry, shard, file)
                     self._columns |= said.columns()
                     labels.append(label_text(said.label(config.label_column)))
@@ -113,7 +95,7 @@ class WebDataset(Opened):
                     keys.append(entry.key)
                     fields |= {member.field for member in entry.members}
                     ids.append(
-                        _id(said, entry, config, shard) if named else f"{prefix}/{entry.key}"
+                        id_in_tar(said, entry, config, shard) if named else f"{prefix}/{entry.key}"
                     )
                     broken += [f"{shard}: {entry.key}.json"] if is_broken else []
                     deep += [ids[-1]] if said.is_deep else []
@@ -176,7 +158,7 @@ class WebDataset(Opened):
                     at = self._shard[row]
                     file = self._shards[at].open("rb")
                 data.append(
-                    _read(file, self._offset[row], self._size[row])
+                    read_member(file, self._offset[row], self._size[row])
                     if file and self._size[row] >= 0
                     else None
                 )
@@ -204,7 +186,7 @@ class WebDataset(Opened):
         found: list[str | None] = []
         for shard in self._shards:
             with shard.open("rb") as file:
-                found += [_Said(file, entry, shard).text(column) for entry in entries(shard)]
+                found += [SaidInTar(file, entry, shard).text(column) for entry in entries(shard)]
 
         if not any(found):
             raise no_column(self.name, column, [])
@@ -221,7 +203,7 @@ class WebDataset(Opened):
             for shard in self._shards:
                 with shard.open("rb") as file:
                     for entry in entries(shard):
-                        said = _Said(file, entry, shard).everything()
+                        said = SaidInTar(file, entry, shard).everything()
                         yield {name: value for name, value in said.items() if name not in parts}
 
         names = list(dict.fromkeys(name for row in rows() for name in row))
@@ -239,7 +221,7 @@ class WebDataset(Opened):
         }
         names = [path.relative_to(self.root) for path in places.values()]
         said_elsewhere = self._config.split_column or self._is_inside
-        if said_elsewhere or _splits_of(names, self._config, self.name) != list(places):
+        if said_elsewhere or splits_of_shards(names, self._config, self.name) != list(places):
             message = (
                 f"{self.name}: policy.leakage=regroup cannot move samples between these shards, as"
                 " their names do not say the splits. Set output.splits: parquet, manifest,"
@@ -310,7 +292,7 @@ class WebDataset(Opened):
         """What is said of tar files without a single image."""
         named = self._config.image_column
         what = f"dataset.image_column {named!r}" if named else "a suffix of images"
-        inside = sorted({field.partition(".")[0] for field in fields} & _ARCHIVES)
+        inside = sorted({field.partition(".")[0] for field in fields} & ARCHIVES)
         remedy = (
             f" There are archives inside ({', '.join(inside)}): unpack the outer ones, and name"
             " their folder."
@@ -334,77 +316,6 @@ class WebDataset(Opened):
         self._is_refused.append(entry.is_refused)
 
 
-class _Said:
-    """What the members beside an image say of it."""
-
-    def __init__(self, file: BinaryIO, entry: Entry, shard: Path) -> None:
-        self._file = file
-        self._entry = entry
-        self._shard = shard
-        self._json: Any = None
-        self.is_broken = False  # the JSON member was asked for and is not JSON
-        self.is_deep = False  # a part of the JSON member was left out
-
-    def label(self, named: str | None) -> str | None:
-        """The named member or key of the JSON member; else its `label` or `class`, else the member
-        `cls`.
-        """
-        if named is not None:
-            return self.text(named)
-
-        found = next(
-            (value for key in ("label", "class") if (value := self._value(key)) is not None), None
-        )
-
-        return found if found is not None else self._member("cls")
-
-    def text(self, name: str) -> str | None:
-        """The member of that name, or that key of the JSON member."""
-        found = self._member(name.lower())
-        return found if found is not None else self._value(name)
-
-    def columns(self) -> set[str]:
-        """The names of what `text` reads, without reading more than the JSON."""
-        return {field for field in _TEXTS if self._entry.member(field) is not None} | (
-            self._object() or {}
-        ).keys()
-
-    def everything(self) -> dict[str, Any]:
-        """The members that are texts, and the keys of the JSON member."""
-        texts = {
-            field: self._member(field) for field in _TEXTS if self._entry.member(field) is not None
-        }
-        return texts | (self._object() or {})
-
-    def _member(self, field: str) -> str | None:
-        member = self._entry.member(field)
-        if member is None:
-            return None
-        return self._content(member).decode("utf-8", "backslashreplace").rstrip("\r\n") or None
-
-    def _value(self, key: str) -> str | None:
-        found = self._object()
-        return None if found is None else as_text(found.get(key))
-
-    def _object(self) -> dict[str, Any] | None:
-        """What the JSON member holds, if it is an object."""
-        member = self._entry.member("json")
-        if member is None:
-            return None
-
-        if self._json is None:
-            try:
-                self._json, self.is_deep = parsed(self._content(member))
-            except ValueError:
-                self._json = False  # says nothing; whoever opens the dataset counts it
-                self.is_broken = True
-
-        return self._json if isinstance(self._json, dict) else None
-
-    def _content(self, member: Member) -> bytes:
-        return _read(self._file, member.offset, min(member.size, _LONGEST_TEXT))
-
-
 def write_samples(
     samples: Iterable[Sample], folder: Path, files: str, further: pa.Schema
 ) -> DatasetConfig:  # no files
@@ -414,12 +325,12 @@ def write_samples(
     A label that is a number is also written as `cls`, which readers of WebDataset take for a whole
     number.
     """
-    shards: dict[str | None, _Shards] = {}
+    shards: dict[str | None, WrittenShards] = {}
     others = written_names(further.names, {"id", "label", "class", "split"})
     try:
         for sample in samples:
             if sample.split not in shards:
-                shards[sample.split] = _Shards(
+                shards[sample.split] = WrittenShards(
                     folder, safe(sample.split or "") or "images", len(shards), others
                 )
             shards[sample.split].add(sample)
@@ -432,141 +343,14 @@ def write_samples(
     )
 
 
-class _Shards:
-    """The shards of one split."""
-
-    def __init__(self, folder: Path, name: str, number: int, others: Mapping[str, str]) -> None:
-        self._others = others
-        taken = (folder / f"{name}-000000.tar").exists()
-        self._name = str(folder / (f"{name}_{number}" if taken else name))
-        self._n_shards = self._n_samples = self._n_bytes = 0
-        self._tar: tarfile.TarFile | None = None
-
-    def add(self, sample: Sample) -> None:
-        """Append the members of a sample."""
-        data = sample.content()
-        if (
-            self._tar is None
-            or self._n_samples >= _SAMPLES_PER_SHARD
-            or self._n_bytes >= _BYTES_PER_SHARD
-        ):
-            self.close()
-            self._tar = tarfile.TarFile(
-                f"{self._name}-{self._n_shards:06d}.tar", "x", format=tarfile.PAX_FORMAT
-            )
-            self._n_shards, self._n_samples, self._n_bytes = self._n_shards + 1, 0, 0
-
-        said = {"id": sample.id, "label": sample.label, "split": sample.split}
-        said |= {name: as_json(sample.more.get(column)) for column, name in self._others.items()}
-        key = f"{sample.row:09d}"
-        if data is not None:
-            self._member(key + sample.suffix(), data)
-        if sample.label is not None and re.fullmatch(r"\d{1,18}", sample.label, re.ASCII):
-            self._member(f"{key}.cls", sample.label.encode())
-
-        self._member(f"{key}.json", json.dumps(said, ensure_ascii=False).encode())
-        self._n_samples += 1
-        self._n_bytes += len(data or b"")
-
-    def close(self) -> None:
-        """End the last shard."""
-        if self._tar is not None:
-            self._tar.close()
-
-    def _member(self, name: str, data: bytes) -> None:
-        info = tarfile.TarInfo(name)
-        info.size = len(data)
-        if self._tar is not None:
-            self._tar.addfile(info, io.BytesIO(data))
-
-
-def _shards(path: Path) -> list[Path]:
-    if path.is_file():
-        return [path]
-
-    shards = sorted(p for p in files_below(path) if p.suffix.lower() == ".tar")
-    if not shards:
-        message = f"{path}: no .tar files in this folder or below it."
-        raise SourceError(message)
-
-    _refuse_gaps(shards)
-
-    return shards
-
-
-def _refuse_gaps(shards: Sequence[Path]) -> None:
-    """Raise for a shard that `-of-` in the names of the others tells of."""
-    named = {str(shard) for shard in shards}
-    for shard in shards:
-        if found := re.fullmatch(r"(.*-)(\d+)(-of-)(\d+)", str(shard.with_suffix(""))):
-            for number in range(int(found[4])):
-                other = f"{found[1]}{number:0{len(found[2])}d}{found[3]}{found[4]}.tar"
-                if other not in named:
-                    message = (
-                        f"{other}: this shard is missing, though {shard.name!r} tells of it. Get it"
-                        " again."
-                    )
-                    raise SourceError(message)
-
-
-def _splits_of(shards: Sequence[Path], config: DatasetConfig, name: str) -> list[str | None]:
-    """The split of each shard, from its folders or its name; the default where these are no names
-    of splits.
-    """
-    layout = layout_of((shard.parts for shard in shards), "auto", {})
-    if layout.splits:
-        check_names(layout, name)
-        of_folders = [layout.folder_of(shard.parts) for shard in shards]
-        return [
-            normal_split(config.default_split) if f is None else layout.splits[f]
-            for f in of_folders
-        ]
-
-    raw = [_prefix(shard.stem) for shard in shards]
-    if not are_splits({normal_split(split) for split in raw}):
-        return [normal_split(config.default_split)] * len(shards)
-
-    check_split_names({split: normal_split(split) for split in raw}, name)
-
-    return [normal_split(split) for split in raw]
-
-
 def _of_broken(broken: Sequence[str]) -> str:
-    first = ", ".join(map(repr, broken[:_NAMED])) + (", …" if len(broken) > _NAMED else "")
+    first = ", ".join(map(repr, broken[:NAMED])) + (", …" if len(broken) > NAMED else "")
     n = len(broken)
 
     return (
         f"{n:,} JSON member{' is' if n == 1 else 's are'} not valid JSON: {first}. The samples go"
         f" on without what {'it says' if n == 1 else 'they say'}."
     )
-
-
-def _id(said: _Said, entry: Entry, config: DatasetConfig, shard: Path) -> str:
-    found = said.text(config.id_column) if config.id_column else None
-    if found is None:
-        message = (
-            f"{shard}: the sample {entry.key!r} has no {config.id_column!r} (dataset.id_column),"
-            " nor its JSON."
-        )
-        raise SourceError(message)
-
-    return found
-
-
-def _prefix(stem: str) -> str:
-    """A shard's name without its number; only its split, if one is named in it.
-
-    >>> [_prefix(stem) for stem in ("train-000012", "imagenet_val_07", "fold1-00000-of-00002")]
-    ['train', 'val', 'fold1']
-    """
-    prefix = _NUMBERS.sub("", stem)
-    words = [
-        word
-        for word in re.split(r"[-_.]", prefix)
-        if normal_split(word) in {"train", "validation", "test"}
-    ]
-
-    return words[0] if words else prefix
 
 
 def _image(entry: Entry, named: str | None, shard: Path) -> Member | None:
@@ -591,11 +375,6 @@ def _unnamed(entry: Entry, file: BinaryIO) -> Member | None:
         (member for member in entry.members if member.size and head_suffix(file, member.offset)),
         None,
     )
-
-
-def _read(file: BinaryIO, offset: int, size: int) -> bytes:
-    file.seek(offset)
-    return file.read(size)
 
 
 def _copy(source: BinaryIO, out: BinaryIO, start: int, stop: int) -> None:

@@ -49,8 +49,8 @@ _RANGES: Final = ((40.0, 120.0), (120.0, 170.0), (170.0, 200.0))
 learned.
 """
 
-_BY_THUMBNAILS: Final = _Weights(20.65, 4.07, 0.0, (-1.17, -3.73, -2.93))
-_BY_CLOSER_LOOK: Final = _Weights(9.45, 2.6, 1.6, ())
+_BY_THUMBNAILS: Final = _Weights(20.94, 4.58, 0.0, (-1.59, -2.64, -2.25))
+_BY_CLOSER_LOOK: Final = _Weights(10.24, 2.68, 1.64, ())
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,9 @@
 border leaves one.
 
 Such a line is too thin to be a frame (`dedup.verify.frames`), and still is the strongest contour of
-a small photo. It is overwritten by the line inside it, so that two copies can be compared without
-it.
+a small photo. It is overwritten by the line inside it, or cut away, so that two copies can be
+compared without it: overwritten, the rest stays where it is; cut, it is as large as it was before
+somebody put a border round it.
 """
 
 from typing import Any, Final
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dedup.compiled import compiled, inner
+from dedup.verify.frames import without_frames
 
 _WIDEST: Final = 2  # pixels: what is wider is a frame
 # grey levels, mean over the side; a smooth picture changes by less from line to line
@@ -19,6 +21,7 @@ _MIN_STEP: Final = 16.0
 # of the side that steps the same way: contours of a picture hardly run along a whole side
 _MIN_SHARE: Final = 0.8
 _NO_STEP: Final = 2.0  # grey levels, within the noise of a JPEG
+_MIXED: Final = 0.5  # pixels more that are cut, where what is inside is mixed with the rim
 
 
 @inner
@@ -60,21 +63,30 @@ def _overwrite(grey: Any, side: int, k: int) -> None:
 
 
 @compiled
-def _trim(thumbnails: Any, changed: Any) -> None:
+def _trim(thumbnails: Any, widths: Any) -> None:
     for i in range(len(thumbnails)):
         for side in range(4):
             for k in range(_WIDEST - 1, -1, -1):
                 if _steps(thumbnails[i], side, k):
                     _overwrite(thumbnails[i], side, k)
-                    changed[i] = True
+                    widths[i, side] = k + 1.0
                     break
 
 
-def without_rims(thumbnails: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-    """Copies of thumbnails, uint8 of shape (n, 32, 32), without thin rims; and which of them had
-    one.
+def without_rims(
+    thumbnails: NDArray[np.uint8],
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.bool_]]:
+    """Copies of thumbnails, uint8 of shape (n, 32, 32), whose thin rims are overwritten; others
+    whose rims are cut away; and which of them had one.
     """
-    out = np.array(thumbnails, np.uint8, order="C")
-    changed = np.zeros(len(out), np.bool_)
-    _trim(out, changed)
-    return out, changed
+    overwritten = np.array(thumbnails, np.uint8, order="C")
+    widths = np.zeros((len(overwritten), 4))
+    _trim(overwritten, widths)
+    changed = np.asarray(widths.any(axis=1))
+
+    cut = overwritten.copy()
+    if changed.any():
+        wider = np.where(widths > 0, widths + _MIXED, 0.0)
+        cut[changed] = without_frames(overwritten[changed], wider[changed])
+
+    return overwritten, cut, changed

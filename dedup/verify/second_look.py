@@ -27,7 +27,7 @@ from dedup.verify.closer import close_similarities, colours_differ
 from dedup.verify.frames import frame_widths, without_frames
 from dedup.verify.preference import preferred
 
-LOOK_FROM: Final = 0.8
+LOOK_FROM: Final = 0.87
 """Similarity of thumbnails from which a pair is looked at."""
 
 MAX_LOOKS: Final = 500_000

@@ -19,7 +19,6 @@ from dedup.tables import THUMBNAIL_SIDE
 from dedup.verify.agreement import (
     Overlay,
     agreement,
-    agreement_softened,
     fourth_roots,
     grey_laid_over,
     overlay,
@@ -38,7 +37,8 @@ _DECIMALS: Final = 4  # more would only show the rounding of different processor
 
 _MIN_LYING: Final = 0.1  # correlation at 16 × 16 as they lie, below which nothing is aligned
 _MIN_BEGUN: Final = 0.2  # after two steps, below which no other scale is looked at
-_MIN_STARTED: Final = 0.4  # there, or at another scale, below which that scale is not aligned
+_MIN_STARTED: Final = 0.4  # there, or at another start, below which that start is not aligned
+_MIN_MOVED: Final = 0.5  # moved, below which what did not agree after two steps is not aligned
 _MIN_COARSE: Final = 0.65  # aligned at 16 × 16, below which 32 × 32 is not looked at
 _ENOUGH: Final = 0.9  # after two steps, above which no other scale is tried
 _COARSE_STEPS: Final = (2, 3)
@@ -50,13 +50,12 @@ _COARSE_GAIN: Final = 0.005  # a step that gains less is the last
 _FINE_GAIN: Final = 0.002
 
 _NOISE: Final = 4.0  # grey levels: shorter gradients are noise and count less
-_SOFT: Final = 0.12  # part of each neighbour: a shift by half a pixel softens as much
-# how much a picture is softened to be as soft as the inside of a frame, which was enlarged,
-_OF_WHOLE: Final = 0.2
-_OF_VIEW: Final = 0.12  # and the inside itself
-# tried for each of two whole pictures: filters and crops soften differently
-_SOFTER: Final = np.array([0.2, 0.28])
-_NEARLY: Final = (0.8, 0.97)  # agreements between which that is tried
+# Part of each neighbour: how much both pictures are softened before they are compared. The noise of
+# a JPEG, filters and crops change the finest detail of a small picture; siblings (one outline that
+# is filled in two ways) differ in more than that.
+_SOFT: Final = 0.28
+# and before contradictions are looked for: a shift by half a pixel softens as much
+_LESS_SOFT: Final = 0.12
 _WORTH_IT: Final = 0.7  # agreement from which it is asked what it is worth
 _BLOCKS: Final = 8  # on a side, in which contradictions are looked for
 # similarities between which thin rims are taken away, too
@@ -67,8 +66,17 @@ _WITH_RIM: Final = (
 # what a share of structure in which pictures contradict each other costs
 _CONTRADICTED: Final = 4.0
 
+# In half-widths: a copy that was cut, or has a bar, along one side lies beside its original, and no
+# step leads there from where they lie.
+_SHIFTS: Final = ((0.2, 0.0), (-0.2, 0.0), (0.0, 0.2), (0.0, -0.2))
 _SCALES: Final = ((0.89, 0.89), (1.12, 1.12), (0.89, 1.0), (1.0, 0.89), (1.12, 1.0), (1.0, 1.12))
-STARTS: Final = np.array([[x, 0.0, 0.0, y, 0.0, 0.0] for x, y in _SCALES])
+STARTS: Final = np.array(
+    [
+        *([1.0, 0.0, 0.0, 1.0, right, down] for right, down in _SHIFTS),
+        *([x, 0.0, 0.0, y, 0.0, 0.0] for x, y in _SCALES),
+    ]
+)
+"""Maps, the shifts first, from which an alignment is tried beside the one that moves nothing."""
 INVERSES: Final = np.array(INVERSE, np.uint8)
 
 
@@ -136,22 +144,19 @@ class _Comparison(NamedTuple):
 
     laid: NDArray[np.float32]  # (2, n, n): over each other
     soft: NDArray[np.float32]  # (2, n, n): softened
-    sharp: NDArray[np.float32]  # (2, 2, n - 1, n - 1): fourth roots of their gradients
+    roots: NDArray[np.float32]  # (2, 2, n - 1, n - 1): fourth roots of their gradients
     inside: NDArray[np.float32]  # (n, n)
     work: NDArray[np.float32]  # (n, n)
-    softer: NDArray[np.float32]  # (n, n)
     overlay: Overlay
-    out: NDArray[np.float32]  # (2, n - 1, n - 1)
 
     @classmethod
     def of(cls, n: int) -> "_Comparison":
         """For pictures of n × n."""
-        inside, work, softer = (np.empty((n, n), np.float32) for _ in range(3))
-        sharp = np.empty((2, 2, n - 1, n - 1), np.float32)
+        inside, work = (np.empty((n, n), np.float32) for _ in range(2))
+        roots = np.empty((2, 2, n - 1, n - 1), np.float32)
         laid, soft = np.empty((2, n, n), np.float32), np.empty((2, n, n), np.float32)
-        out = np.empty((2, n - 1, n - 1), np.float32)
 
-        return cls(laid, soft, sharp, inside, work, softer, overlay(n), out)
+        return cls(laid, soft, roots, inside, work, overlay(n))
 
 
 class _Workspace(NamedTuple):
@@ -185,35 +190,27 @@ class _Workspace(NamedTuple):
 
 
 @inner_rounded
-def _agreeing(one: Any, two: Any, by: Any, views: Any, way: Any, most: Any, room: Any) -> Any:
+def _agreeing(one: Any, two: Any, by: Any, views: Any, most: Any, room: Any) -> Any:
     """How well two thumbnails agree under a map, less what they contradict each other in.
 
-    `views`: which of them is the inside of a frame; the other way round where `way` is 1. `most`:
-    what their agreement is worth.
+    `views`: which of them is the inside of a frame. `most`: what their agreement is worth.
     """
-    laid, soft, sharp, inside = room.laid, room.soft, room.sharp, room.inside
+    laid, soft, roots, inside = room.laid, room.soft, room.roots, room.inside
     put(one.reshape(-1), laid[0].reshape(-1))
     grey_laid_over(two, by, laid[1], inside, room.overlay)
-    framed = views[0] or views[1]
-    if framed:
+    if views[0] or views[1]:
         without_rim(inside)
 
     for k in range(2):
-        share = _OF_VIEW if views[k ^ way] else (_OF_WHOLE if framed else _SOFT)
-        softened(laid[k], share, room.work, soft[k])
-        fourth_roots(soft[k], _NOISE, sharp[k])
+        softened(laid[k], _SOFT, room.work, soft[k])
+        fourth_roots(soft[k], _NOISE, roots[k])
 
-    found = agreement(sharp[0], sharp[1], inside)
+    found = agreement(roots[0], roots[1], inside)
     if found < _WORTH_IT:
         return found
 
-    if _NEARLY[0] <= found < _NEARLY[1] and not framed:
-        found = max(
-            found,
-            agreement_softened(
-                laid, sharp, _SOFTER, _NOISE, inside, room.work, room.softer, room.out
-            ),
-        )
+    for k in range(2):
+        softened(laid[k], _LESS_SOFT, room.work, soft[k])
 
     return found * most - _CONTRADICTED * contradiction(
         soft[0], soft[1], inside, np.int64(_BLOCKS), np.int64(_BLOCKS // RIM)
@@ -243,7 +240,7 @@ def _begun(
     one: Any, two: Any, slopes: Any, inverse: Any, starts: Any, by: Any, trial: Any, room: Any
 ) -> Any:
     """The better of two maps at 16 × 16: from where the pictures lie, and from the best other
-    scale.
+    start.
 
     Returns their correlation, and whether they agreed so far that both were tried, or one was
     enough.
@@ -256,12 +253,10 @@ def _begun(
         if attempt == 1:
             if best >= _ENOUGH:
                 return best, True
-            if best < _MIN_BEGUN:
-                return best, False
-            if (
-                best_start(one, two, starts, -1.0, trial, room) < _MIN_STARTED
-                and best < _MIN_STARTED
-            ):
+            agrees = best >= _MIN_BEGUN
+            tried = starts if agrees else starts[: len(_SHIFTS)]
+            least = _MIN_STARTED if agrees else _MIN_MOVED
+            if best_start(one, two, tried, -1.0, trial, room) < least and best < least:
                 return best, False
         found = refined(
             one, slopes, inverse, two, trial, _COARSE_STEPS[attempt], _COARSE_GAIN, room
@@ -381,7 +376,7 @@ def _compare(
                 fine.room,
             )
             similarity = _agreeing(
-                pictures[way], pictures[1 - way], by, views, way, most, space.comparison
+                pictures[way], pictures[1 - way], by, views, most, space.comparison
             )
             out[k] = max(out[k], similarity) if way == 1 else similarity
 
@@ -443,20 +438,26 @@ def _without_rims(
     turns: NDArray[np.uint8],
     threads: int,
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Which of these pairs have a thumbnail with a thin rim, and how similar they are without it.
+    """Which of these pairs have a thumbnail with a thin rim, and how similar they are without it:
+    where it is overwritten, or where it is cut away, whichever is more.
 
     Only thumbnails of the pairs are copied; those behind `small` stay behind it, as they are
     compared differently.
     """
     used, places = np.unique(np.concatenate([a, b]), return_inverse=True)
     n_standing = int(np.searchsorted(used, len(small)))
-    standing, of_standing = without_rims(small[used[:n_standing]])
-    inside, of_inside = without_rims(more[used[n_standing:] - len(small)])
+    *standing, of_standing = without_rims(small[used[:n_standing]])
+    *inside, of_inside = without_rims(more[used[n_standing:] - len(small)])
     has_rim = np.concatenate([of_standing, of_inside])
     one, two = places[: len(a)], places[len(a) :]
     rows = np.flatnonzero(has_rim[one] | has_rim[two])
 
-    return rows, _verified(standing, inside, one[rows], two[rows], turns[rows], threads).similarity
+    found = [
+        _verified(whole, views, one[rows], two[rows], turns[rows], threads).similarity
+        for whole, views in zip(standing, inside, strict=True)
+    ]
+
+    return rows, np.maximum(*found)
 
 
 def _verified(
