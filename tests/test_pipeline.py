@@ -472,6 +472,22 @@ class TestDecide:
 
         assert before == below(planted.run)
 
+    def test_similarities_of_another_version_are_refused(
+        self, planted: Planted, tmp_path: Path
+    ) -> None:
+        """Limits say nothing about what an earlier version has measured."""
+        ran(planted.dataset, tmp_path / "run", output={"splits": "none"})
+        path = tmp_path / "run" / "candidates.parquet"
+        table = pq.read_table(path)
+        kept = {key.decode(): value.decode() for key, value in table.schema.metadata.items()}
+        spec = json.loads(kept["dedup.spec"])
+        del spec["verify"]["similarity_rule"]
+        kept["dedup.spec"] = json.dumps(spec)
+        pq.write_table(table.replace_schema_metadata(kept), path)
+
+        with pytest.raises(ConfigError, match=r"similarity_rule.*None, not 2"):
+            pipeline.decide(tmp_path / "run", ["verify.max_false_probability=0.1"])
+
     def test_any_after_all_is_refused(self, planted: Planted, tmp_path: Path) -> None:
         """A search for all distances does not hold what a search for any of them finds."""
         ran(planted.dataset, tmp_path / "run", search={"combine": "all"}, output={"splits": "none"})

@@ -28,8 +28,11 @@ does.
 """
 
 ACCEPTANCE_RULE: Final = 2
-"""Version of the rule that gives pairs their false probability (`dedup.policy.acceptance`), and of
-the similarities that it was fitted to.
+"""Version of the rule that gives pairs their false probability (`dedup.policy.acceptance`)."""
+
+SIMILARITY_RULE: Final = 2
+"""Version of what is measured of a candidate (`dedup.verify`). Raised by a change that moves
+similarities: limits and the rule of acceptance say nothing about those of another version.
 """
 
 AUTO_MAX_FALSE_PROBABILITY: Final = 0.2
@@ -89,6 +92,7 @@ class VerifySpec:
 
     method: str
     second_look: bool
+    similarity_rule: int = SIMILARITY_RULE  # version of what is measured: limits are of its scale
 
 
 @dataclass(frozen=True, slots=True)

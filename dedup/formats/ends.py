@@ -12,7 +12,7 @@ from dedup.paths import is_file
 def is_elsewhere(name: str) -> bool:
     """Whether a file name is a URL or an absolute path, of Windows or not.
 
-    >>> [is_elsewhere(name) for name in ("https://x.org/1.jpg", "/home/me/1.jpg", "C:\\\\1.jpg")]
+    >>> [is_elsewhere(name) for name in ("https://example.org/1.jpg", "/photos/1.jpg", "C:\\\\1.jpg")]
     [True, True, True]
     >>> is_elsewhere("train/1.jpg"), is_elsewhere("../1.jpg")
     (False, False)
@@ -27,7 +27,7 @@ def is_elsewhere(name: str) -> bool:
 def ends_of(name: str) -> Iterator[str]:
     """The ends of such a name, the longest first; no step up is in any.
 
-    >>> list(ends_of("http://x.org/val2017/1.jpg?size=large"))
+    >>> list(ends_of("http://example.org/val2017/1.jpg?size=large"))
     ['val2017/1.jpg', '1.jpg']
     """
     path = unquote(urlsplit(name).path) if "://" in name else re.sub(r"^[A-Za-z]:", "", name)

@@ -239,14 +239,14 @@ def refuse_other_hashes(stored: Mapping[str, Any], asked: Mapping[str, Any]) -> 
     thresholds.
     """
     problems = [
-        f"{section}.{key}: the stored tables were made with {stored[section][key]!r}, not"
+        f"{section}.{key}: the stored tables were made with {stored[section].get(key)!r}, not"
         f" {value!r}."
         for section, key, value in [
             *(("hash", key, value) for key, value in asked["hash"].items() if key != "transforms"),
             ("search", "orientations", asked["search"]["orientations"]),
             *(("verify", key, value) for key, value in asked["verify"].items()),
         ]
-        if stored[section][key] != value
+        if stored[section].get(key) != value  # None: of before there was such a setting
     ]
     if problems:
         raise ConfigError(*problems, "Run it again with these settings.")
