@@ -68,6 +68,14 @@ def spec_of(config: Config) -> BankSpec:
 
 def config_of(sources: Sequence[str | Path], options: Mapping[str, Any]) -> Config:
     """The config that opens one or several sources."""
+    for key, section in options.items():
+        if not isinstance(section, Mapping):
+            message = (
+                f"a bank takes settings by section, such as engine={{'workers': 2}} or"
+                f" hash={{'bits': 256}}: {key}={section!r} names none."
+            )
+            raise TypeError(message)
+
     settings = {key: dict(section) for key, section in options.items()}
     dataset = settings.setdefault("dataset", {})
     if len(sources) == 1:

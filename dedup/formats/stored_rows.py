@@ -72,6 +72,13 @@ def rows_of(split: Split, config: DatasetConfig, name: str) -> pa.Table:
         feature = split.features[labelled]
         labels = _whole(texts(table[labelled], feature) for table in read)
 
+    if len(ids) != n or len(labels) != n:
+        message = (
+            f"{name}: split {split.raw_name!r} has {n:,} rows by its metadata, and {len(ids):,} ids"
+            f" and {len(labels):,} labels can be read: a file of it is damaged. Write it again."
+        )
+        raise SourceError(message)
+
     return pa.table(
         [ids, pa.repeat(pa.scalar(normal, pa.string()), n), labels, pa.nulls(n, pa.string())],
         ROWS,

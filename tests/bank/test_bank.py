@@ -53,6 +53,15 @@ def test_the_same_pixels_in_another_file_are_of_kind_pixels(tmp_path: Path) -> N
     assert ("pixels", 1.0, 0.0) == (match.kind, match.similarity, match.false_probability)
 
 
+def test_a_setting_that_is_no_section_is_named(tmp_path: Path) -> None:
+    """And nothing is left of the bank."""
+    root = folder(tmp_path / "in", ["a.png"])
+    with pytest.raises(TypeError, match="workers=0 names none"):
+        Bank.build(tmp_path / "a.bank", root, workers=0)
+
+    assert not (tmp_path / "a.bank").exists()
+
+
 @pytest.mark.parametrize("kind", ["path", "text", "bytes", "image"])
 def test_a_picture_is_given_as_a_path_as_bytes_or_decoded(tmp_path: Path, kind: str) -> None:
     root = folder(tmp_path / "in", ["a.png"])
