@@ -102,6 +102,19 @@ def test_a_damaged_file_is_refused(tmp_path: Path, content: bytes) -> None:
         storage.read(tmp_path, "manifest")
 
 
+def test_texts_that_are_none_are_refused(tmp_path: Path) -> None:
+    """A byte of a text can be damaged in a file that Arrow reads without complaint."""
+    names = pa.Array.from_buffers(
+        pa.string(), 2, [*pa.array(["a", "b"]).buffers()[:2], pa.py_buffer(b"a\xff")]
+    )
+    storage.write(TABLE.set_column(1, TABLE.schema.field(1), names), tmp_path, "manifest", SPEC)
+
+    with pytest.raises(
+        TableError, match="manifest.parquet cannot be read as Parquet.*Run it again"
+    ):
+        storage.read(tmp_path, "manifest")
+
+
 def test_a_missing_table_is_refused(tmp_path: Path) -> None:
     """The message names the file."""
     with pytest.raises(TableError, match=r"leakage\.parquet does not exist"):

@@ -94,6 +94,7 @@ def read(
             stored.read([column for column in stored.schema_arrow.names if column not in without])
             for stored in _opened(path)
         )
+        table.validate(full=True)  # texts that are none are found here, and not in a later step
 
     found = _described_as(table.schema, name, path)
     if spec is not None and found != canonical(spec):
