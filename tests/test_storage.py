@@ -110,7 +110,7 @@ def test_texts_that_are_none_are_refused(tmp_path: Path) -> None:
     storage.write(TABLE.set_column(1, TABLE.schema.field(1), names), tmp_path, "manifest", SPEC)
 
     with pytest.raises(
-        TableError, match="manifest.parquet cannot be read as Parquet.*Run it again"
+        TableError, match=r"manifest.parquet cannot be read as Parquet.*Run it again"
     ):
         storage.read(tmp_path, "manifest")
 
