@@ -2,6 +2,7 @@
 test-service`.
 """
 
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,9 @@ SERVICE = Path(__file__).parent / "tests" / "service"
 
 collect_ignore = ["tests/toys"]
 """Importing a toy registers it, which `tests/test_adding.py` does in processes of its own."""
+
+if find_spec("ray") is None:  # an extra; what runs on its nodes cannot be imported without it
+    collect_ignore.append("dedup/engines/ray_node.py")
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

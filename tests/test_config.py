@@ -400,7 +400,7 @@ def test_similarity_resolved() -> None:
     """`auto` is the least that any pair needs, a number is itself, and without verification there
     is none.
     """
-    assert 0.8 == resolve(Config(), ["train"]).acceptance.min_similarity
+    assert 0.87 == resolve(Config(), ["train"]).acceptance.min_similarity
     assert (
         0.25
         == resolve(build({"verify": {"min_similarity": 0.25}}), ["train"]).acceptance.min_similarity

@@ -244,9 +244,9 @@ def said_split(path: Path, root: Path) -> str | None:
     """The split that a file's name tells of, else that of its folder.
 
     >>> names = ("annotations/instances_val2017.json", "valid/_annotations.coco.json")
-    >>> [_split_of(Path(name), Path()) for name in names]
+    >>> [said_split(Path(name), Path()) for name in names]
     ['val', 'valid']
-    >>> _split_of(Path("annotations/all.json"), Path())
+    >>> said_split(Path("annotations/all.json"), Path())
     """
     folders = reversed(path.relative_to(root).parts[:-1])
     for name in (path.stem, *folders):
@@ -262,7 +262,7 @@ def kind_of_file(path: Path, root: Path) -> str:
     split.
 
     >>> names = ("val2017", "train2017")
-    >>> {_kind(Path(f"annotations/captions_{name}.json"), Path()) for name in names}
+    >>> {kind_of_file(Path(f"annotations/captions_{name}.json"), Path()) for name in names}
     {'annotations captions json'}
     """
     words = re.split(r"[-_.\s/]", path.relative_to(root).as_posix())

@@ -78,7 +78,8 @@ def splits_of_shards(shards: Sequence[Path], config: DatasetConfig, name: str) -
 def name_of_shards(stem: str) -> str:
     """A shard's name without its number; only its split, if one is named in it.
 
-    >>> [_prefix(stem) for stem in ("train-000012", "imagenet_val_07", "fold1-00000-of-00002")]
+    >>> stems = ("train-000012", "imagenet_val_07", "fold1-00000-of-00002")
+    >>> [name_of_shards(stem) for stem in stems]
     ['train', 'val', 'fold1']
     """
     prefix = NUMBERS.sub("", stem)

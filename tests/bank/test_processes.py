@@ -58,14 +58,13 @@ def test_a_killed_process_loses_nothing_that_was_acknowledged(tmp_path: Path) ->
     Bank.create(path).close()
     acknowledged: list[str] = []
     for kill in range(4):
-        process = started("work", path, 10_000 * kill + 1, target)
-        assert process.stdout is not None
-        acknowledged.append(process.stdout.readline().strip())
-        time.sleep(rng.uniform(0.0, 0.4))
-        process.kill()
-        # `communicate` would leave out what `readline` has read ahead.
-        acknowledged += process.stdout.read().split()
-        process.wait()
+        with started("work", path, 10_000 * kill + 1, target) as process:
+            assert process.stdout is not None
+            acknowledged.append(process.stdout.readline().strip())
+            time.sleep(rng.uniform(0.0, 0.4))
+            process.kill()
+            # `communicate` would leave out what `readline` has read ahead.
+            acknowledged += process.stdout.read().split()
 
         with Bank(path) as bank:
             ids = {entry.id for entry in bank.entries(limit=10**6)}

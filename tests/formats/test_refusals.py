@@ -150,9 +150,9 @@ def semicolons(root: Path) -> Path:
         (not_utf8, DATA, "m.csv: not a readable CSV file in UTF-8", "Save it as UTF-8"),
         (
             semicolons,
-            REQUEST,
-            "m.csv: no column with paths",
-            "separated by ';': separate it by commas",
+            DATA,
+            "m.csv: none of the 1 pictures is where the dataset says",
+            "Paths are relative to the file",
         ),
     ],
 )
