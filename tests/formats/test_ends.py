@@ -17,7 +17,7 @@ NAMES = [
     "http://images.cocodataset.org/{split}2017/{k}.jpg",
     "https://host/a%20b/{split}2017/sub/../{k}.jpg",
     "s3://bucket/{k}.jpg?versionId=3",
-    "/home/me/data/{split}2017/{k}.jpg",
+    "/pictures/data/{split}2017/{k}.jpg",
     "C:\\data\\{split}2017\\{k}.jpg",
     "D:/{k}.jpg",
 ]
